@@ -1,0 +1,46 @@
+"""NumPy or CuPy: the only package of minidl that imports cupy.
+
+**Data decides.** An op asks `module_of(array)` for the library its array belongs to and calls that library's
+functions, so the same line runs on the CPU and on the GPU. `use`, `using` and the environment variable
+`MINIDL_BACKEND` choose only where *new* tensors are made. Whatever differs between the two libraries is a named
+function in this package and appears nowhere else.
+"""
+
+from minidl.backend.arrays import (
+    as_strided,
+    asarray,
+    device_of,
+    is_array,
+    memory_used,
+    module_of,
+    scatter_add,
+    share_memory,
+    synchronize,
+    to_device,
+    to_numpy,
+)
+from minidl.backend.choice import current, module, use, using
+from minidl.backend.random import device_uniform, generator, random_state, restore_random_state, seed
+
+__all__ = [
+    "as_strided",
+    "asarray",
+    "current",
+    "device_of",
+    "device_uniform",
+    "generator",
+    "is_array",
+    "memory_used",
+    "module",
+    "module_of",
+    "random_state",
+    "restore_random_state",
+    "scatter_add",
+    "seed",
+    "share_memory",
+    "synchronize",
+    "to_device",
+    "to_numpy",
+    "use",
+    "using",
+]

@@ -1,0 +1,56 @@
+"""Two streams of random numbers from one seed.
+
+The *host* stream gives initial weights and the order of the data: it is always NumPy's, so one seed gives the same
+weights on the CPU and on the GPU. The *dropout* stream is separate, so that adding a dropout layer does not change
+the weights. On a GPU each dropout mask is drawn there by a generator seeded from the host's dropout stream: what has
+to be saved to resume a run bit for bit is therefore always two small NumPy states.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+
+class _Streams:
+    def __init__(self, seed: int | None) -> None:
+        host, dropout = np.random.SeedSequence(seed).spawn(2)
+        self.host = np.random.Generator(np.random.PCG64(host))
+        self.dropout = np.random.Generator(np.random.PCG64(dropout))
+
+
+_streams = _Streams(None)
+
+
+def seed(value: int) -> None:
+    """Start both streams anew from `value`, a non-negative integer: what follows is then reproducible."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ValueError(f"expected a non-negative integer as the seed; got {value!r}")
+    global _streams
+    _streams = _Streams(int(value))
+
+
+def generator() -> np.random.Generator:
+    """The host stream: initial weights and shuffles are drawn from it."""
+    return _streams.host
+
+
+def device_uniform(shape: tuple[int, ...], xp: ModuleType) -> Any:
+    """Uniform float32 numbers in [0, 1) of `shape`, drawn where `xp` (numpy or cupy) keeps its arrays."""
+    if xp is np:
+        return _streams.dropout.random(shape, dtype=np.float32)
+    device_seed = int(_streams.dropout.integers(2**31))
+    return xp.random.Generator(xp.random.Philox4x3210(device_seed)).random(shape, dtype=np.float32)
+
+
+def random_state() -> dict[str, Any]:
+    """Both streams' states, as plain dicts of numbers (for a checkpoint)."""
+    return {"host": _streams.host.bit_generator.state, "dropout": _streams.dropout.bit_generator.state}
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Continue both streams where `random_state` found them."""
+    _streams.host.bit_generator.state = state["host"]
+    _streams.dropout.bit_generator.state = state["dropout"]

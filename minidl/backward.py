@@ -1,0 +1,286 @@
+"""The backward walk: from a loss back over the recorded nodes, applying the chain rule at each.
+
+`run_backward` visits the nodes in reverse order of creation, which is always an order in which every node is met
+after all of its consumers: when a node is reached, the gradients of all of them have been added up. It runs each op's
+`backward` on raw arrays, or on Tensors if the gradients themselves shall be differentiable (`create_graph=True`): the
+same lines of `backward` serve both. There is no recursion, so depth is limited by memory alone.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from minidl import backend
+from minidl.autograd import Extras, Function, Variable
+from minidl.diagnosis import explain_backward, not_finite, overwritten
+from minidl.errors import DeviceError, GraphError, ShapeError, describe
+from minidl.modes import ANOMALY, RECORD, mode
+
+_accumulation_lock = threading.Lock()  # two threads may add to the .grad of one shared weight
+
+FREED = (
+    "this part of the graph was already walked and freed. A second backward needs the first to keep it: "
+    "loss.backward(retain_graph=True). In a training loop it usually means that a tensor of an earlier step is used "
+    "again: detach() it"
+)
+
+
+def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> Any:
+    """The gradient a walk starts with: `gradient` checked against `output`, or 1 for a single number.
+
+    Raises:
+        GraphError: `output` has no history, or several elements and no gradient.
+        ShapeError, DeviceError: `gradient` does not fit.
+    """
+    data = output._data
+    if not output._requires_grad:
+        raise GraphError(
+            f"{describe(output)} does not require a gradient: it was computed under no_grad, from integers, or only from "
+            f"tensors without requires_grad=True"
+        )
+    if gradient is None:
+        if data.size != 1:
+            raise GraphError(
+                f"backward of {describe(output)}: only a single number has a gradient by itself. Reduce it first, for "
+                f"example with .mean() or .sum(), or pass the gradient of your loss with respect to it"
+            )
+        gradient = backend.module_of(data).ones_like(data)
+    elif isinstance(gradient, Variable) and not create_graph:
+        gradient = gradient._data
+    array = gradient._data if isinstance(gradient, Variable) else backend.asarray(gradient)
+    if array.shape != data.shape:
+        raise ShapeError(f"the gradient must have the shape of {describe(output)}; got shape {tuple(array.shape)}")
+    if backend.device_of(array) != backend.device_of(data):
+        raise DeviceError(f"the gradient must be on the device of {describe(output)}; got {describe(gradient)}")
+    if array.dtype != data.dtype:
+        gradient = gradient.astype(data.dtype) if isinstance(gradient, Variable) else array.astype(data.dtype)
+    elif not isinstance(gradient, Variable):
+        gradient = array
+    return output.wrap(gradient) if create_graph and not isinstance(gradient, Variable) else gradient
+
+
+def run_backward(
+    outputs: Sequence[Variable],
+    grad_outputs: Sequence[Any],
+    retain_graph: bool,
+    create_graph: bool,
+    targets: Sequence[Variable] | None = None,
+) -> list[Any]:
+    """Walk the graph from `outputs`, in reverse order of creation, and apply each op's `backward` once.
+
+    Args:
+        outputs: where to start.
+        grad_outputs: the gradient at each output: raw arrays, or Tensors with `create_graph`.
+        retain_graph: keep the nodes for another walk; they are freed one by one otherwise.
+        create_graph: compute with Tensors, so that the gradients have a history of their own.
+        targets: None to add the gradients to every leaf's `.grad`; else only these Tensors' gradients are computed
+            and returned (None for a Tensor the outputs do not depend on), and no `.grad` is touched.
+
+    Raises:
+        GraphError: the graph was freed, or a saved array was overwritten since the forward.
+    """
+    nodes: dict[int, Function] = {}  # met and not yet visited, by order of creation
+    grads: dict[int, Any] = {}  # the gradient that has reached each of them so far
+    leaves: dict[int, Variable] = {}
+    leaf_grads: dict[int, Any] = {}
+    heap: list[int] = []  # the negated orders of `nodes`: the newest comes first
+    caught: dict[int, Any] = {}  # the gradients of targets that are not leaves
+    if targets is not None:
+        caught = {x._op.order: None for x in targets if x._op is not None}
+        wanted = _nodes_towards(outputs, targets)
+
+    for output, grad in zip(outputs, grad_outputs, strict=True):
+        source = output._op
+        if source is None:
+            key = id(output)
+            leaves[key] = output
+            leaf_grads[key] = leaf_grads[key] + grad if key in leaf_grads else grad
+        elif source.order in grads:
+            grads[source.order] = grads[source.order] + grad
+        else:
+            nodes[source.order], grads[source.order] = source, grad
+            heapq.heappush(heap, -source.order)
+    handed_out = {id(grad._data if isinstance(grad, Variable) else grad) for grad in grad_outputs}
+
+    previous = mode.get()
+    mode.set((previous & ANOMALY) + (RECORD if create_graph else 0))
+    try:
+        while heap:
+            order = -heapq.heappop(heap)
+            node, grad_out = nodes.pop(order), grads.pop(order)
+            if targets is not None and order not in wanted and order not in caught:
+                continue
+            if node._extras is not None:
+                grad_out = _run_extras(node._extras, grad_out, outputs[0], handed_out)
+            if order in caught:
+                caught[order] = grad_out
+                if order not in wanted:
+                    continue
+            inputs = node.inputs
+            if inputs is None:
+                raise GraphError(f"{type(node).__name__}: {FREED}")
+
+            saved: list[Any] = []
+            if node.saves_inputs or node.saves_output:
+                version = 0
+                if node.saves_inputs:
+                    for x in inputs:
+                        if isinstance(x, (Function, Variable)):
+                            if x._version is not None:
+                                version += x._version.settled()
+                            saved.append(_as_tensor(x, outputs[0]) if create_graph else x._data)
+                        else:
+                            saved.append(x)
+                if node.saves_output:
+                    if node._version is not None:
+                        version += node._version.settled()
+                    saved.append(_as_tensor(node, outputs[0]) if create_graph else node._data)
+                if version != node._saved_version:
+                    raise overwritten(node)
+
+            try:
+                input_grads = node.backward(grad_out, *saved)
+            except Exception as error:
+                explain_backward(node, grad_out, error)
+                raise
+            if not isinstance(input_grads, tuple):
+                input_grads = (input_grads,)
+            if len(input_grads) != len(inputs):
+                raise GraphError(
+                    f"{type(node).__name__}.backward must return one gradient per input: expected {len(inputs)}, "
+                    f"got {len(input_grads)}"
+                )
+
+            if previous & ANOMALY:
+                _check_finite(node, grad_out, input_grads)
+
+            needs = node._needs
+            for x, grad in zip(inputs, input_grads, strict=True):
+                if needs & 1 and grad is not None:
+                    if isinstance(x, Function):
+                        key = x.order
+                        if key in grads:
+                            grads[key] = grads[key] + grad
+                        else:
+                            nodes[key], grads[key] = x, grad
+                            heapq.heappush(heap, -key)
+                    else:
+                        key = id(x)
+                        if key in leaf_grads:
+                            leaf_grads[key] = leaf_grads[key] + grad
+                        else:
+                            leaves[key], leaf_grads[key] = x, grad
+                needs >>= 1
+            if not retain_graph:
+                node.inputs = None  # type: ignore[assignment]
+
+        for key, leaf in leaves.items():
+            leaf_grads[key] = _fit_to(leaf, leaf_grads[key])
+            if leaf._extras is not None:
+                leaf_grads[key] = _run_extras(leaf._extras, leaf_grads[key], leaf, handed_out)
+        if targets is not None:
+            found = [leaf_grads.get(id(x)) if x._op is None else caught[x._op.order] for x in targets]
+            return [None if grad is None else _own(_fit_to(x, grad), x, handed_out) for x, grad in zip(targets, found)]
+        for key, leaf in leaves.items():
+            if leaf._requires_grad:
+                accumulate(leaf, leaf_grads[key], handed_out)
+        return []
+    finally:
+        mode.set(previous)
+
+
+def accumulate(x: Variable, grad: Any, handed_out: set[int]) -> None:
+    """x.grad += grad, into memory that no other `.grad` uses."""
+    with _accumulation_lock:
+        if x._grad is None:
+            x._grad = _own(grad, x, handed_out)
+        else:
+            total = (x._grad if isinstance(grad, Variable) else x._grad._data) + grad
+            x._grad = total if isinstance(total, Variable) else x.wrap(backend.asarray(total))
+
+
+def _own(grad: Any, x: Variable, handed_out: set[int]) -> Variable:
+    """`grad` as a Tensor whose memory nobody else was given; copied only where it may be shared.
+
+    A gradient may be shared because an op passes one array on to two inputs (Add), hands back a view (Reshape), or
+    returns what the user gave it.
+    """
+    array = grad._data if isinstance(grad, Variable) else backend.asarray(grad)
+    if array.base is not None or array is x._data or id(array) in handed_out:
+        grad = grad.copy() if isinstance(grad, Variable) else array.copy()  # type: ignore[attr-defined]
+        array = grad._data if isinstance(grad, Variable) else grad
+    handed_out.add(id(array))
+    return grad if isinstance(grad, Variable) else x.wrap(array)  # type: ignore[no-any-return]
+
+
+def _fit_to(x: Variable, grad: Any) -> Any:
+    """`grad` in the dtype of x (they differ where float32 met float64); its shape must be x's."""
+    if not isinstance(grad, Variable):
+        grad = backend.asarray(grad)
+    if grad.shape != x._data.shape:
+        raise ShapeError(f"a backward returned a gradient of shape {tuple(grad.shape)} for {describe(x)}")
+    return grad if grad.dtype == x._data.dtype else grad.astype(x._data.dtype)
+
+
+def _as_tensor(source: Variable | Function, like: Variable) -> Any:
+    """What a node saved, as a Tensor with its history, for a backward that is itself recorded."""
+    if isinstance(source, Variable):
+        return source
+    tensor = like.wrap(source._data)
+    tensor._op, tensor._requires_grad, tensor._version = source, True, source._version
+    return tensor
+
+
+def _run_extras(extras: Extras, grad: Any, like: Variable, handed_out: set[int]) -> Any:
+    """Show a passing gradient to the hooks, which may replace it, and to the tensor that retains it."""
+    for hook in list(extras.hooks.values()) if extras.hooks else ():
+        seen = grad if isinstance(grad, Variable) else like.wrap(backend.asarray(grad))
+        replacement = hook(seen)
+        if replacement is not None:
+            grad = replacement if isinstance(grad, Variable) else replacement._data
+            handed_out.add(id(replacement._data))  # the hook may have kept it
+    retained = extras.retained() if extras.retained is not None else None
+    if retained is not None:
+        accumulate(retained, _fit_to(retained, grad), handed_out)
+    return grad
+
+
+def _nodes_towards(outputs: Sequence[Variable], targets: Sequence[Variable]) -> set[int]:
+    """The orders of the nodes through which some target is reached: only these have to be walked."""
+    leaf_targets = {id(x) for x in targets if x._op is None}
+    inner_targets = {x._op.order for x in targets if x._op is not None}
+    reachable: dict[int, Function] = {}
+    stack = [x._op for x in outputs if x._op is not None]
+    while stack:
+        node = stack.pop()
+        if node.order in reachable:
+            continue
+        reachable[node.order] = node
+        if node.inputs is not None:
+            stack.extend(x for x in node.inputs if isinstance(x, Function))
+        elif node.order not in inner_targets:
+            raise GraphError(f"{type(node).__name__}: {FREED}")
+    wanted: set[int] = set()
+    for order in sorted(reachable):  # inputs before their consumers
+        for x in reachable[order].inputs or ():
+            key = x.order if isinstance(x, Function) else None
+            if key in wanted or key in inner_targets or id(x) in leaf_targets:
+                wanted.add(order)
+    return wanted
+
+
+def _check_finite(node: Function, grad_out: Any, input_grads: tuple[Any, ...]) -> None:
+    """Anomaly mode: a backward must not turn finite numbers into NaN or infinity."""
+    if not _all_finite(grad_out):
+        return
+    for i, grad in enumerate(input_grads):
+        if grad is not None and node.needs(i) and not _all_finite(grad):
+            raise not_finite(node, i)
+
+
+def _all_finite(grad: Any) -> bool:
+    array = grad._data if isinstance(grad, Variable) else grad
+    return bool(backend.module_of(array).isfinite(array).all())

@@ -1,0 +1,79 @@
+"""Turns what went wrong inside an op into words: which op, which operands, what to do."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from minidl import backend
+from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
+
+_HERE = str(Path(__file__).parent)
+HOW_TO_SEE_LINES = "To see the line of your program, run it inside `with md.detect_anomaly():`."
+
+
+def users_lines(limit: int = 3) -> str:
+    """The innermost lines of the running program that are not minidl's own."""
+    frames = [frame for frame in traceback.extract_stack() if not frame.filename.startswith(_HERE)]
+    return "\n".join(f"  {frame.filename}:{frame.lineno} in {frame.name}: {frame.line}" for frame in frames[-limit:])
+
+
+def _name(op: Any) -> str:
+    return type(op).__name__
+
+
+def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error: Exception) -> Exception:
+    """The error to raise when `op.forward` failed: same family, with the op and its operands named."""
+    operands = "; ".join(describe(x) for x in inputs)
+    homes = {backend.device_of(a) for a in arrays if backend.is_array(a)}
+    if len(homes) > 1:
+        return DeviceError(
+            f"{_name(op)} needs its operands on one device; got {operands}. Move one with .to('numpy') or .to('cupy')"
+        )
+    if isinstance(error, (ShapeError, DTypeError, DeviceError)):
+        return type(error)(f"{_name(op)}: {error}")
+    message = f"{_name(op)} failed on {operands}: {error}"
+    if isinstance(error, IndexError):
+        return IndexError(message)
+    if isinstance(error, ValueError):
+        return ShapeError(message)
+    if isinstance(error, TypeError):
+        return DTypeError(message)
+    return error
+
+
+def _made_at(op: Any) -> str:
+    where = op._extras.where if op._extras is not None else None
+    return f"It was called at\n{where}" if where else HOW_TO_SEE_LINES
+
+
+def explain_backward(op: Any, grad_out: Any, error: Exception) -> None:
+    """Add to an error from `op.backward` which op it was, with its shapes, and where it was called."""
+    known = [describe(x) for x in op.inputs or () if getattr(x, "_data", None) is not None]
+    error.add_note(
+        f"in the backward of {_name(op)}, for an output gradient of shape {tuple(grad_out.shape)}"
+        + (f" and inputs {'; '.join(known)}" if known else "")
+        + f". {_made_at(op)}"
+    )
+
+
+def overwritten(op: Any) -> GraphError:
+    """The error for a saved array that was written between the forward and this backward."""
+    suspects = []
+    for x in [*(op.inputs if op.saves_inputs else ()), *([op] if op.saves_output else ())]:
+        version = getattr(x, "_version", None)
+        if version is not None and version.count > 0:
+            suspects.append("its output" if x is op else describe(x) if hasattr(x, "shape") else
+                            f"the output of {_name(x)} of shape {tuple(x._data.shape)}")
+    return GraphError(
+        f"{_name(op)} saved values for its backward that were overwritten since: {', '.join(dict.fromkeys(suspects))}. Write in "
+        f"place only after backward(), or write to a copy: t = t.copy() before, or t = t + 1 instead of t += 1. "
+        f"{_made_at(op)}"
+    )
+
+
+def not_finite(op: Any, i: int) -> GraphError:
+    """Anomaly mode: the error for a backward that turned a finite gradient into NaN or infinity."""
+    return GraphError(f"the backward of {_name(op)} produced NaN or infinity in the gradient of input {i}. {_made_at(op)}")

@@ -1,0 +1,34 @@
+"""The errors minidl raises, and the words it uses for the things they are about.
+
+Every message says what was expected, what came, and what to do. The classes keep Python's own families, so
+`except ValueError` catches a shape error as it would NumPy's.
+"""
+
+from __future__ import annotations
+
+
+class ShapeError(ValueError):
+    """Shapes that do not fit together."""
+
+
+class DTypeError(TypeError):
+    """A dtype an operation cannot use."""
+
+
+class DeviceError(TypeError):
+    """Arrays that live on different devices, or a device that is not there."""
+
+
+class GraphError(RuntimeError):
+    """A backward pass that cannot be walked: freed graph, overwritten values, nothing to differentiate."""
+
+
+def describe(value: object) -> str:
+    """Name a value the way an error message should: `Tensor 'fc1.weight' of shape (3, 4), float32, numpy`."""
+    shape = getattr(value, "shape", None)
+    if shape is None:
+        return repr(value) if isinstance(value, (bool, int, float, str, type(None))) else type(value).__name__
+    name = getattr(value, "name", None)
+    label = f"{type(value).__name__} {name!r}" if isinstance(name, str) else type(value).__name__
+    home = "cupy" if type(getattr(value, "_data", value)).__module__.startswith("cupy") else "numpy"
+    return f"{label} of shape {tuple(shape)}, {getattr(value, 'dtype', '?')}, {home}"

@@ -1,0 +1,111 @@
+"""Every operation as a function: `import minidl.functional as F`.
+
+Each works on Tensors and on plain arrays: without a Tensor among its inputs it returns a plain array. One file holds
+one family; in it each op class, with its forward and its backward, stands beside its function.
+"""
+
+from minidl.functional.activation import leaky_relu, relu, sigmoid, softplus, step, tanh
+from minidl.functional.arithmetic import absolute, add, divide, multiply, negative, power, sign, subtract
+from minidl.functional.conv import conv2d
+from minidl.functional.dropout import dropout
+from minidl.functional.exponential import exp, log, sqrt
+from minidl.functional.indexing import getitem, raw_index, setitem
+from minidl.functional.linear import linear, matmul
+from minidl.functional.loss import cross_entropy, mse_loss
+from minidl.functional.pooling import avg_pool2d, max_pool2d
+from minidl.functional.reduction import logsumexp, max, mean, min, sum, var
+from minidl.functional.selection import (
+    clip,
+    equal,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    not_equal,
+    where,
+)
+from minidl.functional.shape import (
+    astype,
+    broadcast_to,
+    concatenate,
+    copy,
+    flatten,
+    pad,
+    reshape,
+    stack,
+    swapaxes,
+    to_device,
+    transpose,
+)
+from minidl.functional.softmax import log_softmax, softmax
+
+abs = absolute
+
+__all__ = [
+    "abs",
+    "absolute",
+    "add",
+    "astype",
+    "avg_pool2d",
+    "broadcast_to",
+    "clip",
+    "concatenate",
+    "conv2d",
+    "copy",
+    "cross_entropy",
+    "divide",
+    "dropout",
+    "equal",
+    "exp",
+    "flatten",
+    "getitem",
+    "greater",
+    "greater_equal",
+    "leaky_relu",
+    "less",
+    "less_equal",
+    "linear",
+    "log",
+    "log_softmax",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logsumexp",
+    "matmul",
+    "max",
+    "max_pool2d",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "mse_loss",
+    "multiply",
+    "negative",
+    "not_equal",
+    "pad",
+    "power",
+    "raw_index",
+    "relu",
+    "reshape",
+    "setitem",
+    "sigmoid",
+    "sign",
+    "softmax",
+    "softplus",
+    "sqrt",
+    "stack",
+    "step",
+    "subtract",
+    "sum",
+    "swapaxes",
+    "tanh",
+    "to_device",
+    "transpose",
+    "var",
+    "where",
+]

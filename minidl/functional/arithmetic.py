@@ -1,0 +1,207 @@
+"""Arithmetic with broadcasting: add, subtract, multiply, divide, negative, power, abs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.autograd import Function, Variable
+from minidl.backend import module_of
+from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.exponential import log
+from minidl.functional.selection import where
+
+
+class _Binary(Function):
+    """An op on two operands that broadcast; `shapes` is kept only where they really do."""
+
+    __slots__ = ("x_shape", "y_shape")
+
+    def remember_shapes(self, x: Any, y: Any) -> None:
+        self.x_shape = getattr(x, "shape", ())
+        self.y_shape = getattr(y, "shape", ())
+
+
+class Add(_Binary):
+    """z = x + y, so dz/dx = dz/dy = 1."""
+
+    __slots__ = ()
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.remember_shapes(x, y)
+        return x + y
+
+    def backward(self, grad_out: Any) -> Any:
+        grad_x = unbroadcast(grad_out, self.x_shape) if self.needs(0) else None
+        grad_y = unbroadcast(grad_out, self.y_shape) if self.needs(1) else None
+        return grad_x, grad_y
+
+
+def add(x: Any, y: Any) -> Any:
+    """x + y, elementwise with broadcasting."""
+    return Add()(x, y)
+
+
+class Sub(_Binary):
+    """z = x - y, so dz/dx = 1 and dz/dy = -1."""
+
+    __slots__ = ()
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.remember_shapes(x, y)
+        return x - y
+
+    def backward(self, grad_out: Any) -> Any:
+        grad_x = unbroadcast(grad_out, self.x_shape) if self.needs(0) else None
+        grad_y = unbroadcast(-grad_out, self.y_shape) if self.needs(1) else None
+        return grad_x, grad_y
+
+
+def subtract(x: Any, y: Any) -> Any:
+    """x - y, elementwise with broadcasting."""
+    return Sub()(x, y)
+
+
+class Mul(_Binary):
+    """z = x y, so dz/dx = y and dz/dy = x."""
+
+    saves_inputs = True
+    __slots__ = ()
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.remember_shapes(x, y)
+        return x * y
+
+    def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
+        grad_x = unbroadcast(grad_out * y, self.x_shape) if self.needs(0) else None
+        grad_y = unbroadcast(grad_out * x, self.y_shape) if self.needs(1) else None
+        return grad_x, grad_y
+
+
+def multiply(x: Any, y: Any) -> Any:
+    """x * y, elementwise with broadcasting."""
+    return Mul()(x, y)
+
+
+class Div(_Binary):
+    """z = x / y, so dz/dx = 1/y and dz/dy = -x/y^2."""
+
+    saves_inputs = True
+    __slots__ = ()
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.remember_shapes(x, y)
+        return x / y
+
+    def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
+        grad_x = unbroadcast(grad_out / y, self.x_shape) if self.needs(0) else None
+        grad_y = unbroadcast(-grad_out * x / y / y, self.y_shape) if self.needs(1) else None
+        return grad_x, grad_y
+
+
+def divide(x: Any, y: Any) -> Any:
+    """x / y, elementwise with broadcasting."""
+    return Div()(x, y)
+
+
+class Neg(Function):
+    """z = -x."""
+
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return -x
+
+    def backward(self, grad_out: Any) -> Any:
+        return -grad_out
+
+
+def negative(x: Any) -> Any:
+    """-x, elementwise."""
+    return Neg()(x)
+
+
+class Pow(_Binary):
+    """z = x^y with an array as exponent, so dz/dx = y x^(y-1) and dz/dy = x^y ln x.
+
+    Where y = 0 dz/dx is 0, and where x = 0 and y >= 0 dz/dy is 0, as in PyTorch; the bare formulas would give NaN.
+    """
+
+    saves_inputs = True
+    __slots__ = ()
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.remember_shapes(x, y)
+        return x**y
+
+    def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
+        grad_x = grad_y = None
+        if self.needs(0):
+            slope_x = where(y == 0, 0, y * x ** where(y == 0, 1, y - 1))
+            grad_x = unbroadcast(grad_out * slope_x, self.x_shape)
+        if self.needs(1):
+            flat = (x == 0) & (y >= 0)
+            slope_y = where(flat, 0, x**y * log(where(flat, 1, x)))
+            grad_y = unbroadcast(grad_out * slope_y, self.y_shape)
+        return grad_x, grad_y
+
+
+class PowNumber(Function):
+    """z = x^n for a plain number n, so dz/dx = n x^(n-1), and 0 for n = 0."""
+
+    saves_inputs = True
+    __slots__ = ("n",)
+
+    def __init__(self, n: float) -> None:
+        self.n = n
+
+    def forward(self, x: Any) -> Any:
+        return x**self.n
+
+    def backward(self, grad_out: Any, x: Any) -> Any:
+        if self.n == 0:
+            return grad_out * 0
+        return grad_out * (self.n * x ** (self.n - 1))
+
+
+def power(x: Any, y: Any) -> Any:
+    """x ** y, elementwise with broadcasting."""
+    if isinstance(y, np.generic) and isinstance(x, Variable):
+        y = y.item()
+    return PowNumber(y)(x) if isinstance(y, (int, float)) else Pow()(x, y)
+
+
+class Abs(Function):
+    """z = |x|, so dz/dx = sign(x), 0 at x = 0."""
+
+    saves_inputs = True
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return abs(x)
+
+    def backward(self, grad_out: Any, x: Any) -> Any:
+        return grad_out * sign(x)
+
+
+def absolute(x: Any) -> Any:
+    """|x|, elementwise."""
+    return Abs()(x)
+
+
+class Sign(Function):
+    """z = -1, 0 or 1; its derivative is 0 everywhere it exists."""
+
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return module_of(x).sign(x)
+
+    def backward(self, grad_out: Any) -> Any:
+        return grad_out * 0
+
+
+def sign(x: Any) -> Any:
+    """-1, 0 or 1 after the sign of x, elementwise."""
+    return Sign()(x)

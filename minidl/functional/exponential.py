@@ -1,0 +1,62 @@
+"""exp, log and sqrt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl.autograd import Function
+from minidl.backend import module_of
+
+
+class Exp(Function):
+    """z = e^x, so dz/dx = z."""
+
+    saves_output = True
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return module_of(x).exp(x)
+
+    def backward(self, grad_out: Any, out: Any) -> Any:
+        return grad_out * out
+
+
+def exp(x: Any) -> Any:
+    """e ** x, elementwise."""
+    return Exp()(x)
+
+
+class Log(Function):
+    """z = ln x, so dz/dx = 1/x."""
+
+    saves_inputs = True
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return module_of(x).log(x)
+
+    def backward(self, grad_out: Any, x: Any) -> Any:
+        return grad_out / x
+
+
+def log(x: Any) -> Any:
+    """The natural logarithm, elementwise."""
+    return Log()(x)
+
+
+class Sqrt(Function):
+    """z = sqrt(x), so dz/dx = 1/(2z)."""
+
+    saves_output = True
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return module_of(x).sqrt(x)
+
+    def backward(self, grad_out: Any, out: Any) -> Any:
+        return grad_out / (2 * out)
+
+
+def sqrt(x: Any) -> Any:
+    """The square root, elementwise."""
+    return Sqrt()(x)

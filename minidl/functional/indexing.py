@@ -1,0 +1,131 @@
+"""x[index] and writing into it. Reading a place several times sends all the gradients back to it, added up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.autograd import Function, Variable
+from minidl.backend import is_array, module_of, scatter_add
+from minidl.functional.broadcasting import unbroadcast
+
+
+class GetItem(Function):
+    """z = x[index]; index as NumPy's: integers, slices, None, ..., and arrays of integers or booleans."""
+
+    __slots__ = ("index", "shape")
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def forward(self, x: Any) -> Any:
+        self.shape = x.shape
+        self.index = _beside(self.index, x)
+        out = x[self.index]
+        if isinstance(out, np.generic):  # one element: the ellipsis makes it a 0-d view, not a copied scalar
+            out = x[(*self.index, ...) if isinstance(self.index, tuple) else (self.index, ...)]
+        return out
+
+    def backward(self, grad_out: Any) -> Any:
+        return PutAt(self.index, self.shape)(grad_out)
+
+
+class PutAt(Function):
+    """The transpose of GetItem: zeros of `shape` to which x is added at `index` (a repeated index adds each time)."""
+
+    __slots__ = ("index", "shape")
+
+    def __init__(self, index: Any, shape: tuple[int, ...]) -> None:
+        self.index = index
+        self.shape = shape
+
+    def forward(self, x: Any) -> Any:
+        out = module_of(x).zeros(self.shape, dtype=x.dtype)
+        if _may_repeat(self.index):
+            scatter_add(out, self.index, x)
+        else:
+            out[self.index] = x
+        return out
+
+    def backward(self, grad_out: Any) -> Any:
+        return grad_out[self.index]
+
+
+class SetItem(Function):
+    """z = x, but value at `index`: those places of x get no gradient, the value gets theirs.
+
+    Where an index is repeated the last value stays (NumPy's rule), so only that one gets a gradient.
+    """
+
+    __slots__ = ("index", "value_shape", "winners")
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def forward(self, x: Any, value: Any) -> Any:
+        self.index = _beside(self.index, x)
+        self.value_shape = getattr(value, "shape", ())
+        out = x.copy()
+        out[self.index] = value
+        self.winners = self._last_writers(x.shape, module_of(x)) if _may_repeat(self.index) else None
+        return out
+
+    def _last_writers(self, shape: tuple[int, ...], xp: Any) -> Any:
+        """Which of the values written at `index` were not overwritten by a later one."""
+        writer = xp.zeros(shape, dtype=np.int64)
+        numbers = xp.arange(writer[self.index].size).reshape(writer[self.index].shape)
+        writer[self.index] = numbers
+        return writer[self.index] == numbers
+
+    def backward(self, grad_out: Any) -> Any:
+        grad_x = SetItem(self.index)(grad_out, 0) if self.needs(0) else None
+        grad_value = None
+        if self.needs(1):
+            grad_value = grad_out[self.index]
+            if self.winners is not None:
+                grad_value = grad_value * self.winners.astype(grad_value.dtype)
+            # NumPy lets the value have more leading axes of length 1 than the place it is written to.
+            extra = max(0, len(self.value_shape) - grad_value.ndim)
+            grad_value = unbroadcast(grad_value, self.value_shape[extra:]).reshape(self.value_shape)
+        return grad_x, grad_value
+
+
+def getitem(x: Any, index: Any) -> Any:
+    """x[index]: a view for slices and integers, a copy for index arrays, as in NumPy."""
+    return GetItem(_plain(index))(x)
+
+
+def setitem(x: Any, index: Any, value: Any) -> Any:
+    """A copy of x with x[index] = value; gradients reach x and the value."""
+    return SetItem(_plain(index))(x, value)
+
+
+def _plain(index: Any) -> Any:
+    """The index with Tensors and lists as raw arrays, copied so that a later write to them changes nothing here."""
+    if isinstance(index, tuple):
+        return tuple(_plain(part) for part in index)
+    if isinstance(index, Variable):
+        return index._data.copy()
+    if isinstance(index, list):
+        array = np.asarray(index)
+        return array.astype(np.intp) if array.size == 0 else array
+    return index.copy() if is_array(index) else index
+
+
+def _beside(index: Any, x: Any) -> Any:
+    """The index with its arrays on x's device."""
+    if isinstance(index, tuple):
+        return tuple(_beside(part, x) for part in index)
+    return module_of(x).asarray(index) if is_array(index) else index
+
+
+def raw_index(index: Any, array: Any) -> Any:
+    """An index of Tensors, lists and arrays as one that the raw `array` understands."""
+    return _beside(_plain(index), array)
+
+
+def _may_repeat(index: Any) -> bool:
+    """Whether an index could name one place twice: only arrays of integers can."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(is_array(part) and part.dtype.kind in "iu" and part.ndim > 0 for part in parts)

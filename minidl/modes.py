@@ -1,0 +1,97 @@
+"""What is recorded: `no_grad`, `enable_grad` and `detect_anomaly`, as context managers and as decorators.
+
+The mode belongs to the running thread or async task (a `ContextVar`), so a thread that evaluates under `no_grad`
+does not stop another from training.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+RECORD, ANOMALY = 1, 2  # the mode is a sum of these
+mode: ContextVar[int] = ContextVar("minidl_mode", default=RECORD)
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations on Tensors that require a gradient are recorded now."""
+    return bool(mode.get() & RECORD)
+
+
+class _ModeChange:
+    """Sets some bits of the mode, clears others, and puts the mode back on leaving."""
+
+    _set = 0
+    _clear = 0
+
+    def __init__(self) -> None:
+        self._previous: list[int] = []  # a stack: one instance may be entered again inside itself
+
+    def __enter__(self) -> None:
+        self._previous.append(mode.get())
+        mode.set(self._previous[-1] & ~self._clear | self._set)
+
+    def __exit__(self, *exception: object) -> None:
+        mode.set(self._previous.pop())
+
+    def __call__(self, function: _F) -> _F:
+        """Use as a decorator: `@md.no_grad()`. A generator function has the mode while it runs, not in between."""
+        if inspect.isgeneratorfunction(function):
+            return self._around_generator(function)  # type: ignore[return-value]
+
+        @functools.wraps(function)
+        def in_mode(*args: Any, **kwargs: Any) -> Any:
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return in_mode  # type: ignore[return-value]
+
+    def _around_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def in_mode(*args: Any, **kwargs: Any) -> Any:
+            running = function(*args, **kwargs)
+            step, value = running.send, None
+            while True:
+                try:
+                    with type(self)():
+                        produced = step(value)
+                except StopIteration as end:
+                    return end.value
+                try:
+                    step, value = running.send, (yield produced)
+                except GeneratorExit:
+                    with type(self)():
+                        running.close()
+                    raise
+                except BaseException as error:  # thrown in by the caller: the generator decides
+                    step, value = running.throw, error  # type: ignore[assignment]
+
+        return in_mode
+
+
+class no_grad(_ModeChange):  # noqa: N801 - reads as the statement it is, as in PyTorch
+    """Record nothing inside the block (or the decorated function): results do not require a gradient."""
+
+    _clear = RECORD
+
+
+class enable_grad(_ModeChange):  # noqa: N801
+    """Record inside the block, also within `no_grad`."""
+
+    _set = RECORD
+
+
+class detect_anomaly(_ModeChange):  # noqa: N801
+    """Look for mistakes inside the block, at a price in speed.
+
+    Each op remembers the lines of your program that called it, and errors quote them; each array an op saves is
+    copied, so that a write to it by any way (also through a raw array taken before the forward) is found; and a
+    backward that produces a NaN is named.
+    """
+
+    _set = ANOMALY
