@@ -1,11 +1,70 @@
-"""minidl: a deep-learning framework to read, to step through, and to plot gradients with."""
+"""minidl: a deep-learning framework to read, to step through, and to plot gradients with.
+
+    import minidl as md
+    import minidl.functional as F
+
+    x = md.tensor([1.0, 2.0], requires_grad=True)
+    F.sum(x * x).backward()
+    x.grad                                  # Tensor([2., 4.])
+
+Every operation is a function of `minidl.functional`; layers are in `md.nn`, optimizers and layer rates in `md.optim`,
+data in `md.data`, networks in `md.models`. `md.observe` and `md.plot` record and draw; they are loaded when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
 
 from minidl import backend, functional
 from minidl.autograd import Function
 from minidl.backend import seed, use, using
+from minidl.creation import arange, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
 from minidl.gradients import grad, gradcheck, gradgradcheck
 from minidl.modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad
 from minidl.tensor import Tensor
-
 from minidl.version import __version__
+
+_LAZY = ("observe", "plot")  # they need matplotlib, or are needed only to look
+
+__all__ = [
+    "DTypeError",
+    "DeviceError",
+    "Function",
+    "GraphError",
+    "ShapeError",
+    "Tensor",
+    "__version__",
+    "arange",
+    "backend",
+    "detect_anomaly",
+    "enable_grad",
+    "full",
+    "functional",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "is_grad_enabled",
+    "no_grad",
+    "ones",
+    "ones_like",
+    "rand",
+    "randn",
+    "seed",
+    "tensor",
+    "use",
+    "using",
+    "zeros",
+    "zeros_like",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
+        return importlib.import_module(f"minidl.{name}")
+    raise AttributeError(f"module 'minidl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

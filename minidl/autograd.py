@@ -61,7 +61,10 @@ class Variable:
         """A Tensor of `array` without history; nothing is copied or checked."""
         result = cls.result_class.__new__(cls.result_class)
         result._data = array
-        result._grad = result._op = result._version = result._extras = None
+        result._grad = None
+        result._op = None
+        result._version = None
+        result._extras = None
         result._requires_grad = False
         return result
 
@@ -101,6 +104,14 @@ class Function:
     differentiable: ClassVar[bool] = True
 
     __slots__ = ("_data", "_extras", "_needs", "_saved_version", "_version", "inputs", "order")
+
+    inputs: tuple[Any, ...] | None  # None once the node was walked and freed
+    order: int
+    _data: Any
+    _needs: int
+    _saved_version: int
+    _version: Version | None
+    _extras: Extras | None
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
@@ -145,7 +156,9 @@ class Function:
 
         result = result_class.__new__(result_class)
         result._data = data
-        result._grad = result._version = result._extras = None
+        result._grad = None
+        result._version = None
+        result._extras = None
         if needs and self.differentiable and mode.get() & RECORD:
             self._needs = needs
             self._record(inputs, arrays, data)
@@ -189,7 +202,8 @@ class Function:
         self.order = next(_creation_order)
         self._data = data if self.saves_output else None
         self._saved_version = version
-        self._version = self._extras = None
+        self._version = None
+        self._extras = None
         if mode.get() & ANOMALY:
             self._watch(inputs)
 

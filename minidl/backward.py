@@ -56,7 +56,7 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> Any:
     if backend.device_of(array) != backend.device_of(data):
         raise DeviceError(f"the gradient must be on the device of {describe(output)}; got {describe(gradient)}")
     if array.dtype != data.dtype:
-        gradient = gradient.astype(data.dtype) if isinstance(gradient, Variable) else array.astype(data.dtype)
+        gradient = (gradient if isinstance(gradient, Variable) else array).astype(data.dtype)
     elif not isinstance(gradient, Variable):
         gradient = array
     return output.wrap(gradient) if create_graph and not isinstance(gradient, Variable) else gradient
@@ -175,7 +175,7 @@ def run_backward(
                             leaves[key], leaf_grads[key] = x, grad
                 needs >>= 1
             if not retain_graph:
-                node.inputs = None  # type: ignore[assignment]
+                node.inputs = None
 
         for key, leaf in leaves.items():
             leaf_grads[key] = _fit_to(leaf, leaf_grads[key])
@@ -210,10 +210,10 @@ def _own(grad: Any, x: Variable, handed_out: set[int]) -> Variable:
     """
     array = grad._data if isinstance(grad, Variable) else backend.asarray(grad)
     if array.base is not None or array is x._data or id(array) in handed_out:
-        grad = grad.copy() if isinstance(grad, Variable) else array.copy()  # type: ignore[attr-defined]
+        grad = grad.copy()
         array = grad._data if isinstance(grad, Variable) else grad
     handed_out.add(id(array))
-    return grad if isinstance(grad, Variable) else x.wrap(array)  # type: ignore[no-any-return]
+    return grad if isinstance(grad, Variable) else x.wrap(array)
 
 
 def _fit_to(x: Variable, grad: Any) -> Any:

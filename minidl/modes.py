@@ -69,7 +69,7 @@ class _ModeChange:
                         running.close()
                     raise
                 except BaseException as error:  # thrown in by the caller: the generator decides
-                    step, value = running.throw, error  # type: ignore[assignment]
+                    step, value = running.throw, error
 
         return in_mode
 

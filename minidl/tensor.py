@@ -35,11 +35,15 @@ class Tensor(Variable):
     """
 
     __slots__ = ()
+    _grad: Tensor | None
     __array_ufunc__ = None  # so that array * tensor is this class's business, and never an array of objects
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
         self._data = as_data(data)
-        self._grad = self._op = self._version = self._extras = None
+        self._grad = None
+        self._op = None
+        self._version = None
+        self._extras = None
         self._requires_grad = False
         if name is not None:
             self.name = name
@@ -241,7 +245,9 @@ class Tensor(Variable):
         result._data = self._data.copy()
         result._requires_grad = self._requires_grad
         result._grad = None if self._grad is None else self.wrap(self._grad._data.copy())
-        result._op = result._version = result._extras = None
+        result._op = None
+        result._version = None
+        result._extras = None
         if self.name is not None:
             result.name = self.name
         return result

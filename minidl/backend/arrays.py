@@ -31,7 +31,7 @@ def module_of(*values: object) -> ModuleType:
             return np
         cupy = _cupy_if_loaded()
         if cupy is not None and isinstance(value, cupy.ndarray):
-            return cupy  # type: ignore[no-any-return]
+            return cupy
     return np
 
 
