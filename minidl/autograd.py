@@ -55,6 +55,8 @@ class Variable:
     _requires_grad: bool
     _version: Version | None
     _extras: Extras | None
+    copy: Callable[[], Any]  # Tensor has these two; the walk uses them
+    astype: Callable[[Any], Any]
 
     @classmethod
     def wrap(cls, array: Any) -> Any:
@@ -142,9 +144,7 @@ class Function:
         if has_scalars:
             # Beside a Tensor a NumPy scalar is a number and does not promote; alone it is an array of its dtype.
             weak = result_class is not None
-            arrays = [
-                (a.item() if weak else np.asarray(a)) if isinstance(a, np.generic) else a for a in arrays
-            ]
+            arrays = [(a.item() if weak else np.asarray(a)) if isinstance(a, np.generic) else a for a in arrays]
         try:
             data = self.forward(*arrays)
         except Exception as error:

@@ -38,8 +38,8 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> Any:
     data = output._data
     if not output._requires_grad:
         raise GraphError(
-            f"{describe(output)} does not require a gradient: it was computed under no_grad, from integers, or only from "
-            f"tensors without requires_grad=True"
+            f"{describe(output)} does not require a gradient: it was computed under no_grad, from integers, or "
+            f"only from tensors without requires_grad=True"
         )
     if gradient is None:
         if data.size != 1:
@@ -183,7 +183,10 @@ def run_backward(
                 leaf_grads[key] = _run_extras(leaf._extras, leaf_grads[key], leaf, handed_out)
         if targets is not None:
             found = [leaf_grads.get(id(x)) if x._op is None else caught[x._op.order] for x in targets]
-            return [None if grad is None else _own(_fit_to(x, grad), x, handed_out) for x, grad in zip(targets, found)]
+            return [
+                None if grad is None else _own(_fit_to(x, grad), x, handed_out)
+                for x, grad in zip(targets, found, strict=True)
+            ]
         for key, leaf in leaves.items():
             if leaf._requires_grad:
                 accumulate(leaf, leaf_grads[key], handed_out)

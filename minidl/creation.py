@@ -29,7 +29,9 @@ def tensor(
         DTypeError: `data` is no array of numbers.
     """
     # With a dtype asked for, numbers go straight to it: by way of float32 they would lose digits.
-    array = as_data(np.asarray(data, dtype) if dtype is not None and isinstance(data, (int, float, list, tuple)) else data)
+    array = as_data(
+        np.asarray(data, dtype) if dtype is not None and isinstance(data, (int, float, list, tuple)) else data
+    )
     array = array.astype(dtype or array.dtype, copy=True)
     if device is not None:
         array = backend.to_device(array, device)

@@ -65,15 +65,22 @@ def overwritten(op: Any) -> GraphError:
     for x in [*(op.inputs if op.saves_inputs else ()), *([op] if op.saves_output else ())]:
         version = getattr(x, "_version", None)
         if version is not None and version.count > 0:
-            suspects.append("its output" if x is op else describe(x) if hasattr(x, "shape") else
-                            f"the output of {_name(x)} of shape {tuple(x._data.shape)}")
+            suspects.append(
+                "its output"
+                if x is op
+                else describe(x)
+                if hasattr(x, "shape")
+                else f"the output of {_name(x)} of shape {tuple(x._data.shape)}"
+            )
     return GraphError(
-        f"{_name(op)} saved values for its backward that were overwritten since: {', '.join(dict.fromkeys(suspects))}. Write in "
-        f"place only after backward(), or write to a copy: t = t.copy() before, or t = t + 1 instead of t += 1. "
+        f"{_name(op)} saved values for its backward that were overwritten since: "
+        f"{', '.join(dict.fromkeys(suspects))}. Write in place only after backward(), or write to a copy: t = t.copy() before, or t = t + 1 instead of t += 1. "
         f"{_made_at(op)}"
     )
 
 
 def not_finite(op: Any, i: int) -> GraphError:
     """Anomaly mode: the error for a backward that turned a finite gradient into NaN or infinity."""
-    return GraphError(f"the backward of {_name(op)} produced NaN or infinity in the gradient of input {i}. {_made_at(op)}")
+    return GraphError(
+        f"the backward of {_name(op)} produced NaN or infinity in the gradient of input {i}. {_made_at(op)}"
+    )

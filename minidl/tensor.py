@@ -78,7 +78,9 @@ class Tensor(Variable):
     @grad.setter
     def grad(self, grad: Tensor | None) -> None:
         if grad is not None and not isinstance(grad, Tensor):
-            raise DTypeError(f"expected a Tensor or None as .grad; got {type(grad).__name__}: wrap it in md.Tensor(...)")
+            raise DTypeError(
+                f"expected a Tensor or None as .grad; got {type(grad).__name__}: wrap it in md.Tensor(...)"
+            )
         if grad is not None and grad.shape != self.shape:
             raise ShapeError(f"the gradient of {describe(self)} must have its shape; got {grad.shape}")
         self._grad = grad
@@ -91,7 +93,9 @@ class Tensor(Variable):
     @requires_grad.setter
     def requires_grad(self, required: bool) -> None:
         if required and self.dtype.kind != "f":
-            raise DTypeError(f"only floating tensors can require a gradient; got {describe(self)}: use .astype('float32')")
+            raise DTypeError(
+                f"only floating tensors can require a gradient; got {describe(self)}: use .astype('float32')"
+            )
         if self._op is not None and not required:
             raise GraphError("requires_grad can be turned off only for leaves; use .detach() for a result of an op")
         self._requires_grad = bool(required)
@@ -153,9 +157,7 @@ class Tensor(Variable):
 
     # ---- backward
 
-    def backward(
-        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
-    ) -> None:
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
         """Add dL/dt to the `.grad` of every leaf t this tensor L was computed from.
 
         Args:
@@ -374,9 +376,8 @@ class Tensor(Variable):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         version = self._version
-        if version is not None and version.stale is not None and version.writer is not None:
-            if version.writer() is value:  # `t[i] += u`: Python changed the view t[i] and now stores it back
-                version.stale = None
+        if version is not None and version.writer is not None and version.writer() is value:
+            version.stale = None  # `t[i] += u`: Python changed the view t[i] and now stores it back
         written = F.setitem(self, index, value)
         if written._requires_grad:
             self._become(written)

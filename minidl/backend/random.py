@@ -21,7 +21,14 @@ class _Streams:
         self.dropout = np.random.Generator(np.random.PCG64(dropout))
 
 
-_streams = _Streams(None)
+_streams: _Streams | None = None  # made at the first draw: numpy.random takes a while to import
+
+
+def _current() -> _Streams:
+    global _streams
+    if _streams is None:
+        _streams = _Streams(None)
+    return _streams
 
 
 def seed(value: int) -> None:
@@ -34,23 +41,23 @@ def seed(value: int) -> None:
 
 def generator() -> np.random.Generator:
     """The host stream: initial weights and shuffles are drawn from it."""
-    return _streams.host
+    return _current().host
 
 
 def device_uniform(shape: tuple[int, ...], xp: ModuleType) -> Any:
     """Uniform float32 numbers in [0, 1) of `shape`, drawn where `xp` (numpy or cupy) keeps its arrays."""
     if xp is np:
-        return _streams.dropout.random(shape, dtype=np.float32)
-    device_seed = int(_streams.dropout.integers(2**31))
+        return _current().dropout.random(shape, dtype=np.float32)
+    device_seed = int(_current().dropout.integers(2**31))
     return xp.random.Generator(xp.random.Philox4x3210(device_seed)).random(shape, dtype=np.float32)
 
 
 def random_state() -> dict[str, Any]:
     """Both streams' states, as plain dicts of numbers (for a checkpoint)."""
-    return {"host": _streams.host.bit_generator.state, "dropout": _streams.dropout.bit_generator.state}
+    return {"host": _current().host.bit_generator.state, "dropout": _current().dropout.bit_generator.state}
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
     """Continue both streams where `random_state` found them."""
-    _streams.host.bit_generator.state = state["host"]
-    _streams.dropout.bit_generator.state = state["dropout"]
+    _current().host.bit_generator.state = state["host"]
+    _current().dropout.bit_generator.state = state["dropout"]
