@@ -8,6 +8,10 @@ from typing import Any
 
 _ids = itertools.count()
 
+# Called as hook(tensor) when tensor.backward() has filled the `.grad`s: so a recorder learns the loss of a loop that is
+# not its own. Process-wide; empty unless something is being recorded.
+after_backward: dict[int, Callable[[Any], None]] = {}
+
 
 class RemovableHandle:
     """Takes a hook away again: by `remove()`, or at the end of a `with` block."""

@@ -13,7 +13,7 @@ from minidl import functional as F
 from minidl.autograd import Variable, extras_of, version_of
 from minidl.backward import run_backward, seed_gradient
 from minidl.errors import DTypeError, GraphError, ShapeError, describe
-from minidl.hooks import RemovableHandle
+from minidl.hooks import RemovableHandle, after_backward
 from minidl.versions import Version
 
 DEFAULT_DTYPE = np.dtype(np.float32)  # for Python numbers; arrays keep the dtype they have
@@ -172,6 +172,8 @@ class Tensor(Variable):
         """
         seed = seed_gradient(self, gradient, create_graph)
         run_backward((self,), (seed,), create_graph if retain_graph is None else retain_graph, create_graph)
+        for hook in list(after_backward.values()) if after_backward else ():
+            hook(self)
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
