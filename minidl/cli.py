@@ -1,0 +1,206 @@
+"""The `minidl` command: `minidl compare` and `minidl plot`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from minidl import backend, plot
+from minidl.errors import DeviceError
+from minidl.experiments.arms import ARMS, TITLES
+from minidl.experiments.compare import expected_runs
+from minidl.experiments.report import COLUMNS, headline, table_rows
+from minidl.experiments.session import run_comparison
+from minidl.experiments.settings import METHODS, MODELS, Settings
+from minidl.version import __version__
+
+USAGE_ERROR, INTERRUPTED = 2, 130
+
+_INTRODUCTION = """\
+minidl: a deep-learning framework to read, to step through, and to plot gradients with.
+
+  minidl compare                    does a rate per layer train better, and why? (under a minute)
+  minidl compare --model conv       the same for a small convolutional network
+  minidl plot RUN.npz FIGURE        draw a figure again from a recording
+
+In Python: import minidl as md. Every command has its own --help."""
+
+_COMPARE = """\
+Train one network on 1,797 handwritten digits from the same weights under several rules for the learning rate, and say
+whether a rate per layer (arXiv:1510.04609) helps, or whether any larger rate would have done as well.
+
+Layer l gets the rate t (1 + ln(1 + 1/|g_l|)): the smaller the gradient g_l of a layer, the larger its rate. In a deep
+sigmoid network the layers near the input have tiny gradients, so they get the larger rates."""
+
+_COMPARE_MORE = """\
+arms (--rates):
+{arms}
+
+The first four run at one base rate, the one tuned for layer-specific; the -tuned ones at their own. Rates are tuned on
+validation digits and on seeds that are not reported; --lr leaves the tuning out.
+
+examples:
+  minidl compare
+  minidl compare --methods sgd,nesterov --seeds 10
+  minidl compare --lr 0.5 --rates uniform,layer-specific --epochs 20
+  minidl compare --out runs/mine          stop with Ctrl-C; the same command goes on where it was
+
+The run folder then holds report.html (open it in a browser), results.json, the figures as png and svg with their
+numbers as json, the recordings (npz, for `minidl plot`), and every run."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="minidl", description=_INTRODUCTION, formatter_class=raw)
+    parser.add_argument("--version", action="version", version=f"minidl {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    arms = "\n".join(f"  {arm:<16}{TITLES[arm]}" for arm in ARMS)
+    compare = commands.add_parser(
+        "compare",
+        help="compare one rate with a rate per layer",
+        description=_COMPARE,
+        epilog=_COMPARE_MORE.format(arms=arms),
+        formatter_class=raw,
+    )
+    compare.add_argument("--model", choices=MODELS, default="mlp", help="the network (default: %(default)s)")
+    compare.add_argument(
+        "--methods", default="sgd", metavar="M,...", help=f"out of {', '.join(METHODS)} (default: sgd)"
+    )
+    compare.add_argument("--rates", default="", metavar="ARM,...", help="the arms to run (default: all)")
+    compare.add_argument("--seeds", type=int, default=5, metavar="N", help="reported seeds (default: %(default)s)")
+    compare.add_argument("--epochs", type=int, metavar="N", help="passes over the data (default: 40; conv: 12)")
+    compare.add_argument("--lr", type=float, metavar="T", help="one base rate for every arm, without tuning")
+    compare.add_argument(
+        "--backend", default=None, metavar="B", help="numpy or cupy (default: MINIDL_BACKEND or numpy)"
+    )
+    compare.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/compare-DATE-TIME)")
+    compare.add_argument("--quiet", action="store_true", help="print the verdict and the folder, nothing else")
+    compare.set_defaults(run=_compare)
+
+    draw = commands.add_parser(
+        "plot",
+        help="draw a figure from a recording",
+        description="Draw a figure again from one or several recordings (npz files in a run folder).",
+        epilog=(
+            "examples:\n  minidl plot runs/mine/race-sgd.npz race\n"
+            "  minidl plot runs/mine/flow-sgd-uniform.npz flow_profile --out profile.png"
+        ),
+        formatter_class=raw,
+    )
+    draw.add_argument(
+        "recordings", nargs="+", type=Path, metavar="RUN.npz", help="one recording, or several to compare"
+    )
+    draw.add_argument("figure", metavar="FIGURE", help="gradient_flow, flow_profile, update_heatmap or race")
+    draw.add_argument(
+        "--out", type=Path, metavar="FILE", help="where to write it (default: FIGURE beside the recording)"
+    )
+    draw.set_defaults(run=_plot)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status (0, 2 for a wrong call, 130 for Ctrl-C)."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return USAGE_ERROR
+    try:
+        return int(options.run(options))
+    except (ValueError, DeviceError, OSError) as error:
+        print(f"minidl {options.command}: {error}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _compare(options: argparse.Namespace) -> int:
+    if options.epochs is not None and options.epochs < 1:
+        raise ValueError(f"--epochs: expected a whole number of at least 1; got {options.epochs}")
+    settings = Settings(
+        model=options.model,
+        methods=_names(options.methods),
+        arms=_names(options.rates),
+        seeds=options.seeds,
+        epochs=options.epochs or 0,
+        lr=options.lr,
+        backend=options.backend or backend.current(),
+    )
+    backend.module(settings.backend)  # refuse now, not after the tuning
+    folder = options.out or Path("runs") / time.strftime("compare-%Y%m%d-%H%M%S")
+    command = _command_of(settings, folder)
+    try:
+        results = _with_progress(settings, folder, command, quiet=options.quiet)
+    except KeyboardInterrupt:
+        print(f"\nstopped; the finished runs are kept. To go on: {command}", file=sys.stderr)
+        return INTERRUPTED
+    _print_results(results, folder, quiet=options.quiet)
+    return 0
+
+
+def _command_of(settings: Settings, folder: Path) -> str:
+    """The command that makes exactly this comparison."""
+    words = ["minidl", "compare", "--model", settings.model, "--methods", ",".join(settings.methods)]
+    words += ["--rates", ",".join(settings.arms), "--seeds", str(settings.seeds), "--epochs", str(settings.epochs)]
+    words += ["--lr", f"{settings.lr:g}"] if settings.lr is not None else []
+    words += ["--backend", settings.backend, "--out", str(folder)]
+    return shlex.join(words)
+
+
+def _with_progress(settings: Settings, folder: Path, command: str, quiet: bool) -> dict[str, Any]:
+    """Run the comparison under a progress bar; a plain line per stage where there is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, quiet=quiet)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("starting", total=expected_runs(settings))
+
+        def say(text: str) -> None:
+            bar.update(task, description=text)
+            if not console.is_terminal:
+                console.print(text)
+
+        return run_comparison(settings, folder, command, on_run=lambda key: bar.advance(task), say=say)
+
+
+def _print_results(results: dict[str, Any], folder: Path, quiet: bool) -> None:
+    """The table and the verdict, on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    for method, found in results["methods"].items():
+        if not quiet:
+            table = Table(title=f"{method}: median (range) over {results['settings']['seeds']} seeds")
+            for i, column in enumerate(COLUMNS):
+                table.add_column(column, justify="left" if i == 0 else "right")
+            for row in table_rows(found):
+                table.add_row(*row)
+            console.print(table)
+    for line in headline(results):
+        console.print(f"Verdict. {line}", markup=False)
+    console.print(f"Report: {folder / 'report.html'}", markup=False)
+
+
+def _plot(options: argparse.Namespace) -> int:
+    figure = plot.draw(options.recordings, options.figure)
+    target = options.out or options.recordings[0].with_name(options.figure)
+    for path in plot.save_figure(figure, target):
+        print(path)
+    print(figure.caption)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

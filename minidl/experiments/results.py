@@ -1,0 +1,117 @@
+"""From runs to numbers: the table, the verdicts and the criterion of a finished comparison, as plain data."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import numpy as np
+
+from minidl.experiments.arms import LAYER_SPECIFIC, TITLES
+from minidl.experiments.compare import Comparison, best_index
+from minidl.experiments.runs import Run
+from minidl.experiments.settings import GRIDS, SLOPE_CRITERION, TARGET_ACCURACY
+from minidl.experiments.verdict import judge
+from minidl.observe import FlowRecording
+from minidl.version import __version__
+
+
+def summarise(comparison: Comparison, flows: dict[str, dict[str, FlowRecording]]) -> dict[str, Any]:
+    """Everything the report says, as data for results.json.
+
+    Args:
+        comparison: with all its runs done.
+        flows: method -> arm -> the recorded gradient flow of the first seed.
+    """
+    settings = comparison.settings
+    methods = {method: _method(comparison, method, flows.get(method, {})) for method in settings.methods}
+    return {
+        "format": 1,
+        "settings": settings.as_dict(),
+        "environment": {
+            "minidl": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "machine": f"{platform.system()} {platform.machine()}",
+        },
+        "data": {name: len(getattr(comparison.splits, name).labels) for name in ("train", "validation", "test")},
+        "methods": methods,
+    }
+
+
+def _method(comparison: Comparison, method: str, flows: dict[str, FlowRecording]) -> dict[str, Any]:
+    settings = comparison.settings
+    runs = comparison.arm_runs(method)
+    rates = comparison.base_rates(method)
+    sweep = comparison.sweep(method)
+    judged = settings.judged
+    return {
+        "arms": {arm: _arm(arm, rates[arm], runs[arm]) for arm in runs},
+        "tuning": {
+            "grid": list(GRIDS[method]),
+            "seeds": list(settings.tuning_seeds),
+            "validation_loss": {rule: losses.tolist() for rule, losses in sweep.items()},
+            "at_edge": [rule for rule, losses in sweep.items() if best_index(losses) in (0, len(GRIDS[method]) - 1)],
+        }
+        if sweep
+        else None,
+        "verdict": judge({arm: [run.test_loss[-1] for run in runs[arm]] for arm in runs}).as_dict() if judged else None,
+        "verdict_by_error_rate": (
+            judge({arm: [1 - run.test_accuracy[-1] for run in runs[arm]] for arm in runs}).as_dict() if judged else None
+        ),
+        "criterion": _criterion(comparison, method, flows),
+        "flow": {arm: flow.verdict() for arm, flow in flows.items()},
+    }
+
+
+def _arm(arm: str, base_rate: float, runs: list[Run]) -> dict[str, Any]:
+    """One row of the table."""
+    return {
+        "title": TITLES[arm],
+        "base_rate": base_rate,
+        "mean_multiplier": [float(np.mean(run.mean_multiplier)) for run in runs],
+        "test_accuracy": [float(run.test_accuracy[-1]) for run in runs],
+        "test_loss": [float(run.test_loss[-1]) for run in runs],
+        "train_loss": [float(np.mean(run.loss[-len(run.loss) // len(run.eval_steps) :])) for run in runs],
+        "steps_to_target": [steps_to(run, TARGET_ACCURACY) for run in runs],
+        "seconds": [float(run.seconds[-1]) for run in runs],
+    }
+
+
+def steps_to(run: Run, accuracy: float) -> int | None:
+    """The first evaluated step with at least this test accuracy; None if it was never reached."""
+    reached = np.flatnonzero(run.test_accuracy >= accuracy)
+    return int(run.eval_steps[reached[0]]) if len(reached) else None
+
+
+def _criterion(comparison: Comparison, method: str, flows: dict[str, FlowRecording]) -> dict[str, Any] | None:
+    """Whether this run met what the network was chosen for, before any arm was compared.
+
+    The weight gradient's RMS must fall by at least half a decade a layer towards the input at step 0, and at least one
+    tuned arm must pass 90% on the validation digits (on the tuning seeds).
+    """
+    if not flows or comparison.settings.lr is not None:
+        return None
+    flow = flows.get(LAYER_SPECIFIC) or next(iter(flows.values()))
+    slope = slope_per_layer(flow.weight_gradient_rms[0])
+    best = max(
+        _tuned_accuracy(comparison, method, rule, GRIDS[method][best_index(losses)])
+        for rule, losses in comparison.sweep(method).items()
+    )
+    return {
+        "slope_decades_per_layer": slope,
+        "best_tuned_validation_accuracy": best,
+        "met": -slope <= SLOPE_CRITERION and best >= TARGET_ACCURACY,
+    }
+
+
+def _tuned_accuracy(comparison: Comparison, method: str, rule: str, base_rate: float) -> float:
+    """Mean validation accuracy of a rule at its tuned rate, over the tuning seeds."""
+    runs = [comparison.run(key) for key in comparison.tuning_keys(method, rule, base_rate)]
+    return float(np.mean([run.validation_accuracy for run in runs]))
+
+
+def slope_per_layer(gradient_rms: Any) -> float:
+    """Decades per layer by which the gradient grows from input to output: the slope of a line through log10 RMS."""
+    heights = np.log10(np.asarray(gradient_rms, dtype=np.float64))
+    return float(np.polyfit(np.arange(len(heights)), heights, 1)[0])

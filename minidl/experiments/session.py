@@ -1,0 +1,124 @@
+"""A comparison from start to end: the runs, the recordings, the figures, the report; all of it in one run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl import backend, plot
+from minidl.experiments.arms import ARMS, REPLAYED, rule_of
+from minidl.experiments.compare import Comparison
+from minidl.experiments.report import Picture, render
+from minidl.experiments.results import summarise
+from minidl.experiments.runs import RunKey, build_model, record_flow
+from minidl.experiments.settings import Settings
+from minidl.observe import FlowRecording, RaceRecording
+from minidl.storage import write_atomically
+
+# The flows that are drawn beside each other: SGD as it is, with a rate per layer, and with the best single rate.
+SHOWN = ("uniform", "layer-specific", "uniform-tuned")
+
+
+def run_comparison(
+    settings: Settings,
+    folder: Path,
+    command: str,
+    on_run: Callable[[RunKey], None] = lambda key: None,
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Do everything and write it to `folder`; returns what results.json holds.
+
+    The folder gets settings.json, runs/*.npz (one a run), one gradient-flow recording an arm, one race recording a
+    method, the figures (png, svg, and the numbers they draw as json), results.json and report.html.
+    """
+    comparison = Comparison(settings, folder, on_run)
+    for method in settings.methods:
+        if settings.lr is None:
+            say(f"{method}: tuning the base rates")
+        comparison.base_rates(method)
+        say(f"{method}: running the arms")
+        comparison.arm_runs(method)
+
+    say("recording the gradient flow and drawing")
+    flows = {method: _record(comparison, method) for method in settings.methods}
+    races = {method: race_recording(comparison, method) for method in settings.methods}
+    pictures = [p for m in settings.methods for p in _draw(comparison, m, flows[m], races[m])]
+    results = summarise(comparison, flows)
+    results["command"] = command
+    results["figures"] = [{"name": picture.name, "caption": picture.caption} for picture in pictures]
+
+    write_atomically(folder / "results.json", json.dumps(results, indent=2).encode())
+    page = render(results, pictures, command, describe_network(settings))
+    write_atomically(folder / "report.html", page.encode())
+    return results
+
+
+def describe_network(settings: Settings) -> str:
+    """The network in words: its layers with their shapes, and its number of parameters."""
+    model = build_model(settings)
+    layers = ", ".join(
+        f"{name} {' x '.join(map(str, next(iter(layer.parameters())).shape))}" for name, layer in model.layers()
+    )
+    count = sum(p.size for p in model.parameters())
+    activation = "sigmoid between the layers, Caffe's xavier weights U(+-sqrt(3/fan_in)), biases 0"
+    return f"{settings.model} ({layers}; {activation}; {count:,} parameters)"
+
+
+def _record(comparison: Comparison, method: str) -> dict[str, FlowRecording]:
+    """The gradient flow of the shown arms' first seed, written beside the other files."""
+    settings = comparison.settings
+    rates = comparison.base_rates(method)
+    flows: dict[str, FlowRecording] = {}
+    for arm in (a for a in SHOWN if a in settings.arms):
+        path = comparison.folder / f"flow-{method}-{arm}.npz"
+        if path.exists():
+            flows[arm] = FlowRecording.load(path)
+            continue
+        key = RunKey(method, rule_of(arm), rates[arm], seed=0)
+        twin = comparison.run(comparison.twin(key)) if key.rule in REPLAYED else None
+        with backend.using(settings.backend), np.errstate(over="ignore", invalid="ignore"):
+            flows[arm] = record_flow(settings, key, comparison.splits, twin)
+        flows[arm].save(path)
+    return flows
+
+
+def race_recording(comparison: Comparison, method: str) -> RaceRecording:
+    """The method's arms side by side, with the tuning sweep, as the recording that `plot.race` draws."""
+    runs = comparison.arm_runs(method)
+    arms = [arm for arm in ARMS if arm in runs]
+    first = runs[arms[0]][0]
+    sweep = comparison.sweep(method)
+    return RaceRecording(
+        arms=arms,
+        seeds=np.arange(comparison.settings.seeds),
+        steps=np.arange(1, len(first.loss) + 1),
+        loss=np.array([[run.loss for run in runs[arm]] for arm in arms]),
+        seconds=np.array([[run.seconds for run in runs[arm]] for arm in arms]),
+        eval_steps=first.eval_steps,
+        accuracy=np.array([[run.test_accuracy for run in runs[arm]] for arm in arms]),
+        sweep_arms=list(sweep),
+        sweep_rates=np.array(comparison.grid(method)),
+        sweep_loss=np.array(list(sweep.values())) if sweep else np.zeros((0, 0, 0)),
+    )
+
+
+def _draw(comparison: Comparison, method: str, flows: dict[str, FlowRecording], race: RaceRecording) -> list[Picture]:
+    """Draw the four figures, write them, and hand them to the report."""
+    folder = comparison.folder
+    race.save(folder / f"race-{method}.npz")
+    figures = {f"race-{method}": plot.race(race)}
+    if flows:
+        last = list(flows.values())[-1]
+        figures[f"update_heatmap-{method}"] = plot.update_heatmap(flows)
+        figures[f"flow_profile-{method}"] = plot.flow_profile(flows.get("uniform", last))
+        figures[f"gradient_flow-{method}"] = plot.gradient_flow(flows.get("uniform", last), step=0)
+    pictures = []
+    for name, figure in figures.items():
+        plot.save_figure(figure, folder / name)
+        svg = (folder / f"{name}.svg").read_text(encoding="utf-8")
+        pictures.append(Picture(name, svg[svg.index("<svg") :], figure.caption))
+    return pictures

@@ -1,0 +1,170 @@
+"""The verdict of a comparison: does the layer-specific rate help, or would any larger rate have done as well?
+
+Arms are compared on one number per seed, the final test loss, paired by seed (a pair starts from the same weights and
+sees the data in the same order). One arm beats another when
+
+1. an exact sign-flip test on the paired differences says so at p <= 0.05 (with n seeds there are 2^n ways to flip
+   their signs; p is the share of them with a mean at least as large; five seeds that all agree give 1/32), and
+2. the median difference is at least 2% of the other arm's median loss, so that a difference nobody would care about
+   is not called one.
+
+The rule was fixed before any result was seen. Its outcome is one of `HELPS`, `LARGER_RATE`, `NO_DIFFERENCE`, `HURTS`
+and `UNDECIDED`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from minidl.experiments.arms import BASELINE, LAYER_SPECIFIC, RIVALS, TITLES
+
+HELPS = "layer-specific helps"
+LARGER_RATE = "explained by the larger rate"
+NO_DIFFERENCE = "no difference"
+HURTS = "layer-specific hurts"
+UNDECIDED = "undecided"
+
+SIGNIFICANCE = 0.05
+SMALLEST_EFFECT = 0.02  # of the other arm's median loss
+DIVERGED = 1e3  # stands for a loss that is not a number
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The layer-specific arm against one other, over the same seeds.
+
+    Attributes:
+        other: the other arm.
+        median_gain: the median over seeds of (other's loss - layer-specific loss); positive is better.
+        smallest_gain, largest_gain: the range over seeds.
+        other_loss: the other arm's median loss.
+        p_better, p_worse: of the sign-flip test, one-sided each.
+    """
+
+    other: str
+    median_gain: float
+    smallest_gain: float
+    largest_gain: float
+    other_loss: float
+    p_better: float
+    p_worse: float
+
+    @property
+    def better(self) -> bool:
+        """Whether layer-specific beats the other arm."""
+        return self.p_better <= SIGNIFICANCE and self.median_gain >= SMALLEST_EFFECT * self.other_loss
+
+    @property
+    def worse(self) -> bool:
+        """Whether the other arm beats layer-specific."""
+        return self.p_worse <= SIGNIFICANCE and -self.median_gain >= SMALLEST_EFFECT * (
+            self.other_loss - self.median_gain
+        )
+
+    def words(self) -> str:
+        """The pairing as a clause with its numbers."""
+        outcome = "beats" if self.better else "is beaten by" if self.worse else "cannot be told from"
+        return (
+            f"{outcome} {TITLES[self.other]} (median gain {self.median_gain:+.4f} on a loss of {self.other_loss:.4f}, "
+            f"over seeds {self.smallest_gain:+.4f} to {self.largest_gain:+.4f}, "
+            f"p = {self.p_worse if self.worse else self.p_better:.3f})"
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came out: the kind, the reason in words, and the pairings it rests on."""
+
+    kind: str
+    reason: str
+    pairings: tuple[Pairing, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The verdict as plain data, for results.json."""
+        return {"kind": self.kind, "reason": self.reason, "pairings": [asdict(p) for p in self.pairings]}
+
+
+def sign_flip_p(differences: Sequence[float]) -> float:
+    """The share of sign patterns whose mean is at least the observed one: the exact one-sided p for "mean > 0".
+
+    Above 16 differences, 65,536 patterns are drawn (with a fixed seed) instead of all 2^n.
+    """
+    observed = np.asarray(differences, dtype=np.float64)
+    n = len(observed)
+    if n <= 16:
+        signs = np.array(list(itertools.product((1.0, -1.0), repeat=n)))
+    else:
+        signs = np.random.default_rng(0).choice([1.0, -1.0], size=(65_536, n))
+        signs[0] = 1.0  # the observed pattern is one of them
+    means = signs @ observed / max(n, 1)
+    return float(np.mean(means >= observed.mean() - 1e-12))
+
+
+def pair_arms(layer_specific: Sequence[float], other: Sequence[float], name: str) -> Pairing:
+    """Compare two arms' final losses seed by seed; a loss that is not finite counts as a very large one."""
+    own = np.nan_to_num(np.asarray(layer_specific, dtype=np.float64), nan=DIVERGED, posinf=DIVERGED)
+    others = np.nan_to_num(np.asarray(other, dtype=np.float64), nan=DIVERGED, posinf=DIVERGED)
+    if own.shape != others.shape or own.ndim != 1 or len(own) == 0:
+        raise ValueError(f"expected one loss per seed in both arms; got {own.shape} and {others.shape}")
+    gain = others - own
+    return Pairing(
+        other=name,
+        median_gain=float(np.median(gain)),
+        smallest_gain=float(gain.min()),
+        largest_gain=float(gain.max()),
+        other_loss=float(np.median(others)),
+        p_better=sign_flip_p(gain),
+        p_worse=sign_flip_p(-gain),
+    )
+
+
+def judge(losses: Mapping[str, Sequence[float]]) -> Verdict:
+    """The verdict on final losses per seed, arm by arm.
+
+    Args:
+        losses: for "layer-specific", "uniform" and whichever controls were run, one final loss a seed.
+
+    Raises:
+        ValueError: the layer-specific or the uniform arm is missing, or the seeds do not pair.
+    """
+    missing = [arm for arm in (LAYER_SPECIFIC, BASELINE) if arm not in losses]
+    if missing:
+        raise ValueError(f"a verdict needs the arms {LAYER_SPECIFIC!r} and {BASELINE!r}; missing: {', '.join(missing)}")
+    seeds = len(losses[LAYER_SPECIFIC])
+    own = losses[LAYER_SPECIFIC]
+    baseline = pair_arms(own, losses[BASELINE], BASELINE)
+    rivals = [pair_arms(own, losses[arm], arm) for arm in RIVALS if arm in losses]
+    pairings = (baseline, *rivals)
+
+    if 2.0**-seeds > SIGNIFICANCE:
+        return Verdict(
+            UNDECIDED,
+            f"{seeds} seed{'s' if seeds > 1 else ''} cannot decide: even if all agree, p is {2.0**-seeds:.3f}. Use 5.",
+            pairings,
+        )
+    if baseline.worse:
+        return Verdict(HURTS, f"Layer-specific {baseline.words()}.", pairings)
+    if not baseline.better:
+        return Verdict(NO_DIFFERENCE, f"Layer-specific {baseline.words()}.", pairings)
+    if not rivals:
+        return Verdict(
+            UNDECIDED,
+            f"Layer-specific {baseline.words()}, but no larger-rate control was run, so the reason is open.",
+            pairings,
+        )
+    unbeaten = [rival for rival in rivals if not rival.better]
+    if unbeaten:
+        clauses = "; ".join(rival.words() for rival in unbeaten)
+        return Verdict(
+            LARGER_RATE,
+            f"Layer-specific {baseline.words()}. But without any difference between layers a larger rate does as "
+            f"well: it {clauses}.",
+            pairings,
+        )
+    clauses = "; ".join(rival.words() for rival in rivals)
+    return Verdict(HELPS, f"Layer-specific {baseline.words()}. The controls do not explain it: it {clauses}.", pairings)

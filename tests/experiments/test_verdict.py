@@ -1,0 +1,103 @@
+"""The verdict can come out each way, and says why with its numbers."""
+
+import numpy as np
+import pytest
+
+from minidl.experiments.verdict import (
+    HELPS,
+    HURTS,
+    LARGER_RATE,
+    NO_DIFFERENCE,
+    UNDECIDED,
+    judge,
+    pair_arms,
+    sign_flip_p,
+)
+
+SEEDS = np.array([0.00, 0.01, -0.01, 0.02, -0.02])  # how the seeds differ, alike in every arm
+JITTER = np.array([0.004, -0.006, 0.005, -0.003, 0.001])  # how one arm differs from another by chance
+
+
+def losses(**level: float) -> dict[str, np.ndarray]:
+    """Synthetic final losses: an arm's level, the same seed effects in every arm, and a little chance."""
+    names = {name: name.replace("_", "-") for name in level}
+    return {names[n]: v + SEEDS + JITTER * (i % 2) for i, (n, v) in enumerate(level.items())}
+
+
+def test_layer_specific_helps_when_it_beats_the_uniform_rate_and_every_control():
+    verdict = judge(losses(layer_specific=0.20, uniform=0.60, constant=0.40, per_step=0.38, uniform_tuned=0.35))
+    assert verdict.kind == HELPS
+    assert "+0.39" in verdict.reason or "+0.40" in verdict.reason
+    assert [p.other for p in verdict.pairings] == ["uniform", "constant", "per-step", "uniform-tuned"]
+
+
+def test_the_larger_rate_explains_it_when_one_control_does_as_well():
+    verdict = judge(losses(layer_specific=0.20, uniform=0.60, constant=0.40, per_step=0.20, uniform_tuned=0.35))
+    assert verdict.kind == LARGER_RATE
+    assert "a uniform rate times the mean multiplier of each step" in verdict.reason
+    assert "constant mean multiplier" not in verdict.reason  # only the controls that were not beaten are the reason
+
+
+def test_the_larger_rate_explains_it_when_a_control_is_even_better():
+    verdict = judge(losses(layer_specific=0.20, uniform=0.60, constant=0.10))
+    assert verdict.kind == LARGER_RATE
+    assert "is beaten by" in verdict.reason
+
+
+def test_no_difference_when_the_uniform_rate_does_as_well():
+    assert judge(losses(layer_specific=0.40, uniform=0.40, constant=0.10)).kind == NO_DIFFERENCE
+
+
+def test_a_difference_nobody_would_care_about_is_none():
+    own = 0.400 + SEEDS
+    verdict = judge({"layer-specific": own, "uniform": own + 0.004, "constant": own + 0.1})  # 1%, and all seeds agree
+    assert verdict.pairings[0].p_better <= 0.05
+    assert verdict.kind == NO_DIFFERENCE
+
+
+def test_layer_specific_hurts_when_the_uniform_rate_beats_it():
+    verdict = judge(losses(layer_specific=0.60, uniform=0.20, constant=0.90))
+    assert verdict.kind == HURTS
+    assert "is beaten by the uniform rate" in verdict.reason
+
+
+def test_without_a_control_the_reason_stays_open():
+    verdict = judge(losses(layer_specific=0.20, uniform=0.60))
+    assert verdict.kind == UNDECIDED
+    assert "no larger-rate control" in verdict.reason
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 4])
+def test_too_few_seeds_decide_nothing_however_large_the_difference(seeds):
+    verdict = judge({"layer-specific": [0.1] * seeds, "uniform": [2.0] * seeds, "constant": [2.0] * seeds})
+    assert verdict.kind == UNDECIDED
+    assert f"{0.5**seeds:.3f}" in verdict.reason
+
+
+def test_a_diverged_run_counts_as_a_very_bad_one():
+    verdict = judge(
+        {"layer-specific": 0.2 + SEEDS, "uniform": [np.nan, np.inf, 0.9, 0.8, 0.9], "constant": 0.5 + SEEDS}
+    )
+    assert verdict.kind == HELPS
+
+
+def test_the_sign_flip_test_counts_patterns_exactly():
+    assert sign_flip_p([1, 1, 1, 1, 1]) == 1 / 32
+    assert sign_flip_p([-1, -1, -1, -1, -1]) == 1
+    assert sign_flip_p([0, 0, 0]) == 1
+    # of the 8 patterns of (1, 2, 4) the sums 7 and 5 are at least 5
+    assert sign_flip_p([-1, 2, 4]) == 2 / 8
+
+
+def test_the_sign_flip_test_of_many_seeds_agrees_with_the_exact_one():
+    differences = np.random.default_rng(1).normal(0.3, 1.0, 16)
+    exact = sign_flip_p(differences)
+    drawn = sign_flip_p([*differences, 0.0])  # a zero changes no mean
+    assert drawn == pytest.approx(exact, abs=0.01)
+
+
+def test_missing_arms_and_seeds_that_do_not_pair_are_errors():
+    with pytest.raises(ValueError, match="missing: uniform"):
+        judge({"layer-specific": [1.0] * 5})
+    with pytest.raises(ValueError, match="one loss per seed"):
+        pair_arms([1.0, 2.0], [1.0], "uniform")
