@@ -72,7 +72,7 @@ class Mean(_Reduction):
         return x.mean(axis=self.axis, keepdims=self.keepdims)
 
     def backward(self, grad_out: Any) -> Any:
-        return broadcast_to(self.restore_axes(grad_out) / max(self.count(), 1), self.in_shape)
+        return broadcast_to(self.restore_axes(grad_out) / (self.count() or 1), self.in_shape)
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:

@@ -1,0 +1,51 @@
+"""Which backend the tests run on: `pytest --backend numpy` (the default), `standin` or `cupy`.
+
+The stand-in has to be `sys.modules["cupy"]` before the tests are collected, so both are set up in `pytest_configure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from minidl import backend
+from tests import cupy_standin
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        choices=("numpy", "standin", "cupy"),
+        default="numpy",
+        help="run on NumPy, on the strict stand-in for CuPy (needs no GPU), or on CuPy itself",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    chosen = config.getoption("--backend")
+    if chosen == "standin":
+        cupy_standin.install()
+    backend.use("numpy" if chosen == "numpy" else "cupy")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"minidl backend under test: {config.getoption('--backend')}"
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    """Every test starts from one seed, so that it fails alone as it fails in company."""
+    backend.seed(0)
+
+
+@pytest.fixture
+def standin(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The stand-in as `cupy` for one test, whatever the backend under test.
+
+    Tests of what a device must not do (wait, mix with NumPy) use it; `standin.synchronizations()` counts the waits.
+    """
+    module = cupy_standin.install(monkeypatch)
+    cupy_standin.reset_synchronizations()
+    yield module
