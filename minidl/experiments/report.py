@@ -113,9 +113,9 @@ def render(results: dict[str, Any], pictures: Sequence[Picture], command: str, n
     for method, found in results["methods"].items():
         parts += [f"<h2>Results: {_text(method)}</h2>", _table(COLUMNS, table_rows(found))]
         parts.append(
-            f"""<p>Median and (range) over {settings["seeds"]} seeds. The accuracy is taken after each epoch, so the steps
-            to it are whole epochs. Training seconds leave evaluation out; they come from one machine, busy or idle, and
-            are not a benchmark.</p>"""
+            f"""<p>Median and (range) over {settings["seeds"]} seeds. The accuracy is taken after each epoch, so the
+            steps to it are whole epochs. Training seconds leave evaluation out; they come from one machine and
+            are no benchmark.</p>"""
         )
         if found["verdict"]:
             parts.append("<p>The layer-specific arm, paired by seed: it</p><ul>")
@@ -194,8 +194,8 @@ def _methods_section(results: dict[str, Any], network: str) -> list[str]:
     lines = [  # a page does not care where a line is broken
         f"""The data are the 1,797 handwritten 8x8 digits of the UCI repository: {data["train"]} to train,
         {data["validation"]} to tune, {data["test"]} to test, split once and for all, each class in proportion.
-        {settings["epochs"]} epochs in batches of {BATCH_SIZE}. One seed gives every arm the same initial weights and the
-        same order of the data.""",
+        {settings["epochs"]} epochs in batches of {BATCH_SIZE}. One seed gives every arm the same initial weights and
+        the same order of the data.""",
         f"""The network: {network}. It was chosen before any arms were compared: the deepest of its kind whose weight
         gradient falls by at least {-SLOPE_CRITERION} decades a layer towards the input at step 0 and of which at least
         one tuned arm passes {TARGET_ACCURACY:.0%} on the validation digits within the budget.
