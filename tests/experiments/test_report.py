@@ -1,0 +1,115 @@
+"""The cells of the report's tables, and the page: complete, self-contained, safe."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from minidl.experiments.report import Picture, headline, render, spread, steps_text, table_rows
+from minidl.experiments.verdict import judge
+
+
+def make_results(**overrides):
+    losses = {
+        "uniform": [0.6, 0.61, 0.59, 0.6, 0.62],
+        "layer-specific": [0.2, 0.21, 0.2, 0.19, 0.22],
+        "constant": [0.4, 0.41, 0.4, 0.4, 0.43],
+    }
+    verdict = judge(losses).as_dict()
+    arms = {
+        arm: {
+            "title": arm,
+            "base_rate": 0.5,
+            "mean_multiplier": [1.0] * 5,
+            "test_accuracy": [0.9, 0.91, 0.92, 0.93, 0.94],
+            "test_loss": values,
+            "train_loss": values,
+            "steps_to_target": [34, 68, None, 34, 34],
+            "seconds": [0.5] * 5,
+        }
+        for arm, values in losses.items()
+    }
+    method = {
+        "arms": arms,
+        "tuning": {
+            "grid": [0.1, 1.0],
+            "seeds": [10_000, 10_001],
+            "validation_loss": {"uniform": [[0.5, 0.6], [0.2, float("nan")]]},
+            "at_edge": ["uniform"],
+        },
+        "verdict": verdict,
+        "verdict_by_error_rate": verdict | {"kind": "no difference"},
+        "criterion": {"slope_decades_per_layer": 0.7, "best_tuned_validation_accuracy": 0.5, "met": False},
+        "flow": {"uniform": "the gradient falls <fast>"},
+    }
+    return {
+        "settings": {"methods": ["sgd"], "seeds": 5, "epochs": 40},
+        "environment": {"minidl": "0.1.0"},
+        "data": {"train": 1077, "validation": 360, "test": 360},
+        "methods": {"sgd": method},
+    } | overrides
+
+
+def page():
+    return render(make_results(), [Picture("race", "<svg>drawing</svg>", "a < b")], "minidl compare --lr 1", "a net")
+
+
+def test_a_spread_is_the_median_with_its_range_or_one_number():
+    assert spread([3, 1, 2], "{:.1f}") == "2.0 (1.0 to 3.0)"
+    assert spread([0.5, 0.5], "{:.1f}") == "0.5"
+
+
+def test_seeds_that_never_arrive_count_as_the_latest():
+    assert steps_text([34, 68, 34]) == "34 (34 to 68)"
+    assert steps_text([None, None, 34]) == "never, 2 of 3 never"
+    assert steps_text([34, 68, None]) == "68 (34 to 68), 1 of 3 never"
+    assert steps_text([None, None]) == "never"
+
+
+def test_the_headline_says_when_accuracy_and_loss_disagree():
+    (line,) = headline(make_results())
+    assert line.startswith("sgd: layer-specific helps.")
+    assert "By the error rate alone the verdict would be: no difference." in line
+
+
+def test_every_arm_has_its_row():
+    rows = table_rows(make_results()["methods"]["sgd"])
+    assert [row[0] for row in rows] == ["uniform", "layer-specific", "constant"]
+    assert rows[1][3] == "92.0 (90.0 to 94.0)"
+
+
+def test_the_page_needs_nothing_beside_it():
+    assert not re.search(r"(src|href)\s*=|@import|url\(", page())
+
+
+def test_the_page_is_well_formed():
+    open_tags = []
+
+    class Checker(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            if tag != "meta":
+                open_tags.append(tag)
+
+        def handle_endtag(self, tag):
+            assert open_tags.pop() == tag
+
+    Checker().feed(page())
+    assert open_tags == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "layer-specific helps",
+        "a &lt; b",  # captions are text, not markup
+        "falls &lt;fast&gt;",
+        "minidl compare --lr 1",
+        "<svg>drawing</svg>",
+        "at the edge of the grid",
+        "does not meet the criterion",
+        "NOT met",
+        "arXiv:1510.04609",
+    ],
+)
+def test_the_page_says_what_a_referee_would_ask(text):
+    assert text in page()
