@@ -1,0 +1,61 @@
+"""What may be assigned to which attribute of a Module, and the words for what may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl.nn.parameter import Parameter
+from minidl.tensor import Tensor
+
+
+def check_assignment(module: Any, module_class: type, name: str, value: Any) -> None:
+    """Raise if `module.name = value` would lose or hide a parameter or a module.
+
+    Raises:
+        AttributeError: super().__init__() was not called, or the name is one of Module's own.
+        TypeError: a parameter, module or buffer would be replaced by something else; a list of modules.
+        ValueError: the name has a dot or is empty, or the module would contain itself.
+    """
+    kind = type(module).__name__
+    if isinstance(value, (Parameter, module_class)):
+        _check_member(module, module_class, name, value)
+        return
+    held = module.__dict__.get(name)
+    if value is None:
+        return
+    if isinstance(held, (Parameter, module_class)):
+        what, remedy = (
+            ("parameter", f"wrap it, nn.Parameter(value), or write the values: module.{name}.data = array")
+            if isinstance(held, Parameter)
+            else ("module", f"assign a Module, or delete it first: del module.{name}")
+        )
+        raise TypeError(f"{kind}.{name} is a {what} and cannot become {_kind(value)}: {remedy}")
+    if name in module.__dict__.get("_buffers", ()) and not isinstance(value, Tensor):
+        raise TypeError(f"{kind}.{name} is a buffer and cannot become {_kind(value)}: wrap it, md.Tensor(value)")
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    if any(isinstance(member, (Parameter, module_class)) for member in members):
+        raise TypeError(
+            f"{kind}.{name} = {_kind(value)} with modules or parameters in it: nobody would find them there, so no "
+            f"optimizer would train them. Use nn.Sequential or nn.ModuleList, or an attribute for each"
+        )
+
+
+def _check_member(module: Any, module_class: type, name: str, value: Any) -> None:
+    """A Parameter or Module may be registered as `name`."""
+    kind = type(module).__name__
+    if "training" not in module.__dict__:
+        raise AttributeError(
+            f"{kind}.__init__ must call super().__init__() before it assigns {_kind(value)} to self.{name}"
+        )
+    if hasattr(module_class, name) or name in ("training", "_hooks", "_place", "_buffers", "forward"):
+        raise AttributeError(
+            f"{kind}.{name} = {_kind(value)} would hide {name!r} of every Module; use another name, such as {name}_"
+        )
+    if not name or "." in name:
+        raise ValueError(f"the name of a {_kind(value)} must not be empty or contain a dot; got {name!r}")
+    if isinstance(value, module_class) and any(inner is module for inner in value.modules()):  # type: ignore[attr-defined]
+        raise ValueError(f"{kind}.{name} = {_kind(value)} would make the module contain itself")
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}"

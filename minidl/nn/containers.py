@@ -1,0 +1,87 @@
+"""Sequential and ModuleList: modules that hold modules in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from minidl.nn.module import Module
+
+
+class ModuleList(Module):
+    """A list of modules, registered so that their parameters are found; calling them is up to you.
+
+    Args:
+        modules: the modules; they are named '0', '1', ...
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        super().__init__()
+        for module in modules:
+            self.append(module)
+
+    def append(self, module: Module) -> Self:
+        """Add a module at the end, named by its position; returns self."""
+        self._add(str(len(self)), module)
+        return self
+
+    def _add(self, name: str, module: Any) -> None:
+        kind = type(self).__name__
+        if isinstance(module, type) and issubclass(module, Module):
+            raise TypeError(f"{kind}: got the class {module.__name__} for {name!r}; make one: {module.__name__}(...)")
+        if not isinstance(module, Module):
+            hint = f"; for the function {module.__name__} use the module of that name" if callable(module) else ""
+            raise TypeError(f"{kind}: expected a Module for {name!r}; got {type(module).__name__}{hint}")
+        if name in self.__dict__:
+            raise ValueError(f"{kind}: the name {name!r} is taken; names must differ")
+        setattr(self, name, module)
+
+    def __len__(self) -> int:
+        return len(self.children())
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self.children())
+
+    def __getitem__(self, index: int) -> Module:
+        return self.children()[index]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        setattr(self, self.named_children()[index][0], module)
+
+
+class Sequential(ModuleList):
+    """Modules called one after the other, each with the output of the one before.
+
+        nn.Sequential(nn.Linear(64, 30), nn.ReLU(), nn.Linear(30, 10))                         # named '0', '1', '2'
+        nn.Sequential([("fc1", nn.Linear(64, 30)), ("act1", nn.ReLU()), ("fc2", nn.Linear(30, 10))])
+
+    A named module is an attribute: `model.fc1`; all are reached by position too: `model[0]`, `model[-1]`.
+
+    Args:
+        modules: the modules; or one list of (name, module) pairs; or one dict, as an OrderedDict, of modules by name.
+    """
+
+    def __init__(self, *modules: Any) -> None:
+        super().__init__()
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            pairs = list(modules[0].items())
+        elif len(modules) == 1 and isinstance(modules[0], (list, tuple)):
+            pairs = [pair if isinstance(pair, tuple) and len(pair) == 2 else ("", pair) for pair in modules[0]]
+            if any(name == "" for name, _ in pairs):
+                raise TypeError(
+                    "Sequential: expected (name, module) pairs in the list; for modules without names write them as "
+                    "arguments: Sequential(*modules)"
+                )
+        else:
+            pairs = [(str(i), module) for i, module in enumerate(modules)]
+        for name, module in pairs:
+            self._add(name, module)
+
+    def forward(self, x: Any) -> Any:
+        for module in self.children():
+            x = module(x)
+        return x
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """The module at a position; for a slice a Sequential that shares the modules and their names."""
+        return Sequential(self.named_children()[index]) if isinstance(index, slice) else self.children()[index]

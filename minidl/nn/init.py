@@ -1,0 +1,118 @@
+"""Initialisers: each writes a distribution into a Parameter (or leaf Tensor) in place and returns it.
+
+    fan_in   how many inputs one output is summed from: in_features, or C/groups * KH * KW
+    fan_out  how many outputs one input goes to: out_features, or F * KH * KW (counted so by Caffe and PyTorch also with
+             groups, where an input channel really reaches F/groups filters)
+
+| function | distribution | from |
+|---|---|---|
+| xavier_caffe_ | U(-b, b), b = sqrt(3 / fan_in); variance 1 / fan_in | Caffe's "xavier" filler |
+| glorot_uniform_ | U(-b, b), b = gain sqrt(6 / (fan_in + fan_out)) | Glorot & Bengio, AISTATS 2010, eq. 16 |
+| glorot_normal_ | N(0, s^2), s = gain sqrt(2 / (fan_in + fan_out)) | the same, eq. 12 |
+| he_uniform_ | U(-b, b), b = sqrt(6 / ((1 + a^2) fan_in)) | He et al., ICCV 2015 (arXiv:1502.01852), eq. 10 and 15 |
+| he_normal_ | N(0, s^2), s = sqrt(2 / ((1 + a^2) fan_in)) | the same |
+| layer_default_ | U(-b, b), b = 1 / sqrt(fan_in), weight and bias | PyTorch's Linear and Conv2d |
+
+All numbers are drawn on the host, by default from the stream that `md.seed` starts, and then moved: one seed gives the
+same weights on both backends (and, rounded, in every dtype).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minidl import backend
+from minidl.autograd import version_of
+from minidl.errors import GraphError, ShapeError, describe
+from minidl.tensor import Tensor
+
+_T = TypeVar("_T", bound=Tensor)
+
+
+def fans(weight: Tensor) -> tuple[int, int]:
+    """(fan_in, fan_out) of a weight (out, in) or (F, C/groups, KH, KW).
+
+    Raises:
+        ShapeError: it has fewer than two axes, as a bias has.
+    """
+    if weight.ndim < 2:
+        raise ShapeError(
+            f"expected a weight (out, in) or (F, C/groups, KH, KW), which has a fan-in; got {describe(weight)}. "
+            f"For a bias use zeros_ or constant_"
+        )
+    window = math.prod(weight.shape[2:])
+    return weight.shape[1] * window, weight.shape[0] * window
+
+
+def uniform_(tensor: _T, low: float = 0.0, high: float = 1.0, generator: np.random.Generator | None = None) -> _T:
+    """U(low, high)."""
+    drawn = (generator or backend.generator()).uniform(low, high, tensor.shape)
+    return _write(tensor, drawn)
+
+
+def normal_(tensor: _T, mean: float = 0.0, std: float = 1.0, generator: np.random.Generator | None = None) -> _T:
+    """N(mean, std^2)."""
+    drawn = (generator or backend.generator()).normal(mean, std, tensor.shape)
+    return _write(tensor, drawn)
+
+
+def constant_(tensor: _T, value: float) -> _T:
+    """`value` everywhere."""
+    return _write(tensor, np.full(tensor.shape, value))
+
+
+def zeros_(tensor: _T) -> _T:
+    """0 everywhere."""
+    return constant_(tensor, 0.0)
+
+
+def xavier_caffe_(weight: _T, generator: np.random.Generator | None = None) -> _T:
+    """U(-b, b) with b = sqrt(3 / fan_in), so that the variance is 1 / fan_in: Caffe's "xavier"."""
+    bound = math.sqrt(3 / max(fans(weight)[0], 1))
+    return uniform_(weight, -bound, bound, generator)
+
+
+def glorot_uniform_(weight: _T, gain: float = 1.0, generator: np.random.Generator | None = None) -> _T:
+    """U(-b, b) with b = gain sqrt(6 / (fan_in + fan_out)): PyTorch's xavier_uniform_."""
+    bound = gain * math.sqrt(6 / max(sum(fans(weight)), 1))
+    return uniform_(weight, -bound, bound, generator)
+
+
+def glorot_normal_(weight: _T, gain: float = 1.0, generator: np.random.Generator | None = None) -> _T:
+    """N(0, s^2) with s = gain sqrt(2 / (fan_in + fan_out)): PyTorch's xavier_normal_."""
+    return normal_(weight, 0.0, gain * math.sqrt(2 / max(sum(fans(weight)), 1)), generator)
+
+
+def he_uniform_(weight: _T, negative_slope: float = 0.0, generator: np.random.Generator | None = None) -> _T:
+    """U(-b, b) with b = sqrt(6 / ((1 + a^2) fan_in)) for (leaky) ReLU of negative slope a: kaiming_uniform_."""
+    bound = math.sqrt(3) * _he_std(weight, negative_slope)
+    return uniform_(weight, -bound, bound, generator)
+
+
+def he_normal_(weight: _T, negative_slope: float = 0.0, generator: np.random.Generator | None = None) -> _T:
+    """N(0, s^2) with s = sqrt(2 / ((1 + a^2) fan_in)) for (leaky) ReLU of negative slope a: kaiming_normal_."""
+    return normal_(weight, 0.0, _he_std(weight, negative_slope), generator)
+
+
+def layer_default_(weight: Tensor, bias: Tensor | None = None, generator: np.random.Generator | None = None) -> None:
+    """U(-b, b) with b = 1 / sqrt(fan_in) of the weight, for weight and bias: what PyTorch's layers start from."""
+    bound = 1 / math.sqrt(max(fans(weight)[0], 1))
+    uniform_(weight, -bound, bound, generator)
+    if bias is not None:
+        uniform_(bias, -bound, bound, generator)
+
+
+def _he_std(weight: Tensor, negative_slope: float) -> float:
+    return math.sqrt(2 / ((1 + negative_slope**2) * max(fans(weight)[0], 1)))
+
+
+def _write(tensor: _T, values: Any) -> _T:
+    """Put NumPy `values` into the tensor's memory, counted as a write."""
+    if not tensor.is_leaf:
+        raise GraphError(f"an initialiser writes into a Parameter or leaf Tensor; got {describe(tensor)}, a result")
+    tensor._data[...] = backend.to_device(values.astype(tensor.dtype), tensor.device)
+    version_of(tensor).bump()
+    return tensor

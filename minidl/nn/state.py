@@ -1,0 +1,75 @@
+"""A model's state by name: what `state_dict` gives and `load_state_dict` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl import backend
+from minidl.autograd import Variable, version_of
+
+
+class Unmatched(NamedTuple):
+    """What `load_state_dict(..., strict=False)` left out.
+
+    Attributes:
+        missing: names of the model that the state does not have.
+        unexpected: names of the state that the model does not have.
+    """
+
+    missing: list[str]
+    unexpected: list[str]
+
+
+def save(tensors: Mapping[str, Variable]) -> dict[str, Any]:
+    """A NumPy copy of each tensor, by name."""
+    return {name: np.array(backend.to_numpy(x._data)) for name, x in tensors.items()}
+
+
+def load(label: str, tensors: Mapping[str, Variable], state: Mapping[str, Any], strict: bool) -> Unmatched:
+    """Write the arrays of `state` into the tensors of the same names: all of them, or on an error none.
+
+    Raises:
+        TypeError: `state` is no mapping from names to arrays.
+        ValueError: names, shapes or dtypes that do not fit; the message lists all of them.
+    """
+    if not isinstance(state, Mapping):
+        raise TypeError(f"load_state_dict: expected a dict of arrays by name; got {type(state).__name__}")
+    unmatched = Unmatched([n for n in tensors if n not in state], [n for n in state if n not in tensors])
+    problems: list[str] = []
+    if strict and unmatched.missing:
+        problems.append(f"missing from the state: {', '.join(unmatched.missing)}")
+    if strict and unmatched.unexpected:
+        problems.append(f"not in the model: {', '.join(map(str, unmatched.unexpected))}")
+    arrays: dict[str, Any] = {}
+    for name, x in tensors.items():
+        if name in state:
+            array, problem = _fitted(state[name], x)
+            arrays[name] = array
+            problems += [f"{name}: {problem}"] if problem else []
+    if problems:
+        hint = "\nstrict=False loads the names that match and leaves the others" if strict and any(unmatched) else ""
+        raise ValueError(
+            f"load_state_dict: the state does not fit {label}; nothing was changed\n  " + "\n  ".join(problems) + hint
+        )
+    for name, array in arrays.items():
+        tensors[name]._data[...] = array
+        version_of(tensors[name]).bump()
+    return unmatched
+
+
+def _fitted(value: Any, x: Variable) -> tuple[Any, str]:
+    """`value` as an array with the dtype and device of x, or what is wrong with it."""
+    raw = value._data if isinstance(value, Variable) else value
+    try:
+        array = raw if backend.is_array(raw) else np.asarray(raw)
+    except (TypeError, ValueError) as error:
+        return None, f"expected an array of numbers; got {type(raw).__name__} ({error})"
+    want = x._data
+    if array.dtype.kind not in "fiub" or not np.can_cast(array.dtype, want.dtype, "same_kind"):
+        return None, f"the model has dtype {want.dtype}, the state {array.dtype}"
+    if array.shape != want.shape:
+        return None, f"the model has shape {tuple(want.shape)}, the state {tuple(array.shape)}"
+    return backend.to_device(array.astype(want.dtype, copy=False), backend.device_of(want)), ""

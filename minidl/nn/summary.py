@@ -1,0 +1,125 @@
+"""The table that `Module.summary` shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl import backend
+from minidl.autograd import Variable
+from minidl.modes import no_grad
+from minidl.nn.hooks import ModuleHooks
+from minidl.nn.parameter import Parameter
+from minidl.tensor import DEFAULT_DTYPE, Tensor
+
+_HEAD = ("layer", "type", "output shape", "parameters", "")
+
+
+def summarize(model: Any, inputs: Any = None) -> str:
+    """The table of `model`; see `Module.summary`."""
+    shapes = {} if inputs is None else output_shapes(model, _as_inputs(model, inputs))
+    own = {id(layer): parameters for _, layer, parameters in model.layer_parameters()}
+    rows = []
+    for name, module in model.named_modules():
+        parameters = [parameter for _, parameter in own.get(id(module), [])]
+        if module.children() and not parameters:
+            continue  # a container: its layers have rows of their own
+        count = sum(parameter.size for parameter in parameters)
+        note = _tied(module, parameters) or _trainable(parameters)
+        rows.append((name or "(model)", module._label(), shapes.get(id(module), ""), f"{count:,}", note))
+    header = _HEAD if shapes else (*_HEAD[:2], "", *_HEAD[3:])
+    return "\n".join([_table([header, *rows]), *_totals(model.parameters())])
+
+
+def output_shapes(model: Any, inputs: tuple[Any, ...]) -> dict[int, str]:
+    """The shape of what each module returns (by id), found by one forward that leaves the model as it was.
+
+    The forward runs in evaluation mode, without recording and without the hooks of the user. Modes, hooks and random
+    streams are put back also when it fails.
+    """
+    shapes: dict[int, str] = {}
+
+    def note(module: Any, _: tuple[Any, ...], output: Any) -> None:
+        shapes.setdefault(id(module), _shape(output))
+
+    before = [(module, module.training, module._hooks) for module in model.modules()]
+    streams = backend.random_state()
+    try:
+        for module, _, _ in before:
+            module.training, module._hooks = False, ModuleHooks()
+            module._hooks.forward[0] = note
+        with no_grad():
+            model(*inputs)
+    finally:
+        for module, training, hooks in before:
+            module.training, module._hooks = training, hooks
+        backend.restore_random_state(streams)
+    return shapes
+
+
+def _as_inputs(model: Any, inputs: Any) -> tuple[Any, ...]:
+    """What the model is called with: the example, or zeros of the shape in the first parameter's dtype and place."""
+    if isinstance(inputs, Variable) or backend.is_array(inputs):
+        examples: tuple[Any, ...] = (inputs,)
+    elif isinstance(inputs, (tuple, list)) and all(isinstance(n, (int, np.integer)) for n in inputs):
+        first = next(iter(model.parameters()), None)
+        dtype, device = (DEFAULT_DTYPE, backend.current()) if first is None else (first.dtype, first.device)
+        examples = (backend.to_device(np.zeros(tuple(inputs), dtype), device),)
+    elif isinstance(inputs, (tuple, list)):
+        examples = tuple(inputs)
+    else:
+        raise TypeError(
+            f"summary: expected the shape of a batch, such as (32, 64), or an example; got {type(inputs).__name__}"
+        )
+    return tuple(Tensor(x) if backend.is_array(x) else x for x in examples)
+
+
+def _shape(output: Any) -> str:
+    if isinstance(output, (tuple, list)):
+        return ", ".join(_shape(x) for x in output)
+    return str(tuple(output.shape)) if hasattr(output, "shape") else type(output).__name__
+
+
+def _trainable(parameters: list[Parameter]) -> str:
+    trainable = sum(parameter.requires_grad for parameter in parameters)
+    if not parameters:
+        return ""
+    return "trainable" if trainable == len(parameters) else "partly frozen" if trainable else "frozen"
+
+
+def _tied(module: Any, own: list[Parameter]) -> str:
+    """'tied to fc1' if some parameters of `module` belong to other layers."""
+    listed = {id(parameter) for parameter in own}
+    held = [value for value in module.__dict__.values() if isinstance(value, Parameter)]
+    others = [str(value.name) for value in held if id(value) not in listed]
+    return f"{_trainable(held)}, tied: {', '.join(others)}" if others else ""
+
+
+def _totals(parameters: list[Parameter]) -> list[str]:
+    total = sum(parameter.size for parameter in parameters)
+    trainable = sum(parameter.size for parameter in parameters if parameter.requires_grad)
+    size = sum(parameter.size * parameter.dtype.itemsize for parameter in parameters)
+    parts = f"{trainable:,} trainable, {total - trainable:,} frozen"
+    return [f"{total:,} parameters ({parts}), {_bytes(size)}"]
+
+
+def _bytes(n: float) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if n < 1024:
+            return f"{n:.1f} {unit}" if unit != "bytes" else f"{n} bytes"
+        n /= 1024
+    return f"{n:.1f} GiB"
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    """The rows in aligned columns, the first row ruled off; empty columns left out; numbers to the right."""
+    columns = [column for column in zip(*rows, strict=True) if any(column)]
+    aligned = []
+    for column in columns:
+        width = max(len(cell) for cell in column)
+        right = column[0] == "parameters"
+        aligned.append([cell.rjust(width) if right else cell.ljust(width) for cell in column])
+    lines = ["  ".join(cells).rstrip() for cells in zip(*aligned, strict=True)]
+    rule = "-" * max(len(line) for line in lines)
+    return "\n".join([lines[0], rule, *lines[1:], rule])
