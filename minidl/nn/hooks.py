@@ -137,21 +137,21 @@ def call_with_hooks(module: Any, hooks: ModuleHooks, inputs: tuple[Any, ...], na
         changed = hook(module, inputs)
         if changed is not None:
             inputs = changed if isinstance(changed, tuple) else (changed,)
-    passage = Passage(module, hooks.backward, len(inputs)) if hooks.backward else None
-    inlets: list[Function] = []
-    if passage is not None:
-        gated = [Inlet(passage, i)(x) if _wants_grad(x) else x for i, x in enumerate(inputs)]
-        inlets = [y._op for x, y in zip(inputs, gated, strict=True) if y is not x and y._op is not None]
-        inputs = tuple(gated)
-    output = module.forward(*inputs, **named)
+    if hooks.backward:
+        output = _call_between_gates(Passage(module, hooks.backward, len(inputs)), inputs, named)
+    else:
+        output = module.forward(*inputs, **named)
     for hook in list(hooks.forward.values()):
         changed = hook(module, inputs, output)
         if changed is not None:
             output = changed
-    return output if passage is None else _gate_output(passage, inlets, output)
+    return output
 
 
-def _gate_output(passage: Passage, inlets: Sequence[Function], output: Any) -> Any:
+def _call_between_gates(passage: Passage, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    gated = [Inlet(passage, i)(x) if _wants_grad(x) else x for i, x in enumerate(inputs)]
+    inlets = [y._op for x, y in zip(inputs, gated, strict=True) if y is not x and y._op is not None]
+    output = passage.module.forward(*gated, **named)
     outputs = list(output) if type(output) in (tuple, list) else [output]
     if not any(isinstance(y, Variable) for y in outputs):
         raise GraphError(

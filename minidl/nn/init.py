@@ -111,6 +111,8 @@ def _he_std(weight: Tensor, negative_slope: float) -> float:
 
 def _write(tensor: _T, values: Any) -> _T:
     """Put NumPy `values` into the tensor's memory, counted as a write."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"an initialiser writes into a Parameter or Tensor; got {describe(tensor)}")
     if not tensor.is_leaf:
         raise GraphError(f"an initialiser writes into a Parameter or leaf Tensor; got {describe(tensor)}, a result")
     tensor._data[...] = backend.to_device(values.astype(tensor.dtype), tensor.device)

@@ -101,8 +101,10 @@ class Module:
             self._place = weakref.ref(module), key
 
     def _parent(self) -> Module | None:
-        place = self.__dict__.get("_place")
-        parent = place[0]() if place is not None else None
+        place: tuple[weakref.ref[Module], str] | None = self.__dict__.get("_place")
+        if place is None:
+            return None
+        parent = place[0]()
         return parent if parent is not None and parent.__dict__.get(place[1]) is self else None
 
     def _path(self) -> str:

@@ -1,0 +1,30 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl import functional as F
+from minidl.nn.module import Module
+
+
+class Dropout(Module):
+    """In training: each number is 0 with probability p, the others are divided by 1 - p. In evaluation: x itself.
+
+    Srivastava et al., JMLR 15 (2014), scaled in training ("inverted") as everywhere today.
+
+    Raises:
+        ValueError: p is not from 0 to 1.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout: expected a probability from 0 to 1; got {p}")
+        self.p = p
+
+    def forward(self, x: Any) -> Any:
+        return F.dropout(x, self.p, self.training)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p:g}"

@@ -1,0 +1,44 @@
+"""Modules that only change the shape: Flatten and Reshape."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from minidl import functional as F
+from minidl.errors import ShapeError, describe
+from minidl.nn.linear import whole
+from minidl.nn.module import Module
+
+
+class Flatten(Module):
+    """The axes from `start_axis` on become one: (N, C, H, W) becomes (N, C*H*W), what a dense layer takes."""
+
+    def __init__(self, start_axis: int = 1) -> None:
+        super().__init__()
+        self.start_axis = start_axis
+
+    def forward(self, x: Any) -> Any:
+        return F.flatten(x, self.start_axis)
+
+
+class Reshape(Module):
+    """Each sample under another shape: (N, ...) becomes (N, *shape), for example rows of 64 pixels images (1, 8, 8).
+
+    Raises:
+        ShapeError: (in the forward) a sample has another number of elements.
+    """
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.shape = tuple(whole(n, "Reshape: each length") for n in shape)
+
+    def forward(self, x: Any) -> Any:
+        if x.ndim < 1 or math.prod(x.shape[1:]) != math.prod(self.shape):
+            raise ShapeError(
+                f"expected samples of {math.prod(self.shape)} elements, to be seen as {self.shape}; got {describe(x)}"
+            )
+        return F.reshape(x, (x.shape[0], *self.shape))
+
+    def extra_repr(self) -> str:
+        return "to " + "x".join(str(n) for n in self.shape)
