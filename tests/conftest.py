@@ -5,7 +5,6 @@ The stand-in has to be `sys.modules["cupy"]` before the tests are collected, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -41,11 +40,17 @@ def _same_random_numbers() -> None:
 
 
 @pytest.fixture
-def standin(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The stand-in as `cupy` for one test, whatever the backend under test.
+def standin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The package tests.cupy_standin, installed as `cupy` for one test, whatever the backend under test.
 
-    Tests of what a device must not do (wait, mix with NumPy) use it; `standin.synchronizations()` counts the waits.
+    For tests of what must not happen on a device: mixing it with NumPy, or making the program wait for it:
+
+        with md.using("cupy"):
+            ...
+        standin.reset_synchronizations()
+        optimizer.step()
+        assert standin.synchronizations() == ()
     """
-    module = cupy_standin.install(monkeypatch)
+    cupy_standin.install(monkeypatch)
     cupy_standin.reset_synchronizations()
-    yield module
+    return cupy_standin

@@ -1,4 +1,8 @@
-"""The explicit list of what the stand-in has: elementwise functions, methods, operators and everything else."""
+"""The explicit list of what the stand-in computes: elementwise functions, functions of arrays, methods, operators.
+
+A name that is missing here is missing from the stand-in. Adding it to a list is enough if NumPy's function of that
+name does what CuPy's does; a test checks that CuPy has it.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +12,65 @@ from typing import Any
 import numpy as np
 
 from tests.cupy_standin.counting import synchronize
-from tests.cupy_standin.ndarray import SCALARS, compute, from_host, functions, ndarray, ufuncs, wrap
+from tests.cupy_standin.indexing import host_index
+from tests.cupy_standin.names import NAMES, Parameters, listed
+from tests.cupy_standin.ndarray import SCALARS, compute, from_host, functions, ndarray, ufuncs, unwrap, wrap
 
-UFUNCS = """abs absolute add arctan arctanh bitwise_and bitwise_or ceil cos divide equal exp exp2 expm1 floor
-floor_divide fmax fmin greater greater_equal invert isfinite isinf isnan less less_equal log log10 log1p log2
-logical_and logical_not logical_or logical_xor maximum minimum multiply negative not_equal positive power reciprocal
-remainder rint sign signbit sin sqrt square subtract tan tanh true_divide trunc""".split()
+UFUNCS = listed(
+    """
+    abs absolute add arctan bitwise_and bitwise_or ceil cos divide equal exp exp2 expm1 floor floor_divide fmax fmin
+    greater greater_equal hypot invert isfinite isinf isnan less less_equal log log10 log1p log2 logical_and
+    logical_not logical_or logical_xor maximum minimum multiply negative not_equal positive power reciprocal
+    remainder rint sign signbit sin sqrt square subtract tan tanh true_divide trunc
+    """
+)
 
-FUNCTIONS = """all allclose any argmax argmin argsort array_equal around average bincount broadcast_to clip concatenate
-copyto count_nonzero cumsum diff dot einsum expand_dims flatnonzero flip histogram isclose linalg.norm lib.stride_tricks.as_strided
-lib.stride_tricks.sliding_window_view matmul max may_share_memory mean median min moveaxis nanmax nanmean nanmin nonzero ones_like pad percentile
-prod quantile ravel repeat reshape roll rollaxis searchsorted sort split squeeze stack std sum swapaxes take
-take_along_axis tensordot tile transpose trace tril triu unique vdot where zeros_like empty_like full_like""".split()
+FUNCTIONS = listed(
+    """
+    all allclose any argmax argmin argsort argwhere around bincount broadcast_to clip copyto count_nonzero cumsum
+    diff dot empty_like expand_dims flatnonzero flip full_like isclose lib.stride_tricks.as_strided
+    lib.stride_tricks.sliding_window_view linalg.norm matmul max may_share_memory mean median min moveaxis nanmax
+    nanmean nanmin nonzero ones_like pad prod ravel repeat reshape roll searchsorted shares_memory sort split
+    squeeze std sum swapaxes take take_along_axis tensordot tile trace transpose tril triu unique var vdot
+    zeros_like
+    """
+)
 
-CREATION = "arange empty eye full identity linspace ones zeros".split()
+OF_SEQUENCES = listed("concatenate hstack stack vstack")  # their first argument is a list of arrays
 
-METHODS = """all any argmax argmin argsort clip cumsum dot flatten max mean min nonzero prod ravel repeat round squeeze
-std sum swapaxes take trace var""".split()
+CREATION = listed("arange empty eye full identity linspace ones zeros")
+
+METHODS = listed(
+    """
+    all any argmax argmin argsort clip cumsum dot flatten max mean min nonzero prod ravel repeat round squeeze std
+    sum swapaxes take trace var
+    """
+)
+
+WAITING = {"argwhere", "bincount", "flatnonzero", "nonzero", "shares_memory", "unique"}  # their result's shape or value
+
+SCATTERING = {"add", "bitwise_and", "bitwise_or", "maximum", "minimum", "subtract"}  # the ufuncs whose .at CuPy has
+
+OPERATORS = {
+    "add": "add",
+    "and": "bitwise_and",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "mul": "multiply",
+    "or": "bitwise_or",
+    "pow": "power",
+    "sub": "subtract",
+    "truediv": "true_divide",
+}
+COMPARISONS = {
+    "eq": "equal",
+    "ge": "greater_equal",
+    "gt": "greater",
+    "le": "less_equal",
+    "lt": "less",
+    "ne": "not_equal",
+}
+UNARY = {"abs": "absolute", "invert": "invert", "neg": "negative", "pos": "positive"}
 
 
 class ufunc:  # noqa: N801 - CuPy's name
@@ -40,119 +86,164 @@ class ufunc:  # noqa: N801 - CuPy's name
                 raise TypeError(f"Unsupported type {type(x)}")
         return compute(self._host, args, {"out": out, "dtype": dtype, "casting": casting})
 
-    def at(self, array: ndarray, index: Any, values: Any = None) -> None:
-        if self.name not in ("add", "subtract", "maximum", "minimum", "bitwise_and", "bitwise_or"):
-            raise NotImplementedError(f"cupy.{self.name}.at")
-        before = array[index]  # refuses what CuPy refuses, and wraps around where it does
-        del before
-        from tests.cupy_standin.ndarray import host_index, unwrap
-
-        self._host.at(array._host, host_index(index, array._host), unwrap(values))
+    def at(self, a: ndarray, indices: Any, b: Any = None) -> None:
+        if self.name not in SCATTERING:
+            raise NotImplementedError(f"`cupy_{self.name}.at` is not supported yet")
+        if self.name == "add" and a.dtype.kind not in "iuf":
+            raise TypeError("cupy.add.at only supports int32, int64, float16, float32, float64, uint32, uint64")
+        self._host.at(a._host, host_index(indices, a._host), unwrap(b))
 
     def reduce(self, array: ndarray, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+        if self.name not in ("add", "multiply"):
+            raise NotImplementedError(f"`cupy_{self.name}.reduce` is not supported yet")
         return compute(self._host.reduce, (array,), {"axis": axis, "dtype": dtype, "out": out, "keepdims": keepdims})
 
 
-def on_device(function: Callable[..., Any], always_array: bool = True) -> Callable[..., Any]:
-    """`function` of NumPy for device arrays."""
+def on_device(name: str, function: Callable[..., Any], check_first: Callable[[Any], bool]) -> Callable[..., Any]:
+    """NumPy's `function` for device arrays, with the parameters of CuPy's function called `name`."""
+    parameters = NAMES[name]
+    assert parameters is not None
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        value = compute(function, args, kwargs)
-        return from_host(np.asarray(value)) if always_array and isinstance(value, (bool, int, float)) else value
+        parameters.check(name, args, kwargs)
+        if not check_first(args[0] if args else None):
+            raise TypeError(f"cupy.{name}: expected an array of the device; got {type(args[0]) if args else 'nothing'}")
+        if name.rpartition(".")[2] in WAITING:
+            synchronize(name)
+        return as_array(compute(function, args, kwargs))
 
+    call.__name__ = name
     return call
+
+
+def as_array(value: Any) -> Any:
+    """Where NumPy gives a Python truth value or number (allclose, count_nonzero), CuPy gives a 0-d array."""
+    return from_host(np.asarray(value)) if isinstance(value, (bool, int, float)) else value
+
+
+def _is_array(first: Any) -> bool:
+    return isinstance(first, ndarray)
+
+
+def _are_arrays(first: Any) -> bool:
+    if any(isinstance(a, ndarray) and a.ndim == 0 for a in first):
+        raise TypeError("zero-dimensional arrays cannot be concatenated")
+    return all(isinstance(a, ndarray) for a in first)
+
+
+def _anything(first: Any) -> bool:
+    return True
+
+
+# ---- functions that differ from NumPy's by more than their parameters
 
 
 def array(obj: Any, dtype: Any = None, copy: bool | None = True, order: str = "K", ndmin: int = 0) -> ndarray:
     """From the host to the device: the one door NumPy arrays come in by."""
     if isinstance(obj, ndarray):
-        if not copy and (dtype is None or obj.dtype == dtype):
-            return obj
-        return obj.astype(dtype or obj.dtype)
+        return obj if not copy and dtype in (None, obj.dtype) else obj.astype(obj.dtype if dtype is None else dtype)
     return from_host(np.array(obj, dtype=dtype, ndmin=ndmin))
 
 
 def asarray(a: Any, dtype: Any = None, order: str | None = None) -> ndarray:
-    return array(a, dtype, copy=False)
+    return array(a, dtype, copy=None)
 
 
 def ascontiguousarray(a: ndarray, dtype: Any = None) -> ndarray:
     return wrap(np.ascontiguousarray(a._host, dtype), a)
 
 
-def asnumpy(a: Any) -> Any:
+def asnumpy(a: Any, stream: None = None, order: str = "C", out: Any = None) -> Any:
+    if not isinstance(a, ndarray):
+        return np.asarray(a)
     synchronize("asnumpy")
-    return a._host.copy() if isinstance(a, ndarray) else np.asarray(a)
+    return a._host.copy()
 
 
-def _operator(name: str) -> Callable[..., Any]:
-    def binary(self: ndarray, other: Any) -> Any:
-        if getattr(type(other), "__array_ufunc__", True) is None:
-            return NotImplemented
-        return getattr(np, name)(self, other) if name != "matmul" else functions["matmul"](self, other)
-
-    return binary
+def array_equal(a1: ndarray, a2: ndarray, equal_nan: bool = False) -> ndarray:
+    if equal_nan:
+        synchronize("array_equal(equal_nan=True)")
+    return from_host(np.asarray(np.array_equal(unwrap(a1), unwrap(a2), equal_nan)))
 
 
-def _reversed_operator(name: str) -> Callable[..., Any]:
-    def binary(self: ndarray, other: Any) -> Any:
-        return getattr(np, name)(other, self) if name != "matmul" else functions["matmul"](other, self)
-
-    return binary
+def einsum(*operands: Any, optimize: Any = False) -> ndarray:
+    return compute(np.einsum, operands, {"optimize": optimize})
 
 
-def _in_place(name: str) -> Callable[..., Any]:
-    def binary(self: ndarray, other: Any) -> ndarray:
-        return ufuncs[name](self, other, out=self)
+def where(condition: ndarray, x: Any = None, y: Any = None) -> Any:
+    if x is None or y is None:
+        raise ValueError("the stand-in has where with three arguments only: of one it is nonzero(), which waits")
+    if not isinstance(condition, (ndarray, np.bool_)):
+        raise AttributeError(f"{type(condition).__name__!r} object has no attribute 'astype'")
+    for value in (x, y):
+        if not isinstance(value, (ndarray, *SCALARS)):
+            raise TypeError(f"Unsupported type {type(value)}")
+    return compute(np.where, (condition, x, y), {})
 
-    return binary
+
+SPECIAL = (array, array_equal, asarray, ascontiguousarray, asnumpy, einsum, where)
+
+
+# ---- filling in
+
+
+def _operator(name: str, reverse: bool = False) -> Callable[[Any, Any], Any]:
+    def operate(self: ndarray, other: Any) -> Any:
+        if getattr(other, "__array_ufunc__", True) is None:
+            return NotImplemented  # the other class wants to do this itself
+        return getattr(np, name)(*((other, self) if reverse else (self, other)))
+
+    return operate
+
+
+def _in_place(name: str) -> Callable[[Any, Any], Any]:
+    return lambda self, other: ufuncs[name](self, other, out=self)
+
+
+def _unary(name: str) -> Callable[[Any], Any]:
+    return lambda self: ufuncs[name](self)
 
 
 def _method(name: str) -> Callable[..., Any]:
-    def method(self: ndarray, *args: Any, **kwargs: Any) -> Any:
-        def call(host: Any, *arguments: Any, **keywords: Any) -> Any:
-            return getattr(host, name)(*arguments, **keywords)
+    parameters = NAMES[f"ndarray.{name}"]
+    assert isinstance(parameters, Parameters)
 
-        return compute(call, (self, *args), kwargs)
+    def method(self: ndarray, *args: Any, **kwargs: Any) -> Any:
+        parameters.check(f"ndarray.{name}", args, kwargs)
+        if name in WAITING:
+            synchronize(f"{name}()")
+        return compute(getattr(np.ndarray, name), (self, *args), kwargs)
 
     return method
 
 
-def _fill_tables() -> None:
+def _numpy(name: str) -> Any:
+    found: Any = np
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def fill_tables() -> None:
+    """Make the listed functions, and give ndarray its methods and operators."""
     for name in UFUNCS:
         ufuncs[name] = ufunc(name)
-    for name in FUNCTIONS:
-        source: Any = np
-        for part in name.split("."):
-            source = getattr(source, part)
-        functions[name] = on_device(source)
+    for names, check_first in ((FUNCTIONS, _is_array), (OF_SEQUENCES, _are_arrays), (CREATION, _anything)):
+        for name in names:
+            functions[name] = on_device(name, _numpy(name), check_first)
+    for function in SPECIAL:
+        functions[function.__name__] = function
     for name in METHODS:
         setattr(ndarray, name, _method(name))
-    operators = {
-        "add": "add",
-        "sub": "subtract",
-        "mul": "multiply",
-        "truediv": "true_divide",
-        "floordiv": "floor_divide",
-        "mod": "remainder",
-        "pow": "power",
-        "matmul": "matmul",
-        "and": "bitwise_and",
-        "or": "bitwise_or",
-    }
-    for operator, name in operators.items():
+    for operator, name in {**OPERATORS, "matmul": "matmul"}.items():
         setattr(ndarray, f"__{operator}__", _operator(name))
-        setattr(ndarray, f"__r{operator}__", _reversed_operator(name))
-        if name != "matmul":
-            setattr(ndarray, f"__i{operator}__", _in_place(name))
-    comparisons = {
-        "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal",
-    }
-    for operator, name in comparisons.items():
+        setattr(ndarray, f"__r{operator}__", _operator(name, reverse=True))
+    for operator, name in OPERATORS.items():
+        setattr(ndarray, f"__i{operator}__", _in_place(name))
+    for operator, name in COMPARISONS.items():
         setattr(ndarray, f"__{operator}__", _operator(name))
-    for operator, name in {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}.items():
-        setattr(ndarray, f"__{operator}__", lambda self, name=name: ufuncs[name](self))
-    ndarray.__hash__ = None  # type: ignore[assignment]
+    for operator, name in UNARY.items():
+        setattr(ndarray, f"__{operator}__", _unary(name))
 
 
-_fill_tables()
+fill_tables()

@@ -1,4 +1,4 @@
-"""The tree of modules that stands in for `cupy`: namespaces, random numbers, the runtime."""
+"""The tree of modules that stands in for `cupy`: its rooms, random numbers, the runtime."""
 
 from __future__ import annotations
 
@@ -8,28 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from tests.cupy_standin import functions as listed
-from tests.cupy_standin.counting import reset_synchronizations, synchronizations, synchronize
+from tests.cupy_standin.counting import synchronize
+from tests.cupy_standin.functions import ufunc
+from tests.cupy_standin.names import listed
 from tests.cupy_standin.ndarray import from_host, functions, ndarray, ufuncs
+
+FROM_NUMPY = listed("""bool_ dtype e finfo float16 float32 float64 iinfo inf int16 int32 int64 int8 intp nan newaxis pi
+promote_types result_type uint8""")  # the very same objects in CuPy, or functions of dtypes only
 
 
 class Philox4x3210:
-    """The bit generator minidl uses on the device."""
+    """A bit generator of the device."""
 
     def __init__(self, seed: int | None = None) -> None:
-        self.host = np.random.Generator(np.random.Philox(seed))
+        self._host = np.random.Generator(np.random.Philox(seed))
 
 
 class Generator:
     """Draws on the device."""
 
     def __init__(self, bit_generator: Philox4x3210) -> None:
-        self._host = bit_generator.host
+        self._host = bit_generator._host
 
-    def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> ndarray:
+    def random(self, size: Any = None, dtype: Any = np.float64, out: None = None) -> ndarray:
         return from_host(np.asarray(self._host.random(size, dtype)))
 
-    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> ndarray:
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: None = None) -> ndarray:
         return from_host(np.asarray(self._host.standard_normal(size, dtype)))
 
 
@@ -38,58 +42,70 @@ class Device:
 
     id = 0
 
+    def __init__(self, device: int | None = None) -> None:
+        if device not in (None, 0):
+            raise RuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+
     def synchronize(self) -> None:
         synchronize("Device.synchronize()")
 
 
 class MemoryPool:
-    """Knows only how to be asked."""
+    """The memory of the device, which is never asked for more than how much is in use."""
 
     def used_bytes(self) -> int:
         return 0
 
-    def free_all_blocks(self) -> None:
+    def free_all_blocks(self, stream: None = None) -> None:
         return None
 
 
 _pool = MemoryPool()
 
 
+def get_default_memory_pool() -> MemoryPool:
+    return _pool
+
+
+def getDeviceCount() -> int:
+    return 1
+
+
+def contents() -> dict[str, Any]:
+    """Everything the stand-in has, by its name within cupy: `{"add": ..., "lib.stride_tricks.as_strided": ...}`."""
+    return {
+        **ufuncs,
+        **functions,
+        **{name: getattr(np, name) for name in FROM_NUMPY},
+        "cuda.Device": Device,
+        "cuda.MemoryPool": MemoryPool,
+        "cuda.runtime.getDeviceCount": getDeviceCount,
+        "get_default_memory_pool": get_default_memory_pool,
+        "ndarray": ndarray,
+        "random.Generator": Generator,
+        "random.Philox4x3210": Philox4x3210,
+        "ufunc": ufunc,
+    }
+
+
 def _build() -> dict[str, ModuleType]:
-    tree: dict[str, ModuleType] = {}
-
-    def module(name: str) -> ModuleType:
-        if name not in tree:
-            tree[name] = ModuleType(name, "A part of the stand-in for CuPy.")
-            if "." in name:
-                parent, _, last = name.rpartition(".")
-                setattr(module(parent), last, tree[name])
-        return tree[name]
-
-    cupy = module("cupy")
-    for name, function in [*ufuncs.items(), *functions.items()]:
+    tree = {"cupy": ModuleType("cupy", "A strict stand-in for CuPy, for tests.")}
+    for name, thing in contents().items():
         room, _, last = f"cupy.{name}".rpartition(".")
-        setattr(module(room), last, function)
-    for name in listed.CREATION:
-        setattr(cupy, name, listed.on_device(getattr(np, name)))
-    for function in (listed.array, listed.asarray, listed.ascontiguousarray, listed.asnumpy):
-        setattr(cupy, function.__name__, function)
-    cupy.ndarray = ndarray
-    cupy.get_default_memory_pool = lambda: _pool
-    for name in "bool_ int8 int16 int32 int64 uint8 float16 float32 float64 dtype newaxis pi e inf nan intp".split():
-        setattr(cupy, name, getattr(np, name))
-    for name in ("result_type", "ndim", "shape", "finfo", "iinfo"):
-        setattr(cupy, name, getattr(np, name))
-    random = module("cupy.random")
-    random.Generator, random.Philox4x3210 = Generator, Philox4x3210
-    module("cupy.cuda").Device = Device
-    module("cupy.cuda.runtime").getDeviceCount = lambda: 1
-    cupy.synchronizations = synchronizations
-    cupy.reset_synchronizations = reset_synchronizations
+        setattr(_room(tree, room), last, thing)
     return tree
 
 
+def _room(tree: dict[str, ModuleType], name: str) -> ModuleType:
+    if name not in tree:
+        tree[name] = ModuleType(name, "A part of the stand-in for CuPy.")
+        parent, _, last = name.rpartition(".")
+        setattr(_room(tree, parent), last, tree[name])
+    return tree[name]
+
+
 TREE = _build()
+cupy = TREE["cupy"]
 
 
 def install(monkeypatch: Any = None) -> ModuleType:
@@ -99,4 +115,4 @@ def install(monkeypatch: Any = None) -> ModuleType:
             sys.modules[name] = module
         else:
             monkeypatch.setitem(sys.modules, name, module)
-    return TREE["cupy"]
+    return cupy

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tests.cupy_standin.counting import synchronize
+from tests.cupy_standin.indexing import host_index, store
 
 SCALARS = (bool, int, float, complex, np.generic)
 
-ufuncs: dict[str, Any] = {}  # what `numpy.add(device_array, ...)` is looked up in
-functions: dict[str, Any] = {}  # what `numpy.concatenate([device_array])` is looked up in
+ufuncs: dict[str, Any] = {}  # where numpy.add(device_array, ...) finds the device's own
+functions: dict[str, Any] = {}  # where numpy.concatenate([device_array]) does
 
 
-class Flags:
+class Flags(NamedTuple):
     """What CuPy says of an array's memory: nothing about writing."""
 
-    def __init__(self, host: Any, owndata: bool) -> None:
-        self.c_contiguous = host.flags.c_contiguous
-        self.f_contiguous = host.flags.f_contiguous
-        self.owndata = owndata
+    c_contiguous: bool
+    f_contiguous: bool
+    owndata: bool
 
 
 class ndarray:  # noqa: N801 - CuPy's name
@@ -29,6 +29,7 @@ class ndarray:  # noqa: N801 - CuPy's name
 
     __slots__ = ("__weakref__", "_host", "base")
     __array_priority__ = 100
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, shape: Any, dtype: Any = float) -> None:
         self._host = np.empty(shape, dtype)
@@ -66,7 +67,7 @@ class ndarray:  # noqa: N801 - CuPy's name
 
     @property
     def flags(self) -> Flags:
-        return Flags(self._host, self.base is None)
+        return Flags(self._host.flags.c_contiguous, self._host.flags.f_contiguous, self.base is None)
 
     @property
     def T(self) -> ndarray:
@@ -74,51 +75,47 @@ class ndarray:  # noqa: N801 - CuPy's name
 
     # ---- to the host: each of these waits for the device
 
-    def get(self) -> Any:
-        synchronize("get()")
+    def _fetch(self, what: str) -> Any:
+        synchronize(what)
         return self._host.copy()
 
+    def get(self) -> Any:
+        return self._fetch("get()")
+
     def item(self) -> Any:
-        synchronize("item()")
         if self.size != 1:
             raise ValueError("can only convert an array of size 1 to a Python scalar")
-        return self._host.item()
+        return self._fetch("item()").item()
 
     def tolist(self) -> Any:
-        synchronize("tolist()")
-        return self._host.tolist()
+        return self._fetch("tolist()").tolist()
+
+    def tobytes(self) -> bytes:
+        return self._fetch("tobytes()").tobytes()
 
     def __bool__(self) -> bool:
-        synchronize("bool()")
-        return bool(self._host)
+        return bool(self._fetch("bool()"))
 
     def __float__(self) -> float:
-        synchronize("float()")
-        return float(self._host)
+        return float(self._fetch("float()"))
 
     def __int__(self) -> int:
-        synchronize("int()")
-        return int(self._host)
+        return int(self._fetch("int()"))
 
     def __complex__(self) -> complex:
-        synchronize("complex()")
-        return complex(self._host)
+        return complex(self._fetch("complex()"))
 
     def __repr__(self) -> str:
-        synchronize("repr()")
-        return repr(self._host)
+        return repr(self._fetch("repr()"))
 
     def __str__(self) -> str:
-        synchronize("str()")
-        return str(self._host)
+        return str(self._fetch("str()"))
 
     def __format__(self, spec: str) -> str:
-        synchronize("format()")
-        return format(self._host, spec)
+        return format(self._fetch("format()"), spec)
 
     def __reduce__(self) -> Any:
-        synchronize("pickle")
-        return from_host, (self._host.copy(),)
+        return from_host, (self._fetch("pickle"),)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         raise TypeError(
@@ -139,29 +136,29 @@ class ndarray:  # noqa: N801 - CuPy's name
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> ndarray:
-        parts = host_index(index, self._host)
-        return wrap(self._host[(*parts, ...) if Ellipsis not in _kinds(parts) else parts], self)
+        return wrap(self._host[host_index(index, self._host)], self)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        parts = host_index(index, self._host)
         if isinstance(value, (np.ndarray, list, tuple)) and np.ndim(value) > 0:
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
-        with np.errstate(all="ignore"):
-            self._host[parts] = value._host if isinstance(value, ndarray) else value
+        store(self._host, host_index(index, self._host), value._host if isinstance(value, ndarray) else value)
 
-    # ---- methods
+    # ---- copies and views; the methods that compute are filled in by functions.py
+
+    def __copy__(self) -> ndarray:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ndarray:
+        return self.copy()
+
+    def copy(self, order: str = "C") -> ndarray:
+        return wrap(self._host.copy(order))
 
     def astype(self, dtype: Any, order: str = "K", casting: None = None, subok: None = None, copy: bool = True) -> Any:
         if not copy and self.dtype == dtype:
             return self
         with np.errstate(all="ignore"):
             return wrap(self._host.astype(dtype, order=order))
-
-    def copy(self, order: str = "C") -> ndarray:
-        return wrap(self._host.copy(order))
-
-    def fill(self, value: Any) -> None:
-        self[...] = value
 
     def reshape(self, *shape: Any, order: str = "C") -> ndarray:
         return wrap(self._host.reshape(*shape, order=order), self)
@@ -172,20 +169,22 @@ class ndarray:  # noqa: N801 - CuPy's name
     def view(self, dtype: Any = None) -> ndarray:
         return wrap(self._host.view() if dtype is None else self._host.view(dtype), self)
 
-    def set(self, array: Any) -> None:
-        self._host[...] = array
+    def fill(self, value: Any) -> None:
+        self[...] = value
+
+    def set(self, arr: Any) -> None:
+        self._host[...] = arr  # from the host, which is what it is for
 
     # ---- numpy.f(device_array) stays on the device
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        found = ufuncs.get(ufunc.__name__)
-        if found is None or not hasattr(found, method):
+        found = ufuncs.get(ufunc.__name__, functions.get(ufunc.__name__))  # matmul is a ufunc of NumPy's alone
+        if found is None or not (method == "__call__" or hasattr(found, method)):
             return NotImplemented
         if "out" in kwargs:
             (kwargs["out"],) = kwargs["out"]
-        for x in inputs:
-            if not isinstance(x, (ndarray, np.ndarray, *SCALARS)):
-                return NotImplemented
+        if not all(isinstance(x, (ndarray, np.ndarray, *SCALARS)) for x in inputs):
+            return NotImplemented
         return getattr(found, method)(*inputs, **kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -207,7 +206,7 @@ def from_host(array: Any) -> ndarray:
 
 
 def wrap(value: Any, *sources: Any) -> Any:
-    """What NumPy returned as the device would: arrays, 0-d ones included; views know the array they look into."""
+    """What NumPy returned, as the device would: arrays, 0-d ones included; a view knows the array it looks into."""
     if isinstance(value, (tuple, list)):
         return type(value)(wrap(part, *sources) for part in value)
     if not isinstance(value, (np.ndarray, np.generic)):
@@ -232,44 +231,9 @@ def unwrap(value: Any) -> Any:
     return value
 
 
-def compute(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+def compute(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a NumPy function on device arrays. A GPU warns of no overflow and no division by zero."""
     with np.errstate(all="ignore"):
-        value = function(*unwrap(tuple(args)), **{name: unwrap(x) for name, x in kwargs.items()})
+        value = function(*unwrap(args), **{name: unwrap(x) for name, x in kwargs.items()})
     out = kwargs.get("out")
     return out if isinstance(out, ndarray) else wrap(value, *args)
-
-
-def _kinds(parts: tuple[Any, ...]) -> list[Any]:
-    return [part for part in parts if part is Ellipsis]
-
-
-def host_index(index: Any, array: Any) -> tuple[Any, ...]:
-    """An index of device arrays as NumPy's. An integer out of range in an index array wraps around, as on a GPU."""
-    parts = tuple(_index_part(part) for part in (index if isinstance(index, tuple) else (index,)))
-    axis, wrapped = 0, []
-    used = sum(_axes_of(part) for part in parts)
-    for part in parts:
-        if part is Ellipsis:
-            axis += array.ndim - used
-        elif isinstance(part, np.ndarray) and part.dtype.kind in "iu" and axis < array.ndim and array.shape[axis]:
-            part = part % array.shape[axis]
-        if part is not Ellipsis:
-            axis += _axes_of(part)
-        wrapped.append(part)
-    return tuple(wrapped)
-
-
-def _index_part(part: Any) -> Any:
-    if isinstance(part, ndarray):
-        return part._host
-    if isinstance(part, list):
-        return np.asarray(part, dtype=None if part else np.int32)
-    return part
-
-
-def _axes_of(part: Any) -> int:
-    """How many axes of the array one part of an index takes up."""
-    if part is None or part is Ellipsis:
-        return 0
-    return part.ndim if isinstance(part, np.ndarray) and part.dtype == bool else 1
