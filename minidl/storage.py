@@ -3,16 +3,15 @@
 A file of arrays is an ordinary npz (a zip of .npy members, `numpy.load` opens it) with one more member, `about.json`:
 what kind of file it is, the version of its format, further plain data, and a SHA-256 over everything else. Checkpoints,
 recordings and the digits are such files.
+
+zipfile and hashlib are imported where they are used: `import minidl` passes by here and should not wait for them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
-import secrets
-import zipfile
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -40,7 +39,7 @@ def write_atomically(path: str | PathLike[str], content: bytes | Callable[[IO[by
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
     try:
         with open(temporary, "xb") as file:
             if callable(content):
@@ -93,6 +92,8 @@ def save_arrays(
     about["sha256"] = _checksum(about, members)
 
     def write(file: IO[bytes]) -> None:
+        import zipfile
+
         with zipfile.ZipFile(file, "w") as archive:
             for name, blob in [(ABOUT, json.dumps(about).encode()), *((n + _SUFFIX, b) for n, b in members.items())]:
                 member = zipfile.ZipInfo(name, _LONG_AGO)
@@ -153,6 +154,8 @@ def _npy(name: str, array: Any, path: str | PathLike[str]) -> bytes:
 
 def _read_zip(name: str, file: IO[bytes]) -> dict[str, bytes]:
     """The members of a zip file in their order, each checked against the zip's own CRC."""
+    import zipfile
+
     try:
         with zipfile.ZipFile(file) as archive:
             return {member.filename: archive.read(member) for member in archive.infolist()}
@@ -162,6 +165,8 @@ def _read_zip(name: str, file: IO[bytes]) -> dict[str, bytes]:
 
 def _checksum(about: Mapping[str, Any], members: Mapping[str, bytes]) -> str:
     """SHA-256 over the description and over every member with its name and length."""
+    import hashlib
+
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, blob in members.items():
         digest.update(f"\n{len(name)} {name} {len(blob)}\n".encode())

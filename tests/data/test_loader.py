@@ -1,0 +1,179 @@
+"""minidl/data/loader.py: batches in an order that can be repeated and resumed."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from minidl import backend
+from minidl.data import Dataset, Loader
+from minidl.data import loader as loader_module
+from tests.arrays import device, host
+
+NUMBERS = Dataset(np.arange(10.0, dtype=np.float32).reshape(10, 1), np.arange(10))
+
+
+def epoch(loader):
+    """The labels of one epoch, batch by batch."""
+    return [host(labels).tolist() for _, labels in loader]
+
+
+def flat(batches):
+    return list(itertools.chain.from_iterable(batches))
+
+
+def test_an_epoch_hands_out_every_example_once_with_its_label():
+    for inputs, labels in Loader(NUMBERS, batch_size=4, seed=0):
+        assert inputs.dtype == np.float32
+        assert labels.dtype == np.int64
+        np.testing.assert_array_equal(host(inputs)[:, 0], host(labels))
+    assert sorted(flat(epoch(Loader(NUMBERS, batch_size=4, seed=0)))) == list(range(10))
+
+
+def test_batches_lie_on_the_current_backend():
+    for inputs, labels in Loader(NUMBERS, batch_size=4):
+        assert backend.device_of(inputs) == backend.device_of(labels) == backend.current()
+
+
+def test_without_shuffling_the_order_is_the_datas():
+    assert epoch(Loader(NUMBERS, batch_size=4, shuffle=False)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "drop_last", "batches"), [(4, False, 3), (4, True, 2), (5, True, 2), (99, False, 1)]
+)
+def test_len_is_the_number_of_batches(batch_size, drop_last, batches):
+    loader = Loader(NUMBERS, batch_size, drop_last=drop_last)
+    assert len(loader) == batches
+    assert len(epoch(loader)) == batches
+
+
+def test_the_order_is_the_same_on_every_backend_and_every_version():
+    """Written down once; whoever sees another order has another generator."""
+    loader = Loader(NUMBERS, batch_size=10, seed=7)
+    assert [flat(epoch(loader)) for _ in range(2)] == [
+        [6, 3, 4, 9, 0, 2, 8, 7, 5, 1],
+        [1, 3, 2, 7, 8, 4, 5, 9, 0, 6],
+    ]
+
+
+def test_seed_and_epoch_decide_the_order():
+    first, second = Loader(NUMBERS, 3, seed=5), Loader(NUMBERS, 4, seed=5)
+    epochs = [flat(epoch(first)) for _ in range(3)]
+    assert [flat(epoch(second)) for _ in range(3)] == epochs
+    assert len({tuple(e) for e in epochs}) == 3
+    assert flat(epoch(Loader(NUMBERS, 3, seed=6))) != epochs[0]
+
+
+def test_without_a_seed_minidls_own_seed_decides():
+    orders = []
+    for seed in (1, 1, 2):
+        backend.seed(seed)
+        orders.append(flat(epoch(Loader(NUMBERS, 10))))
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_shuffling_draws_nothing_from_the_global_streams():
+    loader = Loader(NUMBERS, 2, seed=0)
+    before = backend.random_state()
+    epoch(loader)
+    assert backend.random_state() == before
+
+
+def test_writing_to_a_batch_does_not_change_the_data():
+    data = Dataset(device(np.ones((4, 2))), device([0, 1, 2, 3]))
+    for shuffle in (False, True):
+        for inputs, labels in Loader(data, batch_size=4, shuffle=shuffle):
+            inputs[...] = 0
+            labels[...] = 9
+    np.testing.assert_array_equal(host(data.inputs), 1)
+    np.testing.assert_array_equal(host(data.labels), [0, 1, 2, 3])
+
+
+def test_a_loop_left_early_is_followed_by_the_next_epoch():
+    loader = Loader(NUMBERS, 2, seed=0)
+    whole = Loader(NUMBERS, 2, seed=0)
+    for _ in loader:
+        break
+    epoch(whole)
+    assert epoch(loader) == epoch(whole)
+    assert loader.epoch == 2
+
+
+@pytest.mark.parametrize("position", [0, 1, 3, 5])
+def test_another_loader_continues_where_the_state_was_taken(position):
+    straight = Loader(NUMBERS, 2, seed=3)
+    expected = [epoch(straight) for _ in range(3)]
+
+    stopped = Loader(NUMBERS, 2, seed=3)
+    epoch(stopped)
+    running = iter(stopped)
+    done = [host(next(running)[1]).tolist() for _ in range(position)]
+
+    resumed = Loader(NUMBERS, 2, seed=99)
+    resumed.load_state_dict(stopped.state_dict())
+    assert done + epoch(resumed) == expected[1]
+    assert epoch(resumed) == expected[2]
+
+
+def test_a_state_of_other_batches_is_refused_and_changes_nothing():
+    loader = Loader(NUMBERS, 2, seed=3)
+    before = loader.state_dict()
+    for key, value, words in [
+        ("batch_size", 3, "batch_size=3; this Loader has 2"),
+        ("examples", 11, "examples=11; this Loader has 10"),
+        ("shuffle", False, "shuffle=False; this Loader has True"),
+        ("position", 6, "batch 6 of 5"),
+        ("position", -1, "non-negative integer as position"),
+        ("seed", 1.5, "non-negative integer as seed"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            loader.load_state_dict({**before, key: value})
+    with pytest.raises(ValueError, match="expected a state with epoch"):
+        loader.load_state_dict({"epoch": 1})
+    assert loader.state_dict() == before
+
+
+def test_data_too_large_for_the_device_is_moved_batch_by_batch(monkeypatch):
+    whole = Loader(NUMBERS, 4, seed=0)
+    monkeypatch.setattr(loader_module, "MOVED_WHOLE", 0)
+    batch_wise = Loader(NUMBERS, 4, seed=0)
+    assert backend.device_of(batch_wise._inputs) == "numpy"
+    for (a, _), (b, labels) in zip(whole, batch_wise, strict=True):
+        assert backend.device_of(b) == backend.device_of(labels) == backend.current()
+        np.testing.assert_array_equal(host(a), host(b))
+
+
+def test_a_gpu_is_not_waited_for(standin):
+    with backend.using("cupy"):
+        loader = Loader(NUMBERS, 3)
+        batches = [batch for _ in range(2) for batch in loader]
+    assert len(batches) == 8
+    assert standin.synchronizations() == ()
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.0, True, None, "4"])
+def test_a_batch_size_must_be_a_positive_integer(batch_size):
+    with pytest.raises(ValueError, match="expected a batch size of at least 1"):
+        Loader(NUMBERS, batch_size)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, True])
+def test_a_seed_must_be_a_non_negative_integer(seed):
+    with pytest.raises(ValueError, match="expected a non-negative integer as the seed"):
+        Loader(NUMBERS, 2, seed=seed)
+
+
+def test_what_has_no_batches_is_refused():
+    with pytest.raises(ValueError, match="the data set is empty"):
+        Loader(Dataset(np.zeros((0, 3)), np.zeros(0)), 2)
+    with pytest.raises(ValueError, match="drop_last leaves no batch"):
+        Loader(NUMBERS, 11, drop_last=True)
+    with pytest.raises(TypeError, match=r"got ndarray of shape \(3,\).*wrap it"):
+        Loader(np.zeros(3), 2)
+
+
+def test_the_repr_says_what_it_hands_out():
+    assert repr(Loader(NUMBERS, 4, seed=1)) == (
+        "Loader(Dataset(10 examples, inputs (1,) float32), 3 batches of 4, seed=1)"
+    )
