@@ -32,8 +32,9 @@ def check_assignment(module: Any, module_class: type, name: str, value: Any) -> 
         raise TypeError(f"{kind}.{name} is a {what} and cannot become {_kind(value)}: {remedy}")
     if name in module.__dict__.get("_buffers", ()) and not isinstance(value, Tensor):
         raise TypeError(f"{kind}.{name} is a buffer and cannot become {_kind(value)}: wrap it, md.Tensor(value)")
-    members = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    if any(isinstance(member, (Parameter, module_class)) for member in members):
+    contents = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    members = {id(x) for x in contents if isinstance(x, (Parameter, module_class))}
+    if members and not members <= {id(x) for x in (*module.modules(), *module.parameters())}:
         raise TypeError(
             f"{kind}.{name} = {_kind(value)} with modules or parameters in it: nobody would find them there, so no "
             f"optimizer would train them. Use nn.Sequential or nn.ModuleList, or an attribute for each"

@@ -97,24 +97,24 @@ class Module:
 
     def _claim(self, module: Module, key: str) -> None:
         """Make `module`, which has this one as its attribute `key`, the parent that names it, unless there is one."""
-        if self._parent() is None:
+        if self._home() is None:
             self._place = weakref.ref(module), key
 
-    def _parent(self) -> Module | None:
+    def _home(self) -> tuple[Module, str] | None:
+        """The module this one belongs to and its name there; None for a model by itself."""
         place: tuple[weakref.ref[Module], str] | None = self.__dict__.get("_place")
-        if place is None:
+        parent = None if place is None else place[0]()
+        if place is None or parent is None or parent.__dict__.get(place[1]) is not self:
             return None
-        parent = place[0]()
-        return parent if parent is not None and parent.__dict__.get(place[1]) is self else None
+        return parent, place[1]
 
     def _path(self) -> str:
         """The dotted name of this module in the model it belongs to, 'encoder.fc1'; '' for the model itself."""
         keys: list[str] = []
-        module: Module | None = self
-        while module is not None and (parent := module._parent()) is not None:
-            assert module._place is not None
-            keys.append(module._place[1])
-            module = parent
+        home = self._home()
+        while home is not None:
+            keys.append(home[1])
+            home = home[0]._home()
         return ".".join(reversed(keys))
 
     def register_buffer(self, name: str, value: Any) -> None:
@@ -325,7 +325,7 @@ class Module:
 
     def __getstate__(self) -> dict[str, Any]:
         owned = [key for key, value in self.__dict__.items() if isinstance(value, Parameter) and value.owner is self]
-        placed = [key for key, value in self.named_children() if value._parent() is self]
+        placed = [key for key, value in self.named_children() if value._home() == (self, key)]
         return {**self.__dict__, "_hooks": None, "_place": None, "_claimed": [*owned, *placed]}
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:

@@ -1,0 +1,153 @@
+"""Each initialiser's limits, mean and variance against its formula."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from minidl import backend, nn
+from minidl.errors import GraphError, ShapeError
+from minidl.nn import init
+from tests.arrays import device, host, tensor
+
+DENSE, CONV = (300, 200), (60, 20, 5, 4)  # fans: 200 and 300; 400 and 1200
+
+
+def parameter(shape, dtype=np.float32):
+    return nn.Parameter(device(np.zeros(shape, dtype)))
+
+
+UNIFORM = [
+    (init.xavier_caffe_, DENSE, math.sqrt(3 / 200)),
+    (init.xavier_caffe_, CONV, math.sqrt(3 / 400)),
+    (init.glorot_uniform_, DENSE, math.sqrt(6 / 500)),
+    (init.glorot_uniform_, CONV, math.sqrt(6 / 1600)),
+    (init.he_uniform_, DENSE, math.sqrt(6 / 200)),
+    (init.he_uniform_, CONV, math.sqrt(6 / 400)),
+    (init.layer_default_, DENSE, 1 / math.sqrt(200)),
+    (init.layer_default_, CONV, 1 / math.sqrt(400)),
+]
+NORMAL = [
+    (init.glorot_normal_, DENSE, math.sqrt(2 / 500)),
+    (init.glorot_normal_, CONV, math.sqrt(2 / 1600)),
+    (init.he_normal_, DENSE, math.sqrt(2 / 200)),
+    (init.he_normal_, CONV, math.sqrt(2 / 400)),
+]
+
+
+def name(value):
+    return value.__name__ if callable(value) else None
+
+
+@pytest.mark.parametrize(("function", "shape", "bound"), UNIFORM, ids=name)
+def test_uniform_ones_fill_their_interval_evenly(function, shape, bound):
+    w = parameter(shape)
+    function(w)
+    values = host(w)
+    assert np.abs(values).max() <= bound * (1 + 1e-6)
+    assert np.abs(values).max() > 0.999 * bound
+    assert abs(values.mean()) < 4 * bound / math.sqrt(3 * values.size)
+    assert values.var() == pytest.approx(bound**2 / 3, rel=0.02)
+    assert np.histogram(values, bins=4, range=(-bound, bound))[0] / values.size == pytest.approx(0.25, abs=0.01)
+
+
+@pytest.mark.parametrize(("function", "shape", "std"), NORMAL, ids=name)
+def test_normal_ones_have_their_deviation(function, shape, std):
+    w = parameter(shape)
+    function(w)
+    values = host(w)
+    assert abs(values.mean()) < 4 * std / math.sqrt(values.size)
+    assert values.std() == pytest.approx(std, rel=0.02)
+    assert (np.abs(values) < std).mean() == pytest.approx(0.6827, abs=0.01)
+
+
+def test_the_fans_are_pytorchs():
+    for shape in (DENSE, CONV):
+        theirs = torch.nn.init._calculate_fan_in_and_fan_out(torch.zeros(shape))
+        assert init.fans(parameter(shape)) == theirs
+
+
+def test_groups_make_the_fan_in_smaller():
+    assert init.fans(nn.Conv2d(8, 16, 3, groups=4).weight) == (2 * 9, 16 * 9)
+
+
+def test_plain_uniform_normal_constant_and_zeros():
+    w = parameter((200, 200))
+    init.uniform_(w, 2.0, 3.0)
+    assert 2 <= host(w).min() < 2.001 < 2.999 < host(w).max() <= 3
+    init.normal_(w, mean=5.0, std=0.1)
+    assert host(w).mean() == pytest.approx(5, abs=0.01)
+    assert host(w).std() == pytest.approx(0.1, rel=0.02)
+    assert set(host(init.constant_(w, 0.1)).ravel()) == {np.float32(0.1)}
+    assert not host(init.zeros_(w)).any()
+
+
+def test_the_gain_and_the_negative_slope_scale():
+    draw = lambda function, **options: host(function(parameter(DENSE), generator=np.random.default_rng(0), **options))
+    np.testing.assert_allclose(draw(init.glorot_uniform_, gain=2), 2 * draw(init.glorot_uniform_), rtol=1e-5)
+    np.testing.assert_allclose(draw(init.glorot_normal_, gain=2), 2 * draw(init.glorot_normal_), rtol=1e-5)
+    for function in (init.he_uniform_, init.he_normal_):
+        np.testing.assert_allclose(draw(function, negative_slope=1.0), draw(function) / math.sqrt(2), rtol=1e-5)
+
+
+def test_they_write_in_place_and_return_what_they_wrote():
+    w = parameter((3, 2))
+    memory = w._data
+    assert init.he_normal_(w) is w
+    assert w._data is memory
+    assert w.requires_grad
+
+
+def test_one_seed_gives_one_model_on_every_backend():
+    def weights(device_name):
+        backend.seed(7)
+        with backend.using(device_name):
+            model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 3, init=init.he_normal_))
+        return [host(p) for p in model.parameters()]
+
+    for here, there in zip(weights("numpy"), weights(backend.current()), strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
+def test_the_stand_in_gets_the_same_weights(standin):
+    backend.seed(7)
+    with backend.using("numpy"):
+        here = nn.Linear(5, 4)
+    backend.seed(7)
+    with backend.using("cupy"):
+        there = nn.Linear(5, 4)
+    assert there.weight.device == "cupy"
+    np.testing.assert_array_equal(host(here.weight), host(there.weight))
+
+
+def test_one_seed_gives_one_model_in_every_dtype():
+    draw = lambda dtype: host(init.he_normal_(parameter(DENSE, dtype), generator=np.random.default_rng(0)))
+    np.testing.assert_array_equal(draw(np.float64).astype(np.float32), draw(np.float32))
+
+
+def test_a_generator_of_ones_own_leaves_the_common_stream_alone():
+    before = backend.random_state()
+    init.uniform_(parameter(DENSE), generator=np.random.default_rng(0))
+    assert backend.random_state() == before
+
+
+def test_a_bias_has_no_fan_in():
+    with pytest.raises(ShapeError, match=r"Parameter of shape \(3,\).*For a bias use zeros_ or constant_"):
+        init.he_normal_(parameter((3,)))
+
+
+def test_only_leaves_are_written():
+    with pytest.raises(GraphError, match="a result"):
+        init.zeros_(parameter((2, 2)) * 2)
+    with pytest.raises(TypeError, match="writes into a Parameter or Tensor; got"):
+        init.zeros_(device(np.ones(3)))
+    assert not host(init.zeros_(tensor(np.ones(3)))).any()
+
+
+def test_writing_between_forward_and_backward_is_noticed():
+    layer = nn.Linear(2, 2)
+    loss = layer(tensor(np.ones((1, 2), np.float32), requires_grad=True)).sum()
+    init.zeros_(layer.weight)
+    with pytest.raises(GraphError, match="overwritten"):
+        loss.backward()

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+import torch
+
+from minidl import nn
+from minidl.errors import ShapeError
+from tests.arrays import host, tensor
+
+X = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
+
+
+def test_flatten_equals_pytorchs():
+    np.testing.assert_array_equal(host(nn.Flatten()(tensor(X))), torch.nn.Flatten()(torch.tensor(X)).numpy())
+    assert nn.Flatten(2)(tensor(X)).shape == (2, 3, 4)
+
+
+def test_reshape_gives_each_sample_another_shape():
+    y = nn.Reshape(2, 6)(tensor(X))
+    assert y.shape == (2, 2, 6)
+    np.testing.assert_array_equal(host(y), X.reshape(2, 2, 6))
+    assert nn.Reshape(12)(tensor(X[:0])).shape == (0, 12)
+
+
+def test_reshape_says_what_it_expected():
+    with pytest.raises(
+        ShapeError, match=r"expected samples of 64 elements, to be seen as \(1, 8, 8\); got Tensor of shape"
+    ):
+        nn.Reshape(1, 8, 8)(tensor(X))
+    with pytest.raises(ValueError, match="Reshape: each length"):
+        nn.Reshape(-1)
+
+
+def test_it_says_what_it_is():
+    assert repr(nn.Reshape(1, 8, 8)) == "Reshape(to 1x8x8)"
+    assert repr(nn.Flatten()) == "Flatten()"
