@@ -56,7 +56,9 @@ class Passage:
     def at_output(self, i: int, grad: Any) -> Any:
         """The gradient of output i is complete."""
         self._grad_output[i] = grad
-        if not self.of_inputs:
+        if self.of_inputs:
+            self._came = 0  # outputs come first; an earlier walk may have stopped halfway, as md.grad does
+        else:
             self._came += 1
             if self._came == self.expected:
                 self._call_hooks()

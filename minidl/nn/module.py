@@ -285,7 +285,8 @@ class Module:
 
         Both are tuples of Tensors: dL/d(each positional input), None for one that requires no gradient, and dL/d(each
         output). The hook may return another grad_input if only one input requires a gradient. It is called when
-        the gradients of all inputs are complete, or those of all outputs if no input requires one.
+        the gradients of all inputs are complete, or those of all outputs if no input requires one (so not by an
+        `md.grad` that asks for some of them only).
 
         Raises:
             GraphError: (in the forward) the module returned no Tensor and no tuple or list with Tensors.

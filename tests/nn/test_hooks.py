@@ -215,6 +215,20 @@ def test_it_works_under_create_graph_and_with_md_grad():
     np.testing.assert_allclose(host(second), -2 * np.tanh(X) * (1 - np.tanh(X) ** 2), rtol=1e-4, atol=1e-6)
 
 
+def test_a_walk_that_asks_for_one_input_only_does_not_confuse_the_next():
+    module = Two()
+    seen = watched(module)
+    x, y = tensor(X, requires_grad=True), tensor(X, requires_grad=True)
+    a, b = module(x, y)
+    loss = (a + b).sum()
+    grad(loss, y, retain_graph=True)
+    assert seen == []
+    loss.backward()
+    assert len(seen) == 1
+    np.testing.assert_array_equal(host(seen[0][0][0]), host(x.grad))
+    np.testing.assert_array_equal(host(seen[0][0][1]), host(y.grad))
+
+
 def test_nothing_is_watched_under_no_grad():
     layer = nn.Linear(2, 2)
     seen = watched(layer)
