@@ -181,7 +181,19 @@ def where(condition: ndarray, x: Any = None, y: Any = None) -> Any:
     return compute(np.where, (condition, x, y), {})
 
 
-SPECIAL = (array, array_equal, asarray, ascontiguousarray, asnumpy, einsum, where)
+def ndim(a: Any) -> int:
+    return a.ndim
+
+
+def shape(a: Any) -> tuple[int, ...]:
+    return a.shape
+
+
+def size(a: Any, axis: int | None = None) -> int:
+    return a.size if axis is None else a.shape[axis]
+
+
+SPECIAL = (array, array_equal, asarray, ascontiguousarray, asnumpy, einsum, ndim, shape, size, where)
 
 
 # ---- filling in
