@@ -105,11 +105,12 @@ class Function:
     saves_output: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
 
-    __slots__ = ("_data", "_extras", "_needs", "_saved_version", "_version", "inputs", "order")
+    __slots__ = ("_data", "_dtype", "_extras", "_needs", "_saved_version", "_version", "inputs", "order")
 
     inputs: tuple[Any, ...] | None  # None once the node was walked and freed
     order: int
     _data: Any
+    _dtype: Any
     _needs: int
     _saved_version: int
     _version: Version | None
@@ -126,7 +127,7 @@ class Function:
         """Run `forward`; with a Tensor among the inputs the result is a Tensor, else the raw array."""
         arrays: list[Any] = []
         result_class = None
-        needs, bit, has_scalars = 0, 1, False
+        needs, bit, loose = 0, 1, False
         for x in inputs:
             if isinstance(x, Variable):
                 result_class = x.result_class
@@ -135,17 +136,13 @@ class Function:
                 if x._version is not None and x._version.stale is not None:
                     raise GraphError(f"{type(self).__name__} got {describe(x)}: {x._version.stale}")
                 x = x._data
-            elif isinstance(x, np.generic):
-                has_scalars = True
-            elif isinstance(x, (list, tuple)):
-                x = np.asarray(x)
+            elif isinstance(x, (np.generic, list, tuple)):
+                loose = True
             arrays.append(x)
             bit += bit
-        if has_scalars:
-            # Beside a Tensor a NumPy scalar is a number and does not promote; alone it is an array of its dtype.
-            weak = result_class is not None
-            arrays = [(a.item() if weak else np.asarray(a)) if isinstance(a, np.generic) else a for a in arrays]
         try:
+            if loose or (result_class is None and type(arrays[0]) is not np.ndarray):
+                arrays = backend.as_operands(arrays)
             data = self.forward(*arrays)
         except Exception as error:
             raise explain_forward(self, inputs, arrays, error) from error
@@ -201,6 +198,7 @@ class Function:
         self.inputs = tuple(entries)
         self.order = next(_creation_order)
         self._data = data if self.saves_output else None
+        self._dtype = data.dtype
         self._saved_version = version
         self._version = None
         self._extras = None

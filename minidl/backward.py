@@ -13,6 +13,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from minidl import backend
 from minidl.autograd import Extras, Function, Variable
 from minidl.diagnosis import explain_backward, not_finite, overwritten
@@ -107,12 +109,15 @@ def run_backward(
 
     previous = mode.get()
     mode.set((previous & ANOMALY) + (RECORD if create_graph else 0))
+    numpy_errors = np.seterr(all="ignore")  # an infinite slope, as of sqrt at 0, is a result and not a warning
     try:
         while heap:
             order = -heapq.heappop(heap)
             node, grad_out = nodes.pop(order), grads.pop(order)
             if targets is not None and order not in wanted and order not in caught:
                 continue
+            if grad_out.dtype is not node._dtype:  # where float32 met float64: a gradient has the dtype of its tensor
+                grad_out = grad_out.astype(node._dtype)
             if node._extras is not None:
                 grad_out = _run_extras(node._extras, grad_out, outputs[0], handed_out)
             if order in caught:
@@ -192,6 +197,7 @@ def run_backward(
                 accumulate(leaf, leaf_grads[key], handed_out)
         return []
     finally:
+        np.seterr(**numpy_errors)
         mode.set(previous)
 
 

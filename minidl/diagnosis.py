@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minidl import backend
-from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
+from minidl.errors import AxisError, DeviceError, DTypeError, GraphError, ShapeError, describe
 
 _HERE = str(Path(__file__).parent)
 HOW_TO_SEE_LINES = "To see the line of your program, run it inside `with md.detect_anomaly():`."
@@ -35,6 +37,8 @@ def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error
     if isinstance(error, (ShapeError, DTypeError, DeviceError)):
         return type(error)(f"{_name(op)}: {error}")
     message = f"{_name(op)} failed on {operands}: {error}"
+    if isinstance(error, np.exceptions.AxisError):
+        return AxisError(message)
     if isinstance(error, IndexError):
         return IndexError(message)
     if isinstance(error, ValueError):

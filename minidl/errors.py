@@ -11,6 +11,10 @@ class ShapeError(ValueError):
     """Shapes that do not fit together."""
 
 
+class AxisError(ShapeError, IndexError):
+    """An axis that the array does not have; an IndexError too, as NumPy's and PyTorch's are."""
+
+
 class DTypeError(TypeError):
     """A dtype an operation cannot use."""
 

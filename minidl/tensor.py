@@ -363,13 +363,13 @@ class Tensor(Variable):
         return F.greater_equal(self, other)
 
     def __and__(self, other: Any) -> Tensor:
-        return F.logical_and(self, other)
+        return F.bitwise_and(self, other)
 
     def __or__(self, other: Any) -> Tensor:
-        return F.logical_or(self, other)
+        return F.bitwise_or(self, other)
 
     def __invert__(self) -> Tensor:
-        return F.logical_not(self)
+        return F.invert(self)
 
     __hash__ = object.__hash__  # tensors are told apart by identity; == compares elements
 

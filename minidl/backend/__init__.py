@@ -7,6 +7,7 @@ function in this package and appears nowhere else.
 """
 
 from minidl.backend.arrays import (
+    as_operands,
     as_strided,
     asarray,
     device_of,
@@ -18,11 +19,13 @@ from minidl.backend.arrays import (
     synchronize,
     to_device,
     to_numpy,
+    zero_outside,
 )
 from minidl.backend.choice import current, module, use, using
 from minidl.backend.random import device_uniform, generator, random_state, restore_random_state, seed
 
 __all__ = [
+    "as_operands",
     "as_strided",
     "asarray",
     "current",
@@ -43,4 +46,5 @@ __all__ = [
     "to_numpy",
     "use",
     "using",
+    "zero_outside",
 ]

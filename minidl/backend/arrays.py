@@ -10,6 +10,8 @@ import numpy as np
 
 from minidl.backend import choice
 
+_LOOSE = (bool, int, float, complex, np.generic, list, tuple)  # what can be an operand without being an array
+
 
 def _cupy_if_loaded() -> Any:
     """CuPy, if some array can be one of its own. Nothing else loads it, so a CPU session never pays for it."""
@@ -45,6 +47,29 @@ def asarray(value: Any) -> Any:
     return value if is_array(value) else np.asarray(value)
 
 
+def as_operands(values: list[Any]) -> list[Any]:
+    """Numbers and lists ready to be computed with, whatever stands beside them.
+
+    Beside an array a NumPy scalar is a plain number, which does not promote (float32 * np.float64(2) stays float32),
+    and a list becomes an array on the same device; a list of Python floats takes the dtype of the floating array.
+    Alone, numbers and lists become the arrays that NumPy makes of them.
+    """
+    beside = [value for value in values if is_array(value)]
+    if not beside:
+        return [np.asarray(value) if isinstance(value, _LOOSE) else value for value in values]
+    xp = module_of(beside[0])
+    floating = next((array.dtype for array in beside if array.dtype.kind == "f"), np.dtype(np.float32))
+    ready: list[Any] = []
+    for value in values:
+        if isinstance(value, np.generic):
+            value = value.item()
+        elif isinstance(value, (list, tuple)):
+            array = np.asarray(value)
+            value = xp.asarray(array.astype(floating) if array.dtype == np.float64 else array)
+        ready.append(value)
+    return ready
+
+
 def to_numpy(array: Any) -> Any:
     """A NumPy array with the values of `array`: itself if it is one, else a copy brought from the device."""
     return array if isinstance(array, np.ndarray) else _cupy_if_loaded().asnumpy(array)
@@ -69,6 +94,19 @@ def share_memory(view: Any, array: Any) -> bool:
 def scatter_add(target: Any, index: Any, values: Any) -> None:
     """target[index] += values, where a repeated index adds every time (plain `+=` would keep the last only)."""
     module_of(target).add.at(target, index, values)
+
+
+def zero_outside(mask: Any, array: Any) -> Any:
+    """`array` where the boolean `mask` holds and exactly 0 elsewhere, also where `array` is infinite or NaN.
+
+    The two must broadcast to array's shape. NumPy's `where` guesses at every element which side comes next and is ten
+    times slower than a product on a mask without pattern. So on the CPU the mask becomes numbers whose bits are all 1
+    or all 0, and cuts the bits of the array.
+    """
+    if module_of(array) is not np or array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
+        return module_of(array).where(mask, array, 0)
+    bits = np.dtype(f"i{array.dtype.itemsize}")
+    return (-mask.astype(bits) & array.view(bits)).view(array.dtype)
 
 
 def as_strided(array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:

@@ -4,7 +4,7 @@ Each works on Tensors and on plain arrays: without a Tensor among its inputs it 
 one family; in it each op class, with its forward and its backward, stands beside its function.
 """
 
-from minidl.functional.activation import leaky_relu, relu, sigmoid, softplus, step, tanh
+from minidl.functional.activation import leaky_relu, relu, sigmoid, softplus, tanh
 from minidl.functional.arithmetic import absolute, add, divide, multiply, negative, power, sign, subtract
 from minidl.functional.conv import conv2d
 from minidl.functional.dropout import dropout
@@ -15,10 +15,13 @@ from minidl.functional.loss import cross_entropy, mse_loss
 from minidl.functional.pooling import avg_pool2d, max_pool2d
 from minidl.functional.reduction import logsumexp, max, mean, min, sum, var
 from minidl.functional.selection import (
+    bitwise_and,
+    bitwise_or,
     clip,
     equal,
     greater,
     greater_equal,
+    invert,
     less,
     less_equal,
     logical_and,
@@ -52,6 +55,8 @@ __all__ = [
     "add",
     "astype",
     "avg_pool2d",
+    "bitwise_and",
+    "bitwise_or",
     "broadcast_to",
     "clip",
     "concatenate",
@@ -66,6 +71,7 @@ __all__ = [
     "getitem",
     "greater",
     "greater_equal",
+    "invert",
     "leaky_relu",
     "less",
     "less_equal",
@@ -99,7 +105,6 @@ __all__ = [
     "softplus",
     "sqrt",
     "stack",
-    "step",
     "subtract",
     "sum",
     "swapaxes",

@@ -8,27 +8,43 @@ three are closed under differentiation, to any order:
     dw = Conv2dWeight(x, dy)     every window of x times the dy it produced, summed
 
 All three see x as `columns`: the window under each output position, written out as one column of a matrix.
+
+>>> import numpy as np, minidl.functional as F
+>>> image = np.arange(16.0).reshape(1, 1, 4, 4)
+>>> F.conv2d(image, np.ones((1, 1, 2, 2)), stride=2)[0, 0]
+array([[10., 18.],
+       [42., 50.]])
 """
 
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from minidl.autograd import Function
 from minidl.backend import as_strided, module_of
 from minidl.errors import DTypeError, ShapeError
+from minidl.functional.linear import one_dtype_expected
+from minidl.functional.precision import add_up, for_products, narrowed
+from minidl.functional.reduction import sum
 
 Pair = tuple[int, int]
 
 
 def pair(value: Any, name: str, minimum: int) -> Pair:
-    """(v, v) for a number v, or the pair itself; each at least `minimum`."""
-    both = (value, value) if not isinstance(value, (tuple, list)) else tuple(value)
-    if len(both) != 2 or any(isinstance(v, bool) or int(v) != v or v < minimum for v in both):
+    """(v, v) for a number v, or the pair itself; whole numbers of at least `minimum`."""
+    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    try:
+        first, second = (operator.index(v) for v in both)
+    except (TypeError, ValueError):  # no whole numbers, or not two
+        first, second = -1, -1
+    if first < minimum or second < minimum:
         raise ShapeError(f"expected {name} as a whole number of at least {minimum}, or two of them; got {value!r}")
-    return int(both[0]), int(both[1])
+    return first, second
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +80,7 @@ def columns(x: Any, kernel: Pair, out: Pair, geometry: Geometry) -> Any:
     """The windows of x (N, C, H, W) as matrices (N, groups, C/groups * KH * KW, OH * OW): one column a position."""
     (pad_h, pad_w), groups = geometry.padding, geometry.groups
     if pad_h or pad_w:
-        x = module_of(x).pad(x, ((0, 0), (0, 0), (pad_h, pad_h), (pad_w, pad_w)))
+        x = module_of(x).pad(x, ((0, 0), (0, 0), (pad_h, pad_h), (pad_w, pad_w)), mode="constant")
     images, channels = x.shape[:2]
     rows = channels // groups * kernel[0] * kernel[1]
     return windows(x, kernel, out, geometry).reshape((images, groups, rows, out[0] * out[1]))
@@ -102,17 +118,18 @@ class Conv2d(Function):
     def forward(self, x: Any, weight: Any, bias: Any = None) -> Any:
         kernel, out = _check(x, weight, bias, self.geometry)
         filters, groups = weight.shape[0], self.geometry.groups
-        cols = columns(x, kernel, out, self.geometry)
-        matrix = weight.reshape((groups, filters // groups, cols.shape[2]))
-        y = (matrix @ cols).reshape((x.shape[0], filters, *out))
-        return y if bias is None else y + bias.reshape((1, filters, 1, 1))
+        cols = columns(for_products(x), kernel, out, self.geometry)
+        matrix = for_products(weight).reshape((groups, filters // groups, cols.shape[2]))
+        with np.errstate(all="ignore"):  # some BLAS libraries raise floating-point flags for nothing
+            y = (matrix @ cols).reshape((x.shape[0], filters, *out))
+            return narrowed(y if bias is None else y + bias.reshape((1, filters, 1, 1)), x)
 
     def backward(self, grad_out: Any, x: Any, weight: Any, bias: Any = None) -> Any:
         grad_x = Conv2dInput(self.geometry, x.shape)(grad_out, weight) if self.needs(0) else None
         grad_weight = Conv2dWeight(self.geometry, weight.shape)(x, grad_out) if self.needs(1) else None
         if bias is None:
             return grad_x, grad_weight
-        return grad_x, grad_weight, grad_out.sum(axis=(0, 2, 3)) if self.needs(2) else None
+        return grad_x, grad_weight, sum(grad_out, axis=(0, 2, 3)) if self.needs(2) else None
 
 
 class Conv2dInput(Function):
@@ -128,9 +145,10 @@ class Conv2dInput(Function):
     def forward(self, grad_out: Any, weight: Any) -> Any:
         images, filters, *out = grad_out.shape
         kernel, groups = weight.shape[2:], self.geometry.groups
-        matrix = weight.reshape((groups, filters // groups, math.prod(weight.shape[1:])))
-        per_group = grad_out.reshape((images, groups, filters // groups, math.prod(out)))
-        return add_columns(matrix.swapaxes(1, 2) @ per_group, self.x_shape, kernel, (out[0], out[1]), self.geometry)
+        matrix = for_products(weight).reshape((groups, filters // groups, math.prod(weight.shape[1:])))
+        per_group = for_products(grad_out).reshape((images, groups, filters // groups, math.prod(out)))
+        cols = matrix.swapaxes(1, 2) @ per_group
+        return narrowed(add_columns(cols, self.x_shape, kernel, (out[0], out[1]), self.geometry), grad_out)
 
     def backward(self, grad_x: Any, grad_out: Any, weight: Any) -> Any:
         grad_grad_out = Conv2d(self.geometry)(grad_x, weight) if self.needs(0) else None
@@ -150,10 +168,11 @@ class Conv2dWeight(Function):
 
     def forward(self, x: Any, grad_out: Any) -> Any:
         images, filters, *out = grad_out.shape
-        groups = self.geometry.groups
-        cols = columns(x, self.weight_shape[2:], (out[0], out[1]), self.geometry)
-        per_group = grad_out.reshape((images, groups, filters // groups, math.prod(out)))
-        return (per_group @ cols.swapaxes(-1, -2)).sum(axis=0).reshape(self.weight_shape)
+        groups, (height, width) = self.geometry.groups, self.weight_shape[2:]
+        cols = columns(for_products(x), (height, width), (out[0], out[1]), self.geometry)
+        per_group = for_products(grad_out).reshape((images, groups, filters // groups, math.prod(out)))
+        per_image = per_group @ cols.swapaxes(-1, -2)
+        return narrowed(add_up(per_image, axis=0).reshape(self.weight_shape), x)
 
     def backward(self, grad_weight: Any, x: Any, grad_out: Any) -> Any:
         grad_x = Conv2dInput(self.geometry, x.shape)(grad_out, grad_weight) if self.needs(0) else None
@@ -168,15 +187,15 @@ def _check(x: Any, weight: Any, bias: Any, geometry: Geometry) -> tuple[Pair, Pa
         raise ShapeError(f"expected x (N, C, H, W) and weight (F, C/groups, KH, KW); got {x.shape} and {weight.shape}")
     if x.shape[1] % groups or weight.shape[0] % groups or x.shape[1] // groups != weight.shape[1]:
         raise ShapeError(
-            f"with groups={groups} a weight of shape {weight.shape} needs {weight.shape[1] * groups} channels and a "
-            f"number of filters that {groups} divides; got an input of {x.shape[1]} channels, {weight.shape[0]} filters"
+            f"expected an input of {weight.shape[1] * groups} channels for a weight of shape {weight.shape} with "
+            f"groups={groups}, and filters in a multiple of {groups}; got x {x.shape}"
         )
+    if 0 in (weight.shape[0], *weight.shape[2:]):
+        raise ShapeError(f"expected at least one filter and a window of at least 1x1; got a weight of {weight.shape}")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"expected a bias of shape {weight.shape[:1]}; got {bias.shape}")
-    if x.dtype != weight.dtype:
-        raise DTypeError(
-            f"expected input and weight of one dtype; got {x.dtype} and {weight.dtype}: x.astype({weight.dtype})"
-        )
+    if x.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
+        raise DTypeError(one_dtype_expected(x, weight, bias))
     kernel = (weight.shape[2], weight.shape[3])
     return kernel, (geometry.out_size(x.shape[2], kernel[0], 0), geometry.out_size(x.shape[3], kernel[1], 1))
 
@@ -195,10 +214,12 @@ def conv2d(
 
     Returns:
         (N, F, OH, OW) with OH = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1.
+
+    Raises:
+        ShapeError, DTypeError: input, weight, bias, groups or window do not fit together.
     """
-    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
+    if not isinstance(groups, (int, np.integer)) or groups < 1:
         raise ShapeError(f"conv2d: expected groups as a whole number of at least 1; got {groups!r}")
-    geometry = Geometry(
-        pair(stride, "stride", 1), pair(padding, "padding", 0), pair(dilation, "dilation", 1), groups
-    )
+    step, border, spread = pair(stride, "stride", 1), pair(padding, "padding", 0), pair(dilation, "dilation", 1)
+    geometry = Geometry(step, border, spread, int(groups))
     return Conv2d(geometry)(x, weight) if bias is None else Conv2d(geometry)(x, weight, bias)

@@ -1,4 +1,10 @@
-"""dropout."""
+"""dropout.
+
+>>> import numpy as np, minidl as md, minidl.functional as F
+>>> md.seed(0)
+>>> F.dropout(np.ones(6), p=0.5)
+array([2., 2., 0., 0., 0., 2.])
+"""
 
 from __future__ import annotations
 
@@ -9,7 +15,10 @@ from minidl.backend import device_uniform, module_of
 
 
 class Dropout(Function):
-    """z = x m / (1 - p), where each m is 0 with probability p and else 1: the expectation of z is x."""
+    """z = x m / (1 - p), where each m is 0 with probability p and else 1: the expectation of z is x.
+
+    dz/dx = m / (1 - p), with the m of the forward: `scale` is kept for that.
+    """
 
     __slots__ = ("p", "scale")
 
@@ -26,7 +35,9 @@ class Dropout(Function):
 
 
 def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
-    """Set each number to 0 with probability p and scale the others by 1/(1-p); nothing when not training.
+    """Set each number to 0 with probability p and scale the others by 1/(1-p); x itself when not training.
+
+    The draws come from the stream that `md.seed` starts, on the device of x.
 
     Raises:
         ValueError: p is not from 0 to 1.

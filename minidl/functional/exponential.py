@@ -1,8 +1,14 @@
-"""exp, log and sqrt."""
+"""exp, log and sqrt.
+
+Infinity and NaN are results here, as in PyTorch and on a GPU, not occasions for NumPy to warn; a NaN that appears
+in a backward is found with `md.detect_anomaly()`.
+"""
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
 
 from minidl.autograd import Function
 from minidl.backend import module_of
@@ -15,14 +21,15 @@ class Exp(Function):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        return module_of(x).exp(x)
+        with np.errstate(all="ignore"):
+            return module_of(x).exp(x)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
         return grad_out * out
 
 
 def exp(x: Any) -> Any:
-    """e ** x, elementwise."""
+    """e ** x, elementwise; infinity where that is too large for the dtype (float32: x > 88.7)."""
     return Exp()(x)
 
 
@@ -33,14 +40,15 @@ class Log(Function):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        return module_of(x).log(x)
+        with np.errstate(all="ignore"):
+            return module_of(x).log(x)
 
     def backward(self, grad_out: Any, x: Any) -> Any:
         return grad_out / x
 
 
 def log(x: Any) -> Any:
-    """The natural logarithm, elementwise."""
+    """The natural logarithm, elementwise; -infinity at 0 and NaN below."""
     return Log()(x)
 
 
@@ -51,12 +59,13 @@ class Sqrt(Function):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        return module_of(x).sqrt(x)
+        with np.errstate(all="ignore"):
+            return module_of(x).sqrt(x)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
         return grad_out / (2 * out)
 
 
 def sqrt(x: Any) -> Any:
-    """The square root, elementwise."""
+    """The square root, elementwise; NaN below 0. The slope at 0 is infinite."""
     return Sqrt()(x)

@@ -1,4 +1,11 @@
-"""x[index] and writing into it. Reading a place several times sends all the gradients back to it, added up."""
+"""x[index] and writing into it. Reading a place several times sends all the gradients back to it, added up.
+
+>>> import minidl as md
+>>> x = md.tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> x[[0, 0, 2]].sum().backward()
+>>> x.grad
+Tensor([2., 0., 1.])
+"""
 
 from __future__ import annotations
 
@@ -7,8 +14,11 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Function, Variable
-from minidl.backend import is_array, module_of, scatter_add
+from minidl.backend import asarray, is_array, module_of, scatter_add
+from minidl.errors import DTypeError, describe
 from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.precision import narrowed, widened
+from minidl.functional.selection import masked
 
 
 class GetItem(Function):
@@ -41,12 +51,13 @@ class PutAt(Function):
         self.shape = shape
 
     def forward(self, x: Any) -> Any:
-        out = module_of(x).zeros(self.shape, dtype=x.dtype)
+        wide = widened(x)
+        out = module_of(x).zeros(self.shape, dtype=wide.dtype)
         if _may_repeat(self.index):
-            scatter_add(out, self.index, x)
+            scatter_add(out, self.index, wide)
         else:
-            out[self.index] = x
-        return out
+            out[self.index] = wide
+        return narrowed(out, x)
 
     def backward(self, grad_out: Any) -> Any:
         return grad_out[self.index]
@@ -84,7 +95,7 @@ class SetItem(Function):
         if self.needs(1):
             grad_value = grad_out[self.index]
             if self.winners is not None:
-                grad_value = grad_value * self.winners.astype(grad_value.dtype)
+                grad_value = masked(grad_value, self.winners)
             # NumPy lets the value have more leading axes of length 1 than the place it is written to.
             extra = max(0, len(self.value_shape) - grad_value.ndim)
             grad_value = unbroadcast(grad_value, self.value_shape[extra:]).reshape(self.value_shape)
@@ -92,12 +103,24 @@ class SetItem(Function):
 
 
 def getitem(x: Any, index: Any) -> Any:
-    """x[index]: a view for slices and integers, a copy for index arrays, as in NumPy."""
+    """x[index]: a view for slices and integers, a copy for index arrays, as in NumPy.
+
+    Raises:
+        IndexError: the index does not fit x.
+    """
     return GetItem(_plain(index))(x)
 
 
 def setitem(x: Any, index: Any, value: Any) -> Any:
-    """A copy of x with x[index] = value; gradients reach x and the value."""
+    """A copy of x with x[index] = value; gradients reach x and the value. It keeps x's dtype.
+
+    Raises:
+        IndexError, ShapeError: the index does not fit x, or the value does not broadcast to the place.
+        DTypeError: x holds integers, and the value requires a gradient: it would be lost.
+    """
+    array = x._data if isinstance(x, Variable) else asarray(x)
+    if array.dtype.kind != "f" and isinstance(value, Variable) and value._requires_grad:
+        raise DTypeError(f"setitem: cannot write {describe(value)}, which requires a gradient, into {describe(x)}")
     return SetItem(_plain(index))(x, value)
 
 

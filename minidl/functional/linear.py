@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 from minidl.autograd import Function
 from minidl.errors import DTypeError, ShapeError
 from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.reduction import sum
 
 
 class MatMul(Function):
@@ -16,14 +20,16 @@ class MatMul(Function):
     __slots__ = ()
 
     def forward(self, x: Any, y: Any) -> Any:
-        if x.ndim == 0 or y.ndim == 0:
-            raise ShapeError("matmul needs operands with at least one axis; use * for numbers")
-        if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
+        if np.ndim(x) == 0 or np.ndim(y) == 0:
+            raise ShapeError("expected operands with at least one axis; got a single number: use * for numbers")
+        summed = -2 if y.ndim > 1 else 0
+        if x.shape[-1] != y.shape[summed]:
             raise ShapeError(
-                f"expected x.shape[-1] == y.shape[{-2 if y.ndim > 1 else 0}]; got {x.shape[-1]} != "
-                f"{y.shape[-2 if y.ndim > 1 else 0]} (x {x.shape}, y {y.shape})"
+                f"expected x.shape[-1] == y.shape[{summed}]; got {x.shape[-1]} != {y.shape[summed]} (x {x.shape}, "
+                f"y {y.shape})"
             )
-        return x @ y
+        with np.errstate(all="ignore"):  # some BLAS libraries raise floating-point flags for nothing
+            return x @ y
 
     def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
         # A 1-d x is a row and a 1-d y a column; the axis they lack is put back, so that all are matrices.
@@ -44,8 +50,20 @@ class MatMul(Function):
 
 
 def matmul(x: Any, y: Any) -> Any:
-    """The matrix product x @ y as NumPy's: 1-d operands are vectors, further axes are batches and broadcast."""
+    """The matrix product x @ y as NumPy's: 1-d operands are vectors, further axes are batches and broadcast.
+
+    (n, k) @ (k, m) is (n, m); (k,) @ (k, m) is (m,); (n, k) @ (k,) is (n,); (5, 1, n, k) @ (3, k, m) is (5, 3, n, m).
+
+    Raises:
+        ShapeError: the summed lengths differ, the batches do not broadcast, or an operand is a single number.
+    """
     return MatMul()(x, y)
+
+
+def one_dtype_expected(x: Any, weight: Any, bias: Any) -> str:
+    """What to say when a layer's input and parameters differ in dtype."""
+    dtypes = ", ".join(str(array.dtype) for array in (x, weight, bias) if array is not None)
+    return f"expected input, weight and bias of one dtype; got {dtypes}: for example x.astype({str(weight.dtype)!r})"
 
 
 class Linear(Function):
@@ -59,26 +77,26 @@ class Linear(Function):
             raise ShapeError(f"expected a weight of shape (out_features, in_features); got {weight.shape}")
         if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
             raise ShapeError(
-                f"expected an input of shape (..., in_features={weight.shape[1]}) for a weight of shape {weight.shape}; "
-                f"got {x.shape}"
+                f"expected an input of shape (..., in_features={weight.shape[1]}) for a weight of shape "
+                f"{weight.shape}; got {x.shape}"
             )
-        if x.dtype != weight.dtype:
-            raise DTypeError(
-                f"expected input and weight of one dtype; got {x.dtype} and {weight.dtype}: x.astype({weight.dtype})"
-            )
+        if x.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
+            raise DTypeError(one_dtype_expected(x, weight, bias))
         if bias is not None and bias.shape != weight.shape[:1]:
             raise ShapeError(f"expected a bias of shape {weight.shape[:1]}; got {bias.shape}")
-        out = x @ weight.T
-        return out if bias is None else out + bias
+        with np.errstate(all="ignore"):  # some BLAS libraries raise floating-point flags for nothing
+            out = x @ weight.T
+            return out if bias is None else out + bias
 
     def backward(self, grad_out: Any, x: Any, weight: Any, bias: Any = None) -> Any:
         out_features, in_features = weight.shape
-        rows = grad_out.reshape((grad_out.size // max(out_features, 1), out_features))
+        samples = math.prod(x.shape[:-1])  # all leading axes count samples
+        rows = grad_out.reshape((samples, out_features))
         grad_x = (grad_out @ weight) if self.needs(0) else None
-        grad_weight = rows.T @ x.reshape((x.size // max(in_features, 1), in_features)) if self.needs(1) else None
+        grad_weight = rows.T @ x.reshape((samples, in_features)) if self.needs(1) else None
         if bias is None:
             return (grad_x, grad_weight)
-        return grad_x, grad_weight, rows.sum(axis=0) if self.needs(2) else None
+        return grad_x, grad_weight, sum(rows, axis=0) if self.needs(2) else None
 
 
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
@@ -88,5 +106,11 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         x: (..., in_features).
         weight: (out_features, in_features), as PyTorch keeps it.
         bias: (out_features,) or None.
+
+    Returns:
+        (..., out_features).
+
+    Raises:
+        ShapeError, DTypeError: the three do not fit together. They must have one dtype, as in PyTorch.
     """
     return Linear()(x, weight) if bias is None else Linear()(x, weight, bias)

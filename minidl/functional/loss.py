@@ -1,4 +1,11 @@
-"""Losses: cross_entropy and mse_loss."""
+"""Losses: cross_entropy and mse_loss.
+
+>>> import minidl as md, minidl.functional as F
+>>> logits = md.tensor([[2.0, 0.0], [0.0, 2.0]], requires_grad=True)
+>>> loss = F.cross_entropy(logits, [0, 0])
+>>> round(loss.item(), 4)
+1.1269
+"""
 
 from __future__ import annotations
 
@@ -8,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Function, Variable
-from minidl.backend import asarray, module_of
-from minidl.errors import DTypeError, ShapeError, describe
+from minidl.backend import asarray, device_of, module_of
+from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.functional.arithmetic import multiply, negative, subtract
+from minidl.functional.precision import narrowed, widened
 from minidl.functional.reduction import mean, sum
 from minidl.functional.softmax import Softmax, log_softmax, softmax
 
@@ -23,11 +31,15 @@ class CrossEntropy(Function):
         q_nc = (1 - s) [c = label_n] + s / C,        dL_n/dx_nc = softmax(x_n)_c - q_nc
 
     The class axis of x is 1 (0 for a single sample). Samples whose label is `ignore_index` count nothing, neither in
-    the sum nor in the mean's denominator.
+    the sum nor in the mean's denominator; a mean over no samples is NaN, with a gradient of 0.
+
+    Attributes:
+        labels: int64, with an axis of length 1 where x has its classes.
+        weight: what each sample's loss counts in the result: 1, 0 if ignored; over the number counted for the mean.
     """
 
     saves_inputs = True
-    __slots__ = ("axis", "counts", "ignore_index", "labels", "reduction", "smoothing", "total")
+    __slots__ = ("axis", "ignore_index", "labels", "reduction", "smoothing", "weight")
 
     def __init__(self, labels: Any, ignore_index: int, smoothing: float, reduction: str) -> None:
         self.labels = labels
@@ -38,39 +50,44 @@ class CrossEntropy(Function):
     def forward(self, x: Any) -> Any:
         xp = module_of(x)
         self.axis = 0 if x.ndim == 1 else 1
-        ignored = self.labels == self.ignore_index
-        self.counts = xp.logical_not(ignored).astype(x.dtype)
-        self.labels = xp.expand_dims(xp.where(ignored, 0, self.labels), self.axis)
-        self.total = self.counts.sum() if self.reduction == "mean" else 1
+        wide = widened(x)
+        counted = self.labels != self.ignore_index
+        self.labels = xp.expand_dims(xp.where(counted, self.labels, 0), self.axis)
 
-        log_p = log_softmax(x, self.axis)
+        log_p = log_softmax(wide, self.axis)
         loss = -xp.take_along_axis(log_p, self.labels, axis=self.axis).squeeze(self.axis)
         if self.smoothing:
             loss = (1 - self.smoothing) * loss - self.smoothing * log_p.mean(axis=self.axis)
-        loss = xp.where(self.counts > 0, loss, 0)
+        self.weight = counted.astype(wide.dtype)
+        if xp is not np:  # looking for bad labels would make the program wait, so they make a NaN
+            bad = ((self.labels < 0) | (self.labels >= x.shape[self.axis])).squeeze(self.axis)
+            loss, self.weight = xp.where(bad, np.nan, loss), xp.where(bad, np.nan, self.weight)
+        loss = xp.where(counted, loss, 0)
+
         if self.reduction == "none":
-            return loss
-        with np.errstate(invalid="ignore"):  # every sample ignored: 0/0 = NaN, as in PyTorch
-            return loss.sum() / self.total
+            return narrowed(loss, x)
+        if self.reduction == "sum":
+            return narrowed(loss.sum(), x)
+        number = self.weight.sum()
+        self.weight /= xp.maximum(number, 1)
+        with np.errstate(invalid="ignore"):  # every sample ignored: 0/0
+            return narrowed(loss.sum() / number, x)
 
     def backward(self, grad_out: Any, x: Any) -> Any:
-        xp = module_of(self.counts)
+        xp = module_of(self.weight)
         classes = x.shape[self.axis]
         one_hot = xp.expand_dims(xp.arange(classes), tuple(range(1, x.ndim - self.axis))) == self.labels
-        target = one_hot.astype(x.dtype) * (1 - self.smoothing) + self.smoothing / classes
-        with np.errstate(invalid="ignore"):
-            weight = xp.expand_dims(self.counts / self.total, self.axis)
+        target = one_hot.astype(self.weight.dtype) * (1 - self.smoothing) + self.smoothing / classes
         if self.reduction == "none":
-            shape = list(x.shape)
-            shape[self.axis] = 1
-            grad_out = grad_out.reshape(tuple(shape))
-        return (softmax(x, self.axis) - target) * (grad_out * weight)
+            grad_out = grad_out.reshape(self.labels.shape)
+        weight = xp.expand_dims(self.weight, self.axis)
+        return narrowed((softmax(widened(x), self.axis) - target) * (grad_out * weight), x)
 
 
 def cross_entropy(
     logits: Any, target: Any, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
 ) -> Any:
-    """The negative log-likelihood of the target under softmax(logits), as PyTorch's.
+    """The negative log-likelihood of the target under softmax(logits), as PyTorch's: -sum_c target_c ln softmax_c.
 
     Args:
         logits: raw scores, not probabilities: (N, C), (N, C, ...) or (C,).
@@ -80,7 +97,9 @@ def cross_entropy(
         label_smoothing: s in [0, 1]; the target becomes (1-s) target + s/C.
 
     Raises:
-        ShapeError, DTypeError, ValueError: the two do not fit, or a label is not one of the classes.
+        ShapeError, DTypeError, DeviceError: the two do not fit together.
+        ValueError: a label is not one of the classes (on a GPU, where finding out would make the program wait, the
+            loss and its gradient are NaN instead), or an option is none of those above.
     """
     if reduction not in REDUCTIONS:
         raise ValueError(f"cross_entropy: expected a reduction out of {', '.join(REDUCTIONS)}; got {reduction!r}")
@@ -88,6 +107,13 @@ def cross_entropy(
         raise ValueError(f"cross_entropy: expected label_smoothing from 0 to 1; got {label_smoothing}")
     scores = logits._data if isinstance(logits, Variable) else asarray(logits)
     goal = target._data if isinstance(target, Variable) else asarray(target)
+    if device_of(scores) != device_of(goal) and isinstance(target, (list, tuple, int)):
+        goal = module_of(scores).asarray(goal)
+    if device_of(scores) != device_of(goal):
+        raise DeviceError(
+            f"cross_entropy: expected logits and target on one device; got {describe(logits)} and {describe(target)}. "
+            f"Move one with .to('numpy') or .to('cupy')"
+        )
     if scores.dtype.kind != "f":
         raise DTypeError(f"cross_entropy: expected floating logits; got {scores.dtype}")
     if scores.ndim == 0:
@@ -104,9 +130,11 @@ def cross_entropy(
         if goal.shape != scores.shape:
             hint = ". Labels must be integers: target.astype(int)" if goal.ndim == scores.ndim - 1 else ""
             raise ShapeError(
-                f"cross_entropy: expected probabilities in the shape of the logits {scores.shape}; got {goal.shape}{hint}"
+                f"cross_entropy: expected probabilities in the shape of the logits {scores.shape}; got "
+                f"{goal.shape}{hint}"
             )
-        return _with_probabilities(logits, target, axis, classes, reduction, label_smoothing)
+        probabilities = target if isinstance(target, Variable) else goal
+        return _with_probabilities(logits, probabilities, axis, classes, reduction, label_smoothing)
 
     if goal.dtype.kind not in "iu":
         raise DTypeError(f"cross_entropy: expected integer labels or floating probabilities; got {describe(goal)}")
@@ -116,8 +144,8 @@ def cross_entropy(
             f"cross_entropy: logits {scores.shape} need labels of shape {expected} (one integer per sample, not "
             f"one-hot); got {goal.shape}"
         )
-    xp = module_of(goal)
-    if xp is np:  # on a GPU this look would make the program wait for the device at every step
+    goal = goal.astype(np.int64)
+    if module_of(goal) is np:  # on a GPU this look would make the program wait for the device at every step
         wrong = (goal != ignore_index) & ((goal < 0) | (goal >= classes))
         if wrong.any():
             where = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -126,15 +154,14 @@ def cross_entropy(
                 f"{int(goal[where])} at position {where[0] if len(where) == 1 else where} does not. If your labels "
                 f"start at 1, subtract 1"
             )
-    return CrossEntropy(goal.astype(np.int64), ignore_index, label_smoothing, reduction)(logits)
+    return CrossEntropy(goal, ignore_index, label_smoothing, reduction)(logits)
 
 
 def _with_probabilities(logits: Any, target: Any, axis: int, classes: int, reduction: str, smoothing: float) -> Any:
     """-sum_c target_c ln softmax(logits)_c; differentiable in both."""
     if smoothing:
         target = target * (1 - smoothing) + smoothing / classes
-    loss = negative(sum(multiply(target, log_softmax(logits, axis)), axis=axis))
-    return _reduce(loss, reduction)
+    return _reduce(negative(sum(multiply(target, log_softmax(logits, axis)), axis=axis)), reduction)
 
 
 def _reduce(loss: Any, reduction: str) -> Any:
@@ -145,11 +172,12 @@ def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """(prediction - target)^2: its mean, its sum, or ("none") each. The two must have one shape.
 
     Raises:
+        ValueError: `reduction` is none of the three.
         ShapeError: the shapes differ. Broadcasting (N,) against (N, 1) would compare every pair, which nobody means.
     """
     if reduction not in REDUCTIONS:
         raise ValueError(f"mse_loss: expected a reduction out of {', '.join(REDUCTIONS)}; got {reduction!r}")
-    shapes = [tuple(getattr(x, "shape", ())) for x in (prediction, target)]
+    shapes = [tuple(x.shape) if hasattr(x, "shape") else np.shape(x) for x in (prediction, target)]
     if shapes[0] != shapes[1]:
         raise ShapeError(f"mse_loss: expected prediction and target of one shape; got {shapes[0]} and {shapes[1]}")
     error = subtract(prediction, target)

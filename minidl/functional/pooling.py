@@ -1,4 +1,14 @@
-"""max_pool2d and avg_pool2d: a window op is a loop over the places in its window, each place an image-wide slice."""
+"""max_pool2d and avg_pool2d: a window op is a loop over the places in its window, each place an image-wide slice.
+
+>>> import numpy as np, minidl.functional as F
+>>> image = np.arange(16.0).reshape(1, 1, 4, 4)
+>>> F.max_pool2d(image, 2)[0, 0]
+array([[ 5.,  7.],
+       [13., 15.]])
+>>> F.avg_pool2d(image, 3, stride=2, ceil_mode=True)[0, 0]  # the last windows are cut off at the edge
+array([[ 5. ,  6.5],
+       [11. , 12.5]])
+"""
 
 from __future__ import annotations
 
@@ -9,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Function
-from minidl.backend import module_of
+from minidl.backend import module_of, zero_outside
 from minidl.errors import ShapeError
 from minidl.functional.conv import Pair, pair
+from minidl.functional.precision import narrowed, widened
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +55,12 @@ class Pool:
         out = []
         for n, k_i, s_i, p_i in zip(size, k, s, p, strict=True):
             span = n + 2 * p_i - k_i
-            if span < 0 and not (ceil and n > 0):
-                raise ShapeError(f"pooling: a window of {k} does not fit an image of {size} with padding {p}")
             count = (-(-span // s_i) if ceil else span // s_i) + 1
             if ceil and (count - 1) * s_i >= n + p_i:
                 count -= 1
-            out.append(max(count, 1))
+            if n == 0 or count < 1:
+                raise ShapeError(f"pooling: a window of {k} does not fit an image of {size} with padding {p}")
+            out.append(count)
         return cls(k, s, p, size, (out[0], out[1]))
 
     def reach(self, i: int) -> int:
@@ -69,6 +80,11 @@ class Pool:
         (top, left), (height, width) = self.padding, self.size
         return padded[:, :, top : top + height, left : left + width]
 
+    def first_inside(self) -> Any:
+        """For each position (OH, OW) the number of the first place in its window that lies inside the image."""
+        first = [np.maximum(self.padding[i] - np.arange(self.out[i]) * self.stride[i], 0) for i in (0, 1)]
+        return np.add.outer(first[0] * self.kernel[1], first[1])
+
     def places(self) -> Iterator[tuple[slice, ...]]:
         """For each place in the window: the slice of the padded image that lies there, over all positions at once."""
         for i in range(self.kernel[0]):
@@ -82,7 +98,10 @@ class Pool:
 
 
 class MaxPool2d(Function):
-    """The largest number in each window; the first of equal ones gets the gradient, as in PyTorch."""
+    """The largest number in each window; the first of equal ones gets the gradient, as in PyTorch.
+
+    `chosen` is, for each window, the number of the place in it that was the largest.
+    """
 
     __slots__ = ("chosen", "pool")
 
@@ -91,16 +110,16 @@ class MaxPool2d(Function):
 
     def forward(self, x: Any) -> Any:
         xp = module_of(x)
-        padded = self.pool.padded(x, -np.inf)
+        padded = self.pool.padded(x, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
         places = list(self.pool.places())
-        best = padded[places[0]].copy()
-        self.chosen = xp.zeros(best.shape, dtype=np.int16)
+        best = padded[places[0]]
+        self.chosen = xp.zeros(best.shape, dtype=np.int16) + xp.asarray(self.pool.first_inside(), dtype=np.int16)
         for number, place in enumerate(places[1:], start=1):
             candidate = padded[place]
             better = (candidate > best) | (candidate != candidate)  # a NaN wins
-            best = xp.where(better, candidate, best)
-            self.chosen = xp.where(better, np.int16(number), self.chosen)
-        return best
+            best = xp.maximum(best, candidate)
+            self.chosen = xp.maximum(self.chosen, better * np.int16(number))  # the numbers grow: the newest wins
+        return best if len(places) > 1 else best.copy()
 
     def backward(self, grad_out: Any) -> Any:
         return PutChosen(self.pool, self.chosen)(grad_out)
@@ -120,7 +139,7 @@ class PutChosen(Function):
         shape = (*grad_out.shape[:2], self.pool.reach(0), self.pool.reach(1))
         padded = xp.zeros(shape, dtype=grad_out.dtype)
         for number, place in enumerate(self.pool.places()):
-            padded[place] += xp.where(self.chosen == number, grad_out, 0)
+            padded[place] += zero_outside(self.chosen == number, grad_out)
         return self.pool.cropped(padded)
 
     def backward(self, grad_x: Any) -> Any:
@@ -141,7 +160,7 @@ class TakeChosen(Function):
         padded = self.pool.padded(x, 0)
         out = xp.zeros(self.chosen.shape, dtype=x.dtype)
         for number, place in enumerate(self.pool.places()):
-            out = xp.where(self.chosen == number, padded[place], out)
+            out += zero_outside(self.chosen == number, padded[place])
         return out
 
     def backward(self, grad_out: Any) -> Any:
@@ -155,6 +174,13 @@ def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, c
         kernel_size, stride, padding: a number, or one for height and one for width; stride None means kernel_size.
         ceil_mode: round the output's size up instead of down, as Caffe did; the last windows then reach over the
             edge and see only what is there.
+
+    Returns:
+        (N, C, OH, OW) with OH = (H + 2 padding - KH) / stride + 1, rounded down or up; no window starts beyond the
+        image and its padding.
+
+    Raises:
+        ShapeError: a window does not fit the image, or the padding is more than half of it.
     """
     return MaxPool2d(Pool.over(x, kernel_size, stride, padding, ceil_mode))(x)
 
@@ -169,11 +195,11 @@ class AvgPool2d(Function):
         self.count_padding = count_padding
 
     def forward(self, x: Any) -> Any:
-        padded = self.pool.padded(x, 0)
-        total = 0
+        padded = self.pool.padded(widened(x), 0)
+        total: Any = 0
         for place in self.pool.places():
             total = total + padded[place]
-        return total / areas(self.pool, self.count_padding, x)
+        return narrowed(total / areas(self.pool, self.count_padding, padded), x)
 
     def backward(self, grad_out: Any) -> Any:
         return SpreadMean(self.pool, self.count_padding)(grad_out)
@@ -189,12 +215,12 @@ class SpreadMean(Function):
         self.count_padding = count_padding
 
     def forward(self, grad_out: Any) -> Any:
-        share = grad_out / areas(self.pool, self.count_padding, grad_out)
+        share = widened(grad_out) / areas(self.pool, self.count_padding, grad_out)
         shape = (*grad_out.shape[:2], self.pool.reach(0), self.pool.reach(1))
-        padded = module_of(grad_out).zeros(shape, dtype=grad_out.dtype)
+        padded = module_of(grad_out).zeros(shape, dtype=share.dtype)
         for place in self.pool.places():
             padded[place] += share
-        return self.pool.cropped(padded)
+        return narrowed(self.pool.cropped(padded), grad_out)
 
     def backward(self, grad_x: Any) -> Any:
         return AvgPool2d(self.pool, self.count_padding)(grad_x)
@@ -228,5 +254,11 @@ def avg_pool2d(
         kernel_size, stride, padding: a number, or one for height and one for width; stride None means kernel_size.
         ceil_mode: round the output's size up instead of down, as Caffe did.
         count_include_pad: whether the zeros of the padding count in the mean.
+
+    Returns:
+        (N, C, OH, OW), as for `max_pool2d`.
+
+    Raises:
+        ShapeError: a window does not fit the image, or the padding is more than half of it.
     """
     return AvgPool2d(Pool.over(x, kernel_size, stride, padding, ceil_mode), count_include_pad)(x)

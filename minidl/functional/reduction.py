@@ -1,19 +1,29 @@
-"""Reductions along axes: sum, mean, var, max, min, logsumexp. Names and arguments are NumPy's."""
+"""Reductions along axes: sum, mean, var, max, min, logsumexp. Names and arguments are NumPy's.
+
+`axis` is one axis, several, or None for all; negative ones count from the end; `keepdims=True` leaves the reduced
+axes in place with length 1. An axis that is not there is an AxisError.
+
+>>> import minidl as md
+>>> x = md.tensor([[1.0, 5.0], [5.0, 2.0]], requires_grad=True)
+>>> x.max().backward()  # the two largest share the gradient
+>>> x.grad
+Tensor([[0. , 0.5],
+        [0.5, 0. ]])
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl.autograd import Function
 from minidl.backend import module_of
+from minidl.functional.axes import Axis, all_axes
 from minidl.functional.exponential import exp
+from minidl.functional.precision import add_up, narrowed, widened
 from minidl.functional.shape import broadcast_to
-
-Axis = int | Sequence[int] | None
 
 
 class _Reduction(Function):
@@ -22,24 +32,25 @@ class _Reduction(Function):
     __slots__ = ("axis", "in_shape", "keepdims")
 
     def __init__(self, axis: Axis, keepdims: bool) -> None:
-        self.axis = axis if axis is None or isinstance(axis, int) else tuple(int(a) for a in axis)
+        self.axis: Any = axis
         self.keepdims = keepdims
+
+    def look_at(self, x: Any) -> None:
+        """Note x's shape, and `axis` as a tuple counted from the front (None stays: NumPy is fastest with it)."""
+        self.in_shape = x.shape
+        if self.axis is not None:
+            self.axis = all_axes(self.axis, x.ndim)
 
     def restore_axes(self, reduced: Any) -> Any:
         """`reduced` (a result or its gradient) with the reduced axes back as length 1, ready to broadcast."""
         if self.keepdims:
             return reduced
-        ndim = len(self.in_shape)
-        axes = range(ndim) if self.axis is None else (self.axis,) if isinstance(self.axis, int) else self.axis
-        gone = {a % ndim for a in axes}
+        gone = range(len(self.in_shape)) if self.axis is None else self.axis
         return reduced.reshape(tuple(1 if i in gone else n for i, n in enumerate(self.in_shape)))
 
     def count(self) -> int:
         """How many numbers went into each result."""
-        if self.axis is None:
-            return math.prod(self.in_shape)
-        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
-        return math.prod(self.in_shape[a] for a in axes)
+        return math.prod(self.in_shape if self.axis is None else [self.in_shape[a] for a in self.axis])
 
 
 class Sum(_Reduction):
@@ -48,17 +59,15 @@ class Sum(_Reduction):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        self.in_shape = x.shape
-        if x.dtype == np.float16:  # a running sum in float16 would stop growing at 2048
-            return x.sum(axis=self.axis, keepdims=self.keepdims, dtype=np.float32).astype(np.float16)
-        return x.sum(axis=self.axis, keepdims=self.keepdims)
+        self.look_at(x)
+        return add_up(x, self.axis, self.keepdims)
 
     def backward(self, grad_out: Any) -> Any:
         return broadcast_to(self.restore_axes(grad_out), self.in_shape)
 
 
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The sum over `axis` (one, several, or None for all)."""
+    """The sum over `axis`; 0 of no numbers."""
     return Sum(axis, keepdims)(x)
 
 
@@ -68,7 +77,9 @@ class Mean(_Reduction):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        self.in_shape = x.shape
+        self.look_at(x)
+        if self.count() == 0:
+            return add_up(x, self.axis, self.keepdims) * math.nan
         return x.mean(axis=self.axis, keepdims=self.keepdims)
 
     def backward(self, grad_out: Any) -> Any:
@@ -76,7 +87,7 @@ class Mean(_Reduction):
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The arithmetic mean over `axis`."""
+    """The arithmetic mean over `axis`; NaN of no numbers."""
     return Mean(axis, keepdims)(x)
 
 
@@ -91,18 +102,26 @@ class Var(_Reduction):
         self.ddof = ddof
 
     def forward(self, x: Any) -> Any:
-        self.in_shape = x.shape
-        return x.var(axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
+        self.look_at(x)
+        if self.count() == 0:
+            return add_up(x, self.axis, self.keepdims) * math.nan
+        if self.count() > self.ddof:
+            return x.var(axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
+        with np.errstate(invalid="ignore"):  # over 0 degrees of freedom: infinite, or NaN if all are equal
+            return x.var(axis=self.axis, keepdims=self.keepdims) * math.inf
 
     def backward(self, grad_out: Any, x: Any) -> Any:
-        centred = x - x.mean(axis=self.axis, keepdims=True)
+        centred = x - mean(x, self.axis, keepdims=True)
         freedom = self.count() - self.ddof
         scale = 2 / freedom if freedom > 0 else math.nan
         return self.restore_axes(grad_out) * (scale * centred)
 
 
 def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
-    """The variance over `axis`, divided by n - ddof (NumPy's default ddof=0; PyTorch's is 1)."""
+    """The variance over `axis`, divided by n - ddof (NumPy's default ddof=0; PyTorch's is 1).
+
+    NaN or infinity, with a gradient of NaN, where n <= ddof: so few numbers have no such variance.
+    """
     return Var(axis, keepdims, ddof)(x)
 
 
@@ -117,7 +136,7 @@ class _ReduceExtremum(_Reduction):
         out = self.restore_axes(out)
         chosen = (x == out) | ((x != x) & (out != out))  # a NaN is what max and min return, but equals nothing
         share = chosen.astype(grad_out.dtype)
-        return self.restore_axes(grad_out) * (share / share.sum(axis=self.axis, keepdims=True))
+        return self.restore_axes(grad_out) * (share / sum(share, self.axis, keepdims=True))
 
 
 class Max(_ReduceExtremum):
@@ -126,7 +145,7 @@ class Max(_ReduceExtremum):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        self.in_shape = x.shape
+        self.look_at(x)
         return x.max(axis=self.axis, keepdims=self.keepdims)
 
 
@@ -136,17 +155,25 @@ class Min(_ReduceExtremum):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        self.in_shape = x.shape
+        self.look_at(x)
         return x.min(axis=self.axis, keepdims=self.keepdims)
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The largest value over `axis`; equal largest ones share the gradient evenly."""
+    """The largest value over `axis` (NaN if one is NaN); equal largest ones share the gradient evenly.
+
+    Raises:
+        ShapeError: there are no numbers, so there is no largest.
+    """
     return Max(axis, keepdims)(x)
 
 
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The smallest value over `axis`; equal smallest ones share the gradient evenly."""
+    """The smallest value over `axis` (NaN if one is NaN); equal smallest ones share the gradient evenly.
+
+    Raises:
+        ShapeError: there are no numbers, so there is no smallest.
+    """
     return Min(axis, keepdims)(x)
 
 
@@ -158,19 +185,21 @@ class LogSumExp(_Reduction):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
+        self.look_at(x)
         xp = module_of(x)
-        self.in_shape = x.shape
-        if x.size == 0:  # there is no maximum to take out; ln 0 = -inf where an axis is empty
-            return xp.full_like(x.sum(axis=self.axis, keepdims=self.keepdims), -math.inf)
-        peak = x.max(axis=self.axis, keepdims=True)
-        peak = xp.where(xp.isfinite(peak), peak, 0)  # inf - inf would be NaN
-        total = xp.log(xp.exp(x - peak).sum(axis=self.axis, keepdims=True)) + peak
-        return total if self.keepdims else total.reshape(x.sum(axis=self.axis).shape)
+        wide = widened(x)
+        with np.errstate(all="ignore"):  # ln 0 = -infinity, of no numbers and of -infinities
+            if x.size == 0:
+                return narrowed(xp.log(xp.exp(wide).sum(axis=self.axis, keepdims=self.keepdims)), x)
+            peak = wide.max(axis=self.axis, keepdims=True)
+            peak = xp.where(xp.isfinite(peak), peak, 0)  # inf - inf would be NaN
+            total = xp.exp(wide - peak).sum(axis=self.axis, keepdims=self.keepdims)
+            return narrowed(xp.log(total) + peak.reshape(total.shape), x)
 
     def backward(self, grad_out: Any, x: Any, out: Any) -> Any:
         return self.restore_axes(grad_out) * exp(x - self.restore_axes(out))
 
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """ln(sum(exp(x))) over `axis`, without overflow."""
+    """ln(sum(exp(x))) over `axis`, without overflow; -infinity of no numbers."""
     return LogSumExp(axis, keepdims)(x)

@@ -1,4 +1,13 @@
-"""Ops that choose between values: where, maximum, minimum, clip. And the comparisons, which have no gradient."""
+"""Ops that choose between values: where, maximum, minimum, clip. And the comparisons, which have no gradient.
+
+Where a value was not chosen its gradient is exactly 0, also if the gradient that arrives is infinite or NaN:
+
+>>> import minidl as md, minidl.functional as F
+>>> x = md.tensor([-1.0, 4.0], requires_grad=True)
+>>> F.sqrt(F.maximum(x, 0)).sum().backward()  # the slope of sqrt at 0 is infinite
+>>> x.grad
+Tensor([0.  , 0.25])
+"""
 
 from __future__ import annotations
 
@@ -6,27 +15,50 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from minidl.autograd import Function, Variable
-from minidl.backend import is_array, module_of
+from minidl.backend import is_array, module_of, zero_outside
 from minidl.errors import GraphError
 from minidl.functional.broadcasting import unbroadcast
+
+
+class Masked(Function):
+    """z = x where the mask is true, else exactly 0; the gradient likewise."""
+
+    __slots__ = ("mask",)
+
+    def __init__(self, mask: Any) -> None:
+        self.mask = mask._data if isinstance(mask, Variable) else mask
+
+    def forward(self, x: Any) -> Any:
+        return zero_outside(self.mask, x)
+
+    def backward(self, grad_out: Any) -> Any:
+        return masked(grad_out, self.mask)
+
+
+def masked(x: Any, mask: Any) -> Any:
+    """x where the boolean `mask` (which nobody may write to any more) is true, else 0. For the backwards of ops."""
+    return Masked(mask)(x)
 
 
 class Where(Function):
     """z = x where the condition holds, else y: the gradient goes to the one that was chosen."""
 
-    __slots__ = ("condition", "x_shape", "y_shape")
+    __slots__ = ("chosen", "x_shape", "y_shape")
 
     def forward(self, condition: Any, x: Any, y: Any) -> Any:
         self.x_shape = getattr(x, "shape", ())
         self.y_shape = getattr(y, "shape", ())
-        # A copy: the caller may go on to use the mask's memory for something else.
-        self.condition = condition.copy() if is_array(condition) else condition
-        return module_of(condition, x, y).where(condition, x, y)
+        xp = module_of(condition, x, y)
+        # A copy: the caller may go on to use the condition's memory for something else.
+        self.chosen = condition.astype(bool) if is_array(condition) else xp.asarray(bool(condition))
+        return xp.where(self.chosen, x, y)
 
     def backward(self, grad_out: Any) -> Any:
-        grad_x = unbroadcast(where(self.condition, grad_out, 0), self.x_shape) if self.needs(1) else None
-        grad_y = unbroadcast(where(self.condition, 0, grad_out), self.y_shape) if self.needs(2) else None
+        grad_x = unbroadcast(masked(grad_out, self.chosen), self.x_shape) if self.needs(1) else None
+        grad_y = unbroadcast(masked(grad_out, ~self.chosen), self.y_shape) if self.needs(2) else None
         return None, grad_x, grad_y
 
 
@@ -36,7 +68,10 @@ def where(condition: Any, x: Any, y: Any) -> Any:
 
 
 class _Extremum(Function):
-    """The larger or smaller of x and y. The gradient goes to the chosen one; a tie gives half to each."""
+    """The larger or smaller of x and y. The gradient goes to the chosen one; a tie gives half to each.
+
+    Where either is NaN so is the result, and both get the whole gradient, as in PyTorch.
+    """
 
     saves_inputs = True
     __slots__ = ()
@@ -45,14 +80,14 @@ class _Extremum(Function):
         raise TypeError("_Extremum is abstract")
 
     def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
-        half = where(x == y, grad_out / 2, grad_out)
-        grad_x = unbroadcast(where(self.loses(x, y), 0, half), _shape(x)) if self.needs(0) else None
-        grad_y = unbroadcast(where(self.loses(y, x), 0, half), _shape(y)) if self.needs(1) else None
+        share = where(x == y, grad_out / 2, grad_out)
+        grad_x = unbroadcast(masked(share, ~self.loses(x, y)), _shape(x)) if self.needs(0) else None
+        grad_y = unbroadcast(masked(share, ~self.loses(y, x)), _shape(y)) if self.needs(1) else None
         return grad_x, grad_y
 
 
 class Maximum(_Extremum):
-    """z = max(x, y), NaN if either is."""
+    """z = max(x, y)."""
 
     __slots__ = ()
 
@@ -64,7 +99,7 @@ class Maximum(_Extremum):
 
 
 class Minimum(_Extremum):
-    """z = min(x, y), NaN if either is."""
+    """z = min(x, y)."""
 
     __slots__ = ()
 
@@ -101,31 +136,41 @@ class Clip(Function):
 
     def forward(self, x: Any) -> Any:
         self.shape = x.shape
+        if self.low is None and self.high is None:
+            return x.copy()
         return module_of(x).clip(x, self.low, self.high)
 
     def backward(self, grad_out: Any, x: Any) -> Any:
         grad_x = grad_out
         if self.low is not None:
-            grad_x = where(x >= self.low, grad_x, 0)
+            grad_x = masked(grad_x, x >= self.low)
         if self.high is not None:
-            grad_x = where(x <= self.high, grad_x, 0)
+            grad_x = masked(grad_x, x <= self.high)
         return unbroadcast(grad_x, self.shape)
 
 
 def clip(x: Any, low: Any = None, high: Any = None) -> Any:
-    """x limited to [low, high], elementwise; None leaves a side open. The limits are constants."""
+    """x limited to [low, high], elementwise; None leaves a side open. Where low > high the result is high.
+
+    The limits, numbers or arrays that broadcast with x, are constants.
+
+    Raises:
+        GraphError: a limit requires a gradient.
+    """
     limits = []
     for limit in (low, high):
         if isinstance(limit, Variable):
             if limit._requires_grad:
                 raise GraphError("clip takes its limits as constants; for their gradients use minimum and maximum")
             limit = limit._data
+        elif isinstance(limit, np.generic):
+            limit = limit.item()  # a number does not promote
         limits.append(limit.copy() if is_array(limit) else limit)
     return Clip(*limits)(x)
 
 
 class Compare(Function):
-    """A comparison or a logical operator: a Tensor of booleans, without gradient."""
+    """A comparison: booleans, without gradient."""
 
     differentiable = False
     __slots__ = ("compare",)
@@ -133,8 +178,8 @@ class Compare(Function):
     def __init__(self, compare: Callable[..., Any]) -> None:
         self.compare = compare
 
-    def forward(self, *operands: Any) -> Any:
-        return self.compare(*operands)
+    def forward(self, x: Any, y: Any) -> Any:
+        return self.compare(x, y)
 
 
 def equal(x: Any, y: Any) -> Any:
@@ -167,16 +212,44 @@ def greater_equal(x: Any, y: Any) -> Any:
     return Compare(operator.ge)(x, y)
 
 
+class Logical(Function):
+    """A logical or bitwise operation by its NumPy name: no gradient."""
+
+    differentiable = False
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def forward(self, *operands: Any) -> Any:
+        return getattr(module_of(*operands), self.name)(*operands)
+
+
 def logical_and(x: Any, y: Any) -> Any:
-    """x & y of booleans (or bits of integers), elementwise with broadcasting."""
-    return Compare(operator.and_)(x, y)
+    """Whether both are true (not 0), elementwise with broadcasting."""
+    return Logical("logical_and")(x, y)
 
 
 def logical_or(x: Any, y: Any) -> Any:
-    """x | y of booleans (or bits of integers), elementwise with broadcasting."""
-    return Compare(operator.or_)(x, y)
+    """Whether one or both are true (not 0), elementwise with broadcasting."""
+    return Logical("logical_or")(x, y)
 
 
 def logical_not(x: Any) -> Any:
-    """~x of booleans (or bits of integers), elementwise."""
-    return Compare(operator.invert)(x)
+    """Whether x is false (0), elementwise."""
+    return Logical("logical_not")(x)
+
+
+def bitwise_and(x: Any, y: Any) -> Any:
+    """x & y: of booleans whether both are true, of integers bit by bit."""
+    return Logical("bitwise_and")(x, y)
+
+
+def bitwise_or(x: Any, y: Any) -> Any:
+    """x | y: of booleans whether one or both are true, of integers bit by bit."""
+    return Logical("bitwise_or")(x, y)
+
+
+def invert(x: Any) -> Any:
+    """~x: of booleans the opposite, of integers bit by bit."""
+    return Logical("invert")(x)

@@ -1,17 +1,26 @@
-"""Ops that move numbers without changing them: each one's backward moves the gradient back."""
+"""Ops that move numbers without changing them: each one's backward moves the gradient back.
+
+>>> import numpy as np, minidl.functional as F
+>>> F.concatenate([np.ones((2, 3)), np.zeros((2, 1))], axis=1).shape
+(2, 4)
+>>> F.pad(np.ones(2), (1, 2))
+array([0., 1., 1., 0., 0.])
+"""
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl.autograd import Function, Variable
-from minidl.backend import device_of, module_of
+from minidl.backend import asarray, device_of, module_of
 from minidl.backend import to_device as to_device_array
-from minidl.errors import ShapeError
+from minidl.errors import DTypeError, ShapeError
+from minidl.functional.axes import one_axis
 from minidl.functional.broadcasting import unbroadcast
 
 
@@ -32,23 +41,39 @@ class Reshape(Function):
 
 
 def reshape(x: Any, shape: int | Sequence[int]) -> Any:
-    """x under another shape with as many elements; one length may be -1. A view where NumPy gives a view."""
+    """x under another shape with as many elements; one length may be -1. A view where NumPy gives a view.
+
+    Raises:
+        ShapeError: x has another number of elements.
+        DTypeError: a length is no whole number.
+    """
     return Reshape(_as_tuple(shape))(x)
 
 
 def _as_tuple(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
+    lengths: Any = shape if isinstance(shape, (tuple, list)) else (shape,)
+    try:
+        return tuple(operator.index(n) for n in lengths)
+    except TypeError as error:
+        raise DTypeError(f"expected a shape of whole numbers; got {shape!r}") from error
+
+
+def _array_like(x: Any) -> Any:
+    """x if it has a shape (a Tensor or an array), else the array of it."""
+    return x if hasattr(x, "shape") else asarray(x)
 
 
 def flatten(x: Any, start_axis: int = 0) -> Any:
-    """Merge the axes from `start_axis` on into one: (N, C, H, W) with start_axis=1 becomes (N, C*H*W)."""
-    ndim = np.ndim(x) if not hasattr(x, "ndim") else x.ndim
-    if ndim == 0:
+    """Merge the axes from `start_axis` on into one: (N, C, H, W) with start_axis=1 becomes (N, C*H*W); () is (1,).
+
+    Raises:
+        AxisError: there is no such axis.
+    """
+    x = _array_like(x)
+    if x.ndim == 0:
         return reshape(x, (1,))
-    if not -ndim <= start_axis < ndim:
-        raise ShapeError(f"flatten: expected start_axis from {-ndim} to {ndim - 1}; got {start_axis}")
-    start_axis %= ndim
-    return reshape(x, (*x.shape[:start_axis], math.prod(x.shape[start_axis:])))
+    start = one_axis(start_axis, x.ndim)
+    return reshape(x, (*x.shape[:start], math.prod(x.shape[start:])))
 
 
 class Transpose(Function):
@@ -70,14 +95,24 @@ class Transpose(Function):
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
-    """x with its axes in the order `axes`; reversed if None. A view."""
-    return Transpose(None if axes is None else tuple(axes))(x)
+    """x with its axes in the order `axes`; reversed if None. A view.
+
+    Raises:
+        ShapeError, AxisError: `axes` does not name each axis of x once.
+    """
+    return Transpose(None if axes is None else _as_tuple(axes))(x)
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
-    """x with two axes exchanged. A view."""
+    """x with two axes exchanged. A view.
+
+    Raises:
+        AxisError: there is no such axis.
+    """
+    x = _array_like(x)
+    i, j = one_axis(axis1, x.ndim), one_axis(axis2, x.ndim)
     order = list(range(x.ndim))
-    order[axis1], order[axis2] = order[axis2], order[axis1]
+    order[i], order[j] = order[j], order[i]
     return transpose(x, order)
 
 
@@ -98,7 +133,11 @@ class BroadcastTo(Function):
 
 
 def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
-    """x repeated, without copying, to `shape`. The result is read-only, as NumPy's."""
+    """x repeated, without copying, to `shape`. The result is read-only, as NumPy's.
+
+    Raises:
+        ShapeError: x does not broadcast to `shape`.
+    """
     return BroadcastTo(_as_tuple(shape))(x)
 
 
@@ -111,13 +150,18 @@ class Concatenate(Function):
         self.axis = axis
 
     def forward(self, *arrays: Any) -> Any:
+        if any(a.ndim != arrays[0].ndim for a in arrays):
+            raise ShapeError(f"expected tensors with equally many axes; got {[tuple(a.shape) for a in arrays]}")
+        if arrays[0].ndim == 0:
+            raise ShapeError("tensors of shape () have no axis to be joined along; use stack")
+        self.axis = one_axis(self.axis, arrays[0].ndim)
         self.lengths = [a.shape[self.axis] for a in arrays]
         return module_of(*arrays).concatenate(arrays, axis=self.axis)
 
     def backward(self, grad_out: Any) -> Any:
         grads: list[Any] = []
         start = 0
-        before = (slice(None),) * (self.axis % grad_out.ndim)
+        before = (slice(None),) * self.axis
         for i, length in enumerate(self.lengths):
             piece = (*before, slice(start, start + length))
             grads.append(grad_out[piece] if self.needs(i) else None)
@@ -126,27 +170,33 @@ class Concatenate(Function):
 
 
 def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
-    """Join tensors along an existing axis; all other lengths must agree."""
-    tensors = list(tensors)
-    if not tensors:
+    """Join tensors along an existing axis; all other lengths must agree. Mixed dtypes promote as in NumPy.
+
+    Raises:
+        ShapeError: there are no tensors, or their shapes do not agree.
+        AxisError: there is no such axis.
+    """
+    several = [_array_like(t) for t in tensors]
+    if not several:
         raise ShapeError("concatenate: expected at least one tensor; got none")
-    return Concatenate(axis)(*tensors)
+    return Concatenate(axis)(*several)
 
 
 def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
-    """Join tensors of one shape along a new axis."""
-    tensors = list(tensors)
-    if not tensors:
+    """Join tensors of one shape along a new axis, which is then number `axis` of the result.
+
+    Raises:
+        ShapeError: there are no tensors, or their shapes differ.
+        AxisError: the result has no such axis.
+    """
+    several = [_array_like(t) for t in tensors]
+    if not several:
         raise ShapeError("stack: expected at least one tensor; got none")
-    tensors = [t if hasattr(t, "shape") else np.asarray(t) for t in tensors]
-    shape = tensors[0].shape
-    if any(t.shape != shape for t in tensors):
-        raise ShapeError(f"stack: expected tensors of one shape; got {[tuple(t.shape) for t in tensors]}")
-    ndim = len(shape) + 1
-    if not -ndim <= axis < ndim:
-        raise ShapeError(f"stack: expected axis from {-ndim} to {ndim - 1}; got {axis}")
-    at = axis % ndim
-    return concatenate([reshape(t, (*shape[:at], 1, *shape[at:])) for t in tensors], axis=at)
+    shape = several[0].shape
+    if any(t.shape != shape for t in several):
+        raise ShapeError(f"stack: expected tensors of one shape; got {[tuple(t.shape) for t in several]}")
+    at = one_axis(axis, len(shape) + 1)
+    return concatenate([reshape(t, (*shape[:at], 1, *shape[at:])) for t in several], axis=at)
 
 
 class Pad(Function):
@@ -159,6 +209,8 @@ class Pad(Function):
         self.value = value
 
     def forward(self, x: Any) -> Any:
+        if x.ndim == 0:
+            return x.copy()
         return module_of(x).pad(x, self.widths, mode="constant", constant_values=self.value)
 
     def backward(self, grad_out: Any) -> Any:
@@ -168,12 +220,25 @@ class Pad(Function):
 def pad(x: Any, pad_width: Any, constant_values: float = 0) -> Any:
     """x with a border of a constant, as `numpy.pad`.
 
-    `pad_width` is one number, one pair (before, after) for every axis, or one pair an axis.
+    Args:
+        x: any shape.
+        pad_width: one number, one pair (before, after) for every axis, or one pair an axis.
+        constant_values: the number the border is made of.
+
+    Raises:
+        ShapeError: `pad_width` does not fit x, or is not of whole numbers of at least 0.
     """
-    widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
-    if any(n < 0 or n != int(n) for pair in widths for n in pair):
-        raise ShapeError(f"pad: expected non-negative whole numbers as pad_width; got {pad_width!r}")
-    return Pad(tuple((int(a), int(b)) for a, b in widths), constant_values)(x)
+    x = _array_like(x)
+    expected = (
+        f"pad: expected pad_width as a whole number of at least 0, one pair, or {x.ndim} pairs; got {pad_width!r}"
+    )
+    try:
+        widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
+    except ValueError as error:
+        raise ShapeError(expected) from error
+    if any(not isinstance(n, int) or n < 0 for pair in widths for n in pair):
+        raise ShapeError(expected)
+    return Pad(tuple((before, after) for before, after in widths), constant_values)(x)
 
 
 class Cast(Function):
@@ -186,15 +251,25 @@ class Cast(Function):
 
     def forward(self, x: Any) -> Any:
         self.in_dtype = x.dtype
-        return x.astype(self.dtype)
+        with np.errstate(all="ignore"):  # too large for the smaller dtype is infinity
+            return x.astype(self.dtype)
 
     def backward(self, grad_out: Any) -> Any:
         return grad_out.astype(self.in_dtype)
 
 
 def astype(x: Any, dtype: Any) -> Any:
-    """x in another dtype, always a copy. Only between floating dtypes has it a gradient."""
-    dtype = np.dtype(dtype)
+    """x in another dtype, always a copy. Only between floating dtypes has it a gradient.
+
+    Raises:
+        DTypeError: `dtype` is none of numbers.
+    """
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError as error:
+        raise DTypeError(f"astype: expected a dtype such as 'float32'; got {dtype!r}") from error
+    if dtype.kind not in "fiub":
+        raise DTypeError(f"astype: expected a floating, integer or boolean dtype; got {dtype}")
     if isinstance(x, Variable) and dtype.kind != "f":
         return x.wrap(x._data.astype(dtype))
     return Cast(dtype)(x)

@@ -1,32 +1,53 @@
-"""softmax and log_softmax."""
+"""softmax and log_softmax.
+
+>>> import numpy as np, minidl.functional as F
+>>> F.softmax(np.array([1000.0, 1000.0, -1000.0]))
+array([0.5, 0.5, 0. ])
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minidl.autograd import Function
 from minidl.backend import module_of
+from minidl.functional.axes import all_axes
 from minidl.functional.exponential import exp
+from minidl.functional.precision import narrowed, widened
+from minidl.functional.reduction import sum
 
 
-class Softmax(Function):
-    """p_i = e^x_i / sum_j e^x_j, so dL/dx_i = p_i (dL/dp_i - sum_j dL/dp_j p_j)."""
+class _AlongAxis(Function):
+    """An op along one axis, which is known once x is (`axis` is then a tuple: empty for a 0-d x)."""
 
     saves_output = True
     __slots__ = ("axis",)
 
-    def __init__(self, axis: int) -> None:
+    def __init__(self, axis: Any) -> None:
         self.axis = axis
 
+    def shifted(self, x: Any) -> Any:
+        """x less its maximum, in the dtype to compute with: the largest exponent is then 0, and none overflows."""
+        self.axis = all_axes(self.axis, x.ndim)
+        wide = widened(x)
+        return wide - wide.max(axis=self.axis, keepdims=True) if x.size else wide
+
+
+class Softmax(_AlongAxis):
+    """p_i = e^x_i / sum_j e^x_j, so dL/dx_i = p_i (dL/dp_i - sum_j dL/dp_j p_j)."""
+
+    __slots__ = ()
+
     def forward(self, x: Any) -> Any:
-        if x.size == 0:
-            return x.copy()
-        shifted = module_of(x).exp(x - x.max(axis=self.axis, keepdims=True))  # the largest exponent is 0
-        return shifted / shifted.sum(axis=self.axis, keepdims=True)
+        with np.errstate(all="ignore"):  # NaN where all are -infinity, or one is infinity
+            powers = module_of(x).exp(self.shifted(x))
+            return narrowed(powers / powers.sum(axis=self.axis, keepdims=True), x)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
         weighted = grad_out * out
-        return weighted - out * weighted.sum(axis=self.axis, keepdims=True)
+        return weighted - out * sum(weighted, self.axis, keepdims=True)
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
@@ -34,24 +55,19 @@ def softmax(x: Any, axis: int = -1) -> Any:
     return Softmax(axis)(x)
 
 
-class LogSoftmax(Function):
+class LogSoftmax(_AlongAxis):
     """l_i = x_i - ln sum_j e^x_j, so dL/dx_i = dL/dl_i - e^l_i sum_j dL/dl_j."""
 
-    saves_output = True
-    __slots__ = ("axis",)
-
-    def __init__(self, axis: int) -> None:
-        self.axis = axis
+    __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        if x.size == 0:
-            return x.copy()
         xp = module_of(x)
-        shifted = x - x.max(axis=self.axis, keepdims=True)
-        return shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True))
+        with np.errstate(all="ignore"):
+            shifted = self.shifted(x)
+            return narrowed(shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True)), x)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
-        return grad_out - exp(out) * grad_out.sum(axis=self.axis, keepdims=True)
+        return grad_out - exp(out) * sum(grad_out, self.axis, keepdims=True)
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
