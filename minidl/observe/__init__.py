@@ -1,0 +1,7 @@
+"""Recorders: they watch a training loop and never compute into it. What they saw is plain arrays with names."""
+
+from minidl.observe.gradient_flow import GradientFlow
+from minidl.observe.race import RaceRecording
+from minidl.observe.recording import FlowRecording
+
+__all__ = ["FlowRecording", "GradientFlow", "RaceRecording"]

@@ -1,0 +1,179 @@
+"""FlowRecording: what a GradientFlow recorder saw, as plain arrays with names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from minidl.observe.verdict import flow_verdict
+from minidl.storage import load_arrays, save_arrays
+
+KIND = "gradient_flow"
+FORMAT = 1
+
+PER_LAYER = (
+    "activation_rms",
+    "output_gradient_rms",
+    "weight_gradient_rms",
+    "weight_gradient_mean",
+    "weight_gradient_max",
+    "bias_gradient_mean",
+    "bias_gradient_max",
+    "layer_gradient_norm",
+    "gradient_norm_at_backward",
+    "weight_norm",
+    "update_norm",
+    "multiplier",
+    "rate",
+    "floored",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class FlowRecording:
+    """The flow of gradients through the layers of a network, step by step.
+
+    L layers stand in the order of `model.layers()`, input to output; T steps were recorded. Every field of shape
+    (T, L) is float64 and NaN where there was nothing to measure (no bias, a frozen layer, no optimizer). Exact zeros
+    are exact: a gradient that underflowed reads 0.
+
+    Attributes:
+        layers: the names, input to output.
+        outputs: for each layer the name of the module whose output is its h (see `activation_rms`).
+        steps: (T,) how many updates the optimizer had made before each recorded step.
+        loss: (T,) the loss of the step: the sum of what was walked backward.
+        activation_rms: root mean square of h, the output of the layer, or of the activation module called on it.
+        output_gradient_rms: root mean square of dL/dh.
+        weight_gradient_rms: root mean square of the gradient of the layer's weights (biases apart).
+        weight_gradient_mean: the mean of its absolute values.
+        weight_gradient_max: the largest of them.
+        bias_gradient_mean: the mean absolute gradient of the layer's biases.
+        bias_gradient_max: the largest.
+        layer_gradient_norm: the Euclidean norm of the gradient of weights and biases together, as the optimizer got it.
+        gradient_norm_at_backward: the same norm right after backward(): differs where gradients were clipped.
+        weight_norm: the Euclidean norm of the weights (biases apart) before the update.
+        update_norm: the Euclidean norm of what the update changed in them, measured.
+        multiplier: what the layer rate made of the base rate.
+        rate: the resulting learning rate of the layer.
+        floored: 1 where the layer rate met a norm below the dtype's smallest normal number, else 0.
+        dtype: the dtype of the weights.
+        notes: what a reader must know, in words: clipping, accumulation, a forgotten zero_grad.
+    """
+
+    layers: tuple[str, ...]
+    outputs: tuple[str, ...]
+    steps: Any
+    loss: Any
+    activation_rms: Any
+    output_gradient_rms: Any
+    weight_gradient_rms: Any
+    weight_gradient_mean: Any
+    weight_gradient_max: Any
+    bias_gradient_mean: Any
+    bias_gradient_max: Any
+    layer_gradient_norm: Any
+    gradient_norm_at_backward: Any
+    weight_norm: Any
+    update_norm: Any
+    multiplier: Any
+    rate: Any
+    floored: Any
+    dtype: str = "float32"
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        expected = (len(self.steps), len(self.layers))
+        for name in PER_LAYER:
+            shape = getattr(self, name).shape
+            if shape != expected:
+                raise ValueError(f"{name} must have one row a step and one column a layer, {expected}; got {shape}")
+        if len(self.loss) != len(self.steps) or len(self.outputs) != len(self.layers):
+            raise ValueError(
+                f"expected {len(self.steps)} losses and {len(self.layers)} outputs, one a step and one a layer; "
+                f"got {len(self.loss)} and {len(self.outputs)}"
+            )
+
+    def __repr__(self) -> str:
+        return f"FlowRecording({len(self.steps)} steps of {len(self.layers)} layers, {self.dtype})"
+
+    @property
+    def update_ratio(self) -> Any:
+        """(T, L) norm of the update over norm of the weights: by how much of itself each layer moved in a step.
+
+        0/0, a layer that is zero and stays zero, counts as 0: nothing moved.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.update_norm == 0, 0.0, self.update_norm / self.weight_norm)
+
+    def row(self, step: int) -> int:
+        """The row of this recording that a figure's `step` means: an index into `steps`, negative from the end.
+
+        Raises:
+            ValueError: nothing was recorded, or not so many steps.
+        """
+        count = len(self.steps)
+        if not count:
+            raise ValueError(
+                "the recording holds no step: inside `with GradientFlow(model, optimizer)` run at least one forward, "
+                "backward() and optimizer.step()"
+            )
+        if not -count <= step < count:
+            raise ValueError(f"the recording has {count} steps, so step must be in {-count}..{count - 1}; got {step}")
+        return step % count
+
+    def verdict(self) -> str:
+        """What the numbers say, in words, with the numbers."""
+        return flow_verdict(
+            self.layers, self.steps, self.output_gradient_rms, self.update_ratio, self.weight_gradient_rms, self.notes
+        )
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write an npz file of plain arrays."""
+        arrays = {f.name: _as_array(getattr(self, f.name)) for f in fields(self)}
+        save_arrays(path, arrays, kind=KIND, format=FORMAT)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> FlowRecording:
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: the file is no recording of this kind, or it is damaged; it is named.
+        """
+        arrays, _ = load_arrays(path, kind=KIND, format=FORMAT)
+        return cls(**{f.name: _from_array(f.name, arrays[f.name]) for f in fields(cls)})
+
+
+def _as_array(value: Any) -> Any:
+    if isinstance(value, (tuple, str)):
+        return np.array(value, dtype=np.str_)
+    return np.asarray(value)
+
+
+def _from_array(name: str, array: Any) -> Any:
+    if name == "dtype":
+        return str(array)
+    if name in ("layers", "outputs", "notes"):
+        return tuple(str(text) for text in array)
+    return array
+
+
+def as_recordings(recordings: FlowRecording | Sequence[FlowRecording]) -> list[FlowRecording]:
+    """A list of recordings that can be drawn as seeds of one run: the same layers and steps.
+
+    Raises:
+        ValueError: there is none, or they differ in layers or steps.
+    """
+    seeds = [recordings] if isinstance(recordings, FlowRecording) else list(recordings)
+    if not seeds:
+        raise ValueError("expected at least one recording; got an empty list")
+    for other in seeds[1:]:
+        if other.layers != seeds[0].layers or not np.array_equal(other.steps, seeds[0].steps):
+            raise ValueError(
+                "recordings that are drawn as seeds of one run must have the same layers and steps; got "
+                f"{seeds[0]!r} and {other!r}"
+            )
+    return seeds

@@ -1,0 +1,18 @@
+"""Figures of recordings. Each returns a matplotlib Figure that is never shown, with `.caption` (one claim with its
+number) and `.numbers` (what is drawn, ready for json).
+
+    md.plot.gradient_flow(model)                          # right after any backward
+    md.plot.flow_profile(flow.recording)
+    md.plot.update_heatmap({"SGD": sgd, "layer-specific": ls})
+    md.plot.race(recording)
+    md.plot.save_figure(figure, "run/flow")               # png, svg, json
+"""
+
+from minidl.plot.drawing import FIGURES, draw
+from minidl.plot.flow_profile import flow_profile
+from minidl.plot.gradient_flow import gradient_flow
+from minidl.plot.race import race
+from minidl.plot.saving import save_figure
+from minidl.plot.update_heatmap import update_heatmap
+
+__all__ = ["FIGURES", "draw", "flow_profile", "gradient_flow", "race", "save_figure", "update_heatmap"]

@@ -1,0 +1,107 @@
+"""draw: a figure by its name from recordings in files, for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from minidl.observe import FlowRecording, RaceRecording
+from minidl.plot.flow_profile import flow_profile
+from minidl.plot.gradient_flow import gradient_flow
+from minidl.plot.race import race
+from minidl.plot.style import ClaimFigure
+from minidl.plot.update_heatmap import update_heatmap
+
+
+@dataclass(frozen=True)
+class FigureKind:
+    """A figure that can be drawn from files.
+
+    Attributes:
+        draw: makes it from {file name: recording}.
+        recording: the class of recording it needs.
+        many: whether it can take several files, and as what.
+        about: what it shows.
+    """
+
+    draw: Callable[[dict[str, Any]], ClaimFigure]
+    recording: type[FlowRecording] | type[RaceRecording]
+    many: str | None
+    about: str
+
+
+def _only(recordings: dict[str, Any]) -> Any:
+    return next(iter(recordings.values()))
+
+
+FIGURES: dict[str, FigureKind] = {
+    "gradient_flow": FigureKind(
+        lambda found: gradient_flow(_only(found)), FlowRecording, None, "mean and largest gradient of each layer"
+    ),
+    "flow_profile": FigureKind(
+        lambda found: flow_profile(list(found.values())), FlowRecording, "seeds of one run",
+        "activations and gradients against depth, in decades per layer",
+    ),
+    "update_heatmap": FigureKind(
+        update_heatmap, FlowRecording, "panels", "how much of its weights each layer changes, over steps"
+    ),
+    "race": FigureKind(
+        lambda found: race(_only(found)), RaceRecording, None, "losses and accuracies against steps and time"
+    ),
+}  # fmt: skip
+
+
+def draw(paths: str | PathLike[str] | Sequence[str | PathLike[str]], name: str) -> ClaimFigure:
+    """Draw the figure `name` from recordings in files.
+
+    Args:
+        paths: one npz file or several: the panels of `update_heatmap` (labelled by the files' names), the seeds of
+            `flow_profile`; the other figures take one.
+        name: one of `FIGURES`.
+
+    Raises:
+        ValueError: there is no such figure, a recording is of a kind it cannot be drawn from, a file is damaged, or
+            there are too many files.
+        FileNotFoundError: a file is not there.
+    """
+    if name not in FIGURES:
+        known = "; ".join(f"{key}: {kind.about}" for key, kind in FIGURES.items())
+        raise ValueError(f"there is no figure {name!r}. The figures are: {known}")
+    figure = FIGURES[name]
+    files = [Path(path) for path in ([paths] if isinstance(paths, (str, PathLike)) else paths)]
+    if not files or (len(files) > 1 and figure.many is None):
+        raise ValueError(f"{name} is drawn from exactly one recording; got {len(files)}")
+    labels = _labels(files)
+    return figure.draw({label: _load(path, name) for label, path in zip(labels, files, strict=True)})
+
+
+def _labels(files: list[Path]) -> list[str]:
+    """The files' names without what they all begin with ("flow-sgd-"), so that labels are short and differ."""
+    stems = [path.stem for path in files]
+    if len(set(stems)) < len(stems):
+        return [str(path) for path in files]
+    if len(stems) == 1:
+        return stems
+    parts = [stem.split("-") for stem in stems]
+    shared = 0
+    while all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):
+        shared += 1
+    return ["-".join(part[shared:]) for part in parts]
+
+
+def _load(path: Path, name: str) -> FlowRecording | RaceRecording:
+    """The recording in `path`, which must be of the kind the figure `name` needs."""
+    wanted = FIGURES[name].recording
+    other = RaceRecording if wanted is FlowRecording else FlowRecording
+    try:
+        return wanted.load(path)
+    except ValueError as error:
+        try:
+            other.load(path)
+        except ValueError:
+            raise error from None
+        possible = ", ".join(key for key, kind in FIGURES.items() if kind.recording is other)
+        raise ValueError(f"{path} is a {other.__name__}: {name} cannot be drawn from it, but {possible} can") from None

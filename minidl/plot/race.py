@@ -1,0 +1,222 @@
+"""race: who is ahead, against steps and against wall time, and how each method's final loss depends on its rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+from minidl.observe import RaceRecording
+from minidl.plot.style import (
+    ARMS,
+    INK,
+    QUIET,
+    SMALL,
+    ClaimFigure,
+    binned,
+    label_ends,
+    new_figure,
+    tidy,
+    title,
+    with_claim,
+)
+
+_POINTS = 60  # more points than this are drawn as means of neighbouring ones
+
+
+def race(recording: RaceRecording) -> ClaimFigure:
+    """Draw loss and accuracy against wall time and against steps, and the final loss against the base rate.
+
+    Lines are medians over the seeds, bands go from the smallest to the largest seed. Against time, a line's x is the
+    median over the seeds of the time at that step. Of more than 60 losses, neighbouring ones are drawn as their mean
+    (minibatch losses jump). On the right the tuning sweep, if there was one: the final validation loss of each base
+    rate tried, median and range over the tuning seeds; a ring marks the best, a cross on top a rate that diverged.
+
+    Returns:
+        The figure, with `.caption` and `.numbers`: for each arm `loss`, `accuracy` (each median, min, max), `steps`,
+        `eval_steps`, `seconds`, `final_loss` and `final_accuracy` (one a seed), `rate`; and `sweep`: for each arm that
+        was tuned `rates`, `diverged`, `median`, `min`, `max`.
+    """
+    named = list(dict.fromkeys([*recording.arms, *recording.sweep_arms]))
+    colours = {arm: ARMS[i % len(ARMS)] for i, arm in enumerate(named)}
+    numbers = _numbers(recording)
+    swept = bool(numbers["sweep"])
+
+    figure = new_figure(9.6 if swept else 6.9, 4.6)
+    grid = figure.add_gridspec(2, 3 if swept else 2, width_ratios=[1.0, 1.0, 0.95][: 3 if swept else 2])
+    loss_time, accuracy_time = (figure.add_subplot(grid[k, 0]) for k in (0, 1))
+    loss_step = figure.add_subplot(grid[0, 1], sharey=loss_time)
+    accuracy_step = figure.add_subplot(grid[1, 1], sharey=accuracy_time, sharex=loss_step)
+    accuracy_time.sharex(loss_time)
+
+    for arm in reversed(recording.arms):  # the first on top
+        panel, colour = numbers["arms"][arm], colours[arm]
+        _line(loss_time, panel["seconds"], panel["loss"], colour)
+        _line(loss_step, panel["steps"], panel["loss"], colour)
+        _line(accuracy_time, panel["eval_seconds"], panel["accuracy"], colour)
+        _line(accuracy_step, panel["eval_steps"], panel["accuracy"], colour)
+    for ax, heading in (
+        (loss_time, "training loss"),
+        (loss_step, ""),
+        (accuracy_time, "accuracy"),
+        (accuracy_step, ""),
+    ):
+        tidy(ax)
+        title(ax, heading)
+        ax.margins(x=0)
+    for ax in (loss_time, loss_step):
+        ax.set_xlim(left=0)
+    _log_loss(loss_time, numbers)
+    for ax in (loss_step, accuracy_step):
+        ax.tick_params(labelleft=False)
+    for ax in (loss_time, loss_step):
+        ax.tick_params(labelbottom=False)
+    accuracy_time.set_xlabel("seconds of training", fontsize=SMALL, color=INK)
+    accuracy_step.set_xlabel("step", fontsize=SMALL, color=INK)
+    if swept:
+        _sweep(figure.add_subplot(grid[:, 2]), numbers["sweep"], colours)
+
+    together = _same_runs(recording)
+    for ax, key, x in ((loss_step, "loss", recording.steps[-1]), (accuracy_step, "accuracy", recording.eval_steps[-1])):
+        ends = [numbers["arms"][arms[0]][key]["median"][-1] for arms in together]
+        label_ends(ax, x, ends, [" = ".join(arms) for arms in together], [colours[arms[0]] for arms in together])
+    return with_claim(figure, _claim(recording, numbers), numbers)
+
+
+def _same_runs(recording: RaceRecording) -> list[list[str]]:
+    """The arms, those with the very same losses together: their lines lie on each other and share one label."""
+    groups: list[list[int]] = []
+    for a in range(len(recording.arms)):
+        same = [g for g in groups if np.array_equal(recording.loss[g[0]], recording.loss[a], equal_nan=True)]
+        if same:
+            same[0].append(a)
+        else:
+            groups.append([a])
+    return [[recording.arms[a] for a in group] for group in groups]
+
+
+def _numbers(recording: RaceRecording) -> dict[str, Any]:
+    runs = binned(recording.steps, _POINTS)
+    loss = _mean_of_runs(recording.loss, runs)
+    seconds = _mean_of_runs(recording.seconds, runs)
+    steps = np.array([recording.steps[run].mean() for run in runs])
+    arms: dict[str, Any] = {}
+    for a, arm in enumerate(recording.arms):
+        arms[arm] = {
+            "steps": steps,
+            "seconds": np.median(seconds[a], axis=0),
+            "loss": _band(loss[a]),
+            "eval_steps": recording.eval_steps,
+            "eval_seconds": np.median(recording.eval_seconds[a], axis=0),
+            "accuracy": _band(recording.accuracy[a]),
+            "final_loss": loss[a, :, -1],
+            "final_accuracy": recording.accuracy[a, :, -1],
+            "rate": recording.rates[a],
+        }
+    order = np.argsort(recording.sweep_rates)
+    sweep = {
+        arm: _sweep_of(recording.sweep_rates[order], losses[order])
+        for arm, losses in zip(recording.sweep_arms, recording.sweep_loss, strict=False)
+        if losses.size
+    }
+    return {
+        "figure": "race",
+        "seeds": recording.seeds,
+        "points_per_mean": runs[0].stop,
+        "arms": arms,
+        "sweep": sweep,
+        "notes": recording.notes,
+    }
+
+
+def _mean_of_runs(values: Any, runs: list[slice]) -> Any:
+    return np.stack([values[..., run].mean(axis=-1) for run in runs], axis=-1)
+
+
+def _band(values: Any) -> dict[str, Any]:
+    """Median, smallest and largest over the seeds (the first axis)."""
+    return {"median": np.median(values, axis=0), "min": values.min(axis=0), "max": values.max(axis=0)}
+
+
+def _sweep_of(rates: Any, losses: Any) -> dict[str, Any]:
+    """The rates tried and the final losses; a rate has diverged if a seed has no finite loss."""
+    diverged = ~np.isfinite(losses).all(axis=1)
+    band = {key: np.where(diverged, np.nan, line) for key, line in _band(losses.T).items()}
+    best = None if diverged.all() else rates[np.nanargmin(band["median"])]
+    return {"rates": rates, "diverged": diverged, "best": best, **band}
+
+
+def _line(ax: Axes, x: Any, band: dict[str, Any], colour: str) -> None:
+    ax.fill_between(x, band["min"], band["max"], color=colour, alpha=0.16, linewidth=0)
+    ax.plot(x, band["median"], color=colour, linewidth=1.5)
+
+
+def _log_loss(ax: Axes, numbers: dict[str, Any]) -> None:
+    """Losses that span more than a decade go on a log axis, from the smallest to the largest band."""
+    values = np.concatenate([arm["loss"][key] for arm in numbers["arms"].values() for key in ("min", "max")])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return
+    low, high = float(values.min()), float(values.max())
+    if low > 0 and high > 10 * low:
+        ax.set_yscale("log")
+        _plain_log_ticks(ax.yaxis)
+        ax.set_ylim(low / 1.15, high * 1.15)
+    else:
+        ax.set_ylim(min(0.0, low), high + 0.06 * (high - low or 1.0))
+
+
+def _plain_log_ticks(axis: Any) -> None:
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def _sweep(ax: Axes, sweeps: dict[str, Any], colours: dict[str, str]) -> None:
+    tidy(ax)
+    title(ax, "final validation loss")
+    ax.set_xlabel("base rate", fontsize=SMALL, color=INK)
+    ax.set_xscale("log")
+    values = np.concatenate([sweep[key] for sweep in sweeps.values() for key in ("min", "max")])
+    values = values[np.isfinite(values)]
+    if values.size and values.min() > 0 and values.max() > 10 * values.min():
+        ax.set_yscale("log")
+        _plain_log_ticks(ax.yaxis)
+    for arm, sweep in sweeps.items():
+        rates, colour = sweep["rates"], colours[arm]
+        ax.fill_between(rates, sweep["min"], sweep["max"], color=colour, alpha=0.16, linewidth=0)
+        ax.plot(rates, sweep["median"], "-o", color=colour, linewidth=1.5, markersize=3.5)
+        gone = rates[sweep["diverged"]]
+        if gone.size:
+            top = ax.get_xaxis_transform()
+            ax.plot(gone, np.ones(gone.size), "x", color=colour, markersize=5, transform=top, clip_on=False)
+        best = rates == sweep["best"]
+        ax.plot(rates[best], sweep["median"][best], "o", mfc="none", mec=colour, ms=9, mew=1.3)
+    _plain_log_ticks(ax.xaxis)
+    diverged = any(sweep["diverged"].any() for sweep in sweeps.values())
+    ax.annotate(
+        "ring: best" + ("; x: diverged" if diverged else ""), (0, 0), xycoords="axes fraction", xytext=(2, 3),
+        textcoords="offset points", fontsize=SMALL - 1, color=QUIET,
+    )  # fmt: skip
+    last = [
+        int(np.flatnonzero(~sweep["diverged"])[-1]) if not sweep["diverged"].all() else 0 for sweep in sweeps.values()
+    ]
+    ends = [sweep["median"][i] for sweep, i in zip(sweeps.values(), last, strict=True)]
+    xs = [sweep["rates"][i] for sweep, i in zip(sweeps.values(), last, strict=True)]
+    label_ends(ax, xs, ends, list(sweeps), [colours[arm] for arm in sweeps])
+
+
+def _claim(recording: RaceRecording, numbers: dict[str, Any]) -> str:
+    """Which arm ends with the lowest loss, and whether that is more than the seeds differ among themselves."""
+    finals = {arm: np.asarray(numbers["arms"][arm]["final_loss"]) for arm in recording.arms}
+    order = sorted(finals, key=lambda arm: float(np.nan_to_num(np.median(finals[arm]), nan=np.inf)))
+    best = order[0]
+    text = f"After {int(recording.steps[-1])} steps {best} has the lowest median loss, {np.median(finals[best]):.3g}"
+    if len(order) == 1:
+        return text + "."
+    second = order[1]
+    text += f" (next: {second}, {np.median(finals[second]):.3g})"
+    apart = finals[best].max() < finals[second].min()
+    return text + ("; their seeds do not overlap." if apart else "; their seeds overlap.")

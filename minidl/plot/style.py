@@ -1,0 +1,239 @@
+"""The look all figures share: colours, log axes that keep their zeros, labels where the lines end.
+
+Figures are made with matplotlib's objects only: nothing here touches pyplot, the global state, or a screen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+FONT = 9.0  # points; a figure is drawn at the size it is printed
+SMALL = 8.0
+INK = "#222222"
+QUIET = "#707070"
+GRID = "#e4e4e4"
+ZERO = "#b9b9b9"  # what is exactly zero, in a heat map
+
+# Okabe and Ito's palette: told apart also with a colour-vision deficiency, and in this order also by lightness.
+ARMS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def depth_colours(count: int) -> list[Any]:
+    """One colour a layer, input (dark) to output (light): viridis without its palest end, unreadable on white."""
+    return [colormaps["viridis"](x) for x in np.linspace(0.0, 0.85, count)]
+
+
+def step_colours(count: int) -> list[Any]:
+    """One colour a step, early (light) to late (dark)."""
+    return [colormaps["YlGnBu"](x) for x in np.linspace(0.45, 1.0, count)]
+
+
+class ClaimFigure(Figure):
+    """A matplotlib Figure that says what it shows.
+
+    Attributes:
+        caption: one claim, with its number.
+        numbers: what is drawn, as plain data that json can hold.
+    """
+
+    caption: str
+    numbers: dict[str, Any]
+
+
+def new_figure(width: float, height: float) -> ClaimFigure:
+    """An empty figure of `width` x `height` inches that arranges itself."""
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
+    return ClaimFigure(figsize=(width, height), layout=layout, facecolor="white")
+
+
+def with_claim(figure: Any, caption: str, numbers: dict[str, Any]) -> ClaimFigure:
+    """`figure` carrying its caption and the numbers it draws, also if it is a plain Figure of the user's axes."""
+    figure.caption = caption
+    figure.numbers = plain(numbers)
+    return cast(ClaimFigure, figure)
+
+
+def plain(value: Any) -> Any:
+    """`value` for json: arrays as lists, numbers as Python's, NaN as None, infinities as "inf" and "-inf"."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    return value
+
+
+def tidy(ax: Axes, grid: str | None = "y") -> None:
+    """Fewer lines: no box above and right, a pale grid behind, small ticks."""
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color(QUIET)
+    ax.tick_params(labelsize=SMALL, color=QUIET, labelcolor=INK, length=3)
+    if grid is not None:
+        ax.grid(axis=grid, color=GRID, linewidth=0.6)  # type: ignore[arg-type]
+        ax.set_axisbelow(True)
+
+
+def title(ax: Axes, text: str, pad: float = 6) -> None:
+    """A heading at the left edge of `ax`, `pad` points above it."""
+    ax.set_title(text, fontsize=FONT, loc="left", color=INK, pad=pad)
+
+
+def power(value: float) -> str:
+    """10^k in words for a tick: "$10^{-3}$", and plain numbers near 1."""
+    exponent = round(math.log10(value))
+    return {0: "1", 1: "10", -1: "0.1", -2: "0.01"}.get(exponent, f"$10^{{{exponent}}}$")
+
+
+class LogScale:
+    """A log10 axis for given values, with a row of its own for exact zeros, shared by all panels that are compared.
+
+    Attributes:
+        low, high: the decades that enclose the positive values.
+        zero: where exact zeros are drawn, below `low`, or None if there are none.
+    """
+
+    def __init__(self, values: Any, dtype: str | None = None) -> None:
+        values = np.asarray(values, dtype=np.float64).ravel()
+        positive = values[np.isfinite(values) & (values > 0)]
+        smallest, largest = (positive.min(), positive.max()) if positive.size else (0.1, 1.0)
+        low, high = math.floor(math.log10(smallest) + 1e-9), math.ceil(math.log10(largest) - 1e-9)
+        if high - low < 2:
+            low, high = low - (1 if high == low else 0), high + (0 if high > low else 1)
+        self.low, self.high = low, high
+        self.dtype = dtype
+        self._top = min(10.0**high, float(largest) * 10.0 ** (0.05 * (high - low)))
+        self._gap = max(0.6, 0.09 * (high - low))
+        self.zero = 10.0 ** (low - self._gap) if (values == 0).any() else None
+
+    def place(self, values: Any) -> Any:
+        """`values` as they are drawn: zeros in their row, negative and not finite ones not at all."""
+        values = np.asarray(values, dtype=np.float64)
+        drawn = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+        return drawn if self.zero is None else np.where(values == 0, self.zero, drawn)
+
+    def apply(self, ax: Axes, labels: bool = True) -> None:
+        """Make the y axis of `ax` this scale."""
+        ax.set_yscale("log")
+        stride = max(1, math.ceil((self.high - self.low) / 7))
+        exponents = range(self.high, self.low - 1, -stride)
+        ticks = [10.0**k for k in exponents if 10.0**k <= self._top * 1.001]
+        if self.zero is None:
+            ax.set_ylim(10.0**self.low, self._top)
+        else:
+            ticks.append(self.zero)
+            ax.set_ylim(10.0 ** (self.low - 1.6 * self._gap), self._top)
+            ax.axhline(10.0 ** (self.low - 0.45 * self._gap), color=QUIET, linewidth=0.6, linestyle=(0, (1, 2)))
+        ax.yaxis.set_major_locator(FixedLocator(ticks))
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_formatter(FuncFormatter(self._words))
+        self._mark_floor(ax, labels)
+
+    def _words(self, value: float, _position: int | None = None) -> str:
+        if self.zero is not None and value <= self.zero * 1.0001:
+            return "0"
+        return power(value)
+
+    def _mark_floor(self, ax: Axes, labels: bool) -> None:
+        """A line at the smallest normal number of the dtype, if the axis comes near it."""
+        if self.dtype is None:
+            return
+        tiny = float(np.finfo(self.dtype).tiny)
+        if math.log10(tiny) < self.low - 1:
+            return
+        ax.axhline(tiny, color=QUIET, linewidth=0.8, linestyle=(0, (4, 2)))
+        if labels:
+            ax.annotate(
+                f"smallest normal {self.dtype}, {tiny:.0e}", (1, tiny), xycoords=("axes fraction", "data"),
+                xytext=(-2, 2), textcoords="offset points", ha="right", va="bottom", fontsize=SMALL - 1, color=QUIET,
+            )  # fmt: skip
+
+
+def name_layers(ax: Axes, names: Sequence[str], axis: str = "x") -> None:
+    """Name every layer on the axis, input to output: smaller when there are many, upright when they would touch."""
+    target = ax.xaxis if axis == "x" else ax.yaxis
+    target.set_major_locator(FixedLocator(list(range(len(names)))))
+    target.set_minor_locator(NullLocator())
+    size = _name_size(names)
+    for label in target.set_ticklabels(list(names)):
+        label.set_fontsize(size)
+        if axis == "x":
+            figure_width = float(ax.figure.get_size_inches()[0])  # type: ignore[union-attr]
+            label.set_rotation(90 if _upright(names, ax.get_position().width * figure_width) else 0)
+
+
+def height_for_names(names: Sequence[str], width: float) -> float:
+    """The inches that `names` need below an axis of `width` inches."""
+    longest = max(len(name) for name in names)
+    return (0.62 * _name_size(names) * longest / 72 if _upright(names, width) else 0.12) + 0.1
+
+
+def _name_size(names: Sequence[str]) -> float:
+    return max(4.5, min(SMALL, SMALL - 0.08 * (len(names) - 20)))
+
+
+def _upright(names: Sequence[str], width: float) -> bool:
+    longest = max(len(name) for name in names)
+    return longest * _name_size(names) * 0.62 + 2 > width * 72 / len(names)
+
+
+def spread(positions: Sequence[float], gap: float) -> list[float]:
+    """`positions` moved apart so that neighbours are at least `gap` from each other, as little as possible in all."""
+    order = sorted(range(len(positions)), key=lambda i: positions[i])
+    groups: list[list[Any]] = []  # [members in order, mean of (position - rank * gap)]
+    for i in order:
+        groups.append([[i], positions[i]])
+        while len(groups) > 1:
+            (lower, below), (upper, above) = groups[-2], groups[-1]
+            if below + len(lower) * gap <= above:
+                break
+            members = lower + upper
+            total = below * len(lower) + (above - len(lower) * gap) * len(upper)
+            groups[-2:] = [[members, total / len(members)]]
+    placed = [0.0] * len(positions)
+    for members, start in groups:
+        for rank, i in enumerate(members):
+            placed[i] = start + rank * gap
+    return placed
+
+
+def label_ends(
+    ax: Axes, x: Any, ends: Sequence[float], labels: Sequence[str], colours: Sequence[Any], size: float = SMALL
+) -> None:
+    """Write each line's label where the line ends, at (x, end), moved up or down only where labels would touch."""
+    known = [i for i, end in enumerate(ends) if np.isfinite(end)]
+    figure = ax.figure
+    figure.draw_without_rendering()  # type: ignore[union-attr]  # settles the layout, which the heights depend on
+    to_points = 72 / figure.dpi
+    xs = np.broadcast_to(np.asarray(x, dtype=np.float64), (len(ends),))
+    heights = [float(ax.transData.transform((xs[i], ends[i]))[1]) * to_points for i in known]
+    places = spread(heights, size * 1.25)
+    moved = any(abs(place - height) > size * 0.4 for place, height in zip(places, heights, strict=True))
+    for i, height, placed in zip(known, heights, places, strict=True):
+        ax.annotate(
+            labels[i], (xs[i], ends[i]), xytext=(12 if moved else 5, placed - height), textcoords="offset points",
+            va="center", ha="left", fontsize=size, color=colours[i], annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colours[i], "linewidth": 0.5, "shrinkA": 0, "shrinkB": 1}
+            if moved else None,
+        )  # fmt: skip
+
+
+def binned(x: Any, most: int) -> list[slice]:
+    """At most `most` runs of equal length that cover the points of `x`; each becomes one point of a figure."""
+    count = len(x)
+    length = max(1, math.ceil(count / most))
+    return [slice(start, min(start + length, count)) for start in range(0, count, length)]

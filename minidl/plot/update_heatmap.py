@@ -1,0 +1,224 @@
+"""update_heatmap: where learning happens, and when: how much of itself each layer changes in each step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
+
+from minidl.observe import FlowRecording
+from minidl.observe.verdict import median_over_steps
+from minidl.plot.style import (
+    INK,
+    QUIET,
+    SMALL,
+    ZERO,
+    ClaimFigure,
+    binned,
+    name_layers,
+    new_figure,
+    tidy,
+    title,
+    with_claim,
+)
+
+HEALTHY = -3.0  # log10 of the update ratio that is commonly aimed at: a thousandth of the weights a step
+_COLUMNS = 120  # more steps than this are drawn as medians of neighbouring ones
+_COLOURS = "viridis"
+_OUTLINED: list[Any] = [patheffects.withStroke(linewidth=2.6, foreground=INK)]
+
+
+def update_heatmap(recordings: Mapping[str, FlowRecording] | FlowRecording) -> ClaimFigure:
+    """Draw log10(norm of the update / norm of the weights) over steps and layers, one panel a recording.
+
+    The ratio is measured from the weights before and after each update, so it is right for every optimizer. The line
+    is the contour of a thousandth (-3). The loss runs below on the same steps. All panels share colours and axes.
+    Layers that did not move at all have a colour of their own. Of more than 120 recorded steps, neighbouring ones are
+    drawn as their median.
+
+    Args:
+        recordings: {label: recording}, of networks with the same layers; or one recording.
+
+    Returns:
+        The figure, with `.caption` and `.numbers`: for each label `log10_ratio` (columns x layers; None where the
+        update was 0), `zero` (the same shape, true where it was 0), `median_log10_ratio` (layers), `loss`, `steps`,
+        and for all `colour_limits`.
+
+    Raises:
+        ValueError: nothing recorded, networks with different layers, or no updates (no optimizer).
+    """
+    if isinstance(recordings, FlowRecording):
+        recordings = {"": recordings}
+    layers = _common_layers(recordings)
+    panels = {label: _measure(label, recording) for label, recording in recordings.items()}
+    low, high = _colour_limits(list(panels.values()))
+
+    figure = new_figure(min(11.0, 2.2 + 2.9 * len(panels)), 1.9 + max(1.9, min(5.0, 0.2 * len(layers))))
+    grid = figure.subplots(
+        2, len(panels), sharex="col", sharey="row", squeeze=False,
+        gridspec_kw={"height_ratios": [max(2.0, 0.22 * len(layers)), 1.0]},
+    )  # fmt: skip
+    norm = Normalize(low, high)
+    mesh = None
+    for k, (label, panel) in enumerate(panels.items()):
+        heat, strip = grid[:, k]
+        mesh = _heat(heat, panel, norm, len(layers))
+        title(heat, label)
+        tidy(heat, grid=None)
+        tidy(strip)
+        strip.plot(panel["steps"], panel["loss"], color=INK, linewidth=1.3)
+        strip.set_xlabel("step", fontsize=SMALL, color=INK)
+        strip.set_xlim(panel["edges"][0], panel["edges"][-1])
+        if k:
+            heat.tick_params(labelleft=False)
+            strip.tick_params(labelleft=False)
+    name_layers(grid[0, 0], layers, "y")
+    grid[0, 0].set_ylabel("layer, input to output", fontsize=SMALL, color=INK)
+    grid[1, 0].set_ylabel("loss", fontsize=SMALL, color=INK)
+    _loss_limits(grid[1, 0], list(panels.values()))
+    _key(figure, grid, mesh, panels, next(iter(recordings.values())).dtype)
+
+    numbers = {
+        "figure": "update_heatmap",
+        "layers": layers,
+        "colour_limits": [low, high],
+        "contour": HEALTHY,
+        "steps_per_column": {label: panel["per_column"] for label, panel in panels.items()},
+        "panels": {
+            label: {
+                key: panel[key] for key in ("steps", "log10_ratio", "zero", "median_log10_ratio", "loss", "has_contour")
+            }
+            for label, panel in panels.items()
+        },
+    }
+    return with_claim(figure, _claim(layers, panels), numbers)
+
+
+def _common_layers(recordings: Mapping[str, FlowRecording]) -> tuple[str, ...]:
+    if not recordings:
+        raise ValueError("expected {label: recording} with at least one recording; got none")
+    first_label, first = next(iter(recordings.items()))
+    for label, recording in recordings.items():
+        recording.row(-1)  # refuses an empty recording
+        if recording.layers != first.layers:
+            raise ValueError(
+                f"panels are compared layer by layer, so all recordings need the same layers; {first_label!r} has "
+                f"{', '.join(first.layers)} and {label!r} has {', '.join(recording.layers)}"
+            )
+        if np.isnan(recording.update_norm).all():
+            raise ValueError(
+                f"the recording {label!r} holds no updates: record with the optimizer, GradientFlow(model, optimizer)"
+            )
+    return first.layers
+
+
+def _measure(label: str, recording: FlowRecording) -> dict[str, Any]:
+    """One panel: the ratio and the loss, as medians over the steps that share a column."""
+    runs = binned(recording.steps, _COLUMNS)
+    ratio = np.array([median_over_steps(recording.update_ratio[run]) for run in runs])
+    steps = recording.steps.astype(np.float64)
+    stride = float(steps[1] - steps[0]) if len(steps) > 1 else 1.0
+    edges = np.array([steps[run.start] for run in runs] + [steps[-1] + stride])
+    with np.errstate(divide="ignore"):
+        log_ratio = np.where(ratio > 0, np.log10(np.where(ratio > 0, ratio, 1.0)), np.nan)
+        overall = median_over_steps(recording.update_ratio)
+        overall = np.where(overall > 0, np.log10(np.where(overall > 0, overall, 1.0)), -np.inf)
+    known = log_ratio[np.isfinite(log_ratio)]
+    return {
+        "edges": edges,
+        "steps": np.array([np.median(steps[run]) for run in runs]),
+        "per_column": runs[0].stop,
+        "log10_ratio": log_ratio,
+        "zero": ratio == 0,
+        "median_log10_ratio": np.where(np.isnan(median_over_steps(recording.update_ratio)), np.nan, overall),
+        "loss": np.array([np.median(recording.loss[run]) for run in runs]),
+        "has_contour": bool(known.size and known.min() < HEALTHY < known.max() and min(log_ratio.shape) > 1),
+    }
+
+
+def _colour_limits(panels: list[dict[str, Any]]) -> tuple[float, float]:
+    """What the colours span in every panel: all but the most extreme half percent at each end, in half decades."""
+    values = np.concatenate([panel["log10_ratio"].ravel() for panel in panels])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return -6.0, -1.0
+    low = np.floor(2 * np.quantile(values, 0.005)) / 2
+    high = np.ceil(2 * np.quantile(values, 0.995)) / 2
+    return float(low), float(high if high > low else low + 0.5)
+
+
+def _heat(ax: Axes, panel: dict[str, Any], norm: Normalize, layers: int) -> Any:
+    rows = np.arange(layers + 1) - 0.5
+    values = np.ma.masked_invalid(panel["log10_ratio"].T)
+    mesh = ax.pcolormesh(panel["edges"], rows, values, norm=norm, cmap=_COLOURS, rasterized=True)
+    if panel["zero"].any():
+        zero: Any = np.ma.masked_where(~panel["zero"].T, np.ones(panel["zero"].T.shape))
+        ax.pcolormesh(panel["edges"], rows, zero, cmap=ListedColormap([ZERO]), rasterized=True)
+    if panel["has_contour"]:
+        middle = (panel["edges"][:-1] + panel["edges"][1:]) / 2
+        x = np.concatenate([panel["edges"][:1], middle, panel["edges"][-1:]])
+        y = np.concatenate([[-0.5], np.arange(layers), [layers - 0.5]])
+        height: Any = np.pad(np.where(panel["zero"], norm.vmin, panel["log10_ratio"]).T, 1, mode="edge")
+        lines = ax.contour(
+            x, y, np.ma.masked_invalid(height), levels=[HEALTHY], colors="white", linewidths=1.4, linestyles="solid"
+        )
+        lines.set_path_effects(_OUTLINED)
+    ax.set_ylim(-0.5, layers - 0.5)
+    return mesh
+
+
+def _loss_limits(ax: Axes, panels: list[dict[str, Any]]) -> None:
+    losses = np.concatenate([panel["loss"] for panel in panels])
+    losses = losses[np.isfinite(losses)]
+    if losses.size:
+        low, high = min(0.0, float(losses.min())), float(losses.max())
+        ax.set_ylim(low, high + 0.06 * (high - low or 1.0))
+
+
+def _key(figure: Figure, grid: Any, mesh: Any, panels: dict[str, dict[str, Any]], dtype: str) -> None:
+    """The colours in words: the bar beside the panels, what the line is, and what grey is."""
+    bar = figure.colorbar(mesh, ax=list(grid[0]), extend="both", aspect=18, pad=0.02)
+    bar.set_label("|update| / |weights|", fontsize=SMALL, color=INK)
+    first, last = math.ceil(mesh.norm.vmin), math.floor(mesh.norm.vmax)
+    bar.set_ticks(range(first, last + 1, max(1, math.ceil((last - first) / 8))))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"$10^{{{value:.0f}}}$"))
+    bar.ax.tick_params(labelsize=SMALL, color=QUIET)
+    bar.outline.set_visible(False)
+    entries: list[Any] = []
+    if any(panel["has_contour"] for panel in panels.values()):
+        bar.ax.axhline(HEALTHY, color="white", linewidth=1.4, path_effects=_OUTLINED)
+        entries.append(Line2D([], [], color="white", linewidth=1.4, path_effects=_OUTLINED, label="$10^{-3}$"))
+    rounding = math.log10(np.finfo(dtype).eps / 2)
+    if mesh.norm.vmin < rounding < mesh.norm.vmax:
+        bar.ax.axhline(rounding, color="white", linewidth=1.0, linestyle=(0, (2, 1)))
+        entries.append(Line2D([], [], color=QUIET, linewidth=1.0, linestyle=(0, (2, 1)), label=f"{dtype}\nrounding"))
+    if any(panel["zero"].any() for panel in panels.values()):
+        entries.append(Patch(facecolor=ZERO, label="exactly 0"))
+    if entries:
+        legend = grid[1, -1].legend(
+            handles=entries, loc="upper left", bbox_to_anchor=(1.0, 1.06), frameon=False, fontsize=SMALL - 1,
+            handlelength=1.2, handletextpad=0.5, labelspacing=0.4, borderaxespad=0.4,
+        )  # fmt: skip
+        legend.set_in_layout(False)  # it stands under the colour bar, where there is room
+
+
+def _claim(layers: tuple[str, ...], panels: dict[str, dict[str, Any]]) -> str:
+    """One sentence: by what part of its weights a step moves the first layer, and the last, under each label."""
+    labelled = " and ".join(
+        _power(panel["median_log10_ratio"][0]) + (f" ({label})" if label else "") for label, panel in panels.items()
+    )
+    last = " and ".join(_power(panel["median_log10_ratio"][-1]) for panel in panels.values())
+    return f"The median step moves {layers[0]} by {labelled} of its weights, {layers[-1]} by {last}."
+
+
+def _power(log10_ratio: float) -> str:
+    return "nothing" if np.isneginf(log10_ratio) else f"10^{log10_ratio:.1f}"
