@@ -13,12 +13,10 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from minidl import backend
 from minidl.autograd import Extras, Function, Variable
 from minidl.diagnosis import explain_backward, not_finite, overwritten
-from minidl.errors import DeviceError, GraphError, ShapeError, describe
+from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.modes import ANOMALY, RECORD, mode
 
 _accumulation_lock = threading.Lock()  # two threads may add to the .grad of one shared weight
@@ -109,7 +107,7 @@ def run_backward(
 
     previous = mode.get()
     mode.set((previous & ANOMALY) + (RECORD if create_graph else 0))
-    numpy_errors = np.seterr(all="ignore")  # an infinite slope, as of sqrt at 0, is a result and not a warning
+    loud = backend.ERROR_STATE.set(backend.SILENT)  # an infinite slope, as of sqrt at 0, is a result
     try:
         while heap:
             order = -heapq.heappop(heap)
@@ -119,7 +117,7 @@ def run_backward(
             if grad_out.dtype is not node._dtype:  # where float32 met float64: a gradient has the dtype of its tensor
                 grad_out = grad_out.astype(node._dtype)
             if node._extras is not None:
-                grad_out = _run_extras(node._extras, grad_out, outputs[0], handed_out)
+                grad_out = _run_extras(node._extras, grad_out, outputs[0], handed_out, targets is None)
             if order in caught:
                 caught[order] = grad_out
                 if order not in wanted:
@@ -173,6 +171,9 @@ def run_backward(
                             nodes[key], grads[key] = x, grad
                             heapq.heappush(heap, -key)
                     else:
+                        for kept in saved:
+                            if kept is grad:  # as where dz/dx = x: .grad must not be an array of the graph
+                                grad = grad.copy()
                         key = id(x)
                         if key in leaf_grads:
                             leaf_grads[key] = leaf_grads[key] + grad
@@ -182,10 +183,12 @@ def run_backward(
             if not retain_graph:
                 node.inputs = None
 
+        if targets is not None:
+            leaves = {id(x): x for x in targets if id(x) in leaves}  # the others' gradients may be incomplete
         for key, leaf in leaves.items():
             leaf_grads[key] = _fit_to(leaf, leaf_grads[key])
             if leaf._extras is not None:
-                leaf_grads[key] = _run_extras(leaf._extras, leaf_grads[key], leaf, handed_out)
+                leaf_grads[key] = _run_extras(leaf._extras, leaf_grads[key], leaf, handed_out, targets is None)
         if targets is not None:
             found = [leaf_grads.get(id(x)) if x._op is None else caught[x._op.order] for x in targets]
             return [
@@ -197,7 +200,7 @@ def run_backward(
                 accumulate(leaf, leaf_grads[key], handed_out)
         return []
     finally:
-        np.seterr(**numpy_errors)
+        backend.ERROR_STATE.reset(loud)
         mode.set(previous)
 
 
@@ -243,18 +246,34 @@ def _as_tensor(source: Variable | Function, like: Variable) -> Any:
     return tensor
 
 
-def _run_extras(extras: Extras, grad: Any, like: Variable, handed_out: set[int]) -> Any:
-    """Show a passing gradient to the hooks, which may replace it, and to the tensor that retains it."""
-    for hook in list(extras.hooks.values()) if extras.hooks else ():
-        seen = grad if isinstance(grad, Variable) else like.wrap(backend.asarray(grad))
-        replacement = hook(seen)
-        if replacement is not None:
-            grad = replacement if isinstance(grad, Variable) else replacement._data
-            handed_out.add(id(replacement._data))  # the hook may have kept it
-    retained = extras.retained() if extras.retained is not None else None
+def _run_extras(extras: Extras, grad: Any, like: Variable, handed_out: set[int], retain: bool) -> Any:
+    """Show a passing gradient to the hooks, which may replace it, and to the tensor that retains it.
+
+    Hooks see a copy, which then is the gradient: what a hook writes into it or keeps of it is nobody else's memory.
+    """
+    if extras.hooks:
+        seen = grad.copy() if isinstance(grad, Variable) else like.wrap(backend.asarray(grad.copy()))
+        for hook in list(extras.hooks.values()):
+            replacement = hook(seen)
+            if replacement is not None:
+                seen = _checked(replacement, seen)
+        handed_out.add(id(seen._data))
+        grad = seen if isinstance(grad, Variable) else seen._data
+    retained = extras.retained() if retain and extras.retained is not None else None
     if retained is not None:
         accumulate(retained, _fit_to(retained, grad), handed_out)
     return grad
+
+
+def _checked(replacement: Any, grad: Variable) -> Variable:
+    """What a hook returned, if it can stand for `grad`."""
+    if not isinstance(replacement, Variable):
+        raise DTypeError(
+            f"a hook must return the gradient to use instead as a Tensor, or None; got {describe(replacement)}"
+        )
+    if replacement._data.shape != grad._data.shape:
+        raise ShapeError(f"a hook must return a gradient of shape {grad._data.shape}; got {describe(replacement)}")
+    return replacement
 
 
 def _nodes_towards(outputs: Sequence[Variable], targets: Sequence[Variable]) -> set[int]:
