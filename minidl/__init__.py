@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from minidl import backend, functional
+from minidl import backend, data, functional, models, nn, optim
 from minidl.autograd import Function
 from minidl.backend import seed, use, using
 from minidl.creation import arange, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
@@ -24,6 +24,7 @@ from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
 from minidl.gradients import grad, gradcheck, gradgradcheck
 from minidl.modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad
 from minidl.tensor import Tensor
+from minidl.training import evaluate, fit
 from minidl.version import __version__
 
 _LAZY = ("observe", "plot")  # they need matplotlib, or are needed only to look
@@ -38,17 +39,23 @@ __all__ = [
     "__version__",
     "arange",
     "backend",
+    "data",
     "detect_anomaly",
     "enable_grad",
+    "evaluate",
+    "fit",
     "full",
     "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",
     "is_grad_enabled",
+    "models",
+    "nn",
     "no_grad",
     "ones",
     "ones_like",
+    "optim",
     "rand",
     "randn",
     "seed",

@@ -176,17 +176,19 @@ def _with_progress(settings: Settings, folder: Path, command: str, quiet: bool) 
 
 def _print_results(results: dict[str, Any], folder: Path, quiet: bool) -> None:
     """The table and the verdict, on standard output."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     for method, found in results["methods"].items():
         if not quiet:
-            table = Table(title=f"{method}: median (range) over {results['settings']['seeds']} seeds")
+            title = f"{method}: median and (range) over {results['settings']['seeds']} seeds"
+            table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0))
             for i, column in enumerate(COLUMNS):
-                table.add_column(column, justify="left" if i == 0 else "right")
+                table.add_column(column, justify="left" if i == 0 else "right", no_wrap=i == 0)
             for row in table_rows(found):
-                table.add_row(*row)
+                table.add_row(*(cell.replace(" (", "\n(") for cell in row))
             console.print(table)
     for line in headline(results):
         console.print(f"Verdict. {line}", markup=False)

@@ -84,9 +84,9 @@ COLUMNS = (
 
 
 def spread(values: Sequence[float], form: str) -> str:
-    """'median (min-max)'; one number where all agree."""
+    """'median (min\u2013max)'; one number where all agree."""
     low, middle, high = (form.format(f(values)) for f in (np.min, np.median, np.max))
-    return middle if low == high else f"{middle} ({low} to {high})"
+    return middle if low == high else f"{middle} ({low}\u2013{high})"
 
 
 def steps_text(steps: Sequence[int | None]) -> str:
@@ -99,7 +99,7 @@ def steps_text(steps: Sequence[int | None]) -> str:
     middle = ordered[(len(ordered) - 1) // 2]
     missed = len(steps) - len(reached)
     text = "never" if middle == float("inf") else f"{middle:.0f}"
-    text += f" ({min(reached)} to {max(reached)})" if len(set(reached)) > 1 else ""
+    text += f" ({min(reached)}\u2013{max(reached)})" if len(set(reached)) > 1 else ""
     return text + (f", {missed} of {len(steps)} never" if missed else "")
 
 

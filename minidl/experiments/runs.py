@@ -45,7 +45,7 @@ class Run:
         eval_steps: the steps after which the network was evaluated: every epoch (E,).
         test_accuracy, test_loss: at those steps (E,).
         validation_loss, validation_accuracy: at the end.
-        mean_multiplier: the rule's multiplier averaged over layers at each step (T,); ones for `uniform`.
+        mean_multiplier: what the rule multiplied the base rate by, averaged over layers, at each step (T,).
     """
 
     loss: Any
@@ -131,7 +131,10 @@ def train(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None 
         eval_steps.append(len(losses))
         scores.append(score(model, splits.test))
     validation_loss, validation_accuracy = score(model, splits.validation)
-    steps = len(losses)
+    if key.rule == "layer-specific":
+        mean_multiplier = mean_over_layers(multipliers)
+    else:
+        mean_multiplier = np.full(len(losses), factor) if twin is None or factor != 1.0 else twin.mean_multiplier
     return Run(
         loss=np.array([x.item() for x in losses]),
         seconds=np.array(seconds),
@@ -140,7 +143,7 @@ def train(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None 
         test_accuracy=np.array([s[1] for s in scores]),
         validation_loss=validation_loss,
         validation_accuracy=validation_accuracy,
-        mean_multiplier=mean_over_layers(multipliers) if multipliers else np.full(steps, factor),
+        mean_multiplier=mean_multiplier,
     )
 
 

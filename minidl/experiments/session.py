@@ -103,6 +103,7 @@ def race_recording(comparison: Comparison, method: str) -> RaceRecording:
         sweep_arms=list(sweep),
         sweep_rates=np.array(comparison.grid(method)),
         sweep_loss=np.array(list(sweep.values())) if sweep else np.zeros((0, 0, 0)),
+        rates=[comparison.base_rates(method)[arm] for arm in arms],
     )
 
 

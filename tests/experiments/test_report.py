@@ -55,14 +55,14 @@ def page():
 
 
 def test_a_spread_is_the_median_with_its_range_or_one_number():
-    assert spread([3, 1, 2], "{:.1f}") == "2.0 (1.0 to 3.0)"
+    assert spread([3, 1, 2], "{:.1f}") == "2.0 (1.0\u20133.0)"
     assert spread([0.5, 0.5], "{:.1f}") == "0.5"
 
 
 def test_seeds_that_never_arrive_count_as_the_latest():
-    assert steps_text([34, 68, 34]) == "34 (34 to 68)"
+    assert steps_text([34, 68, 34]) == "34 (34\u201368)"
     assert steps_text([None, None, 34]) == "never, 2 of 3 never"
-    assert steps_text([34, 68, None]) == "68 (34 to 68), 1 of 3 never"
+    assert steps_text([34, 68, None]) == "68 (34\u201368), 1 of 3 never"
     assert steps_text([None, None]) == "never"
 
 
@@ -75,7 +75,7 @@ def test_the_headline_says_when_accuracy_and_loss_disagree():
 def test_every_arm_has_its_row():
     rows = table_rows(make_results()["methods"]["sgd"])
     assert [row[0] for row in rows] == ["uniform", "layer-specific", "constant"]
-    assert rows[1][3] == "92.0 (90.0 to 94.0)"
+    assert rows[1][3] == "92.0 (90.0\u201394.0)"
 
 
 def test_the_page_needs_nothing_beside_it():
