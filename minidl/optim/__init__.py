@@ -1,0 +1,69 @@
+"""Optimizers: a method and a layer rate, chosen independently; schedules for the base rate; clipping.
+
+    optimizer = md.optim.SGD(model, lr=0.1, momentum=0.9, layer_rate=md.optim.LayerSpecific())
+    schedule = md.optim.InvLR(optimizer, gamma=1e-4, power=0.75)
+    for inputs, labels in loader:
+        loss = F.cross_entropy(model(inputs), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    optimizer.layer_report()["fc1"].rate
+
+**Every method with every layer rate.** t is the base rate `lr` at this step, w a parameter, l its layer,
+
+    g = gradient + weight_decay * w,     m = the multiplier of a rate that applies to the gradient, else 1,
+                                         M = the multiplier of a rate that applies to the update, else 1.
+
+    method                      what it remembers                      w <- w - ...
+    SGD                                                                t M m g
+    SGD, momentum               v <- mu v + (1 - damp) m g             t M v
+      Nesterov                  v <- mu v + m g                        t M (m g + mu v)
+    SGD, momentum, "caffe"      v <- mu v + t m g                      M v
+      Nesterov                  v <- mu v + t m g                      M (t m g + mu v)
+    AdaGrad                     h <- h + g^2                           t M m g / (sqrt(h) + eps)
+      denominator="layer"       h_l <- h_l + ||g_l||^2                 t M m g / (sqrt(h_l) + eps)
+    Adam, k-th update           u <- b1 u + (1 - b1) m g,              t M (u / (1 - b1^k))
+                                v <- b2 v + (1 - b2) g^2                 / (sqrt(v / (1 - b2^k)) + eps)
+
+    layer rate                  applies to     multiplier
+    Uniform (the default)                      1
+    LayerSpecific               gradient       1 + ln(1 + 1/||g_l||_2), the norm of the raw gradient of weights and
+                                               biases together (options: norm_scope, norm_of, log)
+    Replayed                    gradient       multipliers[k] at step k, the same for all layers
+    a function of a LayerView   gradient       what it returns, unless its attribute `applies_to` says "update"
+
+So m multiplies what a step is made of, and never what a step is divided by (h, and Adam's v), where it would cancel.
+With momentum a gradient keeps the m of the step it was seen in. With plain SGD and AdaGrad t m is the layer's rate t_l,
+so LayerSpecific gives t_l = t (1 + ln(1 + 1/||g_l||)), as arXiv:1510.04609 has it; with Caffe's momentum t_l is inside
+the velocity, v <- mu v + t_l g.
+"""
+
+from minidl.optim.adagrad import AdaGrad
+from minidl.optim.adam import Adam
+from minidl.optim.clipping import clip_grad_norm_, clip_grad_value_
+from minidl.optim.layer_rates import LayerRate, LayerSpecific, LayerView, Replayed, Uniform
+from minidl.optim.layers import LayerGroup
+from minidl.optim.optimizer import LayerReport, Optimizer
+from minidl.optim.schedules import CosineLR, InvLR, Schedule, StepLR
+from minidl.optim.sgd import SGD
+
+__all__ = [
+    "SGD",
+    "AdaGrad",
+    "Adam",
+    "CosineLR",
+    "InvLR",
+    "LayerGroup",
+    "LayerRate",
+    "LayerReport",
+    "LayerSpecific",
+    "LayerView",
+    "Optimizer",
+    "Replayed",
+    "Schedule",
+    "StepLR",
+    "Uniform",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+]

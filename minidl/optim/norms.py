@@ -1,0 +1,39 @@
+"""The Euclidean norm of gradients that may be very small or very large, without waiting for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl.backend import module_of
+
+BLOCK = 1 << 20  # elements squared at a time, so that a large layer needs no large temporary array
+
+
+def l2_norm(arrays: Sequence[Any]) -> Any:
+    """||a||_2 over all elements of `arrays` together: a 0-d float64 number on their device.
+
+    Computed in float64, so no square of a float16 or float32 element underflows (1e-25 in float32 has the square
+    1e-50, which float32 cannot hold) or overflows; float64 elements are divided by the largest of them first.
+    The parts are joined by hypot, which does neither. NaN and infinity stay visible. No arrays, or empty ones: 0.
+    """
+    xp = module_of(*arrays)
+    total: Any = None
+    for array in arrays:
+        flat = array.reshape(-1)
+        for start in range(0, flat.size, BLOCK):
+            part = _norm_of_block(flat[start : start + BLOCK], xp)
+            total = part if total is None else xp.hypot(total, part)
+    return xp.zeros((), dtype=np.float64) if total is None else total
+
+
+def _norm_of_block(block: Any, xp: Any) -> Any:
+    if block.dtype != np.float64:
+        block = block.astype(np.float64)
+        return xp.sqrt(xp.vdot(block, block))
+    largest = abs(block).max()
+    scale = xp.where((largest > 0) & (largest < np.inf), largest, 1.0)
+    block = block / scale
+    return scale * xp.sqrt(xp.vdot(block, block))

@@ -1,0 +1,101 @@
+"""Schedules: PyTorch's where it has them, Caffe's formula where it has not, and resumed exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from minidl.optim import SGD, CosineLR, InvLR, Schedule, StepLR
+from tests.optim.trajectories import give, scalar
+
+
+def optimizer_at(lr: float) -> SGD:
+    return SGD([scalar()], lr=lr)
+
+
+def rates(schedule: Schedule, steps: int) -> list[float]:
+    """The rates of the first `steps` steps."""
+    found = []
+    for _ in range(steps):
+        found.append(schedule.optimizer.lr)
+        assert schedule.last_lr == schedule.optimizer.lr
+        schedule.step()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (lambda o: StepLR(o, 7, 0.3), lambda o: torch.optim.lr_scheduler.StepLR(o, 7, 0.3)),
+        (lambda o: StepLR(o, 10), lambda o: torch.optim.lr_scheduler.StepLR(o, 10)),
+        (lambda o: CosineLR(o, 99), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 99)),
+        (lambda o: CosineLR(o, 120, 0.01), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 120, 0.01)),
+    ],
+)
+def test_equals_pytorch(ours: Callable[[Any], Schedule], theirs: Callable[[Any], Any]) -> None:
+    reference = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.2)
+    schedule = theirs(reference)
+    expected = []
+    for _ in range(100):
+        expected.append(schedule.get_last_lr()[0])
+        reference.step()
+        schedule.step()
+    assert rates(ours(optimizer_at(0.2)), 100) == pytest.approx(expected, rel=1e-12, abs=1e-15)
+
+
+def test_inv_is_caffes_formula() -> None:
+    schedule = InvLR(optimizer_at(0.01), gamma=1e-4, power=0.75)
+    expected = [0.01 * (1 + 1e-4 * k) ** -0.75 for k in range(50)]
+    assert rates(schedule, 50) == pytest.approx(expected, rel=1e-15)
+    assert schedule.rate(10_000) == pytest.approx(0.01 * 2**-0.75)
+
+
+def test_cosine_stays_at_its_end() -> None:
+    found = rates(CosineLR(optimizer_at(0.2), total_steps=4, min_lr=0.1), 8)
+    assert found[2] == pytest.approx(0.15)
+    assert found[4:] == [0.1] * 4
+
+
+@pytest.mark.parametrize(
+    "make", [lambda o: StepLR(o, 3, 0.7), lambda o: InvLR(o, 0.1, 0.75), lambda o: CosineLR(o, 20)]
+)
+def test_resumes_exactly_also_on_an_optimizer_whose_rate_has_already_fallen(make: Callable[[Any], Schedule]) -> None:
+    expected = rates(make(optimizer_at(0.2)), 20)
+    first = make(optimizer_at(0.2))
+    rates(first, 8)
+    resumed = make(optimizer_at(first.optimizer.lr))
+    resumed.load_state_dict(first.state_dict())
+    assert rates(resumed, 12) == expected[8:]
+
+
+def test_the_rate_is_a_plain_float_and_is_used() -> None:
+    w = scalar(1.0)
+    optimizer = SGD([w], lr=1.0)
+    schedule = StepLR(optimizer, step_size=1, gamma=0.5)
+    give(w, [1])
+    for _ in range(3):
+        optimizer.step()
+        schedule.step()
+    assert w.item() == 1 - 1 - 0.5 - 0.25
+    assert type(optimizer.lr) is float
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda o: StepLR(o, 0), "step_size"),
+        (lambda o: StepLR(o, 2.5), "step_size"),
+        (lambda o: StepLR(o, 3, -1), "gamma"),
+        (lambda o: InvLR(o, float("nan"), 1), "gamma"),
+        (lambda o: InvLR(o, 1e-4, -1), "power"),
+        (lambda o: CosineLR(o, 0), "total_steps"),
+        (lambda o: CosineLR(o, 10, -0.1), "min_lr"),
+        (lambda o: StepLR(o, 3).load_state_dict({"last_epoch": 3}), "'base_lr' and 'step_count'"),
+    ],
+)
+def test_refuses_what_makes_no_sense(make: Callable[[Any], Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make(optimizer_at(0.1))
