@@ -43,8 +43,8 @@ class Dataset:
             pixels = math.prod(self.image_shape)
             if len(self.image_shape) != 3 or self.inputs.shape[1:] != (pixels,):
                 raise ShapeError(
-                    f"Dataset: images of image_shape (channels, height, width) = {self.image_shape} need inputs of shape "
-                    f"(N, {pixels}); got {self.inputs.shape}"
+                    f"Dataset: images of shape {self.image_shape} (channels, height, width) need inputs of "
+                    f"shape (N, {pixels}); got {self.inputs.shape}"
                 )
 
     def __len__(self) -> int:

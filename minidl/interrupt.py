@@ -1,0 +1,45 @@
+"""Ctrl-C as a request to stop at the next good moment."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+
+class StopOnInterrupt:
+    """Inside the block the first Ctrl-C only sets `requested`; the second interrupts as always.
+
+        with StopOnInterrupt() as interrupt:
+            while not interrupt.requested:
+                ...
+
+    Only the main thread can receive Ctrl-C; in another thread the block changes nothing.
+
+    Attributes:
+        requested: whether Ctrl-C was pressed.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: Any = None
+
+    def __enter__(self) -> StopOnInterrupt:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.getsignal(signal.SIGINT)
+        if self._previous is not None:  # None also if a handler is installed that Python could not put back
+            signal.signal(signal.SIGINT, self._request)
+        return self
+
+    def _request(self, signal_number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        self._restore()
+
+    def _restore(self) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+            self._previous = None
+
+    def __exit__(self, *exception: object) -> None:
+        self._restore()
