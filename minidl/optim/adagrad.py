@@ -7,6 +7,7 @@ from typing import Any
 
 from minidl.backend import module_of
 from minidl.optim.layer_rates import LayerView
+from minidl.optim.layers import ModelOrParameters
 from minidl.optim.norms import l2_norm
 from minidl.optim.optimizer import Optimizer, nonnegative
 
@@ -36,7 +37,7 @@ class AdaGrad(Optimizer):
 
     def __init__(
         self,
-        model_or_params: Any,
+        model_or_params: ModelOrParameters,
         lr: float = 0.01,
         eps: float = 1e-10,
         weight_decay: float = 0.0,

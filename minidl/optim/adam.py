@@ -7,6 +7,7 @@ from typing import Any
 
 from minidl.backend import module_of
 from minidl.optim.layer_rates import LayerView
+from minidl.optim.layers import ModelOrParameters
 from minidl.optim.optimizer import Optimizer, fraction, nonnegative
 
 
@@ -41,7 +42,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        model_or_params: Any,
+        model_or_params: ModelOrParameters,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from minidl.errors import DTypeError, GraphError, describe
 from minidl.nn import Module
 from minidl.tensor import Tensor
+
+ModelOrParameters: TypeAlias = Module | Iterable[Tensor]  # what an optimizer is made for
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class LayerGroup:
     parameters: list[tuple[str, Tensor]]
 
 
-def collect_layers(source: Any) -> list[LayerGroup]:
+def collect_layers(source: ModelOrParameters) -> list[LayerGroup]:
     """Group the parameters of a model, or a list (any iterable) of parameters, by the layer that owns them.
 
     A model gives the names. In a list, a parameter goes by its own `name`, and its layer by that name's front part (or

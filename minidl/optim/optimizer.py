@@ -15,7 +15,7 @@ from minidl.autograd import version_of
 from minidl.errors import DeviceError, DTypeError, ShapeError
 from minidl.hooks import RemovableHandle
 from minidl.optim.layer_rates import LayerView, as_layer_rate, read_multipliers
-from minidl.optim.layers import LayerGroup, collect_layers
+from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.tensor import Tensor
 
 
@@ -73,7 +73,7 @@ class Optimizer(ABC):
 
     def __init__(
         self,
-        model_or_params: Any,
+        model_or_params: ModelOrParameters,
         lr: float,
         weight_decay: float = 0.0,
         layer_rate: Callable[[LayerView], Any] | None = None,

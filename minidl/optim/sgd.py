@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl.optim.layer_rates import LayerView
+from minidl.optim.layers import ModelOrParameters
 from minidl.optim.optimizer import Optimizer, nonnegative
 
 
@@ -45,7 +46,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        model_or_params: Any,
+        model_or_params: ModelOrParameters,
         lr: float = 0.01,
         momentum: float = 0.0,
         dampening: float = 0.0,
