@@ -15,7 +15,7 @@ class StopOnInterrupt:
             while not interrupt.requested:
                 ...
 
-    Only the main thread can receive Ctrl-C; in another thread the block changes nothing.
+    Only the main thread can receive Ctrl-C; in another thread, or where it is ignored, the block changes nothing.
 
     Attributes:
         requested: whether Ctrl-C was pressed.
@@ -27,9 +27,11 @@ class StopOnInterrupt:
 
     def __enter__(self) -> StopOnInterrupt:
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.getsignal(signal.SIGINT)
-        if self._previous is not None:  # None also if a handler is installed that Python could not put back
-            signal.signal(signal.SIGINT, self._request)
+            previous = signal.getsignal(signal.SIGINT)
+            # None is a handler that Python could not put back; who has Ctrl-C ignored (nohup, &) wants it so.
+            if previous not in (None, signal.SIG_IGN):
+                self._previous = previous
+                signal.signal(signal.SIGINT, self._request)
         return self
 
     def _request(self, signal_number: int, frame: FrameType | None) -> None:

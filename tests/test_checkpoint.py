@@ -80,8 +80,7 @@ def test_fresh_objects_go_on_bit_for_bit(tmp_path, method, options):
     expected = run(*straight, epochs=2)
 
     fresh = make(seed=99, method=method, **options)
-    model, optimizer, loader, schedule = fresh
-    load_checkpoint(path).resume(model, optimizer, loader, schedule)
+    load_checkpoint(path).resume(*fresh)
     assert run(*fresh, epochs=2) == expected
     np.testing.assert_equal(everything(*fresh), everything(*straight))
 
@@ -117,6 +116,18 @@ def test_a_checkpoint_is_plain_numpy(tmp_path):
         assert "optimizer/fc1.weight/velocity" in file
 
 
+def test_a_checkpoint_goes_on_on_the_other_backend(tmp_path, standin):
+    with backend.using("numpy"):
+        path, (model, _, loader, _) = saved(tmp_path)
+    with backend.using("cupy"):
+        fresh = make(seed=5)
+        load_checkpoint(path).resume(*fresh)
+        assert fresh[0].fc1.weight.device == "cupy"
+        np.testing.assert_equal(fresh[0].state_dict(), model.state_dict())
+        np.testing.assert_array_equal(fresh[2].order(3), loader.order(3))
+        assert len(run(*fresh)) == len(loader)
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [
@@ -133,9 +144,8 @@ def test_another_model_method_or_loader_is_refused_and_nothing_changes(tmp_path,
     parts = make(seed=3, **other)
     run(*parts)
     before = everything(*parts)
-    model, optimizer, loader, schedule = parts
     with pytest.raises(ValueError, match=rf"(?s)run\.npz does not fit.*{words}"):
-        load_checkpoint(path).resume(model, optimizer, loader, schedule)
+        load_checkpoint(path).resume(*parts)
     np.testing.assert_equal(everything(*parts), before)
 
 
@@ -155,9 +165,8 @@ def test_random_streams_that_cannot_be_restored_change_nothing(tmp_path):
     save_arrays(path, arrays, kind="checkpoint", meta=meta)
     parts = make(seed=3)
     before = everything(*parts)
-    model, optimizer, loader, schedule = parts
     with pytest.raises(ValueError, match=r"run\.npz does not fit, nothing was changed"):
-        load_checkpoint(path).resume(model, optimizer, loader, schedule)
+        load_checkpoint(path).resume(*parts)
     np.testing.assert_equal(everything(*parts), before)
 
 

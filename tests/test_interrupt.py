@@ -55,3 +55,14 @@ def test_in_another_thread_nothing_is_changed():
     thread.start()
     thread.join()
     assert seen == [(before, False)]
+
+
+def test_an_ignored_interrupt_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopOnInterrupt() as interrupt:
+            signal.raise_signal(signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert not interrupt.requested
+    finally:
+        signal.signal(signal.SIGINT, before)
