@@ -14,17 +14,18 @@ Each finished run is a file in the run folder, so a comparison that was stopped 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minidl import backend
 from minidl.data import DataSplits, digits
-from minidl.experiments.arms import ARMS, LAYER_SPECIFIC, REPLAYED, RULES, TUNED, rule_of
-from minidl.experiments.runs import Run, RunKey, train
+from minidl.experiments.arms import LAYER_SPECIFIC, REPLAYED, RULES, TUNED, rule_of
+from minidl.experiments.runs import Run, RunKey, record_flow, train
 from minidl.experiments.settings import GRIDS, Settings
+from minidl.experiments.workers import Workers
+from minidl.observe import FlowRecording
 from minidl.storage import load_arrays, save_arrays, write_atomically
 
 FORMAT = 1
@@ -36,16 +37,24 @@ class Comparison:
     Args:
         settings: what to compare.
         folder: where everything is written; a folder with an unfinished comparison of the same settings is continued.
+        workers: where the runs are done.
         on_run: called after each run (for a progress bar).
 
     Raises:
         ValueError: the folder holds something else, or a comparison with other settings.
     """
 
-    def __init__(self, settings: Settings, folder: Path, on_run: Callable[[RunKey], None] = lambda key: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Path,
+        workers: Workers,
+        on_run: Callable[[RunKey], None] = lambda key: None,
+    ) -> None:
         self.settings = settings
         self.folder = folder
         self.splits: DataSplits = digits()
+        self._workers = workers
         self._on_run = on_run
         self._runs: dict[RunKey, Run] = {}
         self._claim_folder()
@@ -70,25 +79,53 @@ class Comparison:
     # ---- runs
 
     def run(self, key: RunKey) -> Run:
-        """The run `key`: from memory, from its file, or trained now. A control first needs its layer-specific twin."""
-        if key in self._runs:
-            return self._runs[key]
-        path = self.folder / "runs" / f"{key}.npz"
-        if path.exists():
+        """A run that `run_all` has done."""
+        return self._runs[key]
+
+    def run_all(self, keys: Iterable[RunKey]) -> None:
+        """Do the runs that are not done yet, the layer-specific ones that others replay first."""
+        wanted = list(dict.fromkeys(keys))
+        twins = [self.twin(key) for key in wanted if key.rule in REPLAYED]
+        first = list(dict.fromkeys([*twins, *(key for key in wanted if key.rule not in REPLAYED)]))
+        for wave in (first, [key for key in wanted if key.rule in REPLAYED]):
+            waiting = [key for key in wave if not self._found(key)]
+            tasks = [(self.settings, key, self.splits, self._runs.get(self.twin(key))) for key in waiting]
+            for i, run in self._workers.map(train, tasks):
+                self._keep(waiting[i], run)
+
+    def _found(self, key: RunKey) -> bool:
+        """Whether the run is there, in memory or (from a comparison that was stopped) as a file."""
+        path = self._path(key)
+        if key not in self._runs and path.exists():
             arrays, _ = load_arrays(path, kind="run")
-            found = Run.from_arrays(arrays)
-        else:
-            twin = self.run(self.twin(key)) if key.rule in REPLAYED else None
-            with backend.using(self.settings.backend), np.errstate(over="ignore", invalid="ignore"):
-                found = train(self.settings, key, self.splits, twin)
-            save_arrays(path, found.arrays(), kind="run", meta={"key": str(key)})
-        self._runs[key] = found
+            self._runs[key] = Run.from_arrays(arrays)
+            self._on_run(key)
+        return key in self._runs
+
+    def _keep(self, key: RunKey, run: Run) -> None:
+        save_arrays(self._path(key), run.arrays(), kind="run", meta={"key": str(key)})
+        self._runs[key] = run
         self._on_run(key)
-        return found
+
+    def _path(self, key: RunKey) -> Path:
+        return self.folder / "runs" / f"{key}.npz"
 
     def twin(self, key: RunKey) -> RunKey:
         """The layer-specific run with the same method, base rate and seed."""
         return RunKey(key.method, LAYER_SPECIFIC, key.base_rate, key.seed)
+
+    def record_all(self, method: str, arms: Sequence[str]) -> dict[str, FlowRecording]:
+        """The gradient flow of the first seed's run of each arm, recorded in a second run with the same bits."""
+        rates = self.base_rates(method)
+        keys = {arm: RunKey(method, rule_of(arm), rates[arm], seed=0) for arm in arms}
+        paths = {arm: self.folder / f"flow-{method}-{arm}.npz" for arm in arms}
+        flows = {arm: FlowRecording.load(path) for arm, path in paths.items() if path.exists()}
+        waiting = [arm for arm in arms if arm not in flows]
+        tasks = [(self.settings, keys[arm], self.splits, self._runs.get(self.twin(keys[arm]))) for arm in waiting]
+        for i, flow in self._workers.map(record_flow, tasks):
+            flow.save(paths[waiting[i]])
+            flows[waiting[i]] = flow
+        return {arm: flows[arm] for arm in arms}
 
     # ---- the protocol
 
@@ -98,14 +135,12 @@ class Comparison:
 
     def sweep(self, method: str) -> dict[str, Any]:
         """Validation losses (rates, seeds) of each tuned rule."""
+        grid, rules = GRIDS[method], tuned_rules(self.settings)
+        keys = {rule: [self.tuning_keys(method, rule, rate) for rate in grid] for rule in rules}
+        self.run_all(key for rates in keys.values() for seeds in rates for key in seeds)
         return {
-            rule: np.array(
-                [
-                    [self.run(key).validation_loss for key in self.tuning_keys(method, rule, rate)]
-                    for rate in GRIDS[method]
-                ]
-            )
-            for rule in tuned_rules(self.settings)
+            rule: np.array([[self.run(key).validation_loss for key in seeds] for seeds in rates])
+            for rule, rates in keys.items()
         }
 
     def base_rates(self, method: str) -> dict[str, float]:
@@ -123,11 +158,12 @@ class Comparison:
     def arm_runs(self, method: str) -> dict[str, list[Run]]:
         """For each arm its runs, one a seed."""
         rates = self.base_rates(method)
-        return {
-            arm: [self.run(RunKey(method, rule_of(arm), rates[arm], seed)) for seed in range(self.settings.seeds)]
-            for arm in ARMS
-            if arm in self.settings.arms
+        keys = {
+            arm: [RunKey(method, rule_of(arm), rates[arm], seed) for seed in range(self.settings.seeds)]
+            for arm in self.settings.arms
         }
+        self.run_all(key for seeds in keys.values() for key in seeds)
+        return {arm: [self.run(key) for key in seeds] for arm, seeds in keys.items()}
 
     def grid(self, method: str) -> tuple[float, ...]:
         """The base rates that were tried."""

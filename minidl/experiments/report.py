@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from minidl.experiments.arms import TITLES
 from minidl.experiments.settings import BATCH_SIZE, SLOPE_CRITERION, TARGET_ACCURACY
 from minidl.experiments.verdict import SIGNIFICANCE, SMALLEST_EFFECT
 
@@ -41,46 +40,44 @@ def headline(results: dict[str, Any]) -> list[str]:
     """The verdict of each method, as sentences for a terminal or a page."""
     sentences = []
     for method, found in results["methods"].items():
-        if found["verdict"] is None:
+        if found["verdicts"] is None:
             sentences.append(f"{method}: no verdict: it needs the arms layer-specific and uniform.")
             continue
-        verdict, by_errors = found["verdict"], found["verdict_by_error_rate"]
-        agreement = (
-            "The error rate gives the same verdict."
-            if by_errors["kind"] == verdict["kind"]
-            else f"By the error rate alone the verdict would be: {by_errors['kind']}."
-        )
-        sentences.append(f"{method}: {verdict['kind']}. {verdict['reason']} {agreement}")
+        (_, verdict), *others = found["verdicts"].items()
+        beside = "; ".join(f"by {measure}: {other['kind']}" for measure, other in others)
+        sentences.append(f"{method}: {verdict['kind']}. {verdict['reason']} Beside it, {beside}.")
     return sentences
-
-
-def table_rows(method: dict[str, Any]) -> list[tuple[str, ...]]:
-    """The table of a method, a row an arm: medians with their range over seeds."""
-    rows = []
-    for arm, row in method["arms"].items():
-        rows.append(
-            (
-                arm,
-                f"{row['base_rate']:g}",
-                spread(row["mean_multiplier"], "{:.2f}"),
-                spread([100 * a for a in row["test_accuracy"]], "{:.1f}"),
-                spread(row["test_loss"], "{:.3f}"),
-                steps_text(row["steps_to_target"]),
-                spread(row["seconds"], "{:.2f}"),
-            )
-        )
-    return rows
 
 
 COLUMNS = (
     "arm",
-    "base rate",
-    "mean multiplier",
+    "rate \u00d7 multiplier",
     "test accuracy, %",
     "test loss",
     f"steps to {TARGET_ACCURACY:.0%}",
-    "training, s",
+    "time, s",
 )
+
+
+def table_rows(method: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The table of a method, a row an arm: medians with their range over seeds."""
+    rows: list[tuple[str, ...]] = []
+    for arm, row in method["arms"].items():
+        rate = f"{row['base_rate']:g} \u00d7 {np.median(row['mean_multiplier']):.2f}"
+        if row["same_runs_as"]:
+            rows.append((arm, rate, f"as {row['same_runs_as']}", "", "", ""))
+            continue
+        rows.append(
+            (
+                arm,
+                rate,
+                spread([100 * a for a in row["test_accuracy"]], "{:.1f}"),
+                spread(row["test_loss"], "{:.3f}"),
+                steps_text(row["steps_to_target"]),
+                spread(row["seconds"], "{:.1f}"),
+            )
+        )
+    return rows
 
 
 def spread(values: Sequence[float], form: str) -> str:
@@ -117,10 +114,9 @@ def render(results: dict[str, Any], pictures: Sequence[Picture], command: str, n
             steps to it are whole epochs. Training seconds leave evaluation out; they come from one machine and
             are no benchmark.</p>"""
         )
-        if found["verdict"]:
-            parts.append("<p>The layer-specific arm, paired by seed: it</p><ul>")
-            parts += [f"<li>{_text(clause)}</li>" for clause in pairing_clauses(found["verdict"])]
-            parts.append("</ul>")
+        if found["verdicts"]:
+            parts.append("<p>The layer-specific arm against each other arm, paired by seed:</p>")
+            parts += [_table(PAIRING_COLUMNS, pairing_rows(found["verdicts"]))]
         parts += _caveats(found)
     parts.append("<h2>Figures</h2>")
     for picture in pictures:
@@ -142,17 +138,24 @@ def render(results: dict[str, Any], pictures: Sequence[Picture], command: str, n
     )
 
 
-def pairing_clauses(verdict: dict[str, Any]) -> list[str]:
-    """Each pairing of a verdict as words."""
-    from_file = []
-    for pairing in verdict["pairings"]:
-        p = pairing
-        from_file.append(
-            f"against {TITLES[p['other']]}: median gain {p['median_gain']:+.4f} in test loss "
-            f"({p['smallest_gain']:+.4f} to {p['largest_gain']:+.4f}), p better {p['p_better']:.3f}, p worse "
-            f"{p['p_worse']:.3f}"
+PAIRING_COLUMNS = ("measure", "against", "median gain (range)", "of", "p better", "p worse", "outcome")
+
+
+def pairing_rows(verdicts: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Every pairing of every measure: a positive gain is in favour of layer-specific."""
+    return [
+        (
+            measure,
+            p["other"],
+            f"{p['median_gain']:+.3g} ({p['smallest_gain']:+.3g} to {p['largest_gain']:+.3g})",
+            f"{p['other_loss']:.3g}",
+            f"{p['p_better']:.3f}",
+            f"{p['p_worse']:.3f}",
+            p["outcome"],
         )
-    return from_file
+        for measure, verdict in verdicts.items()
+        for p in verdict["pairings"]
+    ]
 
 
 def _flow_lines(found: dict[str, Any]) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minidl.experiments.arms import LAYER_SPECIFIC, TITLES
+from minidl.experiments.arms import LAYER_SPECIFIC, TITLES, TUNED
 from minidl.experiments.compare import Comparison, best_index
 from minidl.experiments.runs import Run
 from minidl.experiments.settings import GRIDS, SLOPE_CRITERION, TARGET_ACCURACY
@@ -44,9 +45,9 @@ def _method(comparison: Comparison, method: str, flows: dict[str, FlowRecording]
     runs = comparison.arm_runs(method)
     rates = comparison.base_rates(method)
     sweep = comparison.sweep(method)
-    judged = settings.judged
+    same = same_runs(runs)
     return {
-        "arms": {arm: _arm(arm, rates[arm], runs[arm]) for arm in runs},
+        "arms": {arm: _arm(arm, rates[arm], runs[arm], same.get(arm)) for arm in runs},
         "tuning": {
             "grid": list(GRIDS[method]),
             "seeds": list(settings.tuning_seeds),
@@ -55,19 +56,42 @@ def _method(comparison: Comparison, method: str, flows: dict[str, FlowRecording]
         }
         if sweep
         else None,
-        "verdict": judge({arm: [run.test_loss[-1] for run in runs[arm]] for arm in runs}).as_dict() if judged else None,
-        "verdict_by_error_rate": (
-            judge({arm: [1 - run.test_accuracy[-1] for run in runs[arm]] for arm in runs}).as_dict() if judged else None
-        ),
+        "verdicts": _verdicts(runs, same) if settings.judged else None,
         "criterion": _criterion(comparison, method, flows),
         "flow": {arm: flow.verdict() for arm, flow in flows.items()},
     }
 
 
-def _arm(arm: str, base_rate: float, runs: list[Run]) -> dict[str, Any]:
+def same_runs(runs: dict[str, list[Run]]) -> dict[str, str]:
+    """The arms that turned out to be another arm: a control whose own tuned rate is the shared one."""
+    same: dict[str, str] = {}
+    for arm in (a for a in runs if a in TUNED):
+        for other in (a for a in runs if a not in TUNED):
+            if all(a is b for a, b in zip(runs[arm], runs[other], strict=True)):
+                same[arm] = other
+    return same
+
+
+def _verdicts(runs: dict[str, list[Run]], same: dict[str, str]) -> dict[str, Any]:
+    """The verdict by final test loss, which decides, and by two other measures."""
+    arms = {arm: own for arm, own in runs.items() if arm not in same}
+    never = 2.0 * max(len(run.loss) for own in arms.values() for run in own)  # later than any step there was
+    measures: dict[str, Callable[[Run], float]] = {
+        "test loss": lambda run: float(run.test_loss[-1]),
+        "error rate": lambda run: 1 - float(run.test_accuracy[-1]),
+        f"steps to {TARGET_ACCURACY:.0%}": lambda run: steps_to(run, TARGET_ACCURACY) or never,
+    }
+    return {
+        name: judge({arm: [measure(run) for run in own] for arm, own in arms.items()}).as_dict()
+        for name, measure in measures.items()
+    }
+
+
+def _arm(arm: str, base_rate: float, runs: list[Run], same: str | None) -> dict[str, Any]:
     """One row of the table."""
     return {
         "title": TITLES[arm],
+        "same_runs_as": same,
         "base_rate": base_rate,
         "mean_multiplier": [float(np.mean(run.mean_multiplier)) for run in runs],
         "test_accuracy": [float(run.test_accuracy[-1]) for run in runs],

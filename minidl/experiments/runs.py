@@ -104,12 +104,24 @@ def train(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None 
 
     The same seed gives the same weights and the same order of the data, whatever the method and the rule.
     """
+    with backend.using(settings.backend), np.errstate(over="ignore", invalid="ignore"):
+        return _train(settings, key, splits, twin)
+
+
+def prepare(
+    settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None
+) -> tuple[Module, Optimizer, Loader, float]:
+    """The model, optimizer and loader of a run from its seed, and the constant factor on its base rate."""
     backend.seed(key.seed)
     model = build_model(settings)
     factor, rule = rule_for(key, twin)
     optimizer = build_optimizer(model, key.method, key.base_rate * factor, rule)
     loader = Loader(splits.train, batch_size=BATCH_SIZE, shuffle=True, seed=key.seed)
+    return model, optimizer, loader, factor
 
+
+def _train(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None) -> Run:
+    model, optimizer, loader, factor = prepare(settings, key, splits, twin)
     losses: list[Any] = []
     seconds: list[float] = []
     multipliers: list[Any] = []
@@ -166,11 +178,12 @@ def score(model: Module, dataset: Dataset) -> tuple[float, float]:
 
 def record_flow(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None) -> FlowRecording:
     """The run `key` once more (the same seed makes it the same run), with its gradient flow recorded."""
-    backend.seed(key.seed)
-    model = build_model(settings)
-    factor, rule = rule_for(key, twin)
-    optimizer = build_optimizer(model, key.method, key.base_rate * factor, rule)
-    loader = Loader(splits.train, batch_size=BATCH_SIZE, shuffle=True, seed=key.seed)
+    with backend.using(settings.backend), np.errstate(over="ignore", invalid="ignore"):
+        return _record_flow(settings, key, splits, twin)
+
+
+def _record_flow(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None) -> FlowRecording:
+    model, optimizer, loader, _ = prepare(settings, key, splits, twin)
     with GradientFlow(model, optimizer) as flow:
         for _ in range(settings.epochs):
             for inputs, labels in loader:

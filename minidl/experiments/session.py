@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from minidl import backend, plot
-from minidl.experiments.arms import ARMS, REPLAYED, rule_of
+from minidl import plot
+from minidl.experiments.arms import ARMS
 from minidl.experiments.compare import Comparison
 from minidl.experiments.report import Picture, render
 from minidl.experiments.results import summarise
-from minidl.experiments.runs import RunKey, build_model, record_flow
+from minidl.experiments.runs import RunKey, build_model
 from minidl.experiments.settings import Settings
+from minidl.experiments.workers import Workers
 from minidl.observe import FlowRecording, RaceRecording
 from minidl.storage import write_atomically
 
@@ -35,16 +36,19 @@ def run_comparison(
     The folder gets settings.json, runs/*.npz (one a run), one gradient-flow recording an arm, one race recording a
     method, the figures (png, svg, and the numbers they draw as json), results.json and report.html.
     """
-    comparison = Comparison(settings, folder, on_run)
-    for method in settings.methods:
-        if settings.lr is None:
-            say(f"{method}: tuning the base rates")
-        comparison.base_rates(method)
-        say(f"{method}: running the arms")
-        comparison.arm_runs(method)
+    with Workers(in_process=settings.backend != "numpy") as workers:
+        comparison = Comparison(settings, folder, workers, on_run)
+        for method in settings.methods:
+            if settings.lr is None:
+                say(f"{method}: tuning the base rates")
+            comparison.base_rates(method)
+            say(f"{method}: running the arms")
+            comparison.arm_runs(method)
+        say("recording the gradient flow")
+        shown = [arm for arm in SHOWN if arm in settings.arms]
+        flows = {method: comparison.record_all(method, shown) for method in settings.methods}
 
-    say("recording the gradient flow and drawing")
-    flows = {method: _record(comparison, method) for method in settings.methods}
+    say("drawing")
     races = {method: race_recording(comparison, method) for method in settings.methods}
     pictures = [p for m in settings.methods for p in _draw(comparison, m, flows[m], races[m])]
     results = summarise(comparison, flows)
@@ -66,24 +70,6 @@ def describe_network(settings: Settings) -> str:
     count = sum(p.size for p in model.parameters())
     activation = "sigmoid between the layers, Caffe's xavier weights U(+-sqrt(3/fan_in)), biases 0"
     return f"{settings.model} ({layers}; {activation}; {count:,} parameters)"
-
-
-def _record(comparison: Comparison, method: str) -> dict[str, FlowRecording]:
-    """The gradient flow of the shown arms' first seed, written beside the other files."""
-    settings = comparison.settings
-    rates = comparison.base_rates(method)
-    flows: dict[str, FlowRecording] = {}
-    for arm in (a for a in SHOWN if a in settings.arms):
-        path = comparison.folder / f"flow-{method}-{arm}.npz"
-        if path.exists():
-            flows[arm] = FlowRecording.load(path)
-            continue
-        key = RunKey(method, rule_of(arm), rates[arm], seed=0)
-        twin = comparison.run(comparison.twin(key)) if key.rule in REPLAYED else None
-        with backend.using(settings.backend), np.errstate(over="ignore", invalid="ignore"):
-            flows[arm] = record_flow(settings, key, comparison.splits, twin)
-        flows[arm].save(path)
-    return flows
 
 
 def race_recording(comparison: Comparison, method: str) -> RaceRecording:

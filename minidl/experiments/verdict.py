@@ -1,11 +1,12 @@
 """The verdict of a comparison: does the layer-specific rate help, or would any larger rate have done as well?
 
-Arms are compared on one number per seed, the final test loss, paired by seed (a pair starts from the same weights and
-sees the data in the same order). One arm beats another when
+Arms are compared on one number per seed, smaller being better, paired by seed (a pair starts from the same weights and
+sees the data in the same order). The final test loss decides; the error rate and the steps to a stated accuracy are
+judged by the same rule beside it. One arm beats another when
 
 1. an exact sign-flip test on the paired differences says so at p <= 0.05 (with n seeds there are 2^n ways to flip
    their signs; p is the share of them with a mean at least as large; five seeds that all agree give 1/32), and
-2. the median difference is at least 2% of the other arm's median loss, so that a difference nobody would care about
+2. the median difference is at least 2% of the other arm's median, so that a difference nobody would care about
    is not called one.
 
 The rule was fixed before any result was seen. Its outcome is one of `HELPS`, `LARGER_RATE`, `NO_DIFFERENCE`, `HURTS`
@@ -36,7 +37,7 @@ DIVERGED = 1e3  # stands for a loss that is not a number
 
 @dataclass(frozen=True)
 class Pairing:
-    """The layer-specific arm against one other, over the same seeds.
+    """The layer-specific arm against one other, over the same seeds, by their losses (or another number to be small).
 
     Attributes:
         other: the other arm.
@@ -66,12 +67,15 @@ class Pairing:
             self.other_loss - self.median_gain
         )
 
+    @property
+    def outcome(self) -> str:
+        """What the pairing shows of layer-specific, as a verb."""
+        return "beats" if self.better else "is beaten by" if self.worse else "cannot be told from"
+
     def words(self) -> str:
         """The pairing as a clause with its numbers."""
-        outcome = "beats" if self.better else "is beaten by" if self.worse else "cannot be told from"
         return (
-            f"{outcome} {TITLES[self.other]} (median gain {self.median_gain:+.4f} on a loss of {self.other_loss:.4f}, "
-            f"over seeds {self.smallest_gain:+.4f} to {self.largest_gain:+.4f}, "
+            f"{self.outcome} {TITLES[self.other]} (median gain {self.median_gain:+.3g} on {self.other_loss:.3g}, "
             f"p = {self.p_worse if self.worse else self.p_better:.3f})"
         )
 
@@ -86,10 +90,14 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict as plain data, for results.json."""
-        return {"kind": self.kind, "reason": self.reason, "pairings": [asdict(p) for p in self.pairings]}
+        return {
+            "kind": self.kind,
+            "reason": self.reason,
+            "pairings": [asdict(p) | {"outcome": p.outcome} for p in self.pairings],
+        }
 
 
-def sign_flip_p(differences: Sequence[float]) -> float:
+def sign_flip_p(differences: Any) -> float:
     """The share of sign patterns whose mean is at least the observed one: the exact one-sided p for "mean > 0".
 
     Above 16 differences, 65,536 patterns are drawn (with a fixed seed) instead of all 2^n.

@@ -19,6 +19,7 @@ def make_results(**overrides):
     arms = {
         arm: {
             "title": arm,
+            "same_runs_as": None,
             "base_rate": 0.5,
             "mean_multiplier": [1.0] * 5,
             "test_accuracy": [0.9, 0.91, 0.92, 0.93, 0.94],
@@ -37,8 +38,7 @@ def make_results(**overrides):
             "validation_loss": {"uniform": [[0.5, 0.6], [0.2, float("nan")]]},
             "at_edge": ["uniform"],
         },
-        "verdict": verdict,
-        "verdict_by_error_rate": verdict | {"kind": "no difference"},
+        "verdicts": {"test loss": verdict, "error rate": verdict | {"kind": "no difference"}},
         "criterion": {"slope_decades_per_layer": 0.7, "best_tuned_validation_accuracy": 0.5, "met": False},
         "flow": {"uniform": "the gradient falls <fast>"},
     }
@@ -69,13 +69,13 @@ def test_seeds_that_never_arrive_count_as_the_latest():
 def test_the_headline_says_when_accuracy_and_loss_disagree():
     (line,) = headline(make_results())
     assert line.startswith("sgd: layer-specific helps.")
-    assert "By the error rate alone the verdict would be: no difference." in line
+    assert line.endswith("Beside it, by error rate: no difference.")
 
 
 def test_every_arm_has_its_row():
     rows = table_rows(make_results()["methods"]["sgd"])
     assert [row[0] for row in rows] == ["uniform", "layer-specific", "constant"]
-    assert rows[1][3] == "92.0 (90.0\u201394.0)"
+    assert rows[1][2] == "92.0 (90.0\u201394.0)"
 
 
 def test_the_page_needs_nothing_beside_it():

@@ -27,7 +27,7 @@ def losses(**level: float) -> dict[str, np.ndarray]:
 def test_layer_specific_helps_when_it_beats_the_uniform_rate_and_every_control():
     verdict = judge(losses(layer_specific=0.20, uniform=0.60, constant=0.40, per_step=0.38, uniform_tuned=0.35))
     assert verdict.kind == HELPS
-    assert "+0.39" in verdict.reason or "+0.40" in verdict.reason
+    assert "beats the uniform rate (median gain +0.401 on 0.604, p = 0.031)" in verdict.reason
     assert [p.other for p in verdict.pairings] == ["uniform", "constant", "per-step", "uniform-tuned"]
 
 
