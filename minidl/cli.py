@@ -99,7 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     draw.add_argument("figure", metavar="FIGURE", help="gradient_flow, flow_profile, update_heatmap or race")
     draw.add_argument(
-        "--out", type=Path, metavar="FILE", help="where to write it (default: FIGURE beside the recording)"
+        "--out", type=Path, metavar="FILE", help="where to write FILE.png, .svg and .json (default: FIGURE beside it)"
     )
     draw.set_defaults(run=_plot)
     return parser
@@ -198,6 +198,8 @@ def _print_results(results: dict[str, Any], folder: Path, quiet: bool) -> None:
 def _plot(options: argparse.Namespace) -> int:
     figure = plot.draw(options.recordings, options.figure)
     target = options.out or options.recordings[0].with_name(options.figure)
+    if target.suffix in (".png", ".svg", ".json"):
+        target = target.with_suffix("")  # all three are written
     for path in plot.save_figure(figure, target):
         print(path)
     print(figure.caption)

@@ -11,13 +11,13 @@ import numpy as np
 
 from minidl import backend, models
 from minidl import functional as F
-from minidl.data import Dataset, DataSplits, Loader
+from minidl.data import DataSplits, Loader
 from minidl.experiments.settings import BATCH_SIZE, Settings
-from minidl.modes import no_grad
 from minidl.nn import Module, init
 from minidl.observe import FlowRecording, GradientFlow
 from minidl.optim import SGD, AdaGrad, LayerSpecific, Optimizer, Replayed
 from minidl.tensor import Tensor
+from minidl.training import Evaluation, evaluate
 
 HIDDEN = (32, 32, 32)  # of the mlp; see "The network" in the report for how it was chosen
 
@@ -126,7 +126,7 @@ def _train(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None
     seconds: list[float] = []
     multipliers: list[Any] = []
     eval_steps: list[int] = []
-    scores: list[tuple[float, float]] = []
+    scores: list[Evaluation] = []
     spent = 0.0
     for _ in range(settings.epochs):
         for inputs, labels in loader:
@@ -141,8 +141,8 @@ def _train(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None
             if key.rule == "layer-specific":
                 multipliers.append([report.multiplier for report in optimizer.raw_report.values()])
         eval_steps.append(len(losses))
-        scores.append(score(model, splits.test))
-    validation_loss, validation_accuracy = score(model, splits.validation)
+        scores.append(evaluate(model, splits.test))
+    validation = evaluate(model, splits.validation)
     if key.rule == "layer-specific":
         mean_multiplier = mean_over_layers(multipliers)
     else:
@@ -151,10 +151,10 @@ def _train(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None
         loss=np.array([x.item() for x in losses]),
         seconds=np.array(seconds),
         eval_steps=np.array(eval_steps, dtype=np.int64),
-        test_loss=np.array([s[0] for s in scores]),
-        test_accuracy=np.array([s[1] for s in scores]),
-        validation_loss=validation_loss,
-        validation_accuracy=validation_accuracy,
+        test_loss=np.array([s.loss for s in scores]),
+        test_accuracy=np.array([s.accuracy for s in scores]),
+        validation_loss=validation.loss,
+        validation_accuracy=validation.accuracy,
         mean_multiplier=mean_multiplier,
     )
 
@@ -162,18 +162,6 @@ def _train(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None
 def mean_over_layers(multipliers: Sequence[Sequence[Any]]) -> Any:
     """(T,) the mean over layers of each step's multipliers, brought to the host only now."""
     return np.array([np.mean([float(m) for m in step]) for step in multipliers])
-
-
-def score(model: Module, dataset: Dataset) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy on `dataset`, in one batch (the digits are few)."""
-    inputs = backend.to_device(dataset.inputs, backend.current())
-    labels = backend.to_device(dataset.labels, backend.current())
-    model.eval()
-    with no_grad():
-        logits = model(Tensor(inputs))
-        loss = F.cross_entropy(logits, labels).item()
-    model.train()
-    return loss, float((logits.data.argmax(axis=1) == labels).mean())
 
 
 def record_flow(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None) -> FlowRecording:

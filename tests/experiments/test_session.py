@@ -1,0 +1,72 @@
+"""A whole small comparison: its files, its numbers against the runs they come from, the criterion for its network."""
+
+import json
+import re
+
+import numpy as np
+
+from minidl.experiments.results import slope_per_layer
+from minidl.experiments.runs import Run
+from minidl.experiments.session import run_comparison
+from minidl.observe import FlowRecording, RaceRecording
+from minidl.storage import load_arrays
+from tests.experiments.conftest import small_settings
+
+FIGURES = ("race-sgd", "update_heatmap-sgd", "flow_profile-sgd", "gradient_flow-sgd")
+
+
+def test_the_folder_has_everything(finished):
+    folder, _ = finished
+    for name in FIGURES:
+        assert {p.suffix for p in folder.glob(f"{name}.*")} >= {".png", ".svg", ".json"}
+    assert (folder / "report.html").stat().st_size > 50_000
+    assert len(list((folder / "runs").glob("*.npz"))) == 4 * 5
+    assert not list(folder.rglob("*.tmp*"))
+
+
+def test_the_results_are_the_runs_numbers(finished):
+    folder, results = finished
+    assert json.loads((folder / "results.json").read_text()) == json.loads(json.dumps(results))
+    row = results["methods"]["sgd"]["arms"]["constant"]
+    for seed in range(5):
+        run = Run.from_arrays(load_arrays(folder / "runs" / f"sgd-constant-0.5-seed{seed}.npz", kind="run")[0])
+        assert row["test_loss"][seed] == run.test_loss[-1]
+        assert row["test_accuracy"][seed] == run.test_accuracy[-1]
+
+
+def test_the_recorded_flow_is_that_of_the_first_seeds_run(finished):
+    folder, _ = finished
+    flow = FlowRecording.load(folder / "flow-sgd-layer-specific.npz")
+    run = Run.from_arrays(load_arrays(folder / "runs" / "sgd-layer-specific-0.5-seed0.npz", kind="run")[0])
+    np.testing.assert_array_equal(np.asarray(flow.loss, np.float32), np.asarray(run.loss, np.float32))
+    np.testing.assert_allclose(flow.multiplier.mean(axis=1), run.mean_multiplier, rtol=1e-6)
+
+
+def test_the_race_recording_holds_every_arm_and_seed(finished):
+    folder, _ = finished
+    race = RaceRecording.load(folder / "race-sgd.npz")
+    assert list(race.arms) == ["uniform", "layer-specific", "constant", "per-step"]
+    assert race.loss.shape == (4, 5, 2 * 34)
+    assert np.all(np.diff(race.seconds, axis=-1) > 0)
+
+
+def test_the_report_shows_every_figure_and_its_claim(finished):
+    folder, results = finished
+    page = (folder / "report.html").read_text()
+    assert page.count("<figure>") == len(FIGURES) == len(results["figures"])
+    assert len(re.findall(r"<svg", page)) == len(FIGURES)
+    assert "minidl compare --lr 0.5" in page
+
+
+def test_in_the_chosen_network_the_gradient_falls_half_a_decade_a_layer(finished):
+    folder, _ = finished
+    flow = FlowRecording.load(folder / "flow-sgd-uniform.npz")
+    assert slope_per_layer(flow.weight_gradient_rms[0]) >= 0.5
+
+
+def test_two_processes_give_the_same_bits_as_one(finished, tmp_path):
+    folder, _ = finished
+    run_comparison(small_settings(), tmp_path / "again", command="again")
+    for path in (folder / "runs").glob("*.npz"):
+        first, second = (load_arrays(p, kind="run")[0] for p in (path, tmp_path / "again" / "runs" / path.name))
+        np.testing.assert_array_equal(first["loss"], second["loss"])
