@@ -145,7 +145,10 @@ class Function:
                 arrays = backend.as_operands(arrays)
             data = self.forward(*arrays)
         except Exception as error:
-            raise explain_forward(self, inputs, arrays, error) from error
+            explained = explain_forward(self, inputs, arrays, error)
+            if explained is error:
+                raise
+            raise explained from error
         if type(data) is not np.ndarray:
             data = backend.asarray(data)  # NumPy turns 0-d results into scalars
         if result_class is None:
@@ -164,7 +167,7 @@ class Function:
         else:
             result._op = None
             result._requires_grad = False
-        if data.base is not None or data is arrays[0]:
+        if data.base is not None or data is arrays[0] or data is arrays[-1]:
             share_version(result, inputs)
         return result
 
@@ -208,10 +211,13 @@ class Function:
     def _watch(self, inputs: tuple[Any, ...]) -> None:
         """Anomaly mode: remember the user's lines, and guard the saved inputs against writes by any way."""
         extras_of(self).where = users_lines()
-        if self.saves_inputs:
-            for x in inputs:
-                if isinstance(x, Variable):
-                    version_of(x).guard(x._data)
+        if not self.saves_inputs or self.inputs is None:
+            return
+        watched = [Variable.wrap(x) if backend.is_array(x) else x for x in self.inputs]  # raw constants too
+        self.inputs = tuple(watched)
+        for x in [*inputs, *watched]:
+            if isinstance(x, Variable):
+                version_of(x).guard(x._data)
 
 
 def share_version(result: Variable, inputs: tuple[Any, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from minidl import backend
 from minidl.errors import AxisError, DeviceError, DTypeError, GraphError, ShapeError, describe
 
-_HERE = str(Path(__file__).parent)
+_HERE = str(Path(__file__).parent) + os.sep
 HOW_TO_SEE_LINES = "To see the line of your program, run it inside `with md.detect_anomaly():`."
 
 
@@ -65,22 +66,22 @@ def explain_backward(op: Any, grad_out: Any, error: Exception) -> None:
 
 def overwritten(op: Any) -> GraphError:
     """The error for a saved array that was written between the forward and this backward."""
-    suspects = []
-    for x in [*(op.inputs if op.saves_inputs else ()), *([op] if op.saves_output else ())]:
-        version = getattr(x, "_version", None)
-        if version is not None and version.count > 0:
-            suspects.append(
-                "its output"
-                if x is op
-                else describe(x)
-                if hasattr(x, "shape")
-                else f"the output of {_name(x)} of shape {tuple(x._data.shape)}"
-            )
+    saved = [*(op.inputs if op.saves_inputs else ()), *([op] if op.saves_output else ())]
+    written = [x for x in saved if getattr(x, "_version", None) is not None and x._version.count > 0]
+    names = dict.fromkeys("its output" if x is op else _describe_saved(x) for x in written)
     return GraphError(
-        f"{_name(op)} saved values for its backward that were overwritten since: "
-        f"{', '.join(dict.fromkeys(suspects))}. Write in place only after backward(), or write to a copy: t = t.copy() before, or t = t + 1 instead of t += 1. "
+        f"{_name(op)} saved values for its backward that were overwritten since: {', '.join(names)}. Write in place "
+        f"only after backward(), or write to a copy: t = t.copy() before, or t = t + 1 instead of t += 1. "
         f"{_made_at(op)}"
     )
+
+
+def _describe_saved(x: Any) -> str:
+    """A leaf as it is; a node, which does not hold its Tensor, by the Tensor's name and its op."""
+    if hasattr(x, "shape"):
+        return describe(x)
+    name = x._extras.name if x._extras is not None else None
+    return f"the output {f'{name!r} ' if name else ''}of {_name(x)}, of shape {tuple(x._data.shape)}"
 
 
 def not_finite(op: Any, i: int) -> GraphError:

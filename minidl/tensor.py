@@ -14,7 +14,7 @@ from minidl.autograd import Variable, extras_of, version_of
 from minidl.backward import run_backward, seed_gradient
 from minidl.errors import DTypeError, GraphError, ShapeError, describe
 from minidl.hooks import RemovableHandle, after_backward
-from minidl.versions import Version
+from minidl.writing import become, write_item
 
 DEFAULT_DTYPE = np.dtype(np.float32)  # for Python numbers; arrays keep the dtype they have
 
@@ -42,7 +42,7 @@ class Tensor(Variable):
         self._data = as_data(data)
         self._grad = None
         self._op = None
-        self._version = None
+        self._version = version_of(data) if isinstance(data, Variable) else None
         self._extras = None
         self._requires_grad = False
         if name is not None:
@@ -55,10 +55,10 @@ class Tensor(Variable):
     @property
     def data(self) -> Any:
         """The raw array, shared. Reading it is not recorded; a write to it before backward() is noticed there."""
-        version = self._version
+        array, version = self._shown(), self._version
         if (version is not None and version.saved) or (self._op is not None and self._op._data is not None):
-            version_of(self).guard(self._data)
-        return self._data
+            version_of(self).guard(array)
+        return array
 
     @data.setter
     def data(self, array: Any) -> None:
@@ -69,6 +69,12 @@ class Tensor(Variable):
             raise ShapeError(f"{describe(self)} has a gradient; new data must have its shape, got {new.shape}")
         self._data = new
         version_of(self).bump()
+
+    def _shown(self) -> Any:
+        """The raw array, unless it no longer shows this tensor's values."""
+        if self._version is not None and self._version.stale is not None:
+            raise GraphError(f"{describe(self)}: {self._version.stale}")
+        return self._data
 
     @property
     def grad(self) -> Tensor | None:
@@ -113,6 +119,8 @@ class Tensor(Variable):
     @name.setter
     def name(self, name: str | None) -> None:
         extras_of(self).name = name
+        if self._op is not None:
+            extras_of(self._op).name = name  # the graph holds no Tensors, and its errors shall name them
 
     @property
     def is_leaf(self) -> bool:
@@ -215,11 +223,11 @@ class Tensor(Variable):
         """The only element, as a Python number (waits for the device)."""
         if self.size != 1:
             raise ShapeError(f"item() needs exactly one element; got {describe(self)}")
-        return self._data.item()
+        return self._shown().item()
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
-        return self._data.tolist()
+        return self._shown().tolist()
 
     def to(self, device: str) -> Tensor:
         """On 'numpy' or 'cupy': this tensor if it is there, else a copy there; the gradient finds its way back."""
@@ -266,7 +274,9 @@ class Tensor(Variable):
         return int(self.item())
 
     def __index__(self) -> int:
-        return self._data.__index__()
+        if self.ndim != 0 or self.dtype.kind not in "iu":
+            raise TypeError(f"only a single integer can be an index; got {describe(self)}")
+        return int(self.item())
 
     def __len__(self) -> int:
         if self.ndim == 0:
@@ -291,7 +301,7 @@ class Tensor(Variable):
         return F.add(other, self)
 
     def __iadd__(self, other: Any) -> Tensor:
-        return self._become(F.add(self, other))
+        return become(self, F.add(self, other))
 
     def __sub__(self, other: Any) -> Tensor:
         return F.subtract(self, other)
@@ -300,7 +310,7 @@ class Tensor(Variable):
         return F.subtract(other, self)
 
     def __isub__(self, other: Any) -> Tensor:
-        return self._become(F.subtract(self, other))
+        return become(self, F.subtract(self, other))
 
     def __mul__(self, other: Any) -> Tensor:
         return F.multiply(self, other)
@@ -309,7 +319,7 @@ class Tensor(Variable):
         return F.multiply(other, self)
 
     def __imul__(self, other: Any) -> Tensor:
-        return self._become(F.multiply(self, other))
+        return become(self, F.multiply(self, other))
 
     def __truediv__(self, other: Any) -> Tensor:
         return F.divide(self, other)
@@ -318,7 +328,7 @@ class Tensor(Variable):
         return F.divide(other, self)
 
     def __itruediv__(self, other: Any) -> Tensor:
-        return self._become(F.divide(self, other))
+        return become(self, F.divide(self, other))
 
     def __pow__(self, other: Any) -> Tensor:
         return F.power(self, other)
@@ -327,7 +337,7 @@ class Tensor(Variable):
         return F.power(other, self)
 
     def __ipow__(self, other: Any) -> Tensor:
-        return self._become(F.power(self, other))
+        return become(self, F.power(self, other))
 
     def __matmul__(self, other: Any) -> Tensor:
         return F.matmul(self, other)
@@ -377,50 +387,7 @@ class Tensor(Variable):
         return F.getitem(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        version = self._version
-        if version is not None and version.writer is not None and version.writer() is value:
-            version.stale = None  # `t[i] += u`: Python changed the view t[i] and now stores it back
-        written = F.setitem(self, index, value)
-        if written._requires_grad:
-            self._become(written)
-        else:
-            self._data[F.raw_index(index, self._data)] = value._data if isinstance(value, Tensor) else value
-            version_of(self).bump()
-
-    def _become(self, result: Tensor) -> Tensor:
-        """Finish an in-place operation whose result is `result`.
-
-        Without history the values are written into this tensor's memory. With history this tensor takes over the
-        result's memory and history: what the graph saved of the old values stays right. Other tensors that shared the
-        old memory no longer show what is written here, so using them is an error from now on.
-        """
-        if result.shape != self.shape:
-            raise ShapeError(f"in place, {describe(self)} cannot become shape {result.shape}; write t = t + u instead")
-        if result.dtype != self.dtype:
-            if not np.can_cast(result.dtype, self.dtype, "same_kind"):
-                raise DTypeError(f"in place, {describe(self)} cannot become {result.dtype}; write t = t + u instead")
-            result = F.astype(result, self.dtype)
-        if not result._requires_grad:
-            self._data[...] = result._data
-            version_of(self).bump()
-            return self
-        if self._op is None and self._requires_grad:
-            raise GraphError(
-                f"{describe(self)} is a leaf that requires a gradient: writing in place would lose it. Update weights "
-                f"inside `with md.no_grad():`, or make a new tensor: t = t + u"
-            )
-        before, after = self._version, Version(saved=True)
-        if before is not None:
-            before.stale = (
-                "it shares memory with a tensor that was written in place afterwards, with history, and does not show "
-                "that write. Take the view (or detach) again after writing, and write through t[...] = ..., not a view"
-            )
-            before.writer = weakref.ref(self)
-        after.count = 1 if before is None else before.count + 1
-        self._data, self._op, self._requires_grad, self._version = result._data, result._op, True, after
-        if self._op is not None:
-            self._op._version = after
-        return self
+        write_item(self, index, value)
 
     # ---- methods, as NumPy's
 

@@ -11,8 +11,8 @@ from minidl import backend
 
 
 def device(array: Any) -> Any:
-    """The array (or list, or number) as a raw array of the backend under test; its dtype is kept."""
-    return backend.to_device(np.asarray(array), backend.current())
+    """A copy of the array (or list, or number) as a raw array of the backend under test; its dtype is kept."""
+    return backend.to_device(np.array(array), backend.current())
 
 
 def host(value: Any) -> Any:
@@ -23,4 +23,4 @@ def host(value: Any) -> Any:
 
 def tensor(array: Any, requires_grad: bool = False) -> md.Tensor:
     """A Tensor with a copy of the values, on the backend under test; its dtype is kept."""
-    return md.Tensor(device(np.array(array)), requires_grad)
+    return md.Tensor(device(array), requires_grad)

@@ -9,7 +9,7 @@ from minidl.functional.arithmetic import absolute, add, divide, multiply, negati
 from minidl.functional.conv import conv2d
 from minidl.functional.dropout import dropout
 from minidl.functional.exponential import exp, log, sqrt
-from minidl.functional.indexing import getitem, raw_index, setitem
+from minidl.functional.indexing import getitem, setitem, write_item
 from minidl.functional.linear import linear, matmul
 from minidl.functional.loss import cross_entropy, mse_loss
 from minidl.functional.pooling import avg_pool2d, max_pool2d
@@ -95,7 +95,6 @@ __all__ = [
     "not_equal",
     "pad",
     "power",
-    "raw_index",
     "relu",
     "reshape",
     "setitem",
@@ -113,4 +112,5 @@ __all__ = [
     "transpose",
     "var",
     "where",
+    "write_item",
 ]

@@ -9,6 +9,7 @@ Tensor([2., 0., 1.])
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -78,16 +79,8 @@ class SetItem(Function):
         self.index = _beside(self.index, x)
         self.value_shape = getattr(value, "shape", ())
         out = x.copy()
-        out[self.index] = value
-        self.winners = self._last_writers(x.shape, module_of(x)) if _may_repeat(self.index) else None
+        self.winners = _write(out, self.index, value)
         return out
-
-    def _last_writers(self, shape: tuple[int, ...], xp: Any) -> Any:
-        """Which of the values written at `index` were not overwritten by a later one."""
-        writer = xp.zeros(shape, dtype=np.int64)
-        numbers = xp.arange(writer[self.index].size).reshape(writer[self.index].shape)
-        writer[self.index] = numbers
-        return writer[self.index] == numbers
 
     def backward(self, grad_out: Any) -> Any:
         grad_x = SetItem(self.index)(grad_out, 0) if self.needs(0) else None
@@ -100,6 +93,42 @@ class SetItem(Function):
             extra = max(0, len(self.value_shape) - grad_value.ndim)
             grad_value = unbroadcast(grad_value, self.value_shape[extra:]).reshape(self.value_shape)
         return grad_x, grad_value
+
+
+class WriteItem(Function):
+    """x[index] = value in x's own memory, which gives no gradient."""
+
+    differentiable = False
+    __slots__ = ("index",)
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def forward(self, x: Any, value: Any) -> Any:
+        _write(x, _beside(self.index, x), value)
+        return x
+
+
+def _write(target: Any, index: Any, value: Any) -> Any:
+    """target[index] = value. Where an index is repeated the last value stays.
+
+    Returns:
+        None, or where an index may be repeated: which of the places written kept what was written there.
+    """
+    if not _may_repeat(index):
+        target[index] = value
+        return None
+    xp = module_of(target)
+    writer = xp.full(target.shape, -1, dtype=np.int64)
+    places = writer[index].shape
+    numbers = xp.arange(math.prod(places)).reshape(places)
+    xp.maximum.at(writer, index, numbers)
+    last = writer[index]
+    if getattr(value, "ndim", 0) > 0:  # a GPU writes in any order, so every place writes what the last one would
+        value = value.reshape(value.shape[max(0, value.ndim - len(places)) :])
+        value = xp.broadcast_to(value, places).reshape(-1)[last]
+    target[index] = value
+    return last == numbers
 
 
 def getitem(x: Any, index: Any) -> Any:
@@ -124,6 +153,15 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     return SetItem(_plain(index))(x, value)
 
 
+def write_item(x: Any, index: Any, value: Any) -> None:
+    """x[index] = value in x's own memory, without a gradient.
+
+    Raises:
+        IndexError, ShapeError: the index does not fit x, or the value does not broadcast to the place.
+    """
+    WriteItem(_plain(index))(x, value)
+
+
 def _plain(index: Any) -> Any:
     """The index with Tensors and lists as raw arrays, copied so that a later write to them changes nothing here."""
     if isinstance(index, tuple):
@@ -141,11 +179,6 @@ def _beside(index: Any, x: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(_beside(part, x) for part in index)
     return module_of(x).asarray(index) if is_array(index) else index
-
-
-def raw_index(index: Any, array: Any) -> Any:
-    """An index of Tensors, lists and arrays as one that the raw `array` understands."""
-    return _beside(_plain(index), array)
 
 
 def _may_repeat(index: Any) -> bool:
