@@ -143,7 +143,7 @@ class Step:
                 if key not in missing:
                     missing[key] = xp.full((), value, dtype=np.float64)
                 numbers[i] = missing[key]
-        return xp.stack([value.astype(np.float64) for value in numbers])
+        return xp.concatenate([value.astype(np.float64).reshape(1) for value in numbers])
 
     def _set(self, field: str, layer: Layer, value: Any) -> None:
         self._values[field][layer.index] = value

@@ -88,7 +88,7 @@ def flow_profile(
     colours = step_colours(len(rows))
     for k, (ax, (field, heading)) in enumerate(zip(axes, _PANELS, strict=True)):
         _panel(ax, numbers[field], scale, colours, first.layers)
-        scale.apply(ax, labels=k == len(_PANELS) - 1)
+        scale.apply(ax, labels=k == 0)  # the activations leave room for words
         title(ax, heading, pad=16)
         if k:
             ax.tick_params(labelleft=False)
@@ -117,9 +117,9 @@ def _panel(ax: Axes, numbers: dict[str, Any], scale: LogScale, colours: list[Any
         low, middle, high = (scale.place(numbers[key][i]) for key in ("min", "median", "max"))
         if not np.array_equal(low, high, equal_nan=True):
             ax.fill_between(x, low, high, color=colour, alpha=0.22, linewidth=0, zorder=2 + i)
-        ax.plot(x, middle, "-o", color=colour, linewidth=1.6, markersize=3.2, zorder=3 + i)
-        if scale.zero is not None:
-            zero = middle == scale.zero
+        zero = numbers["median"][i] == 0
+        ax.plot(x, np.where(zero, np.nan, middle), "-o", color=colour, linewidth=1.6, markersize=3.2, zorder=3 + i)
+        if zero.any():
             ax.plot(x[zero], middle[zero], "o", mfc="white", mec=colour, ms=5, zorder=9)
     tidy(ax)
     ax.set_xlim(-0.4, len(layers) - 0.6)

@@ -53,10 +53,11 @@ def race(recording: RaceRecording) -> ClaimFigure:
 
     for arm in reversed(recording.arms):  # the first on top
         panel, colour = numbers["arms"][arm], colours[arm]
-        _line(loss_time, panel["seconds"], panel["loss"], colour)
-        _line(loss_step, panel["steps"], panel["loss"], colour)
-        _line(accuracy_time, panel["eval_seconds"], panel["accuracy"], colour)
-        _line(accuracy_step, panel["eval_steps"], panel["accuracy"], colour)
+        shade = 0.16 if len(recording.arms) <= 4 else 0.08
+        _line(loss_time, panel["seconds"], panel["loss"], colour, shade)
+        _line(loss_step, panel["steps"], panel["loss"], colour, shade)
+        _line(accuracy_time, panel["eval_seconds"], panel["accuracy"], colour, shade)
+        _line(accuracy_step, panel["eval_steps"], panel["accuracy"], colour, shade)
     for ax, heading in (
         (loss_time, "training loss"),
         (loss_step, ""),
@@ -148,8 +149,8 @@ def _sweep_of(rates: Any, losses: Any) -> dict[str, Any]:
     return {"rates": rates, "diverged": diverged, "best": best, **band}
 
 
-def _line(ax: Axes, x: Any, band: dict[str, Any], colour: str) -> None:
-    ax.fill_between(x, band["min"], band["max"], color=colour, alpha=0.16, linewidth=0)
+def _line(ax: Axes, x: Any, band: dict[str, Any], colour: str, shade: float) -> None:
+    ax.fill_between(x, band["min"], band["max"], color=colour, alpha=shade, linewidth=0)
     ax.plot(x, band["median"], color=colour, linewidth=1.5)
 
 

@@ -14,6 +14,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 FONT = 9.0  # points; a figure is drawn at the size it is printed
@@ -158,37 +159,43 @@ class LogScale:
         ax.axhline(tiny, color=QUIET, linewidth=0.8, linestyle=(0, (4, 2)))
         if labels:
             ax.annotate(
-                f"smallest normal {self.dtype}, {tiny:.0e}", (1, tiny), xycoords=("axes fraction", "data"),
-                xytext=(-2, 2), textcoords="offset points", ha="right", va="bottom", fontsize=SMALL - 1, color=QUIET,
+                f"smallest normal {self.dtype}, {tiny:.0e}", (0, tiny), xycoords=("axes fraction", "data"),
+                xytext=(3, 2), textcoords="offset points", va="bottom", fontsize=SMALL - 1, color=QUIET, zorder=10,
+                path_effects=[withStroke(linewidth=2, foreground="white")],
             )  # fmt: skip
 
 
 def name_layers(ax: Axes, names: Sequence[str], axis: str = "x") -> None:
-    """Name every layer on the axis, input to output: smaller when there are many, upright when they would touch."""
+    """Name the layers on the axis, input to output: smaller when there are many, upright when they would touch.
+
+    Every layer is named as long as names of 4.5 points fit; beyond that, every second, third, ...
+    """
+    figure_width, figure_height = ax.figure.get_size_inches()  # type: ignore[union-attr]
+    place = ax.get_position()
+    length = place.width * figure_width if axis == "x" else place.height * figure_height
+    upright = axis == "x" and _upright(names, length)
+    size = _name_size(names, length) if upright or axis == "y" else SMALL
+    stride = math.ceil(size / (length * 72 / len(names)))
     target = ax.xaxis if axis == "x" else ax.yaxis
-    target.set_major_locator(FixedLocator(list(range(len(names)))))
+    target.set_major_locator(FixedLocator(list(range(0, len(names), stride))))
     target.set_minor_locator(NullLocator())
-    size = _name_size(names)
-    for label in target.set_ticklabels(list(names)):
-        label.set_fontsize(size)
-        if axis == "x":
-            figure_width = float(ax.figure.get_size_inches()[0])  # type: ignore[union-attr]
-            label.set_rotation(90 if _upright(names, ax.get_position().width * figure_width) else 0)
+    for label in target.set_ticklabels(list(names[::stride])):
+        label.set(fontsize=size, rotation=90 if upright else 0)
 
 
 def height_for_names(names: Sequence[str], width: float) -> float:
     """The inches that `names` need below an axis of `width` inches."""
     longest = max(len(name) for name in names)
-    return (0.62 * _name_size(names) * longest / 72 if _upright(names, width) else 0.12) + 0.1
+    return (0.62 * _name_size(names, width) * longest / 72 if _upright(names, width) else 0.12) + 0.1
 
 
-def _name_size(names: Sequence[str]) -> float:
-    return max(4.5, min(SMALL, SMALL - 0.08 * (len(names) - 20)))
+def _name_size(names: Sequence[str], length: float) -> float:
+    """Points for names side by side (upright, or in rows) along `length` inches."""
+    return max(4.5, min(SMALL, 0.95 * length * 72 / len(names)))
 
 
 def _upright(names: Sequence[str], width: float) -> bool:
-    longest = max(len(name) for name in names)
-    return longest * _name_size(names) * 0.62 + 2 > width * 72 / len(names)
+    return max(len(name) for name in names) * SMALL * 0.62 + 2 > width * 72 / len(names)
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:
@@ -216,6 +223,7 @@ def label_ends(
 ) -> None:
     """Write each line's label where the line ends, at (x, end), moved up or down only where labels would touch."""
     known = [i for i, end in enumerate(ends) if np.isfinite(end)]
+    leader = {"arrowstyle": "-", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 1, "relpos": (0, 0.5)}
     figure = ax.figure
     figure.draw_without_rendering()  # type: ignore[union-attr]  # settles the layout, which the heights depend on
     to_points = 72 / figure.dpi
@@ -225,10 +233,9 @@ def label_ends(
     moved = any(abs(place - height) > size * 0.4 for place, height in zip(places, heights, strict=True))
     for i, height, placed in zip(known, heights, places, strict=True):
         ax.annotate(
-            labels[i], (xs[i], ends[i]), xytext=(12 if moved else 5, placed - height), textcoords="offset points",
+            labels[i], (xs[i], ends[i]), xytext=(16 if moved else 5, placed - height), textcoords="offset points",
             va="center", ha="left", fontsize=size, color=colours[i], annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colours[i], "linewidth": 0.5, "shrinkA": 0, "shrinkB": 1}
-            if moved else None,
+            arrowprops={**leader, "color": colours[i]} if moved else None,
         )  # fmt: skip
 
 

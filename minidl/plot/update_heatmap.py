@@ -167,7 +167,8 @@ def _heat(ax: Axes, panel: dict[str, Any], norm: Normalize, layers: int) -> Any:
         middle = (panel["edges"][:-1] + panel["edges"][1:]) / 2
         x = np.concatenate([panel["edges"][:1], middle, panel["edges"][-1:]])
         y = np.concatenate([[-0.5], np.arange(layers), [layers - 0.5]])
-        height: Any = np.pad(np.where(panel["zero"], norm.vmin, panel["log10_ratio"]).T, 1, mode="edge")
+        shown: Any = np.where(panel["zero"], norm.vmin, panel["log10_ratio"])
+        height = np.pad(shown.T, 1, mode="edge")
         lines = ax.contour(
             x, y, np.ma.masked_invalid(height), levels=[HEALTHY], colors="white", linewidths=1.4, linestyles="solid"
         )
@@ -188,9 +189,10 @@ def _key(figure: Figure, grid: Any, mesh: Any, panels: dict[str, dict[str, Any]]
     """The colours in words: the bar beside the panels, what the line is, and what grey is."""
     bar = figure.colorbar(mesh, ax=list(grid[0]), extend="both", aspect=18, pad=0.02)
     bar.set_label("|update| / |weights|", fontsize=SMALL, color=INK)
-    first, last = math.ceil(mesh.norm.vmin), math.floor(mesh.norm.vmax)
-    bar.set_ticks(range(first, last + 1, max(1, math.ceil((last - first) / 8))))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"$10^{{{value:.0f}}}$"))
+    low, high = mesh.norm.vmin, mesh.norm.vmax
+    stride = 0.5 if high - low < 3 else max(1, math.ceil((high - low) / 8))
+    bar.set_ticks([k * stride for k in range(math.ceil(low / stride), math.floor(high / stride) + 1)])
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"$10^{{{value:g}}}$"))
     bar.ax.tick_params(labelsize=SMALL, color=QUIET)
     bar.outline.set_visible(False)
     entries: list[Any] = []
@@ -198,7 +200,7 @@ def _key(figure: Figure, grid: Any, mesh: Any, panels: dict[str, dict[str, Any]]
         bar.ax.axhline(HEALTHY, color="white", linewidth=1.4, path_effects=_OUTLINED)
         entries.append(Line2D([], [], color="white", linewidth=1.4, path_effects=_OUTLINED, label="$10^{-3}$"))
     rounding = math.log10(np.finfo(dtype).eps / 2)
-    if mesh.norm.vmin < rounding < mesh.norm.vmax:
+    if low < rounding < high:
         bar.ax.axhline(rounding, color="white", linewidth=1.0, linestyle=(0, (2, 1)))
         entries.append(Line2D([], [], color=QUIET, linewidth=1.0, linestyle=(0, (2, 1)), label=f"{dtype}\nrounding"))
     if any(panel["zero"].any() for panel in panels.values()):

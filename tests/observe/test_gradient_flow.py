@@ -1,0 +1,489 @@
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import minidl as md
+import minidl.functional as F
+from minidl import backend, nn
+from minidl.hooks import after_backward
+from minidl.observe import GradientFlow
+from minidl.optim import SGD, Adam, LayerSpecific, clip_grad_norm_
+from tests.arrays import host, tensor
+from tests.cupy_standin import synchronizations
+from tests.observe.loops import CLASSES, batch, recorded, small, train
+
+
+def rms(array):
+    return np.sqrt(np.mean(host(array).astype(np.float64) ** 2))
+
+
+def norm(*arrays):
+    return np.sqrt(sum((host(a).astype(np.float64) ** 2).sum() for a in arrays))
+
+
+def test_what_is_recorded_is_what_a_hand_made_step_gives():
+    model, by_hand = small(), small()
+    optimizer = SGD(model, lr=0.5, momentum=0.9)
+    x, y = batch()
+    with GradientFlow(model, optimizer) as flow:
+        losses = train(model, optimizer, 1)
+    recording = flow.recording
+
+    h1 = F.sigmoid(by_hand.fc1(x))
+    h2 = F.sigmoid(by_hand.fc2(h1))
+    h3 = by_hand.fc3(h2)
+    outputs = [h1, h2, h3]
+    for h in outputs:
+        h.retain_grad()
+    F.cross_entropy(h3, y).backward()
+    for i, (layer, h) in enumerate(zip([by_hand.fc1, by_hand.fc2, by_hand.fc3], outputs, strict=True)):
+        weight, bias = host(layer.weight.grad).astype(np.float64), host(layer.bias.grad).astype(np.float64)
+        expected = {
+            "activation_rms": rms(h),
+            "output_gradient_rms": rms(h.grad),
+            "weight_gradient_rms": rms(weight),
+            "weight_gradient_mean": abs(weight).mean(),
+            "weight_gradient_max": abs(weight).max(),
+            "bias_gradient_mean": abs(bias).mean(),
+            "bias_gradient_max": abs(bias).max(),
+            "layer_gradient_norm": norm(weight, bias),
+            "gradient_norm_at_backward": norm(weight, bias),
+            "weight_norm": norm(layer.weight),
+            "update_norm": norm(0.5 * weight),
+            "multiplier": 1.0,
+            "rate": 0.5,
+            "floored": 0.0,
+        }
+        for field, value in expected.items():
+            assert getattr(recording, field)[0, i] == pytest.approx(value, rel=1e-4), (field, i)
+    assert recording.layers == ("fc1", "fc2", "fc3")
+    assert recording.outputs == ("act1", "act2", "fc3")
+    assert recording.loss[0] == pytest.approx(losses[0])
+    assert list(recording.steps) == [0]
+    assert recording.dtype == "float32"
+
+
+def test_the_update_is_what_the_weights_really_did_with_any_optimizer():
+    model = small()
+    optimizer = Adam(model, lr=0.01, weight_decay=0.1)
+    x, y = batch()
+    with GradientFlow(model, optimizer) as flow:
+        for _ in range(3):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            before = host(model.fc2.weight)
+            optimizer.step()
+    assert flow.recording.update_norm[-1, 1] == pytest.approx(norm(host(model.fc2.weight) - before), rel=1e-5)
+    assert flow.recording.update_ratio[-1, 1] == pytest.approx(
+        norm(host(model.fc2.weight) - before) / norm(before), rel=1e-5
+    )
+
+
+def test_the_optimizers_report_is_recorded():
+    model = small()
+    optimizer = SGD(model, lr=0.1, layer_rate=LayerSpecific())
+    with GradientFlow(model, optimizer) as flow:
+        train(model, optimizer, 2)
+    report = optimizer.layer_report()
+    for i, name in enumerate(flow.recording.layers):
+        assert flow.recording.multiplier[-1, i] == pytest.approx(report[name].multiplier)
+        assert flow.recording.rate[-1, i] == pytest.approx(0.1 * report[name].multiplier)
+        assert flow.recording.layer_gradient_norm[-1, i] == pytest.approx(report[name].grad_norm)
+        assert flow.recording.floored[-1, i] == 0
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_training_is_bit_equal_with_and_without_the_recorder(every):
+    watched, alone = small(), small()
+    for model, watch in ((watched, True), (alone, False)):
+        optimizer = SGD(model, lr=0.3, momentum=0.9, layer_rate=LayerSpecific())
+        if watch:
+            with GradientFlow(model, optimizer, every=every):
+                train(model, optimizer, 7)
+        else:
+            train(model, optimizer, 7)
+    for (name, a), (_, b) in zip(watched.named_parameters(), alone.named_parameters(), strict=True):
+        np.testing.assert_array_equal(host(a), host(b), err_msg=name)
+
+
+def hooks_on(model, optimizer):
+    modules = sum(len(m._hooks.forward) for m in model.modules() if m._hooks is not None)
+    return modules + len(after_backward) + len(optimizer._pre_hooks) + len(optimizer._post_hooks)
+
+
+def test_all_hooks_go_at_the_end_also_after_an_exception_and_from_a_living_graph():
+    model = small()
+    optimizer = SGD(model, lr=0.1)
+    x, y = batch()
+    with GradientFlow(model, optimizer):
+        assert hooks_on(model, optimizer) == 3 + 2 + 1 + 2
+        output = model(x)
+    assert hooks_on(model, optimizer) == 0
+    assert not output._op._extras.hooks
+    F.cross_entropy(output, y).backward()  # a graph from inside the block still works
+
+    def fail(step):
+        if step == 2:
+            raise KeyError(step)
+
+    flow = GradientFlow(model, optimizer)
+    with pytest.raises(KeyError), flow:
+        train(model, optimizer, 4, each=fail)
+    assert hooks_on(model, optimizer) == 0
+    assert list(flow.recording.steps) == [0, 1]  # the complete steps are kept
+
+
+def test_the_recorder_lets_go_of_the_graph():
+    model = small()
+    optimizer = SGD(model, lr=0.1)
+    gc.collect()
+    gc.disable()
+    try:
+        with GradientFlow(model, optimizer):
+            x, y = batch()
+            output = model(x)
+            array = weakref.ref(output)
+            F.cross_entropy(output, y).backward()
+            optimizer.step()
+            del output
+            assert array() is None
+    finally:
+        gc.enable()
+
+
+def test_every_nth_step_from_the_first_on_is_recorded():
+    model = small()
+    optimizer = SGD(model, lr=0.1)
+    train(model, optimizer, 5)
+    full, sparse = GradientFlow(model, optimizer), GradientFlow(model, optimizer, every=3)
+    with full, sparse:
+        train(model, optimizer, 8)
+    assert list(full.recording.steps) == [5, 6, 7, 8, 9, 10, 11, 12]
+    assert list(sparse.recording.steps) == [5, 8, 11]
+    np.testing.assert_array_equal(sparse.recording.output_gradient_rms, full.recording.output_gradient_rms[::3])
+    np.testing.assert_array_equal(sparse.recording.loss, full.recording.loss[::3])
+
+
+def test_a_recorder_begins_anew_in_each_block_and_refuses_two_at_once():
+    model = small()
+    optimizer = SGD(model, lr=0.1)
+    flow = GradientFlow(model, optimizer)
+    with flow:
+        train(model, optimizer, 2)
+        assert len(flow.recording.steps) == 2  # readable on the way
+        with pytest.raises(RuntimeError, match="already recording"):
+            flow.__enter__()
+        train(model, optimizer, 1)
+    assert len(flow.recording.steps) == 3
+    with flow:
+        train(model, optimizer, 1)
+    assert list(flow.recording.steps) == [3]
+
+
+def test_accumulated_batches_are_one_step_over_all_their_elements():
+    model, whole = small(), small()
+    optimizer, other = SGD(model, lr=0.1), SGD(whole, lr=0.1)
+    (xa, ya), (xb, yb) = batch(0), batch(1)
+    with GradientFlow(model, optimizer) as flow:
+        for x, y in ((xa, ya), (xb, yb)):
+            (F.cross_entropy(model(x), y) * 0.5).backward()
+        optimizer.step()
+    xp = backend.module_of(ya)
+    with GradientFlow(whole, other) as flow_whole:
+        x = tensor(np.concatenate([host(xa), host(xb)]))
+        F.cross_entropy(whole(x), xp.concatenate([ya, yb])).backward()
+        other.step()
+    for field in ("activation_rms", "output_gradient_rms", "weight_gradient_rms", "update_norm", "loss"):
+        np.testing.assert_allclose(
+            getattr(flow.recording, field), getattr(flow_whole.recording, field), rtol=1e-5, err_msg=field
+        )
+    assert any("accumulated over up to 2 backward passes a step" in note for note in flow.recording.notes)
+    assert not any("accumulated" in note for note in flow_whole.recording.notes)
+
+
+def test_clipping_is_said_and_both_norms_are_kept():
+    model = small()
+    optimizer = SGD(model, lr=0.1)
+    norms = []
+
+    def clip(step):
+        if step == 2:
+            norms.append(clip_grad_norm_(model.parameters(), 1e-3).item())
+
+    with GradientFlow(model, optimizer) as flow:
+        train(model, optimizer, 4, each=clip)
+    at_step, at_backward = flow.recording.layer_gradient_norm, flow.recording.gradient_norm_at_backward
+    np.testing.assert_allclose(at_step[[0, 1, 3]], at_backward[[0, 1, 3]])
+    assert np.sqrt((at_step[2] ** 2).sum()) == pytest.approx(1e-3, rel=1e-3)
+    assert np.sqrt((at_backward[2] ** 2).sum()) == pytest.approx(norms[0], rel=1e-3)
+    assert any("after clipping" in note and "in 1 of 4 recorded steps" in note for note in flow.recording.notes)
+    assert any("nothing changed them after backward()" in note for note in recorded().notes)
+
+
+def test_a_forgotten_zero_grad_is_named():
+    model = small()
+    optimizer = SGD(model, lr=0.1)
+    x, y = batch()
+
+    def forgetful_loop():
+        for _ in range(4):
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+    flow = GradientFlow(model, optimizer)
+    words = r"fc\d\.\w+\.grad of step 0 .*was not cleared.*optimizer\.zero_grad\(\)"
+    with pytest.warns(UserWarning, match=words) as seen, flow:
+        forgetful_loop()
+    assert len(seen) == 1
+    assert any("was not cleared" in note for note in flow.recording.notes)
+    assert "was not cleared" in flow.recording.verdict()
+    growth = flow.recording.layer_gradient_norm
+    assert growth[1, -1] > 1.5 * growth[0, -1]
+
+
+@pytest.mark.parametrize("when", ["before the forward", "before the backward", "after the step", "in place"])
+def test_a_cleared_gradient_is_not_suspected(when, recwarn):
+    model = small()
+    optimizer = SGD(model, lr=0.1)
+    x, y = batch()
+    with GradientFlow(model, optimizer) as flow:
+        for _ in range(3):
+            if when == "before the forward":
+                optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            if when == "before the backward":
+                optimizer.zero_grad()
+            if when == "in place":
+                for p in model.parameters():
+                    if p.grad is not None:
+                        p.grad[...] = 0.0
+            loss.backward()
+            optimizer.step()
+            if when == "after the step":
+                optimizer.zero_grad()
+    assert not recwarn.list
+    assert not any("cleared" in note for note in flow.recording.notes)
+
+
+def test_gradients_that_are_cleared_after_another_backward_are_not_suspected(recwarn):
+    """As in adversarial training, where the other network's step leaves gradients here too."""
+    model = small()
+    optimizer = SGD(model, lr=0.1)
+    x, y = batch()
+    with GradientFlow(model, optimizer):
+        for _ in range(3):
+            F.cross_entropy(model(x), y).backward()
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    assert not recwarn.list
+
+
+def test_forwards_without_a_backward_do_not_count():
+    model, plain = small(), small()
+    recordings = []
+    for net, evaluates in ((model, True), (plain, False)):
+        optimizer = SGD(net, lr=0.1)
+
+        def evaluate(step, net=net):
+            with md.no_grad():
+                net(batch(50)[0])
+            net(batch(51)[0])  # and one that forgot no_grad
+
+        with GradientFlow(net, optimizer) as flow:
+            train(net, optimizer, 3, each=evaluate if evaluates else lambda step: None)
+        recordings.append(flow.recording)
+    np.testing.assert_array_equal(recordings[0].activation_rms, recordings[1].activation_rms)
+    np.testing.assert_array_equal(recordings[0].loss, recordings[1].loss)
+
+
+def test_the_backward_of_another_model_is_not_recorded():
+    model, other = small(), small(seed=5)
+    optimizer = SGD(model, lr=0.1)
+    x, y = batch()
+    with GradientFlow(model, optimizer) as flow:
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        (F.cross_entropy(other(x), y) * 100.0).backward()
+        optimizer.step()
+    assert flow.recording.loss[0] == pytest.approx(loss.item())
+
+
+def test_a_frozen_layer_has_activations_but_no_gradients():
+    model = small(1)
+    model.fc1.requires_grad_(False)
+    recording = recorded(model, steps=2)
+    assert np.isfinite(recording.activation_rms).all()
+    assert np.isnan(recording.output_gradient_rms[:, 0]).all()
+    assert np.isnan(recording.weight_gradient_rms[:, 0]).all()
+    assert (recording.update_norm[:, 0] == 0).all()
+    with md.no_grad():
+        h = F.sigmoid(model.fc1(batch(1)[0]))
+    assert recording.activation_rms[1, 0] == pytest.approx(rms(h))
+
+
+class Custom(nn.Module):
+    """An activation module shared by two layers, a functional activation, a layer used twice, and a tied weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.act = nn.Tanh()
+        self.fc1 = nn.Linear(5, 4)
+        self.fc2 = nn.Linear(4, 4)
+        self.fc3 = nn.Linear(4, 4)
+        self.fc4 = nn.Linear(4, CLASSES)
+        self.fc3.weight = self.fc2.weight
+
+    def forward(self, x):
+        h = self.act(self.fc1(x))
+        h = self.act(self.fc2(h))
+        h = self.fc2(h)
+        h = F.tanh(self.fc3(h))
+        return self.fc4(h)
+
+
+def test_h_is_the_activation_modules_output_wherever_that_module_stands():
+    md.seed(0)
+    model = Custom()
+    recording = recorded(model, steps=1)
+    assert recording.layers == ("fc1", "fc2", "fc3", "fc4")
+    assert recording.outputs[0] == "act"
+    assert recording.outputs[2:] == ("fc3", "fc4")  # a functional activation cannot be seen
+    md.seed(0)
+    again = Custom()
+    x, _ = batch()
+    with md.no_grad():
+        h1 = again.act(again.fc1(x))
+        h2 = again.act(again.fc2(h1))
+        h3 = again.fc2(h2)
+        h4 = again.fc3(h3)
+    both = np.concatenate([host(h2).ravel(), host(h3).ravel()])
+    assert recording.activation_rms[0] == pytest.approx([rms(h1), rms(both), rms(h4), rms(again.fc4(F.tanh(h4)))])
+    assert recording.weight_norm[0, 2] != recording.weight_norm[0, 2]  # the tied weight is fc2's: fc3 owns a bias only
+    assert np.isfinite(recording.bias_gradient_mean[0, 2])
+
+
+def test_without_an_optimizer_a_step_lasts_until_the_next_forward():
+    model = small()
+    x, y = batch()
+    moved = []
+    with GradientFlow(model) as flow:
+        for _ in range(3):
+            loss = F.cross_entropy(model(x), y)
+            model.zero_grad()
+            loss.backward()
+            before = host(model.fc1.weight)
+            with md.no_grad():
+                for p in model.parameters():
+                    p -= 0.1 * p.grad
+            moved.append(norm(host(model.fc1.weight) - before))
+    recording = flow.recording
+    assert list(recording.steps) == [0, 1, 2]
+    assert recording.update_norm[:, 0] == pytest.approx(moved, rel=1e-4)
+    assert np.isfinite(recording.weight_gradient_rms).all()
+    assert np.isnan(recording.multiplier).all()
+    assert any("before any clipping" in note for note in recording.notes)
+
+
+def test_without_an_optimizer_the_loop_can_say_where_a_step_ends():
+    model = small()
+    x, y = batch()
+    with GradientFlow(model, every=2) as flow:
+        for _ in range(4):
+            F.cross_entropy(model(x), y).backward()
+            model.zero_grad()
+            flow.step()
+    assert list(flow.recording.steps) == [0, 2]
+    assert (flow.recording.update_norm == 0).all()
+    with pytest.raises(RuntimeError, match="outside of the `with` block"):
+        flow.step()
+    optimizer = SGD(model, lr=0.1)
+    with GradientFlow(model, optimizer) as flow, pytest.raises(RuntimeError, match=r"follows optimizer\.step"):
+        flow.step()
+
+
+def test_second_order_gradients_pass_unharmed():
+    model, plain = small(), small()
+    x, y = batch()
+    for net in (model, plain):
+        optimizer = SGD(net, lr=0.1)
+        flow = GradientFlow(net, optimizer)
+        if net is model:
+            flow.__enter__()
+        loss = F.cross_entropy(net(x), y)
+        grads = md.grad([loss], net.parameters(), create_graph=True)
+        penalty = sum((F.sum(g * g) for g in grads[1:]), start=F.sum(grads[0] * grads[0]))
+        (loss + penalty).backward()
+        optimizer.step()
+        if net is model:
+            flow.__exit__(None, None, None)
+            assert flow.recording.loss[0] == pytest.approx((loss + penalty).item())
+    np.testing.assert_array_equal(host(model.fc1.weight), host(plain.fc1.weight))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_other_dtypes(dtype):
+    model = small()
+    model.to(dtype=dtype)
+    optimizer = SGD(model, lr=0.1)
+    x, y = batch()
+    with GradientFlow(model, optimizer) as flow:
+        F.cross_entropy(model(x.astype(dtype)), y).backward()
+        optimizer.step()
+    assert flow.recording.dtype == dtype
+    assert flow.recording.weight_gradient_rms[0, 0] == pytest.approx(rms(model.fc1.weight.grad))
+
+
+def test_gradients_of_1e_30_do_not_underflow():
+    model = small()
+    optimizer = SGD(model, lr=0.1)
+    x, y = batch()
+    with GradientFlow(model, optimizer) as flow:
+        (F.cross_entropy(model(x), y) * 1e-30).backward()
+        optimizer.step()
+    assert flow.recording.weight_gradient_rms[0, 2] == pytest.approx(rms(model.fc3.weight.grad))
+    assert 0 < flow.recording.weight_gradient_rms[0, 2] < 1e-29
+
+
+def test_a_long_recording_keeps_every_step():
+    model = small(1)
+    recording = recorded(model, steps=600, lr=0.05)
+    assert list(recording.steps) == list(range(600))
+    assert np.isfinite(recording.loss).all()
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, "2"])
+def test_every_must_be_a_positive_integer(every):
+    with pytest.raises(ValueError, match="every must be a positive integer"):
+        GradientFlow(small(), every=every)
+
+
+def test_a_model_without_parameters_is_refused():
+    with pytest.raises(ValueError, match="layers that own parameters"):
+        GradientFlow(nn.Sequential(nn.ReLU()))
+
+
+def test_a_recorded_step_does_not_wait_for_the_device(standin):
+    with backend.using("cupy"):
+        model = nn.Sequential([("fc1", nn.Linear(5, 4)), ("act1", nn.Sigmoid()), ("fc2", nn.Linear(4, CLASSES))])
+        optimizer = SGD(model, lr=0.1, layer_rate=LayerSpecific())
+        x = md.Tensor(standin.cupy.asarray(np.ones((6, 5), np.float32)))
+        y = standin.cupy.asarray(np.arange(6) % CLASSES)
+
+        def step():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+        step()
+        before = len(synchronizations())
+        step()
+        alone = len(synchronizations()) - before
+        with GradientFlow(model, optimizer) as flow:
+            before = len(synchronizations())
+            step()
+            step()
+            assert len(synchronizations()) - before == 2 * alone
+        assert np.isfinite(flow.recording.update_norm).all()

@@ -1,0 +1,127 @@
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from minidl.observe import FlowRecording, RaceRecording
+from minidl.observe.recording import PER_LAYER, as_recordings
+from minidl.storage import save_arrays
+from tests.observe.loops import recorded, small
+
+
+def same(a, b):
+    return a == b if isinstance(a, (str, tuple)) else np.array_equal(a, b, equal_nan=True)
+
+
+def test_a_recording_comes_back_from_its_file_as_it_was(tmp_path):
+    recording = recorded()
+    recording.save(tmp_path / "run.npz")
+    loaded = FlowRecording.load(tmp_path / "run.npz")
+    for f in fields(FlowRecording):
+        assert same(getattr(loaded, f.name), getattr(recording, f.name)), f.name
+
+
+def test_the_file_is_plain_named_arrays_anyone_can_read(tmp_path):
+    recording = recorded()
+    recording.save(tmp_path / "run.npz")
+    with np.load(tmp_path / "run.npz", allow_pickle=False) as arrays:
+        assert list(arrays["layers"]) == list(recording.layers)
+        np.testing.assert_array_equal(arrays["update_norm"], recording.update_norm)
+        assert set(PER_LAYER) <= set(arrays.files)
+
+
+def test_a_recording_without_notes_and_steps_can_be_saved(tmp_path):
+    recording = recorded(steps=0)
+    replace(recording, notes=()).save(tmp_path / "empty.npz")
+    assert FlowRecording.load(tmp_path / "empty.npz").layers == recording.layers
+
+
+def test_foreign_and_damaged_files_are_refused_by_name(tmp_path):
+    save_arrays(tmp_path / "race.npz", {"arms": np.array(["a"])}, kind="race")
+    with pytest.raises(ValueError, match=r"race\.npz is a race; expected a gradient flow"):
+        FlowRecording.load(tmp_path / "race.npz")
+    recorded().save(tmp_path / "cut.npz")
+    whole = (tmp_path / "cut.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"cut\.npz is damaged"):
+        FlowRecording.load(tmp_path / "cut.npz")
+    recorded().save(tmp_path / "flow.npz")
+    with pytest.raises(ValueError, match="expected a race"):
+        RaceRecording.load(tmp_path / "flow.npz")
+
+
+def test_arrays_that_do_not_fit_together_are_refused():
+    recording = recorded()
+    with pytest.raises(ValueError, match=r"update_norm must have one row a step and one column a layer, \(4, 3\)"):
+        replace(recording, update_norm=recording.update_norm[:2])
+    with pytest.raises(ValueError, match="4 losses and 3 outputs"):
+        replace(recording, loss=recording.loss[:1])
+
+
+def test_the_update_ratio_is_the_update_over_the_weights_and_nothing_moved_is_zero():
+    recording = recorded(small(1), steps=1)
+    frozen = replace(recording, update_norm=np.array([[0.0, 2.0]]), weight_norm=np.array([[0.0, 8.0]]))
+    np.testing.assert_array_equal(frozen.update_ratio, [[0.0, 0.25]])
+
+
+def test_a_step_is_an_index_into_what_was_recorded():
+    recording = recorded(steps=3)
+    assert [recording.row(step) for step in (0, 2, -1)] == [0, 2, 2]
+    with pytest.raises(ValueError, match=r"has 3 steps, so step must be in -3\.\.2; got 3"):
+        recording.row(3)
+    with pytest.raises(ValueError, match=r"holds no step.*optimizer\.step\(\)"):
+        recorded(steps=0).row(-1)
+
+
+def test_seeds_must_belong_together():
+    one, other = recorded(), recorded(small(3))
+    assert as_recordings(one) == [one]
+    with pytest.raises(ValueError, match="same layers and steps"):
+        as_recordings([one, other])
+    with pytest.raises(ValueError, match="at least one recording"):
+        as_recordings([])
+
+
+def race(**changes):
+    values = {
+        "arms": ["a", "b"],
+        "seeds": [0, 1, 2],
+        "steps": [1, 2, 3, 4],
+        "loss": np.arange(24.0).reshape(2, 3, 4),
+        "seconds": np.arange(24.0).reshape(2, 3, 4),
+        "eval_steps": [2, 4],
+        "accuracy": np.full((2, 3, 2), 0.5),
+        "sweep_arms": ["a"],
+        "sweep_rates": [0.1, 1.0],
+        "sweep_loss": np.array([[[1.0, 2.0], [np.inf, 3.0]]]),
+    }
+    return RaceRecording(**{**values, **changes})
+
+
+def test_a_race_comes_back_from_its_file_as_it_was(tmp_path):
+    before = race(rates=[0.1, 1.0], notes=["a note"])
+    before.save(tmp_path / "race.npz")
+    after = RaceRecording.load(tmp_path / "race.npz")
+    for f in fields(RaceRecording):
+        assert same(getattr(after, f.name), getattr(before, f.name)), f.name
+    assert np.isnan(race().rates).all()
+
+
+def test_a_race_needs_no_sweep(tmp_path):
+    before = race(sweep_arms=(), sweep_loss=np.zeros((0, 0, 0)))
+    before.save(tmp_path / "race.npz")
+    assert RaceRecording.load(tmp_path / "race.npz").sweep_arms == ()
+
+
+def test_the_time_of_an_evaluation_is_read_from_the_times_of_the_steps():
+    seconds = np.tile([10.0, 20.0, 30.0, 40.0], (2, 3, 1))
+    np.testing.assert_array_equal(race(seconds=seconds, eval_steps=[1, 3]).eval_seconds[0], [[10.0, 30.0]] * 3)
+
+
+def test_a_race_names_everything_that_does_not_fit():
+    with pytest.raises(ValueError, match=r"loss must have shape \(2, 3, 4\).*rates must have shape \(2,\), got \(1,\)"):
+        race(loss=np.zeros((2, 3)), rates=[1.0])
+    with pytest.raises(ValueError, match="sweep_loss must have shape"):
+        race(sweep_loss=np.zeros((2, 2, 2)))
+    with pytest.raises(ValueError, match="at least one arm, seed, step and evaluation"):
+        race(seeds=[], loss=np.zeros((2, 0, 4)), seconds=np.zeros((2, 0, 4)), accuracy=np.zeros((2, 0, 2)))

@@ -1,0 +1,110 @@
+import json
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from minidl import plot
+from tests.observe.loops import recorded
+from tests.plot.recordings import falling, flow
+
+FIELDS = ("activation_rms", "output_gradient_rms", "weight_gradient_rms")
+
+
+def profile(**fields):
+    base = {"activation_rms": 0.5, "output_gradient_rms": falling(1.0), "weight_gradient_rms": falling(0.5)}
+    return flow(**{**base, **fields})
+
+
+def test_the_claim_is_the_fitted_slope_of_the_back_propagated_gradient():
+    late = np.concatenate([[falling(1.0)] * 4, [falling(0.25)]])
+    figure = plot.flow_profile(profile(output_gradient_rms=late))
+    slopes = figure.numbers["output_gradient_rms"]["decades_per_layer"]
+    assert slopes == pytest.approx([1.0, 1.0, 0.25])
+    assert figure.caption == (
+        "The back-propagated gradient falls 1.00 decades a layer from the output to the input at step 0, "
+        "0.25 at step 4."
+    )
+
+
+def test_the_slopes_are_printed_in_the_colours_of_their_lines():
+    figure = plot.flow_profile(profile())
+    printed = [[text.get_text() for text in ax.texts if text.get_text()[0] in "+\N{MINUS SIGN}0"] for ax in figure.axes]
+    assert printed == [["0.00"] * 3, ["+1.00"] * 3, ["+0.50"] * 3]
+    ax = figure.axes[1]
+    texts = [text for text in ax.texts if text.get_text() == "+1.00"]
+    lines = [line for line in ax.lines if len(line.get_xdata()) == 4]
+    assert [text.get_color() for text in texts] == [line.get_color() for line in lines]
+
+
+def test_first_middle_and_last_step_are_drawn_light_to_dark_with_labels_at_their_ends():
+    recording = profile(steps=9)
+    figure = plot.flow_profile(recording)
+    assert figure.numbers["steps"] == [0, 4, 8]
+    labels = [text for text in figure.axes[2].texts if text.get_text().startswith("step")]
+    assert [text.get_text() for text in labels] == ["step 0", "step 4", "step 8"]
+    assert all(text.xy[0] == 3 for text in labels)
+    light = [sum(text.get_color()[:3]) for text in labels]
+    assert light == sorted(light, reverse=True)
+    assert plot.flow_profile(recording, steps=[-1]).numbers["steps"] == [8]
+    assert plot.flow_profile(profile(steps=1)).numbers["steps"] == [0]
+
+
+def test_the_panels_share_their_limits_and_name_the_layers():
+    figure = plot.flow_profile(profile())
+    limits = {ax.get_ylim() for ax in figure.axes}
+    assert len(limits) == 1
+    assert all(ax.get_yscale() == "log" for ax in figure.axes)
+    for ax in figure.axes:
+        assert [label.get_text() for label in ax.get_xticklabels()] == ["fc1", "fc2", "fc3", "fc4"]
+
+
+def test_seeds_give_a_median_line_and_a_band_from_the_smallest_to_the_largest():
+    seeds = [profile(output_gradient_rms=falling(1.0) * factor) for factor in (1.0, 3.0, 9.0)]
+    figure = plot.flow_profile(seeds, steps=[0])
+    numbers = figure.numbers["output_gradient_rms"]
+    assert numbers["median"][0] == pytest.approx(falling(1.0) * 3)
+    assert numbers["min"][0] == pytest.approx(falling(1.0))
+    assert numbers["max"][0] == pytest.approx(falling(1.0) * 9)
+    (band,) = figure.axes[1].collections
+    drawn = band.get_paths()[0].vertices
+    assert drawn[:, 1].min() == pytest.approx(min(numbers["min"][0]))
+    assert drawn[:, 1].max() == pytest.approx(max(numbers["max"][0]))
+    assert figure.caption.endswith("(median of 3 seeds).")
+    assert not plot.flow_profile(seeds[0]).axes[1].collections
+
+
+def test_exact_zeros_stand_in_their_row_and_are_left_out_of_the_fit():
+    gradient = falling(1.0, 5)
+    gradient[0] = 0
+    figure = plot.flow_profile(profile(layers=5, output_gradient_rms=gradient, weight_gradient_rms=0.1), steps=[0])
+    ax = figure.axes[1]
+    (mark,) = [line for line in ax.lines if line.get_markerfacecolor() == "white"]
+    assert list(mark.get_xdata()) == [0]
+    assert ax.yaxis.get_major_formatter()(mark.get_ydata()[0]) == "0"
+    assert figure.numbers["output_gradient_rms"]["decades_per_layer"] == pytest.approx([1.0])
+    assert figure.numbers["output_gradient_rms"]["median"][0][0] == 0
+
+
+def test_a_real_recording_is_drawn_as_it_is():
+    recording = recorded(steps=3)
+    figure = plot.flow_profile(recording)
+    for field in FIELDS:
+        np.testing.assert_allclose(figure.numbers[field]["median"], getattr(recording, field), rtol=1e-12)
+    json.dumps(figure.numbers, allow_nan=False)
+
+
+def test_it_draws_into_given_axes_and_wants_three():
+    axes = Figure().subplots(1, 3)
+    assert plot.flow_profile(profile(), axes=axes) is axes[0].figure
+    with pytest.raises(ValueError, match="expected 3 axes"):
+        plot.flow_profile(profile(), axes=axes[:2])
+
+
+def test_impossible_requests_are_refused():
+    with pytest.raises(ValueError, match="steps is empty"):
+        plot.flow_profile(profile(), steps=[])
+    with pytest.raises(ValueError, match="has 5 steps"):
+        plot.flow_profile(profile(), steps=[7])
+    with pytest.raises(ValueError, match="same layers and steps"):
+        plot.flow_profile([profile(), profile(steps=4)])
