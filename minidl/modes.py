@@ -29,7 +29,9 @@ class _ModeChange:
     _set = 0
     _clear = 0
 
-    def __init__(self) -> None:
+    def __init__(self, *without_brackets: object) -> None:
+        if without_brackets:
+            raise TypeError(f"write @md.{type(self).__name__}() with brackets, or `with md.{type(self).__name__}():`")
         self._previous: list[int] = []  # a stack: one instance may be entered again inside itself
 
     def __enter__(self) -> None:
@@ -43,6 +45,13 @@ class _ModeChange:
         """Use as a decorator: `@md.no_grad()`. A generator function has the mode while it runs, not in between."""
         if inspect.isgeneratorfunction(function):
             return self._around_generator(function)  # type: ignore[return-value]
+        if inspect.iscoroutinefunction(function):
+            return self._around_coroutine(function)  # type: ignore[return-value]
+        if inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"an asynchronous generator cannot be decorated: write `with md.{type(self).__name__}():` around the "
+                f"computations inside {function.__name__}, but around no yield"
+            )
 
         @functools.wraps(function)
         def in_mode(*args: Any, **kwargs: Any) -> Any:
@@ -50,6 +59,14 @@ class _ModeChange:
                 return function(*args, **kwargs)
 
         return in_mode  # type: ignore[return-value]
+
+    def _around_coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        async def in_mode(*args: Any, **kwargs: Any) -> Any:
+            with type(self)():
+                return await function(*args, **kwargs)
+
+        return in_mode
 
     def _around_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
