@@ -1,0 +1,75 @@
+"""The words of the error messages, and the families their classes belong to."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import minidl as md
+import minidl.functional as F
+from minidl import backend
+from minidl.errors import AxisError, describe
+from tests.arrays import tensor
+
+
+@pytest.mark.parametrize(
+    ("error", "family"),
+    [
+        (md.ShapeError, ValueError),
+        (AxisError, IndexError),
+        (AxisError, md.ShapeError),
+        (md.DTypeError, TypeError),
+        (md.DeviceError, TypeError),
+        (md.GraphError, RuntimeError),
+    ],
+)
+def test_the_classes_keep_pythons_families(error: type[Exception], family: type[Exception]) -> None:
+    assert issubclass(error, family)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (3, "3"),
+        (2.5, "2.5"),
+        (None, "None"),
+        (True, "True"),
+        ("text", "'text'"),
+        (object(), "object"),
+        ([1, 2], "list"),
+        (np.zeros((2, 3), np.int8), "ndarray of shape (2, 3), int8, numpy"),
+        (np.float32(1), "float32 of shape (), float32, numpy"),
+    ],
+)
+def test_describe(value: object, words: str) -> None:
+    assert describe(value) == words
+
+
+def test_describe_names_a_tensor_and_its_device(standin: ModuleType) -> None:
+    weight = md.Tensor(np.ones((3, 4), np.float32), name="fc1.weight")
+    assert describe(weight) == "Tensor 'fc1.weight' of shape (3, 4), float32, numpy"
+    moved = md.Tensor(backend.to_device(np.ones(2), "cupy"))
+    assert describe(moved) == "Tensor of shape (2,), float64, cupy"
+    assert describe(moved._data) == "ndarray of shape (2,), float64, cupy"
+
+
+def test_a_shape_error_says_op_operands_and_names() -> None:
+    x, w = tensor(np.ones((2, 3))), tensor(np.ones((2, 4)))
+    x.name, w.name = "batch", "weight"
+    with pytest.raises(md.ShapeError) as caught:
+        x * w
+    for words in ("Mul", "'batch'", "'weight'", "(2, 3)", "(2, 4)"):
+        assert words in str(caught.value)
+    with pytest.raises(md.ShapeError, match=r"MatMul: .*shape\[-1\].*3 != 2"):
+        x @ w
+    with pytest.raises(md.ShapeError, match=r"Linear: .*in_features=4.*got \(2, 3\)"):
+        F.linear(x, w)
+
+
+def test_the_original_error_is_the_cause() -> None:
+    with pytest.raises(md.ShapeError) as caught:
+        tensor(np.ones(2)) + tensor(np.ones(3))
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert not isinstance(caught.value.__cause__, md.ShapeError)
