@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import backend
+from minidl.backend import ERROR_STATE, SILENT
 from minidl.diagnosis import explain_forward, users_lines
 from minidl.errors import GraphError, describe
 from minidl.modes import ANOMALY, RECORD, mode
@@ -140,6 +141,7 @@ class Function:
                 loose = True
             arrays.append(x)
             bit += bit
+        loud = ERROR_STATE.set(SILENT)
         try:
             if loose or (result_class is None and type(arrays[0]) is not np.ndarray):
                 arrays = backend.as_operands(arrays)
@@ -149,6 +151,8 @@ class Function:
             if explained is error:
                 raise
             raise explained from error
+        finally:
+            ERROR_STATE.reset(loud)
         if type(data) is not np.ndarray:
             data = backend.asarray(data)  # NumPy turns 0-d results into scalars
         if result_class is None:

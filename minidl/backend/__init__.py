@@ -23,8 +23,11 @@ from minidl.backend.arrays import (
 )
 from minidl.backend.choice import current, module, use, using
 from minidl.backend.random import device_uniform, generator, random_state, restore_random_state, seed
+from minidl.backend.silence import ERROR_STATE, SILENT
 
 __all__ = [
+    "ERROR_STATE",
+    "SILENT",
     "as_operands",
     "as_strided",
     "asarray",

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minidl.autograd import Function
 from minidl.backend import module_of
 from minidl.functional.precision import narrowed, widened
@@ -69,9 +67,8 @@ class Sigmoid(Function):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        wide = widened(x)
-        with np.errstate(over="ignore"):  # e^-x may become infinite, which gives the right 0
-            return narrowed(1 / (1 + module_of(x).exp(-wide)), x)
+        power = module_of(x).exp(-widened(x))  # may become infinite, which gives the right 0
+        return narrowed(1 / (1 + power), x)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
         return grad_out * (out * (1 - out))

@@ -104,8 +104,7 @@ class Div(_Binary):
 
     def forward(self, x: Any, y: Any) -> Any:
         self.remember_shapes(x, y)
-        with np.errstate(all="ignore"):
-            return x / y
+        return x / y
 
     def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
         grad_x = unbroadcast(grad_out / y, self.x_shape) if self.needs(0) else None
@@ -199,8 +198,7 @@ class NumberPow(Function):
 
 def _raise(x: Any, y: Any) -> Any:
     try:
-        with np.errstate(all="ignore"):
-            return x**y
+        return x**y
     except ValueError as error:
         if "negative integer powers" not in str(error):
             raise

@@ -120,9 +120,8 @@ class Conv2d(Function):
         filters, groups = weight.shape[0], self.geometry.groups
         cols = columns(for_products(x), kernel, out, self.geometry)
         matrix = for_products(weight).reshape((groups, filters // groups, cols.shape[2]))
-        with np.errstate(all="ignore"):  # some BLAS libraries raise floating-point flags for nothing
-            y = (matrix @ cols).reshape((x.shape[0], filters, *out))
-            return narrowed(y if bias is None else y + bias.reshape((1, filters, 1, 1)), x)
+        y = (matrix @ cols).reshape((x.shape[0], filters, *out))
+        return narrowed(y if bias is None else y + bias.reshape((1, filters, 1, 1)), x)
 
     def backward(self, grad_out: Any, x: Any, weight: Any, bias: Any = None) -> Any:
         grad_x = Conv2dInput(self.geometry, x.shape)(grad_out, weight) if self.needs(0) else None

@@ -28,8 +28,7 @@ class MatMul(Function):
                 f"expected x.shape[-1] == y.shape[{summed}]; got {x.shape[-1]} != {y.shape[summed]} (x {x.shape}, "
                 f"y {y.shape})"
             )
-        with np.errstate(all="ignore"):  # some BLAS libraries raise floating-point flags for nothing
-            return x @ y
+        return x @ y
 
     def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
         # A 1-d x is a row and a 1-d y a column; the axis they lack is put back, so that all are matrices.
@@ -84,9 +83,8 @@ class Linear(Function):
             raise DTypeError(one_dtype_expected(x, weight, bias))
         if bias is not None and bias.shape != weight.shape[:1]:
             raise ShapeError(f"expected a bias of shape {weight.shape[:1]}; got {bias.shape}")
-        with np.errstate(all="ignore"):  # some BLAS libraries raise floating-point flags for nothing
-            out = x @ weight.T
-            return out if bias is None else out + bias
+        out = x @ weight.T
+        return out if bias is None else out + bias
 
     def backward(self, grad_out: Any, x: Any, weight: Any, bias: Any = None) -> Any:
         out_features, in_features = weight.shape

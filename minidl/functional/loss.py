@@ -52,17 +52,17 @@ class CrossEntropy(Function):
         self.axis = 0 if x.ndim == 1 else 1
         wide = widened(x)
         counted = self.labels != self.ignore_index
-        self.labels = xp.expand_dims(xp.where(counted, self.labels, 0), self.axis)
+        self.weight = counted.astype(wide.dtype)
+        if xp is not np:  # looking for bad labels would make the program wait, so they make a NaN
+            bad = (self.labels < 0) | (self.labels >= x.shape[self.axis])
+            self.weight = xp.where(counted & bad, np.nan, self.weight)
+        self.labels = xp.expand_dims(xp.where(self.weight == 1, self.labels, 0), self.axis)
 
         log_p = log_softmax(wide, self.axis)
         loss = -xp.take_along_axis(log_p, self.labels, axis=self.axis).squeeze(self.axis)
         if self.smoothing:
             loss = (1 - self.smoothing) * loss - self.smoothing * log_p.mean(axis=self.axis)
-        self.weight = counted.astype(wide.dtype)
-        if xp is not np:  # looking for bad labels would make the program wait, so they make a NaN
-            bad = ((self.labels < 0) | (self.labels >= x.shape[self.axis])).squeeze(self.axis)
-            loss, self.weight = xp.where(bad, np.nan, loss), xp.where(bad, np.nan, self.weight)
-        loss = xp.where(counted, loss, 0)
+        loss = xp.where(counted, loss * self.weight, 0)  # an ignored sample's may be infinite
 
         if self.reduction == "none":
             return narrowed(loss, x)
@@ -70,8 +70,7 @@ class CrossEntropy(Function):
             return narrowed(loss.sum(), x)
         number = self.weight.sum()
         self.weight /= xp.maximum(number, 1)
-        with np.errstate(invalid="ignore"):  # every sample ignored: 0/0
-            return narrowed(loss.sum() / number, x)
+        return narrowed(loss.sum() / number, x)  # 0/0 if every sample was ignored
 
     def backward(self, grad_out: Any, x: Any) -> Any:
         xp = module_of(self.weight)

@@ -16,8 +16,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from minidl.autograd import Function
 from minidl.backend import module_of
 from minidl.functional.axes import Axis, all_axes
@@ -107,8 +105,7 @@ class Var(_Reduction):
             return add_up(x, self.axis, self.keepdims) * math.nan
         if self.count() > self.ddof:
             return x.var(axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
-        with np.errstate(invalid="ignore"):  # over 0 degrees of freedom: infinite, or NaN if all are equal
-            return x.var(axis=self.axis, keepdims=self.keepdims) * math.inf
+        return x.var(axis=self.axis, keepdims=self.keepdims) * math.inf  # NaN if all are equal
 
     def backward(self, grad_out: Any, x: Any) -> Any:
         centred = x - mean(x, self.axis, keepdims=True)
@@ -188,13 +185,12 @@ class LogSumExp(_Reduction):
         self.look_at(x)
         xp = module_of(x)
         wide = widened(x)
-        with np.errstate(all="ignore"):  # ln 0 = -infinity, of no numbers and of -infinities
-            if x.size == 0:
-                return narrowed(xp.log(xp.exp(wide).sum(axis=self.axis, keepdims=self.keepdims)), x)
-            peak = wide.max(axis=self.axis, keepdims=True)
-            peak = xp.where(xp.isfinite(peak), peak, 0)  # inf - inf would be NaN
-            total = xp.exp(wide - peak).sum(axis=self.axis, keepdims=self.keepdims)
-            return narrowed(xp.log(total) + peak.reshape(total.shape), x)
+        if x.size == 0:
+            return narrowed(xp.log(xp.exp(wide).sum(axis=self.axis, keepdims=self.keepdims)), x)
+        peak = wide.max(axis=self.axis, keepdims=True)
+        peak = xp.where(xp.isfinite(peak), peak, 0)  # inf - inf would be NaN
+        total = xp.exp(wide - peak).sum(axis=self.axis, keepdims=self.keepdims)
+        return narrowed(xp.log(total) + peak.reshape(total.shape), x)
 
     def backward(self, grad_out: Any, x: Any, out: Any) -> Any:
         return self.restore_axes(grad_out) * exp(x - self.restore_axes(out))

@@ -150,9 +150,9 @@ class Concatenate(Function):
         self.axis = axis
 
     def forward(self, *arrays: Any) -> Any:
-        if any(a.ndim != arrays[0].ndim for a in arrays):
-            raise ShapeError(f"expected tensors with equally many axes; got {[tuple(a.shape) for a in arrays]}")
-        if arrays[0].ndim == 0:
+        if any(np.ndim(a) != np.ndim(arrays[0]) for a in arrays):
+            raise ShapeError(f"expected tensors with equally many axes; got {[tuple(np.shape(a)) for a in arrays]}")
+        if np.ndim(arrays[0]) == 0:
             raise ShapeError("tensors of shape () have no axis to be joined along; use stack")
         self.axis = one_axis(self.axis, arrays[0].ndim)
         self.lengths = [a.shape[self.axis] for a in arrays]
@@ -176,7 +176,7 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
         ShapeError: there are no tensors, or their shapes do not agree.
         AxisError: there is no such axis.
     """
-    several = [_array_like(t) for t in tensors]
+    several = list(tensors)
     if not several:
         raise ShapeError("concatenate: expected at least one tensor; got none")
     return Concatenate(axis)(*several)
@@ -251,8 +251,7 @@ class Cast(Function):
 
     def forward(self, x: Any) -> Any:
         self.in_dtype = x.dtype
-        with np.errstate(all="ignore"):  # too large for the smaller dtype is infinity
-            return x.astype(self.dtype)
+        return x.astype(self.dtype)
 
     def backward(self, grad_out: Any) -> Any:
         return grad_out.astype(self.in_dtype)

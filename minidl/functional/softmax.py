@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minidl.autograd import Function
 from minidl.backend import module_of
 from minidl.functional.axes import all_axes
@@ -36,14 +34,16 @@ class _AlongAxis(Function):
 
 
 class Softmax(_AlongAxis):
-    """p_i = e^x_i / sum_j e^x_j, so dL/dx_i = p_i (dL/dp_i - sum_j dL/dp_j p_j)."""
+    """p_i = e^x_i / sum_j e^x_j, so dL/dx_i = p_i (dL/dp_i - sum_j dL/dp_j p_j).
+
+    All are NaN where all x_i are -infinity, or one is infinity.
+    """
 
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        with np.errstate(all="ignore"):  # NaN where all are -infinity, or one is infinity
-            powers = module_of(x).exp(self.shifted(x))
-            return narrowed(powers / powers.sum(axis=self.axis, keepdims=True), x)
+        powers = module_of(x).exp(self.shifted(x))
+        return narrowed(powers / powers.sum(axis=self.axis, keepdims=True), x)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
         weighted = grad_out * out
@@ -62,9 +62,8 @@ class LogSoftmax(_AlongAxis):
 
     def forward(self, x: Any) -> Any:
         xp = module_of(x)
-        with np.errstate(all="ignore"):
-            shifted = self.shifted(x)
-            return narrowed(shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True)), x)
+        shifted = self.shifted(x)
+        return narrowed(shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True)), x)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
         return grad_out - exp(out) * sum(grad_out, self.axis, keepdims=True)

@@ -1,0 +1,204 @@
+"""minidl/functional/conv.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as TF
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidl as md
+import minidl.functional as F
+from tests.arrays import device, host, tensor
+from tests.factory import check, check_against_numpy, examples, operand
+
+
+def conv2d_plain(x, weight, bias, stride, padding, dilation, groups):
+    """The definition, as slow as it is clear: every output number is a sum over channels and window."""
+    images, _, height, width = x.shape
+    filters, per_group, kernel_h, kernel_w = weight.shape
+    out_h = (height + 2 * padding[0] - dilation[0] * (kernel_h - 1) - 1) // stride[0] + 1
+    out_w = (width + 2 * padding[1] - dilation[1] * (kernel_w - 1) - 1) // stride[1] + 1
+    y = np.zeros((images, filters, out_h, out_w))
+    for n, f, i, j in np.ndindex(y.shape):
+        first_channel = f // (filters // groups) * per_group
+        total = bias[f]
+        for c, k, m in np.ndindex(per_group, kernel_h, kernel_w):
+            row = i * stride[0] + k * dilation[0] - padding[0]
+            column = j * stride[1] + m * dilation[1] - padding[1]
+            if 0 <= row < height and 0 <= column < width:
+                total += weight[f, c, k, m] * x[n, first_channel + c, row, column]
+        y[n, f, i, j] = total
+    return y
+
+
+@dataclass
+class Case:
+    x: Any
+    weight: Any
+    bias: Any
+    options: dict[str, Any]
+
+
+@st.composite
+def cases(draw):
+    """Images, filters and a way for the window to move, such that it fits."""
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    channels, filters = groups * draw(st.sampled_from([1, 2])), groups * draw(st.sampled_from([2, 1]))
+    kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    padding = (draw(st.integers(0, 2)), draw(st.integers(0, 2)))
+    dilation = (draw(st.sampled_from([1, 1, 2])), draw(st.sampled_from([1, 1, 2])))
+    sides = []
+    for i in (0, 1):
+        smallest = max(1, dilation[i] * (kernel[i] - 1) + 1 - 2 * padding[i])
+        sides.append(smallest + draw(st.integers(0, 4)))
+    return Case(
+        draw(operand((draw(st.sampled_from([2, 1, 3])), channels, *sides))),
+        draw(operand((filters, channels // groups, *kernel), low=-2, high=2)),
+        draw(operand((filters,))),
+        {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups},
+    )
+
+
+@examples(100)
+@given(cases())
+def test_against_pytorch(case):
+    check(
+        lambda x, w, b: F.conv2d(x, w, b, **case.options),
+        lambda x, w, b: TF.conv2d(x, w, b, **case.options),
+        [case.x, case.weight, case.bias],
+        mixed=False,
+        slack=4,
+    )
+
+
+@examples(25)
+@given(cases())
+def test_against_the_plain_definition(case):
+    result = F.conv2d(tensor(case.x.values), tensor(case.weight.values), tensor(case.bias.values), **case.options)
+    expected = conv2d_plain(case.x.values, case.weight.values, case.bias.values, **case.options)
+    np.testing.assert_allclose(host(result), expected, rtol=1e-12, atol=1e-12)
+
+
+@examples(25)
+@given(cases())
+def test_without_bias(case):
+    check(
+        lambda x, w: F.conv2d(x, w, **case.options),
+        lambda x, w: TF.conv2d(x, w, **case.options),
+        [case.x, case.weight],
+        mixed=False,
+        numeric=False,
+        slack=4,
+    )
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "options"),
+    [
+        ((2, 3, 5, 4), (6, 3, 1, 1), {}),
+        ((2, 3, 5, 4), (6, 3, 1, 1), {"stride": 2}),
+        ((2, 3, 5, 5), (3, 1, 3, 3), {"groups": 3, "padding": 1}),
+        ((2, 3, 5, 5), (6, 1, 3, 3), {"groups": 3, "padding": (1, 0), "stride": (2, 1)}),
+        ((1, 1, 7, 3), (2, 1, 3, 1), {"dilation": (3, 1)}),
+        ((1, 2, 1, 1), (2, 2, 3, 3), {"padding": 1}),
+        ((1, 2, 6, 6), (2, 2, 2, 2), {"stride": 3}),
+        ((1, 2, 4, 4), (2, 2, 4, 4), {}),
+        ((1, 1, 4, 4), (1, 1, 2, 2), {"padding": 4}),
+    ],
+)
+def test_known_kinds_of_convolution(x, weight, options):
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal(x), rng.standard_normal(weight)
+    expected = TF.conv2d(torch.tensor(a), torch.tensor(b), **options)
+    np.testing.assert_allclose(host(F.conv2d(tensor(a), tensor(b), **options)), expected.numpy(), atol=1e-12)
+
+
+def test_gradcheck_agrees():
+    rng = np.random.default_rng(1)
+    xs = [tensor(rng.standard_normal(s), True) for s in ((1, 2, 4, 3), (2, 1, 2, 2), (2,))]
+
+    def convolve(x, w, b):
+        return F.conv2d(x, w, b, stride=(2, 1), padding=1, groups=2)
+
+    assert md.gradcheck(convolve, xs)
+    assert md.gradgradcheck(convolve, xs)
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 4, 4), (1, 0, 4, 4)])
+def test_no_images_and_no_channels(shape):
+    x = tensor(np.ones(shape), True)
+    weight = tensor(np.ones((3, shape[1], 3, 3)), True)
+    bias = tensor(np.ones(3), True)
+    y = F.conv2d(x, weight, bias, padding=1)
+    assert y.shape == (shape[0], 3, 4, 4)
+    np.testing.assert_array_equal(host(y), 1)
+    y.backward(device(np.ones(y.shape)))
+    assert x.grad.shape == shape
+    np.testing.assert_array_equal(host(weight.grad), 0)
+    np.testing.assert_array_equal(host(bias.grad), y.size // 3)
+
+
+def test_integers_are_convolved_as_integers():
+    x, w = np.arange(16).reshape(1, 1, 4, 4), np.ones((1, 1, 2, 2), np.int64)
+    check_against_numpy(
+        F.conv2d,
+        lambda a, b: conv2d_plain(a, b, [0], (1, 1), (0, 0), (1, 1), 1).astype(np.int64),
+        x,
+        w,
+    )
+
+
+def test_float16_over_many_images():
+    x = tensor(np.ones((3000, 1, 2, 2), np.float16), True)
+    weight, bias = tensor(np.ones((1, 1, 2, 2), np.float16), True), tensor(np.zeros(1, np.float16), True)
+    y = F.conv2d(x, weight, bias)
+    y.backward(device(np.ones(y.shape, np.float16)))
+    assert y.dtype == x.grad.dtype == weight.grad.dtype == np.float16
+    np.testing.assert_array_equal(host(weight.grad), 3000)
+    np.testing.assert_array_equal(host(bias.grad), 3000)
+
+
+def test_second_derivatives_where_float32_met_float64():
+    x, weight = tensor(np.ones((1, 1, 3, 3), np.float32), True), tensor(np.ones((1, 1, 2, 2), np.float32), True)
+    y = F.conv2d(x, weight) * tensor(np.ones((1, 1, 2, 2)))
+    (grad,) = md.grad(y.sum(), [x], create_graph=True)
+    (grad * grad).sum().backward()
+    assert weight.grad.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "bias", "options", "words"),
+    [
+        ((2, 4, 4), (3, 2, 2, 2), None, {}, r"x \(N, C, H, W\)"),
+        ((1, 2, 4, 4), (3, 3, 2, 2), None, {}, r"input of 3 channels.*got x \(1, 2, 4, 4\)"),
+        ((1, 4, 4, 4), (3, 2, 2, 2), None, {"groups": 2}, "filters in a multiple of 2"),
+        ((1, 2, 4, 4), (3, 2, 2, 2), (2,), {}, r"bias of shape \(3,\); got \(2,\)"),
+        ((1, 2, 4, 4), (3, 2, 5, 2), None, {}, "reaches over 5 but the image with its padding has only 4 in height"),
+        ((1, 2, 4, 4), (3, 2, 2, 3), None, {"dilation": 2}, "reaches over 5 .* in width"),
+        ((1, 2, 4, 4), (0, 2, 2, 2), None, {}, "at least one filter"),
+        ((1, 2, 4, 4), (3, 2, 0, 2), None, {}, "at least 1x1"),
+        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"stride": 0}, "stride as a whole number of at least 1.*got 0"),
+        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"stride": 1.5}, "stride as a whole number"),
+        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"padding": (1, 2, 3)}, "padding as a whole number.*or two"),
+        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"padding": "same"}, "padding as a whole number.*'same'"),
+        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"padding": -1}, "padding as a whole number of at least 0"),
+        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"groups": 0}, "groups as a whole number"),
+    ],
+)
+def test_what_does_not_fit(x, weight, bias, options, words):
+    with pytest.raises(md.ShapeError, match=words):
+        F.conv2d(
+            tensor(np.ones(x)), tensor(np.ones(weight)), None if bias is None else tensor(np.ones(bias)), **options
+        )
+
+
+def test_one_dtype_is_wanted():
+    with pytest.raises(md.DTypeError, match="float64, float32: for example"):
+        F.conv2d(tensor(np.ones((1, 1, 2, 2))), tensor(np.ones((1, 1, 2, 2), np.float32)))

@@ -1,0 +1,81 @@
+"""minidl/functional/dropout.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minidl as md
+import minidl.functional as F
+from minidl import backend
+from tests.arrays import device, host, tensor
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_how_many_are_dropped_and_how_the_others_are_scaled(p, dtype):
+    y = F.dropout(tensor(np.ones(100_000, dtype)), p)
+    assert y.dtype == dtype
+    values = host(y)
+    assert set(np.unique(values)) == {0, np.dtype(dtype).type(1 / (1 - p))}
+    assert abs((values == 0).mean() - p) < 5 * np.sqrt(p * (1 - p) / values.size)  # five standard deviations
+    assert abs(values.astype(np.float64).mean() - 1) < 5 * np.sqrt(p / (1 - p) / values.size) + 1e-3
+
+
+def test_the_backward_uses_the_mask_of_the_forward():
+    x = tensor(np.full((50, 20), 3.0), True)
+    y = F.dropout(x, 0.3)
+    grad = md.grad(y, x, device(np.full((50, 20), 5.0)), create_graph=False)
+    np.testing.assert_array_equal(host(grad) / 5, host(y) / 3)
+
+
+def test_higher_derivatives_use_it_too():
+    x = tensor(np.arange(1.0, 21), True)
+    y = F.dropout(x, 0.5)
+    (first,) = md.grad((y * y).sum(), [x], create_graph=True)
+    (second,) = md.grad(first.sum(), [x])
+    scale = host(y) / host(x)
+    np.testing.assert_allclose(host(second), 2 * scale**2)
+
+
+def test_each_call_draws_anew_and_a_seed_repeats():
+    x = tensor(np.ones(1000, np.float32))
+    md.seed(3)
+    first, second = host(F.dropout(x)), host(F.dropout(x))
+    md.seed(3)
+    np.testing.assert_array_equal(host(F.dropout(x)), first)
+    assert (first != second).any()
+
+
+def test_neighbours_are_dropped_independently():
+    kept = host(F.dropout(tensor(np.ones((1000, 100))), 0.5)) > 0
+    both = (kept[:, 1:] & kept[:, :-1]).mean()
+    assert abs(both - 0.25) < 0.01
+
+
+def test_nothing_happens_in_evaluation_and_at_zero():
+    x = tensor(np.ones(10), True)
+    assert F.dropout(x, 0.5, training=False) is x
+    assert F.dropout(x, 0) is x
+    assert F.dropout(x, 0.0, training=True) is x
+
+
+def test_everything_is_dropped_at_one():
+    x = tensor(np.ones(10), True)
+    y = F.dropout(x, 1)
+    y.backward(device(np.ones(10)))
+    np.testing.assert_array_equal(host(y), 0)
+    np.testing.assert_array_equal(host(x.grad), 0)
+
+
+def test_raw_arrays_and_no_elements():
+    y = F.dropout(device(np.ones((3, 4))), 0.5)
+    assert backend.is_array(y)
+    assert F.dropout(tensor(np.ones((0, 3))), 0.5).shape == (0, 3)
+    assert F.dropout(tensor(np.array(1.0)), 0.5).shape == ()
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.1, np.nan])
+def test_what_is_no_probability(p):
+    with pytest.raises(ValueError, match="probability from 0 to 1"):
+        F.dropout(tensor(np.ones(2)), p)

@@ -1,0 +1,59 @@
+"""minidl/functional/exponential.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+
+import minidl as md
+import minidl.functional as F
+from tests.arrays import host, tensor
+from tests.factory import SPECIAL, check, check_against_numpy, check_special, examples, operand
+
+
+@examples(40)
+@given(operand())
+def test_exp(x):
+    check(F.exp, torch.exp, x)
+
+
+@examples(40)
+@given(operand(low=0.125, high=8))
+def test_log(x):
+    check(F.log, torch.log, x, slack=4)
+
+
+@examples(40)
+@given(operand(low=0.125, high=8))
+def test_sqrt(x):
+    check(F.sqrt, torch.sqrt, x, slack=4)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(F.exp, torch.exp), (F.log, torch.log), (F.sqrt, torch.sqrt)])
+def test_special_values(ours, theirs):
+    check_special(ours, theirs, [SPECIAL])
+    check_special(ours, theirs, [np.array([1e-4, 6e4, -6e4, 11.0, 12.0])])
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(F.exp, np.exp), (F.log, np.log), (F.sqrt, np.sqrt)])
+def test_integers_follow_numpy(ours, theirs):
+    check_against_numpy(ours, theirs, np.array([1, 2, 5], np.int64))
+    check_against_numpy(ours, theirs, np.array([1, 2, 5], np.int32))
+
+
+def test_the_slope_of_sqrt_at_zero_does_not_reach_what_was_cut_off():
+    x = tensor(np.array([-1.0, 4.0]), True)
+    F.sum(F.sqrt(F.relu(x))).backward()
+    np.testing.assert_array_equal(host(x.grad), [0, 0.25])
+
+
+def test_gradcheck_agrees():
+    x = tensor(np.array([0.3, 1.7, 2.9]), True)
+    assert md.gradcheck(F.exp, [x])
+    assert md.gradcheck(F.log, [x])
+    assert md.gradcheck(F.sqrt, [x])
+    assert md.gradgradcheck(F.exp, [x])
+    assert md.gradgradcheck(F.log, [x])
+    assert md.gradgradcheck(F.sqrt, [x])

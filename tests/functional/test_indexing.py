@@ -1,0 +1,247 @@
+"""minidl/functional/indexing.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidl as md
+import minidl.functional as F
+from minidl import backend
+from tests.arrays import device, host, tensor
+from tests.factory import Operand, check, examples, operand
+
+
+def by_number(shape, index):
+    """For each element of x[index], which element of x it is: what NumPy does, in numbers."""
+    return np.arange(int(np.prod(shape))).reshape(shape)[index]
+
+
+def reference(index):
+    """x[index] for PyTorch, whatever NumPy index it is (PyTorch itself knows no negative steps)."""
+
+    def take(x):
+        numbers = np.array(by_number(x.shape, index))
+        return x.reshape(-1)[torch.tensor(numbers)]
+
+    return take
+
+
+@st.composite
+def parts(draw, length, advanced):
+    """An index for one axis: a slice (mostly), an integer, or an index array."""
+    kind = draw(st.sampled_from(["slice", "slice", "integer", "array", "mask"] if advanced else ["slice", "integer"]))
+    bound = st.one_of(st.none(), st.integers(-length - 2, length + 2))
+    if kind == "integer" and length:
+        return draw(st.integers(-length, length - 1))
+    if kind == "array" and length:
+        return np.array(draw(st.lists(st.integers(-length, length - 1), min_size=3, max_size=3)))
+    if kind == "mask" and length >= 3:
+        mask = np.zeros(length, bool)
+        mask[draw(st.permutations(range(length)))[:3]] = True
+        return mask
+    return slice(draw(bound), draw(bound), draw(st.sampled_from([None, 1, 2, -1, -2, 3])))
+
+
+@st.composite
+def indices(draw, shape, advanced):
+    """A tuple index for an array of `shape`, with None and an Ellipsis here and there."""
+    used = draw(st.integers(0, len(shape)))
+    from_the_end = draw(st.booleans())
+    axes = range(len(shape) - used, len(shape)) if from_the_end else range(used)
+    index = [draw(parts(shape[a], advanced)) for a in axes]
+    if from_the_end:
+        index.insert(0, Ellipsis)
+    elif draw(st.booleans()):
+        index.append(Ellipsis)
+    if draw(st.booleans()):
+        index.insert(draw(st.integers(0, len(index))), None)
+    return index[0] if len(index) == 1 else tuple(index)
+
+
+def on_device(index):
+    """The index with its arrays on the backend under test."""
+    if isinstance(index, tuple):
+        return tuple(on_device(part) for part in index)
+    return device(index) if isinstance(index, np.ndarray) else index
+
+
+@pytest.mark.parametrize("advanced", [False, True])
+@examples(100)
+@given(st.data())
+def test_getitem(advanced, data):
+    x = data.draw(operand())
+    index = data.draw(indices(x.values.shape, advanced))
+    check(lambda t: F.getitem(t, on_device(index)), reference(index), x)
+
+
+@examples(60)
+@given(st.data())
+def test_setitem(data):
+    x = data.draw(operand())
+    index = data.draw(indices(x.values.shape, True))
+    place = by_number(x.values.shape, index)
+    shape = np.shape(place)
+    value = data.draw(operand(tuple(1 if data.draw(st.booleans()) else n for n in shape)))
+
+    def write(t, v):
+        """Every element of the result is one of x or one of the value: which, NumPy says."""
+        source = np.full(int(np.prod(x.values.shape)), -1)
+        source[np.asarray(place).reshape(-1)] = np.arange(np.size(place))
+        written = torch.broadcast_to(v, shape).reshape(-1)
+        both = torch.cat([t.reshape(-1), written])
+        number = np.where(source < 0, np.arange(source.size), source.size + source)
+        return both[torch.tensor(number)].reshape(t.shape)
+
+    # float64 into float32 keeps x's dtype, which is not what mixing means elsewhere.
+    check(lambda t, v: F.setitem(t, on_device(index), v), write, [x, value], mixed=False)
+
+
+FORMS = [
+    0,
+    -1,
+    (1, 2),
+    (1, -2),
+    ...,
+    None,
+    (),
+    (None, ..., None, 0),
+    slice(None, None, -1),
+    (slice(2, 0, -1), slice(None, None, -2)),
+    slice(5, 9),
+    [0, 0, 2],
+    [-1],
+    [],
+    [True, False, True],
+    [[0, 1], [2, 2]],
+    np.array(1),
+    np.int64(2),
+    np.array([1, 1, 0], np.uint8),
+    np.array([2, 0], np.int32),
+    np.array([], int),
+    np.zeros(3, bool),
+    np.eye(3, 4, dtype=bool),
+    True,
+    False,
+    (np.array([0, 2]), np.array([1, 3])),
+    (np.array([[0], [2]]), np.array([1, 3])),
+    (np.array([0, 0]), slice(1, None)),
+    (slice(None), np.array([3, 3, 3])),
+    (np.array([0, 1]), None, np.array([2, 2])),
+    (np.array([True, False, True]), 2),
+    (np.array([True, False, True]), np.array([1, 1])),
+    ([0, 1], [2, 3]),
+    (slice(None), [0, 0]),
+    (0, [1, 1]),
+]
+
+
+@pytest.mark.parametrize("index", FORMS, ids=repr)
+def test_forms_of_index(index):
+    x = Operand(np.arange(12.0).reshape(3, 4) / 8)
+    check(lambda t: F.getitem(t, on_device(index)), reference(index), x)
+    t = tensor(x.values)
+    np.testing.assert_array_equal(host(t[on_device(index)]), x.values[index])
+
+
+@pytest.mark.parametrize("index", FORMS, ids=repr)
+def test_forms_of_index_to_write_at(index):
+    expected = np.arange(12.0).reshape(3, 4)
+    t = tensor(expected)
+    u = F.setitem(tensor(expected, True), on_device(index), -1.0)
+    t[on_device(index)] = -1.0
+    expected[index] = -1
+    np.testing.assert_array_equal(host(t), expected)
+    np.testing.assert_array_equal(host(u), expected)
+
+
+def test_tensors_as_index():
+    x = tensor(np.arange(12.0).reshape(3, 4), True)
+    rows = tensor(np.array([2, 0, 2]))
+    y = x[rows]
+    np.testing.assert_array_equal(host(y), host(x)[[2, 0, 2]])
+    y.sum().backward()
+    np.testing.assert_array_equal(host(x.grad), [[1] * 4, [0] * 4, [2] * 4])
+    np.testing.assert_array_equal(host(x[x > 5]), np.arange(6.0, 12))
+    np.testing.assert_array_equal(host(x[rows, tensor(np.array([1, 1, 1]))]), [9, 1, 9])
+
+
+def test_repeated_indices_add_their_gradients_up():
+    x = tensor(np.zeros(3), True)
+    x[[0, 0, 2, 0]].backward(device(np.array([1.0, 2.0, 4.0, 8.0])))
+    np.testing.assert_array_equal(host(x.grad), [11, 0, 4])
+
+
+def test_repeated_indices_in_float16_lose_nothing():
+    x = tensor(np.zeros(2, np.float16), True)
+    F.getitem(x, device(np.zeros(5000, int))).backward(device(np.ones(5000, np.float16)))
+    np.testing.assert_array_equal(host(x.grad), [5000, 0])
+
+
+def test_only_the_value_that_stays_gets_a_gradient():
+    x, value = tensor(np.zeros(3), True), tensor(np.array([1.0, 2.0, 3.0]), True)
+    y = F.setitem(x, [0, 0, 1], value)
+    np.testing.assert_array_equal(host(y), [2, 3, 0])
+    y.backward(device(np.ones(3)))
+    np.testing.assert_array_equal(host(value.grad), [0, 1, 1])
+    np.testing.assert_array_equal(host(x.grad), [0, 0, 1])
+
+
+def test_setitem_keeps_the_dtype_and_the_original():
+    x = tensor(np.zeros(2, np.float32), True)
+    value = tensor(np.ones(1), True)
+    y = F.setitem(x, [1], value)
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(host(x), 0)
+    y.sum().backward()
+    assert value.grad.dtype == np.float64
+
+
+def test_a_value_may_have_leading_axes_of_length_one():
+    value = tensor(np.ones((1, 1, 2)), True)
+    F.setitem(tensor(np.zeros((3, 2))), 1, value).sum().backward()
+    np.testing.assert_array_equal(host(value.grad), [[[1, 1]]])
+
+
+def test_the_index_may_be_written_to_afterwards():
+    rows = device(np.array([0, 1]))
+    x = tensor(np.zeros(3), True)
+    y = x[rows]
+    rows[...] = 2
+    y.sum().backward()
+    np.testing.assert_array_equal(host(x.grad), [1, 1, 0])
+
+
+def test_slices_are_views_and_index_arrays_copy():
+    x = tensor(np.arange(4.0))
+    assert backend.share_memory(x[1:].data, x.data)
+    assert backend.share_memory(x[2].data, x.data)
+    assert not backend.share_memory(x[[0, 1]].data, x.data)
+
+
+def test_integers_are_indexed_and_written_too():
+    x = tensor(np.arange(4))
+    assert x[[1, 2]].dtype == np.int64
+    x[0] = 7
+    np.testing.assert_array_equal(host(x), [7, 1, 2, 3])
+
+
+def test_what_does_not_fit_is_an_index_error():
+    x = tensor(np.ones((2, 3)))
+    for index in (2, (0, 3), (0, 0, 0), 0.5, "a"):
+        with pytest.raises(IndexError, match=r"GetItem.*\(2, 3\)"):
+            x[index]
+    with pytest.raises(IndexError):
+        F.setitem(x, 5, 0)
+    with pytest.raises(IndexError):
+        x[device(np.array([True, False, True]))]
+
+
+def test_a_value_that_does_not_fit():
+    with pytest.raises(md.ShapeError, match=r"SetItem.*\(2, 3\).*\(4,\)"):
+        F.setitem(tensor(np.ones((2, 3))), 0, tensor(np.ones(4)))
+    with pytest.raises(md.DTypeError, match="requires a gradient"):
+        F.setitem(tensor(np.arange(3)), 0, tensor(np.array(1.0), True))

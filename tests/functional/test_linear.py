@@ -1,0 +1,117 @@
+"""minidl/functional/linear.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as TF
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidl as md
+import minidl.functional as F
+from tests.arrays import host, tensor
+from tests.factory import check, check_against_numpy, examples, operand
+
+
+@st.composite
+def factors(draw):
+    """Two operands that can be multiplied: vectors, matrices, and batches of them that broadcast."""
+    side = st.sampled_from([2, 3, 4, 1, 0])
+    n, k, m = draw(side), draw(side), draw(side)
+    batch = draw(st.lists(st.sampled_from([2, 3, 1]), max_size=2))
+    x_batch = [1 if draw(st.booleans()) else length for length in batch][draw(st.integers(0, len(batch))) :]
+    y_batch = [1 if draw(st.booleans()) else length for length in batch][draw(st.integers(0, len(batch))) :]
+    x_shape = (k,) if draw(st.sampled_from([False, False, True])) else (*x_batch, n, k)
+    y_shape = (k,) if draw(st.sampled_from([False, False, True])) else (*y_batch, k, m)
+    return [draw(operand(x_shape)), draw(operand(y_shape))]
+
+
+@examples(120)
+@given(factors())
+def test_matmul(xs):
+    check(F.matmul, torch.matmul, xs, slack=2)
+
+
+def test_matmul_of_integers_follows_numpy():
+    check_against_numpy(F.matmul, np.matmul, np.arange(6).reshape(2, 3), np.arange(3))
+
+
+def test_matmul_is_the_operator_from_both_sides():
+    a, b = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(host(tensor(a) @ tensor(b)), a @ b)
+    np.testing.assert_array_equal(host(tensor(a) @ b.tolist()), a @ b)
+    np.testing.assert_array_equal(host(a.tolist() @ tensor(b)), a @ b)
+
+
+def test_float16_products_are_added_up_in_float32():
+    x = tensor(np.ones((2, 5000), np.float16), True)
+    y = F.matmul(x, tensor(np.ones((5000, 1), np.float16)))
+    assert y.dtype == np.float16
+    np.testing.assert_array_equal(host(y), 5000)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (np.ones((2, 3)), np.ones((2, 3)), r"x.shape\[-1\] == y.shape\[-2\]; got 3 != 2"),
+        (np.ones(3), np.ones(2), r"y.shape\[0\]; got 3 != 2"),
+        (np.ones((2, 2, 3)), np.ones((3, 3, 2)), r"MatMul failed.*\(2, 2, 3\).*\(3, 3, 2\)"),
+        (np.ones((2, 3)), np.array(1.0), "single number"),
+        (np.ones((2, 3)), 2.0, "single number"),
+    ],
+)
+def test_matmul_of_what_does_not_fit(x, y, words):
+    with pytest.raises(md.ShapeError, match=words):
+        F.matmul(tensor(x), y if isinstance(y, float) else tensor(y))
+
+
+@st.composite
+def layers(draw):
+    """Input, weight and bias of a dense layer."""
+    side = st.sampled_from([2, 3, 4, 1, 0])
+    features_in, features_out = draw(side), draw(side)
+    leading = draw(st.lists(st.sampled_from([2, 3, 1, 0]), max_size=3))
+    return [
+        draw(operand((*leading, features_in))),
+        draw(operand((features_out, features_in))),
+        draw(operand((features_out,))),
+    ]
+
+
+@examples(80)
+@given(layers())
+def test_linear(xs):
+    check(F.linear, TF.linear, xs, mixed=False, slack=2)
+    check(F.linear, TF.linear, xs[:2], mixed=False, numeric=False, slack=2)
+
+
+def test_linear_of_a_large_float16_batch():
+    x, weight, bias = (tensor(np.ones(s, np.float16), True) for s in ((5000, 2), (3, 2), (3,)))
+    F.linear(x, weight, bias).backward(tensor(np.ones((5000, 3), np.float16)))
+    np.testing.assert_array_equal(host(bias.grad), 5000)
+    np.testing.assert_array_equal(host(weight.grad), 5000)
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "bias", "words"),
+    [
+        ((2, 3), (4, 2), None, r"in_features=2\).*got \(2, 3\)"),
+        ((), (4, 2), None, "in_features=2"),
+        ((2, 3), (3,), None, r"weight of shape \(out_features, in_features\); got \(3,\)"),
+        ((2, 3), (4, 3), (3,), r"bias of shape \(4,\); got \(3,\)"),
+        ((2, 3), (4, 3), (1, 4), r"bias of shape \(4,\)"),
+    ],
+)
+def test_linear_of_what_does_not_fit(x, weight, bias, words):
+    with pytest.raises(md.ShapeError, match=words):
+        F.linear(tensor(np.ones(x)), tensor(np.ones(weight)), None if bias is None else tensor(np.ones(bias)))
+
+
+def test_linear_wants_one_dtype():
+    x, weight, bias = np.ones((2, 3)), np.ones((4, 3), np.float32), np.ones(4)
+    with pytest.raises(md.DTypeError, match=r"one dtype; got float64, float32: for example x.astype\('float32'\)"):
+        F.linear(tensor(x), tensor(weight))
+    with pytest.raises(md.DTypeError, match="float32, float32, float64"):
+        F.linear(tensor(x.astype(np.float32)), tensor(weight), tensor(bias))

@@ -1,0 +1,109 @@
+"""The small rooms of minidl/functional: axes.py, broadcasting.py, precision.py; and the examples in all docstrings."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidl as md
+import minidl.functional as F
+from minidl import backend
+from minidl.functional import precision
+from minidl.functional.axes import all_axes, one_axis
+from minidl.functional.broadcasting import unbroadcast
+from tests.arrays import device, host, tensor
+from tests.factory import examples, operands
+
+MODULES = [f"minidl.functional.{module.name}" for module in pkgutil.iter_modules(F.__path__)]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_in_the_docstrings(name):
+    with backend.using("numpy"):
+        outcome = doctest.testmod(importlib.import_module(name))
+    assert outcome.failed == 0
+
+
+def test_everything_public_is_listed_and_documented():
+    for name in F.__all__:
+        assert getattr(F, name).__doc__
+    assert sorted(F.__all__) == F.__all__
+
+
+@given(st.integers(1, 4), st.data())
+@examples(30)
+def test_axes_count_from_both_ends(ndim, data):
+    axis = data.draw(st.integers(-ndim, ndim - 1))
+    assert one_axis(axis, ndim) == list(range(ndim))[axis]
+    assert one_axis(np.int64(axis), ndim) == one_axis(axis, ndim)
+    assert all_axes(axis, ndim) == (one_axis(axis, ndim),)
+    assert all_axes(None, ndim) == tuple(range(ndim))
+
+
+def test_axes_that_are_not_there():
+    assert all_axes(-1, 0) == all_axes((0,), 0) == all_axes(None, 0) == ()
+    with pytest.raises(md.ShapeError, match="shape"):
+        all_axes(1, 0)
+    with pytest.raises(IndexError):
+        one_axis(0, 0)
+    with pytest.raises(md.DTypeError, match="whole number; got 'x'"):
+        one_axis("x", 2)
+
+
+@given(operands(2))
+@examples(40)
+def test_unbroadcast_is_the_transpose_of_broadcasting(xs):
+    x, y = (o.values for o in xs)
+    whole = np.broadcast_shapes(x.shape, y.shape)
+    grad = np.arange(float(np.prod(whole))).reshape(whole)
+    summed = host(unbroadcast(device(grad), x.shape))
+    assert summed.shape == x.shape
+    np.testing.assert_allclose((summed * x).sum(), (grad * np.broadcast_to(x, whole)).sum())
+    np.testing.assert_allclose(host(unbroadcast(tensor(grad), x.shape)), summed)
+
+
+def test_precision():
+    half, single, whole = (device(np.ones(3, d)) for d in (np.float16, np.float32, np.uint8))
+    assert precision.widened(half).dtype == np.float32
+    assert precision.widened(single) is single
+    assert precision.widened(whole).dtype == np.float64
+    assert precision.narrowed(single, half).dtype == np.float16
+    assert precision.narrowed(single, single) is single
+    assert precision.add_up(half, 0).dtype == np.float16
+    assert precision.for_products(single) is single
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64"])
+def test_zero_outside_is_where(dtype):
+    values = np.array([[1, 2, 3], [4, 5, 6]], dtype)
+    mask = np.array([[True, False, True]])
+    np.testing.assert_array_equal(
+        host(backend.zero_outside(device(mask), device(values))), np.where(mask, values, 0), strict=True
+    )
+    if dtype != "int64":
+        special = np.array([np.nan, np.inf, -0.0, np.nan], dtype)
+        mask = np.array([False, False, True, True])
+        got = host(backend.zero_outside(device(mask), device(special)))
+        np.testing.assert_array_equal(got, [0, 0, 0, np.nan])
+        assert np.signbit(got[2])
+        reversed_view = device(special)[::-1]
+        np.testing.assert_array_equal(host(backend.zero_outside(device(mask), reversed_view)), [0, 0, np.inf, np.nan])
+        assert host(backend.zero_outside(device(np.array(True)), device(np.array(2, dtype)))) == 2
+
+
+def test_no_op_warns_and_numpy_is_left_as_it_was():
+    before = np.geterr()
+    x = tensor(np.array([0.0, -1.0, np.inf, 1e300]), True)
+    y = F.log(x) + x / 0 - F.sqrt(x) * x * x + x**-1
+    y.sum().backward()
+    assert np.isnan(host(x.grad)).any()
+    assert np.geterr() == before
+    with pytest.raises(md.ShapeError):
+        x + tensor(np.ones(3))
+    assert np.geterr() == before

@@ -1,0 +1,167 @@
+"""minidl/functional/pooling.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as TF
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import minidl as md
+import minidl.functional as F
+from tests.arrays import device, host, tensor
+from tests.factory import Operand, check, check_against_numpy, check_special, examples, operand
+
+
+def pool_plain(x, kernel, stride, padding, out, reduce):
+    """The definition: `reduce` of the numbers of each window that lie inside the image, and how many places count.
+
+    The places that count for a mean with padding are those inside image and padding.
+    """
+    y = np.zeros((*x.shape[:2], *out))
+    for n, c, i, j in np.ndindex(y.shape):
+        top, left = i * stride[0] - padding[0], j * stride[1] - padding[1]
+        bottom, right = top + kernel[0], left + kernel[1]
+        window = x[n, c, max(top, 0) : bottom, max(left, 0) : right]
+        height = min(bottom, x.shape[2] + padding[0]) - top
+        width = min(right, x.shape[3] + padding[1]) - left
+        y[n, c, i, j] = reduce(window, height * width)
+    return y
+
+
+@st.composite
+def cases(draw):
+    """An image and a window that PyTorch accepts."""
+    kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    stride = draw(st.sampled_from([None, 1, 2, (2, 3), (1, 2), 3]))
+    padding = (draw(st.integers(0, kernel[0] // 2)), draw(st.integers(0, kernel[1] // 2)))
+    sides = [draw(st.integers(1, 7)) for _ in (0, 1)]
+    assume(all(n + 2 * p >= k for n, p, k in zip(sides, padding, kernel, strict=True)))
+    x = draw(operand((draw(st.sampled_from([1, 2])), draw(st.sampled_from([2, 1])), *sides)))
+    return x, {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": draw(st.booleans())}
+
+
+@examples(120)
+@given(cases())
+def test_max_pool2d_against_pytorch(case):
+    x, options = case
+    check(lambda t: F.max_pool2d(t, **options), lambda t: TF.max_pool2d(t, **options), x)
+
+
+@examples(120)
+@given(cases(), st.booleans())
+def test_avg_pool2d_against_pytorch(case, count_include_pad):
+    x, options = case
+    check(
+        lambda t: F.avg_pool2d(t, **options, count_include_pad=count_include_pad),
+        lambda t: TF.avg_pool2d(t, **options, count_include_pad=count_include_pad),
+        x,
+    )
+
+
+@examples(40)
+@given(cases())
+def test_against_the_plain_definition(case):
+    x, options = case
+    kernel, padding = options["kernel_size"], options["padding"]
+    stride = options["stride"] or kernel
+    stride = (stride, stride) if isinstance(stride, int) else stride
+    largest = F.max_pool2d(tensor(x.values), **options)
+    rest = (kernel, stride, padding, largest.shape[2:])
+    np.testing.assert_array_equal(host(largest), pool_plain(x.values, *rest, lambda window, places: window.max()))
+    with_padding = F.avg_pool2d(tensor(x.values), **options)
+    np.testing.assert_allclose(
+        host(with_padding), pool_plain(x.values, *rest, lambda window, places: window.sum() / places), atol=1e-12
+    )
+    without = F.avg_pool2d(tensor(x.values), **options, count_include_pad=False)
+    np.testing.assert_allclose(
+        host(without), pool_plain(x.values, *rest, lambda window, places: window.mean()), atol=1e-12
+    )
+
+
+def test_caffes_clipped_windows():
+    """Caffe's cifar10_quick: 32 pixels, window 3, stride 2, rounded up, are 16 positions; the last sees 2x2."""
+    x = np.arange(32.0 * 32).reshape(1, 1, 32, 32)
+    y = F.avg_pool2d(tensor(x), 3, stride=2, ceil_mode=True)
+    assert y.shape == (1, 1, 16, 16)
+    assert host(y)[0, 0, 15, 15] == x[0, 0, 30:, 30:].mean()
+    assert F.max_pool2d(tensor(x), 3, stride=2).shape == (1, 1, 15, 15)
+
+
+def test_the_first_of_equal_numbers_gets_the_gradient():
+    x = Operand(np.ones((1, 1, 5, 5)))
+    for options in ({"kernel_size": 2}, {"kernel_size": 3, "stride": 1, "padding": 1}, {"kernel_size": 3, "stride": 2}):
+        check(lambda t, o=options: F.max_pool2d(t, **o), lambda t, o=options: TF.max_pool2d(t, **o), x, numeric=False)
+
+
+def test_nan_and_infinity():
+    nan, inf = np.nan, np.inf
+    image = np.array([[1, nan, 2, 3], [nan, 5, -inf, inf], [-inf, -inf, 0, 1], [-inf, -inf, 1, 1]]).reshape(1, 1, 4, 4)
+    for options in ({"kernel_size": 2}, {"kernel_size": 2, "stride": 1, "padding": 1}):
+        check_special(lambda t, o=options: F.max_pool2d(t, **o), lambda t, o=options: TF.max_pool2d(t, **o), [image])
+    nothing = np.full((1, 1, 3, 3), -inf)
+    check_special(lambda t: F.max_pool2d(t, 3, 1, 1), lambda t: TF.max_pool2d(t, 3, 1, 1), [nothing])
+    finite = np.where(np.isnan(image), 0, image)
+    check_special(lambda t: F.avg_pool2d(t, 2), lambda t: TF.avg_pool2d(t, 2), [finite], gradients=False)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "int8"])
+def test_integers(dtype):
+    x = (np.arange(16) - (0 if dtype == "uint8" else 20)).reshape(1, 1, 4, 4).astype(dtype)
+    expected = TF.max_pool2d(torch.tensor(x), 3, 2, 1).numpy()
+    check_against_numpy(lambda t: F.max_pool2d(t, 3, 2, 1), lambda a: expected, x)
+    means = TF.avg_pool2d(torch.tensor(x.astype(np.float64)), 2).numpy()
+    check_against_numpy(lambda t: F.avg_pool2d(t, 2), lambda a: means, x)
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 4, 4), (2, 0, 4, 4)])
+@pytest.mark.parametrize("function", [F.max_pool2d, F.avg_pool2d])
+def test_no_images_and_no_channels(function, shape):
+    x = tensor(np.ones(shape), True)
+    y = function(x, 2)
+    assert y.shape == (*shape[:2], 2, 2)
+    y.backward(device(np.ones(y.shape)))
+    assert x.grad.shape == shape
+
+
+def test_float16_means_are_exact():
+    x = tensor(np.full((1, 1, 64, 64), 100, np.float16), True)
+    y = F.avg_pool2d(x, 64)  # the sum, 409600, is infinite in float16
+    assert y.item() == 100
+    y.backward(device(np.ones(y.shape, np.float16)))
+    np.testing.assert_allclose(host(x.grad), 1 / 4096, rtol=1e-3)
+
+
+def test_a_window_larger_than_the_image_fits_when_sizes_are_rounded_up():
+    x = Operand(np.arange(4.0).reshape(1, 1, 2, 2))
+    options = {"kernel_size": 3, "stride": 2, "ceil_mode": True}
+    check(lambda t: F.max_pool2d(t, **options), lambda t: TF.max_pool2d(t, **options), x)
+    check(lambda t: F.avg_pool2d(t, **options), lambda t: TF.avg_pool2d(t, **options), x)
+
+
+def test_a_window_of_one_copies():
+    x = tensor(np.ones((1, 1, 2, 2)))
+    y = F.max_pool2d(x, 1)
+    y.data[...] = 0
+    np.testing.assert_array_equal(host(x), 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "words"),
+    [
+        ((4, 4), {"kernel_size": 2}, r"\(N, C, H, W\); got \(4, 4\)"),
+        ((1, 1, 4, 4), {"kernel_size": 5}, r"window of \(5, 5\) does not fit an image of \(4, 4\)"),
+        ((1, 1, 1, 1), {"kernel_size": 3, "stride": 2, "ceil_mode": True}, "does not fit"),
+        ((1, 1, 0, 4), {"kernel_size": 1}, "does not fit"),
+        ((1, 1, 4, 4), {"kernel_size": 3, "padding": 2}, "half of kernel_size"),
+        ((1, 1, 4, 4), {"kernel_size": 0}, "kernel_size as a whole number of at least 1"),
+        ((1, 1, 4, 4), {"kernel_size": 2, "stride": (1, 0)}, "stride as a whole number of at least 1"),
+        ((1, 1, 4, 4), {"kernel_size": 2, "stride": "wide"}, "stride as a whole number"),
+    ],
+)
+@pytest.mark.parametrize("function", [F.max_pool2d, F.avg_pool2d])
+def test_what_does_not_fit(function, shape, options, words):
+    with pytest.raises(md.ShapeError, match=words):
+        function(tensor(np.ones(shape)), **options)

@@ -1,0 +1,212 @@
+"""minidl/functional/reduction.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidl as md
+import minidl.functional as F
+from tests.arrays import device, host, tensor
+from tests.factory import Operand, axes_of, check, check_against_numpy, check_special, examples, operand, shapes
+
+
+def dims(t, axis):
+    return tuple(range(t.ndim)) if axis is None else axis
+
+
+@st.composite
+def reduced(draw, **limits):
+    """An operand, the axes to reduce, and keepdims."""
+    x = draw(operand(**limits))
+    return x, draw(axes_of(x.values.ndim)), draw(st.booleans())
+
+
+@examples(80)
+@given(reduced())
+def test_sum(drawn):
+    x, axis, keepdims = drawn
+    check(lambda t: F.sum(t, axis, keepdims), lambda t: torch.sum(t, dims(t, axis), keepdims), x)
+
+
+@examples(80)
+@given(reduced())
+def test_mean(drawn):
+    x, axis, keepdims = drawn
+    check(
+        lambda t: F.mean(t, axis, keepdims),
+        lambda t: torch.mean(t, dims(t, axis), keepdims),
+        x,
+        numeric=x.values.size > 0,
+    )
+
+
+@examples(80)
+@given(reduced(shape=shapes(min_side=1)), st.sampled_from([0, 1, 2]))
+def test_var(drawn, ddof):
+    x, axis, keepdims = drawn
+    ddof = min(ddof, count(x.values, axis) - 1)
+    check(
+        lambda t: F.var(t, axis, keepdims, ddof),
+        lambda t: torch.var(t, dims(t, axis), correction=ddof, keepdim=keepdims),
+        x,
+        slack=4,
+    )
+
+
+def count(values, axis):
+    """How many numbers go into each result."""
+    return values.size // max(values.sum(axis if values.ndim else None).size, 1)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(F.max, torch.amax), (F.min, torch.amin)])
+@examples(60)
+@given(reduced(shape=shapes(min_side=1)))
+def test_max_and_min(ours, theirs, drawn):
+    x, axis, keepdims = drawn
+    check(lambda t: ours(t, axis, keepdims), lambda t: theirs(t, dims(t, axis), keepdims), x, slack=2)
+
+
+@examples(80)
+@given(reduced())
+def test_logsumexp(drawn):
+    x, axis, keepdims = drawn
+    empty = x.values.size == 0
+    check(
+        lambda t: F.logsumexp(t, axis, keepdims),
+        lambda t: torch.logsumexp(t, dims(t, axis), keepdims),
+        x,
+        numeric=not empty,
+        second=not empty,
+        slack=4,
+    )
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(F.max, torch.amax), (F.min, torch.amin)])
+def test_ties_share_the_gradient_evenly(ours, theirs):
+    x = Operand(np.array([[1.0, 3, 3, 1], [2, 2, 2, 2]]))
+    for axis in (None, 0, 1, (0, 1)):
+        check(lambda t, a=axis: ours(t, a), lambda t, a=axis: theirs(t, dims(t, a)), x, numeric=False)
+
+
+def test_nan_and_infinity():
+    nan, inf = np.nan, np.inf
+    for row in ([1.0, nan, 2], [inf, 1, 2], [-inf, 1, inf], [-inf, -inf, -inf], [-inf, 0, 1], [nan, nan, 1]):
+        x = [np.array(row)]
+        check_special(F.logsumexp, lambda t: torch.logsumexp(t, 0), x)
+        check_special(F.sum, torch.sum, x)
+        check_special(F.mean, torch.mean, x)
+        check_special(F.var, lambda t: torch.var(t, correction=0), x)
+        if not np.isnan(row).any():
+            check_special(F.max, torch.amax, x)
+            check_special(F.min, torch.amin, x)
+    assert np.isnan(F.max(tensor(np.array([1, nan]))).item())
+    assert np.isnan(F.min(tensor(np.array([1, nan]))).item())
+
+
+def test_logsumexp_without_overflow():
+    for dtype in ("float16", "float32", "float64"):
+        x = tensor(np.array([6e4, 6e4], dtype))
+        np.testing.assert_allclose(host(F.logsumexp(x)), 6e4 + np.log(2), rtol=1e-3)
+        assert F.logsumexp(x).dtype == dtype
+
+
+def test_of_no_numbers():
+    for dtype in ("float16", "float32", "float64"):
+        x = tensor(np.ones((0, 3), dtype), True)
+        for result in (F.sum(x, 0), F.mean(x, 0), F.var(x, 0), F.logsumexp(x, 0)):
+            assert result.dtype == dtype
+            assert result.shape == (3,)
+        assert F.sum(x).item() == 0
+        assert np.isnan(F.mean(x).item())
+        assert np.isnan(F.var(x).item())
+        assert F.logsumexp(x).item() == -np.inf
+        F.mean(x).backward()
+        assert x.grad.shape == (0, 3)
+        assert F.max(x, 1).shape == (0,)
+        for extreme in (F.max, F.min):
+            with pytest.raises(md.ShapeError, match="zero-size"):
+                extreme(x, 0)
+
+
+@pytest.mark.filterwarnings("ignore:var")
+def test_var_without_degrees_of_freedom():
+    for values, ddof in (([3.0], 1), ([1.0, 2.0], 2), ([1.0, 2.0], 3), ([1.0, 1.0], 2)):
+        x = tensor(np.array(values), True)
+        expected = torch.var(torch.tensor(values), correction=ddof).item()
+        result = F.var(x, ddof=ddof)
+        np.testing.assert_equal(result.item(), expected)
+        result.backward()
+        assert np.isnan(host(x.grad)).all()
+
+
+def test_float16_is_added_up_in_float32():
+    x = tensor(np.ones((5000, 2), np.float16), True)
+    np.testing.assert_array_equal(host(F.sum(x, 0)), 5000)
+    np.testing.assert_array_equal(host(F.mean(x, 0)), 1)
+    np.testing.assert_array_equal(host(F.mean(tensor(np.full(5000, 100, np.float16)))), 100)
+    np.testing.assert_allclose(host(F.logsumexp(x, 0)), 1 + np.log(5000), rtol=1e-3)
+    y = tensor(np.zeros((5000, 2), np.float16), True)
+    F.max(y, 0).backward(device(np.ones(2, np.float16)))
+    np.testing.assert_allclose(host(y.grad), 1 / 5000, rtol=2e-3)
+    assert F.sum(tensor(np.full(3, 6e4, np.float16))).item() == np.inf
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
+@pytest.mark.parametrize("axis", [None, 0, -1, (0, 1)])
+def test_integers_follow_numpy(dtype, axis):
+    x = np.array([[1, 0, 3], [1, 5, 0]]).astype(dtype)
+    check_against_numpy(lambda t: F.sum(t, axis), lambda a: a.sum(axis), x)
+    check_against_numpy(lambda t: F.mean(t, axis), lambda a: a.mean(axis), x)
+    check_against_numpy(lambda t: F.max(t, axis), lambda a: a.max(axis), x)
+    check_against_numpy(lambda t: F.min(t, axis, keepdims=True), lambda a: a.min(axis, keepdims=True), x)
+    if dtype != "bool":
+        check_against_numpy(lambda t: F.var(t, axis), lambda a: a.var(axis), x)
+
+
+OPS = [F.sum, F.mean, F.var, F.max, F.min, F.logsumexp]
+
+
+@pytest.mark.parametrize("function", OPS)
+def test_axes_that_are_not_there_or_named_twice(function):
+    x = tensor(np.ones((2, 3)))
+    with pytest.raises(md.ShapeError, match=r"axis from -2 to 1; got 2"):
+        function(x, 2)
+    with pytest.raises(IndexError):
+        function(x, (0, -3))
+    with pytest.raises(md.ShapeError, match="each axis once"):
+        function(x, (0, -2))
+    with pytest.raises(md.DTypeError, match="whole number"):
+        function(x, 0.5)
+    with pytest.raises(md.ShapeError, match="shape"):
+        function(tensor(np.array(1.0)), 1)
+
+
+@pytest.mark.parametrize("function", OPS)
+def test_forms_of_axis(function):
+    x = tensor(np.arange(6.0).reshape(2, 3))
+    whole = host(function(x, (0, 1)))
+    for axis in ([0, 1], (np.int64(0), -1), None):
+        np.testing.assert_allclose(host(function(x, axis)), whole)
+    np.testing.assert_array_equal(host(function(x, np.int64(1))), host(function(x, 1)))
+    assert function(x, ()).shape == (2, 3)
+    assert function(tensor(np.array(2.0)), 0).shape == ()
+    assert function(tensor(np.array(2.0)), (-1,), keepdims=True).shape == ()
+
+
+def test_gradients_of_one_axis_on_a_single_number():
+    for function in OPS:
+        x = tensor(np.array(2.0), True)
+        function(x, -1).backward()
+        assert x.grad.shape == ()
+
+
+def test_methods_are_the_functions():
+    x = tensor(np.arange(6.0).reshape(2, 3), True)
+    for name in ("sum", "mean", "var", "max", "min"):
+        np.testing.assert_array_equal(
+            host(getattr(x, name)(axis=1, keepdims=True)), host(getattr(F, name)(x, 1, keepdims=True))
+        )
