@@ -23,7 +23,7 @@ import numpy as np
 from minidl.data import DataSplits, digits
 from minidl.experiments.arms import LAYER_SPECIFIC, REPLAYED, RULES, TUNED, rule_of
 from minidl.experiments.runs import Run, RunKey, record_flow, train
-from minidl.experiments.settings import GRIDS, Settings
+from minidl.experiments.settings import Settings
 from minidl.experiments.workers import Workers
 from minidl.observe import FlowRecording
 from minidl.storage import load_arrays, save_arrays, write_atomically
@@ -135,7 +135,7 @@ class Comparison:
 
     def sweep(self, method: str) -> dict[str, Any]:
         """Validation losses (rates, seeds) of each tuned rule."""
-        grid, rules = GRIDS[method], tuned_rules(self.settings)
+        grid, rules = self.settings.grid(method), tuned_rules(self.settings)
         keys = {rule: [self.tuning_keys(method, rule, rate) for rate in grid] for rule in rules}
         self.run_all(key for rates in keys.values() for seeds in rates for key in seeds)
         return {
@@ -147,7 +147,8 @@ class Comparison:
         """The base rate of each arm: `--lr`, or the tuned ones."""
         if self.settings.lr is not None:
             return dict.fromkeys(self.settings.arms, self.settings.lr)
-        best = {rule: GRIDS[method][best_index(losses)] for rule, losses in self.sweep(method).items()}
+        grid = self.settings.grid(method)
+        best = {rule: grid[best_index(losses)] for rule, losses in self.sweep(method).items()}
         shared = best.get(LAYER_SPECIFIC)
         rates = {}
         for arm in self.settings.arms:
@@ -165,17 +166,13 @@ class Comparison:
         self.run_all(key for seeds in keys.values() for key in seeds)
         return {arm: [self.run(key) for key in seeds] for arm, seeds in keys.items()}
 
-    def grid(self, method: str) -> tuple[float, ...]:
-        """The base rates that were tried."""
-        return GRIDS[method]
-
 
 def expected_runs(settings: Settings) -> int:
     """How many runs there will be, at most: a tuned control may need a layer-specific twin at its own rate."""
     twins = sum(rule_of(arm) in REPLAYED for arm in settings.arms if arm in TUNED)
     reported = (len(settings.arms) + twins) * settings.seeds
     per_method = len(tuned_rules(settings)) * len(settings.tuning_seeds)
-    return sum(reported + per_method * len(GRIDS[method]) for method in settings.methods)
+    return sum(reported + per_method * len(settings.grid(method)) for method in settings.methods)
 
 
 def tuned_rules(settings: Settings) -> tuple[str, ...]:

@@ -11,10 +11,12 @@ import numpy as np
 from minidl.experiments.arms import LAYER_SPECIFIC, TITLES, TUNED
 from minidl.experiments.compare import Comparison, best_index
 from minidl.experiments.runs import Run
-from minidl.experiments.settings import GRIDS, SLOPE_CRITERION, TARGET_ACCURACY
-from minidl.experiments.verdict import judge
+from minidl.experiments.settings import SLOPE_CRITERION, TARGET_ACCURACY
+from minidl.experiments.verdict import UNDECIDED, Verdict, judge
 from minidl.observe import FlowRecording
 from minidl.version import __version__
+
+LEARNED = 0.5  # the accuracy from which on a comparison of arms is one of learning
 
 
 def summarise(comparison: Comparison, flows: dict[str, dict[str, FlowRecording]]) -> dict[str, Any]:
@@ -49,10 +51,12 @@ def _method(comparison: Comparison, method: str, flows: dict[str, FlowRecording]
     return {
         "arms": {arm: _arm(arm, rates[arm], runs[arm], same.get(arm)) for arm in runs},
         "tuning": {
-            "grid": list(GRIDS[method]),
+            "grid": list(settings.grid(method)),
             "seeds": list(settings.tuning_seeds),
             "validation_loss": {rule: losses.tolist() for rule, losses in sweep.items()},
-            "at_edge": [rule for rule, losses in sweep.items() if best_index(losses) in (0, len(GRIDS[method]) - 1)],
+            "at_edge": [
+                rule for rule, losses in sweep.items() if best_index(losses) in (0, len(settings.grid(method)) - 1)
+            ],
         }
         if sweep
         else None,
@@ -73,7 +77,7 @@ def same_runs(runs: dict[str, list[Run]]) -> dict[str, str]:
 
 
 def _verdicts(runs: dict[str, list[Run]], same: dict[str, str]) -> dict[str, Any]:
-    """The verdict by final test loss, which decides, and by two other measures."""
+    """The verdict by final test loss, which decides, and by two other measures; none if no arm learned anything."""
     arms = {arm: own for arm, own in runs.items() if arm not in same}
     never = 2.0 * max(len(run.loss) for own in arms.values() for run in own)  # later than any step there was
     measures: dict[str, Callable[[Run], float]] = {
@@ -81,10 +85,17 @@ def _verdicts(runs: dict[str, list[Run]], same: dict[str, str]) -> dict[str, Any
         "error rate": lambda run: 1 - float(run.test_accuracy[-1]),
         f"steps to {TARGET_ACCURACY:.0%}": lambda run: steps_to(run, TARGET_ACCURACY) or never,
     }
-    return {
-        name: judge({arm: [measure(run) for run in own] for arm, own in arms.items()}).as_dict()
+    verdicts = {
+        name: judge({arm: [measure(run) for run in own] for arm, own in arms.items()})
         for name, measure in measures.items()
     }
+    best = max(float(np.median([run.test_accuracy[-1] for run in own])) for own in arms.values())
+    if best < LEARNED:
+        reason = (
+            f"No arm learned the task within the budget: the best one ends at {best:.1%}, guessing gives about 10%."
+        )
+        verdicts = {name: Verdict(UNDECIDED, reason, found.pairings) for name, found in verdicts.items()}
+    return {name: verdict.as_dict() for name, verdict in verdicts.items()}
 
 
 def _arm(arm: str, base_rate: float, runs: list[Run], same: str | None) -> dict[str, Any]:
@@ -109,17 +120,17 @@ def steps_to(run: Run, accuracy: float) -> int | None:
 
 
 def _criterion(comparison: Comparison, method: str, flows: dict[str, FlowRecording]) -> dict[str, Any] | None:
-    """Whether this run met what the network was chosen for, before any arm was compared.
+    """Whether this run met what the default network was chosen for, before any arm was compared.
 
     The weight gradient's RMS must fall by at least half a decade a layer towards the input at step 0, and at least one
     tuned arm must pass 90% on the validation digits (on the tuning seeds).
     """
-    if not flows or comparison.settings.lr is not None:
+    if not flows or comparison.settings.lr is not None or comparison.settings.model != "mlp":
         return None
     flow = flows.get(LAYER_SPECIFIC) or next(iter(flows.values()))
     slope = slope_per_layer(flow.weight_gradient_rms[0])
     best = max(
-        _tuned_accuracy(comparison, method, rule, GRIDS[method][best_index(losses)])
+        _tuned_accuracy(comparison, method, rule, comparison.settings.grid(method)[best_index(losses)])
         for rule, losses in comparison.sweep(method).items()
     )
     return {

@@ -72,7 +72,7 @@ def build_model(settings: Settings) -> Module:
     """The network of the comparison with fresh weights: Caffe's xavier, biases 0."""
     if settings.model == "mlp":
         return models.mlp((64, *HIDDEN, 10), activation="sigmoid", init=init.xavier_caffe_)
-    return models.digits_conv(activation="sigmoid", init=init.xavier_caffe_)
+    return models.digits_conv(activation="relu", init=init.xavier_caffe_)
 
 
 def build_optimizer(model: Module, method: str, lr: float, rule: Any) -> Optimizer:
@@ -154,7 +154,7 @@ def _train(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None
         test_loss=np.array([s.loss for s in scores]),
         test_accuracy=np.array([s.accuracy for s in scores]),
         validation_loss=validation.loss,
-        validation_accuracy=validation.accuracy,
+        validation_accuracy=float(validation.accuracy or 0.0),
         mean_multiplier=mean_multiplier,
     )
 

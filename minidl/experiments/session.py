@@ -68,8 +68,11 @@ def describe_network(settings: Settings) -> str:
         f"{name} {' x '.join(map(str, next(iter(layer.parameters())).shape))}" for name, layer in model.layers()
     )
     count = sum(p.size for p in model.parameters())
-    activation = "sigmoid between the layers, Caffe's xavier weights U(+-sqrt(3/fan_in)), biases 0"
-    return f"{settings.model} ({layers}; {activation}; {count:,} parameters)"
+    activation = "sigmoid" if settings.model == "mlp" else "ReLU"
+    return (
+        f"{settings.model} ({layers}; {activation} between the layers, Caffe's xavier weights U(+-sqrt(3/fan_in)), "
+        f"biases 0; {count:,} parameters)"
+    )
 
 
 def race_recording(comparison: Comparison, method: str) -> RaceRecording:
@@ -87,7 +90,7 @@ def race_recording(comparison: Comparison, method: str) -> RaceRecording:
         eval_steps=first.eval_steps,
         accuracy=np.array([[run.test_accuracy for run in runs[arm]] for arm in arms]),
         sweep_arms=list(sweep),
-        sweep_rates=np.array(comparison.grid(method)),
+        sweep_rates=np.array(comparison.settings.grid(method)),
         sweep_loss=np.array(list(sweep.values())) if sweep else np.zeros((0, 0, 0)),
         rates=[comparison.base_rates(method)[arm] for arm in arms],
     )

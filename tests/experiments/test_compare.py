@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from minidl.experiments import compare
+from minidl.experiments import settings as settings_module
 from minidl.experiments.compare import Comparison, best_index, expected_runs, tuned_rules
 from minidl.experiments.runs import RunKey
 from minidl.experiments.settings import GRIDS, Settings
@@ -88,7 +88,7 @@ def test_the_best_rate_has_the_lowest_mean_and_never_a_diverged_run():
 
 
 def test_every_rule_is_tuned_over_the_whole_grid_on_seeds_that_are_not_reported(tmp_path, monkeypatch):
-    monkeypatch.setitem(compare.GRIDS, "sgd", (0.1, 0.5))
+    monkeypatch.setitem(settings_module.GRIDS, "sgd", (0.1, 0.5))
     settings = small_settings(lr=None, epochs=1, seeds=1)
     with Workers(in_process=True) as workers:
         comparison = Comparison(settings, tmp_path / "run", workers)

@@ -43,7 +43,7 @@ def make_results(**overrides):
         "flow": {"uniform": "the gradient falls <fast>"},
     }
     return {
-        "settings": {"methods": ["sgd"], "seeds": 5, "epochs": 40},
+        "settings": {"methods": ["sgd"], "model": "mlp", "seeds": 5, "epochs": 40},
         "environment": {"minidl": "0.1.0"},
         "data": {"train": 1077, "validation": 360, "test": 360},
         "methods": {"sgd": method},

@@ -70,3 +70,12 @@ def test_two_processes_give_the_same_bits_as_one(finished, tmp_path):
     for path in (folder / "runs").glob("*.npz"):
         first, second = (load_arrays(p, kind="run")[0] for p in (path, tmp_path / "again" / "runs" / path.name))
         np.testing.assert_array_equal(first["loss"], second["loss"])
+
+
+def test_there_is_no_verdict_where_no_arm_learned_anything(finished):
+    _, results = finished  # two epochs are not enough for this network
+    method = results["methods"]["sgd"]
+    assert max(np.median(row["test_accuracy"]) for row in method["arms"].values()) < 0.5
+    for verdict in method["verdicts"].values():
+        assert verdict["kind"] == "undecided"
+        assert verdict["reason"].startswith("No arm learned the task")
