@@ -89,6 +89,8 @@ class Tensor(Variable):
             )
         if grad is not None and grad.shape != self.shape:
             raise ShapeError(f"the gradient of {describe(self)} must have its shape; got {grad.shape}")
+        if grad is not None and grad.dtype != self.dtype:
+            raise DTypeError(f"the gradient of {describe(self)} must have its dtype; got {grad.dtype}: use .astype()")
         self._grad = grad
 
     @property
