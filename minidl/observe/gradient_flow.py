@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from typing import Any
 
@@ -13,9 +12,10 @@ from minidl.autograd import Variable
 from minidl.hooks import RemovableHandle, after_backward
 from minidl.modes import is_grad_enabled
 from minidl.nn import LeakyReLU, Module, ReLU, Sigmoid, Softplus, Tanh
-from minidl.observe.measures import max_abs, norm
+from minidl.observe.clearing import ClearingWatch
+from minidl.observe.measures import norm
 from minidl.observe.recording import PER_LAYER, FlowRecording
-from minidl.observe.step import Step, gradients_of, layers_of
+from minidl.observe.step import Step, layers_of
 from minidl.optim import Optimizer
 
 ACTIVATIONS = (LeakyReLU, ReLU, Sigmoid, Softplus, Tanh)
@@ -92,13 +92,12 @@ class GradientFlow:
         self._bundles: list[Any] = []
         self._outputs = [layer.name for layer in self._layers]
         self._latest: list[_Passage | None] = [None] * len(self._layers)
+        self._newest: _Passage | None = None
         self._passages: list[RemovableHandle] = []  # hooks on this step's graph
         self._arrived = False  # a gradient reached one of our layers since the last backward() ended
         self._walked = False  # a backward() of this step has ended
-        self._cleared = True  # the gradients of the step before are gone
-        self._zeroed_in_place = False
-        self._left: str | None = None  # words for a gradient that was still there
-        self._stale: str | None = None  # the first of these that went into an update
+        remedy = "optimizer.zero_grad()" if self._optimizer is not None else "model.zero_grad()"
+        self._clearing = ClearingWatch([p for layer in self._layers for p in layer.parameters], remedy)
 
     # ---- the block
 
@@ -127,7 +126,7 @@ class GradientFlow:
         self._handles, self._passages = [], []
         if kind is None and self._optimizer is None and self._walked:
             self._close()
-        self._latest = [None] * len(self._layers)
+        self._latest, self._newest = [None] * len(self._layers), None
         self._step = Step(self._step.number, False, self._layers)  # lets go of the arrays of an unfinished step
         if kind is None:
             self._recording = self._build()
@@ -163,6 +162,8 @@ class GradientFlow:
         step = self._step
         if self._optimizer is None and step.recorded and not step.has_weights:
             step.keep_weights()
+        if self._newest is not None:
+            self._newest.measure()
         self._settle(layer)
         self._latest[layer] = self._watch(layer, output)
 
@@ -181,7 +182,7 @@ class GradientFlow:
 
     def _watch(self, layer: int, output: Any) -> _Passage:
         """Wait for the gradient of `output`, the h of `layer`."""
-        passage = _Passage(self, layer, output)
+        self._newest = passage = _Passage(self, layer, output)
         if output.requires_grad:
             passage.handle = output.register_hook(passage)
             self._passages.append(passage.handle)
@@ -190,18 +191,23 @@ class GradientFlow:
     def _settle(self, layer: int) -> None:
         """Count the latest output of `layer` if no gradient will ever come for it."""
         passage = self._latest[layer]
-        if passage is not None and passage.handle is None and self._step.recorded:
-            with np.errstate(all="ignore"):
-                passage.measure_output()
+        if passage is not None and passage.handle is None:
+            self._count(passage)
+
+    def _count(self, passage: _Passage) -> None:
+        """Add an output to the step, once."""
+        passage.measure()
+        if passage.norm is not None:
+            self._step.add_output(passage.layer, passage.norm, passage.count)
+            passage.norm = None
 
     def _gradient_arrived(self, passage: _Passage, gradient: Any) -> None:
         if not self._arrived:
             self._arrived = True
-            if not self._cleared:
-                self._check_cleared()
+            self._clearing.backward_begins(self._step.number)
         if self._step.recorded:
+            self._count(passage)
             with np.errstate(all="ignore"):
-                passage.measure_output()
                 self._step.add_output_gradient(passage.layer, gradient._data)
 
     def _after_backward(self, loss: Any) -> None:
@@ -219,7 +225,7 @@ class GradientFlow:
                     self._step.read_gradients()
 
     def _before_step(self, optimizer: Optimizer) -> None:
-        self._warn_of_stale()
+        self._clearing.update_begins()
         if self._step.recorded:
             with np.errstate(all="ignore"):
                 self._step.read_gradients()
@@ -234,7 +240,7 @@ class GradientFlow:
         """The update is done: pack the step's numbers and begin the next step."""
         step = self._step
         if self._optimizer is None:
-            self._warn_of_stale()
+            self._clearing.update_begins()
         if step.recorded:
             with np.errstate(all="ignore"):
                 step.read_update()
@@ -247,41 +253,13 @@ class GradientFlow:
         for handle in self._passages:
             handle.remove()
         self._passages = []
-        self._latest = [None] * len(self._layers)
+        self._latest, self._newest = [None] * len(self._layers), None
         number = step.number + 1
         self._step = Step(number, (number - self._first) % self._every == 0, self._layers)
         self._walked = self._arrived = False
-        self._cleared = self._stale is not None or self._zeroed_in_place  # then there is nothing to look for
-        self._left = None
+        self._clearing.step_begins()
 
     # ---- words
-
-    def _check_cleared(self) -> None:
-        """As a backward sets in: is a gradient of the step before still there, so that this one is added to it?
-
-        Waits for the device only where a `.grad` exists at this moment, and only until the first finding: gradients
-        zeroed in place are as good as none.
-        """
-        parameters = [p for layer in self._layers for p in layer.parameters]
-        largest = max_abs(gradients_of(parameters))
-        if largest is None or float(largest) == 0:
-            self._cleared, self._left = True, None
-            self._zeroed_in_place = largest is not None
-        elif self._left is None:
-            largest_first = max(parameters, key=lambda p: float(max_abs(gradients_of([p])) or 0))
-            name, size = largest_first.name or "a weight", float(norm(gradients_of([largest_first])))
-            remedy = "optimizer.zero_grad()" if self._optimizer is not None else "model.zero_grad()"
-            self._left = (
-                f"{name}.grad of step {self._step.number - 1} (norm {size:.3g}) was not cleared before the backward of "
-                f"step {self._step.number}: the new gradient is added to the old one, and grows. "
-                f"Call {remedy} once a step"
-            )
-
-    def _warn_of_stale(self) -> None:
-        """The update is about to use gradients: say so, once, if those of the step before are still in them."""
-        if not self._cleared and self._left is not None:
-            self._stale, self._left, self._cleared = self._left, None, True
-            warnings.warn(self._stale, UserWarning, stacklevel=2)
 
     def _build(self) -> FlowRecording:
         """The rows so far as a recording."""
@@ -314,30 +292,37 @@ class GradientFlow:
                 changed = (abs(at_step - at_backward) > _CHANGED * at_backward).any(axis=1)
             if changed.any():
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    factor = np.nanmin(at_step[changed] / at_backward[changed])
+                    factors = at_step[changed] / at_backward[changed]
                 notes.append(
                     f"gradients were read after clipping: between backward() and step() they changed in "
-                    f"{changed.sum()} of {len(changed)} recorded steps (down to {factor:.2g} times their norm)"
+                    f"{changed.sum()} of {len(changed)} recorded steps (at the least to {np.nanmin(factors):.2g} times "
+                    f"their norm)"
                 )
             else:
                 notes.append("gradients were read when step() began; nothing changed them after backward()")
         most = max(self._backwards, default=0)
         if most > 1:
             notes.append(f"gradients were accumulated over up to {most} backward passes a step; the loss is their sum")
-        if self._stale is not None:
-            notes.append(self._stale)
+        if self._clearing.finding is not None:
+            notes.append(self._clearing.finding)
         return notes
 
 
 class _Passage:
-    """One batch on its way through one layer; as a hook it meets dL/dh on the way back."""
+    """One batch on its way through one layer; as a hook it meets dL/dh on the way back.
 
-    __slots__ = ("activated", "flow", "handle", "layer", "output", "tensor")
+    Its output is measured when the gradient arrives, or when the next layer is called and it is known that no
+    activation takes its place: so no array is kept from the graph's memory longer than the forward lasts.
+    """
+
+    __slots__ = ("activated", "count", "flow", "handle", "layer", "norm", "output", "tensor")
 
     def __init__(self, flow: GradientFlow, layer: int, output: Any) -> None:
         self.flow = flow
         self.layer = layer
-        self.output = output._data
+        self.output = output._data if flow._step.recorded else None
+        self.count = int(output._data.size)
+        self.norm: Any = None
         self.tensor = weakref.ref(output)
         self.handle: RemovableHandle | None = None
         self.activated = False
@@ -345,15 +330,16 @@ class _Passage:
     def __call__(self, gradient: Any) -> None:
         self.flow._gradient_arrived(self, gradient)
 
-    def measure_output(self) -> None:
-        """Count the output, once."""
+    def measure(self) -> None:
+        """Take the norm of the output, and let go of it."""
         if self.output is not None:
-            self.flow._step.add_output(self.layer, norm([self.output]), int(self.output.size))
+            with np.errstate(all="ignore"):
+                self.norm = norm([self.output])
             self.output = None
 
     def forget(self) -> None:
         """Another output takes the place of this one."""
-        self.output = None
+        self.output = self.norm = None
         if self.handle is not None:
             self.handle.remove()
 

@@ -25,7 +25,7 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> list[Path]:
 
     Args:
         figure: what a function of `minidl.plot` returned.
-        path: where, without a suffix; folders are made.
+        path: where, without a suffix (one of the three is taken off); folders are made.
 
     Returns:
         The three paths.
@@ -36,6 +36,8 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> list[Path]:
     if not hasattr(figure, "numbers") or not hasattr(figure, "caption"):
         raise ValueError("expected a figure of minidl.plot, which carries .caption and .numbers; got a plain Figure")
     base = Path(os.fspath(path))
+    if base.suffix in (".png", ".svg", ".json"):
+        base = base.with_suffix("")
     text = json.dumps({"caption": figure.caption, "numbers": figure.numbers}, indent=1, allow_nan=False)
     contents = {".png": _drawn(figure, "png"), ".svg": _drawn(figure, "svg"), ".json": f"{text}\n".encode()}
     base.parent.mkdir(parents=True, exist_ok=True)

@@ -153,6 +153,17 @@ def test_the_recorder_lets_go_of_the_graph():
         gc.enable()
 
 
+def test_evaluating_with_grad_mode_on_does_not_pile_up_arrays():
+    model = small()
+    with GradientFlow(model, SGD(model, lr=0.1)):
+        first = model(batch()[0])
+        array = weakref.ref(first.data if isinstance(first.data, np.ndarray) else first)
+        del first
+        model(batch()[0])
+        model(batch()[0])
+        assert array() is None
+
+
 def test_every_nth_step_from_the_first_on_is_recorded():
     model = small()
     optimizer = SGD(model, lr=0.1)

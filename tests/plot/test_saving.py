@@ -26,6 +26,11 @@ def test_png_svg_and_json_are_written_beside_each_other(tmp_path):
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["v1.2.json", "v1.2.png", "v1.2.svg"]
 
 
+def test_a_suffix_is_taken_off(tmp_path):
+    names = [path.name for path in plot.save_figure(figure(), tmp_path / "flow.png")]
+    assert names == ["flow.png", "flow.svg", "flow.json"]
+
+
 def test_the_same_figure_gives_the_same_bytes(tmp_path):
     first, second = (plot.save_figure(figure(), tmp_path / name) for name in ("a", "b"))
     for a, b in zip(first, second, strict=True):
