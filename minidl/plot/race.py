@@ -51,7 +51,8 @@ def race(recording: RaceRecording) -> ClaimFigure:
     accuracy_step = figure.add_subplot(grid[1, 1], sharey=accuracy_time, sharex=loss_step)
     accuracy_time.sharex(loss_time)
 
-    for arm in reversed(recording.arms):  # the first on top
+    together = _same_runs(recording)
+    for arm in (arms[0] for arms in reversed(together)):  # the first on top
         panel, colour = numbers["arms"][arm], colours[arm]
         shade = 0.16 if len(recording.arms) <= 4 else 0.08
         _line(loss_time, panel["seconds"], panel["loss"], colour, shade)
@@ -79,7 +80,6 @@ def race(recording: RaceRecording) -> ClaimFigure:
     if swept:
         _sweep(figure.add_subplot(grid[:, 2]), numbers["sweep"], colours)
 
-    together = _same_runs(recording)
     for ax, key, x in ((loss_step, "loss", recording.steps[-1]), (accuracy_step, "accuracy", recording.eval_steps[-1])):
         ends = [numbers["arms"][arms[0]][key]["median"][-1] for arms in together]
         label_ends(ax, x, ends, [" = ".join(arms) for arms in together], [colours[arms[0]] for arms in together])
@@ -87,15 +87,19 @@ def race(recording: RaceRecording) -> ClaimFigure:
 
 
 def _same_runs(recording: RaceRecording) -> list[list[str]]:
-    """The arms, those with the very same losses together: their lines lie on each other and share one label."""
+    """The arms, those that are the very same runs together: they are drawn once and share a label."""
     groups: list[list[int]] = []
     for a in range(len(recording.arms)):
-        same = [g for g in groups if np.array_equal(recording.loss[g[0]], recording.loss[a], equal_nan=True)]
+        same = [g for g in groups if _equal(recording.loss, g[0], a) and _equal(recording.seconds, g[0], a)]
         if same:
             same[0].append(a)
         else:
             groups.append([a])
     return [[recording.arms[a] for a in group] for group in groups]
+
+
+def _equal(values: Any, a: int, b: int) -> bool:
+    return bool(np.array_equal(values[a], values[b], equal_nan=True))
 
 
 def _numbers(recording: RaceRecording) -> dict[str, Any]:
