@@ -47,7 +47,14 @@ def module(name: str) -> ModuleType:
 
 def current() -> str:
     """The backend on which new tensors are made now, 'numpy' or 'cupy'."""
-    return _block_choice.get() or _process_default or os.environ.get("MINIDL_BACKEND") or "numpy"
+    return _block_choice.get() or _process_default or _from_environment()
+
+
+def _from_environment() -> str:
+    name = os.environ.get("MINIDL_BACKEND") or "numpy"
+    if name not in NAMES:
+        raise DeviceError(f"MINIDL_BACKEND: expected a backend out of {', '.join(NAMES)}; got {name!r}")
+    return name
 
 
 def use(name: str) -> None:

@@ -1,0 +1,128 @@
+"""What arrays of NumPy and of CuPy do differently."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl import backend
+from tests.arrays import device, host
+
+
+def test_data_decides(standin: ModuleType) -> None:
+    ours = np.ones(2)
+    theirs = standin.cupy.asarray(ours)
+    assert backend.module_of(ours) is np
+    assert backend.module_of(theirs) is standin.cupy
+    assert backend.module_of(2.0, None, theirs) is standin.cupy
+    assert backend.module_of(2.0) is np
+    assert [backend.device_of(a) for a in (ours, theirs)] == ["numpy", "cupy"]
+    assert [backend.is_array(a) for a in (ours, theirs, np.float64(1), 1.0, [1.0])] == [True, True, False, False, False]
+
+
+def test_subclasses_of_numpys_array_are_numpys() -> None:
+    masked = np.ma.masked_array([1.0, 2.0])
+    assert backend.is_array(masked)
+    assert backend.module_of(masked) is np
+
+
+def test_moving_there_and_back(standin: ModuleType) -> None:
+    array = np.arange(3.0)
+    assert backend.to_device(array, "numpy") is array
+    assert backend.to_numpy(array) is array
+    moved = backend.to_device(array, "cupy")
+    assert backend.to_device(moved, "cupy") is moved
+    array[0] = 9.0
+    np.testing.assert_array_equal(backend.to_numpy(moved), [0, 1, 2])
+    np.testing.assert_array_equal(backend.to_device(moved, "numpy"), [0, 1, 2])
+
+
+def test_asarray_makes_numbers_arrays_and_leaves_arrays() -> None:
+    array = device([1.0])
+    assert backend.asarray(array) is array
+    assert backend.asarray(np.float32(2)).dtype == np.float32
+    assert backend.asarray(2.0).shape == ()
+
+
+@pytest.mark.parametrize(
+    ("view", "shared"),
+    [
+        (lambda a: a, True),
+        (lambda a: a[1:], True),
+        (lambda a: a.reshape(3, 2)[0], True),
+        (lambda a: a.T, True),
+        (lambda a: a.copy(), False),
+        (lambda a: a + 0, False),
+        (lambda a: a[[0, 1]], False),
+        (lambda a: a.T.reshape(-1), False),
+    ],
+)
+def test_share_memory(view: Any, shared: bool) -> None:
+    array = device(np.arange(6.0).reshape(2, 3)).copy()
+    assert backend.share_memory(view(array), array) is shared
+    inner = array[:]  # itself a view
+    assert backend.share_memory(view(inner), inner) is shared
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
+def test_scatter_add_adds_at_a_repeated_index_every_time(dtype: Any) -> None:
+    target = device(np.zeros((3, 2), dtype))
+    backend.scatter_add(target, device([0, 2, 0]), device(np.array([[1, 2], [3, 4], [5, 6]], dtype)))
+    np.testing.assert_array_equal(host(target), [[6, 8], [0, 0], [3, 4]])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32])
+def test_zero_outside_is_exact_also_for_infinity_and_nan(dtype: Any) -> None:
+    values = np.array([1.5, -2.0, 3.0, 0.0])
+    if np.dtype(dtype).kind == "f":
+        values[1:3] = np.inf, np.nan
+    mask = np.array([True, False, False, True])
+    found = host(backend.zero_outside(device(mask), device(values.astype(dtype))))
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, np.where(mask, values, 0).astype(dtype))
+
+
+def test_as_strided_makes_overlapping_windows() -> None:
+    array = device(np.arange(5.0))
+    windows = backend.as_strided(array, (3, 3), (8, 8))
+    np.testing.assert_array_equal(host(windows), [[0, 1, 2], [1, 2, 3], [2, 3, 4]])
+
+
+def test_waiting_and_memory(standin: ModuleType) -> None:
+    backend.synchronize("numpy")
+    assert standin.synchronizations() == ()
+    backend.synchronize("cupy")
+    assert standin.synchronizations() == ("Device.synchronize()",)
+    assert backend.memory_used("numpy") == 0
+    assert isinstance(backend.memory_used("cupy"), int)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtypes"),
+    [
+        ([np.ones(2, np.float32), np.float64(2)], [np.float32, None]),
+        ([np.ones(2, np.float32), [1.0, 2.0]], [np.float32, np.float32]),
+        ([np.ones(2, np.float64), [1.0, 2.0]], [np.float64, np.float64]),
+        ([np.ones(2, np.float32), [1, 2]], [np.float32, np.int64]),
+        ([np.float32(1), 2.0], [np.float32, np.float64]),
+        ([[1.0, 2.0]], [np.float64]),
+    ],
+)
+def test_operands_beside_an_array_take_its_side(values: list[Any], dtypes: list[Any]) -> None:
+    values = [device(value) if isinstance(value, np.ndarray) else value for value in values]
+    ready = backend.as_operands(values)
+    assert [getattr(value, "dtype", None) for value in ready] == dtypes
+    arrays = [value for value in ready if backend.is_array(value)]
+    if any(backend.is_array(value) for value in values):
+        assert {backend.device_of(array) for array in arrays} == {backend.current()}
+
+
+def test_every_op_is_silent_and_numpy_is_loud_again_afterwards() -> None:
+    loud = backend.ERROR_STATE.set(backend.SILENT)
+    np.ones(1) / np.zeros(1)  # a warning would fail the test
+    backend.ERROR_STATE.reset(loud)
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        np.ones(1) / np.zeros(1)
