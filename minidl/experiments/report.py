@@ -147,8 +147,8 @@ def pairing_rows(verdicts: dict[str, Any]) -> list[tuple[str, ...]]:
         (
             measure,
             p["other"],
-            f"{p['median_gain']:+.3g} ({p['smallest_gain']:+.3g} to {p['largest_gain']:+.3g})",
-            f"{p['other_loss']:.3g}",
+            f"{p['median_gain']:+.4g} ({p['smallest_gain']:+.4g} to {p['largest_gain']:+.4g})",
+            f"{p['other_loss']:.4g}",
             f"{p['p_better']:.3f}",
             f"{p['p_worse']:.3f}",
             p["outcome"],

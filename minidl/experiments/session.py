@@ -13,7 +13,7 @@ from minidl import plot
 from minidl.experiments.arms import ARMS
 from minidl.experiments.compare import Comparison
 from minidl.experiments.report import Picture, render
-from minidl.experiments.results import summarise
+from minidl.experiments.results import same_runs, summarise
 from minidl.experiments.runs import RunKey, build_model
 from minidl.experiments.settings import Settings
 from minidl.experiments.workers import Workers
@@ -78,7 +78,8 @@ def describe_network(settings: Settings) -> str:
 def race_recording(comparison: Comparison, method: str) -> RaceRecording:
     """The method's arms side by side, with the tuning sweep, as the recording that `plot.race` draws."""
     runs = comparison.arm_runs(method)
-    arms = [arm for arm in ARMS if arm in runs]
+    same = same_runs(runs)
+    arms = [arm for arm in ARMS if arm in runs and arm not in same]
     first = runs[arms[0]][0]
     sweep = comparison.sweep(method)
     return RaceRecording(
@@ -93,6 +94,7 @@ def race_recording(comparison: Comparison, method: str) -> RaceRecording:
         sweep_rates=np.array(comparison.settings.grid(method)),
         sweep_loss=np.array(list(sweep.values())) if sweep else np.zeros((0, 0, 0)),
         rates=[comparison.base_rates(method)[arm] for arm in arms],
+        notes=[f"{arm} has the same runs as {other}" for arm, other in same.items()],
     )
 
 
