@@ -215,11 +215,15 @@ def _key(figure: Figure, grid: Any, mesh: Any, panels: dict[str, dict[str, Any]]
 
 def _claim(layers: tuple[str, ...], panels: dict[str, dict[str, Any]]) -> str:
     """One sentence: by what part of its weights a step moves the first layer, and the last, under each label."""
-    labelled = " and ".join(
+    first = [
         _power(panel["median_log10_ratio"][0]) + (f" ({label})" if label else "") for label, panel in panels.items()
-    )
-    last = " and ".join(_power(panel["median_log10_ratio"][-1]) for panel in panels.values())
-    return f"The median step moves {layers[0]} by {labelled} of its weights, {layers[-1]} by {last}."
+    ]
+    last = [_power(panel["median_log10_ratio"][-1]) for panel in panels.values()]
+    return f"The median step moves {layers[0]} by {_listed(first)} of its weights; {layers[-1]} by {_listed(last)}."
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _power(log10_ratio: float) -> str:

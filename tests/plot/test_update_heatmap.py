@@ -17,7 +17,7 @@ def test_the_claim_is_the_median_part_of_the_weights_that_the_first_and_last_lay
     fast = flow(update_norm=falling(0.25, top=1e-2))
     figure = plot.update_heatmap({"SGD": slow, "layer-specific": fast})
     assert figure.caption == (
-        "The median step moves fc1 by 10^-5.0 (SGD) and 10^-2.8 (layer-specific) of its weights, "
+        "The median step moves fc1 by 10^-5.0 (SGD) and 10^-2.8 (layer-specific) of its weights; "
         "fc4 by 10^-2.0 and 10^-2.0."
     )
     assert figure.numbers["panels"]["SGD"]["median_log10_ratio"] == pytest.approx([-5, -4, -3, -2])
