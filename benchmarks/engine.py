@@ -59,7 +59,7 @@ def minidl_network() -> Callable[[Any, Any], float]:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return loss.item()
 
     return step
 
@@ -81,7 +81,7 @@ def torch_network() -> Callable[[Any, Any], float]:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return loss.item()
 
     return step
 
