@@ -202,10 +202,14 @@ def _check_dtypes(
     for tensor, grad, their_grad in zip(tensors, grads, their_grads, strict=True):
         assert grad.dtype == tensor.dtype
         compare(grad, their_grad, "gradient")
-    ours.backward(grad_out.detach(), retain_graph=True)
+    ours.backward(grad_out.detach(), retain_graph=True)  # once into .grad, and once for each input alone
     for tensor, grad in zip(tensors, grads, strict=True):
         assert tensor.grad is not None
         np.testing.assert_array_equal(host(tensor.grad), host(grad), "with create_graph it is another gradient")
+    for i, grad in enumerate(grads if len(grads) > 1 else ()):
+        only = [md.Tensor(raw, requires_grad=j == i) for j, raw in enumerate(raws)]
+        alone = md.grad(function(*only), only[i], grad_out.detach())
+        np.testing.assert_array_equal(host(alone), host(grad), f"input {i} alone gets another gradient")
 
     if second:
         _check_second(tensors, theirs, grads, their_grads, grad_out, their_grad_out, compare)

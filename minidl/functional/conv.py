@@ -171,7 +171,7 @@ class Conv2dWeight(Function):
         cols = columns(for_products(x), (height, width), (out[0], out[1]), self.geometry)
         per_group = for_products(grad_out).reshape((images, groups, filters // groups, math.prod(out)))
         per_image = per_group @ cols.swapaxes(-1, -2)
-        return narrowed(add_up(per_image, axis=0).reshape(self.weight_shape), x)
+        return narrowed(add_up(per_image, (0,)).reshape(self.weight_shape), x)
 
     def backward(self, grad_weight: Any, x: Any, grad_out: Any) -> Any:
         grad_x = Conv2dInput(self.geometry, x.shape)(grad_out, grad_weight) if self.needs(0) else None

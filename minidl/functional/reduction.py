@@ -76,12 +76,11 @@ class Mean(_Reduction):
 
     def forward(self, x: Any) -> Any:
         self.look_at(x)
-        if self.count() == 0:
-            return add_up(x, self.axis, self.keepdims) * math.nan
-        return x.mean(axis=self.axis, keepdims=self.keepdims)
+        return narrowed(add_up(widened(x), self.axis, self.keepdims) / self.count(), x)
 
     def backward(self, grad_out: Any) -> Any:
-        return broadcast_to(self.restore_axes(grad_out) / (self.count() or 1), self.in_shape)
+        share = narrowed(widened(grad_out) / (self.count() or 1), grad_out)
+        return broadcast_to(self.restore_axes(share), self.in_shape)
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -101,17 +100,20 @@ class Var(_Reduction):
 
     def forward(self, x: Any) -> Any:
         self.look_at(x)
-        if self.count() == 0:
-            return add_up(x, self.axis, self.keepdims) * math.nan
-        if self.count() > self.ddof:
-            return x.var(axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
-        return x.var(axis=self.axis, keepdims=self.keepdims) * math.inf  # NaN if all are equal
+        wide = widened(x)
+        centred = wide - add_up(wide, self.axis, keepdims=True) / self.count()
+        return narrowed(add_up(centred * centred, self.axis, self.keepdims) / self.freedom(), x)
+
+    def freedom(self) -> int:
+        """The degrees of freedom; over 0 of them the variance is infinite, or NaN if all numbers are equal."""
+        left = self.count() - self.ddof
+        return left if left > 0 else 0
 
     def backward(self, grad_out: Any, x: Any) -> Any:
-        centred = x - mean(x, self.axis, keepdims=True)
-        freedom = self.count() - self.ddof
-        scale = 2 / freedom if freedom > 0 else math.nan
-        return self.restore_axes(grad_out) * (scale * centred)
+        wide = widened(x)
+        centred = wide - sum(wide, self.axis, keepdims=True) / self.count()
+        scale = 2 / self.freedom() if self.freedom() else math.nan
+        return narrowed(self.restore_axes(widened(grad_out)) * (scale * centred), x)
 
 
 def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
@@ -132,8 +134,8 @@ class _ReduceExtremum(_Reduction):
     def backward(self, grad_out: Any, x: Any, out: Any) -> Any:
         out = self.restore_axes(out)
         chosen = (x == out) | ((x != x) & (out != out))  # a NaN is what max and min return, but equals nothing
-        share = chosen.astype(grad_out.dtype)
-        return self.restore_axes(grad_out) * (share / sum(share, self.axis, keepdims=True))
+        share = widened(chosen.astype(grad_out.dtype))
+        return narrowed(self.restore_axes(widened(grad_out)) * (share / sum(share, self.axis, keepdims=True)), x)
 
 
 class Max(_ReduceExtremum):

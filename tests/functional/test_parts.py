@@ -75,7 +75,7 @@ def test_precision():
     assert precision.widened(whole).dtype == np.float64
     assert precision.narrowed(single, half).dtype == np.float16
     assert precision.narrowed(single, single) is single
-    assert precision.add_up(half, 0).dtype == np.float16
+    assert precision.add_up(half, (0,)).dtype == np.float16
     assert precision.for_products(single) is single
 
 

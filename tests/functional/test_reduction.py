@@ -210,3 +210,27 @@ def test_methods_are_the_functions():
         np.testing.assert_array_equal(
             host(getattr(x, name)(axis=1, keepdims=True)), host(getattr(F, name)(x, 1, keepdims=True))
         )
+
+
+def test_long_sums_over_the_first_axis_lose_nothing():
+    """NumPy adds row after row to one total, which gives 100,958 for a million times 0.1."""
+    x = tensor(np.full((200_001, 2), 0.1, np.float32), True)
+    for result, expected in ((F.sum(x, 0), 20000.1), (F.mean(x, 0), 0.1), (F.sum(x, 0, keepdims=True), 20000.1)):
+        assert result.shape in ((2,), (1, 2))
+        np.testing.assert_allclose(host(result), expected, rtol=3e-6)
+    np.testing.assert_allclose(host(F.var(x, 0)), 0, atol=1e-12)
+    bias = tensor(np.zeros(2, np.float32), True)
+    (x + bias).backward(x)
+    np.testing.assert_allclose(host(bias.grad), 20000.1, rtol=3e-6)
+    numbers = np.arange(5001.0 * 3).reshape(5001, 3)
+    np.testing.assert_array_equal(host(F.sum(tensor(numbers), 0)), numbers.sum(0))
+
+
+def test_float16_means_over_more_numbers_than_float16_reaches():
+    x = tensor((np.arange(100_000) % 8).astype(np.float16), True)
+    F.mean(x).backward(device(np.array(1024, np.float16)))
+    np.testing.assert_allclose(host(x.grad), 0.01024, rtol=1e-3)
+    np.testing.assert_allclose(F.mean(x).item(), 3.5, rtol=1e-3)
+    y = tensor(np.zeros(100_000, np.float16), True)
+    F.max(y).backward(device(np.array(1024, np.float16)))
+    np.testing.assert_allclose(host(y.grad), 0.01024, rtol=1e-3)
