@@ -129,10 +129,7 @@ def _criterion(comparison: Comparison, method: str, flows: dict[str, FlowRecordi
         return None
     flow = flows.get(LAYER_SPECIFIC) or next(iter(flows.values()))
     slope = slope_per_layer(flow.weight_gradient_rms[0])
-    best = max(
-        _tuned_accuracy(comparison, method, rule, comparison.settings.grid(method)[best_index(losses)])
-        for rule, losses in comparison.sweep(method).items()
-    )
+    best = best_tuned_accuracy(comparison, method)
     return {
         "slope_decades_per_layer": slope,
         "best_tuned_validation_accuracy": best,
@@ -140,10 +137,14 @@ def _criterion(comparison: Comparison, method: str, flows: dict[str, FlowRecordi
     }
 
 
-def _tuned_accuracy(comparison: Comparison, method: str, rule: str, base_rate: float) -> float:
-    """Mean validation accuracy of a rule at its tuned rate, over the tuning seeds."""
-    runs = [comparison.run(key) for key in comparison.tuning_keys(method, rule, base_rate)]
-    return float(np.mean([run.validation_accuracy for run in runs]))
+def best_tuned_accuracy(comparison: Comparison, method: str) -> float:
+    """The best mean validation accuracy, over the tuning seeds, that a rule reaches at its tuned rate."""
+    accuracies = []
+    for rule, losses in comparison.sweep(method).items():
+        rate = comparison.settings.grid(method)[best_index(losses)]
+        runs = [comparison.run(key) for key in comparison.tuning_keys(method, rule, rate)]
+        accuracies.append(float(np.mean([run.validation_accuracy for run in runs])))
+    return max(accuracies)
 
 
 def slope_per_layer(gradient_rms: Any) -> float:

@@ -19,8 +19,6 @@ from minidl.optim import SGD, AdaGrad, LayerSpecific, Optimizer, Replayed
 from minidl.tensor import Tensor
 from minidl.training import Evaluation, evaluate
 
-HIDDEN = (32, 32, 32)  # of the mlp; see "The network" in the report for how it was chosen
-
 
 @dataclass(frozen=True)
 class RunKey:
@@ -71,7 +69,7 @@ class Run:
 def build_model(settings: Settings) -> Module:
     """The network of the comparison with fresh weights: Caffe's xavier, biases 0."""
     if settings.model == "mlp":
-        return models.mlp((64, *HIDDEN, 10), activation="sigmoid", init=init.xavier_caffe_)
+        return models.mlp((64, *[32] * settings.hidden_layers, 10), activation="sigmoid", init=init.xavier_caffe_)
     return models.digits_conv(activation="relu", init=init.xavier_caffe_)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from minidl.experiments.arms import ARMS, BASELINE, LAYER_SPECIFIC, REPLAYED, TUNED, rule_of
@@ -14,6 +14,7 @@ EPOCHS = {"mlp": 40, "conv": 12}
 TARGET_ACCURACY = 0.90  # of the "steps to" column, and of the criterion for the network
 SLOPE_CRITERION = -0.5  # decades a layer from the output towards the input, at step 0
 BATCH_SIZE = 32
+HIDDEN_LAYERS = 3  # of 32 units; `python -m minidl.experiments.choose` chose it
 TUNING_SEEDS = (10_000, 10_001)  # never reported
 
 # One grid for every rule, per method. With momentum 0.9 a rate acts about ten times as long. A ReLU network without
@@ -33,13 +34,15 @@ class Settings:
     """One comparison.
 
     Attributes:
-        model: 'mlp' (64-32-32-32-10, sigmoid) or 'conv' (two 3x3 convolutions, two dense layers, ReLU).
+        model: 'mlp' (64, `HIDDEN_LAYERS` of 32, 10, sigmoid) or 'conv' (two 3x3 convolutions, two dense layers, ReLU).
         methods: base methods, out of `METHODS`.
         arms: out of `ARMS`; empty for all that the other settings allow.
         seeds: how many seeds are reported (0, 1, ...).
         epochs: passes over the training digits in every run; 0 for the model's default.
         lr: one base rate for every arm instead of tuning, or None.
         backend: 'numpy' or 'cupy'.
+        tuning_seeds: the seeds of the tuning, never reported.
+        hidden_layers: how many the mlp has.
     """
 
     model: str = "mlp"
@@ -49,7 +52,8 @@ class Settings:
     epochs: int = 0
     lr: float | None = None
     backend: str = "numpy"
-    tuning_seeds: tuple[int, ...] = field(default=TUNING_SEEDS)
+    tuning_seeds: tuple[int, ...] = TUNING_SEEDS
+    hidden_layers: int = HIDDEN_LAYERS
 
     def __post_init__(self) -> None:
         _check_choice("--model", [self.model], MODELS)
