@@ -46,6 +46,10 @@ def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error
         return ShapeError(message)
     if isinstance(error, TypeError):
         return DTypeError(message)
+    if isinstance(error, AttributeError) and not all(
+        backend.is_array(a) or isinstance(a, (int, float, np.generic)) for a in arrays
+    ):
+        return DTypeError(f"{_name(op)} expected Tensors, arrays or numbers; got {operands}")
     return error
 
 

@@ -222,8 +222,8 @@ def _criterion_text(results: dict[str, Any]) -> str:
         return "It is an ordinary small network, in which gradients hardly vanish; no criterion chose it."
     rule = f"""It was chosen before any arms were compared: the deepest of its kind whose weight gradient falls by at
         least {-SLOPE_CRITERION} decades a layer towards the input at step 0 and of which at least one tuned arm passes
-        {TARGET_ACCURACY:.0%} on the validation digits within the budget (python -m minidl.experiments.choose repeats the choice, among 1 to 5
-        hidden layers)."""
+        {TARGET_ACCURACY:.0%} on the validation digits within the budget. (To repeat the choice, among 1 to 5 hidden
+        layers: python -m minidl.experiments.choose.)"""
     texts = [
         f"In this run ({method}): {c['slope_decades_per_layer']:.2f} decades a layer, best tuned arm "
         f"{c['best_tuned_validation_accuracy']:.1%}: {'met' if c['met'] else 'NOT met'}."

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minidl.autograd import Function
 from minidl.backend import device_uniform, module_of
 
@@ -42,6 +44,6 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
     Raises:
         ValueError: p is not from 0 to 1.
     """
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: expected a probability from 0 to 1; got {p}")
+    if not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
+        raise ValueError(f"dropout: expected a probability from 0 to 1; got {p!r}")
     return Dropout(p)(x) if training and p > 0 else x

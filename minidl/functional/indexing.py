@@ -145,8 +145,10 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
 
     Raises:
         IndexError, ShapeError: the index does not fit x, or the value does not broadcast to the place.
-        DTypeError: x holds integers, and the value requires a gradient: it would be lost.
+        DTypeError: x holds integers, and the value requires a gradient: it would be lost; or the value is None.
     """
+    if value is None:  # NumPy would write NaN
+        raise DTypeError("setitem: expected a Tensor, array or number to write; got None")
     array = x._data if isinstance(x, Variable) else asarray(x)
     if array.dtype.kind != "f" and isinstance(value, Variable) and value._requires_grad:
         raise DTypeError(f"setitem: cannot write {describe(value)}, which requires a gradient, into {describe(x)}")

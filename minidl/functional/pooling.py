@@ -113,12 +113,13 @@ class MaxPool2d(Function):
         padded = self.pool.padded(x, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
         places = list(self.pool.places())
         best = padded[places[0]]
-        self.chosen = xp.zeros(best.shape, dtype=np.int16) + xp.asarray(self.pool.first_inside(), dtype=np.int16)
+        numbers = np.int16 if len(places) < 2**15 else np.int32
+        self.chosen = xp.zeros(best.shape, numbers) + xp.asarray(self.pool.first_inside(), numbers)
         for number, place in enumerate(places[1:], start=1):
             candidate = padded[place]
             better = (candidate > best) | (candidate != candidate)  # a NaN wins
             best = xp.maximum(best, candidate)
-            self.chosen = xp.maximum(self.chosen, better * np.int16(number))  # the numbers grow: the newest wins
+            self.chosen = xp.maximum(self.chosen, better * numbers(number))  # the numbers grow: the newest wins
         return best if len(places) > 1 else best.copy()
 
     def backward(self, grad_out: Any) -> Any:

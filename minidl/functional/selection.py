@@ -19,7 +19,7 @@ import numpy as np
 
 from minidl.autograd import Function, Variable
 from minidl.backend import is_array, module_of, zero_outside
-from minidl.errors import GraphError
+from minidl.errors import DTypeError, GraphError
 from minidl.functional.broadcasting import unbroadcast
 
 
@@ -54,6 +54,8 @@ class Where(Function):
         xp = module_of(condition, x, y)
         # A copy: the caller may go on to use the condition's memory for something else.
         self.chosen = condition.astype(bool) if is_array(condition) else xp.asarray(bool(condition))
+        if x is None or y is None:  # NumPy would make an array of objects
+            raise DTypeError("expected Tensors, arrays or numbers to choose from; got None")
         return xp.where(self.chosen, x, y)
 
     def backward(self, grad_out: Any) -> Any:

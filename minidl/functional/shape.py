@@ -264,7 +264,7 @@ def astype(x: Any, dtype: Any) -> Any:
         DTypeError: `dtype` is none of numbers.
     """
     try:
-        dtype = np.dtype(dtype)
+        dtype = np.dtype("" if dtype is None else dtype)  # NumPy takes None for float64
     except TypeError as error:
         raise DTypeError(f"astype: expected a dtype such as 'float32'; got {dtype!r}") from error
     if dtype.kind not in "fiub":

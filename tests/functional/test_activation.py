@@ -26,7 +26,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
-@examples(30)
+@examples(60)
 @given(operand())
 def test_activations(ours, theirs, x):
     check(ours, theirs, x)

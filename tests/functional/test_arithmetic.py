@@ -25,37 +25,37 @@ from tests.factory import (
 GRID = np.meshgrid(SPECIAL, SPECIAL)  # every pair of special values
 
 
-@examples(60)
+@examples(120)
 @given(operands(2))
 def test_add(xs):
     check(F.add, torch.add, xs)
 
 
-@examples(60)
+@examples(120)
 @given(operands(2))
 def test_subtract(xs):
     check(F.subtract, torch.sub, xs)
 
 
-@examples(60)
+@examples(120)
 @given(operands(2))
 def test_multiply(xs):
     check(F.multiply, torch.mul, xs)
 
 
-@examples(60)
+@examples(120)
 @given(operands(2, zero=False))
 def test_divide(xs):
     check(F.divide, torch.div, xs, slack=4)
 
 
-@examples(30)
+@examples(60)
 @given(operand())
 def test_negative(x):
     check(F.negative, torch.neg, x)
 
 
-@examples(30)
+@examples(60)
 @given(operand())
 def test_absolute(x):
     check(F.absolute, torch.abs, x)
@@ -68,27 +68,27 @@ def test_sign(x):
     check(F.sign, torch.sign, x)
 
 
-@examples(60)
+@examples(120)
 @given(operands(2, low=0.125, high=2.5))
 def test_power_of_two_tensors(xs):
     check(F.power, torch.pow, xs, slack=8)
 
 
-@examples(30)
+@examples(60)
 @given(operand(low=0.125, high=2.5))
 def test_power_with_a_number_as_exponent(x):
     for n in (0.5, 1.5, -1, -0.5, 0, 1, 2, 3):
         check(lambda t, n=n: F.power(t, n), lambda t, n=n: torch.pow(t, n), x, slack=8)
 
 
-@examples(30)
+@examples(60)
 @given(operand(zero=False))
 def test_whole_powers_of_negative_numbers(x):
     for n in (0, 1, 2, 3, -1, -2, 2.0):
         check(lambda t, n=n: F.power(t, n), lambda t, n=n: torch.pow(t, n), x, slack=8, numeric=n not in (-1, -2))
 
 
-@examples(30)
+@examples(60)
 @given(operand())
 def test_power_with_a_number_as_base(y):
     for base in (2, 0.5, 1, 3.0):

@@ -66,7 +66,7 @@ def cases(draw):
     )
 
 
-@examples(100)
+@examples(200)
 @given(cases())
 def test_against_pytorch(case):
     check(
@@ -78,7 +78,7 @@ def test_against_pytorch(case):
     )
 
 
-@examples(25)
+@examples(40)
 @given(cases())
 def test_against_the_plain_definition(case):
     result = F.conv2d(tensor(case.x.values), tensor(case.weight.values), tensor(case.bias.values), **case.options)
@@ -86,7 +86,7 @@ def test_against_the_plain_definition(case):
     np.testing.assert_allclose(host(result), expected, rtol=1e-12, atol=1e-12)
 
 
-@examples(25)
+@examples(40)
 @given(cases())
 def test_without_bias(case):
     check(

@@ -75,7 +75,7 @@ def test_raw_arrays_and_no_elements():
     assert F.dropout(tensor(np.array(1.0)), 0.5).shape == ()
 
 
-@pytest.mark.parametrize("p", [-0.1, 1.1, np.nan])
+@pytest.mark.parametrize("p", [-0.1, 1.1, np.nan, None, "half"])
 def test_what_is_no_probability(p):
     with pytest.raises(ValueError, match="probability from 0 to 1"):
         F.dropout(tensor(np.ones(2)), p)

@@ -13,19 +13,19 @@ from tests.arrays import host, tensor
 from tests.factory import SPECIAL, check, check_against_numpy, check_special, examples, operand
 
 
-@examples(40)
+@examples(80)
 @given(operand())
 def test_exp(x):
     check(F.exp, torch.exp, x)
 
 
-@examples(40)
+@examples(80)
 @given(operand(low=0.125, high=8))
 def test_log(x):
     check(F.log, torch.log, x, slack=4)
 
 
-@examples(40)
+@examples(80)
 @given(operand(low=0.125, high=8))
 def test_sqrt(x):
     check(F.sqrt, torch.sqrt, x, slack=4)

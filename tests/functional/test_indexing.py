@@ -70,7 +70,7 @@ def on_device(index):
 
 
 @pytest.mark.parametrize("advanced", [False, True])
-@examples(100)
+@examples(200)
 @given(st.data())
 def test_getitem(advanced, data):
     x = data.draw(operand())
@@ -78,7 +78,7 @@ def test_getitem(advanced, data):
     check(lambda t: F.getitem(t, on_device(index)), reference(index), x)
 
 
-@examples(60)
+@examples(120)
 @given(st.data())
 def test_setitem(data):
     x = data.draw(operand())

@@ -28,7 +28,7 @@ def factors(draw):
     return [draw(operand(x_shape)), draw(operand(y_shape))]
 
 
-@examples(120)
+@examples(240)
 @given(factors())
 def test_matmul(xs):
     check(F.matmul, torch.matmul, xs, slack=2)
@@ -80,7 +80,7 @@ def layers(draw):
     ]
 
 
-@examples(80)
+@examples(160)
 @given(layers())
 def test_linear(xs):
     check(F.linear, TF.linear, xs, mixed=False, slack=2)

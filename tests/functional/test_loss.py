@@ -33,7 +33,7 @@ def without_classes(shape):
     return shape[:1] + shape[2:] if len(shape) > 1 else ()
 
 
-@examples(120)
+@examples(240)
 @given(st.data())
 def test_cross_entropy_with_labels(data):
     x = data.draw(scores())
@@ -63,7 +63,7 @@ def test_cross_entropy_with_labels(data):
     )
 
 
-@examples(60)
+@examples(120)
 @given(st.data())
 def test_cross_entropy_with_probabilities(data):
     x = data.draw(scores())
@@ -196,7 +196,7 @@ def test_labels_on_another_device(standin):
     assert np.isfinite(F.cross_entropy(logits, [0, 1]).item())
 
 
-@examples(40)
+@examples(80)
 @given(st.data())
 def test_mse_loss(data):
     x = data.draw(operand())

@@ -37,7 +37,7 @@ def test_everything_public_is_listed_and_documented():
 
 
 @given(st.integers(1, 4), st.data())
-@examples(30)
+@examples(60)
 def test_axes_count_from_both_ends(ndim, data):
     axis = data.draw(st.integers(-ndim, ndim - 1))
     assert one_axis(axis, ndim) == list(range(ndim))[axis]
@@ -57,7 +57,7 @@ def test_axes_that_are_not_there():
 
 
 @given(operands(2))
-@examples(40)
+@examples(80)
 def test_unbroadcast_is_the_transpose_of_broadcasting(xs):
     x, y = (o.values for o in xs)
     whole = np.broadcast_shapes(x.shape, y.shape)
@@ -107,3 +107,27 @@ def test_no_op_warns_and_numpy_is_left_as_it_was():
     with pytest.raises(md.ShapeError):
         x + tensor(np.ones(3))
     assert np.geterr() == before
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: F.add(t, None),
+        lambda t: F.add(t, "a"),
+        lambda t: t * {},
+        lambda t: F.power(t, "2"),
+        lambda t: F.relu(None),
+        lambda t: F.sum("abc"),
+        lambda t: F.linear(t, None),
+        lambda t: F.conv2d(t, None),
+        lambda t: F.where(t > 0, t, None),
+        lambda t: F.clip(t, "a"),
+        lambda t: F.setitem(t, 0, None),
+        lambda t: F.astype(t, None),
+        lambda t: F.var(t, ddof=None),
+        lambda t: F.leaky_relu(t, None),
+    ],
+)
+def test_what_is_no_number_is_named(call):
+    with pytest.raises(md.DTypeError, match=r"None|'a'|'2'|'abc'|dict|<U1|''"):
+        call(tensor(np.ones((2, 3), np.float32)))

@@ -43,14 +43,14 @@ def cases(draw):
     return x, {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": draw(st.booleans())}
 
 
-@examples(120)
+@examples(240)
 @given(cases())
 def test_max_pool2d_against_pytorch(case):
     x, options = case
     check(lambda t: F.max_pool2d(t, **options), lambda t: TF.max_pool2d(t, **options), x)
 
 
-@examples(120)
+@examples(240)
 @given(cases(), st.booleans())
 def test_avg_pool2d_against_pytorch(case, count_include_pad):
     x, options = case
@@ -61,7 +61,7 @@ def test_avg_pool2d_against_pytorch(case, count_include_pad):
     )
 
 
-@examples(40)
+@examples(80)
 @given(cases())
 def test_against_the_plain_definition(case):
     x, options = case

@@ -25,14 +25,14 @@ def reduced(draw, **limits):
     return x, draw(axes_of(x.values.ndim)), draw(st.booleans())
 
 
-@examples(80)
+@examples(160)
 @given(reduced())
 def test_sum(drawn):
     x, axis, keepdims = drawn
     check(lambda t: F.sum(t, axis, keepdims), lambda t: torch.sum(t, dims(t, axis), keepdims), x)
 
 
-@examples(80)
+@examples(160)
 @given(reduced())
 def test_mean(drawn):
     x, axis, keepdims = drawn
@@ -44,7 +44,7 @@ def test_mean(drawn):
     )
 
 
-@examples(80)
+@examples(160)
 @given(reduced(shape=shapes(min_side=1)), st.sampled_from([0, 1, 2]))
 def test_var(drawn, ddof):
     x, axis, keepdims = drawn
@@ -63,14 +63,14 @@ def count(values, axis):
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(F.max, torch.amax), (F.min, torch.amin)])
-@examples(60)
+@examples(120)
 @given(reduced(shape=shapes(min_side=1)))
 def test_max_and_min(ours, theirs, drawn):
     x, axis, keepdims = drawn
     check(lambda t: ours(t, axis, keepdims), lambda t: theirs(t, dims(t, axis), keepdims), x, slack=2)
 
 
-@examples(80)
+@examples(160)
 @given(reduced())
 def test_logsumexp(drawn):
     x, axis, keepdims = drawn
@@ -234,3 +234,10 @@ def test_float16_means_over_more_numbers_than_float16_reaches():
     y = tensor(np.zeros(100_000, np.float16), True)
     F.max(y).backward(device(np.array(1024, np.float16)))
     np.testing.assert_allclose(host(y.grad), 0.01024, rtol=1e-3)
+
+
+@pytest.mark.parametrize("function", [F.max, F.min])
+def test_the_gradient_of_an_extreme_that_is_nan_goes_to_the_nans(function):
+    x = tensor(np.array([1, np.nan, 2, np.nan]), True)
+    function(x).backward()
+    np.testing.assert_array_equal(host(x.grad), [0, 0.5, 0, 0.5])

@@ -29,13 +29,13 @@ from tests.factory import (
 GRID = np.meshgrid(SPECIAL, SPECIAL)
 
 
-@examples(60)
+@examples(120)
 @given(operands(2))
 def test_maximum(xs):
     check(F.maximum, torch.maximum, xs)
 
 
-@examples(60)
+@examples(120)
 @given(operands(2))
 def test_minimum(xs):
     check(F.minimum, torch.minimum, xs)
@@ -53,7 +53,7 @@ def test_maximum_and_minimum_of_special_values():
     check_special(F.minimum, torch.minimum, GRID)
 
 
-@examples(60)
+@examples(120)
 @given(operands(3))
 def test_where(xs):
     condition, x, y = xs

@@ -15,7 +15,7 @@ from tests.arrays import device, host, tensor
 from tests.factory import Operand, check, check_against_numpy, examples, operand, shapes
 
 
-@examples(40)
+@examples(80)
 @given(st.data())
 def test_reshape(data):
     x = data.draw(operand())
@@ -45,7 +45,7 @@ def test_reshape_refuses_what_does_not_fit():
         F.reshape(x, (2.0, 3))
 
 
-@examples(30)
+@examples(60)
 @given(st.data())
 def test_flatten(data):
     x = data.draw(operand())
@@ -59,7 +59,7 @@ def test_flatten_from_an_axis_that_is_not_there():
         F.flatten(tensor(np.ones((2, 3))), 2)
 
 
-@examples(40)
+@examples(80)
 @given(st.data())
 def test_transpose(data):
     x = data.draw(operand())
@@ -93,7 +93,7 @@ def test_the_methods_take_axes_and_lengths_in_both_forms():
     assert x.flatten(1).shape == (2, 12)
 
 
-@examples(40)
+@examples(80)
 @given(st.data())
 def test_broadcast_to(data):
     whole = data.draw(shapes(max_dims=4))
@@ -129,7 +129,7 @@ def test_concatenate(drawn):
     check(lambda *t: F.concatenate(t, axis), lambda *t: torch.cat([x + 0 for x in t], axis), xs)
 
 
-@examples(40)
+@examples(80)
 @given(st.data())
 def test_stack(data):
     shape = data.draw(shapes())
@@ -168,7 +168,7 @@ def test_joining_what_does_not_fit():
         F.stack([x], 3)
 
 
-@examples(40)
+@examples(80)
 @given(st.data())
 def test_pad(data):
     x = data.draw(operand(shapes(min_dims=1)))

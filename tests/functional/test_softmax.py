@@ -17,7 +17,7 @@ PAIRS = [(F.softmax, torch.softmax), (F.log_softmax, torch.log_softmax)]
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
-@examples(60)
+@examples(120)
 @given(st.data())
 def test_along_any_axis(ours, theirs, data):
     x = data.draw(operand())
