@@ -104,16 +104,16 @@ class Var(_Reduction):
         centred = wide - add_up(wide, self.axis, keepdims=True) / self.count()
         return narrowed(add_up(centred * centred, self.axis, self.keepdims) / self.freedom(), x)
 
-    def freedom(self) -> int:
-        """The degrees of freedom; over 0 of them the variance is infinite, or NaN if all numbers are equal."""
-        left = self.count() - self.ddof
-        return left if left > 0 else 0
-
     def backward(self, grad_out: Any, x: Any) -> Any:
         wide = widened(x)
         centred = wide - sum(wide, self.axis, keepdims=True) / self.count()
         scale = 2 / self.freedom() if self.freedom() else math.nan
         return narrowed(self.restore_axes(widened(grad_out)) * (scale * centred), x)
+
+    def freedom(self) -> int:
+        """The degrees of freedom; over 0 of them the variance is infinite, or NaN if all numbers are equal."""
+        left = self.count() - self.ddof
+        return left if left > 0 else 0
 
 
 def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
