@@ -131,3 +131,27 @@ def test_no_op_warns_and_numpy_is_left_as_it_was():
 def test_what_is_no_number_is_named(call):
     with pytest.raises(md.DTypeError, match=r"None|'a'|'2'|'abc'|dict|<U1|''"):
         call(tensor(np.ones((2, 3), np.float32)))
+
+
+def test_no_op_makes_the_program_wait_for_the_device(standin):
+    """Forward and backward of a network with most ops, to second order, without one synchronisation."""
+    rng = np.random.default_rng(0)
+
+    def leaf(*shape):
+        return md.Tensor(backend.to_device(rng.standard_normal(shape).astype(np.float32), "cupy"), requires_grad=True)
+
+    x, filters, shift, weight = leaf(2, 2, 6, 6), leaf(4, 2, 3, 3), leaf(4), leaf(5, 16)
+    labels, rows = backend.to_device(np.array([0, 3]), "cupy"), backend.to_device(np.array([1, 0]), "cupy")
+    standin.reset_synchronizations()
+    h = F.max_pool2d(F.relu(F.conv2d(x, filters, shift, padding=1)), 3, stride=2, padding=1)
+    h = F.dropout(F.avg_pool2d(F.leaky_relu(F.pad(h, ((0, 0), (0, 0), (1, 0), (0, 1)))), 2), 0.3)
+    h = F.flatten(h, 1)[rows]
+    h = F.where(h > 0, F.tanh(h), F.softplus(h)) / (1 + F.sqrt(F.var(h, 1, keepdims=True) + 1e-3))
+    h = F.maximum(F.clip(h, -2, 2), F.mean(h)) ** 2 + F.exp(-F.abs(h)) + F.power(F.sigmoid(h), F.sigmoid(h))
+    h = F.concatenate([F.linear(h, weight), F.setitem(F.softmax(h @ weight.T), rows, 0.5)], axis=1)
+    loss = F.cross_entropy(h, labels, label_smoothing=0.1) + F.mse_loss(h, F.stack([h[0], h[1]])) + F.logsumexp(h)
+    loss = loss + F.sum(F.log_softmax(h)) * F.max(h) - F.min(h, 0).sum() + F.log(F.sum(h * h) + 1)
+    grads = md.grad(loss, [x, filters, shift, weight], create_graph=True)
+    F.sum(F.concatenate([F.reshape(g, -1) for g in grads]) ** 2).backward()
+    assert x.grad.shape == (2, 2, 6, 6)
+    assert standin.synchronizations() == ()
