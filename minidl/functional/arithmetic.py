@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Function
-from minidl.backend import module_of
+from minidl.backend import is_array, module_of
 from minidl.errors import DTypeError
 from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.exponential import log
@@ -198,6 +198,8 @@ class NumberPow(Function):
 
 def _raise(x: Any, y: Any) -> Any:
     try:
+        if is_array(x) and is_array(y):
+            return module_of(x).power(x, y)  # NumPy 2.0's ** takes a 0-d y for a number, which does not promote
         return x**y
     except ValueError as error:
         if "negative integer powers" not in str(error):
