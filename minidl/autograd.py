@@ -182,6 +182,11 @@ class Function:
         that is saved is kept by the node that made it (`_data`), never through its Tensor: so a Tensor can be
         written in place and get another history without changing what is recorded here.
         """
+        if hasattr(self, "order"):
+            raise GraphError(
+                f"this {type(self).__name__} is already a node of a graph: make a new instance for each call, as in "
+                f"{type(self).__name__}(...)(x)"
+            )
         entries: list[Any] = []
         version = 0
         for x, array in zip(inputs, arrays, strict=True):

@@ -50,7 +50,9 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> Any:
         gradient = backend.module_of(data).ones_like(data)
     elif isinstance(gradient, Variable) and not create_graph:
         gradient = gradient._data
-    array = gradient._data if isinstance(gradient, Variable) else backend.asarray(gradient)
+    elif not isinstance(gradient, Variable) and not backend.is_array(gradient):
+        gradient = backend.to_device(backend.asarray(gradient), backend.device_of(data))
+    array = gradient._data if isinstance(gradient, Variable) else gradient
     if array.shape != data.shape:
         raise ShapeError(f"the gradient must have the shape of {describe(output)}; got shape {tuple(array.shape)}")
     if backend.device_of(array) != backend.device_of(data):

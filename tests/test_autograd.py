@@ -153,6 +153,15 @@ def test_the_result_of_an_op_on_a_subclass_is_a_plain_tensor() -> None:
     assert type(w.detach()) is md.Tensor
 
 
+def test_an_instance_is_used_once() -> None:
+    x, op = tensor([1.0], requires_grad=True), Cube()
+    y = op(x)
+    with pytest.raises(md.GraphError, match="this Cube is already a node of a graph: make a new instance"):
+        op(x * 2)
+    y.backward()
+    assert host(x.grad) == [3]
+
+
 def test_an_op_with_too_few_gradients_is_told_so() -> None:
     class Wrong(Function):
         def forward(self, x: Any, y: Any) -> Any:

@@ -264,6 +264,16 @@ def test_the_gradient_given_must_fit() -> None:
     assert x.grad.dtype == np.float64
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_the_gradient_given_may_be_numbers_or_a_tensor(create_graph: bool) -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    for gradient in ([1, 10], [1.0, 10.0], tensor([1.0, 10.0]), np.float64(3), 3.0):
+        y = x * 2 if np.ndim(gradient) or isinstance(gradient, md.Tensor) else (x * 2).sum()
+        (found,) = md.grad([y], [x], [gradient], create_graph=create_graph)
+        np.testing.assert_array_equal(host(found), [2, 20] if y.ndim else [6, 6])
+        assert found.dtype == np.float64
+
+
 def test_the_gradient_given_must_be_on_the_same_device(standin: Any) -> None:
     x = md.Tensor(backend.to_device(np.ones(2), "cupy"), requires_grad=True)
     with pytest.raises(md.DeviceError, match="must be on the device of"):
