@@ -427,3 +427,12 @@ def test_computing_on_the_device_never_waits_for_it(standin: ModuleType) -> None
             w -= 0.1 * w.grad
         assert standin.synchronizations() == ()
         assert w.grad.device == "cupy"
+
+
+def test_an_index_on_the_device_for_a_tensor_on_the_host_is_named(standin: ModuleType) -> None:
+    x, index = md.Tensor(np.ones(3)), backend.to_device(np.array([0, 1]), "cupy")
+    with pytest.raises(md.DeviceError, match=r"GetItem: the index .* cupy lives elsewhere.*\.to\('numpy'\)"):
+        x[md.Tensor(index)]
+    standin.reset_synchronizations()
+    assert x.to("cupy")[np.array([0, 1])].device == "cupy"
+    assert standin.synchronizations() == ()

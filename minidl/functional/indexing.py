@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Function, Variable
-from minidl.backend import asarray, is_array, module_of, scatter_add
-from minidl.errors import DTypeError, describe
+from minidl.backend import asarray, device_of, is_array, module_of, scatter_add
+from minidl.errors import DeviceError, DTypeError, describe
 from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.selection import masked
@@ -177,10 +177,14 @@ def _plain(index: Any) -> Any:
 
 
 def _beside(index: Any, x: Any) -> Any:
-    """The index with its arrays on x's device."""
+    """The index with its arrays on x's device: small ones of the host are moved there, none is fetched from there."""
     if isinstance(index, tuple):
         return tuple(_beside(part, x) for part in index)
-    return module_of(x).asarray(index) if is_array(index) else index
+    if not is_array(index):
+        return index
+    if device_of(x) == "numpy" and device_of(index) != "numpy":
+        raise DeviceError(f"the index {describe(index)} lives elsewhere than {describe(x)}: move it with .to('numpy')")
+    return module_of(x).asarray(index)
 
 
 def _may_repeat(index: Any) -> bool:
