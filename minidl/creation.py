@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.tensor import DEFAULT_DTYPE, Tensor, as_data
+from minidl.holder import DEFAULT_DTYPE, as_data
+from minidl.tensor import Tensor
 
 Shape = int | tuple[int, ...]
 

@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
     {"backend"},
     {"versions", "hooks", "modes", "diagnosis", "storage"},
     {"autograd", "data"},
-    {"backward"},
+    {"backward", "holder"},
     {"functional"},
     {"writing"},
     {"tensor"},

@@ -13,7 +13,7 @@ import pytest
 
 import minidl as md
 from minidl import backend
-from minidl.tensor import DEFAULT_DTYPE
+from minidl.holder import DEFAULT_DTYPE
 from tests.arrays import device, host, tensor
 
 # ---- making one

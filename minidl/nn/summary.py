@@ -8,10 +8,11 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd import Variable
+from minidl.holder import DEFAULT_DTYPE
 from minidl.modes import no_grad
 from minidl.nn.hooks import ModuleHooks
 from minidl.nn.parameter import Parameter
-from minidl.tensor import DEFAULT_DTYPE, Tensor
+from minidl.tensor import Tensor
 
 _HEAD = ("layer", "type", "output shape", "parameters", "")
 
