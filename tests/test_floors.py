@@ -132,12 +132,13 @@ def test_no_operator_is_patched_on_from_outside(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_is_one_room(path: Path) -> None:
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= (500 if path.name == "tensor.py" else 420)  # Tensor's operators are one list
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 420
 
 
-def run(program: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if name != "MINIDL_BACKEND"}
+def run(program: str, **variables: str) -> str:
+    """What a fresh process prints."""
+    hidden = ("MINIDL_BACKEND", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden} | variables
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -179,16 +180,7 @@ print(before == (numpy.geterr(), numpy.get_printoptions(), set(vars(numpy))))
     assert run(program) == "True"
 
 
-@pytest.mark.slow
-def test_import_minidl_takes_little_beside_numpys_import() -> None:
-    program = """
-import time
-start = time.process_time()
-import numpy
-middle = time.process_time()
-import minidl
-print(time.process_time() - middle, middle - start)
-"""
-    run(program)  # compiles
-    ours, numpys = zip(*([float(part) for part in run(program).split()] for _ in range(5)), strict=True)
-    assert min(ours) < max(0.040, 0.9 * min(numpys))  # 40 ms where NumPy takes 90 ms; slower machines take longer
+def test_import_minidl_takes_at_most_40_ms_over_numpys(tmp_path: Path) -> None:
+    program = "import time, numpy; start = time.process_time(); import minidl; print(time.process_time() - start)"
+    seconds = [float(run(program, PYTHONPYCACHEPREFIX=str(tmp_path))) for _ in range(6)]  # the first compiles
+    assert min(seconds) < 0.040
