@@ -15,7 +15,7 @@ from typing import Any
 
 from minidl import backend
 from minidl.autograd import Extras, Function, Variable
-from minidl.diagnosis import explain_backward, not_finite, overwritten
+from minidl.diagnosis import explain_backward, not_finite, overwritten, wrong_number_of_gradients
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.modes import ANOMALY, RECORD, mode
 
@@ -64,6 +64,38 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> Any:
     return output.wrap(gradient) if create_graph and not isinstance(gradient, Variable) else gradient
 
 
+class Arrivals:
+    """The gradients on their way: for each node and leaf that was met, the sum of what has reached it so far."""
+
+    __slots__ = ("_heap", "_nodes", "leaf_grads", "leaves", "node_grads")
+
+    def __init__(self) -> None:
+        self._nodes: dict[int, Function] = {}  # met and not yet visited, by order of creation
+        self._heap: list[int] = []  # the negated orders of `_nodes`: the newest comes first
+        self.node_grads: dict[int, Any] = {}  # by order of creation
+        self.leaves: dict[int, Variable] = {}  # by id
+        self.leaf_grads: dict[int, Any] = {}
+
+    def add(self, source: Function | Variable, grad: Any) -> None:
+        """Let `grad` reach a node or a leaf: where several paths meet (a diamond, x * x), gradients add up."""
+        if isinstance(source, Function):
+            key, grads = source.order, self.node_grads
+            if key not in grads:
+                self._nodes[key] = source
+                heapq.heappush(self._heap, -key)
+        else:
+            key, grads = id(source), self.leaf_grads
+            self.leaves[key] = source
+        grads[key] = grads[key] + grad if key in grads else grad
+
+    def take_newest(self) -> tuple[Function, Any] | None:
+        """The node created last of those met, with its gradient; None when all were visited."""
+        if not self._heap:
+            return None
+        order = -heapq.heappop(self._heap)
+        return self._nodes.pop(order), self.node_grads.pop(order)
+
+
 def run_backward(
     outputs: Sequence[Variable],
     grad_outputs: Sequence[Any],
@@ -84,68 +116,32 @@ def run_backward(
     Raises:
         GraphError: the graph was freed, or a saved array was overwritten since the forward.
     """
-    nodes: dict[int, Function] = {}  # met and not yet visited, by order of creation
-    grads: dict[int, Any] = {}  # the gradient that has reached each of them so far
-    leaves: dict[int, Variable] = {}
-    leaf_grads: dict[int, Any] = {}
-    heap: list[int] = []  # the negated orders of `nodes`: the newest comes first
-    caught: dict[int, Any] = {}  # the gradients of targets that are not leaves
-    if targets is not None:
-        caught = {x._op.order: None for x in targets if x._op is not None}
-        wanted = _nodes_towards(outputs, targets)
-
+    like = outputs[0]  # of the class that wraps arrays as Tensors
+    arrivals = Arrivals()
     for output, grad in zip(outputs, grad_outputs, strict=True):
-        source = output._op
-        if source is None:
-            key = id(output)
-            leaves[key] = output
-            leaf_grads[key] = leaf_grads[key] + grad if key in leaf_grads else grad
-        elif source.order in grads:
-            grads[source.order] = grads[source.order] + grad
-        else:
-            nodes[source.order], grads[source.order] = source, grad
-            heapq.heappush(heap, -source.order)
+        arrivals.add(output if output._op is None else output._op, grad)
     handed_out = {id(grad._data if isinstance(grad, Variable) else grad) for grad in grad_outputs}
+    caught = {x._op.order: None for x in targets or () if x._op is not None}  # gradients of targets that are no leaves
+    wanted = None if targets is None else _nodes_towards(outputs, targets)
 
     previous = mode.get()
     mode.set((previous & ANOMALY) + (RECORD if create_graph else 0))
     loud = backend.ERROR_STATE.set(backend.SILENT)  # an infinite slope, as of sqrt at 0, is a result
     try:
-        while heap:
-            order = -heapq.heappop(heap)
-            node, grad_out = nodes.pop(order), grads.pop(order)
-            if targets is not None and order not in wanted and order not in caught:
+        while (newest := arrivals.take_newest()) is not None:
+            node, grad_out = newest
+            if wanted is not None and node.order not in wanted and node.order not in caught:
                 continue
             if grad_out.dtype is not node._dtype:  # where float32 met float64: a gradient has the dtype of its tensor
                 grad_out = grad_out.astype(node._dtype)
             if node._extras is not None:
-                grad_out = _run_extras(node._extras, grad_out, outputs[0], handed_out, targets is None)
-            if order in caught:
-                caught[order] = grad_out
-                if order not in wanted:
-                    continue
-            inputs = node.inputs
-            if inputs is None:
-                raise GraphError(f"{type(node).__name__}: {FREED}")
+                grad_out = _run_extras(node._extras, grad_out, like, handed_out, targets is None)
+            if node.order in caught:
+                caught[node.order] = grad_out
+            if wanted is not None and node.order not in wanted:
+                continue
 
-            saved: list[Any] = []
-            if node.saves_inputs or node.saves_output:
-                version = 0
-                if node.saves_inputs:
-                    for x in inputs:
-                        if isinstance(x, (Function, Variable)):
-                            if x._version is not None:
-                                version += x._version.settled()
-                            saved.append(_as_tensor(x, outputs[0]) if create_graph else x._data)
-                        else:
-                            saved.append(x)
-                if node.saves_output:
-                    if node._version is not None:
-                        version += node._version.settled()
-                    saved.append(_as_tensor(node, outputs[0]) if create_graph else node._data)
-                if version != node._saved_version:
-                    raise overwritten(node)
-
+            inputs, saved = node.inputs, _saved_values(node, create_graph, like)
             try:
                 input_grads = node.backward(grad_out, *saved)
             except Exception as error:
@@ -153,57 +149,71 @@ def run_backward(
                 raise
             if not isinstance(input_grads, tuple):
                 input_grads = (input_grads,)
-            if len(input_grads) != len(inputs):
-                raise GraphError(
-                    f"{type(node).__name__}.backward must return one gradient per input: expected {len(inputs)}, "
-                    f"got {len(input_grads)}"
-                )
-
+            if len(input_grads) != len(inputs):  # type: ignore[arg-type]
+                raise wrong_number_of_gradients(node, len(input_grads))
             if previous & ANOMALY:
                 _check_finite(node, grad_out, input_grads)
 
-            needs = node._needs
-            for x, grad in zip(inputs, input_grads, strict=True):
-                if needs & 1 and grad is not None:
-                    if isinstance(x, Function):
-                        key = x.order
-                        if key in grads:
-                            grads[key] = grads[key] + grad
-                        else:
-                            nodes[key], grads[key] = x, grad
-                            heapq.heappush(heap, -key)
-                    else:
-                        for kept in saved:
-                            if kept is grad:  # as where dz/dx = x: .grad must not be an array of the graph
-                                grad = grad.copy()
-                        key = id(x)
-                        if key in leaf_grads:
-                            leaf_grads[key] = leaf_grads[key] + grad
-                        else:
-                            leaves[key], leaf_grads[key] = x, grad
-                needs >>= 1
+            for i, grad in enumerate(input_grads):
+                if grad is not None and node.needs(i):
+                    x = inputs[i]  # type: ignore[index]
+                    if saved and isinstance(x, Variable) and any(grad is kept for kept in saved):
+                        grad = grad.copy()  # as where dz/dx = x: .grad must not be an array of the graph
+                    arrivals.add(x, grad)
             if not retain_graph:
                 node.inputs = None
 
-        if targets is not None:
-            leaves = {id(x): x for x in targets if id(x) in leaves}  # the others' gradients may be incomplete
-        for key, leaf in leaves.items():
-            leaf_grads[key] = _fit_to(leaf, leaf_grads[key])
-            if leaf._extras is not None:
-                leaf_grads[key] = _run_extras(leaf._extras, leaf_grads[key], leaf, handed_out, targets is None)
-        if targets is not None:
-            found = [leaf_grads.get(id(x)) if x._op is None else caught[x._op.order] for x in targets]
-            return [
-                None if grad is None else _own(_fit_to(x, grad), x, handed_out)
-                for x, grad in zip(targets, found, strict=True)
-            ]
-        for key, leaf in leaves.items():
-            if leaf._requires_grad:
-                accumulate(leaf, leaf_grads[key], handed_out)
-        return []
+        return _deliver(arrivals, targets, caught, handed_out)
     finally:
         backend.ERROR_STATE.reset(loud)
         mode.set(previous)
+
+
+def _saved_values(node: Function, create_graph: bool, like: Variable) -> list[Any]:
+    """What `node.backward` is handed after the gradient: its inputs, its output, as the op declared.
+
+    Raises:
+        GraphError: the node was freed, or what it saved was overwritten since.
+    """
+    if node.inputs is None:
+        raise GraphError(f"{type(node).__name__}: {FREED}")
+    sources: tuple[Any, ...] = node.inputs if node.saves_inputs else ()
+    if node.saves_output:
+        sources = (*sources, node)
+    saved: list[Any] = []
+    version = 0
+    for x in sources:
+        if isinstance(x, (Function, Variable)):
+            if x._version is not None:
+                version += x._version.settled()
+            saved.append(_as_tensor(x, like) if create_graph else x._data)
+        else:
+            saved.append(x)  # a number or a plain array
+    if sources and version != node._saved_version:
+        raise overwritten(node)
+    return saved
+
+
+def _deliver(
+    arrivals: Arrivals, targets: Sequence[Variable] | None, caught: dict[int, Any], handed_out: set[int]
+) -> list[Any]:
+    """The end of the walk: the leaves' gradients go to their hooks, then to `.grad`, or the targets' to the caller."""
+    leaves, grads = arrivals.leaves, arrivals.leaf_grads
+    if targets is not None:
+        leaves = {id(x): x for x in targets if id(x) in leaves}  # the others' gradients may be incomplete
+    for key, leaf in leaves.items():
+        grads[key] = _fit_to(leaf, grads[key])
+        if leaf._extras is not None:
+            grads[key] = _run_extras(leaf._extras, grads[key], leaf, handed_out, targets is None)
+    if targets is None:
+        for key, leaf in leaves.items():
+            if leaf._requires_grad:
+                accumulate(leaf, grads[key], handed_out)
+        return []
+    found = [grads.get(id(x)) if x._op is None else caught[x._op.order] for x in targets]
+    return [
+        None if grad is None else _own(_fit_to(x, grad), x, handed_out) for x, grad in zip(targets, found, strict=True)
+    ]
 
 
 def accumulate(x: Variable, grad: Any, handed_out: set[int]) -> None:

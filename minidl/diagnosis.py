@@ -93,3 +93,10 @@ def not_finite(op: Any, i: int) -> GraphError:
     return GraphError(
         f"the backward of {_name(op)} produced NaN or infinity in the gradient of input {i}. {_made_at(op)}"
     )
+
+
+def wrong_number_of_gradients(op: Any, given: int) -> GraphError:
+    """The error for a backward that returns more or fewer gradients than the op has inputs."""
+    return GraphError(
+        f"{_name(op)}.backward must return one gradient per input: expected {len(op.inputs)}, got {given}"
+    )
