@@ -200,6 +200,11 @@ def test_add_pins_no_arrays() -> None:
     assert array() is None
     z.sum().backward()
     np.testing.assert_array_equal(host(x.grad), [2, 2, 2])
+    constant = device(np.ones(3))
+    array = weakref.ref(constant)
+    z = x + constant
+    del constant
+    assert array() is None
 
 
 def test_mul_keeps_the_arrays_it_needs_and_no_tensor() -> None:
@@ -364,6 +369,22 @@ def test_arrays_of_two_dtypes_promote_and_each_gets_its_own_gradient() -> None:
     assert z.dtype == np.float64
     z.sum().backward()
     assert (x.grad.dtype, y.grad.dtype) == (np.float32, np.float64)
+
+
+def test_where_dtypes_met_each_op_gets_the_gradient_in_its_outputs_dtype() -> None:
+    seen = []
+
+    class Noted(Function):
+        def forward(self, x: Any) -> Any:
+            return x * 1
+
+        def backward(self, grad_out: Any) -> Any:
+            seen.append(grad_out.dtype)
+            return grad_out
+
+    x = tensor(np.ones(2, np.float32), requires_grad=True)
+    (Noted()(x) * tensor(np.ones(2, np.float64))).sum().backward()
+    assert seen == [np.float32]
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8, np.bool_])

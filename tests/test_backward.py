@@ -335,10 +335,24 @@ def test_a_gradient_that_is_an_array_of_the_graph_is_copied() -> None:
         def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
             return y, x
 
+    class Kept(HalfSquare):
+        """The same from an array it kept, which it should not do."""
+
+        saves_inputs = False
+
+        def forward(self, x: Any) -> Any:
+            self.kept = x
+            return (x * x).sum() / 2
+
+        def backward(self, grad_out: Any) -> Any:
+            return self.kept
+
     x = tensor(np.ones(3), requires_grad=True)
     y = tensor(np.ones(3), requires_grad=True)
-    HalfSquare()(x).backward()
-    assert not shares_memory(x.grad, x)
+    for op in (HalfSquare(), Kept()):
+        x.grad = None
+        op(x).backward()
+        assert not shares_memory(x.grad, x)
     x.grad = None
     Swapped()(x, y).backward()
     assert not shares_memory(x.grad, y)
@@ -362,9 +376,14 @@ def test_backward_in_threads_adds_up_exactly_on_shared_weights() -> None:
             failures.append(error)
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(1, threads + 1)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so often that two threads do meet within one addition
+    try:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    finally:
+        sys.setswitchinterval(interval)
     assert not failures
     np.testing.assert_array_equal(host(w.grad), np.full(8, steps * sum(range(1, threads + 1))))

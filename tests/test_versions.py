@@ -11,6 +11,7 @@ import torch
 
 import minidl as md
 import minidl.functional as F
+from minidl.autograd import Function
 from minidl.versions import Version
 from tests.arrays import device, host, tensor
 
@@ -273,3 +274,76 @@ def test_outside_of_anomaly_mode_such_an_array_is_the_documented_hole() -> None:
     raw[0] = 9.0
     y.sum().backward()
     np.testing.assert_array_equal(host(w.grad), [18, 4, 6])
+
+
+# ---- cases that need more than one step to arise
+
+
+def test_a_weight_is_guarded_in_the_second_step_as_in_the_first() -> None:
+    w = tensor(START, requires_grad=True)
+    for _ in range(2):
+        w.zero_grad()
+        (w * w).sum().backward()
+        with md.no_grad():
+            w -= 0.1 * w.grad
+    y = (w * w).sum()
+    w.data[...] = 0.0
+    with pytest.raises(md.GraphError, match="overwritten"):
+        y.backward()
+
+
+def test_a_buffer_that_was_saved_and_then_written_with_history_is_noticed() -> None:
+    x, buffer = tensor(START, requires_grad=True), tensor(START)
+    y = (buffer * x).sum()
+    buffer[0] = x[1]
+    with pytest.raises(md.GraphError, match="overwritten"):
+        y.backward()
+
+
+class Flat(Function):
+    """An op whose saved output is a view of its input."""
+
+    saves_output = True
+
+    def forward(self, x: Any) -> Any:
+        return x.reshape(-1)
+
+    def backward(self, grad_out: Any, out: Any) -> Any:
+        return (grad_out * out).reshape((1, 3))
+
+
+class Second(Function):
+    """An op that hands on its second input as it is."""
+
+    def forward(self, x: Any, y: Any) -> Any:
+        return y
+
+    def backward(self, grad_out: Any) -> Any:
+        return grad_out * 0, grad_out
+
+
+def test_a_saved_output_that_is_a_view_counts_writes_with_its_base() -> None:
+    x = tensor([START], requires_grad=True)
+    with md.no_grad():
+        x[0, 0] = 5.0  # a write from before must not be held against the op
+    Flat()(x).sum().backward()
+    np.testing.assert_array_equal(host(x.grad), [[5, 2, 3]])
+    for write in (write_into_data, quietly(set_item)):
+        y = Flat()(x)
+        write(x)
+        with pytest.raises(md.GraphError, match="overwritten"):
+            y.sum().backward()
+    y = Flat()(x)
+    y.data[...] = 0.0
+    with pytest.raises(md.GraphError, match="overwritten"):
+        y.sum().backward()
+
+
+def test_an_op_that_returns_its_second_input_shares_its_count() -> None:
+    x, y = tensor(START, requires_grad=True), tensor(START, requires_grad=True)
+    z = Second()(x, y)
+    square = (y * y).sum()
+    with md.no_grad():
+        z[0] = 9.0
+    with pytest.raises(md.GraphError, match="overwritten"):
+        square.backward()
