@@ -200,8 +200,8 @@ class Function:
                 elif x._version is None:
                     x._version = Version(saved=True)
                 if x._version is not None:
-                    x._version.saved = True
                     version += x._version.settled()
+                    x._version.saved = True  # after settled(), which may count a write and forget what was saved
                 entries.append(x if op is None else op)
             elif op is not None:
                 entries.append(op)

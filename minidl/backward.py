@@ -254,7 +254,8 @@ def _as_tensor(source: Variable | Function, like: Variable) -> Any:
     if isinstance(source, Variable):
         return source
     tensor = like.wrap(source._data)
-    tensor._op, tensor._requires_grad, tensor._version = source, True, source._version
+    tensor._op, tensor._requires_grad = source, True
+    tensor._version = None if source._version is None else source._version.as_saved()
     return tensor
 
 

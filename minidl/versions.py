@@ -45,6 +45,14 @@ class Version:
         if not any(known is array for known, _ in self._guards):
             self._guards.append((array, array.copy()))
 
+    def as_saved(self) -> Version:
+        """This, for the values an op saved: a write with history makes Tensors stale but leaves what was saved alone."""
+        if self.stale is None:
+            return self
+        version = Version(saved=True)
+        version.count = self.count
+        return version
+
     def settled(self) -> int:
         """The count, after counting a write that was made through an array handed out raw."""
         if self._guards is not None:

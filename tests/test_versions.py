@@ -347,3 +347,14 @@ def test_an_op_that_returns_its_second_input_shares_its_count() -> None:
         z[0] = 9.0
     with pytest.raises(md.GraphError, match="overwritten"):
         square.backward()
+
+
+def test_a_write_noticed_at_the_next_forward_leaves_that_forward_guarded() -> None:
+    w = tensor(START, requires_grad=True)
+    first = (w * w).sum()
+    w.data[0] = 9.0
+    second = (w * w).sum()  # notices the write to what `first` saved
+    w.data[0] = 5.0
+    for loss in (first, second):
+        with pytest.raises(md.GraphError, match="overwritten"):
+            loss.backward()

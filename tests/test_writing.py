@@ -268,3 +268,11 @@ def test_the_name_goes_along_when_a_tensor_is_written_with_history() -> None:
         buffer[0] = 1.0
     with pytest.raises(md.GraphError, match="'buffer'"):
         result.backward()
+
+
+@pytest.mark.parametrize("program", [program for program, _ in PROGRAMS], ids=lambda f: f.__name__)
+def test_second_derivatives_through_writes_in_place(program: Any) -> None:
+    rng = np.random.default_rng(2)
+    inputs = [tensor(rng.uniform(0.5, 1.5, (3, 2)), requires_grad=True) for _ in range(2)]
+    assert md.gradcheck(program, inputs)
+    assert md.gradgradcheck(program, inputs)
