@@ -46,7 +46,7 @@ class Version:
             self._guards.append((array, array.copy()))
 
     def as_saved(self) -> Version:
-        """This, for the values an op saved: a write with history makes Tensors stale but leaves what was saved alone."""
+        """The Version for values an op saved: a write with history makes Tensors stale, not what was saved."""
         if self.stale is None:
             return self
         version = Version(saved=True)
