@@ -149,6 +149,8 @@ def gradgradcheck(
             y = function(*arguments[:-1])
             found = grad(y, checked, arguments[-1], create_graph=True, allow_unused=True)
         pieces = [g.reshape(-1) for g in found if g is not None]
+        if not pieces:
+            raise GraphError("gradgradcheck: the output depends on none of the inputs that require a gradient")
         return concatenate(pieces)
 
     return gradcheck(gradients, [*inputs, grad_out], eps, atol, rtol)
