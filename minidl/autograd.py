@@ -24,7 +24,7 @@ import numpy as np
 from minidl import backend
 from minidl.backend import ERROR_STATE, SILENT
 from minidl.diagnosis import explain_forward, users_lines
-from minidl.errors import GraphError, describe
+from minidl.errors import DTypeError, GraphError, describe
 from minidl.modes import ANOMALY, RECORD, mode
 from minidl.versions import Version
 
@@ -154,6 +154,8 @@ class Function:
         finally:
             ERROR_STATE.reset(loud)
         if type(data) is not np.ndarray:
+            if not backend.is_array(data) and not isinstance(data, (np.generic, bool, int, float)):
+                raise DTypeError(f"{type(self).__name__}.forward must return one array; got {type(data).__name__}")
             data = backend.asarray(data)  # NumPy turns 0-d results into scalars
         if result_class is None:
             return data
@@ -171,7 +173,8 @@ class Function:
         else:
             result._op = None
             result._requires_grad = False
-        if data.base is not None or data is arrays[0] or data is arrays[-1]:
+        is_input = data is arrays[0] or data is arrays[-1] or (len(arrays) > 2 and any(data is a for a in arrays))
+        if data.base is not None or is_input:
             share_version(result, inputs)
         return result
 

@@ -64,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     arms = "\n".join(f"  {arm:<16}{TITLES[arm]}" for arm in ARMS)
     compare = commands.add_parser(
         "compare",
+        allow_abbrev=False,
         help="compare one rate with a rate per layer",
         description=_COMPARE,
         epilog=_COMPARE_MORE.format(arms=arms),
@@ -86,6 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     draw = commands.add_parser(
         "plot",
+        allow_abbrev=False,
         help="draw a figure from a recording",
         description="Draw a figure again from one or several recordings (npz files in a run folder).",
         epilog=(
@@ -184,9 +186,9 @@ def _print_results(results: dict[str, Any], folder: Path, quiet: bool) -> None:
     for method, found in results["methods"].items():
         if not quiet:
             title = f"{method}: median and (range) over {results['settings']['seeds']} seeds"
-            table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0))
+            table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), collapse_padding=True, pad_edge=False)
             for i, column in enumerate(COLUMNS):
-                table.add_column(column, justify="left" if i == 0 else "right", no_wrap=i == 0)
+                table.add_column(column, justify="left" if i == 0 else "right", no_wrap=i == 0, overflow="fold")
             for row in table_rows(found):
                 table.add_row(*(cell.replace(" (", "\n(") for cell in row))
             console.print(table)

@@ -50,14 +50,14 @@ def full(shape: Shape, value: float, dtype: Any = DEFAULT_DTYPE, requires_grad: 
     return _made(np.full(shape, value, dtype), requires_grad)
 
 
-def zeros(shape: Shape, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
-    """A tensor of `shape` filled with 0."""
-    return full(shape, 0, dtype, requires_grad)
+def zeros(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
+    """A tensor of `shape` filled with 0: zeros(2, 3) or zeros((2, 3))."""
+    return full(shape[0] if len(shape) == 1 else shape, 0, dtype, requires_grad)
 
 
-def ones(shape: Shape, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
-    """A tensor of `shape` filled with 1."""
-    return full(shape, 1, dtype, requires_grad)
+def ones(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
+    """A tensor of `shape` filled with 1: ones(2, 3) or ones((2, 3))."""
+    return full(shape[0] if len(shape) == 1 else shape, 1, dtype, requires_grad)
 
 
 def zeros_like(other: Tensor, requires_grad: bool = False) -> Tensor:

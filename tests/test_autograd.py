@@ -299,3 +299,37 @@ def test_an_op_makes_at_most_three_objects_for_the_collector(op: Callable[[Any, 
     finally:
         gc.enable()
     assert made / len(results) <= 3.1
+
+
+class Middle(md.Function):
+    """Gives back its second of three inputs: a view, whichever it is."""
+
+    __slots__ = ()
+
+    def forward(self, a, b, c):
+        return b
+
+    def backward(self, grad_out):
+        return None, grad_out, None
+
+
+def test_a_forward_that_returns_an_input_shares_its_count_of_writes() -> None:
+    a, b, c = (tensor([1.0, 2.0], requires_grad=True) for _ in range(3))
+    z = Middle()(a, b, c)
+    loss = (z * z).sum()
+    with md.no_grad():
+        b *= 10
+    with pytest.raises(md.GraphError, match="overwritten"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("returned", [None, "text", ("a", "b")])
+def test_a_forward_must_return_one_array(returned: object) -> None:
+    class Odd(md.Function):
+        __slots__ = ()
+
+        def forward(self, x):
+            return returned
+
+    with pytest.raises(md.DTypeError, match=r"Odd.forward must return one array; got"):
+        Odd()(tensor([1.0]))

@@ -169,6 +169,13 @@ def _caveats(found: dict[str, Any]) -> list[str]:
             f"The tuned rate of {', '.join(found['tuning']['at_edge'])} lies at the edge of the grid: a better one may "
             "lie beyond it."
         )
+    for arm, row in found["arms"].items():
+        lost = sum(a < 0.5 for a in row["test_accuracy"])
+        if lost and not row["same_runs_as"] and max(max(r["test_accuracy"]) for r in found["arms"].values()) >= 0.5:
+            caveats.append(
+                f"{arm} ends below 50% accuracy in {lost} of {len(row['test_accuracy'])} seeds: it diverged, or never "
+                "began to learn. Steps it took to an accuracy before that were not kept."
+            )
     criterion = found["criterion"]
     if criterion and not criterion["met"]:
         caveats.append(
@@ -209,9 +216,11 @@ def _methods_section(results: dict[str, Any], network: str) -> list[str]:
         arm.""",
         f"""An arm beats another if an exact sign-flip test on the differences in final test loss, paired by seed, gives
         p <= {SIGNIFICANCE} and the median difference is at least {SMALLEST_EFFECT:.0%} of the other's loss.
-        Layer-specific 'helps' if it beats the uniform rate and every control; its gain is 'explained by the larger
-        rate' if it beats the uniform rate but not every control. No correction is made for the number of controls: each
-        of them has to be beaten.""",
+        The p are one-sided, and with five seeds all five must agree (p = 1/32). Layer-specific 'helps' if it beats the
+        uniform rate and every control. Its gain is 'explained by the larger rate' if it beats the uniform rate but is
+        not even ahead of some control in the median. If it is ahead of a control, but not provably, the verdict is
+        'undecided'; more seeds may tell. No correction is made for the number of controls: each of them has to be
+        beaten.""",
     ]
     return ["<h2>How it was done</h2>", *(f"<p>{_text(line)}</p>" for line in lines)]
 

@@ -108,9 +108,17 @@ def _draw(comparison: Comparison, method: str, flows: dict[str, FlowRecording], 
         figures[f"update_heatmap-{method}"] = plot.update_heatmap(flows)
         figures[f"flow_profile-{method}"] = plot.flow_profile(flows.get("uniform", last))
         figures[f"gradient_flow-{method}"] = plot.gradient_flow(flows.get("uniform", last), step=0)
+    lines = "Lines are medians, bands the range over the seeds; loss on the mini-batches, accuracy on the test digits."
+    one = "uniform" if "uniform" in flows else (list(flows) or [""])[-1]
+    shows = {
+        f"race-{method}": lines,
+        f"update_heatmap-{method}": "Seed 0 of each arm.",
+        f"flow_profile-{method}": f"The arm {one}, seed 0.",
+        f"gradient_flow-{method}": f"The arm {one}, seed 0.",
+    }
     pictures = []
     for name, figure in figures.items():
         plot.save_figure(figure, folder / name)
         svg = (folder / f"{name}.svg").read_text(encoding="utf-8")
-        pictures.append(Picture(name, svg[svg.index("<svg") :], figure.caption))
+        pictures.append(Picture(name, svg[svg.index("<svg") :], f"{shows[name]} {figure.caption}"))
     return pictures

@@ -9,8 +9,11 @@ judged by the same rule beside it. One arm beats another when
 2. the median difference is at least 2% of the other arm's median, so that a difference nobody would care about
    is not called one.
 
-The rule was fixed before any result was seen. Its outcome is one of `HELPS`, `LARGER_RATE`, `NO_DIFFERENCE`, `HURTS`
-and `UNDECIDED`.
+A control explains the gain only where layer-specific is not even ahead of it in the median by those 2%. Ahead but not
+provably, the verdict stays open: "not proved to be better" is not "proved to be no better".
+
+The rule does not look at which arm wins. Its outcome is one of `HELPS`, `LARGER_RATE`, `NO_DIFFERENCE`, `HURTS` and
+`UNDECIDED`.
 """
 
 from __future__ import annotations
@@ -68,9 +71,18 @@ class Pairing:
         )
 
     @property
+    def promising(self) -> bool:
+        """Whether layer-specific is ahead by enough in the median, but the seeds do not establish it."""
+        return not self.better and self.median_gain >= SMALLEST_EFFECT * self.other_loss
+
+    @property
     def outcome(self) -> str:
         """What the pairing shows of layer-specific, as a verb."""
-        return "beats" if self.better else "is beaten by" if self.worse else "cannot be told from"
+        if self.better:
+            return "beats"
+        if self.worse:
+            return "is beaten by"
+        return "is ahead, but not provably, of" if self.promising else "is not ahead of"
 
     def words(self) -> str:
         """The pairing as a clause with its numbers."""
@@ -155,24 +167,27 @@ def judge(losses: Mapping[str, Sequence[float]]) -> Verdict:
             f"{seeds} seed{'s' if seeds > 1 else ''} cannot decide: even if all agree, p is {2.0**-seeds:.3f}. Use 5.",
             pairings,
         )
-    if baseline.worse:
-        return Verdict(HURTS, f"Layer-specific {baseline.words()}.", pairings)
+    baseline_words = f"Layer-specific {baseline.words()}."
     if not baseline.better:
-        return Verdict(NO_DIFFERENCE, f"Layer-specific {baseline.words()}.", pairings)
+        beaten_by = [rival.words() for rival in rivals if rival.worse]
+        reason = baseline_words + (f" And it {'; '.join(beaten_by)}." if beaten_by else "")
+        if baseline.worse:
+            return Verdict(HURTS, reason, pairings)
+        return Verdict(UNDECIDED if baseline.promising else NO_DIFFERENCE, reason, pairings)
     if not rivals:
         return Verdict(
-            UNDECIDED,
-            f"Layer-specific {baseline.words()}, but no larger-rate control was run, so the reason is open.",
-            pairings,
+            UNDECIDED, f"{baseline_words} But no larger-rate control was run, so the reason is open.", pairings
         )
-    unbeaten = [rival for rival in rivals if not rival.better]
-    if unbeaten:
-        clauses = "; ".join(rival.words() for rival in unbeaten)
+    as_good = [rival.words() for rival in rivals if not rival.better and not rival.promising]
+    if as_good:
         return Verdict(
             LARGER_RATE,
-            f"Layer-specific {baseline.words()}. But without any difference between layers a larger rate does as "
-            f"well: it {clauses}.",
+            f"{baseline_words} But without any difference between layers a larger rate does as well: it "
+            f"{'; '.join(as_good)}.",
             pairings,
         )
+    unproved = [rival.words() for rival in rivals if rival.promising]
+    if unproved:
+        return Verdict(UNDECIDED, f"{baseline_words} As for the controls, it {'; '.join(unproved)}.", pairings)
     clauses = "; ".join(rival.words() for rival in rivals)
-    return Verdict(HELPS, f"Layer-specific {baseline.words()}. The controls do not explain it: it {clauses}.", pairings)
+    return Verdict(HELPS, f"{baseline_words} The controls do not explain it: it {clauses}.", pairings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from types import TracebackType
@@ -33,7 +34,7 @@ class Workers:
             self._pool = ProcessPoolExecutor(
                 max_workers=max(1, os.cpu_count() or 1),
                 mp_context=multiprocessing.get_context("spawn"),
-                initializer=_ignore_interrupt,
+                initializer=_begin,
             )
         return self
 
@@ -41,7 +42,10 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=kind is None, cancel_futures=True)
+            if kind is not None:  # stopped: what is still running is not waited for
+                for process in list((self._pool._processes or {}).values()):
+                    process.terminate()
+            self._pool.shutdown(wait=True, cancel_futures=True)
             for name, value in self._environment.items():
                 if value is None:
                     os.environ.pop(name, None)
@@ -59,6 +63,14 @@ class Workers:
             yield futures[future], future.result()
 
 
-def _ignore_interrupt() -> None:
-    """Ctrl-C is for the parent, which then stops giving out tasks."""
+def _begin() -> None:
+    """In a worker: Ctrl-C is for the parent, which then ends the workers; and nobody outlives the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

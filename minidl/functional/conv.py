@@ -167,8 +167,8 @@ class Conv2dWeight(Function):
 
     def forward(self, x: Any, grad_out: Any) -> Any:
         images, filters, *out = grad_out.shape
-        groups, (height, width) = self.geometry.groups, self.weight_shape[2:]
-        cols = columns(for_products(x), (height, width), (out[0], out[1]), self.geometry)
+        groups, (_, _, *kernel) = self.geometry.groups, self.weight_shape
+        cols = columns(for_products(x), (kernel[0], kernel[1]), (out[0], out[1]), self.geometry)
         per_group = for_products(grad_out).reshape((images, groups, filters // groups, math.prod(out)))
         per_image = per_group @ cols.swapaxes(-1, -2)
         return narrowed(add_up(per_image, (0,)).reshape(self.weight_shape), x)

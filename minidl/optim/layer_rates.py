@@ -6,7 +6,9 @@ A layer rate is called once a layer and step with a `LayerView` and returns a mu
 - "gradient": the gradient, before any momentum, as in the layer-specific rule and LARS;
 - "update": the finished update, after momentum and normalisation, as in LAMB.
 
-A plain function will do, and applies to the gradient: `SGD(model, layer_rate=lambda view: 1 / view.gradient_norm)`.
+A plain function will do, and applies to the gradient:
+
+    SGD(model, layer_rate=lambda view: 1 / (view.gradient_norm + 1e-8))
 """
 
 from __future__ import annotations
@@ -189,7 +191,7 @@ def read_multipliers(rate: Any, view: LayerView) -> list[Any]:
 
 
 def _read_one(multiplier: Any, rate: Any, view: LayerView) -> Any:
-    if type(multiplier) is float and multiplier >= 0:
+    if type(multiplier) is float and 0 <= multiplier < math.inf:
         return multiplier
     if isinstance(multiplier, Tensor):
         multiplier = multiplier._data
@@ -205,8 +207,11 @@ def _read_one(multiplier: Any, rate: Any, view: LayerView) -> Any:
         multiplier = multiplier[()]
     if isinstance(multiplier, (bool, np.bool_)) or not isinstance(multiplier, (int, float, np.integer, np.floating)):
         raise DTypeError(f"{_who(rate, view)} returned {describe(multiplier)}; expected a number or a 0-d array")
-    if multiplier < 0:
-        raise ValueError(f"{_who(rate, view)} returned {float(multiplier):g}; expected a multiplier of at least 0")
+    # A NaN comes from a NaN gradient and stays visible. On a GPU nobody looks: that would wait for the device.
+    if multiplier < 0 or multiplier == math.inf:
+        raise ValueError(
+            f"{_who(rate, view)} returned {float(multiplier):g}; expected a finite multiplier of at least 0"
+        )
     return float(multiplier)
 
 

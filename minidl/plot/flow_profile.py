@@ -149,5 +149,5 @@ def _signed(slope: float) -> str:
 def _claim(numbers: dict[str, Any]) -> str:
     words = slope_change_words(numbers["output_gradient_rms"]["decades_per_layer"], numbers["steps"])
     return f"The back-propagated gradient {words}" + (
-        f" (median of {numbers['seeds']} seeds)." if numbers["seeds"] > 1 else "."
+        f" (median of {numbers['seeds']} recordings)." if numbers["seeds"] > 1 else "."
     )

@@ -129,7 +129,7 @@ def _numbers(recording: RaceRecording) -> dict[str, Any]:
     return {
         "figure": "race",
         "seeds": recording.seeds,
-        "points_per_mean": runs[0].stop,
+        "points_per_mean": runs[-1].stop - runs[-1].start,
         "arms": arms,
         "sweep": sweep,
         "notes": recording.notes,
@@ -214,14 +214,20 @@ def _sweep(ax: Axes, sweeps: dict[str, Any], colours: dict[str, str]) -> None:
 
 
 def _claim(recording: RaceRecording, numbers: dict[str, Any]) -> str:
-    """Which arm ends with the lowest loss, and whether that is more than the seeds differ among themselves."""
-    finals = {arm: np.asarray(numbers["arms"][arm]["final_loss"]) for arm in recording.arms}
-    order = sorted(finals, key=lambda arm: float(np.nan_to_num(np.median(finals[arm]), nan=np.inf)))
-    best = order[0]
-    text = f"After {int(recording.steps[-1])} steps {best} has the lowest median loss, {np.median(finals[best]):.3g}"
+    """Which arm ends with the lowest training loss, if the seeds tell the first from the second."""
+    finals = {
+        arm: np.nan_to_num(numbers["arms"][arm]["final_loss"], nan=np.inf, posinf=np.inf) for arm in recording.arms
+    }
+    order = sorted(finals, key=lambda arm: float(np.median(finals[arm])))
+    best, window = order[0], numbers["points_per_mean"]
+    when = f"Over the last {window} of {len(recording.steps)} steps" if window > 1 else "At the last step"
     if len(order) == 1:
-        return text + "."
+        return f"{when} {best} has a median training loss of {np.median(finals[best]):.3g}."
     second = order[1]
-    text += f" (next: {second}, {np.median(finals[second]):.3g})"
-    apart = finals[best].max() < finals[second].min()
-    return text + ("; their seeds do not overlap." if apart else "; their seeds overlap.")
+    values = f"{np.median(finals[best]):.3g} and {np.median(finals[second]):.3g}"
+    if finals[best].max() < finals[second].min():
+        return f"{when} {best} has the lowest training loss in every seed, before {second} (medians {values})."
+    return (
+        f"{when} {best} and {second} have the lowest median training losses, {values}; their seeds overlap, so neither "
+        f"is ahead."
+    )

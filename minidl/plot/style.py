@@ -240,7 +240,7 @@ def label_ends(
 
 
 def binned(x: Any, most: int) -> list[slice]:
-    """At most `most` runs of equal length that cover the points of `x`; each becomes one point of a figure."""
+    """At most `most` runs of the same length (give or take one) that cover the points of `x`; each is drawn as one."""
     count = len(x)
-    length = max(1, math.ceil(count / most))
-    return [slice(start, min(start + length, count)) for start in range(0, count, length)]
+    runs = min(count, most)
+    return [slice(i * count // runs, (i + 1) * count // runs) for i in range(runs)]

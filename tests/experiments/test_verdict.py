@@ -61,6 +61,23 @@ def test_layer_specific_hurts_when_the_uniform_rate_beats_it():
     assert "is beaten by the uniform rate" in verdict.reason
 
 
+def test_ahead_of_a_control_but_not_provably_is_undecided():
+    own = np.array([0.20, 0.20, 0.20, 0.20, 0.41])  # four seeds better than the control, one not
+    verdict = judge({"layer-specific": own, "uniform": [0.9] * 5, "constant": [0.4] * 5})
+    assert verdict.kind == UNDECIDED
+    assert "is ahead, but not provably, of a uniform rate times the constant mean multiplier" in verdict.reason
+
+
+def test_ahead_of_the_uniform_rate_but_not_provably_is_undecided():
+    assert judge({"layer-specific": [0.2, 0.2, 0.2, 0.2, 0.41], "uniform": [0.4] * 5}).kind == UNDECIDED
+
+
+def test_no_difference_says_when_a_control_is_better():
+    verdict = judge(losses(layer_specific=0.40, uniform=0.40, uniform_tuned=0.10))
+    assert verdict.kind == NO_DIFFERENCE
+    assert "it is beaten by the tuned uniform rate" in verdict.reason
+
+
 def test_without_a_control_the_reason_stays_open():
     verdict = judge(losses(layer_specific=0.20, uniform=0.60))
     assert verdict.kind == UNDECIDED

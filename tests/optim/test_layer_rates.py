@@ -223,7 +223,7 @@ def test_a_function_can_ask_to_be_applied_to_the_update() -> None:
         (None, DTypeError, "returned None; expected a number"),
         ("fast", DTypeError, "returned 'fast'"),
         (True, DTypeError, "returned True"),
-        (-1.0, ValueError, "returned -1; expected a multiplier of at least 0"),
+        (-1.0, ValueError, "returned -1; expected a finite multiplier of at least 0"),
         ([1.0], ShapeError, r"returned 1 multipliers; expected one number, or one for each of the 2 tensors"),
         (np.ones(2), ShapeError, r"returned an array of shape \(2,\)"),
         ([1.0, None], DTypeError, "returned None"),

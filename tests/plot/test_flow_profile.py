@@ -70,7 +70,7 @@ def test_seeds_give_a_median_line_and_a_band_from_the_smallest_to_the_largest():
     drawn = band.get_paths()[0].vertices
     assert drawn[:, 1].min() == pytest.approx(min(numbers["min"][0]))
     assert drawn[:, 1].max() == pytest.approx(max(numbers["max"][0]))
-    assert figure.caption.endswith("(median of 3 seeds).")
+    assert figure.caption.endswith("(median of 3 recordings).")
     assert not plot.flow_profile(seeds[0]).axes[1].collections
 
 
