@@ -14,8 +14,8 @@ from minidl import backend, plot
 from minidl.errors import DeviceError
 from minidl.experiments.arms import ARMS, TITLES
 from minidl.experiments.compare import expected_runs
+from minidl.experiments.pipeline import run_comparison
 from minidl.experiments.report import COLUMNS, headline, table_rows
-from minidl.experiments.session import run_comparison
 from minidl.experiments.settings import METHODS, MODELS, Settings
 from minidl.version import __version__
 

@@ -14,7 +14,7 @@ _LOOSE = (bool, int, float, complex, np.generic, list, tuple)  # what can be an 
 
 
 def _cupy_if_loaded() -> Any:
-    """CuPy, if some array can be one of its own. Nothing else loads it, so a CPU session never pays for it."""
+    """CuPy, if some array can be one of its own. Nothing else loads it, so a program on the CPU never pays for it."""
     return sys.modules.get("cupy")
 
 

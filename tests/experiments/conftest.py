@@ -3,7 +3,7 @@
 import pytest
 
 from minidl import backend
-from minidl.experiments.session import run_comparison
+from minidl.experiments.pipeline import run_comparison
 from minidl.experiments.settings import Settings
 
 

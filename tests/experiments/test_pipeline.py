@@ -5,9 +5,9 @@ import re
 
 import numpy as np
 
+from minidl.experiments.pipeline import run_comparison
 from minidl.experiments.results import slope_per_layer
 from minidl.experiments.runs import Run
-from minidl.experiments.session import run_comparison
 from minidl.observe import FlowRecording, RaceRecording
 from minidl.storage import load_arrays
 from tests.experiments.conftest import small_settings
