@@ -186,11 +186,13 @@ def _print_results(results: dict[str, Any], folder: Path, quiet: bool) -> None:
     for method, found in results["methods"].items():
         if not quiet:
             title = f"{method}: median and (range) over {results['settings']['seeds']} seeds"
-            table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), collapse_padding=True, pad_edge=False)
-            for i, column in enumerate(COLUMNS):
-                table.add_column(column, justify="left" if i == 0 else "right", no_wrap=i == 0, overflow="fold")
-            for row in table_rows(found):
-                table.add_row(*(cell.replace(" (", "\n(") for cell in row))
+            table = Table(title=title, box=box.SIMPLE, padding=0)
+            rows = [[cell.replace(" (", "\n(") for cell in row] for row in table_rows(found)]
+            for i, column in enumerate(COLUMNS):  # a number is never folded; a heading may be
+                widest = max(len(line) for row in rows for line in row[i].split("\n"))
+                table.add_column(column, justify="left" if i == 0 else "right", min_width=widest)
+            for row in rows:
+                table.add_row(*row)
             console.print(table)
     for line in headline(results):
         console.print(f"Verdict. {line}", markup=False)
