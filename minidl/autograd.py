@@ -166,6 +166,8 @@ class Function:
         result._version = None
         result._extras = None
         if needs and self.differentiable and mode.get() & RECORD:
+            if data.dtype.kind != "f":
+                raise DTypeError(f"{type(self).__name__}.forward returned {data.dtype}, which can have no gradient")
             self._needs = needs
             self._record(inputs, arrays, data)
             result._op = self
