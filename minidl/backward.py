@@ -116,6 +116,8 @@ def run_backward(
     Raises:
         GraphError: the graph was freed, or a saved array was overwritten since the forward.
     """
+    for x in (*outputs, *(targets or ())):
+        refuse_stale(x)
     like = outputs[0]  # of the class that wraps arrays as Tensors
     arrivals = Arrivals()
     for output, grad in zip(outputs, grad_outputs, strict=True):
@@ -216,8 +218,15 @@ def _deliver(
     ]
 
 
+def refuse_stale(x: Variable) -> None:
+    """Raise if x no longer shows a write that was made, with history, through another view of its memory."""
+    if x._version is not None and x._version.stale is not None:
+        raise GraphError(f"{describe(x)}: {x._version.stale}")
+
+
 def accumulate(x: Variable, grad: Any, handed_out: set[int]) -> None:
     """x.grad += grad, into memory that no other `.grad` uses."""
+    refuse_stale(x)
     with _accumulation_lock:
         if x._grad is None:
             x._grad = _own(grad, x, handed_out)

@@ -73,7 +73,13 @@ class Pairing:
     @property
     def promising(self) -> bool:
         """Whether layer-specific is ahead by enough in the median, but the seeds do not establish it."""
-        return not self.better and self.median_gain >= SMALLEST_EFFECT * self.other_loss
+        return not self.better and self.median_gain > 0 and self.median_gain >= SMALLEST_EFFECT * self.other_loss
+
+    @property
+    def trailing(self) -> bool:
+        """Whether layer-specific is behind by enough in the median, but the seeds do not establish it."""
+        own_loss = self.other_loss - self.median_gain
+        return not self.worse and self.median_gain < 0 and -self.median_gain >= SMALLEST_EFFECT * own_loss
 
     @property
     def outcome(self) -> str:
@@ -82,7 +88,9 @@ class Pairing:
             return "beats"
         if self.worse:
             return "is beaten by"
-        return "is ahead, but not provably, of" if self.promising else "is not ahead of"
+        if self.trailing:
+            return "is behind, but not provably,"
+        return "is ahead, but not provably, of" if self.promising else "is not ahead by 2% of"
 
     def words(self) -> str:
         """The pairing as a clause with its numbers."""
@@ -173,7 +181,7 @@ def judge(losses: Mapping[str, Sequence[float]]) -> Verdict:
         reason = baseline_words + (f" And it {'; '.join(beaten_by)}." if beaten_by else "")
         if baseline.worse:
             return Verdict(HURTS, reason, pairings)
-        return Verdict(UNDECIDED if baseline.promising else NO_DIFFERENCE, reason, pairings)
+        return Verdict(UNDECIDED if baseline.promising or baseline.trailing else NO_DIFFERENCE, reason, pairings)
     if not rivals:
         return Verdict(
             UNDECIDED, f"{baseline_words} But no larger-rate control was run, so the reason is open.", pairings
