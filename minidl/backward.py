@@ -159,7 +159,11 @@ def run_backward(
             for i, grad in enumerate(input_grads):
                 if grad is not None and node.needs(i):
                     x = inputs[i]  # type: ignore[index]
-                    if saved and isinstance(x, Variable) and any(grad is kept for kept in saved):
+                    if not type(node).__module__.startswith("minidl."):
+                        grad = (
+                            grad.copy() if hasattr(grad, "copy") else grad
+                        )  # a user's op may keep the array it returns
+                    elif saved and isinstance(x, Variable) and any(grad is kept for kept in saved):
                         grad = grad.copy()  # as where dz/dx = x: .grad must not be an array of the graph
                     arrivals.add(x, grad)
             if not retain_graph:

@@ -47,3 +47,22 @@ def test_a_forward_that_returns_integers_has_no_gradient():
 
     with pytest.raises(md.DTypeError, match=r"Round.forward returned int64"):
         Round()(tensor([1.5], requires_grad=True))
+
+
+def test_an_array_that_a_users_op_keeps_never_becomes_a_grad():
+    kept = tensor(np.array([1.0, 2.0])).data
+
+    class Scale(md.Function):
+        __slots__ = ()
+
+        def forward(self, x):
+            return x * kept
+
+        def backward(self, grad_out):
+            return kept
+
+    x, y = (tensor(np.ones(2), requires_grad=True) for _ in range(2))
+    (Scale()(x) + Scale()(y + 0.0)).sum().backward()
+    x.grad *= 10
+    assert y.grad.tolist() == [1.0, 2.0]
+    assert kept.tolist() == [1.0, 2.0]
