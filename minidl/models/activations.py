@@ -1,0 +1,26 @@
+"""Activation functions by name, for the models that take one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from minidl import nn
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "leaky_relu": nn.LeakyReLU,
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+}
+
+
+def activation_class(name: str) -> Callable[[], nn.Module]:
+    """What makes the activation called `name`.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(f"expected an activation out of {', '.join(ACTIVATIONS)}; got {name!r}")
+    return ACTIVATIONS[name]

@@ -1,0 +1,35 @@
+"""The multi-layer perceptron."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from minidl import nn
+from minidl.models.activations import activation_class
+from minidl.nn.linear import Init
+
+
+def mlp(sizes: Sequence[int], activation: str = "sigmoid", init: Init | None = None) -> nn.Sequential:
+    """A multi-layer perceptron: fc1, act1, fc2, act2, ..., with no activation after the last dense layer.
+
+    Args:
+        sizes: the number of inputs, of units in each hidden layer, and of outputs: (64, 30, 10) has fc1 and fc2.
+        activation: 'leaky_relu', 'relu', 'sigmoid', 'softplus' or 'tanh'.
+        init: the initialiser of the weights (biases then start at 0); without it the layers' default.
+
+    Raises:
+        ValueError: fewer than two sizes, or an unknown activation.
+    """
+    if len(sizes) < 2:
+        raise ValueError(
+            f"mlp: expected the sizes of input, hidden layers and output, such as (64, 30, 10); got {sizes}"
+        )
+    make = activation_class(activation)
+    last = len(sizes) - 1
+    modules: list[tuple[str, nn.Module]] = []
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes), start=1):
+        modules.append((f"fc{i}", nn.Linear(inputs, outputs, init=init)))
+        if i < last:
+            modules.append((f"act{i}", make()))
+    return nn.Sequential(modules)
