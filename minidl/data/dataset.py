@@ -1,13 +1,48 @@
-"""Dataset: examples and what they should be turned into, side by side."""
+"""Dataset: examples and what they should be turned into, side by side; and what else can be handed out: a Source."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from minidl import backend
 from minidl.errors import DTypeError, ShapeError, describe
+
+
+class Source(Protocol):
+    """N examples that can be asked for by number: what a `Loader` hands out and `evaluate` goes through.
+
+    A `Dataset` has them all in memory; a class with these four may as well read a file when it is asked for it.
+
+    Attributes:
+        labels: all labels, (N,) int64 classes or (N, ...) numbers to predict, an array.
+        classes: the names of the classes, so that label k is `classes[k]`; None where there are none.
+    """
+
+    @property
+    def labels(self) -> Any: ...
+
+    @property
+    def classes(self) -> tuple[str, ...] | None: ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: Any) -> tuple[Any, Any]:
+        """The inputs and labels of the examples `indices`, (n,) integers, as new arrays. Threads call it at once."""
+        ...
+
+
+def check_source(value: Any, expected: str) -> None:
+    """Refuse what is no Source: a TypeError that begins with `expected`, such as "Loader: expected a Dataset"."""
+    missing = [name for name in ("__len__", "labels", "classes", "take") if not hasattr(value, name)]
+    if missing:
+        raise TypeError(
+            f"{expected}; got {describe(value)}: wrap it, Dataset(inputs, labels); or make it a source of data, "
+            f"for which it lacks {', '.join(missing)}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,15 +53,18 @@ class Dataset:
         inputs: (N, ...) NumPy (or CuPy) array, for the digits (N, 64) float32.
         labels: (N,) integer classes, or (N, ...) numbers to predict.
         image_shape: (channels, height, width) if an input is an image laid out as a row of pixels.
+        classes: the names of the classes, so that label k is `classes[k]`; None if they have none.
 
     Raises:
         DTypeError: one of the two is no array.
         ShapeError: they differ in N, or `image_shape` does not fit.
+        TypeError: `classes` is no tuple of names.
     """
 
     inputs: Any
     labels: Any
     image_shape: tuple[int, int, int] | None = None
+    classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, array in (("inputs", self.inputs), ("labels", self.labels)):
@@ -46,9 +84,33 @@ class Dataset:
                     f"Dataset: images of shape {self.image_shape} (channels, height, width) need inputs of "
                     f"shape (N, {pixels}); got {self.inputs.shape}"
                 )
+        if self.classes is not None and not (
+            isinstance(self.classes, tuple) and all(isinstance(name, str) for name in self.classes)
+        ):
+            raise TypeError(f"Dataset: expected classes as a tuple of names; got {self.classes!r}")
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def take(self, indices: Any) -> tuple[Any, Any]:
+        """The inputs and labels of the examples `indices`, (n,) integers: copies, on the device of the data."""
+        chosen = backend.to_device(backend.asarray(indices), backend.device_of(self.inputs))
+        return self.inputs[chosen], self.labels[chosen]
+
+    def to(self, device: str) -> Dataset:
+        """The same examples on 'numpy' or 'cupy', copied only if they have to move."""
+        inputs, labels = backend.to_device(self.inputs, device), backend.to_device(self.labels, device)
+        return replace(self, inputs=inputs, labels=labels)
+
+    def split(self, *counts: int, seed: int = 0) -> tuple[Dataset, ...]:
+        """Parts that share no example, drawn at random; what the counts leave over is in none.
+
+        train, validation = mnist.train.split(50_000, 10_000)
+        """
+        if not all(is_whole(count) and count >= 0 for count in counts) or sum(counts) > len(self):
+            raise ValueError(f"Dataset: expected counts that add up to at most {len(self)}; got {counts}")
+        parts = np.split(random_order(len(self), seed), np.cumsum(counts))[:-1]
+        return tuple(replace(self, inputs=inputs, labels=labels) for inputs, labels in map(self.take, parts))
 
     @property
     def images(self) -> Any:
@@ -75,3 +137,16 @@ class DataSplits(NamedTuple):
     train: Dataset
     validation: Dataset
     test: Dataset
+
+
+def random_order(n: int, *seed: int) -> Any:
+    """(n,) the numbers below n in a random order, which depends on `seed` and not on the version of NumPy."""
+    # Sorting by random keys: NumPy promises that a bit generator's raw numbers never change, but does not promise it
+    # of `permutation`.
+    keys = np.random.PCG64(np.random.SeedSequence(seed)).random_raw(n)
+    return np.argsort(keys, kind="stable")
+
+
+def is_whole(value: object) -> bool:
+    """Whether `value` is an integer, Python's or NumPy's, and no truth value."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

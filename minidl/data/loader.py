@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.data.dataset import Dataset
+from minidl.data.dataset import Dataset, is_whole, random_order
 from minidl.errors import describe
 
 MOVED_WHOLE = 2**30  # bytes; a data set up to this size is put on the device once, a larger one batch by batch
@@ -49,9 +49,9 @@ class Loader:
     ) -> None:
         if not isinstance(dataset, Dataset):
             raise TypeError(f"Loader: expected a Dataset; got {describe(dataset)}: wrap it, Dataset(inputs, labels)")
-        if not _is_whole(batch_size) or batch_size < 1:
+        if not is_whole(batch_size) or batch_size < 1:
             raise ValueError(f"Loader: expected a batch size of at least 1; got {batch_size!r}")
-        if seed is not None and (not _is_whole(seed) or seed < 0):
+        if seed is not None and (not is_whole(seed) or seed < 0):
             raise ValueError(f"Loader: expected a non-negative integer as the seed; got {seed!r}")
         if len(dataset) == 0:
             raise ValueError("Loader: expected at least one example; the data set is empty")
@@ -82,10 +82,7 @@ class Loader:
         """(N,) the indices of the examples in the order of one epoch, on the host."""
         if not self.shuffle:
             return np.arange(len(self.dataset))
-        # Sorting by random keys: NumPy promises that a bit generator's raw numbers never change, but does not
-        # promise it of `permutation`.
-        keys = np.random.PCG64(np.random.SeedSequence((self.seed, epoch))).random_raw(len(self.dataset))
-        return np.argsort(keys, kind="stable")
+        return random_order(len(self.dataset), self.seed, epoch)
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         if self.position > 0 and not self._resumes:  # the last `for` was left early
@@ -127,7 +124,7 @@ class Loader:
             if state[key] != own[key]:
                 raise ValueError(f"Loader: the state was taken with {key}={state[key]}; this Loader has {own[key]}")
         for key in ("epoch", "position", "seed"):
-            if not _is_whole(state[key]) or state[key] < 0:
+            if not is_whole(state[key]) or state[key] < 0:
                 raise ValueError(f"Loader: expected a non-negative integer as {key} of the state; got {state[key]!r}")
         if state["position"] > len(self):
             raise ValueError(f"Loader: the state is at batch {state['position']} of {len(self)}")
@@ -136,7 +133,3 @@ class Loader:
 
     def __repr__(self) -> str:
         return f"Loader({self.dataset!r}, {len(self)} batches of {self.batch_size}, seed={self.seed})"
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import minidl as md
+from minidl import backend
 from minidl.data import Dataset
+from minidl.data.dataset import check_source
 from tests.arrays import device, host
 
 
@@ -43,6 +45,55 @@ def test_images_are_a_view_of_the_inputs():
 def test_what_does_not_fit_is_refused(inputs, labels, shape, error, words):
     with pytest.raises(error, match=words):
         Dataset(inputs, labels, image_shape=shape)
+
+
+def test_take_gives_copies_of_the_rows_asked_for():
+    data = Dataset(device(np.arange(6.0).reshape(3, 2)), device([7, 8, 9]), classes=("a", "b"))
+    inputs, labels = data.take(np.array([2, 0, 2]))
+    assert backend.device_of(inputs) == backend.device_of(labels) == backend.current()
+    np.testing.assert_array_equal(host(inputs), [[4, 5], [0, 1], [4, 5]])
+    np.testing.assert_array_equal(host(labels), [9, 7, 9])
+    inputs[...] = -1
+    assert host(data.inputs).min() == 0
+    assert data.classes == ("a", "b")
+
+
+def test_to_moves_both_arrays_and_keeps_the_rest():
+    data = Dataset(np.ones((2, 3)), np.arange(2), image_shape=(1, 1, 3), classes=("a", "b"))
+    moved = data.to(backend.current())
+    assert backend.device_of(moved.inputs) == backend.device_of(moved.labels) == backend.current()
+    assert (moved.image_shape, moved.classes) == (data.image_shape, data.classes)
+    assert data.to("numpy").inputs is data.inputs
+
+
+def test_split_gives_parts_that_share_nothing():
+    data = Dataset(np.arange(20.0).reshape(10, 2), np.arange(10), image_shape=(1, 1, 2), classes=("a", "b"))
+    first, second = data.split(5, 3, seed=1)
+    assert (len(first), len(second)) == (5, 3)
+    assert len({*first.labels.tolist(), *second.labels.tolist()}) == 8
+    np.testing.assert_array_equal(first.inputs[:, 0], first.labels * 2)
+    assert (second.image_shape, second.classes) == (data.image_shape, data.classes)
+    again, other = data.split(5, seed=1)[0], data.split(5, seed=2)[0]
+    np.testing.assert_array_equal(again.labels, first.labels)
+    assert again.labels.tolist() != other.labels.tolist()
+
+
+@pytest.mark.parametrize("counts", [(6, 5), (-1, 3), (0.5, 0.5)])
+def test_a_split_that_cannot_be_is_refused(counts):
+    with pytest.raises(ValueError, match="expected counts that add up to at most 10"):
+        Dataset(np.zeros((10, 2)), np.zeros(10)).split(*counts)
+
+
+@pytest.mark.parametrize("classes", ["ab", ["a"], (1, 2)])
+def test_classes_are_a_tuple_of_names(classes):
+    with pytest.raises(TypeError, match="expected classes as a tuple of names"):
+        Dataset(np.zeros((2, 2)), np.zeros(2), classes=classes)
+
+
+def test_what_is_no_source_is_told_what_it_lacks():
+    with pytest.raises(TypeError, match=r"here: expected a Dataset; got ndarray .*it lacks labels, classes$"):
+        check_source(np.zeros(3), "here: expected a Dataset")
+    check_source(Dataset(np.zeros((2, 2)), np.zeros(2)), "")
 
 
 def test_inputs_that_are_no_images_have_no_images():
