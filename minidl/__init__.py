@@ -16,12 +16,13 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from minidl import backend, data, functional, models, nn, optim
+from minidl import backend, curvature, data, functional, models, nn, optim
 from minidl.autograd import Function
 from minidl.backend import seed, use, using
 from minidl.creation import arange, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
 from minidl.gradients import grad, gradcheck, gradgradcheck
+from minidl.higher_order import hessian, hvp, jacobian, jvp, vjp
 from minidl.modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad
 from minidl.tensor import Tensor
 from minidl.training import evaluate, fit
@@ -39,6 +40,7 @@ __all__ = [
     "__version__",
     "arange",
     "backend",
+    "curvature",
     "data",
     "detect_anomaly",
     "enable_grad",
@@ -49,7 +51,11 @@ __all__ = [
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "hessian",
+    "hvp",
     "is_grad_enabled",
+    "jacobian",
+    "jvp",
     "models",
     "nn",
     "no_grad",
@@ -62,6 +68,7 @@ __all__ = [
     "tensor",
     "use",
     "using",
+    "vjp",
     "zeros",
     "zeros_like",
 ]
