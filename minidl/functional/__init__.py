@@ -13,6 +13,7 @@ from minidl.functional.indexing import getitem, setitem, write_item
 from minidl.functional.linear import linear, matmul
 from minidl.functional.loss import cross_entropy, mse_loss
 from minidl.functional.pooling import avg_pool2d, max_pool2d
+from minidl.functional.recurrent import gru_step, lstm_step, rnn_step
 from minidl.functional.reduction import logsumexp, max, mean, min, sum, var
 from minidl.functional.selection import (
     bitwise_and,
@@ -71,6 +72,7 @@ __all__ = [
     "getitem",
     "greater",
     "greater_equal",
+    "gru_step",
     "invert",
     "leaky_relu",
     "less",
@@ -82,6 +84,7 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logsumexp",
+    "lstm_step",
     "matmul",
     "max",
     "max_pool2d",
@@ -97,6 +100,7 @@ __all__ = [
     "power",
     "relu",
     "reshape",
+    "rnn_step",
     "setitem",
     "sigmoid",
     "sign",

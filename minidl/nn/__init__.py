@@ -2,20 +2,26 @@
 
 from minidl.nn import init
 from minidl.nn.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
-from minidl.nn.containers import ModuleList, Sequential
+from minidl.nn.containers import ModuleList, Residual, Sequential
 from minidl.nn.conv import Conv2d
 from minidl.nn.dropout import Dropout
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 from minidl.nn.pooling import AvgPool2d, MaxPool2d
+from minidl.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from minidl.nn.shape import Flatten, Reshape
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "AvgPool2d",
     "Conv2d",
     "Dropout",
     "Flatten",
+    "GRUCell",
+    "LSTMCell",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
@@ -23,8 +29,10 @@ __all__ = [
     "Module",
     "ModuleList",
     "Parameter",
+    "RNNCell",
     "ReLU",
     "Reshape",
+    "Residual",
     "Sequential",
     "Sigmoid",
     "Softmax",

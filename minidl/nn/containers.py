@@ -1,10 +1,11 @@
-"""Sequential and ModuleList: modules that hold modules in order."""
+"""Sequential and ModuleList, modules that hold modules in order; and Residual, which goes around one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
+from minidl.errors import ShapeError
 from minidl.nn.module import Module
 
 
@@ -27,11 +28,7 @@ class ModuleList(Module):
 
     def _add(self, name: str, module: Any) -> None:
         kind = type(self).__name__
-        if isinstance(module, type) and issubclass(module, Module):
-            raise TypeError(f"{kind}: got the class {module.__name__} for {name!r}; make one: {module.__name__}(...)")
-        if not isinstance(module, Module):
-            hint = f"; for the function {module.__name__} use the module of that name" if callable(module) else ""
-            raise TypeError(f"{kind}: expected a Module for {name!r}; got {type(module).__name__}{hint}")
+        _check_module(kind, name, module)
         if name in self.__dict__:
             raise ValueError(f"{kind}: the name {name!r} is taken; names must differ")
         setattr(self, name, module)
@@ -85,3 +82,45 @@ class Sequential(ModuleList):
     def __getitem__(self, index: int | slice) -> Any:
         """The module at a position; for a slice a Sequential that shares the modules and their names."""
         return Sequential(self.named_children()[index]) if isinstance(index, slice) else self.children()[index]
+
+
+class Residual(Module):
+    """y = body(x) + shortcut(x): the body learns only what is to be added to x (He et al. 2016, arXiv:1512.03385).
+
+    dL/dx = dL/dy (1 + d body/dx) where the shortcut is x itself: however small the body's slope, the gradient passes.
+
+    Args:
+        body: the module to go around; it gets an attribute of that name.
+        shortcut: None for x itself. Where the body changes the shape, a module that changes it alike, such as a 1x1
+            convolution with the body's stride.
+
+    Raises:
+        ShapeError: (in the forward) body and shortcut give different shapes.
+    """
+
+    def __init__(self, body: Module, shortcut: Module | None = None) -> None:
+        super().__init__()
+        _check_module("Residual", "body", body)
+        if shortcut is not None:
+            _check_module("Residual", "shortcut", shortcut)
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, x: Any) -> Any:
+        change = self.body(x)
+        straight = x if self.shortcut is None else self.shortcut(x)
+        if change.shape != straight.shape:
+            raise ShapeError(
+                f"Residual: the body gives {change.shape}, the shortcut {straight.shape}: give it a shortcut that "
+                f"changes the shape as the body does, such as nn.Conv2d(in_channels, out_channels, 1, stride)"
+            )
+        return change + straight
+
+
+def _check_module(kind: str, name: str, module: Any) -> None:
+    """Raise if `module`, to be called `name`, is none, with a word on what was probably meant."""
+    if isinstance(module, type) and issubclass(module, Module):
+        raise TypeError(f"{kind}: got the class {module.__name__} for {name!r}; make one: {module.__name__}(...)")
+    if not isinstance(module, Module):
+        hint = f"; for the function {module.__name__} use the module of that name" if callable(module) else ""
+        raise TypeError(f"{kind}: expected a Module for {name!r}; got {type(module).__name__}{hint}")

@@ -5,6 +5,7 @@ import pytest
 
 import minidl.functional as F
 from minidl import nn
+from minidl.errors import ShapeError
 from tests.arrays import host, tensor
 
 X = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
@@ -81,3 +82,42 @@ def test_the_usual_mistakes_in_making_one():
         nn.Sequential([nn.Linear(2, 2), nn.ReLU()])
     with pytest.raises(ValueError, match=r"the name 'a' is taken; names must differ"):
         nn.Sequential([("a", nn.ReLU()), ("a", nn.ReLU())])
+
+
+def test_a_residual_adds_what_its_body_makes_to_its_input():
+    body = nn.Linear(2, 2)
+    block = nn.Residual(body)
+    x = tensor(X, requires_grad=True)
+    y = block(x)
+    np.testing.assert_array_equal(host(y), host(body(x)) + X)
+    assert [name for name, _ in block.named_parameters()] == ["body.weight", "body.bias"]
+    y.sum().backward()
+    slope = 1 + host(body.weight).sum(axis=0)  # 1 for the shortcut
+    np.testing.assert_allclose(host(x.grad), np.broadcast_to(slope, X.shape), rtol=1e-6)
+
+
+def test_the_gradient_passes_many_residuals_whose_bodies_pass_none():
+    blocks = [nn.Residual(nn.Linear(2, 2, init=nn.init.zeros_)) for _ in range(50)]
+    x = tensor(X, requires_grad=True)
+    nn.Sequential(*blocks)(x).sum().backward()
+    np.testing.assert_array_equal(host(x.grad), np.ones_like(X))
+
+
+def test_a_residual_whose_body_changes_the_shape_has_a_shortcut_that_does_too():
+    image = tensor(np.random.default_rng(0).standard_normal((2, 3, 6, 6)).astype(np.float32))
+    body = nn.Conv2d(3, 5, 3, stride=2, padding=1)
+    shortcut = nn.Conv2d(3, 5, 1, stride=2)
+    np.testing.assert_array_equal(host(nn.Residual(body, shortcut)(image)), host(body(image)) + host(shortcut(image)))
+    with pytest.raises(
+        ShapeError, match=r"the body gives \(2, 5, 3, 3\), the shortcut \(2, 3, 6, 6\): give it a shortcut"
+    ):
+        nn.Residual(body)(image)
+    with pytest.raises(ShapeError, match="give it a shortcut"):  # these two would broadcast
+        nn.Residual(nn.Linear(2, 1))(tensor(X))
+
+
+def test_a_residual_is_made_of_modules():
+    with pytest.raises(TypeError, match="Residual: expected a Module for 'body'; got function; for the function relu"):
+        nn.Residual(F.relu)
+    with pytest.raises(TypeError, match=r"Residual: got the class ReLU for 'shortcut'; make one: ReLU\(...\)"):
+        nn.Residual(nn.ReLU(), nn.ReLU)
