@@ -38,7 +38,7 @@ class Checkpoint:
         random: the state of both random streams.
         history: the course of the training so far.
         kinds: what was saved, in words: the class of every module, of the optimizer and so on, and the optimizer's
-            settings.
+            settings and the multipliers of single parameters.
     """
 
     path: str
@@ -173,6 +173,8 @@ def _kinds(
     if optimizer is not None:
         kinds["layer rate"] = type(optimizer.layer_rate).__name__
         kinds |= {f"{s} of the optimizer": repr(getattr(optimizer, s)) for s in optimizer.settings if s != "lr"}
+        scaled = {name: scale for name, scale in optimizer.scales.items() if scale != (1.0, 1.0)}
+        kinds |= {f"scale of {name}": f"lr={scale.lr}, decay={scale.decay}" for name, scale in scaled.items()}
     return kinds
 
 

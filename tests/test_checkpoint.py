@@ -16,7 +16,7 @@ RANDOM = np.random.default_rng(0)
 DATA = Dataset(RANDOM.normal(size=(24, 6)).astype(np.float32), RANDOM.integers(0, 3, size=24))
 
 
-def make(seed=0, hidden=5, activation=nn.Tanh, method=optim.SGD, batch_size=4, lr=0.1, **options):
+def make(seed=0, hidden=5, activation=nn.Tanh, method=optim.SGD, batch_size=4, lr=0.1, scale=None, **options):
     """A model, its optimizer, its schedule and a loader, as a fresh process would make them."""
     backend.seed(seed)
     model = nn.Sequential(
@@ -30,6 +30,8 @@ def make(seed=0, hidden=5, activation=nn.Tanh, method=optim.SGD, batch_size=4, l
     if method is optim.SGD:
         options = {"momentum": 0.9, **options}
     optimizer = method(model, lr=lr, **options)
+    if scale is not None:
+        optimizer.scale(*scale)
     return model, optimizer, Loader(DATA, batch_size), optim.InvLR(optimizer, gamma=0.1, power=0.75)
 
 
@@ -73,6 +75,8 @@ def saved(folder, **options):
         (optim.AdaGrad, {}),
         (optim.AdaGrad, {"denominator": "layer"}),
         (optim.Adam, {}),
+        (optim.AdamW, {"layer_rate": optim.TrustRatio(), "scale": ("*.bias", 2.0, 0.0)}),
+        (optim.RMSprop, {"momentum": 0.5, "centered": True}),
     ],
 )
 def test_fresh_objects_go_on_bit_for_bit(tmp_path, method, options):
@@ -137,6 +141,7 @@ def test_a_checkpoint_goes_on_on_the_other_backend(tmp_path, standin):
         ({"momentum": 0.5}, "the momentum of the optimizer is 0.9 in the checkpoint and 0.5 here"),
         ({"layer_rate": optim.LayerSpecific()}, "the layer rate is Uniform in the checkpoint and LayerSpecific here"),
         ({"batch_size": 5}, "batch_size=4; this Loader has 5"),
+        ({"scale": ("*.bias", 2.0)}, "the scale of fc1.bias is missing in the checkpoint and lr=2.0, decay=1.0 here"),
     ],
 )
 def test_another_model_method_or_loader_is_refused_and_nothing_changes(tmp_path, other, words):
@@ -147,6 +152,30 @@ def test_another_model_method_or_loader_is_refused_and_nothing_changes(tmp_path,
     with pytest.raises(ValueError, match=rf"(?s)run\.npz does not fit.*{words}"):
         load_checkpoint(path).resume(*parts)
     np.testing.assert_equal(everything(*parts), before)
+
+
+def test_other_multipliers_of_single_parameters_are_refused(tmp_path):
+    path, _ = saved(tmp_path, scale=("fc2.*", 2.0, 0.0))
+    load_checkpoint(path).resume(*make(scale=("fc2.*", 2.0, 0.0)))
+    with pytest.raises(ValueError, match=r"scale of fc2.weight is lr=2.0, decay=0.0 in the checkpoint and lr=3.0"):
+        load_checkpoint(path).resume(*make(scale=("fc2.*", 3.0, 0.0)))
+    with pytest.raises(ValueError, match=r"scale of fc2.bias is lr=2.0, decay=0.0 in the checkpoint and missing"):
+        load_checkpoint(path).resume(*make(scale=("fc2.*", 1.0, 1.0)))
+
+
+def test_joined_schedules_come_back(tmp_path):
+    def joined(rate):
+        model, optimizer, loader, _ = make(lr=rate)
+        parts = [optim.LinearLR(optimizer, total_iters=8), optim.CosineLR(optimizer, 30)]
+        return model, optimizer, loader, optim.SequentialLR(optimizer, parts, [8])
+
+    straight, fresh = joined(0.1), joined(0.5)
+    run(*straight)
+    save_checkpoint(tmp_path / "run.npz", *straight)
+    expected = run(*straight, epochs=2)
+    load_checkpoint(tmp_path / "run.npz").resume(*fresh)
+    assert run(*fresh, epochs=2) == expected
+    np.testing.assert_equal(everything(*fresh), everything(*straight))
 
 
 def test_a_missing_or_additional_schedule_is_refused(tmp_path):

@@ -35,19 +35,27 @@ class LayerView:
         direction: what the multiplier is about to scale: the gradients with weight decay for a rate that applies to
             the gradient, the finished updates, without the base rate, for one that applies to the update.
         step: how many steps were made before this one, 0 in the first.
+        decays: the weight decay of each parameter that is part of its gradient (0 if the method keeps it apart).
         floored: whether a norm was too small to be used; a rate that floors one says so here, for the report.
     """
 
-    __slots__ = ("_gradient_norm", "direction", "floored", "gradients", "name", "params", "step")
+    __slots__ = ("_gradient_norm", "decays", "direction", "floored", "gradients", "name", "params", "step")
 
     def __init__(
-        self, name: str, params: Sequence[Any], gradients: Sequence[Any], direction: Sequence[Any], step: int
+        self,
+        name: str,
+        params: Sequence[Any],
+        gradients: Sequence[Any],
+        direction: Sequence[Any],
+        step: int,
+        decays: Sequence[float] | None = None,
     ) -> None:
         self.name = name
         self.params = params
         self.gradients = gradients
         self.direction = direction
         self.step = step
+        self.decays = [0.0] * len(params) if decays is None else decays
         self.floored: Any = False
         self._gradient_norm: Any = None
 
@@ -100,9 +108,9 @@ class LayerSpecific(LayerRate):
     """
 
     def __init__(self, norm_scope: str = "layer", norm_of: str = "gradient", log: str = "e") -> None:
-        self.norm_scope = _one_of("norm_scope", norm_scope, ("layer", "tensor"))
-        self.norm_of = _one_of("norm_of", norm_of, ("gradient", "gradient+decay"))
-        self.log = _one_of("log", log, ("e", "10"))
+        self.norm_scope = one_of("norm_scope", norm_scope, ("layer", "tensor"))
+        self.norm_of = one_of("norm_of", norm_of, ("gradient", "gradient+decay"))
+        self.log = one_of("log", log, ("e", "10"))
 
     def __call__(self, view: LayerView) -> Any:
         if self.norm_scope == "tensor":
@@ -165,9 +173,7 @@ def as_layer_rate(rate: Callable[[LayerView], Any] | None) -> tuple[Callable[[La
             f"expected layer_rate to be a layer rate, such as LayerSpecific(), or a function of a LayerView; got "
             f"{rate!r}"
         )
-    return rate, _one_of(
-        "applies_to of the layer rate", getattr(rate, "applies_to", "gradient"), ("gradient", "update")
-    )
+    return rate, one_of("applies_to of the layer rate", getattr(rate, "applies_to", "gradient"), ("gradient", "update"))
 
 
 def read_multipliers(rate: Any, view: LayerView) -> list[Any]:
@@ -219,7 +225,8 @@ def _who(rate: Any, view: LayerView) -> str:
     return f"the layer rate {rate!r} for layer {view.name!r}"
 
 
-def _one_of(what: str, value: Any, allowed: tuple[str, ...]) -> str:
+def one_of(what: str, value: Any, allowed: tuple[str, ...]) -> str:
+    """`value`, refused unless it is one of those allowed."""
     if value not in allowed:
         raise ValueError(f"expected {what} to be {' or '.join(map(repr, allowed))}; got {value!r}")
     return str(value)

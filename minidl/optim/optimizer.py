@@ -6,16 +6,18 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from minidl import backend
 from minidl.autograd import version_of
-from minidl.errors import DeviceError, DTypeError, ShapeError
+from minidl.errors import DeviceError
 from minidl.hooks import RemovableHandle
 from minidl.optim.layer_rates import LayerView, as_layer_rate, read_multipliers
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
+from minidl.optim.state import load_state, prepare_slots, save_state
 from minidl.tensor import Tensor
 
 
@@ -26,7 +28,7 @@ class LayerReport:
     Attributes:
         grad_norm: ||g_l||_2 of its gradients, weights and biases together, before weight decay.
         multiplier: its layer rate's multiplier; the mean, if its tensors have different ones.
-        rate: its effective rate, lr times the multiplier.
+        rate: its effective rate, lr times the multiplier, without what `scale` adds for single parameters.
         floored: whether the layer rate found the norm too small to use.
         tensor_multipliers: the multiplier of each of its tensors that had a gradient.
     """
@@ -36,6 +38,16 @@ class LayerReport:
     rate: Any
     floored: Any
     tensor_multipliers: tuple[Any, ...]
+
+
+class Scale(NamedTuple):
+    """What one parameter's rate and weight decay are multiplied by: Caffe's lr_mult and decay_mult."""
+
+    lr: float = 1.0
+    decay: float = 1.0
+
+
+UNSCALED = Scale()
 
 
 class Optimizer(ABC):
@@ -48,6 +60,9 @@ class Optimizer(ABC):
         d   <-  the method's direction from g and s (for plain SGD: s)
         d   <-  M_l * d                  a layer rate for the update has its say
         w   <-  w - t * d
+
+    Decoupled decay (AdamW's) is not in g: it joins the direction, d <- d + decay * w, before a rate for the update
+    looks at it. t and decay are those of the parameter: `scale` can give it others than the rest have.
 
     Parameters without a gradient, and frozen ones (`requires_grad=False`), are passed over. The weights' arrays are
     written in place and their versions counted up, so that a backward over a graph from before the step is refused.
@@ -64,12 +79,15 @@ class Optimizer(ABC):
         step_count: how many steps were made.
         state: what the method remembers of each parameter, by the parameter's name; "steps" counts its updates.
         layer_state: what it remembers of whole layers, by the layer's name.
+        scales: the multipliers of the parameters that have their own, by the parameter's name; `scale` sets them.
+        initial_lr: the rate before the first schedule, from which all schedules start; None while there is none.
 
     Raises:
         ValueError, DTypeError, GraphError: a number out of its range, or parameters that cannot be optimized.
     """
 
     settings: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")  # what repr() shows
+    decoupled_decay: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -84,6 +102,8 @@ class Optimizer(ABC):
         self.layer_rate, self._applies_to = as_layer_rate(layer_rate)
         self.step_count = 0
         self.state: dict[str, dict[str, Any]] = {name: {"steps": 0} for name, _ in self._parameters()}
+        self.scales: dict[str, Scale] = {}
+        self.initial_lr: float | None = None
         self.layer_state: dict[str, dict[str, Any]] = {layer.name: {} for layer in self.layers}
         self._last: list[tuple[LayerView, list[Any], float]] = []  # each layer's view, multipliers and base rate
         self._pre_hooks: dict[int, Callable[[Any], None]] = {}
@@ -151,25 +171,29 @@ class Optimizer(ABC):
             return
         weights = [p._data for _, p in trained]
         raw_gradients = [_gradient_of(name, p) for name, p in trained]
-        gradients = raw_gradients
-        if self.weight_decay:
-            gradients = [g + self.weight_decay * w for g, w in zip(raw_gradients, weights, strict=True)]
-        view = LayerView(layer.name, weights, raw_gradients, gradients, self.step_count)
+        scales = [self.scales.get(name, UNSCALED) for name, _ in trained]
+        rates = [self.lr * scale.lr for scale in scales]
+        decays = [self.weight_decay * scale.decay for scale in scales]
+        ones, zeros = [1.0] * len(trained), [0.0] * len(trained)
 
-        inside, outside = (self.lr, 1.0) if self.rate_inside else (1.0, self.lr)
-        before, after = [inside] * len(trained), [outside] * len(trained)  # what multiplies g, and what d
+        in_gradient, in_direction = (zeros, decays) if self.decoupled_decay else (decays, zeros)
+        gradients = _with_decay(raw_gradients, in_gradient, weights)
+        view = LayerView(layer.name, weights, raw_gradients, gradients, self.step_count, in_gradient)
+
+        before, after = (rates, ones) if self.rate_inside else (ones, rates)  # what multiplies g, and what d
         if self._applies_to == "gradient":
             multipliers = read_multipliers(self.layer_rate, view)
-            before = [m if inside == 1.0 else m * inside for m in multipliers]
+            before = _products(multipliers, before)
         scaled = [_times(g, factor) for g, factor in zip(gradients, before, strict=True)]
         if self.layer_slots:
-            _prepare(self.layer_state[layer.name], self.layer_slots, (), weights[0], np.float64, layer.name)
+            prepare_slots(self.layer_state[layer.name], self.layer_slots, (), weights[0], np.float64, layer.name)
         states = [self._ready_state(name, w) for (name, _), w in zip(trained, weights, strict=True)]
         directions = self.directions(layer.name, states, gradients, scaled)
+        directions = _with_decay(directions, in_direction, weights)
         if self._applies_to == "update":
             view.direction = directions
             multipliers = read_multipliers(self.layer_rate, view)
-            after = [m * outside for m in multipliers]
+            after = _products(multipliers, after)
 
         for (_, p), w, d, factor in zip(trained, weights, directions, after, strict=True):
             w -= _times(d, factor)
@@ -180,9 +204,36 @@ class Optimizer(ABC):
     def _ready_state(self, name: str, weight: Any) -> dict[str, Any]:
         """A parameter's state for its next update, made if this is the first."""
         state = self.state[name]
-        _prepare(state, self.slots, weight.shape, weight, weight.dtype, name)
+        prepare_slots(state, self.slots, weight.shape, weight, weight.dtype, name)
         state["steps"] += 1
         return state
+
+    def scale(self, pattern: str, lr: float | None = None, decay: float | None = None) -> Self:
+        """Give parameters a rate and a weight decay of their own, as Caffe's lr_mult and decay_mult do.
+
+            optimizer.scale("*.bias", lr=2.0, decay=0.0)
+
+        A parameter's rate is then lr times the optimizer's, its decay is decay times `weight_decay`, in every method
+        and with every layer rate (in Caffe's form of momentum inside the velocity). Later calls override earlier ones.
+
+        Args:
+            pattern: names of parameters, "fc1.bias", with the wildcards *, ? and [...] of `fnmatch`.
+            lr, decay: the multipliers; one that is left out stays as it is, at first 1.
+
+        Raises:
+            ValueError: no parameter's name matches, there is no multiplier, or one is negative or not finite.
+        """
+        names = [name for name, _ in self._parameters()]
+        matched = [name for name in names if fnmatchcase(name, pattern)]
+        if not matched:
+            raise ValueError(f"scale: no parameter is called {pattern!r}; there are {', '.join(names)}")
+        given = {"lr": lr, "decay": decay}
+        checked = {key: nonnegative(f"scale: {key}", value) for key, value in given.items() if value is not None}
+        if not checked:
+            raise ValueError(f"scale: say by what {pattern!r} is multiplied: lr=, decay= or both")
+        for name in matched:
+            self.scales[name] = self.scales.get(name, UNSCALED)._replace(**checked)
+        return self
 
     def zero_grad(self) -> None:
         """Forget the gradients: every parameter's `.grad` becomes None."""
@@ -254,13 +305,7 @@ class Optimizer(ABC):
         Keys: "lr", "step_count", for each parameter "fc1.weight/steps" and what the method keeps of it
         ("fc1.weight/velocity"), and what it keeps of layers ("fc1/squared_norms").
         """
-        state: dict[str, Any] = {"lr": self.lr, "step_count": self.step_count}
-        for entries in (self.state, self.layer_state):
-            for name, slots in entries.items():
-                for slot, value in slots.items():
-                    copied = np.array(backend.to_numpy(value)) if backend.is_array(value) else value
-                    state[f"{name}/{slot}"] = copied
-        return state
+        return save_state(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict()` saved. Everything is checked before anything is changed.
@@ -269,43 +314,8 @@ class Optimizer(ABC):
             ValueError: names that are missing, or that this method or model does not have.
             ShapeError, DTypeError: an array that does not fit its parameter.
         """
-        self._check_names(state)
-        loaded: list[tuple[dict[str, Any], dict[str, Any]]] = []
-        for name, p in self._parameters():
-            arrays = _read_slots(state, name, self.slots, p._data.shape, p._data.dtype, p._data)
-            loaded.append((self.state[name], {"steps": int(state[f"{name}/steps"]), **arrays}))
-        for layer in self.layers:
-            like = layer.parameters[0][1]._data
-            arrays = _read_slots(state, layer.name, self.layer_slots, (), np.dtype(np.float64), like)
-            loaded.append((self.layer_state[layer.name], arrays))
-        self.lr = float(state["lr"])
-        self.step_count = int(state["step_count"])
-        for target, values in loaded:
-            target.clear()
-            target.update(values)
+        load_state(self, state)
         self._last = []
-
-    def _check_names(self, state: dict[str, Any]) -> None:
-        """Compare the names in a saved state with those of this optimizer."""
-        required, possible = {"lr", "step_count"}, set()
-        for layer in self.layers:
-            started = False
-            for name, _ in layer.parameters:
-                required.add(f"{name}/steps")
-                slots = {f"{name}/{slot}" for slot in self.slots}
-                if int(state.get(f"{name}/steps", 0)) > 0:
-                    required |= slots
-                    started = True
-                possible |= slots
-            slots = {f"{layer.name}/{slot}" for slot in self.layer_slots}
-            required |= slots if started else set()
-            possible |= slots
-        missing, unknown = sorted(required - set(state)), sorted(set(state) - required - possible)
-        if missing or unknown:
-            raise ValueError(
-                f"the saved state does not fit this {type(self).__name__}: missing {_listed(missing)}; not known here "
-                f"{_listed(unknown)}. It has to come from the same method, with the same options, for the same model"
-            )
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.settings)
@@ -339,11 +349,20 @@ def _number(what: str, value: Any) -> float:
         raise ValueError(f"expected {what} to be a number; got {value!r}") from error
 
 
+def _products(multipliers: list[Any], rates: list[float]) -> list[Any]:
+    return [m if t == 1.0 else m * t for m, t in zip(multipliers, rates, strict=True)]
+
+
 def _times(array: Any, factor: Any) -> Any:
     """factor * array in the array's dtype: the array itself where the factor is the plain number 1."""
     if type(factor) is float:  # a Python number never promotes
         return array if factor == 1.0 else array * factor
     return array * factor.astype(array.dtype, copy=False)
+
+
+def _with_decay(arrays: list[Any], decays: list[float], weights: list[Any]) -> list[Any]:
+    """array + decay * w for each; the array itself where the decay is 0."""
+    return [a + decay * w if decay else a for a, decay, w in zip(arrays, decays, weights, strict=True)]
 
 
 def _gradient_of(name: str, p: Tensor) -> Any:
@@ -355,43 +374,3 @@ def _gradient_of(name: str, p: Tensor) -> Any:
             f"call zero_grad() after .to(), and then backward()"
         )
     return gradient
-
-
-def _prepare(state: dict[str, Any], slots: tuple[str, ...], shape: Any, like: Any, dtype: Any, name: str) -> None:
-    """Make the slots that are not there yet (0), beside `like`; those that are must be on its device."""
-    for slot in slots:
-        if slot not in state:
-            state[slot] = backend.module_of(like).zeros(shape, dtype=dtype)
-        elif type(state[slot]) is not type(like) and backend.device_of(state[slot]) != backend.device_of(like):
-            raise DeviceError(
-                f"{name!r} is on {backend.device_of(like)}, but its {slot} is on {backend.device_of(state[slot])}: "
-                f"build the optimizer after .to(), or call optimizer.to({backend.device_of(like)!r})"
-            )
-        elif state[slot].dtype != dtype:
-            raise DTypeError(
-                f"{name!r} is now {dtype}, but its {slot} is {state[slot].dtype}: build the optimizer after "
-                f"model.to(dtype=...)"
-            )
-
-
-def _read_slots(
-    state: dict[str, Any], name: str, slots: tuple[str, ...], shape: tuple[int, ...], dtype: Any, like: Any
-) -> dict[str, Any]:
-    """The arrays saved for one parameter or layer, checked, copied and brought to the device of `like`."""
-    arrays: dict[str, Any] = {}
-    for slot in slots:
-        key = f"{name}/{slot}"
-        if key in state:
-            value = state[key]
-            saved = np.array(backend.to_numpy(value) if backend.is_array(value) else value)
-            if saved.shape != shape:
-                raise ShapeError(f"the saved {key!r} has shape {saved.shape}; expected {tuple(shape)}")
-            if saved.dtype != dtype:
-                raise DTypeError(f"the saved {key!r} is {saved.dtype}; expected {dtype}, as the parameter is")
-            arrays[slot] = backend.to_device(saved, backend.device_of(like))
-    return arrays
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(map(repr, names[:5])) or "nothing"
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

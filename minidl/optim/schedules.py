@@ -1,30 +1,38 @@
 """Schedules: the base rate t as a function of the step k.
 
 Each schedule computes t(k) anew from the base rate t0, never from the rate before: so a run that is resumed has exactly
-the rates of one that was not. Call `schedule.step()` once after every `optimizer.step()`.
+the rates of one that was not. Call `schedule.step()` once after every `optimizer.step()`. Two schedules that are to act
+one after the other, or together, are joined by `SequentialLR` or `ChainedScheduler`.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 from minidl.optim.optimizer import Optimizer, nonnegative
 
 
 class Schedule(ABC):
-    """Writes `optimizer.lr` as a function of the number of steps.
+    """Writes `optimizer.lr` as a function of the number of steps: t(0) when it is made, t(k) after k steps.
+
+    A subclass defines `rate`, and calls `super().__init__(optimizer)` when everything `rate` needs is there.
 
     Attributes:
-        base_lr: t0, the optimizer's rate when the schedule was made.
+        base_lr: t0, the optimizer's rate before its first schedule.
         step_count: k, how often `step()` was called.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        if optimizer.initial_lr is None:
+            optimizer.initial_lr = optimizer.lr
         self.optimizer = optimizer
-        self.base_lr = optimizer.lr
+        self.base_lr = optimizer.initial_lr
         self.step_count = 0
+        self._write_rate()
 
     @abstractmethod
     def rate(self, k: int) -> float:
@@ -35,10 +43,13 @@ class Schedule(ABC):
         """The rate this schedule set last."""
         return self.rate(self.step_count)
 
+    def _write_rate(self) -> None:
+        self.optimizer.lr = self.last_lr
+
     def step(self) -> None:
         """Set the rate for the next step; a rate that was written to the optimizer meanwhile is replaced."""
         self.step_count += 1
-        self.optimizer.lr = self.rate(self.step_count)
+        self._write_rate()
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers, from which `load_state_dict` goes on."""
@@ -48,12 +59,19 @@ class Schedule(ABC):
         """Go on from what `state_dict()` saved, and set the optimizer's rate accordingly.
 
         Raises:
-            ValueError: other names than those two.
+            ValueError: other names than those `state_dict()` gives; nothing was changed.
         """
+        self._check(state)
+        self._restore(state)
+        self._write_rate()
+
+    def _check(self, state: dict[str, Any]) -> None:
         if set(state) != {"base_lr", "step_count"}:
             raise ValueError(f"expected 'base_lr' and 'step_count' in a schedule's state; got {sorted(state)}")
-        self.base_lr, self.step_count = nonnegative("base_lr", state["base_lr"]), int(state["step_count"])
-        self.optimizer.lr = self.rate(self.step_count)
+        nonnegative("base_lr", state["base_lr"])
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.base_lr, self.step_count = float(state["base_lr"]), int(state["step_count"])
 
 
 class StepLR(Schedule):
@@ -66,13 +84,101 @@ class StepLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        super().__init__(optimizer)
         self.step_size = _positive("step_size", step_size)
         self.gamma = nonnegative("gamma", gamma)
+        super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
         """The stair of step k."""
         return float(self.base_lr * self.gamma ** (k // self.step_size))
+
+
+class MultiStepLR(Schedule):
+    """t(k) = t0 gamma^(how many of the milestones are at most k): a staircase with stairs of any length.
+
+    As torch.optim.lr_scheduler.MultiStepLR and Caffe's "multistep".
+
+    Args:
+        optimizer: whose rate is written.
+        milestones: the steps at which the rate falls, in increasing order.
+        gamma: by what it is multiplied then.
+    """
+
+    def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
+        self.milestones = increasing("milestones", milestones)
+        self.gamma = nonnegative("gamma", gamma)
+        super().__init__(optimizer)
+
+    def rate(self, k: int) -> float:
+        """The stair of step k."""
+        return float(self.base_lr * self.gamma ** bisect_right(self.milestones, k))
+
+
+class ExponentialLR(Schedule):
+    """t(k) = t0 gamma^k. As torch.optim.lr_scheduler.ExponentialLR and Caffe's "exp".
+
+    Args:
+        optimizer: whose rate is written.
+        gamma: by what the rate is multiplied in every step.
+    """
+
+    def __init__(self, optimizer: Optimizer, gamma: float) -> None:
+        self.gamma = nonnegative("gamma", gamma)
+        super().__init__(optimizer)
+
+    def rate(self, k: int) -> float:
+        """The curve at step k."""
+        return float(self.base_lr * self.gamma**k)
+
+
+class LinearLR(Schedule):
+    """t(k) = t0 (a + (b - a) min(k, n) / n), from a = start_factor to b = end_factor: a warm-up, with the defaults.
+
+    As torch.optim.lr_scheduler.LinearLR.
+
+    Args:
+        optimizer: whose rate is written.
+        start_factor: what t0 is multiplied by in the first step, above 0 and at most 1.
+        end_factor: and from step n on; 0 to 1.
+        total_iters: n, how many steps the way takes.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
+    ) -> None:
+        if not (0 < start_factor <= 1 and 0 <= end_factor <= 1):
+            raise ValueError(
+                f"expected 0 < start_factor <= 1 and 0 <= end_factor <= 1; got {start_factor!r} and {end_factor!r}"
+            )
+        self.start_factor, self.end_factor = float(start_factor), float(end_factor)
+        self.total_iters = _positive("total_iters", total_iters)
+        super().__init__(optimizer)
+
+    def rate(self, k: int) -> float:
+        """The line at step k."""
+        way = min(k, self.total_iters) / self.total_iters
+        return self.base_lr * (self.start_factor + (self.end_factor - self.start_factor) * way)
+
+
+class PolynomialLR(Schedule):
+    """t(k) = t0 (1 - min(k, n) / n)^power, which is 0 from step n on.
+
+    As torch.optim.lr_scheduler.PolynomialLR and Caffe's "poly".
+
+    Args:
+        optimizer: whose rate is written.
+        total_iters: n, after how many steps the rate is 0.
+        power: the curve: 1 is a line, below 1 it stays high for longer.
+    """
+
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0) -> None:
+        self.total_iters = _positive("total_iters", total_iters)
+        self.power = nonnegative("power", power)
+        super().__init__(optimizer)
+
+    def rate(self, k: int) -> float:
+        """The curve at step k."""
+        return float(self.base_lr * (1 - min(k, self.total_iters) / self.total_iters) ** self.power)
 
 
 class InvLR(Schedule):
@@ -84,9 +190,9 @@ class InvLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, power: float) -> None:
-        super().__init__(optimizer)
         self.gamma = nonnegative("gamma", gamma)
         self.power = nonnegative("power", power)
+        super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
         """The curve at step k."""
@@ -105,9 +211,9 @@ class CosineLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, total_steps: int, min_lr: float = 0.0) -> None:
-        super().__init__(optimizer)
         self.total_steps = _positive("total_steps", total_steps)
         self.min_lr = nonnegative("min_lr", min_lr)
+        super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
         """The half wave at step k."""
@@ -120,3 +226,11 @@ def _positive(what: str, value: Any) -> int:
     if isinstance(value, bool) or int(value) != value or value < 1:
         raise ValueError(f"expected {what} to be a whole number of at least 1; got {value!r}")
     return int(value)
+
+
+def increasing(what: str, values: Sequence[int]) -> list[int]:
+    """`values` as a list, refused unless they are whole numbers of at least 0 in increasing order."""
+    steps = list(values)
+    if any(isinstance(v, bool) or int(v) != v or v < 0 for v in steps) or steps != sorted(steps):
+        raise ValueError(f"expected {what} to be whole numbers of at least 0 in increasing order; got {steps}")
+    return [int(v) for v in steps]

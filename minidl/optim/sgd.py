@@ -8,6 +8,7 @@ from typing import Any
 from minidl.optim.layer_rates import LayerView
 from minidl.optim.layers import ModelOrParameters
 from minidl.optim.optimizer import Optimizer, nonnegative
+from minidl.optim.trust import TrustRatio
 
 
 class SGD(Optimizer):
@@ -68,6 +69,11 @@ class SGD(Optimizer):
             )
         if dampening and momentum_form == "caffe":
             raise ValueError(f"Caffe's momentum knows no dampening; got dampening={dampening}")
+        if momentum_form == "caffe" and isinstance(layer_rate, TrustRatio):
+            raise ValueError(
+                "Caffe's momentum has the rate inside the update, and TrustRatio would divide it out with the update's "
+                "norm: use momentum_form='pytorch'"
+            )
 
     @property
     def slots(self) -> tuple[str, ...]:

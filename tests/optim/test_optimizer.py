@@ -13,7 +13,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import backend, models
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
-from minidl.optim import SGD, AdaGrad, Adam, LayerSpecific, Optimizer, clip_grad_norm_
+from minidl.optim import SGD, AdaGrad, Adam, AdamW, LayerSpecific, Optimizer, RMSprop, clip_grad_norm_
 from tests.arrays import host, tensor
 from tests.optim.trajectories import Layer, Pair, give, scalar
 
@@ -23,7 +23,9 @@ METHODS: dict[str, Callable[..., Optimizer]] = {
     "caffe": lambda p, **options: SGD(p, lr=0.1, momentum=0.9, nesterov=True, momentum_form="caffe", **options),
     "adagrad": lambda p, **options: AdaGrad(p, lr=0.1, **options),
     "adagrad-layer": lambda p, **options: AdaGrad(p, lr=0.1, denominator="layer", **options),
+    "rmsprop": lambda p, **options: RMSprop(p, lr=0.1, momentum=0.5, centered=True, **options),
     "adam": lambda p, **options: Adam(p, lr=0.1, weight_decay=0.01, **options),
+    "adamw": lambda p, **options: AdamW(p, lr=0.1, **options),
 }
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 

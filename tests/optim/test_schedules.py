@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 import torch
 
-from minidl.optim import SGD, CosineLR, InvLR, Schedule, StepLR
+from minidl.optim import (
+    SGD,
+    CosineLR,
+    ExponentialLR,
+    InvLR,
+    LinearLR,
+    MultiStepLR,
+    PolynomialLR,
+    Schedule,
+    StepLR,
+)
 from tests.optim.trajectories import give, scalar
 
 
@@ -33,6 +43,14 @@ def rates(schedule: Schedule, steps: int) -> list[float]:
         (lambda o: StepLR(o, 10), lambda o: torch.optim.lr_scheduler.StepLR(o, 10)),
         (lambda o: CosineLR(o, 99), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 99)),
         (lambda o: CosineLR(o, 120, 0.01), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 120, 0.01)),
+        (lambda o: MultiStepLR(o, [5, 20, 20, 33]), lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [5, 20, 20, 33])),
+        (lambda o: MultiStepLR(o, (0, 7), 0.3), lambda o: torch.optim.lr_scheduler.MultiStepLR(o, (0, 7), 0.3)),
+        (lambda o: ExponentialLR(o, 0.9), lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.9)),
+        (LinearLR, torch.optim.lr_scheduler.LinearLR),
+        (lambda o: LinearLR(o, 0.1, 0.7, 33), lambda o: torch.optim.lr_scheduler.LinearLR(o, 0.1, 0.7, 33)),
+        (PolynomialLR, torch.optim.lr_scheduler.PolynomialLR),
+        (lambda o: PolynomialLR(o, 50, 0.5), lambda o: torch.optim.lr_scheduler.PolynomialLR(o, 50, 0.5)),
+        (lambda o: PolynomialLR(o, 50, 2.0), lambda o: torch.optim.lr_scheduler.PolynomialLR(o, 50, 2.0)),
     ],
 )
 def test_equals_pytorch(ours: Callable[[Any], Schedule], theirs: Callable[[Any], Any]) -> None:
@@ -60,7 +78,16 @@ def test_cosine_stays_at_its_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda o: StepLR(o, 3, 0.7), lambda o: InvLR(o, 0.1, 0.75), lambda o: CosineLR(o, 20)]
+    "make",
+    [
+        lambda o: StepLR(o, 3, 0.7),
+        lambda o: InvLR(o, 0.1, 0.75),
+        lambda o: CosineLR(o, 20),
+        lambda o: MultiStepLR(o, [3, 9, 12]),
+        lambda o: ExponentialLR(o, 0.7),
+        lambda o: LinearLR(o, total_iters=12),
+        lambda o: PolynomialLR(o, 20, 0.5),
+    ],
 )
 def test_resumes_exactly_also_on_an_optimizer_whose_rate_has_already_fallen(make: Callable[[Any], Schedule]) -> None:
     expected = rates(make(optimizer_at(0.2)), 20)
@@ -83,6 +110,19 @@ def test_the_rate_is_a_plain_float_and_is_used() -> None:
     assert type(optimizer.lr) is float
 
 
+def test_a_warm_up_begins_in_the_first_step() -> None:
+    optimizer = optimizer_at(0.3)
+    schedule = LinearLR(optimizer, start_factor=0.1, total_iters=9)
+    assert optimizer.lr == schedule.last_lr == pytest.approx(0.03)
+    assert schedule.base_lr == 0.3
+
+
+def test_a_schedule_made_after_another_starts_from_the_rate_before_both() -> None:
+    optimizer = optimizer_at(0.3)
+    rates(ExponentialLR(optimizer, 0.5), 5)
+    assert StepLR(optimizer, 10).base_lr == optimizer.lr == 0.3
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -93,6 +133,16 @@ def test_the_rate_is_a_plain_float_and_is_used() -> None:
         (lambda o: InvLR(o, 1e-4, -1), "power"),
         (lambda o: CosineLR(o, 0), "total_steps"),
         (lambda o: CosineLR(o, 10, -0.1), "min_lr"),
+        (lambda o: MultiStepLR(o, [5, 3]), "milestones to be whole numbers of at least 0 in increasing order"),
+        (lambda o: MultiStepLR(o, [2.5]), "milestones"),
+        (lambda o: MultiStepLR(o, [-1]), "milestones"),
+        (lambda o: MultiStepLR(o, [3], gamma=-1), "gamma"),
+        (lambda o: ExponentialLR(o, float("inf")), "gamma"),
+        (lambda o: LinearLR(o, start_factor=0), "0 < start_factor <= 1"),
+        (lambda o: LinearLR(o, end_factor=1.5), "end_factor <= 1; got .* and 1.5"),
+        (lambda o: LinearLR(o, total_iters=0), "total_iters"),
+        (lambda o: PolynomialLR(o, 0), "total_iters"),
+        (lambda o: PolynomialLR(o, 5, -1), "power"),
         (lambda o: StepLR(o, 3).load_state_dict({"last_epoch": 3}), "'base_lr' and 'step_count'"),
     ],
 )
