@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any
 
+import numpy as np
+
 from minidl import backend
 from minidl import functional as F
 from minidl.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from minidl.data import Dataset, Loader
+from minidl.data import Loader, Source
+from minidl.data.dataset import check_source
 from minidl.history import History
 from minidl.interrupt import StopOnInterrupt
 from minidl.modes import ANOMALY, mode, no_grad
@@ -89,7 +92,7 @@ def fit(
     loss: Callable[[Any, Any], Any] = F.cross_entropy,
     *,
     epochs: int,
-    validation: Dataset | None = None,
+    validation: Source | None = None,
     schedule: Schedule | None = None,
     callbacks: Sequence[Any] = (),
     checkpoint: Path | None = None,
@@ -238,7 +241,7 @@ class _Keeper:
 
 
 def evaluate(
-    model: Module, dataset: Dataset, batch_size: int = 256, loss: Callable[[Any, Any], Any] = F.cross_entropy
+    model: Module, dataset: Source, batch_size: int = 256, loss: Callable[[Any, Any], Any] = F.cross_entropy
 ) -> Evaluation:
     """The mean loss of a model over a data set, and its accuracy if the labels are classes.
 
@@ -248,16 +251,15 @@ def evaluate(
     Args:
         model: called with a batch of inputs as a Tensor. Its outputs, (N, C) or (N, C, ...), are scores of C classes if
             the labels are integers of shape (N,) or (N, ...); the highest is the prediction.
-        dataset: what to evaluate on.
+        dataset: what to evaluate on: a Dataset or another source; `data.Mapped` is one with a transform.
         batch_size: examples at a time.
         loss: loss(model's output, labels), a mean over the batch.
 
     Raises:
         ValueError: there are no examples, or the batch size is none.
-        TypeError: `dataset` is no Dataset.
+        TypeError: `dataset` is no source of data.
     """
-    if not isinstance(dataset, Dataset):
-        raise TypeError(f"evaluate: expected a Dataset; got {type(dataset).__name__}")
+    check_source(dataset, "evaluate: expected a Dataset")
     if len(dataset) == 0:
         raise ValueError("evaluate: expected at least one example; the data set is empty")
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
@@ -267,8 +269,8 @@ def evaluate(
     correct: Any = None
     with _evaluating(model):
         for start in range(0, len(dataset), batch_size):
-            inputs = backend.to_device(dataset.inputs[start : start + batch_size], home)
-            labels = backend.to_device(dataset.labels[start : start + batch_size], home)
+            examples = dataset.take(np.arange(start, min(start + batch_size, len(dataset))))
+            inputs, labels = (backend.to_device(array, home) for array in examples)
             outputs = model(Tensor(inputs))
             total_loss = total_loss + loss(outputs, labels)._data.astype("float64") * len(labels)
             if labels.dtype.kind in "iu" and outputs.ndim == labels.ndim + 1:
@@ -303,7 +305,7 @@ def _check(
     optimizer: Optimizer,
     loader: Loader,
     epochs: int,
-    validation: Dataset | None,
+    validation: Source | None,
     callbacks: Sequence[Any],
     checkpoint: Path | None,
     checkpoint_every: int | None,
@@ -313,10 +315,10 @@ def _check(
         raise TypeError(
             f"fit: expected a Loader; got {type(loader).__name__}: Loader(dataset, batch_size=32) makes one"
         )
-    if validation is not None and not isinstance(validation, Dataset):
-        raise TypeError(f"fit: expected a Dataset as validation; got {type(validation).__name__}")
-    if validation is not None and len(validation) == 0:
-        raise ValueError("fit: the validation data set is empty; leave it out")
+    if validation is not None:
+        check_source(validation, "fit: expected a Dataset as validation")
+        if len(validation) == 0:
+            raise ValueError("fit: the validation data set is empty; leave it out")
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
         raise ValueError(f"fit: expected epochs to be a whole number of at least 1; got {epochs!r}")
     if checkpoint_every is not None and (

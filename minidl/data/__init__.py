@@ -1,7 +1,31 @@
-"""Data sets and how they are handed out: the handwritten digits, Dataset, Loader."""
+"""Data sets, how they are handed out, and what happens to them on the way: Dataset, Loader, transforms."""
 
-from minidl.data.dataset import Dataset, DataSplits
+from minidl.data import transforms
+from minidl.data.cifar import cifar10
+from minidl.data.dataset import Dataset, DataSplits, Source
 from minidl.data.digits import digits
+from minidl.data.folder import ImageFolder
 from minidl.data.loader import Loader
+from minidl.data.mnist import fashion_mnist, mnist
+from minidl.data.synthetic import blobs, moons, spirals, xor
+from minidl.data.text import characters
+from minidl.data.transforms import Mapped
 
-__all__ = ["DataSplits", "Dataset", "Loader", "digits"]
+__all__ = [
+    "DataSplits",
+    "Dataset",
+    "ImageFolder",
+    "Loader",
+    "Mapped",
+    "Source",
+    "blobs",
+    "characters",
+    "cifar10",
+    "digits",
+    "fashion_mnist",
+    "mnist",
+    "moons",
+    "spirals",
+    "transforms",
+    "xor",
+]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minidl import backend
-from minidl.data.dataset import Dataset, is_whole, random_order
-from minidl.errors import describe
+from minidl.data.ahead import in_order
+from minidl.data.dataset import Dataset, Source, check_source, is_whole, random_order
+from minidl.data.transforms import Transform, check_transform, transformed
 
 MOVED_WHOLE = 2**30  # bytes; a data set up to this size is put on the device once, a larger one batch by batch
 
@@ -24,35 +27,49 @@ class Loader:
     on `seed` and e only, not on the backend or on the version of NumPy. Each `for` is the next epoch, also after one
     that was left early.
 
+    With workers, threads make the next batches while the training computes with this one: at most two batches a worker
+    are made ahead. The batches are the same, bit for bit, for any number of workers: what a transform draws for a batch
+    depends on `seed`, epoch and batch only (and on the version of NumPy). An error in making a batch is raised when it
+    is that batch's turn. A `for` that ends, however it ends, leaves no thread behind.
+
     Attributes:
         epoch: the number of the epoch that runs, or comes next.
         position: how many batches of it have been handed out.
 
     Args:
-        dataset: what to hand out.
+        dataset: what to hand out: a Dataset or another source of data.
         batch_size: examples in a batch; the last batch of an epoch has what is left.
         shuffle: put the examples into a new random order every epoch.
         seed: of these orders, a non-negative integer; None draws one from minidl's generator, which `md.seed` starts.
         drop_last: leave out a last batch that is smaller.
+        transform: a function of a batch's inputs, a NumPy array, and of a random generator, that returns what to hand
+            out instead: see `minidl.data.transforms`.
+        workers: how many threads make batches ahead; 0 makes each when it is asked for. They pay where making a batch
+            takes long: for files and transforms, not for small arrays in memory.
 
     Raises:
-        TypeError, ValueError: no data set, no batch to hand out, or a batch size or seed that is none.
+        TypeError, ValueError: no data set, no batch to hand out, or another argument that is none.
     """
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Source,
         batch_size: int,
         shuffle: bool = True,
         seed: int | None = None,
         drop_last: bool = False,
+        transform: Transform | None = None,
+        workers: int = 0,
     ) -> None:
-        if not isinstance(dataset, Dataset):
-            raise TypeError(f"Loader: expected a Dataset; got {describe(dataset)}: wrap it, Dataset(inputs, labels)")
+        check_source(dataset, "Loader: expected a Dataset")
         if not is_whole(batch_size) or batch_size < 1:
             raise ValueError(f"Loader: expected a batch size of at least 1; got {batch_size!r}")
         if seed is not None and (not is_whole(seed) or seed < 0):
             raise ValueError(f"Loader: expected a non-negative integer as the seed; got {seed!r}")
+        if transform is not None:
+            check_transform(transform, "Loader")
+        if not is_whole(workers) or workers < 0:
+            raise ValueError(f"Loader: expected a number of workers of at least 0; got {workers!r}")
         if len(dataset) == 0:
             raise ValueError("Loader: expected at least one example; the data set is empty")
         if drop_last and batch_size > len(dataset):
@@ -64,14 +81,19 @@ class Loader:
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.seed = int(backend.generator().integers(2**63)) if seed is None else int(seed)
+        self.transform = transform
+        self.workers = int(workers)
         self.epoch = 0
         self.position = 0
         self._resumes = False  # whether the next `for` continues at `position`
         self._device = backend.current()
-        self._inputs, self._labels = dataset.inputs, dataset.labels
-        if self._inputs.nbytes + self._labels.nbytes <= MOVED_WHOLE:
-            self._inputs = backend.to_device(self._inputs, self._device)
-            self._labels = backend.to_device(self._labels, self._device)
+        self._home = "numpy"  # where batches are made; they end on the device
+        if isinstance(dataset, Dataset):
+            if transform is None and workers == 0:
+                small = dataset.inputs.nbytes + dataset.labels.nbytes <= MOVED_WHOLE
+                self._home = self._device if small else backend.device_of(dataset.inputs)
+            dataset = dataset.to(self._home)
+        self._source = dataset
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
@@ -89,15 +111,33 @@ class Loader:
             self.epoch, self.position = self.epoch + 1, 0
         self._resumes = False
         epoch = self.epoch
-        order = backend.to_device(self.order(epoch), backend.device_of(self._inputs))
-        for batch in range(self.position, len(self)):
-            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            self.epoch, self.position = epoch, batch + 1
-            yield (
-                backend.to_device(self._inputs[chosen], self._device),
-                backend.to_device(self._labels[chosen], self._device),
-            )
+        order = backend.to_device(self.order(epoch), self._home)
+        todo = range(self.position, len(self))
+        with closing(in_order(partial(self._make, epoch, order), todo, self.workers)) as batches:
+            for batch, (inputs, labels) in zip(todo, batches, strict=True):
+                self.epoch, self.position = epoch, batch + 1
+                yield self._delivered(inputs), self._delivered(labels)
         self.epoch, self.position = epoch + 1, 0
+
+    def _make(self, epoch: int, order: Any, batch: int) -> tuple[Any, Any]:
+        """One batch at home. Threads may be in here at once: nothing is written to the Loader."""
+        try:
+            inputs, labels = self._source.take(order[batch * self.batch_size : (batch + 1) * self.batch_size])
+            if self.transform is not None:
+                # The key keeps these numbers apart from those of the order: a seed (s, e) is the same as (s, e, 0).
+                seed = np.random.SeedSequence((self.seed, epoch), spawn_key=(batch,))
+                inputs = transformed(inputs, self.transform, np.random.Generator(np.random.PCG64(seed)))
+        except Exception as error:
+            error.add_note(f"while the Loader made batch {batch} of epoch {epoch}")
+            raise
+        return inputs, labels
+
+    def _delivered(self, array: Any) -> Any:
+        """An array of a batch on the device, moved in the thread that trains.
+
+        The one place where batches cross to a GPU: pinned memory and asynchronous copies belong here.
+        """
+        return backend.to_device(array, self._device)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the Loader is, as plain data: another Loader of the same data continues from there."""

@@ -1,6 +1,8 @@
 """minidl/data/loader.py: batches in an order that can be repeated and resumed."""
 
 import itertools
+import threading
+import traceback
 
 import numpy as np
 import pytest
@@ -8,9 +10,40 @@ import pytest
 from minidl import backend
 from minidl.data import Dataset, Loader
 from minidl.data import loader as loader_module
+from minidl.data import transforms as T
 from tests.arrays import device, host
 
 NUMBERS = Dataset(np.arange(10.0, dtype=np.float32).reshape(10, 1), np.arange(10))
+
+
+class Squares:
+    """A source that has nothing in memory: example i is an image of i + 1 everywhere, with a gradient across it."""
+
+    classes = ("even", "odd")
+    labels = np.arange(23) % 2
+
+    def __len__(self):
+        return 23
+
+    def take(self, indices):
+        across = np.arange(36, dtype=np.float32).reshape(1, 1, 6, 6) / 100
+        return (indices + 1).astype(np.float32).reshape(-1, 1, 1, 1) + across, self.labels[indices]
+
+
+AUGMENT = T.Compose([T.RandomCrop(4, padding=1), T.RandomHorizontalFlip(), T.Normalize(10.0, 3.0)])
+
+
+def batches(loader, epochs=1):
+    """Inputs and labels of all batches, as NumPy arrays."""
+    return [(host(inputs), host(labels)) for _ in range(epochs) for inputs, labels in loader]
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for (inputs, labels), (expected_inputs, expected_labels) in zip(found, expected, strict=True):
+        assert inputs.dtype == expected_inputs.dtype
+        np.testing.assert_array_equal(inputs, expected_inputs)
+        np.testing.assert_array_equal(labels, expected_labels)
 
 
 def epoch(loader):
@@ -138,7 +171,7 @@ def test_data_too_large_for_the_device_is_moved_batch_by_batch(monkeypatch):
     whole = Loader(NUMBERS, 4, seed=0)
     monkeypatch.setattr(loader_module, "MOVED_WHOLE", 0)
     batch_wise = Loader(NUMBERS, 4, seed=0)
-    assert backend.device_of(batch_wise._inputs) == "numpy"
+    assert backend.device_of(batch_wise._source.inputs) == "numpy"
     for (a, _), (b, labels) in zip(whole, batch_wise, strict=True):
         assert backend.device_of(b) == backend.device_of(labels) == backend.current()
         np.testing.assert_array_equal(host(a), host(b))
@@ -152,6 +185,126 @@ def test_a_gpu_is_not_waited_for(standin):
     assert standin.synchronizations() == ()
 
 
+# ---- sources, transforms, workers
+
+
+def test_any_source_is_handed_out_on_the_current_backend():
+    loader = Loader(Squares(), 5, seed=0)
+    seen = []
+    for inputs, labels in loader:
+        assert backend.device_of(inputs) == backend.device_of(labels) == backend.current()
+        number = host(inputs)[:, 0, 0, 0].astype(int) - 1
+        np.testing.assert_array_equal(host(labels), number % 2)
+        seen.extend(number.tolist())
+    assert sorted(seen) == list(range(23))
+
+
+@pytest.mark.parametrize("data", [Squares(), Dataset(*Squares().take(np.arange(23)))], ids=["source", "dataset"])
+@pytest.mark.parametrize("transform", [None, AUGMENT], ids=["plain", "augmented"])
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_the_batches_are_the_same_for_any_number_of_workers(data, transform, workers):
+    expected = batches(Loader(data, 4, seed=3, transform=transform), epochs=2)
+    assert_same(batches(Loader(data, 4, seed=3, transform=transform, workers=workers), epochs=2), expected)
+
+
+def test_a_transform_draws_anew_for_every_batch_and_epoch_and_never_what_the_order_drew():
+    def draws(inputs, rng):
+        drawn.append(tuple(rng.integers(2**63, size=2).tolist()))
+        return inputs
+
+    runs = []
+    for seed in (1, 1, 2):
+        drawn = []
+        batches(Loader(NUMBERS, 2, seed=seed, transform=draws), epochs=2)
+        runs.append(drawn)
+    assert runs[0] == runs[1]
+    assert len({*runs[0], *runs[2]}) == 20
+    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence((1, 0))))  # what epoch 0 is ordered by
+    assert tuple(order.integers(2**63, size=2).tolist()) not in runs[0]
+
+
+def test_a_transform_is_given_numpy_arrays_wherever_the_data_are():
+    kinds = []
+
+    def look(inputs, rng):
+        kinds.append(type(inputs))
+        return inputs * 2
+
+    data = Dataset(device(np.ones((6, 2))), device(np.arange(6)))
+    for inputs, labels in Loader(data, 2, transform=look):
+        assert backend.device_of(inputs) == backend.device_of(labels) == backend.current()
+        np.testing.assert_array_equal(host(inputs), 2)
+    assert kinds == [np.ndarray] * 3
+
+
+def test_threads_make_the_batches_and_the_one_who_trains_moves_them():
+    made, moved = set(), set()
+
+    def look(inputs, rng):
+        made.add(threading.current_thread())
+        return inputs
+
+    class Watched(Loader):
+        def _delivered(self, array):
+            moved.add(threading.current_thread())
+            return super()._delivered(array)
+
+    batches(Watched(NUMBERS, 2, transform=look, workers=2))
+    assert moved == {threading.main_thread()}
+    assert made
+    assert threading.main_thread() not in made
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_position_and_state_count_what_was_handed_out_not_what_was_made_ahead(workers):
+    loader = Loader(Squares(), 4, seed=3, transform=AUGMENT, workers=workers)
+    for done, _ in enumerate(loader, start=1):
+        assert (loader.epoch, loader.position) == (0, done)
+        assert loader.state_dict()["position"] == done
+    assert (loader.epoch, loader.position) == (1, 0)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0), (2, 3)])
+@pytest.mark.parametrize("position", [1, 3, 6])
+def test_augmented_batches_go_on_where_the_state_was_taken(before, after, position):
+    expected = batches(Loader(Squares(), 4, seed=3, transform=AUGMENT), epochs=3)
+
+    stopped = Loader(Squares(), 4, seed=3, transform=AUGMENT, workers=before)
+    done = batches(stopped)
+    for _, (inputs, labels) in zip(range(position), stopped, strict=False):
+        done.append((host(inputs), host(labels)))
+        state = stopped.state_dict()
+
+    resumed = Loader(Squares(), 4, transform=AUGMENT, workers=after)
+    resumed.load_state_dict(state)
+    assert_same(done + batches(resumed, epochs=2), expected)
+
+
+def test_a_loop_left_early_with_workers_is_followed_by_the_next_epoch():
+    loader = Loader(Squares(), 4, seed=0, transform=AUGMENT, workers=2)
+    for _ in loader:
+        break
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("minidl-loader")]
+    assert_same(batches(loader), batches(Loader(Squares(), 4, seed=0, transform=AUGMENT), epochs=2)[6:])
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_an_error_is_raised_at_its_batch_and_says_which(workers):
+    class Damaged(Squares):
+        def take(self, indices):
+            if 13 in indices:
+                raise OSError("cannot read 13.jpg")
+            return super().take(indices)
+
+    loader = Loader(Damaged(), 4, shuffle=False, workers=workers)
+    done = []
+    with pytest.raises(OSError, match=r"cannot read 13\.jpg") as caught:
+        done.extend(labels for _, labels in loader)
+    assert len(done) == loader.position == 3
+    assert caught.value.__notes__ == ["while the Loader made batch 3 of epoch 0"]
+    assert "in take" in "".join(traceback.format_exception(caught.value))
+
+
 @pytest.mark.parametrize("batch_size", [0, -1, 2.0, True, None, "4"])
 def test_a_batch_size_must_be_a_positive_integer(batch_size):
     with pytest.raises(ValueError, match="expected a batch size of at least 1"):
@@ -162,6 +315,31 @@ def test_a_batch_size_must_be_a_positive_integer(batch_size):
 def test_a_seed_must_be_a_non_negative_integer(seed):
     with pytest.raises(ValueError, match="expected a non-negative integer as the seed"):
         Loader(NUMBERS, 2, seed=seed)
+
+
+@pytest.mark.parametrize("workers", [-1, 1.0, True, None])
+def test_workers_are_a_number(workers):
+    with pytest.raises(ValueError, match="expected a number of workers of at least 0"):
+        Loader(NUMBERS, 2, workers=workers)
+
+
+def test_what_is_no_transform_is_refused():
+    with pytest.raises(TypeError, match=r"Loader: expected a transform, a function of \(images, rng\); got 3"):
+        Loader(NUMBERS, 2, transform=3)
+    with pytest.raises(TypeError, match=r"make one, RandomHorizontalFlip\(\.\.\.\)"):
+        Loader(NUMBERS, 2, transform=T.RandomHorizontalFlip)
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        (lambda x, rng: None, "to return 4 images, an array; got None"),
+        (lambda x, rng: x[1:], r"got ndarray .*\(3, 1\)"),
+    ],
+)
+def test_a_transform_that_loses_images_is_refused(transform, words):
+    with pytest.raises(ValueError, match=words):
+        batches(Loader(NUMBERS, 4, transform=transform))
 
 
 def test_what_has_no_batches_is_refused():

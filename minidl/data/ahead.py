@@ -1,0 +1,42 @@
+"""in_order: work that threads do ahead of the one who asks for it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+AHEAD = 2  # results for each worker that wait or are being made: one in hand, one to go on with
+
+
+def in_order(make: Callable[[int], T], numbers: Sequence[int], workers: int) -> Generator[T, None, None]:
+    """make(number) for each of the numbers, in their order, made by `workers` threads; by none if it is 0.
+
+    While one result is out, at most AHEAD * workers later ones are done or being made. An exception in `make` is raised
+    here, in the place of its result. Threads help where `make` waits or computes outside the interpreter's lock, as
+    reading files, decoding images and NumPy on large arrays do.
+
+    However the iteration ends (at the end, by an exception, Ctrl-C, `close`, or because nobody refers to it any more),
+    no further work is begun and the threads end; who ends it waits for the results in the making.
+    """
+    if workers == 0:
+        yield from map(make, numbers)
+        return
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    consumer = threading.get_ident()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="minidl-loader")
+    waiting: deque[Future[T]] = deque()
+    try:
+        for number in numbers:
+            waiting.append(pool.submit(make, number))
+            if len(waiting) > AHEAD * workers:
+                # Unnamed: a name in this frame would tie a failed result and its traceback into a circle.
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # The collector may end this generator in any thread, even in one of the pool's, which cannot wait for itself.
+        pool.shutdown(wait=threading.get_ident() == consumer, cancel_futures=True)
