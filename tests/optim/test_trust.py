@@ -110,6 +110,17 @@ def test_the_multiplier_is_1_where_a_norm_is_0(rate: Any, weight: float, slope: 
     assert report.floored is True
 
 
+def test_one_tensor_of_norm_0_is_reported_for_its_layer() -> None:
+    model = Pair()
+    optimizer = SGD(model, lr=0.5, layer_rate=LARS(eta=0.5, norm_scope="tensor"))
+    give(model.first.weight, [0, 0])
+    give(model.first.bias, [2])
+    optimizer.step()
+    report = optimizer.layer_report()["first"]
+    assert report.tensor_multipliers == pytest.approx((1.0, 0.5 * 0.5 / 2))
+    assert report.floored is True
+
+
 def test_other_norms_are_used_and_reported_as_such() -> None:
     w = scalar(3.0)
     optimizer = SGD([w], lr=0.5, weight_decay=0.1, layer_rate=LARS(eta=0.01))
