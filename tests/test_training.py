@@ -8,7 +8,7 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl import backend, nn, optim
-from minidl.data import Dataset, Loader, digits
+from minidl.data import Dataset, Loader, Mapped, digits
 from minidl.training import History, TrainingState, evaluate, fit, load_checkpoint
 from tests.arrays import device, host
 
@@ -51,6 +51,23 @@ class Run:
 
 def without_times(history):
     return {**history.as_dict(), "seconds": None, "open_seconds": None}
+
+
+class Rows:
+    """The examples of DATA, from a source that is no Dataset."""
+
+    labels = DATA.labels
+    classes = None
+
+    def __len__(self):
+        return len(DATA)
+
+    def take(self, indices):
+        return DATA.take(indices)
+
+
+def jitter(inputs, rng):
+    return inputs + rng.normal(size=inputs.shape).astype(np.float32)
 
 
 class At:
@@ -342,6 +359,22 @@ def test_what_cannot_be_resumed_is_said(tmp_path):
         Run().fit(resume=tmp_path / "elsewhere.npz")
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_augmented_training_is_resumed_bit_for_bit_with_any_number_of_workers(tmp_path, workers):
+    class Augmented(Run):
+        def __init__(self, workers, seed=0):
+            super().__init__(seed)
+            self.loader = Loader(Rows(), 4, seed=seed, transform=jitter, workers=workers)
+
+    straight = Augmented(0)
+    history = straight.fit(epochs=3)
+    path = tmp_path / "run.npz"
+    Augmented(2).fit(epochs=3, callbacks=[At(STEPS + 3, press_ctrl_c)], checkpoint=path)
+    resumed = Augmented(workers, seed=5)
+    assert without_times(resumed.fit(epochs=3, checkpoint=path, resume=True)) == without_times(history)
+    np.testing.assert_equal(resumed.state(), straight.state())
+
+
 # ---- a loss that is no number
 
 
@@ -451,6 +484,16 @@ def test_labels_of_pixels_count_one_by_one():
     images = Dataset(RANDOM.normal(size=(4, 3, 2, 2)).astype(np.float32), RANDOM.integers(0, 3, size=(4, 2, 2)))
     found = evaluate(nn.Sequential(), images, batch_size=3)
     assert found.accuracy == (images.inputs.argmax(axis=1) == images.labels).mean()
+
+
+def test_any_source_is_evaluated_and_validated_on():
+    run = Run()
+    assert evaluate(run.model, Rows(), batch_size=5) == evaluate(run.model, DATA, batch_size=5)
+    doubled = Mapped(Rows(), lambda inputs, rng: inputs * 2)
+    history = run.fit(epochs=1, validation=doubled)
+    expected = evaluate(run.model, Dataset(DATA.inputs * 2, DATA.labels))
+    assert history.validation_loss == [expected.loss]
+    assert history.validation_accuracy == [expected.accuracy]
 
 
 def test_evaluate_refuses_what_it_cannot_average():
