@@ -7,11 +7,12 @@ one family; in it each op class, with its forward and its backward, stands besid
 from minidl.functional.activation import leaky_relu, relu, sigmoid, softplus, tanh
 from minidl.functional.arithmetic import absolute, add, divide, multiply, negative, power, sign, subtract
 from minidl.functional.conv import conv2d
-from minidl.functional.dropout import dropout
+from minidl.functional.dropout import dropout, dropout1d, dropout2d
 from minidl.functional.exponential import exp, log, sqrt
 from minidl.functional.indexing import getitem, setitem, write_item
 from minidl.functional.linear import linear, matmul
 from minidl.functional.loss import cross_entropy, mse_loss
+from minidl.functional.normalization import batch_norm, group_norm, layer_norm, local_response_norm
 from minidl.functional.pooling import avg_pool2d, max_pool2d
 from minidl.functional.recurrent import gru_step, lstm_step, rnn_step
 from minidl.functional.reduction import logsumexp, max, mean, min, sum, var
@@ -56,6 +57,7 @@ __all__ = [
     "add",
     "astype",
     "avg_pool2d",
+    "batch_norm",
     "bitwise_and",
     "bitwise_or",
     "broadcast_to",
@@ -66,18 +68,23 @@ __all__ = [
     "cross_entropy",
     "divide",
     "dropout",
+    "dropout1d",
+    "dropout2d",
     "equal",
     "exp",
     "flatten",
     "getitem",
     "greater",
     "greater_equal",
+    "group_norm",
     "gru_step",
     "invert",
+    "layer_norm",
     "leaky_relu",
     "less",
     "less_equal",
     "linear",
+    "local_response_norm",
     "log",
     "log_softmax",
     "logical_and",

@@ -1,4 +1,4 @@
-"""dropout.
+"""dropout of single numbers, dropout1d and dropout2d of whole channels.
 
 >>> import numpy as np, minidl as md, minidl.functional as F
 >>> md.seed(0)
@@ -14,21 +14,25 @@ import numpy as np
 
 from minidl.autograd import Function
 from minidl.backend import device_uniform, module_of
+from minidl.errors import ShapeError, describe
 
 
 class Dropout(Function):
     """z = x m / (1 - p), where each m is 0 with probability p and else 1: the expectation of z is x.
 
-    dz/dx = m / (1 - p), with the m of the forward: `scale` is kept for that.
+    dz/dx = m / (1 - p), with the m of the forward: `scale` is kept for that. There is one m for each position along the
+    first `axes` axes (None: all); so with 2 of (N, C, H, W), m drops or keeps a channel of an image as a whole.
     """
 
-    __slots__ = ("p", "scale")
+    __slots__ = ("axes", "p", "scale")
 
-    def __init__(self, p: float) -> None:
+    def __init__(self, p: float, axes: int | None = None) -> None:
         self.p = p
+        self.axes = axes
 
     def forward(self, x: Any) -> Any:
-        keep = device_uniform(x.shape, module_of(x)) >= self.p
+        own = x.shape[: self.axes]
+        keep = device_uniform((*own, *(1 for _ in x.shape[len(own) :])), module_of(x)) >= self.p
         self.scale = keep.astype(x.dtype) * (1 / (1 - self.p) if self.p < 1 else 0)
         return x * self.scale
 
@@ -44,6 +48,40 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
     Raises:
         ValueError: p is not from 0 to 1.
     """
-    if not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
-        raise ValueError(f"dropout: expected a probability from 0 to 1; got {p!r}")
+    _check_probability("dropout", p)
     return Dropout(p)(x) if training and p > 0 else x
+
+
+def dropout1d(x: Any, p: float = 0.5, training: bool = True) -> Any:
+    """Set each channel of each sample of x (N, C, L) to 0, as a whole, with probability p; otherwise as `dropout`.
+
+    Neighbours in a channel say nearly the same, so dropping single ones of them takes little away (Tompson et al.,
+    arXiv:1411.4280, section 3.2).
+
+    Raises:
+        ShapeError: x has other axes.
+        ValueError: p is not from 0 to 1.
+    """
+    return _drop_channels("dropout1d", "(N, C, L)", x, p, training)
+
+
+def dropout2d(x: Any, p: float = 0.5, training: bool = True) -> Any:
+    """Set each channel of each image of x (N, C, H, W) to 0, as a whole, with probability p; see `dropout1d`.
+
+    Raises:
+        ShapeError: x has other axes.
+        ValueError: p is not from 0 to 1.
+    """
+    return _drop_channels("dropout2d", "(N, C, H, W)", x, p, training)
+
+
+def _drop_channels(name: str, axes: str, x: Any, p: float, training: bool) -> Any:
+    _check_probability(name, p)
+    if getattr(x, "ndim", None) != len(axes.split()):
+        raise ShapeError(f"{name}: expected x of shape {axes}; got {describe(x)}")
+    return Dropout(p, axes=2)(x) if training and p > 0 else x
+
+
+def _check_probability(name: str, p: Any) -> None:
+    if not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
+        raise ValueError(f"{name}: expected a probability from 0 to 1; got {p!r}")

@@ -4,9 +4,10 @@ from minidl.nn import init
 from minidl.nn.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
 from minidl.nn.containers import ModuleList, Residual, Sequential
 from minidl.nn.conv import Conv2d
-from minidl.nn.dropout import Dropout
+from minidl.nn.dropout import Dropout, Dropout1d, Dropout2d
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
+from minidl.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm
 from minidl.nn.parameter import Parameter
 from minidl.nn.pooling import AvgPool2d, MaxPool2d
 from minidl.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
@@ -17,13 +18,20 @@ __all__ = [
     "LSTM",
     "RNN",
     "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Conv2d",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "Flatten",
     "GRUCell",
+    "GroupNorm",
     "LSTMCell",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSoftmax",
     "MaxPool2d",
     "Module",

@@ -1,4 +1,4 @@
-"""Dropout."""
+"""Dropout, and Dropout1d and Dropout2d of whole channels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: expected a probability from 0 to 1; got {p}")
+            raise ValueError(f"{type(self).__name__}: expected a probability from 0 to 1; got {p}")
         self.p = p
 
     def forward(self, x: Any) -> Any:
@@ -28,3 +28,17 @@ class Dropout(Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p:g}"
+
+
+class Dropout1d(Dropout):
+    """Dropout of whole channels of (N, C, L): see `functional.dropout1d`."""
+
+    def forward(self, x: Any) -> Any:
+        return F.dropout1d(x, self.p, self.training)
+
+
+class Dropout2d(Dropout):
+    """Dropout of whole channels of images (N, C, H, W): see `functional.dropout1d`."""
+
+    def forward(self, x: Any) -> Any:
+        return F.dropout2d(x, self.p, self.training)

@@ -79,3 +79,54 @@ def test_raw_arrays_and_no_elements():
 def test_what_is_no_probability(p):
     with pytest.raises(ValueError, match="probability from 0 to 1"):
         F.dropout(tensor(np.ones(2)), p)
+
+
+CHANNELS = [(F.dropout1d, (200, 50, 3)), (F.dropout2d, (200, 50, 2, 3))]
+
+
+@pytest.mark.parametrize(("function", "shape"), CHANNELS)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_whole_channels_are_dropped_each_for_itself(function, shape, dtype):
+    y = function(tensor(np.ones(shape, dtype)), 0.25)
+    assert y.dtype == dtype
+    assert y.shape == shape
+    channels = host(y).reshape(200, 50, -1)
+    np.testing.assert_array_equal(channels, np.broadcast_to(channels[:, :, :1], channels.shape))
+    kept = channels[:, :, 0] != 0
+    np.testing.assert_array_equal(channels[kept], np.dtype(dtype).type(1 / 0.75))
+    assert abs((~kept).mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / kept.size)
+    assert abs((kept[:, 1:] & kept[:, :-1]).mean() - 0.75**2) < 0.03  # independent of the channel beside it,
+    assert abs((kept[1:] & kept[:-1]).mean() - 0.75**2) < 0.03  # and of the same one of the next sample
+
+
+@pytest.mark.parametrize(("function", "shape"), CHANNELS)
+def test_dropped_channels_get_no_gradient(function, shape):
+    x = tensor(np.full(shape, 3.0), True)
+    y = function(x, 0.5)
+    (first,) = md.grad((y * y).sum(), [x], create_graph=True)
+    (second,) = md.grad(first.sum(), [x])
+    np.testing.assert_allclose(host(first), 2 * host(y) ** 2 / 3)
+    np.testing.assert_allclose(host(second), 2 * (host(y) / 3) ** 2)
+
+
+@pytest.mark.parametrize(("function", "shape"), CHANNELS)
+def test_channels_in_evaluation_at_zero_at_one_and_of_nothing(function, shape):
+    x = tensor(np.ones(shape), True)
+    assert function(x, 0.5, training=False) is x
+    assert function(x, 0) is x
+    np.testing.assert_array_equal(host(function(x, 1)), 0)
+    assert backend.is_array(function(device(np.ones(shape))))
+    assert function(tensor(np.ones((0, *shape[1:])))).shape == (0, *shape[1:])
+    assert function(tensor(np.ones((2, 0, *shape[2:])))).shape == (2, 0, *shape[2:])
+
+
+@pytest.mark.parametrize("function", [F.dropout1d, F.dropout2d])
+def test_channels_that_cannot_be_told_apart(function):
+    name, axes = function.__name__, r"\(N, C, L\)" if function is F.dropout1d else r"\(N, C, H, W\)"
+    for training in (True, False):
+        with pytest.raises(md.ShapeError, match=rf"{name}: expected x of shape {axes}; got Tensor of shape \(2, 3\)"):
+            function(tensor(np.ones((2, 3))), training=training)
+    with pytest.raises(md.ShapeError, match="got None"):
+        function(None)
+    with pytest.raises(ValueError, match=f"{name}: expected a probability from 0 to 1; got 2"):
+        function(tensor(np.ones((2, 3, 4))), 2)

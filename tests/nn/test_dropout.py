@@ -41,3 +41,18 @@ def test_one_seed_gives_one_mask():
 def test_p_is_a_probability(p):
     with pytest.raises(ValueError, match="Dropout: expected a probability from 0 to 1"):
         nn.Dropout(p)
+
+
+@pytest.mark.parametrize(("layer", "shape"), [(nn.Dropout1d(0.5), (20, 30, 4)), (nn.Dropout2d(0.5), (20, 30, 2, 3))])
+def test_whole_channels(layer, shape):
+    x = tensor(np.ones(shape, np.float32))
+    channels = host(layer.train()(x)).reshape(600, -1)
+    assert set(channels.sum(axis=1)) == {0, 2 * channels.shape[1]}
+    assert layer.eval()(x) is x
+
+
+def test_dropout_of_channels_says_what_it_is():
+    assert repr(nn.Dropout1d()) == "Dropout1d(p=0.5)"
+    assert repr(nn.Dropout2d(0.25)) == "Dropout2d(p=0.25)"
+    with pytest.raises(ValueError, match="Dropout2d: expected a probability from 0 to 1"):
+        nn.Dropout2d(2)
