@@ -27,6 +27,7 @@ from minidl.modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad
 from minidl.tensor import Tensor
 from minidl.training import evaluate, fit
 from minidl.version import __version__
+from minidl.weights import load, save
 
 _LAZY = ("observe", "plot")  # they need matplotlib, or are needed only to look
 
@@ -56,6 +57,7 @@ __all__ = [
     "is_grad_enabled",
     "jacobian",
     "jvp",
+    "load",
     "models",
     "nn",
     "no_grad",
@@ -64,6 +66,7 @@ __all__ = [
     "optim",
     "rand",
     "randn",
+    "save",
     "seed",
     "tensor",
     "use",

@@ -105,11 +105,16 @@ def save_arrays(
 
 
 def load_arrays(
-    path: str | PathLike[str], *, kind: str, format: int = 1
+    path: str | PathLike[str], *, kind: str, format: int = 1, foreign: bool = False
 ) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
     """Read what `save_arrays` wrote: (arrays by name, meta).
 
     Everything is checked before anything is returned, and nothing in the file can run code.
+
+    Args:
+        path: the file.
+        kind, format: what it has to be.
+        foreign: also read an npz that says nothing about itself, as `numpy.savez` writes it.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -119,14 +124,16 @@ def load_arrays(
     with open(path, "rb") as file:
         members = _read_zip(name, file)
     if ABOUT not in members:
+        if foreign:
+            return _arrays(name, members), {}
         raise ValueError(f"{name} is not a {_words(kind)} written by minidl (it has no {ABOUT})")
     try:
         about = json.loads(members.pop(ABOUT))
         found_kind, found_format, meta, checksum = (about[key] for key in ("kind", "format", "meta", "sha256"))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{name} is damaged: its {ABOUT} cannot be read ({error})") from error
-    members = {key.removesuffix(_SUFFIX): blob for key, blob in members.items()}
-    if checksum != _checksum({"kind": found_kind, "format": found_format, "meta": meta}, members):
+    hashed = {key.removesuffix(_SUFFIX): blob for key, blob in members.items()}
+    if checksum != _checksum({"kind": found_kind, "format": found_format, "meta": meta}, hashed):
         raise ValueError(f"{name} is damaged: its content does not match its checksum")
     if found_kind != kind:
         raise ValueError(f"{name} is a {_words(found_kind)}; expected a {_words(kind)}")
@@ -135,11 +142,19 @@ def load_arrays(
             f"{name} has format {found_format} of a {_words(kind)}; this version of minidl reads format {format}: "
             f"make it anew, or use the version that wrote it"
         )
-    try:
-        arrays = {key: np.lib.format.read_array(io.BytesIO(blob), allow_pickle=False) for key, blob in members.items()}
-    except (ValueError, EOFError) as error:  # the checksum is right, so somebody made it so
-        raise ValueError(f"{name} cannot be read: {error}") from error
-    return arrays, meta
+    return _arrays(name, members), meta
+
+
+def _arrays(name: str, members: Mapping[str, bytes]) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays in the members of a zip file, by name."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for member, blob in members.items():
+        try:
+            array = np.lib.format.read_array(io.BytesIO(blob), allow_pickle=False)
+        except Exception as error:  # made wrong on purpose: NumPy raises what it stumbles over
+            raise ValueError(f"{name} cannot be read: {member} is no plain array ({error})") from error
+        arrays[member.removesuffix(_SUFFIX)] = array
+    return arrays
 
 
 def _npy(name: str, array: Any, path: str | PathLike[str]) -> bytes:

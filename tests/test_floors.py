@@ -30,14 +30,14 @@ FLOORS: list[set[str]] = [
     {"nn", "higher_order"},
     {"models", "optim", "curvature"},
     {"observe", "history", "interrupt", "progress"},
-    {"checkpoint"},
+    {"checkpoint", "weights"},
     {"training"},
     {"plot", "stepper"},
     {"experiments"},
     {"cli"},
     {"__main__"},
 ]
-HEAVY = {"matplotlib", "rich", "PIL", "cupy", "scipy", "torch", "threadpoolctl"}
+HEAVY = {"matplotlib", "rich", "PIL", "cupy", "scipy", "torch", "threadpoolctl", "safetensors"}
 
 
 def sources() -> list[Path]:

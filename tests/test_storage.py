@@ -100,6 +100,14 @@ def test_another_kind_or_format_is_named(tmp_path):
         load_arrays(path, kind="test_file")
 
 
+def test_a_foreign_npz_is_read_where_that_is_asked_for(tmp_path):
+    np.savez(tmp_path / "foreign.npz", **{"fc1.weight": np.ones((2, 3)), "number": np.float32(2)})
+    arrays, meta = load_arrays(tmp_path / "foreign.npz", kind="checkpoint", foreign=True)
+    assert meta == {}
+    np.testing.assert_array_equal(arrays["fc1.weight"], np.ones((2, 3)))
+    assert arrays["number"].shape == ()
+
+
 def test_a_foreign_npz_and_a_foreign_file_are_refused(tmp_path):
     np.savez(tmp_path / "foreign.npz", a=np.ones(3))
     with pytest.raises(ValueError, match=r"foreign\.npz is not a checkpoint written by minidl"):
