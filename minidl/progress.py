@@ -1,10 +1,10 @@
-"""A progress bar for training, which stays away where nobody looks and from what is over at once."""
+"""Progress bars, which stay away where nobody looks and from what is over at once."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import Any, Self
 
 from minidl import backend
 
@@ -12,31 +12,40 @@ PATIENCE = 1.0  # seconds before a bar appears
 REFRESH = 0.1  # seconds between two looks; each reads the loss, for which a GPU has to be waited for
 
 
-class ProgressBar:
-    """Shows epoch, steps, loss and what validation said, on standard error.
+class Bar:
+    """Shows how much of something is done, on standard error.
 
-    It is drawn by the steps themselves, at most ten times a second, not by a thread of its own.
+    It is drawn by who counts, at most ten times a second, not by a thread of its own.
 
     Args:
-        show: True or False; None shows it in a terminal, and only once the training has taken a second.
-        steps: how many steps there are in all.
-        done: how many of them are done already.
+        show: True or False; None shows it in a terminal, and only once the work has taken a second.
+        total: how much there is to do; None if nobody knows.
+        done: how much of it is done already.
+        label: what is done, for people.
+        bytes: count in bytes, shown as kB, MB, ...
         console: a `rich.console.Console` to draw on instead of standard error.
     """
 
-    def __init__(self, show: bool | None, steps: int, done: int = 0, console: Any = None) -> None:
+    def __init__(
+        self,
+        show: bool | None,
+        total: int | None,
+        done: int = 0,
+        label: str = "",
+        bytes: bool = False,
+        console: Any = None,
+    ) -> None:
         self._wanted = _in_terminal() if show is None else show
-        self._steps = steps
+        self._total = total
         self._done = done
+        self._label = label
+        self._bytes = bytes
         self._console = console
         self._bar: Any = None
         self._task: Any = None
-        self._label = ""
-        self._loss: Any = None
-        self._validated = ""
         self._next_look = time.perf_counter() + (PATIENCE if show is None else 0.0)
 
-    def __enter__(self) -> ProgressBar:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -44,32 +53,58 @@ class ProgressBar:
             self._draw()
             self._bar.stop()
 
-    def step(self, label: str, loss: Any) -> None:
-        """Count one step. `loss` is a raw 0-d array; it is read only when it is shown."""
-        self._done += 1
-        self._label, self._loss = label, loss
+    def advance(self, amount: int = 1) -> None:
+        """Count `amount` as done."""
+        self._done += amount
         if self._wanted and time.perf_counter() >= self._next_look:
             if self._bar is None:
                 self._start()
             self._draw()
             self._next_look = time.perf_counter() + REFRESH
 
+    def _text(self) -> str:
+        return self._label
+
+    def _draw(self) -> None:
+        self._bar.update(self._task, description=self._text(), completed=self._done, refresh=True)
+
+    def _start(self) -> None:
+        from rich import progress
+        from rich.console import Console
+
+        counted = progress.DownloadColumn() if self._bytes else progress.MofNCompleteColumn()
+        text = progress.TextColumn("{task.description}", markup=False)
+        columns = (progress.BarColumn(), counted, progress.TimeRemainingColumn(), text)
+        console = self._console or Console(stderr=True)
+        self._bar = progress.Progress(*columns, console=console, auto_refresh=False)
+        self._task = self._bar.add_task("", total=self._total, completed=self._done)
+        self._bar.start()
+
+
+class ProgressBar(Bar):
+    """The bar of a training: epoch, steps, loss and what validation said.
+
+    Args:
+        show, done, console: as of `Bar`.
+        steps: how many steps there are in all.
+    """
+
+    def __init__(self, show: bool | None, steps: int, done: int = 0, console: Any = None) -> None:
+        super().__init__(show, steps, done, console=console)
+        self._loss: Any = None
+        self._validated = ""
+
+    def step(self, label: str, loss: Any) -> None:
+        """Count one step. `loss` is a raw 0-d array; it is read only when it is shown."""
+        self._label, self._loss = label, loss
+        self.advance()
+
     def validated(self, text: str) -> None:
         """Show from now on what validation said."""
         self._validated = f"  {text}"
 
-    def _draw(self) -> None:
-        text = f"{self._label}  loss {float(backend.to_numpy(self._loss)):.4f}{self._validated}"
-        self._bar.update(self._task, description=text, completed=self._done, refresh=True)
-
-    def _start(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-        self._bar = Progress(*columns, console=self._console or Console(stderr=True), auto_refresh=False)
-        self._task = self._bar.add_task("", total=self._steps, completed=self._done)
-        self._bar.start()
+    def _text(self) -> str:
+        return f"{self._label}  loss {float(backend.to_numpy(self._loss)):.4f}{self._validated}"
 
 
 def _in_terminal() -> bool:

@@ -20,7 +20,7 @@ ROOT = Path(minidl.__file__).parent
 FLOORS: list[set[str]] = [
     {"version", "errors"},
     {"backend"},
-    {"versions", "hooks", "modes", "diagnosis", "storage"},
+    {"versions", "hooks", "modes", "diagnosis", "storage", "progress"},
     {"autograd", "data"},
     {"backward", "holder"},
     {"functional"},
@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"creation", "gradients"},
     {"nn", "higher_order"},
     {"models", "optim", "curvature"},
-    {"observe", "history", "interrupt", "progress"},
+    {"observe", "history", "interrupt"},
     {"checkpoint", "weights"},
     {"training"},
     {"plot", "stepper"},

@@ -52,7 +52,7 @@ class Dataset:
     Attributes:
         inputs: (N, ...) NumPy (or CuPy) array, for the digits (N, 64) float32.
         labels: (N,) integer classes, or (N, ...) numbers to predict.
-        image_shape: (channels, height, width) if an input is an image laid out as a row of pixels.
+        image_shape: (channels, height, width) if an input is an image, of that shape or laid out as a row of pixels.
         classes: the names of the classes, so that label k is `classes[k]`; None if they have none.
 
     Raises:
@@ -79,10 +79,10 @@ class Dataset:
             )
         if self.image_shape is not None:
             pixels = math.prod(self.image_shape)
-            if len(self.image_shape) != 3 or self.inputs.shape[1:] != (pixels,):
+            if len(self.image_shape) != 3 or self.inputs.shape[1:] not in ((pixels,), self.image_shape):
                 raise ShapeError(
-                    f"Dataset: images of shape {self.image_shape} (channels, height, width) need inputs of "
-                    f"shape (N, {pixels}); got {self.inputs.shape}"
+                    f"Dataset: images of shape {self.image_shape} (channels, height, width), unless they have it, "
+                    f"need inputs of shape (N, {pixels}); got {self.inputs.shape}"
                 )
         if self.classes is not None and not (
             isinstance(self.classes, tuple) and all(isinstance(name, str) for name in self.classes)

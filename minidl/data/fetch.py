@@ -1,0 +1,184 @@
+"""Where published data sets are kept on this machine, and how they come from their public homes.
+
+A set is looked for in the folder the caller names (`root`), or else in the folder MINIDL_DATA names and then in the
+user's cache. Nothing is downloaded unless it is asked for: `md.data.mnist(download=True)`.
+
+urllib and hashlib are imported where they are used: `import minidl` passes by here and should not wait for them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from minidl.progress import Bar
+from minidl.version import __version__
+
+TIMEOUT = 30.0  # seconds of silence after which a server is given up
+_CHUNK = 2**16  # bytes
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file that the public can download.
+
+    Attributes:
+        name: of the file.
+        homes: the addresses of the folders that hold it, each with a final slash, in the order to try them.
+        md5: its checksum, as its authors published it.
+        size: in bytes.
+        unpacked: what the file or folder in it is called, which serves as well.
+    """
+
+    name: str
+    homes: tuple[str, ...]
+    md5: str
+    size: int
+    unpacked: str
+
+    def within(self, folder: Path) -> Path:
+        """The path in a folder: of what was unpacked, if that is there, else of the file itself."""
+        return folder / self.unpacked if (folder / self.unpacked).exists() else folder / self.name
+
+
+def folders(name: str, root: str | PathLike[str] | None) -> list[Path]:
+    """Where a set called `name` may lie: `root/name` and `root` itself; without a root MINIDL_DATA and the cache."""
+    if root is not None:
+        return [Path(root).expanduser() / name, Path(root).expanduser()]
+    chosen = os.environ.get("MINIDL_DATA")
+    return ([Path(chosen).expanduser() / name] if chosen else []) + [_cache() / name]
+
+
+def locate(name: str, files: Sequence[Published], root: str | PathLike[str] | None, download: bool) -> list[Path]:
+    """The paths of all files of the set that `md.data.NAME` reads; with `download` what is missing is fetched first.
+
+    Raises:
+        FileNotFoundError: files are missing. The message says where they were looked for and how to get them.
+        ConnectionError: none of their homes gave a file.
+    """
+    places = folders(name, root)
+    for place in places:
+        if all(file.within(place).exists() for file in files):
+            return [file.within(place) for file in files]
+    target = places[0]
+    missing = [file for file in files if not file.within(target).exists()]
+    if not download:
+        argument = "" if root is None else f"{os.fspath(root)!r}, "
+        raise FileNotFoundError(
+            f"md.data.{name}: found no {', '.join(file.name for file in missing)} in {' or '.join(map(str, places))}. "
+            f"md.data.{name}({argument}download=True) fetches {sum(file.size for file in missing) / 1e6:.1f} MB into "
+            f"{target}; or let the environment variable MINIDL_DATA name a folder that holds {name}{os.sep}"
+        )
+    for file in missing:
+        fetch([home + file.name for home in file.homes], target / file.name, file.md5)
+    return [file.within(target) for file in files]
+
+
+def fetch(urls: Sequence[str], path: Path, md5: str, *, timeout: float = TIMEOUT, show: bool | None = None) -> None:
+    """Download a file from the first of `urls` that gives it undamaged; `path` is there whole or not at all.
+
+    What has arrived is kept beside it as `.part`, also after Ctrl-C or a cut connection, and the next attempt (at the
+    next address, or in the next call) asks for the rest only.
+
+    Args:
+        urls: the addresses of the same file, in the order to try them.
+        path: where to put it; its folder is made.
+        md5: the checksum of the whole.
+        timeout: seconds of silence after which the next address is tried.
+        show: a progress bar: True, False, or None for one in a terminal if it takes longer than a second.
+
+    Raises:
+        ConnectionError: no address gave it; the message says why for each.
+        OSError: the file cannot be written.
+    """
+    from http.client import HTTPException
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    failures = []
+    for url in urls:
+        part.touch()  # a folder that cannot be written to is not the server's fault
+        try:
+            _receive_whole(url, part, md5, timeout, show)
+        except (OSError, HTTPException, ValueError) as error:
+            failures.append(f"  {url}: {error or type(error).__name__}")
+            continue
+        os.replace(part, path)
+        return
+    kept = part.stat().st_size if part.exists() else 0
+    if not kept:
+        part.unlink(missing_ok=True)
+    rest = f"; the first {kept} bytes are kept in {part}, and the next call goes on from there" if kept else ""
+    raise ConnectionError(
+        f"{path.name} could not be downloaded{rest}. Get it by other means and put it at {path}, or try again later:\n"
+        + "\n".join(failures)
+    )
+
+
+def _receive_whole(url: str, part: Path, md5: str, timeout: float, show: bool | None) -> None:
+    """Complete `part` from `url`, and check it. If the checksum is wrong, `part` is removed."""
+    begun = part.stat().st_size > 0
+    _receive_rest(url, part, timeout, show)
+    got = _md5(part)
+    if got == md5:
+        return
+    part.unlink()
+    if not begun:
+        raise ValueError(f"what came is damaged and was removed: expected the MD5 checksum {md5}; got {got}")
+    part.touch()  # the beginning may have been of another file: once more, all of it
+    _receive_whole(url, part, md5, timeout, show)
+
+
+def _receive_rest(url: str, part: Path, timeout: float, show: bool | None) -> None:
+    """Append to `part` what it lacks of the file at `url`; begin anew where the server sends no parts of files."""
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    done = part.stat().st_size
+    headers = {"User-Agent": f"minidl/{__version__}"} | ({"Range": f"bytes={done}-"} if done else {})
+    try:
+        response = urlopen(Request(url, headers=headers), timeout=timeout)
+    except HTTPError as error:
+        error.close()
+        if done and error.code == 416:  # nothing comes after what is there already
+            return
+        raise
+    with response, open(part, "ab") as file:
+        if response.status != 206:
+            done = 0
+            file.truncate(0)
+        elif not response.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
+            raise ValueError(f"asked for the bytes from {done} on; got {response.headers.get('Content-Range')}")
+        length = response.headers.get("Content-Length")
+        total = None if length is None else done + int(length)
+        with Bar(show, total, done, part.stem, bytes=True) as bar:
+            while chunk := response.read1(_CHUNK):
+                file.write(chunk)
+                bar.advance(len(chunk))
+        file.flush()
+        os.fsync(file.fileno())
+        if total is not None and file.tell() < total:  # urllib does not notice
+            raise ConnectionError(f"the connection ended after {file.tell()} of {total} bytes")
+
+
+def _md5(path: Path) -> str:
+    import hashlib
+
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _cache() -> Path:
+    """The folder in the user's home for what can be fetched again."""
+    home = Path.home()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
+    return Path(base) / "minidl"

@@ -1,0 +1,62 @@
+"""IDX: the file format of MNIST. A header says what the numbers are and how many, and then they follow.
+
+    byte 0, 1       0
+    byte 2          what a number is (`_DTYPES`)
+    byte 3          how many axes there are
+    4 bytes each    their lengths, high byte first
+    the rest        the numbers, last axis fastest, high byte first
+
+Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_MOST_AXES = 32
+_GZIP = b"\x1f\x8b"  # how a file begins that gzip made
+
+
+def read_idx(path: Path) -> Any:
+    """The array in an IDX file, packed by gzip or plain; it cannot be written to.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no IDX file, cut off, too long, or damaged. The message names it.
+    """
+    content = path.read_bytes()
+    if content.startswith(_GZIP):
+        content = _unpacked(path, content)
+    if len(content) < 4 or content[:2] != b"\0\0":
+        raise ValueError(f"{path} is no IDX file: expected it to begin with 0, 0; got {list(content[:2])}")
+    code, axes = content[2], content[3]
+    if code not in _DTYPES:
+        known = ", ".join(f"0x{code:02x}" for code in _DTYPES)
+        raise ValueError(f"{path} is damaged: expected one of {known} as the kind of number; got 0x{code:02x}")
+    if not 1 <= axes <= _MOST_AXES:
+        raise ValueError(f"{path} is damaged: expected 1 to {_MOST_AXES} axes; got {axes}")
+    start = 4 + 4 * axes
+    if len(content) < start:
+        raise ValueError(f"{path} is cut off: {len(content)} bytes, and its header alone has {start}")
+    dtype = np.dtype(_DTYPES[code])
+    shape = tuple(np.frombuffer(content, ">u4", axes, 4).tolist())
+    expected = start + math.prod(shape) * dtype.itemsize
+    if len(content) != expected:
+        wrong = "cut off" if len(content) < expected else "too long"
+        raise ValueError(f"{path} is {wrong}: shape {shape} needs {expected} bytes; it has {len(content)}")
+    return np.frombuffer(content, dtype, offset=start).reshape(shape)
+
+
+def _unpacked(path: Path, content: bytes) -> bytes:
+    import gzip
+    import zlib
+
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged or cut off: {error}") from error
