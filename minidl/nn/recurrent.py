@@ -1,9 +1,8 @@
 """Recurrent networks: RNN, LSTM and GRU, and their cells, which are one step of them.
 
-The formulas are in `functional.recurrent`. Parameters are named and stacked as PyTorch's, so weights go both ways:
-weight_ih (G H, input) and weight_hh (G H, H) with bias_ih and bias_hh (G H,), where H is the hidden size and G the
-number of gates, below each other: 1 for RNN; i, f, g, o for LSTM; r, z, n for GRU. All start as U(-1/sqrt(H),
-1/sqrt(H)); `nn.init` sets them otherwise.
+The formulas are in `functional.recurrent`. Parameters are PyTorch's, so weights go both ways: weight_ih (G H, input)
+and weight_hh (G H, H) with bias_ih and bias_hh (G H,). H is the hidden size; G gates lie one below the other: 1 in RNN;
+i, f, g, o in LSTM; r, z, n in GRU. All start as U(-1/sqrt(H), 1/sqrt(H)); `nn.init` sets them otherwise.
 
 Not there: `bidirectional`, `proj_size`, inputs without a batch axis, packed sequences.
 """
@@ -200,8 +199,9 @@ class RNNCell(_RNNStep, _Cell):
         nonlinearity: 'tanh' or 'relu'.
 
     Raises:
-        ValueError: a size or the nonlinearity is none that there is.
-        ShapeError, DTypeError: (in the forward, as in all of this file) input or state do not fit.
+        ValueError: a size is no whole number of at least 1, or the nonlinearity is unknown.
+        ShapeError, DTypeError: (in the forward, here and in all of this file) input or state do not fit.
+        TypeError: (in the forward of LSTMs) the state is no tuple of two.
     """
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh") -> None:
@@ -214,7 +214,7 @@ class LSTMCell(_LSTMStep, _Cell):
 
         h, c = cell(x, (h, c))          x (N, input_size), h and c (N, hidden_size), zeros if left out
 
-    Attributes and arguments as RNNCell's, the parameters with 4 H rows: i, f, g, o.
+    As RNNCell but for the nonlinearity; the parameters have 4 H rows: i, f, g, o.
     """
 
 
@@ -223,7 +223,7 @@ class GRUCell(_GRUStep, _Cell):
 
         h = cell(x, h)          x (N, input_size), h (N, hidden_size), zeros if left out
 
-    Attributes and arguments as RNNCell's, the parameters with 3 H rows: r, z, n.
+    As RNNCell but for the nonlinearity; the parameters have 3 H rows: r, z, n.
     """
 
 
@@ -234,7 +234,8 @@ class RNN(_RNNStep, _Layers):
 
     x (T, N, input_size) are T steps of N sequences; h_0 (num_layers, N, H) is zeros if left out. `output` (T, N, H) is
     h_t of the last layer at each step, and h_n (num_layers, N, H) the last h_t of each layer: hand it to the next call
-    to go on, `h_n.detach()` to let no gradient go back beyond it (truncated backpropagation through time).
+    to go on, `h_n.detach()` to let no gradient go back beyond it (truncated backpropagation through time). To see the
+    gradient that reaches each h_t, write the loop over an RNNCell and call `h.retain_grad()` in it.
 
     Attributes:
         weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, then ..._l1 and so on: each layer's, as a cell's.
@@ -248,7 +249,7 @@ class RNN(_RNNStep, _Layers):
         dropout: in training, the probability with which a number on its way from one layer to the next is dropped.
 
     Raises:
-        ValueError: a number or the nonlinearity is none that there is.
+        ValueError: a number is out of range, or the nonlinearity is unknown.
     """
 
     def __init__(
@@ -270,7 +271,7 @@ class LSTM(_LSTMStep, _Layers):
 
         output, (h_n, c_n) = lstm(x, (h_0, c_0))
 
-    Shapes and arguments as RNN's; the state is a tuple of two, each (num_layers, N, H); 4 H rows: i, f, g, o.
+    As RNN but for the nonlinearity; the state is a tuple of two, each (num_layers, N, H); 4 H rows: i, f, g, o.
     """
 
 
@@ -279,5 +280,5 @@ class GRU(_GRUStep, _Layers):
 
         output, h_n = gru(x, h_0)
 
-    Shapes and arguments as RNN's; 3 H rows: r, z, n.
+    As RNN but for the nonlinearity; 3 H rows: r, z, n.
     """
