@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from minidl import progress
-from minidl.progress import ProgressBar
+from minidl.progress import Bar, ProgressBar
 from tests.arrays import device
 
 LOSS = np.float32(0.25)
@@ -67,3 +67,12 @@ def test_the_loss_is_read_only_when_it_is_shown(monkeypatch, screen):
     monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
     run(ProgressBar(True, steps=50, console=screen), steps=50)
     assert 3 <= len(reads) <= 8
+
+
+@pytest.mark.parametrize(("total", "shown"), [(3, "3/3"), (None, "3/?")])
+def test_anything_can_be_counted(screen, total, shown):
+    with Bar(True, total, label="reading [a]", console=screen) as bar:
+        for _ in range(3):
+            bar.advance()
+    assert shown in drawn(screen)
+    assert "reading [a]" in drawn(screen)

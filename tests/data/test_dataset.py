@@ -32,6 +32,12 @@ def test_images_are_a_view_of_the_inputs():
     assert images[1, 0, 0, 0] == 12
 
 
+def test_images_of_their_own_shape_need_no_rows():
+    inputs = np.arange(24.0).reshape(2, 2, 2, 3)
+    assert np.shares_memory(Dataset(inputs, np.zeros(2), image_shape=(2, 2, 3)).images, inputs)
+    assert Dataset(inputs[:0], np.zeros(0), image_shape=(2, 2, 3)).images.shape == (0, 2, 2, 3)
+
+
 @pytest.mark.parametrize(
     ("inputs", "labels", "shape", "error", "words"),
     [

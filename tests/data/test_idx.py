@@ -1,0 +1,69 @@
+"""minidl/data/idx.py: an IDX file is read as it was written, or refused by its name."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_np
+
+from minidl.data.idx import read_idx
+from tests.factory import examples
+
+CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
+
+
+def idx(array):
+    """The array as an IDX file: written from the description of the format, not from the reader."""
+    header = bytes([0, 0, CODES[array.dtype.str[1:]], array.ndim])
+    return header + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("idx") / "some-idx"
+
+
+@examples(60)
+@given(
+    st.sampled_from(sorted(CODES)).flatmap(
+        lambda code: st_np.arrays(code, st_np.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4))
+    ),
+    st.booleans(),
+)
+def test_what_was_written_is_read(path, array, packed):
+    path.write_bytes(gzip.compress(idx(array)) if packed else idx(array))
+    read = read_idx(path)
+    assert read.dtype.newbyteorder("=") == array.dtype
+    np.testing.assert_array_equal(read, array)
+
+
+GOOD = idx(np.arange(24, dtype="u1").reshape(2, 3, 4))
+PACKED = gzip.compress(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is no IDX file"),
+        (b"\0\0\x08", "is no IDX file"),
+        (b"P5 28 28", r"expected it to begin with 0, 0; got \[80, 53\]"),
+        (b"\0\0\x07\x01" + GOOD[4:], "0x08, 0x09, .* as the kind of number; got 0x07"),
+        (b"\0\0\x08\x00", "expected 1 to 32 axes; got 0"),
+        (b"\0\0\x08\x21" + bytes(200), "expected 1 to 32 axes; got 33"),
+        (GOOD[:10], "is cut off: 10 bytes, and its header alone has 16"),
+        (GOOD[:-1], r"is cut off: shape \(2, 3, 4\) needs 40 bytes; it has 39"),
+        (GOOD + b"\0", "is too long: .* needs 40 bytes; it has 41"),
+        (b"\0\0\x0e\x03" + b"\xff" * 20, "is cut off: shape .* needs 633825299"),
+        (PACKED[:-4], "is damaged or cut off"),
+        (PACKED[:20], "is damaged or cut off"),
+        (PACKED + b"more", "is damaged or cut off"),
+        (PACKED[:15] + bytes([PACKED[15] ^ 255]) + PACKED[16:], "is damaged or cut off"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(path, content, words):
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"some-idx.*{words}|some-idx {words}"):
+        read_idx(path)
