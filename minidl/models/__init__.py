@@ -1,7 +1,9 @@
 """The networks of the examples, from a multi-layer perceptron to AlexNet: each file is one of them."""
 
 from minidl.models.activations import ACTIVATIONS
+from minidl.models.char_rnn import char_rnn, sample
 from minidl.models.digits_conv import digits_conv
 from minidl.models.mlp import mlp
+from minidl.models.resnet import resnet_cifar
 
-__all__ = ["ACTIVATIONS", "digits_conv", "mlp"]
+__all__ = ["ACTIVATIONS", "char_rnn", "digits_conv", "mlp", "resnet_cifar", "sample"]

@@ -1,0 +1,112 @@
+"""A recurrent network that reads a text and says, after each character, which may come next.
+
+Karpathy, "The Unreasonable Effectiveness of Recurrent Neural Networks", 2015; Sutskever, Martens, Hinton, "Generating
+Text with Recurrent Neural Networks", ICML 2011.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl import backend, nn
+from minidl import functional as F
+from minidl.holder import DEFAULT_DTYPE
+from minidl.modes import no_grad
+from minidl.nn.linear import whole
+
+CELLS = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
+
+
+class CharRNN(nn.Module):
+    """What `char_rnn` makes: an embedding, recurrent layers, and a dense layer to one score a character."""
+
+    def __init__(self, vocabulary: int, hidden: int, layers: int, cell: str, embedding: int | None) -> None:
+        super().__init__()
+        if cell not in CELLS:
+            raise ValueError(f"char_rnn: expected cell out of {', '.join(CELLS)}; got {cell!r}")
+        self.vocabulary = whole(vocabulary, "char_rnn: vocabulary")
+        if embedding is None:
+            self.register_buffer(
+                "one_hot", backend.to_device(np.eye(vocabulary, dtype=DEFAULT_DTYPE), backend.current())
+            )
+        self.embedding = None if embedding is None else nn.Embedding(vocabulary, embedding)
+        self.rnn = CELLS[cell](vocabulary if embedding is None else embedding, hidden, layers, batch_first=True)
+        self.fc = nn.Linear(hidden, vocabulary)
+
+    def forward(self, indices: Any, state: Any = None) -> tuple[Any, Any]:
+        x = F.embedding(indices, self.one_hot) if self.embedding is None else self.embedding(indices)
+        output, state = self.rnn(x, state)
+        return self.fc(output), state
+
+
+def char_rnn(
+    vocabulary: int, hidden: int = 128, layers: int = 1, cell: str = "lstm", embedding: int | None = None
+) -> CharRNN:
+    """A network over characters, given as their numbers (N, T), integers from 0 to vocabulary - 1.
+
+        scores, state = model(indices)                  # scores (N, T, vocabulary) of the character after each
+        scores, state = model(more_indices, state)      # goes on where it was
+
+    Train it with cross_entropy between the scores and the same text one character later. Between the pieces of a long
+    text detach the state, so that no gradient goes back beyond the piece (truncated backpropagation through time):
+    `state.detach()`, and of an LSTM's `(h, c)` each.
+
+    Args:
+        vocabulary: how many characters there are.
+        hidden: the width of each recurrent layer.
+        layers: how many.
+        cell: 'lstm', 'gru' or 'rnn'.
+        embedding: how many numbers are learned for each character; None for one-hot vectors, which are not learned.
+
+    Raises:
+        ValueError: the cell is unknown or a size is not a whole number of at least 1.
+    """
+    return CharRNN(vocabulary, hidden, layers, cell, embedding)
+
+
+def sample(model: CharRNN, start: Sequence[int] | Any, length: int, temperature: float = 1.0) -> Any:
+    """Let the model go on with a text: each character is drawn from softmax(scores / temperature), and then read.
+
+    The draws come from the stream that `md.seed` starts. The model computes in evaluation mode and is left as it was.
+
+        print(text.decode(sample(model, text.encode("The "), 200, temperature=0.8)))
+
+    Args:
+        start: the numbers of the characters to begin with, at least one.
+        length: how many characters to add.
+        temperature: below 1 the likely ones become likelier, above 1 all become more alike.
+
+    Returns:
+        The numbers of the characters that were added, (length,) int64, as a NumPy array.
+
+    Raises:
+        ValueError: `start` is empty, no single row or not of the vocabulary, or the temperature is not above 0.
+    """
+    read = np.asarray(start)
+    row = read.ndim == 1 and read.size > 0 and read.dtype.kind in "iu"
+    if not row or read.min() < 0 or read.max() >= model.vocabulary:
+        raise ValueError(
+            f"sample: expected a start of at least one character, in one row, each an integer from 0 to "
+            f"{model.vocabulary - 1}; got {start!r}"
+        )
+    if not temperature > 0:
+        raise ValueError(f"sample: expected a temperature above 0; got {temperature!r}")
+    modes = [(module, module.training) for module in model.modules()]
+    drawn: list[int] = []
+    state = None
+    try:
+        model.eval()
+        with no_grad():
+            while len(drawn) < length:
+                scores, state = model(read[None], state)
+                last = backend.to_numpy(scores[0, -1].data).astype(np.float64)
+                chances = F.softmax((last - last.max()) / temperature)
+                drawn.append(int(backend.generator().choice(model.vocabulary, p=chances)))
+                read = np.array(drawn[-1:])
+    finally:
+        for module, training in modes:
+            module.training = training
+    return np.array(drawn, np.int64)
