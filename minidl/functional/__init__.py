@@ -5,15 +5,22 @@ one family; in it each op class, with its forward and its backward, stands besid
 """
 
 from minidl.functional.activation import leaky_relu, relu, sigmoid, softplus, tanh
+from minidl.functional.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    global_avg_pool,
+)
 from minidl.functional.arithmetic import absolute, add, divide, multiply, negative, power, sign, subtract
-from minidl.functional.conv import conv2d
+from minidl.functional.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from minidl.functional.dropout import dropout, dropout1d, dropout2d
 from minidl.functional.exponential import exp, log, sqrt
 from minidl.functional.indexing import getitem, setitem, write_item
 from minidl.functional.linear import linear, matmul
 from minidl.functional.loss import cross_entropy, mse_loss
 from minidl.functional.normalization import batch_norm, group_norm, layer_norm, local_response_norm
-from minidl.functional.pooling import avg_pool2d, max_pool2d
+from minidl.functional.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from minidl.functional.recurrent import gru_step, lstm_step, rnn_step
 from minidl.functional.reduction import logsumexp, max, mean, min, sum, var
 from minidl.functional.selection import (
@@ -54,8 +61,13 @@ abs = absolute
 __all__ = [
     "abs",
     "absolute",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
     "add",
     "astype",
+    "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
     "bitwise_and",
@@ -63,7 +75,10 @@ __all__ = [
     "broadcast_to",
     "clip",
     "concatenate",
+    "conv1d",
     "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "copy",
     "cross_entropy",
     "divide",
@@ -74,6 +89,7 @@ __all__ = [
     "exp",
     "flatten",
     "getitem",
+    "global_avg_pool",
     "greater",
     "greater_equal",
     "group_norm",
@@ -94,6 +110,7 @@ __all__ = [
     "lstm_step",
     "matmul",
     "max",
+    "max_pool1d",
     "max_pool2d",
     "maximum",
     "mean",

@@ -1,137 +1,106 @@
-"""2-d convolution, and the two ops that are its derivatives.
+"""Convolution over one or two spatial axes, its transpose, and the three ops they are made of.
 
 A convolution is linear in its input and linear in its weight. So its backward needs two more linear ops, and those
 three are closed under differentiation, to any order:
 
-    y  = Conv2d(x, w)            every window of x times the filters
-    dx = Conv2dInput(dy, w)      every dy spread back over its window (a "transposed convolution")
-    dw = Conv2dWeight(x, dy)     every window of x times the dy it produced, summed
+    y  = Conv(x, w)            every window of x times the filters
+    dx = ConvInput(dy, w)      every dy spread back over its window (a "transposed convolution")
+    dw = ConvWeight(x, dy)     every window of x times the dy it produced, summed
 
-All three see x as `columns`: the window under each output position, written out as one column of a matrix.
+All three see x as `columns`: the window under each output position, written out as one column of a matrix. They work
+for any number n of spatial axes: strides, kernels and sizes are tuples of n numbers.
 
 >>> import numpy as np, minidl.functional as F
 >>> image = np.arange(16.0).reshape(1, 1, 4, 4)
 >>> F.conv2d(image, np.ones((1, 1, 2, 2)), stride=2)[0, 0]
 array([[10., 18.],
        [42., 50.]])
+>>> F.conv_transpose1d(np.array([[[1.0, 2.0]]]), np.array([[[1.0, 1.0, 1.0]]]), stride=2)
+array([[[1., 1., 3., 2., 2.]]])
 """
 
 from __future__ import annotations
 
 import math
-import operator
-from dataclasses import dataclass
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from minidl.autograd import Function
 from minidl.backend import as_strided, module_of
-from minidl.errors import DTypeError, ShapeError
+from minidl.errors import DTypeError, ShapeError, describe
+from minidl.functional.geometry import WORDS, Geometry, Sizes, borders, no_batch, per_axis
 from minidl.functional.linear import one_dtype_expected
 from minidl.functional.precision import add_up, for_products, narrowed
 from minidl.functional.reduction import sum
-
-Pair = tuple[int, int]
-
-
-def pair(value: Any, name: str, minimum: int) -> Pair:
-    """(v, v) for a number v, or the pair itself; whole numbers of at least `minimum`."""
-    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    try:
-        first, second = (operator.index(v) for v in both)
-    except (TypeError, ValueError):  # no whole numbers, or not two
-        first, second = -1, -1
-    if first < minimum or second < minimum:
-        raise ShapeError(f"expected {name} as a whole number of at least {minimum}, or two of them; got {value!r}")
-    return first, second
+from minidl.functional.shape import pad, reshape
 
 
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """How the window moves over the image: stride, zero padding, dilation, and groups of channels."""
-
-    stride: Pair
-    padding: Pair
-    dilation: Pair
-    groups: int
-
-    def out_size(self, size: int, kernel: int, axis: int) -> int:
-        """How many positions the window has along height (axis 0) or width (axis 1)."""
-        reach = self.dilation[axis] * (kernel - 1) + 1
-        out = (size + 2 * self.padding[axis] - reach) // self.stride[axis] + 1
-        if out < 1:
-            raise ShapeError(
-                f"the window reaches over {reach} but the image with its padding has only "
-                f"{size + 2 * self.padding[axis]} in {'height' if axis == 0 else 'width'}"
-            )
-        return out
+def windows(padded: Any, kernel: Sizes, out: Sizes, geometry: Geometry) -> Any:
+    """A view of padded (N, C, *sizes) with axes (N, C, *kernel, *out): what each weight sees at each position."""
+    images, channels, *strides = padded.strides
+    within = [s * d for s, d in zip(strides, geometry.dilation, strict=True)]
+    between = [s * step for s, step in zip(strides, geometry.stride, strict=True)]
+    return as_strided(padded, (*padded.shape[:2], *kernel, *out), (images, channels, *within, *between))
 
 
-def windows(padded: Any, kernel: Pair, out: Pair, geometry: Geometry) -> Any:
-    """A view of padded (N, C, H, W) with axes (N, C, KH, KW, OH, OW): what each weight sees at each position."""
-    n, c, h, w = padded.strides
-    (stride_h, stride_w), (dilation_h, dilation_w) = geometry.stride, geometry.dilation
-    shape = (*padded.shape[:2], *kernel, *out)
-    return as_strided(padded, shape, (n, c, h * dilation_h, w * dilation_w, h * stride_h, w * stride_w))
-
-
-def columns(x: Any, kernel: Pair, out: Pair, geometry: Geometry) -> Any:
-    """The windows of x (N, C, H, W) as matrices (N, groups, C/groups * KH * KW, OH * OW): one column a position."""
-    (pad_h, pad_w), groups = geometry.padding, geometry.groups
-    if pad_h or pad_w:
-        x = module_of(x).pad(x, ((0, 0), (0, 0), (pad_h, pad_h), (pad_w, pad_w)), mode="constant")
+def columns(x: Any, kernel: Sizes, out: Sizes, geometry: Geometry) -> Any:
+    """The windows of x (N, C, *sizes) as matrices (N, groups, C/groups * prod(kernel), prod(out)): a column each."""
+    if any(geometry.padding):
+        x = module_of(x).pad(x, ((0, 0), (0, 0), *((p, p) for p in geometry.padding)), mode="constant")
     images, channels = x.shape[:2]
-    rows = channels // groups * kernel[0] * kernel[1]
-    return windows(x, kernel, out, geometry).reshape((images, groups, rows, out[0] * out[1]))
+    rows = channels // geometry.groups * math.prod(kernel)
+    return windows(x, kernel, out, geometry).reshape((images, geometry.groups, rows, math.prod(out)))
 
 
-def add_columns(cols: Any, x_shape: tuple[int, ...], kernel: Pair, out: Pair, geometry: Geometry) -> Any:
-    """The transpose of `columns`: add every column back onto the window it came from; gives (N, C, H, W)."""
-    images, channels, height, width = x_shape
-    (pad_h, pad_w), (stride_h, stride_w) = geometry.padding, geometry.stride
-    cols = cols.reshape((images, channels, *kernel, *out))
-    padded = module_of(cols).zeros((images, channels, height + 2 * pad_h, width + 2 * pad_w), dtype=cols.dtype)
-    for k in range(kernel[0]):
-        top = k * geometry.dilation[0]
-        for j in range(kernel[1]):
-            left = j * geometry.dilation[1]
-            # What weight (k, j) saw, at all positions at once; within this slice no place is named twice.
-            seen = padded[:, :, top : top + out[0] * stride_h : stride_h, left : left + out[1] * stride_w : stride_w]
-            seen += cols[:, :, k, j]
-    return padded[:, :, pad_h : pad_h + height, pad_w : pad_w + width]
+def add_columns(cols: Any, x_shape: tuple[int, ...], kernel: Sizes, out: Sizes, geometry: Geometry) -> Any:
+    """The transpose of `columns`: add every column back onto the window it came from; gives (N, C, *sizes)."""
+    (images, channels, *sizes), padding = x_shape, geometry.padding
+    cols = cols.reshape((images, channels, math.prod(kernel), *out))
+    padded_sizes = [size + 2 * p for size, p in zip(sizes, padding, strict=True)]
+    padded = module_of(cols).zeros((images, channels, *padded_sizes), dtype=cols.dtype)
+    sides = zip(kernel, geometry.dilation, out, geometry.stride, strict=True)
+    along = [[slice(i * d, i * d + o * s, s) for i in range(k)] for k, d, o, s in sides]
+    for i, place in enumerate(product(*along)):
+        seen = padded[:, :, *place]  # what weight i saw, at all positions at once; no place is named twice in it
+        seen += cols[:, :, i]
+    return padded[:, :, *[slice(p, p + size) for p, size in zip(padding, sizes, strict=True)]]
 
 
-class Conv2d(Function):
-    """y[n, f, i, j] = b[f] + sum over c, k, l of w[f, c, k, l] x[n, c, i s + k d - p, j s + l d - p].
+class Conv(Function):
+    """y[n, f, i] = b[f] + sum over c, k of w[f, c, k] x[n, c, i s + k d - p].
 
-    s, p, d are stride, padding and dilation; x is 0 outside the image. As matrices, for each image and group:
-    y = W @ columns(x).
+    i and k are places, s, p, d stride, padding and dilation: one number each for every spatial axis. x is 0 outside.
+    As matrices, for each image and group: y = W @ columns(x). `out` is the output's size, if not as much as fits.
     """
 
     saves_inputs = True
-    __slots__ = ("geometry",)
+    __slots__ = ("geometry", "out")
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, out: Sizes | None = None) -> None:
         self.geometry = geometry
+        self.out = out
 
     def forward(self, x: Any, weight: Any, bias: Any = None) -> Any:
-        kernel, out = _check(x, weight, bias, self.geometry)
-        filters, groups = weight.shape[0], self.geometry.groups
+        _check(x, weight, bias, self.geometry)
+        kernel, filters, groups = weight.shape[2:], weight.shape[0], self.geometry.groups
+        out = self.out or self.geometry.positions(x.shape[2:], kernel)
         cols = columns(for_products(x), kernel, out, self.geometry)
         matrix = for_products(weight).reshape((groups, filters // groups, cols.shape[2]))
         y = (matrix @ cols).reshape((x.shape[0], filters, *out))
-        return narrowed(y if bias is None else y + bias.reshape((1, filters, 1, 1)), x)
+        return narrowed(y if bias is None else y + bias.reshape((filters, *[1] * len(out))), x)
 
     def backward(self, grad_out: Any, x: Any, weight: Any, bias: Any = None) -> Any:
-        grad_x = Conv2dInput(self.geometry, x.shape)(grad_out, weight) if self.needs(0) else None
-        grad_weight = Conv2dWeight(self.geometry, weight.shape)(x, grad_out) if self.needs(1) else None
+        grad_x = ConvInput(self.geometry, x.shape)(grad_out, weight) if self.needs(0) else None
+        grad_weight = ConvWeight(self.geometry, weight.shape)(x, grad_out) if self.needs(1) else None
         if bias is None:
             return grad_x, grad_weight
-        return grad_x, grad_weight, sum(grad_out, axis=(0, 2, 3)) if self.needs(2) else None
+        return grad_x, grad_weight, sum(grad_out, axis=(0, *range(2, x.ndim))) if self.needs(2) else None
 
 
-class Conv2dInput(Function):
+class ConvInput(Function):
     """dL/dx of a convolution: columns of W^T @ dL/dy, added back onto their windows."""
 
     saves_inputs = True
@@ -147,15 +116,15 @@ class Conv2dInput(Function):
         matrix = for_products(weight).reshape((groups, filters // groups, math.prod(weight.shape[1:])))
         per_group = for_products(grad_out).reshape((images, groups, filters // groups, math.prod(out)))
         cols = matrix.swapaxes(1, 2) @ per_group
-        return narrowed(add_columns(cols, self.x_shape, kernel, (out[0], out[1]), self.geometry), grad_out)
+        return narrowed(add_columns(cols, self.x_shape, kernel, tuple(out), self.geometry), grad_out)
 
     def backward(self, grad_x: Any, grad_out: Any, weight: Any) -> Any:
-        grad_grad_out = Conv2d(self.geometry)(grad_x, weight) if self.needs(0) else None
-        grad_weight = Conv2dWeight(self.geometry, weight.shape)(grad_x, grad_out) if self.needs(1) else None
+        grad_grad_out = Conv(self.geometry, grad_out.shape[2:])(grad_x, weight) if self.needs(0) else None
+        grad_weight = ConvWeight(self.geometry, weight.shape)(grad_x, grad_out) if self.needs(1) else None
         return grad_grad_out, grad_weight
 
 
-class Conv2dWeight(Function):
+class ConvWeight(Function):
     """dL/dw of a convolution: dL/dy @ columns(x)^T, summed over the images."""
 
     saves_inputs = True
@@ -167,36 +136,52 @@ class Conv2dWeight(Function):
 
     def forward(self, x: Any, grad_out: Any) -> Any:
         images, filters, *out = grad_out.shape
-        groups, (_, _, *kernel) = self.geometry.groups, self.weight_shape
-        cols = columns(for_products(x), (kernel[0], kernel[1]), (out[0], out[1]), self.geometry)
+        groups = self.geometry.groups
+        cols = columns(for_products(x), self.weight_shape[2:], tuple(out), self.geometry)
         per_group = for_products(grad_out).reshape((images, groups, filters // groups, math.prod(out)))
         per_image = per_group @ cols.swapaxes(-1, -2)
         return narrowed(add_up(per_image, (0,)).reshape(self.weight_shape), x)
 
     def backward(self, grad_weight: Any, x: Any, grad_out: Any) -> Any:
-        grad_x = Conv2dInput(self.geometry, x.shape)(grad_out, grad_weight) if self.needs(0) else None
-        grad_grad_out = Conv2d(self.geometry)(x, grad_weight) if self.needs(1) else None
+        grad_x = ConvInput(self.geometry, x.shape)(grad_out, grad_weight) if self.needs(0) else None
+        grad_grad_out = Conv(self.geometry, grad_out.shape[2:])(x, grad_weight) if self.needs(1) else None
         return grad_x, grad_grad_out
 
 
-def _check(x: Any, weight: Any, bias: Any, geometry: Geometry) -> tuple[Pair, Pair]:
-    """The kernel's size and the output's, once all shapes are known to fit."""
-    groups = geometry.groups
-    if x.ndim != 4 or weight.ndim != 4:
-        raise ShapeError(f"expected x (N, C, H, W) and weight (F, C/groups, KH, KW); got {x.shape} and {weight.shape}")
-    if x.shape[1] % groups or weight.shape[0] % groups or x.shape[1] // groups != weight.shape[1]:
+def _check(x: Any, weight: Any, bias: Any, geometry: Geometry, transposed: bool = False) -> None:
+    """Whether the operands fit together; the first axis of a weight counts filters, or channels when transposed."""
+    n, groups = len(geometry.stride), geometry.groups
+    first, second = ("channel", "F") if transposed else ("filter", "C")
+    if x.ndim != n + 2 or weight.ndim != n + 2:
+        _, layout, kernel, _ = WORDS[n]
         raise ShapeError(
-            f"expected an input of {weight.shape[1] * groups} channels for a weight of shape {weight.shape} with "
-            f"groups={groups}, and filters in a multiple of {groups}; got x {x.shape}"
+            f"expected x {layout} and weight ({first[0].upper()}, {second}/groups, {kernel}); got {x.shape} and "
+            f"{weight.shape}{no_batch(x, n)}"
+        )
+    channels, filters = weight.shape[1] * groups, weight.shape[0]
+    if transposed:
+        channels, filters = filters, channels
+    if x.shape[1] != channels or weight.shape[0] % groups:
+        raise ShapeError(
+            f"expected an input of {channels} channels for a weight of shape {weight.shape} with groups={groups}, and "
+            f"{first}s in a multiple of {groups}; got x {x.shape}"
         )
     if 0 in (weight.shape[0], *weight.shape[2:]):
-        raise ShapeError(f"expected at least one filter and a window of at least 1x1; got a weight of {weight.shape}")
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise ShapeError(f"expected a bias of shape {weight.shape[:1]}; got {bias.shape}")
+        least = "x".join("1" * n)
+        raise ShapeError(
+            f"expected at least one {first} and a window of at least {least}; got a weight of {weight.shape}"
+        )
+    if bias is not None and bias.shape != (filters,):
+        raise ShapeError(f"expected a bias of shape {(filters,)}; got {bias.shape}")
     if x.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
         raise DTypeError(one_dtype_expected(x, weight, bias))
-    kernel = (weight.shape[2], weight.shape[3])
-    return kernel, (geometry.out_size(x.shape[2], kernel[0], 0), geometry.out_size(x.shape[3], kernel[1], 1))
+
+
+def conv1d(
+    x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
+    """1-d convolution of sequences x (N, C, L) with weight (F, C/groups, K): as `conv2d`, with one number for two."""
+    return _convolve(1, x, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
@@ -208,7 +193,9 @@ def conv2d(
         x: (N, C, H, W).
         weight: (F, C/groups, KH, KW).
         bias: (F,) or None.
-        stride, padding, dilation: a number, or one for height and one for width.
+        stride, padding, dilation: a number, or one for height and one for width. `padding` may also be "valid", which
+            is 0, or "same", with which the output is as large as the input (only for stride 1); where that takes an
+            odd number of rows or columns, the odd one goes to the end.
         groups: the channels are cut into this many groups, each with F/groups filters of its own.
 
     Returns:
@@ -217,8 +204,88 @@ def conv2d(
     Raises:
         ShapeError, DTypeError: input, weight, bias, groups or window do not fit together.
     """
-    if not isinstance(groups, (int, np.integer)) or groups < 1:
-        raise ShapeError(f"conv2d: expected groups as a whole number of at least 1; got {groups!r}")
-    step, border, spread = pair(stride, "stride", 1), pair(padding, "padding", 0), pair(dilation, "dilation", 1)
-    geometry = Geometry(step, border, spread, int(groups))
-    return Conv2d(geometry)(x, weight) if bias is None else Conv2d(geometry)(x, weight, bias)
+    return _convolve(2, x, weight, bias, stride, padding, dilation, groups)
+
+
+def _convolve(n: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> Any:
+    geometry = Geometry.of(n, stride, 0 if isinstance(padding, str) else padding, dilation, groups)
+    if isinstance(padding, str) and borders(padding, n, geometry.stride, "padding") == "same":
+        x, border = _padded_to_same(x, weight, geometry.dilation)
+        geometry = replace(geometry, padding=border)
+    return Conv(geometry)(x, weight) if bias is None else Conv(geometry)(x, weight, bias)
+
+
+def _padded_to_same(x: Any, weight: Any, dilation: Sizes) -> tuple[Any, Sizes]:
+    """x and the padding on both sides with which windows that move by one give as many outputs as inputs."""
+    n, kernel = len(dilation), np.shape(weight)[2:]
+    if len(kernel) != n or np.ndim(x) != n + 2:
+        return x, (0,) * n  # Conv says what is wrong
+    totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    if any(total % 2 for total in totals):
+        x = pad(x, ((0, 0), (0, 0), *((0, total % 2) for total in totals)))
+    return x, tuple(total // 2 for total in totals)
+
+
+def conv_transpose1d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """Transposed convolution of x (N, C, L) with weight (C, F/groups, K): as `conv_transpose2d`."""
+    return _transposed(x, weight, bias, Geometry.of(1, stride, padding, dilation, groups), output_padding)
+
+
+def conv_transpose2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """Transposed 2-d convolution: every number of x, times the filters, is added onto the window it belongs to.
+
+    That is the gradient of `conv2d` with respect to its input, so it leads from the shape of a convolution's output
+    back to that of its input. With stride s it enlarges s times.
+
+    Args:
+        x: (N, C, H, W).
+        weight: (C, F/groups, KH, KW), as of a convolution from F to C channels.
+        bias: (F,) or None.
+        stride, dilation: of that convolution; a number, or one for height and one for width.
+        padding: of that convolution: so much is cut off on each side.
+        output_padding: how much less is cut off at the end: a convolution with stride s maps up to s sizes to one.
+        groups: of that convolution.
+
+    Returns:
+        (N, F, OH, OW) with OH = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
+
+    Raises:
+        ShapeError, DTypeError: input, weight, bias or groups do not fit together, nothing is left between the padding,
+            or output_padding is as large as stride and dilation.
+    """
+    return _transposed(x, weight, bias, Geometry.of(2, stride, padding, dilation, groups), output_padding)
+
+
+def _transposed(x: Any, weight: Any, bias: Any, geometry: Geometry, output_padding: Any) -> Any:
+    n, stride, border = len(geometry.stride), geometry.stride, geometry.padding
+    extra = per_axis(output_padding, n, "output_padding", 0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, geometry.dilation, strict=True)):
+        raise ShapeError(f"expected output_padding smaller than stride or dilation; got {output_padding}")
+    operands = (x, weight) if bias is None else (x, weight, bias)
+    if not all(hasattr(operand, "dtype") for operand in operands):
+        raise DTypeError(f"conv_transpose{n}d: expected Tensors or arrays; got {', '.join(map(describe, operands))}")
+    _check(x, weight, bias, geometry, transposed=True)
+    lengths = zip(x.shape[2:], stride, border, geometry.reach(weight.shape[2:]), extra, strict=True)
+    out = [(size - 1) * s - 2 * p + reach + e for size, s, p, reach, e in lengths]
+    if 0 in x.shape[2:] or any(size < 1 for size in out):
+        raise ShapeError(f"conv_transpose{n}d: the padding {border} leaves nothing of the output of x {x.shape}")
+    y = ConvInput(geometry, (x.shape[0], weight.shape[1] * geometry.groups, *out))(x, weight)
+    return y if bias is None else y + reshape(bias, (bias.size, *[1] * n))

@@ -1,4 +1,6 @@
-"""max_pool2d and avg_pool2d: a window op is a loop over the places in its window, each place an image-wide slice.
+"""Pooling over one or two spatial axes: the maximum, or the mean, of each window.
+
+A window op is a loop over the places in its window, each place a slice as wide as the input.
 
 >>> import numpy as np, minidl.functional as F
 >>> image = np.arange(16.0).reshape(1, 1, 4, 4)
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,83 +24,88 @@ import numpy as np
 from minidl.autograd import Function
 from minidl.backend import module_of, zero_outside
 from minidl.errors import ShapeError
-from minidl.functional.conv import Pair, pair
+from minidl.functional.geometry import WORDS, Sizes, no_batch, per_axis
 from minidl.functional.precision import narrowed, widened
+
+
+def lengths(x: Any, n: int) -> Sizes:
+    """The lengths of x along its n spatial axes."""
+    if getattr(x, "ndim", None) != n + 2:
+        shape = getattr(x, "shape", x)
+        raise ShapeError(f"pooling: expected an input of shape {WORDS[n][1]}; got {shape}{no_batch(x, n)}")
+    return tuple(x.shape[2:])
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A pooling window on an image of one size.
+    """A pooling window on an input of one size.
 
     Attributes:
-        kernel, stride, padding: height and width of each.
-        size: the image's height and width.
-        out: the output's; rounded down, or up with `ceil` (Caffe), but no window starts beyond image and padding.
+        kernel, stride, padding: of the window, one number for each spatial axis.
+        size: the input's lengths.
+        out: the output's; rounded down, or up with `ceil` (Caffe), but no window starts beyond input and padding.
     """
 
-    kernel: Pair
-    stride: Pair
-    padding: Pair
-    size: Pair
-    out: Pair
+    kernel: Sizes
+    stride: Sizes
+    padding: Sizes
+    size: Sizes
+    out: Sizes
 
     @classmethod
-    def over(cls, x: Any, kernel: Any, stride: Any, padding: Any, ceil: bool) -> Pool:
-        """The window's positions on x (N, C, H, W)."""
-        if getattr(x, "ndim", None) != 4:
-            raise ShapeError(f"pooling: expected an input of shape (N, C, H, W); got {getattr(x, 'shape', x)}")
-        k = pair(kernel, "kernel_size", 1)
-        s = k if stride is None else pair(stride, "stride", 1)
-        p = pair(padding, "padding", 0)
-        if p[0] > k[0] // 2 or p[1] > k[1] // 2:
+    def over(cls, x: Any, n: int, kernel: Any, stride: Any, padding: Any, ceil: bool) -> Pool:
+        """The window's positions on x (N, C, n lengths)."""
+        size = lengths(x, n)
+        k = per_axis(kernel, n, "kernel_size", 1)
+        s = k if stride is None else per_axis(stride, n, "stride", 1)
+        p = per_axis(padding, n, "padding", 0)
+        if any(p_i > k_i // 2 for p_i, k_i in zip(p, k, strict=True)):
             raise ShapeError(f"pooling: padding may be at most half of kernel_size {k}; got {p}")
-        size = (x.shape[2], x.shape[3])
         out = []
-        for n, k_i, s_i, p_i in zip(size, k, s, p, strict=True):
-            span = n + 2 * p_i - k_i
+        for n_i, k_i, s_i, p_i in zip(size, k, s, p, strict=True):
+            span = n_i + 2 * p_i - k_i
             count = (-(-span // s_i) if ceil else span // s_i) + 1
-            if ceil and (count - 1) * s_i >= n + p_i:
+            if ceil and (count - 1) * s_i >= n_i + p_i:
                 count -= 1
-            if n == 0 or count < 1:
-                raise ShapeError(f"pooling: a window of {k} does not fit an image of {size} with padding {p}")
+            if n_i == 0 or count < 1:
+                what = "an image" if n == 2 else "a sequence"
+                raise ShapeError(f"pooling: a window of {k} does not fit {what} of {size} with padding {p}")
             out.append(count)
-        return cls(k, s, p, size, (out[0], out[1]))
+        return cls(k, s, p, size, tuple(out))
 
-    def reach(self, i: int) -> int:
-        """How far the last window reaches along axis i, counted from the start of the padding."""
-        return max((self.out[i] - 1) * self.stride[i] + self.kernel[i], self.size[i] + self.padding[i])
+    def reach(self) -> Sizes:
+        """How far the last windows reach along each axis, counted from the start of the padding."""
+        sides = zip(self.out, self.stride, self.kernel, self.size, self.padding, strict=True)
+        return tuple(max((o - 1) * s + k, size + p) for o, s, k, size, p in sides)
 
     def padded(self, x: Any, value: float) -> Any:
         """x with a border of `value` as wide as the windows reach."""
-        after = [self.reach(i) - self.padding[i] - self.size[i] for i in (0, 1)]
-        if not any((*self.padding, *after)):
+        sides = zip(self.padding, self.reach(), self.size, strict=True)
+        widths = [(before, reach - before - size) for before, reach, size in sides]
+        if not any(map(any, widths)):
             return x
-        widths = ((0, 0), (0, 0), (self.padding[0], after[0]), (self.padding[1], after[1]))
-        return module_of(x).pad(x, widths, mode="constant", constant_values=value)
+        return module_of(x).pad(x, ((0, 0), (0, 0), *widths), mode="constant", constant_values=value)
 
     def cropped(self, padded: Any) -> Any:
-        """The image inside the border."""
-        (top, left), (height, width) = self.padding, self.size
-        return padded[:, :, top : top + height, left : left + width]
+        """The input inside the border."""
+        inside = [slice(before, before + size) for before, size in zip(self.padding, self.size, strict=True)]
+        return padded[:, :, *inside]
 
     def first_inside(self) -> Any:
-        """For each position (OH, OW) the number of the first place in its window that lies inside the image."""
-        first = [np.maximum(self.padding[i] - np.arange(self.out[i]) * self.stride[i], 0) for i in (0, 1)]
-        return np.add.outer(first[0] * self.kernel[1], first[1])
+        """For each position the number of the first place in its window that lies inside the input."""
+        number: Any = 0
+        for k, s, p, o in zip(self.kernel, self.stride, self.padding, self.out, strict=True):
+            number = np.add.outer(number * k, np.maximum(p - np.arange(o) * s, 0))
+        return number
 
     def places(self) -> Iterator[tuple[slice, ...]]:
-        """For each place in the window: the slice of the padded image that lies there, over all positions at once."""
-        for i in range(self.kernel[0]):
-            for j in range(self.kernel[1]):
-                yield (
-                    slice(None),
-                    slice(None),
-                    slice(i, i + (self.out[0] - 1) * self.stride[0] + 1, self.stride[0]),
-                    slice(j, j + (self.out[1] - 1) * self.stride[1] + 1, self.stride[1]),
-                )
+        """For each place in the window: the slice of the padded input that lies there, over all positions at once."""
+        sides = zip(self.kernel, self.out, self.stride, strict=True)
+        along = [[slice(i, i + (o - 1) * s + 1, s) for i in range(k)] for k, o, s in sides]
+        return product([slice(None)], [slice(None)], *along)
 
 
-class MaxPool2d(Function):
+class MaxPool(Function):
     """The largest number in each window; the first of equal ones gets the gradient, as in PyTorch.
 
     `chosen` is, for each window, the number of the place in it that was the largest.
@@ -137,8 +145,7 @@ class PutChosen(Function):
 
     def forward(self, grad_out: Any) -> Any:
         xp = module_of(grad_out)
-        shape = (*grad_out.shape[:2], self.pool.reach(0), self.pool.reach(1))
-        padded = xp.zeros(shape, dtype=grad_out.dtype)
+        padded = xp.zeros((*grad_out.shape[:2], *self.pool.reach()), dtype=grad_out.dtype)
         for number, place in enumerate(self.pool.places()):
             padded[place] += zero_outside(self.chosen == number, grad_out)
         return self.pool.cropped(padded)
@@ -168,6 +175,11 @@ class TakeChosen(Function):
         return PutChosen(self.pool, self.chosen)(grad_out)
 
 
+def max_pool1d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False) -> Any:
+    """The maximum over windows of x (N, C, L), each channel by itself: as `max_pool2d`, with one number for two."""
+    return MaxPool(Pool.over(x, 1, kernel_size, stride, padding, ceil_mode))(x)
+
+
 def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False) -> Any:
     """The maximum over windows of x (N, C, H, W), each channel by itself.
 
@@ -183,10 +195,10 @@ def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, c
     Raises:
         ShapeError: a window does not fit the image, or the padding is more than half of it.
     """
-    return MaxPool2d(Pool.over(x, kernel_size, stride, padding, ceil_mode))(x)
+    return MaxPool(Pool.over(x, 2, kernel_size, stride, padding, ceil_mode))(x)
 
 
-class AvgPool2d(Function):
+class AvgPool(Function):
     """The mean over each window: its sum over `areas`, the number of places counted in it."""
 
     __slots__ = ("count_padding", "pool")
@@ -216,26 +228,37 @@ class SpreadMean(Function):
         self.count_padding = count_padding
 
     def forward(self, grad_out: Any) -> Any:
-        share = widened(grad_out) / areas(self.pool, self.count_padding, grad_out)
-        shape = (*grad_out.shape[:2], self.pool.reach(0), self.pool.reach(1))
-        padded = module_of(grad_out).zeros(shape, dtype=share.dtype)
+        wide = widened(grad_out)
+        share = wide / areas(self.pool, self.count_padding, wide)
+        padded = module_of(grad_out).zeros((*grad_out.shape[:2], *self.pool.reach()), dtype=share.dtype)
         for place in self.pool.places():
             padded[place] += share
         return narrowed(self.pool.cropped(padded), grad_out)
 
     def backward(self, grad_x: Any) -> Any:
-        return AvgPool2d(self.pool, self.count_padding)(grad_x)
+        return AvgPool(self.pool, self.count_padding)(grad_x)
 
 
 def areas(pool: Pool, count_padding: bool, like: Any) -> Any:
-    """How many places of each window (OH, OW) count: those inside image + padding, or inside the image alone."""
-    counts = []
-    for i in (0, 1):
-        start = np.arange(pool.out[i]) * pool.stride[i] - pool.padding[i]
-        margin = pool.padding[i] if count_padding else 0
-        end = np.minimum(start + pool.kernel[i], pool.size[i] + margin)
-        counts.append(end - np.maximum(start, -margin))
-    return module_of(like).asarray(np.outer(*counts), dtype=like.dtype)
+    """How many places of each window count: those inside input + padding, or inside the input alone."""
+    area: Any = 1
+    for k, s, p, size, o in zip(pool.kernel, pool.stride, pool.padding, pool.size, pool.out, strict=True):
+        start = np.arange(o) * s - p
+        margin = p if count_padding else 0
+        area = np.multiply.outer(area, np.minimum(start + k, size + margin) - np.maximum(start, -margin))
+    return module_of(like).asarray(area, dtype=like.dtype)
+
+
+def avg_pool1d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Any:
+    """The mean over windows of x (N, C, L), each channel by itself: as `avg_pool2d`, with one number for two."""
+    return AvgPool(Pool.over(x, 1, kernel_size, stride, padding, ceil_mode), count_include_pad)(x)
 
 
 def avg_pool2d(
@@ -262,4 +285,4 @@ def avg_pool2d(
     Raises:
         ShapeError: a window does not fit the image, or the padding is more than half of it.
     """
-    return AvgPool2d(Pool.over(x, kernel_size, stride, padding, ceil_mode), count_include_pad)(x)
+    return AvgPool(Pool.over(x, 2, kernel_size, stride, padding, ceil_mode), count_include_pad)(x)

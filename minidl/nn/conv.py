@@ -1,17 +1,79 @@
-"""Conv2d: the convolution layer."""
+"""The convolution layers: Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from minidl import functional as F
-from minidl.functional.conv import pair
+from minidl.functional.geometry import Sizes, borders, per_axis
 from minidl.nn.linear import Init, blank, start, whole
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 
+Size = int | tuple[int, ...]
 
-class Conv2d(Module):
+
+class _Conv(Module):
+    """What the layers share: a window that moves over `axes` spatial axes, and a weight and a bias for it."""
+
+    axes: ClassVar[int]
+    transposed: ClassVar[bool] = False
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size | str = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        init: Init | None = None,
+    ) -> None:
+        super().__init__()
+        kind, n = type(self).__name__, self.axes
+        self.in_channels = whole(in_channels, f"{kind}: in_channels")
+        self.out_channels = whole(out_channels, f"{kind}: out_channels")
+        self.kernel_size = per_axis(kernel_size, n, f"{kind}: kernel_size", 1)
+        self.stride = per_axis(stride, n, f"{kind}: stride", 1)
+        self.padding = borders(padding, n, self.stride, f"{kind}: padding")
+        self.dilation = per_axis(dilation, n, f"{kind}: dilation", 1)
+        self.groups = whole(groups, f"{kind}: groups")
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(f"{kind}: groups={groups} must divide the channels; got {in_channels}->{out_channels}")
+        first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
+        self.weight = Parameter(blank(first, second // groups, *self.kernel_size))
+        self.bias = Parameter(blank(out_channels)) if bias else None
+        start(self.weight, self.bias, init)
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.in_channels}->{self.out_channels}", times(self.kernel_size)]
+        parts += [f"stride {times(self.stride)}"] if any(s != 1 for s in self.stride) else []
+        parts += [f"padding {times(self.padding)}"] if any(self.padding) else []
+        parts += [f"dilation {times(self.dilation)}"] if any(d != 1 for d in self.dilation) else []
+        parts += [f"{self.groups} groups"] if self.groups != 1 else []
+        parts += ["no bias"] if self.bias is None else []
+        return ", ".join(parts)
+
+
+class Conv1d(_Conv):
+    """1-d convolution of sequences (N, C, L) into (N, F, OL): as `Conv2d`, with one number for two.
+
+    Attributes:
+        weight: (F, C/groups, K).
+        bias: (F,), or None.
+    """
+
+    axes = 1
+
+    def forward(self, x: Any) -> Any:
+        return F.conv1d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class Conv2d(_Conv):
     """2-d convolution of images (N, C, H, W) into (N, F, OH, OW), OH = (H + 2p - d (KH - 1) - 1) // s + 1.
 
     s, p, d are stride, padding (with zeros) and dilation; the formula is at `functional.conv2d`.
@@ -22,7 +84,8 @@ class Conv2d(Module):
 
     Args:
         in_channels, out_channels: C and F.
-        kernel_size, stride, padding, dilation: a number, or one for height and one for width.
+        kernel_size, stride, padding, dilation: a number, or one for height and one for width. `padding` may be
+            "valid", which is 0, or "same": the output is as large as the input (only for stride 1).
         groups: the channels are cut into this many groups, each with filters of its own; it must divide C and F.
         bias: whether there is one.
         init: an initialiser for the weight, such as `nn.init.he_normal_`; the bias then starts at 0. Without it both
@@ -32,48 +95,76 @@ class Conv2d(Module):
         ValueError, ShapeError: a number is out of range, or groups does not divide the channels.
     """
 
-    weight: Parameter
-    bias: Parameter | None
+    axes = 2
+
+    def forward(self, x: Any) -> Any:
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class _ConvTranspose(_Conv):
+    """PyTorch's order of arguments, and output_padding."""
+
+    transposed = True
+    padding: Sizes
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0,
-        dilation: int | tuple[int, int] = 1,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        output_padding: Size = 0,
         groups: int = 1,
         bias: bool = True,
+        dilation: Size = 1,
         init: Init | None = None,
     ) -> None:
-        super().__init__()
-        self.in_channels = whole(in_channels, "Conv2d: in_channels")
-        self.out_channels = whole(out_channels, "Conv2d: out_channels")
-        self.kernel_size = pair(kernel_size, "Conv2d: kernel_size", 1)
-        self.stride = pair(stride, "Conv2d: stride", 1)
-        self.padding = pair(padding, "Conv2d: padding", 0)
-        self.dilation = pair(dilation, "Conv2d: dilation", 1)
-        self.groups = whole(groups, "Conv2d: groups")
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(f"Conv2d: groups={groups} must divide the channels; got {in_channels}->{out_channels}")
-        self.weight = Parameter(blank(out_channels, in_channels // groups, *self.kernel_size))
-        self.bias = Parameter(blank(out_channels)) if bias else None
-        start(self.weight, self.bias, init)
-
-    def forward(self, x: Any) -> Any:
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        kind = type(self).__name__
+        padding = per_axis(padding, self.axes, f"{kind}: padding", 0)  # a number: there is no "same" here
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, init)
+        self.output_padding = per_axis(output_padding, self.axes, f"{kind}: output_padding", 0)
 
     def extra_repr(self) -> str:
-        parts = [f"{self.in_channels}->{self.out_channels}", times(self.kernel_size)]
-        parts += [f"stride {times(self.stride)}"] if self.stride != (1, 1) else []
-        parts += [f"padding {times(self.padding)}"] if self.padding != (0, 0) else []
-        parts += [f"dilation {times(self.dilation)}"] if self.dilation != (1, 1) else []
-        parts += [f"{self.groups} groups"] if self.groups != 1 else []
-        parts += ["no bias"] if self.bias is None else []
-        return ", ".join(parts)
+        extra = f", output padding {times(self.output_padding)}" if any(self.output_padding) else ""
+        return super().extra_repr() + extra
 
 
-def times(size: tuple[int, int]) -> str:
-    """'3x3' for (3, 3)."""
-    return f"{size[0]}x{size[1]}"
+class ConvTranspose1d(_ConvTranspose):
+    """Transposed convolution of sequences (N, C, L) into (N, F, OL): as `ConvTranspose2d`.
+
+    Attributes:
+        weight: (C, F/groups, K).
+        bias: (F,), or None.
+    """
+
+    axes = 1
+
+    def forward(self, x: Any) -> Any:
+        window = self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        return F.conv_transpose1d(x, self.weight, self.bias, *window)
+
+
+class ConvTranspose2d(_ConvTranspose):
+    """Transposed convolution of images (N, C, H, W) into (N, F, OH, OW), OH = (H-1) s - 2p + d (KH-1) + o + 1.
+
+    It enlarges an image s times; o is output_padding, and the meaning of all at `functional.conv_transpose2d`.
+
+    Attributes:
+        weight: (C, F/groups, KH, KW).
+        bias: (F,), or None.
+
+    Args, Raises: as for `Conv2d`, but padding is of numbers only. Without `init` both parameters start in U(-b, b) with
+        b = 1 / sqrt(F/groups * KH * KW), as PyTorch's do.
+    """
+
+    axes = 2
+
+    def forward(self, x: Any) -> Any:
+        window = self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        return F.conv_transpose2d(x, self.weight, self.bias, *window)
+
+
+def times(size: Sizes | str) -> str:
+    """'3x3' for (3, 3); a word as it is."""
+    return size if isinstance(size, str) else "x".join(map(str, size))

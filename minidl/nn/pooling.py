@@ -1,37 +1,50 @@
-"""MaxPool2d and AvgPool2d."""
+"""Pooling layers: MaxPool1d/2d, AvgPool1d/2d, AdaptiveAvgPool1d/2d, AdaptiveMaxPool1d/2d, GlobalAvgPool."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from minidl import functional as F
-from minidl.functional.conv import pair
-from minidl.nn.conv import times
+from minidl.functional.adaptive_pooling import bins
+from minidl.functional.geometry import per_axis
+from minidl.nn.conv import Size, times
 from minidl.nn.module import Module
 
-Size = int | tuple[int, int]
 
+class _Pool(Module):
+    """The window that pooling moves over `axes` spatial axes."""
 
-class _Pool2d(Module):
-    """The window that both kinds of pooling move over the image."""
+    axes: ClassVar[int]
 
-    def __init__(self, kernel_size: Size, stride: Size | None, padding: Size, ceil_mode: bool) -> None:
+    def __init__(
+        self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False
+    ) -> None:
         super().__init__()
         kind = type(self).__name__
-        self.kernel_size = pair(kernel_size, f"{kind}: kernel_size", 1)
-        self.stride = self.kernel_size if stride is None else pair(stride, f"{kind}: stride", 1)
-        self.padding = pair(padding, f"{kind}: padding", 0)
+        self.kernel_size = per_axis(kernel_size, self.axes, f"{kind}: kernel_size", 1)
+        self.stride = self.kernel_size if stride is None else per_axis(stride, self.axes, f"{kind}: stride", 1)
+        self.padding = per_axis(padding, self.axes, f"{kind}: padding", 0)
         self.ceil_mode = ceil_mode
 
     def extra_repr(self) -> str:
         parts = [times(self.kernel_size)]
         parts += [f"stride {times(self.stride)}"] if self.stride != self.kernel_size else []
-        parts += [f"padding {times(self.padding)}"] if self.padding != (0, 0) else []
+        parts += [f"padding {times(self.padding)}"] if any(self.padding) else []
         parts += ["ceil"] if self.ceil_mode else []
         return ", ".join(parts)
 
 
-class MaxPool2d(_Pool2d):
+class MaxPool1d(_Pool):
+    """The largest number in each window of sequences (N, C, L). Args: as for `MaxPool2d`, with one number for two."""
+
+    axes = 1
+
+    def forward(self, x: Any) -> Any:
+        return F.max_pool1d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode)
+
+
+class MaxPool2d(_Pool):
     """The largest number in each window of images (N, C, H, W).
 
     Args:
@@ -39,23 +52,14 @@ class MaxPool2d(_Pool2d):
         ceil_mode: round the output's size up instead of down, as Caffe did.
     """
 
-    def __init__(
-        self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False
-    ) -> None:
-        super().__init__(kernel_size, stride, padding, ceil_mode)
+    axes = 2
 
     def forward(self, x: Any) -> Any:
         return F.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode)
 
 
-class AvgPool2d(_Pool2d):
-    """The mean of each window of images (N, C, H, W).
-
-    Args:
-        kernel_size, stride, padding: a number, or one for height and one for width; stride None means kernel_size.
-        ceil_mode: round the output's size up instead of down, as Caffe did.
-        count_include_pad: whether the zeros of the padding count in the mean.
-    """
+class _AvgPool(_Pool):
+    """Whether the padding counts."""
 
     def __init__(
         self,
@@ -68,5 +72,73 @@ class AvgPool2d(_Pool2d):
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.count_include_pad = count_include_pad
 
+
+class AvgPool1d(_AvgPool):
+    """The mean of each window of sequences (N, C, L). Args: as for `AvgPool2d`, with one number for two."""
+
+    axes = 1
+
+    def forward(self, x: Any) -> Any:
+        return F.avg_pool1d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+
+
+class AvgPool2d(_AvgPool):
+    """The mean of each window of images (N, C, H, W).
+
+    Args: as for `MaxPool2d`, and
+        count_include_pad: whether the zeros of the padding count in the mean.
+    """
+
+    axes = 2
+
     def forward(self, x: Any) -> Any:
         return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+
+
+class _Adaptive(Module):
+    """Pooling into `output_size` windows, whatever the input's size."""
+
+    axes: ClassVar[int]
+    pool: ClassVar[Callable[..., Any]]
+
+    def __init__(self, output_size: int | tuple[int | None, ...] | None) -> None:
+        super().__init__()
+        bins(output_size, (1,) * self.axes, f"{type(self).__name__}: output_size")  # refuse now what fits no input
+        self.output_size = output_size
+
+    def forward(self, x: Any) -> Any:
+        return self.pool(x, self.output_size)
+
+    def extra_repr(self) -> str:
+        return f"output {self.output_size}"
+
+
+class AdaptiveAvgPool1d(_Adaptive):
+    """The means of `output_size` windows that cover sequences (N, C, L)."""
+
+    axes, pool = 1, staticmethod(F.adaptive_avg_pool1d)
+
+
+class AdaptiveAvgPool2d(_Adaptive):
+    """The means of OH * OW windows that cover images (N, C, H, W); None in place of one keeps the image's length."""
+
+    axes, pool = 2, staticmethod(F.adaptive_avg_pool2d)
+
+
+class AdaptiveMaxPool1d(_Adaptive):
+    """The maxima of `output_size` windows that cover sequences (N, C, L)."""
+
+    axes, pool = 1, staticmethod(F.adaptive_max_pool1d)
+
+
+class AdaptiveMaxPool2d(_Adaptive):
+    """The maxima of OH * OW windows that cover images (N, C, H, W); output_size as for `AdaptiveAvgPool2d`."""
+
+    axes, pool = 2, staticmethod(F.adaptive_max_pool2d)
+
+
+class GlobalAvgPool(Module):
+    """The mean over all places: (N, C, L) or (N, C, H, W) becomes (N, C)."""
+
+    def forward(self, x: Any) -> Any:
+        return F.global_avg_pool(x)

@@ -1,4 +1,4 @@
-"""minidl/functional/conv.py."""
+"""minidl/functional/conv.py and geometry.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import minidl as md
 import minidl.functional as F
 from tests.arrays import device, host, tensor
-from tests.factory import check, check_against_numpy, examples, operand
+from tests.factory import Operand, check, check_against_numpy, examples, operand
 
 
 def conv2d_plain(x, weight, bias, stride, padding, dilation, groups):
@@ -37,6 +37,27 @@ def conv2d_plain(x, weight, bias, stride, padding, dilation, groups):
     return y
 
 
+def conv1d_plain(x, weight, bias, stride, padding, dilation, groups):
+    """The same with one axis less."""
+    images, _, length = x.shape
+    filters, per_group, kernel = weight.shape
+    out = (length + 2 * padding[0] - dilation[0] * (kernel - 1) - 1) // stride[0] + 1
+    y = np.zeros((images, filters, out))
+    for n, f, i in np.ndindex(y.shape):
+        first_channel = f // (filters // groups) * per_group
+        total = bias[f]
+        for c, k in np.ndindex(per_group, kernel):
+            place = i * stride[0] + k * dilation[0] - padding[0]
+            if 0 <= place < length:
+                total += weight[f, c, k] * x[n, first_channel + c, place]
+        y[n, f, i] = total
+    return y
+
+
+CONV = {1: (F.conv1d, TF.conv1d, conv1d_plain), 2: (F.conv2d, TF.conv2d, conv2d_plain)}
+ONE_AND_TWO_AXES = pytest.mark.parametrize("n", [1, 2])
+
+
 @dataclass
 class Case:
     x: Any
@@ -46,16 +67,15 @@ class Case:
 
 
 @st.composite
-def cases(draw):
-    """Images, filters and a way for the window to move, such that it fits."""
+def cases(draw, n):
+    """Inputs with n spatial axes, filters and a way for the window to move, such that it fits."""
     groups = draw(st.sampled_from([1, 1, 2, 3]))
     channels, filters = groups * draw(st.sampled_from([1, 2])), groups * draw(st.sampled_from([2, 1]))
-    kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-    stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-    padding = (draw(st.integers(0, 2)), draw(st.integers(0, 2)))
-    dilation = (draw(st.sampled_from([1, 1, 2])), draw(st.sampled_from([1, 1, 2])))
+    kernel, stride = (tuple(draw(st.integers(1, 3)) for _ in range(n)) for _ in range(2))
+    padding = tuple(draw(st.integers(0, 2)) for _ in range(n))
+    dilation = tuple(draw(st.sampled_from([1, 1, 2])) for _ in range(n))
     sides = []
-    for i in (0, 1):
+    for i in range(n):
         smallest = max(1, dilation[i] * (kernel[i] - 1) + 1 - 2 * padding[i])
         sides.append(smallest + draw(st.integers(0, 4)))
     return Case(
@@ -66,36 +86,68 @@ def cases(draw):
     )
 
 
-@examples(200)
-@given(cases())
-def test_against_pytorch(case):
+@ONE_AND_TWO_AXES
+@examples(120)
+@given(data=st.data())
+def test_against_pytorch(n, data):
+    case = data.draw(cases(n))
+    ours, theirs, _ = CONV[n]
     check(
-        lambda x, w, b: F.conv2d(x, w, b, **case.options),
-        lambda x, w, b: TF.conv2d(x, w, b, **case.options),
+        lambda x, w, b: ours(x, w, b, **case.options),
+        lambda x, w, b: theirs(x, w, b, **case.options),
         [case.x, case.weight, case.bias],
         mixed=False,
         slack=4,
     )
 
 
+@ONE_AND_TWO_AXES
 @examples(40)
-@given(cases())
-def test_against_the_plain_definition(case):
-    result = F.conv2d(tensor(case.x.values), tensor(case.weight.values), tensor(case.bias.values), **case.options)
-    expected = conv2d_plain(case.x.values, case.weight.values, case.bias.values, **case.options)
+@given(data=st.data())
+def test_against_the_plain_definition(n, data):
+    case = data.draw(cases(n))
+    ours, _, plain = CONV[n]
+    result = ours(tensor(case.x.values), tensor(case.weight.values), tensor(case.bias.values), **case.options)
+    expected = plain(case.x.values, case.weight.values, case.bias.values, **case.options)
     np.testing.assert_allclose(host(result), expected, rtol=1e-12, atol=1e-12)
 
 
-@examples(40)
-@given(cases())
-def test_without_bias(case):
+@ONE_AND_TWO_AXES
+@examples(25)
+@given(data=st.data())
+def test_without_bias(n, data):
+    case = data.draw(cases(n))
+    ours, theirs, _ = CONV[n]
     check(
-        lambda x, w: F.conv2d(x, w, **case.options),
-        lambda x, w: TF.conv2d(x, w, **case.options),
+        lambda x, w: ours(x, w, **case.options),
+        lambda x, w: theirs(x, w, **case.options),
         [case.x, case.weight],
         mixed=False,
         numeric=False,
         slack=4,
+    )
+
+
+@ONE_AND_TWO_AXES
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4])
+@pytest.mark.parametrize("dilation", [1, 3])
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # PyTorch's, of its even kernels
+def test_same_and_valid_as_pytorchs(n, kernel, dilation):
+    """An even window takes an odd number of rows for "same"; the odd one goes to the end."""
+    rng = np.random.default_rng(1)
+    ours, theirs, _ = CONV[n]
+    x, weight = Operand(rng.standard_normal((2, 2, *[11] * n))), Operand(rng.standard_normal((3, 2, *[kernel] * n)))
+    for padding in ("same", "valid"):
+        check(
+            lambda a, w, p=padding: ours(a, w, padding=p, dilation=dilation),
+            lambda a, w, p=padding: theirs(a, w, padding=p, dilation=dilation),
+            [x, weight],
+            mixed=False,
+            numeric=False,
+            slack=4,
+        )
+    assert (
+        ours(tensor(x.values), tensor(weight.values), padding="same", dilation=dilation).shape[2:] == x.values.shape[2:]
     )
 
 
@@ -176,7 +228,10 @@ def test_second_derivatives_where_float32_met_float64():
 @pytest.mark.parametrize(
     ("x", "weight", "bias", "options", "words"),
     [
-        ((2, 4, 4), (3, 2, 2, 2), None, {}, r"x \(N, C, H, W\)"),
+        ((4, 4), (3, 2, 2, 2), None, {}, r"x \(N, C, H, W\).*; got \(4, 4\) and \(3, 2, 2, 2\)$"),
+        ((2, 4, 4), (3, 2, 2, 2), None, {}, r"x \(N, C, H, W\).*: add a batch axis, x\[None\]$"),
+        ((2, 4, 4), (3, 2, 2, 2), None, {"padding": "same"}, "add a batch axis"),
+        ((1, 2, 4, 4), (3, 2, 2), None, {"padding": "same"}, r"weight \(F, C/groups, KH, KW\)"),
         ((1, 2, 4, 4), (3, 3, 2, 2), None, {}, r"input of 3 channels.*got x \(1, 2, 4, 4\)"),
         ((1, 4, 4, 4), (3, 2, 2, 2), None, {"groups": 2}, "filters in a multiple of 2"),
         ((1, 2, 4, 4), (3, 2, 2, 2), (2,), {}, r"bias of shape \(3,\); got \(2,\)"),
@@ -187,7 +242,14 @@ def test_second_derivatives_where_float32_met_float64():
         ((1, 2, 4, 4), (3, 2, 2, 2), None, {"stride": 0}, "stride as a whole number of at least 1.*got 0"),
         ((1, 2, 4, 4), (3, 2, 2, 2), None, {"stride": 1.5}, "stride as a whole number"),
         ((1, 2, 4, 4), (3, 2, 2, 2), None, {"padding": (1, 2, 3)}, "padding as a whole number.*or two"),
-        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"padding": "same"}, "padding as a whole number.*'same'"),
+        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"padding": "full"}, "padding as a whole number.*or 'valid'; got 'full'"),
+        (
+            (1, 2, 4, 4),
+            (3, 2, 2, 2),
+            None,
+            {"padding": "same", "stride": (1, 2)},
+            r"'same' is not supported for strided.*",
+        ),
         ((1, 2, 4, 4), (3, 2, 2, 2), None, {"padding": -1}, "padding as a whole number of at least 0"),
         ((1, 2, 4, 4), (3, 2, 2, 2), None, {"groups": 0}, "groups as a whole number"),
     ],
@@ -199,6 +261,26 @@ def test_what_does_not_fit(x, weight, bias, options, words):
         )
 
 
+@pytest.mark.parametrize(
+    ("x", "weight", "options", "words"),
+    [
+        ((1, 2, 4, 4), (3, 2, 2), {}, r"x \(N, C, L\) and weight \(F, C/groups, K\); got"),
+        ((2, 4), (3, 2, 2), {}, "add a batch axis"),
+        ((1, 2, 4), (3, 2, 5), {}, "reaches over 5 but the sequence with its padding has only 4 in length"),
+        ((1, 2, 4), (3, 2, 0), {}, "a window of at least 1;"),
+        ((1, 2, 4), (3, 2, 2), {"stride": (1, 1)}, r"stride as a whole number of at least 1; got \(1, 1\)"),
+    ],
+)
+def test_what_does_not_fit_a_sequence(x, weight, options, words):
+    with pytest.raises(md.ShapeError, match=words):
+        F.conv1d(tensor(np.ones(x)), tensor(np.ones(weight)), **options)
+
+
 def test_one_dtype_is_wanted():
     with pytest.raises(md.DTypeError, match="float64, float32: for example"):
         F.conv2d(tensor(np.ones((1, 1, 2, 2))), tensor(np.ones((1, 1, 2, 2), np.float32)))
+
+
+def test_a_list_is_padded_as_an_array_is():
+    x, weight = [[[1.0, 2.0, 3.0]]], np.ones((1, 1, 2))
+    np.testing.assert_array_equal(F.conv1d(x, weight, padding="same"), [[[3, 5, 3]]])

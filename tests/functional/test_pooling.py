@@ -31,54 +31,70 @@ def pool_plain(x, kernel, stride, padding, out, reduce):
     return y
 
 
+def pool1d_plain(x, kernel, stride, padding, out, reduce):
+    """The same with one axis less."""
+    y = np.zeros((*x.shape[:2], *out))
+    for n, c, i in np.ndindex(y.shape):
+        start = i * stride[0] - padding[0]
+        end = start + kernel[0]
+        y[n, c, i] = reduce(x[n, c, max(start, 0) : end], min(end, x.shape[2] + padding[0]) - start)
+    return y
+
+
+MAX = {1: (F.max_pool1d, TF.max_pool1d), 2: (F.max_pool2d, TF.max_pool2d)}
+AVG = {1: (F.avg_pool1d, TF.avg_pool1d), 2: (F.avg_pool2d, TF.avg_pool2d)}
+PLAIN = {1: pool1d_plain, 2: pool_plain}
+ONE_AND_TWO_AXES = pytest.mark.parametrize("n", [1, 2])
+
+
 @st.composite
-def cases(draw):
-    """An image and a window that PyTorch accepts."""
-    kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-    stride = draw(st.sampled_from([None, 1, 2, (2, 3), (1, 2), 3]))
-    padding = (draw(st.integers(0, kernel[0] // 2)), draw(st.integers(0, kernel[1] // 2)))
-    sides = [draw(st.integers(1, 7)) for _ in (0, 1)]
+def cases(draw, n):
+    """An input with n spatial axes and a window that PyTorch accepts."""
+    kernel = tuple(draw(st.integers(1, 3)) for _ in range(n))
+    stride = draw(st.sampled_from([None, 1, 2, 3, *([(2, 3), (1, 2)] if n == 2 else [(2,)])]))
+    padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
+    sides = [draw(st.integers(1, 7)) for _ in range(n)]
     assume(all(n + 2 * p >= k for n, p, k in zip(sides, padding, kernel, strict=True)))
     x = draw(operand((draw(st.sampled_from([1, 2])), draw(st.sampled_from([2, 1])), *sides)))
     return x, {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": draw(st.booleans())}
 
 
-@examples(240)
-@given(cases())
-def test_max_pool2d_against_pytorch(case):
-    x, options = case
-    check(lambda t: F.max_pool2d(t, **options), lambda t: TF.max_pool2d(t, **options), x)
+@ONE_AND_TWO_AXES
+@examples(160)
+@given(data=st.data())
+def test_max_pooling_against_pytorch(n, data):
+    x, options = data.draw(cases(n))
+    ours, theirs = MAX[n]
+    check(lambda t: ours(t, **options), lambda t: theirs(t, **options), x)
 
 
-@examples(240)
-@given(cases(), st.booleans())
-def test_avg_pool2d_against_pytorch(case, count_include_pad):
-    x, options = case
-    check(
-        lambda t: F.avg_pool2d(t, **options, count_include_pad=count_include_pad),
-        lambda t: TF.avg_pool2d(t, **options, count_include_pad=count_include_pad),
-        x,
-    )
+@ONE_AND_TWO_AXES
+@examples(160)
+@given(data=st.data(), count_include_pad=st.booleans())
+def test_average_pooling_against_pytorch(n, data, count_include_pad):
+    x, options = data.draw(cases(n))
+    options["count_include_pad"] = count_include_pad
+    ours, theirs = AVG[n]
+    check(lambda t: ours(t, **options), lambda t: theirs(t, **options), x)
 
 
-@examples(80)
-@given(cases())
-def test_against_the_plain_definition(case):
-    x, options = case
-    kernel, padding = options["kernel_size"], options["padding"]
+@ONE_AND_TWO_AXES
+@examples(60)
+@given(data=st.data())
+def test_against_the_plain_definition(n, data):
+    x, options = data.draw(cases(n))
+    kernel, padding, plain = options["kernel_size"], options["padding"], PLAIN[n]
     stride = options["stride"] or kernel
-    stride = (stride, stride) if isinstance(stride, int) else stride
-    largest = F.max_pool2d(tensor(x.values), **options)
+    stride = (stride,) * n if isinstance(stride, int) else stride
+    largest = MAX[n][0](tensor(x.values), **options)
     rest = (kernel, stride, padding, largest.shape[2:])
-    np.testing.assert_array_equal(host(largest), pool_plain(x.values, *rest, lambda window, places: window.max()))
-    with_padding = F.avg_pool2d(tensor(x.values), **options)
+    np.testing.assert_array_equal(host(largest), plain(x.values, *rest, lambda window, places: window.max()))
+    with_padding = AVG[n][0](tensor(x.values), **options)
     np.testing.assert_allclose(
-        host(with_padding), pool_plain(x.values, *rest, lambda window, places: window.sum() / places), atol=1e-12
+        host(with_padding), plain(x.values, *rest, lambda window, places: window.sum() / places), atol=1e-12
     )
-    without = F.avg_pool2d(tensor(x.values), **options, count_include_pad=False)
-    np.testing.assert_allclose(
-        host(without), pool_plain(x.values, *rest, lambda window, places: window.mean()), atol=1e-12
-    )
+    without = AVG[n][0](tensor(x.values), **options, count_include_pad=False)
+    np.testing.assert_allclose(host(without), plain(x.values, *rest, lambda window, places: window.mean()), atol=1e-12)
 
 
 def test_caffes_clipped_windows():
@@ -134,6 +150,12 @@ def test_float16_means_are_exact():
     np.testing.assert_allclose(host(x.grad), 1 / 4096, rtol=1e-3)
 
 
+def test_float16_gradients_where_a_window_holds_more_than_float16_can_count():
+    x = tensor(np.ones((1, 1, 260, 260), np.float16), True)
+    F.avg_pool2d(x, 260).backward(device(np.full((1, 1, 1, 1), 67600 / 4, np.float16)))
+    np.testing.assert_allclose(host(x.grad), 0.25, rtol=1e-3)
+
+
 def test_a_window_larger_than_the_image_fits_when_sizes_are_rounded_up():
     x = Operand(np.arange(4.0).reshape(1, 1, 2, 2))
     options = {"kernel_size": 3, "stride": 2, "ceil_mode": True}
@@ -151,7 +173,8 @@ def test_a_window_of_one_copies():
 @pytest.mark.parametrize(
     ("shape", "options", "words"),
     [
-        ((4, 4), {"kernel_size": 2}, r"\(N, C, H, W\); got \(4, 4\)"),
+        ((4, 4), {"kernel_size": 2}, r"\(N, C, H, W\); got \(4, 4\)$"),
+        ((1, 4, 4), {"kernel_size": 2}, r"\(N, C, H, W\); got \(1, 4, 4\): add a batch axis, x\[None\]$"),
         ((1, 1, 4, 4), {"kernel_size": 5}, r"window of \(5, 5\) does not fit an image of \(4, 4\)"),
         ((1, 1, 1, 1), {"kernel_size": 3, "stride": 2, "ceil_mode": True}, "does not fit"),
         ((1, 1, 0, 4), {"kernel_size": 1}, "does not fit"),
@@ -163,5 +186,20 @@ def test_a_window_of_one_copies():
 )
 @pytest.mark.parametrize("function", [F.max_pool2d, F.avg_pool2d])
 def test_what_does_not_fit(function, shape, options, words):
+    with pytest.raises(md.ShapeError, match=words):
+        function(tensor(np.ones(shape)), **options)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "words"),
+    [
+        ((1, 4), {"kernel_size": 2}, r"\(N, C, L\); got \(1, 4\): add a batch axis"),
+        ((1, 1, 4, 4), {"kernel_size": 2}, r"\(N, C, L\); got \(1, 1, 4, 4\)$"),
+        ((1, 1, 4), {"kernel_size": 5}, r"window of \(5,\) does not fit a sequence of \(4,\)"),
+        ((1, 1, 4), {"kernel_size": (2, 2)}, r"kernel_size as a whole number of at least 1; got \(2, 2\)"),
+    ],
+)
+@pytest.mark.parametrize("function", [F.max_pool1d, F.avg_pool1d])
+def test_what_does_not_fit_a_sequence(function, shape, options, words):
     with pytest.raises(md.ShapeError, match=words):
         function(tensor(np.ones(shape)), **options)

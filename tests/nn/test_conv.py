@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -7,20 +9,32 @@ from minidl.errors import ShapeError
 from tests.arrays import host, tensor
 
 CASES = [
-    {},
-    {"padding": 1},
-    {"stride": 2, "padding": (1, 0)},
-    {"dilation": 2},
-    {"groups": 2, "bias": False},
-    {"stride": (2, 1), "groups": 4},
+    ("Conv1d", {}),
+    ("Conv1d", {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}),
+    ("Conv1d", {"padding": "same", "bias": False}),
+    ("Conv2d", {}),
+    ("Conv2d", {"padding": 1}),
+    ("Conv2d", {"stride": 2, "padding": (1, 0)}),
+    ("Conv2d", {"dilation": 2}),
+    ("Conv2d", {"groups": 2, "bias": False}),
+    ("Conv2d", {"stride": (2, 1), "groups": 4}),
+    ("Conv2d", {"padding": "same", "dilation": (1, 2)}),
+    ("Conv2d", {"padding": "valid", "stride": 2}),
+    ("ConvTranspose1d", {}),
+    ("ConvTranspose1d", {"stride": 3, "padding": 1, "output_padding": 2, "groups": 2}),
+    ("ConvTranspose2d", {"bias": False}),
+    ("ConvTranspose2d", {"stride": 2, "padding": 1, "output_padding": 1}),
+    ("ConvTranspose2d", {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2), "groups": 4}),
 ]
 
 
-@pytest.mark.parametrize("options", CASES)
-def test_it_equals_pytorch_forward_and_backward(options):
-    layer, theirs = nn.Conv2d(4, 8, (3, 2), **options), torch.nn.Conv2d(4, 8, (3, 2), **options)
+@pytest.mark.parametrize(("kind", "options"), CASES)
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # PyTorch's, of its even kernels
+def test_it_equals_pytorch_forward_and_backward(kind, options):
+    sizes = {"1": ((3,), (7,)), "2": ((3, 2), (7, 6))}[kind[-2]]
+    layer, theirs = getattr(nn, kind)(4, 8, sizes[0], **options), getattr(torch.nn, kind)(4, 8, sizes[0], **options)
     layer.load_state_dict(theirs.state_dict())
-    x = np.random.default_rng(0).standard_normal((2, 4, 7, 6)).astype(np.float32)
+    x = np.random.default_rng(0).standard_normal((2, 4, *sizes[1])).astype(np.float32)
     ours, other = tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
     y, z = layer(ours), theirs(other)
     np.testing.assert_allclose(host(y), z.detach().numpy(), rtol=1e-4, atol=1e-5)
@@ -31,6 +45,14 @@ def test_it_equals_pytorch_forward_and_backward(options):
         assert name == their_name
         assert p.shape == tuple(q.shape)
         np.testing.assert_allclose(host(p.grad), q.grad.numpy(), rtol=1e-4, atol=1e-4)
+    theirs.load_state_dict({name: torch.tensor(values) for name, values in layer.state_dict().items()})
+
+
+@pytest.mark.parametrize("kind", ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"])
+def test_arguments_have_pytorchs_order(kind):
+    ours, theirs = (list(inspect.signature(getattr(room, kind)).parameters) for room in (nn, torch.nn))
+    assert ours[:-1] == theirs[: len(ours) - 1]
+    assert ours[-1] == "init"
 
 
 def test_it_starts_uniform_within_one_over_the_root_of_its_own_fan_in():
@@ -40,8 +62,18 @@ def test_it_starts_uniform_within_one_over_the_root_of_its_own_fan_in():
     assert host(layer.weight).var() == pytest.approx(0.1**2 / 3, rel=0.03)
 
 
-def test_init_leaves_the_bias_zero():
-    layer = nn.Conv2d(1, 2, 3, init=nn.init.he_uniform_)
+def test_a_transposed_one_starts_within_one_over_the_root_of_filters_times_window_as_pytorchs():
+    layer = nn.ConvTranspose2d(64, 16, 5, groups=4)  # 16 / 4 filters x 25 places
+    theirs = torch.nn.ConvTranspose2d(64, 16, 5, groups=4)
+    assert layer.weight.shape == tuple(theirs.weight.shape) == (64, 4, 5, 5)
+    for values in (host(layer.weight), theirs.weight.detach().numpy()):
+        assert 0.09 < np.abs(values).max() <= 0.1
+    assert 0 < np.abs(host(layer.bias)).max() <= 0.1
+
+
+@pytest.mark.parametrize("kind", ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"])
+def test_init_leaves_the_bias_zero(kind):
+    layer = getattr(nn, kind)(1, 2, 3, init=nn.init.he_uniform_)
     assert host(layer.weight).any()
     assert not host(layer.bias).any()
 
@@ -55,9 +87,31 @@ def test_bad_sizes_are_named():
         nn.Conv2d(1, 4, 0)
     with pytest.raises(ShapeError, match="Conv2d: padding"):
         nn.Conv2d(1, 4, 3, padding=-1)
+    with pytest.raises(
+        ShapeError, match="Conv1d: padding as a whole number of at least 0, 'same' or 'valid'; got 'full'"
+    ):
+        nn.Conv1d(1, 4, 3, padding="full")
+    with pytest.raises(ShapeError, match=r"Conv2d: padding='same' is not supported for strided.*got stride \(2, 2\)"):
+        nn.Conv2d(1, 4, 3, 2, padding="same")
+    with pytest.raises(ValueError, match="ConvTranspose1d: groups=2 must divide the channels; got 4->3"):
+        nn.ConvTranspose1d(4, 3, 3, groups=2)
+    with pytest.raises(ShapeError, match=r"ConvTranspose2d: padding as a whole number.*got 'same'"):
+        nn.ConvTranspose2d(4, 3, 3, padding="same")
+    with pytest.raises(ShapeError, match="ConvTranspose2d: output_padding"):
+        nn.ConvTranspose2d(4, 3, 3, output_padding=-1)
+
+
+def test_one_image_needs_a_batch_axis():
+    with pytest.raises(ShapeError, match=r"got \(1, 8, 8\) .* add a batch axis, x\[None\]"):
+        nn.Conv2d(1, 4, 3)(tensor(np.ones((1, 8, 8), np.float32)))
+    with pytest.raises(ShapeError, match="add a batch axis"):
+        nn.ConvTranspose1d(1, 4, 3)(tensor(np.ones((1, 8), np.float32)))
 
 
 def test_it_says_what_it_is():
     assert repr(nn.Conv2d(3, 8, 3)) == "Conv2d(3->8, 3x3)"
     text = repr(nn.Conv2d(4, 8, (3, 5), stride=2, padding=1, dilation=2, groups=2, bias=False))
     assert text == "Conv2d(4->8, 3x5, stride 2x2, padding 1x1, dilation 2x2, 2 groups, no bias)"
+    assert repr(nn.Conv1d(4, 8, 3, padding="same")) == "Conv1d(4->8, 3, padding same)"
+    text = repr(nn.ConvTranspose2d(4, 8, 3, stride=2, output_padding=1))
+    assert text == "ConvTranspose2d(4->8, 3x3, stride 2x2, output padding 1x1)"
