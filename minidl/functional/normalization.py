@@ -113,7 +113,7 @@ def batch_norm(
             _follow(running_var, op.variance * (count / (count - 1)), momentum)
     else:
         s = sqrt(add(widened(running_var), eps))
-        z = divide(subtract(widened(x), reshape(widened(running_mean), beside)), reshape(s, beside))
+        z = divide(subtract(widened(x), reshape(running_mean, beside)), reshape(s, beside))
     return _scaled(z, weight, bias, beside, x)
 
 
@@ -185,9 +185,9 @@ def _check(name: str, x: Any, eps: float, shape: tuple[int, ...], arrays: dict[s
 def _scaled(z: Any, weight: Any, bias: Any, beside: tuple[int, ...], x: Any) -> Any:
     """weight z + bias, both in the shape `beside`; float16 if x is (until here it was computed in float32)."""
     if weight is not None:
-        z = multiply(z, reshape(widened(weight), beside))
+        z = multiply(z, reshape(weight, beside))
     if bias is not None:
-        z = add(z, reshape(widened(bias), beside))
+        z = add(z, reshape(bias, beside))
     return astype(z, HALF) if x.dtype == HALF else z
 
 

@@ -223,8 +223,14 @@ def test_float16_is_computed_in_float32():
     assert y.dtype == np.float16
     np.testing.assert_allclose(host(y)[:, 0], np.array([1, -1, 3, -3]) / np.sqrt(5), rtol=1e-3)
     np.testing.assert_allclose(host(running[1]), 0.9 + 0.1 * 800_000 / 3, rtol=1e-3)  # the batch's could not be kept
+    for z in (F.layer_norm(tensor(x.T), 4), F.group_norm(tensor(x.T), 1)):
+        np.testing.assert_array_equal(host(z)[0], host(y)[:, 0])
     z = F.local_response_norm(tensor(x[:, :, None]), 1, alpha=1.0, beta=0.5)
     np.testing.assert_allclose(host(z)[:, 0, 0], [1, -1, 1, -1], rtol=1e-3)
+    still = tensor(np.zeros(1, np.float16))  # 1e-8 is 0 in float16
+    np.testing.assert_allclose(host(F.batch_norm(tensor(x / 100), still, still, eps=1e-8)), x * 100.0, rtol=1e-3)
+    far, wide = tensor(np.array([-6e4], np.float16)), tensor(np.array([3.6e4], np.float16))
+    np.testing.assert_allclose(host(F.batch_norm(-far[None], far, wide)), 12e4 / np.sqrt(3.6e4), rtol=1e-3)
 
 
 def test_integers_are_normalised_in_float64():
