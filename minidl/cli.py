@@ -1,4 +1,4 @@
-"""The `minidl` command: `minidl compare` and `minidl plot`."""
+"""The `minidl` command: `minidl compare`, `minidl mnist` and `minidl plot`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from minidl import backend, plot
 from minidl.errors import DeviceError
 from minidl.experiments.arms import ARMS, TITLES
 from minidl.experiments.compare import expected_runs
+from minidl.experiments.mnist import REFERENCE, train_lenet
 from minidl.experiments.pipeline import run_comparison
 from minidl.experiments.report import COLUMNS, headline, table_rows
 from minidl.experiments.settings import METHODS, MODELS, Settings
@@ -26,6 +27,7 @@ minidl: a deep-learning framework to read, to step through, and to plot gradient
 
   minidl compare                    does a rate per layer train better, and why? (under a minute)
   minidl compare --model conv       the same for a small convolutional network
+  minidl mnist --download           Caffe's LeNet on the real MNIST, by Caffe's recipe (about a minute)
   minidl plot RUN.npz FIGURE        draw a figure again from a recording
 
 In Python: import minidl as md. Every command has its own --help."""
@@ -52,6 +54,21 @@ examples:
 
 The run folder then holds report.html (open it in a browser), results.json, the figures as png and svg with their
 numbers as json, the recordings (npz, for `minidl plot`), and every run."""
+
+
+_MNIST = """\
+Train Caffe's LeNet (431,080 parameters) on MNIST as Caffe did: batches of 64, SGD with momentum 0.9, rate
+0.01 (1 + 0.0001 k)^-0.75, weight decay 0.0005. About 96% of the test images are recognised after 500 iterations, 98%
+after 1,500 and 99% after 5,000.
+
+MNIST is looked for in --data, else in $MINIDL_DATA/mnist and in the user's cache; --download fetches it (12 MB)."""
+
+_MNIST_MORE = """\
+examples:
+  minidl mnist --download
+  minidl mnist --iterations 10000 --out runs/lenet       stop with Ctrl-C; the same command goes on where it was
+
+The run folder then holds results.json, lenet.npz (weights: model.load_state_dict(md.load(...))) and checkpoint.npz."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -84,6 +101,23 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/compare-DATE-TIME)")
     compare.add_argument("--quiet", action="store_true", help="print the verdict and the folder, nothing else")
     compare.set_defaults(run=_compare)
+
+    lenet = commands.add_parser(
+        "mnist",
+        allow_abbrev=False,
+        help="train Caffe's LeNet on the real MNIST",
+        description=_MNIST,
+        epilog=_MNIST_MORE,
+        formatter_class=raw,
+    )
+    lenet.add_argument("--iterations", type=int, default=1_500, metavar="N", help="steps (default: %(default)s)")
+    lenet.add_argument("--every", type=int, default=500, metavar="N", help="steps between looks at the test images")
+    lenet.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and order (default: %(default)s)")
+    lenet.add_argument("--data", type=Path, metavar="DIR", help="the folder with MNIST's four files")
+    lenet.add_argument("--download", action="store_true", help="fetch MNIST if it is not there")
+    lenet.add_argument("--backend", default=None, metavar="B", help="numpy or cupy (default: MINIDL_BACKEND or numpy)")
+    lenet.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/mnist-DATE-TIME)")
+    lenet.set_defaults(run=_mnist)
 
     draw = commands.add_parser(
         "plot",
@@ -197,6 +231,31 @@ def _print_results(results: dict[str, Any], folder: Path, quiet: bool) -> None:
     for line in headline(results):
         console.print(f"Verdict. {line}", markup=False)
     console.print(f"Report: {folder / 'report.html'}", markup=False)
+
+
+def _mnist(options: argparse.Namespace) -> int:
+    folder = options.out or Path("runs") / time.strftime("mnist-%Y%m%d-%H%M%S")
+
+    def show(look: dict[str, float]) -> None:
+        reference = REFERENCE.get(int(look["iteration"]))
+        beside = f"   (the same recipe in PyTorch: {reference:.1%})" if reference else ""
+        print(f"{look['iteration']:>6} iterations   test accuracy {look['accuracy']:.2%}{beside}", flush=True)
+
+    with backend.using(options.backend or backend.current()):
+        results = train_lenet(
+            folder,
+            iterations=options.iterations,
+            every=options.every,
+            seed=options.seed,
+            root=options.data,
+            download=options.download,
+            on_look=show,
+        )
+    if results["interrupted"]:
+        return INTERRUPTED
+    last = results["looks"][-1]
+    print(f"Test accuracy {last['accuracy']:.2%} after {last['iteration']} iterations. Files: {folder}")
+    return 0
 
 
 def _plot(options: argparse.Namespace) -> int:

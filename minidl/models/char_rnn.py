@@ -50,7 +50,11 @@ def char_rnn(
         scores, state = model(indices)                  # scores (N, T, vocabulary) of the character after each
         scores, state = model(more_indices, state)      # goes on where it was
 
-    Train it with cross_entropy between the scores and the same text one character later. Between the pieces of a long
+    Train it with the loss of each character that really came next:
+
+        F.cross_entropy(scores.reshape(-1, vocabulary), targets.reshape(-1))        # targets (N, T)
+
+    Between the pieces of a long
     text detach the state, so that no gradient goes back beyond the piece (truncated backpropagation through time):
     `state.detach()`, and of an LSTM's `(h, c)` each.
 
