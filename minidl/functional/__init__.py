@@ -13,12 +13,22 @@ from minidl.functional.adaptive_pooling import (
     global_avg_pool,
 )
 from minidl.functional.arithmetic import absolute, add, divide, multiply, negative, power, sign, subtract
+from minidl.functional.classification import cross_entropy, multi_margin_loss, nll_loss
 from minidl.functional.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from minidl.functional.dropout import dropout, dropout1d, dropout2d
 from minidl.functional.exponential import exp, log, sqrt
 from minidl.functional.indexing import getitem, setitem, write_item
 from minidl.functional.linear import linear, matmul
-from minidl.functional.loss import cross_entropy, mse_loss
+from minidl.functional.loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    hinge_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    smooth_l1_loss,
+)
 from minidl.functional.normalization import batch_norm, group_norm, layer_norm, local_response_norm
 from minidl.functional.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from minidl.functional.recurrent import gru_step, lstm_step, rnn_step
@@ -70,6 +80,8 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "bitwise_and",
     "bitwise_or",
     "broadcast_to",
@@ -94,7 +106,11 @@ __all__ = [
     "greater_equal",
     "group_norm",
     "gru_step",
+    "hinge_loss",
+    "huber_loss",
     "invert",
+    "kl_div",
+    "l1_loss",
     "layer_norm",
     "leaky_relu",
     "less",
@@ -117,8 +133,10 @@ __all__ = [
     "min",
     "minimum",
     "mse_loss",
+    "multi_margin_loss",
     "multiply",
     "negative",
+    "nll_loss",
     "not_equal",
     "pad",
     "power",
@@ -128,6 +146,7 @@ __all__ = [
     "setitem",
     "sigmoid",
     "sign",
+    "smooth_l1_loss",
     "softmax",
     "softplus",
     "sqrt",

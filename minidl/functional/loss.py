@@ -1,10 +1,15 @@
-"""Losses: cross_entropy and mse_loss.
+"""Losses that compare number with number, such as mse_loss and binary_cross_entropy; and what all losses share.
+
+Those of class labels are in `classification.py`. Here input and target have one shape and are both differentiable.
+`reduction` is "mean" or "sum" over all, or "none" for one loss each. All raise a ShapeError if the shapes differ ((N,)
+against (N, 1) would compare every pair, which nobody means), a DeviceError for a target elsewhere, and a ValueError for
+options and values out of range. Values are looked at on the CPU only: on a GPU the program would wait for them.
 
 >>> import minidl as md, minidl.functional as F
->>> logits = md.tensor([[2.0, 0.0], [0.0, 2.0]], requires_grad=True)
->>> loss = F.cross_entropy(logits, [0, 0])
->>> round(loss.item(), 4)
-1.1269
+>>> x = md.tensor([0.5, 3.0], requires_grad=True)
+>>> F.huber_loss(x, [0.0, 0.0], reduction="sum").backward()
+>>> x.grad
+Tensor([0.5, 1. ])
 """
 
 from __future__ import annotations
@@ -15,169 +20,291 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Function, Variable
-from minidl.backend import asarray, device_of, module_of
-from minidl.errors import DeviceError, DTypeError, ShapeError, describe
-from minidl.functional.arithmetic import multiply, negative, subtract
-from minidl.functional.precision import narrowed, widened
+from minidl.backend import device_of, is_array, module_of
+from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
+from minidl.functional.activation import Sigmoid, relu, sigmoid, softplus
+from minidl.functional.arithmetic import absolute, divide, multiply, subtract
+from minidl.functional.exponential import exp, log
+from minidl.functional.precision import widened
 from minidl.functional.reduction import mean, sum
-from minidl.functional.softmax import Softmax, log_softmax, softmax
+from minidl.functional.selection import equal, less, maximum, where
 
 REDUCTIONS = ("mean", "sum", "none")
 
 
-class CrossEntropy(Function):
-    """L_n = -sum_c q_nc ln softmax(x_n)_c for integer labels, where q is one-hot, or smoothed towards 1/C:
-
-        q_nc = (1 - s) [c = label_n] + s / C,        dL_n/dx_nc = softmax(x_n)_c - q_nc
-
-    The class axis of x is 1 (0 for a single sample). Samples whose label is `ignore_index` count nothing, neither in
-    the sum nor in the mean's denominator; a mean over no samples is NaN, with a gradient of 0.
-
-    Attributes:
-        labels: int64, with an axis of length 1 where x has its classes.
-        weight: what each sample's loss counts in the result: 1, 0 if ignored; over the number counted for the mean.
-    """
-
-    saves_inputs = True
-    __slots__ = ("axis", "ignore_index", "labels", "reduction", "smoothing", "weight")
-
-    def __init__(self, labels: Any, ignore_index: int, smoothing: float, reduction: str) -> None:
-        self.labels = labels
-        self.ignore_index = ignore_index
-        self.smoothing = smoothing
-        self.reduction = reduction
-
-    def forward(self, x: Any) -> Any:
-        xp = module_of(x)
-        self.axis = 0 if x.ndim == 1 else 1
-        wide = widened(x)
-        counted = self.labels != self.ignore_index
-        self.weight = counted.astype(wide.dtype)
-        if xp is not np:  # looking for bad labels would make the program wait, so they make a NaN
-            bad = (self.labels < 0) | (self.labels >= x.shape[self.axis])
-            self.weight = xp.where(counted & bad, np.nan, self.weight)
-        self.labels = xp.expand_dims(xp.where(self.weight == 1, self.labels, 0), self.axis)
-
-        log_p = log_softmax(wide, self.axis)
-        loss = -xp.take_along_axis(log_p, self.labels, axis=self.axis).squeeze(self.axis)
-        if self.smoothing:
-            loss = (1 - self.smoothing) * loss - self.smoothing * log_p.mean(axis=self.axis)
-        loss = xp.where(counted, loss * self.weight, 0)  # an ignored sample's may be infinite
-
-        if self.reduction == "none":
-            return narrowed(loss, x)
-        if self.reduction == "sum":
-            return narrowed(loss.sum(), x)
-        number = self.weight.sum()
-        self.weight /= xp.maximum(number, 1)
-        return narrowed(loss.sum() / number, x)  # 0/0 if every sample was ignored
-
-    def backward(self, grad_out: Any, x: Any) -> Any:
-        xp = module_of(self.weight)
-        classes = x.shape[self.axis]
-        one_hot = xp.expand_dims(xp.arange(classes), tuple(range(1, x.ndim - self.axis))) == self.labels
-        target = one_hot.astype(self.weight.dtype) * (1 - self.smoothing) + self.smoothing / classes
-        if self.reduction == "none":
-            grad_out = grad_out.reshape(self.labels.shape)
-        weight = xp.expand_dims(self.weight, self.axis)
-        return narrowed((softmax(widened(x), self.axis) - target) * (grad_out * weight), x)
+# ---- what all losses share
 
 
-def cross_entropy(
-    logits: Any, target: Any, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
-) -> Any:
-    """The negative log-likelihood of the target under softmax(logits), as PyTorch's: -sum_c target_c ln softmax_c.
-
-    Args:
-        logits: raw scores, not probabilities: (N, C), (N, C, ...) or (C,).
-        target: integer labels (N,), (N, ...) or (), each from 0 to C-1; or probabilities in the shape of `logits`.
-        ignore_index: samples with this label are left out (labels only).
-        reduction: "mean" over the samples counted, "sum", or "none" for one loss per sample.
-        label_smoothing: s in [0, 1]; the target becomes (1-s) target + s/C.
-
-    Raises:
-        ShapeError, DTypeError, DeviceError: the two do not fit together.
-        ValueError: a label is not one of the classes (on a GPU, where finding out would make the program wait, the
-            loss and its gradient are NaN instead), or an option is none of those above.
-    """
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"cross_entropy: expected a reduction out of {', '.join(REDUCTIONS)}; got {reduction!r}")
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: expected label_smoothing from 0 to 1; got {label_smoothing}")
-    scores = logits._data if isinstance(logits, Variable) else asarray(logits)
-    goal = target._data if isinstance(target, Variable) else asarray(target)
-    if device_of(scores) != device_of(goal) and isinstance(target, (list, tuple, int)):
-        goal = module_of(scores).asarray(goal)
-    if device_of(scores) != device_of(goal):
-        raise DeviceError(
-            f"cross_entropy: expected logits and target on one device; got {describe(logits)} and {describe(target)}. "
-            f"Move one with .to('numpy') or .to('cupy')"
-        )
-    if scores.dtype.kind != "f":
-        raise DTypeError(f"cross_entropy: expected floating logits; got {scores.dtype}")
-    if scores.ndim == 0:
-        raise ShapeError("cross_entropy: expected logits of shape (N, C); got a single number, shape ()")
-    axis = 0 if scores.ndim == 1 else 1
-    classes = scores.shape[axis]
-    if isinstance(logits, Variable) and isinstance(logits._op, Softmax):
-        warnings.warn(
-            "cross_entropy applies softmax itself; it was given the result of softmax. Pass it the raw scores "
-            "(logits), or the gradient is squeezed twice",
-            stacklevel=2,
-        )
-    if goal.dtype.kind == "f":
-        if goal.shape != scores.shape:
-            hint = ". Labels must be integers: target.astype(int)" if goal.ndim == scores.ndim - 1 else ""
-            raise ShapeError(
-                f"cross_entropy: expected probabilities in the shape of the logits {scores.shape}; got "
-                f"{goal.shape}{hint}"
-            )
-        probabilities = target if isinstance(target, Variable) else goal
-        return _with_probabilities(logits, probabilities, axis, classes, reduction, label_smoothing)
-
-    if goal.dtype.kind not in "iu":
-        raise DTypeError(f"cross_entropy: expected integer labels or floating probabilities; got {describe(goal)}")
-    expected = scores.shape[:axis] + scores.shape[axis + 1 :]
-    if goal.shape != expected:
-        raise ShapeError(
-            f"cross_entropy: logits {scores.shape} need labels of shape {expected} (one integer per sample, not "
-            f"one-hot); got {goal.shape}"
-        )
-    goal = goal.astype(np.int64)
-    if module_of(goal) is np:  # on a GPU this look would make the program wait for the device at every step
-        wrong = (goal != ignore_index) & ((goal < 0) | (goal >= classes))
-        if wrong.any():
-            where = tuple(int(i) for i in np.argwhere(wrong)[0])
-            raise ValueError(
-                f"cross_entropy: labels must lie from 0 to {classes - 1} for {classes} classes; label "
-                f"{int(goal[where])} at position {where[0] if len(where) == 1 else where} does not. If your labels "
-                f"start at 1, subtract 1"
-            )
-    return CrossEntropy(goal, ignore_index, label_smoothing, reduction)(logits)
+def check_reduction(name: str, reduction: str, allowed: tuple[str, ...] = REDUCTIONS) -> None:
+    """Refuse a reduction that the loss `name` does not have."""
+    if reduction not in allowed:
+        raise ValueError(f"{name}: expected a reduction out of {', '.join(allowed)}; got {reduction!r}")
 
 
-def _with_probabilities(logits: Any, target: Any, axis: int, classes: int, reduction: str, smoothing: float) -> Any:
-    """-sum_c target_c ln softmax(logits)_c; differentiable in both."""
-    if smoothing:
-        target = target * (1 - smoothing) + smoothing / classes
-    return _reduce(negative(sum(multiply(target, log_softmax(logits, axis)), axis=axis)), reduction)
-
-
-def _reduce(loss: Any, reduction: str) -> Any:
+def reduced(loss: Any, reduction: str) -> Any:
+    """The mean or the sum of `loss`, or itself for "none". The mean of no numbers is NaN."""
     return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
 
 
-def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
-    """(prediction - target)^2: its mean, its sum, or ("none") each. The two must have one shape.
+def raw(x: Any) -> Any:
+    """The array in a Tensor; anything else as it is."""
+    return x._data if isinstance(x, Variable) else x
 
-    Raises:
-        ValueError: `reduction` is none of the three.
-        ShapeError: the shapes differ. Broadcasting (N,) against (N, 1) would compare every pair, which nobody means.
+
+def on_one_device(name: str, input: Any, other: Any, what: str = "target") -> tuple[Any, Any]:
+    """Each as a Tensor or an array: a list or number goes where the other one is (floats in the other's dtype)."""
+    beside = next((raw(x) for x in (input, other) if is_array(raw(x))), None)
+    pair: list[Any] = []
+    for x in (input, other):
+        if not is_array(raw(x)):
+            x = np.asarray(x)
+            if beside is not None and beside.dtype.kind == x.dtype.kind == "f":
+                x = x.astype(beside.dtype)
+            x = module_of(beside).asarray(x)
+        pair.append(x)
+    if device_of(raw(pair[0])) != device_of(raw(pair[1])):
+        raise DeviceError(
+            f"{name}: expected input and {what} on one device; got {describe(input)} and {describe(other)}. "
+            f"Move one with .to('numpy') or .to('cupy')"
+        )
+    return pair[0], pair[1]
+
+
+def matched(name: str, input: Any, other: Any, what: str = "target") -> tuple[Any, Any]:
+    """`input` and `other` on one device and of one shape; integers beside floats in the dtype of these."""
+    input, other = on_one_device(name, input, other, what)
+    if input.shape != other.shape:
+        raise ShapeError(
+            f"{name}: expected input and {what} of one shape; got {tuple(input.shape)} and {tuple(other.shape)}. "
+            f"reshape() one of them"
+        )
+    return input, other.astype(input.dtype) if input.dtype.kind == "f" != other.dtype.kind else other
+
+
+def check_floating(name: str, what: str, x: Any) -> None:
+    """Refuse integers and booleans."""
+    if x.dtype.kind != "f":
+        raise DTypeError(f"{name}: expected floating {what}; got {x.dtype}. Convert: .astype('float32')")
+
+
+def constant(name: str, what: str, value: Any, input: Any, shape: tuple[int, ...]) -> Any:
+    """Weights as a raw array that nobody else writes to, broadcast to `shape`, in the input's dtype; None stays."""
+    if value is None:
+        return None
+    if isinstance(value, Variable) and value._requires_grad:
+        raise GraphError(f"{name} takes its {what} as a constant; got one that requires a gradient: detach() it")
+    array = raw(on_one_device(name, input, value, what)[1]).astype(input.dtype)
+    try:
+        return module_of(array).broadcast_to(array, shape)
+    except ValueError as error:
+        raise ShapeError(f"{name}: expected {what} of shape {shape}; got {array.shape}") from error
+
+
+def warn_after(x: Any, op: type[Function], message: str) -> None:
+    """Warn the caller of a loss if `x` is the result of `op`."""
+    if isinstance(x, Variable) and isinstance(x._op, op):
+        warnings.warn(message, stacklevel=3)
+
+
+# ---- distances
+
+
+def mse_loss(prediction: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
+    """(prediction - target)^2.
+
+    A `weight` of the same shape multiplies each; the mean is then over the sum of the weights.
     """
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"mse_loss: expected a reduction out of {', '.join(REDUCTIONS)}; got {reduction!r}")
-    shapes = [tuple(x.shape) if hasattr(x, "shape") else np.shape(x) for x in (prediction, target)]
-    if shapes[0] != shapes[1]:
-        raise ShapeError(f"mse_loss: expected prediction and target of one shape; got {shapes[0]} and {shapes[1]}")
-    error = subtract(prediction, target)
-    return _reduce(multiply(error, error), reduction)
+    check_reduction("mse_loss", reduction)
+    error = subtract(*matched("mse_loss", prediction, target))
+    return _weighted("mse_loss", multiply(error, error), weight, reduction)
+
+
+def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
+    """|input - target|: however large the error is, its gradient is -1 or 1. `weight` as in mse_loss."""
+    check_reduction("l1_loss", reduction)
+    return _weighted("l1_loss", absolute(subtract(*matched("l1_loss", input, target))), weight, reduction)
+
+
+def _weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
+    if weight is None:
+        return reduced(loss, reduction)
+    loss, weight = matched(name, loss, weight, "weight")
+    result = reduced(multiply(loss, weight), reduction)
+    return divide(result, mean(weight)) if reduction == "mean" else result
+
+
+def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
+    """e^2 / (2 beta) for errors |e| < beta, else |e| - beta/2 (Girshick, arXiv:1504.08083, eq. 3, with beta = 1).
+
+    The gradient is e / beta, limited to [-1, 1]. With beta = 0 it is l1_loss.
+    """
+    check_reduction("smooth_l1_loss", reduction)
+    if not beta >= 0:
+        raise ValueError(f"smooth_l1_loss: expected beta of at least 0; got {beta}")
+    error = subtract(*matched("smooth_l1_loss", input, target))
+    loss = absolute(error)
+    if beta > 0:
+        square = multiply(error, error)  # not |e|^2: |e| has slope 0 at 0, and the curvature there would be lost
+        loss = where(less(loss, beta), divide(square, 2 * beta), subtract(loss, beta / 2))
+    return reduced(loss, reduction)
+
+
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
+    """e^2 / 2 for errors |e| < delta, else delta (|e| - delta/2) (Huber, 1964, Annals of Mathematical Statistics 35).
+
+    The gradient is e, limited to [-delta, delta]: gradient clipping, error by error.
+    """
+    check_reduction("huber_loss", reduction)
+    if not delta > 0:
+        raise ValueError(f"huber_loss: expected delta above 0; got {delta}")
+    error = subtract(*matched("huber_loss", input, target))
+    size = absolute(error)
+    near, far = multiply(multiply(error, error), 0.5), multiply(subtract(size, delta / 2), delta)
+    return reduced(where(less(size, delta), near, far), reduction)
+
+
+def hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """max(0, 1 - target * input), the loss of a support vector machine, for targets of -1 and +1.
+
+    It is 0 for a score on the right side with a margin of 1. For several classes: multi_margin_loss.
+    """
+    check_reduction("hinge_loss", reduction)
+    input, target = matched("hinge_loss", input, target)
+    sides = raw(target)
+    if module_of(sides) is np and ((sides != 1) & (sides != -1)).any():
+        raise ValueError(
+            f"hinge_loss: expected targets of -1 and +1; got values from {sides.min():g} to {sides.max():g}. "
+            f"Labels of 0 and 1 become these by 2 * target - 1"
+        )
+    return reduced(relu(subtract(1, multiply(target, input))), reduction)
+
+
+# ---- probabilities
+
+
+class BCE(Function):
+    """L = -t ln x - (1 - t) ln(1 - x), so dL/dx = (x - t) / (x (1 - x)) and dL/dt = ln(1 - x) - ln x.
+
+    A certain prediction that is wrong would cost infinity: as in PyTorch the logarithms of L end at -100, and the
+    denominator of its slope at 1e-12.
+    """
+
+    saves_inputs = True
+    __slots__ = ()
+
+    def forward(self, x: Any, t: Any) -> Any:
+        xp = module_of(x)
+        wide = widened(x)
+        loss = -t * xp.maximum(xp.log(wide), -100) - (1 - t) * xp.maximum(xp.log1p(-wide), -100)
+        return loss.astype(np.result_type(x.dtype, t.dtype))
+
+    def backward(self, grad_out: Any, x: Any, t: Any) -> Any:
+        wide = widened(x)
+        grad_x = grad_out * ((wide - t) / maximum(wide * (1 - wide), 1e-12)) if self.needs(0) else None
+        grad_t = grad_out * (log(1 - wide) - log(wide)) if self.needs(1) else None
+        return grad_x, grad_t
+
+
+def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+    """-target ln(input) - (1 - target) ln(1 - input), for probabilities: what comes out of a sigmoid.
+
+    From raw scores use binary_cross_entropy_with_logits, which is exact also where a sigmoid has become 0 or 1.
+
+    Args:
+        input, target: numbers from 0 to 1.
+        weight: a constant that multiplies each loss and broadcasts to the input. The mean is over all, as without.
+        reduction: "mean", "sum" or "none".
+    """
+    name = "binary_cross_entropy"
+    check_reduction(name, reduction)
+    input, target = matched(name, input, target)
+    check_floating(name, "input", input)
+    _check_probabilities(name, "input", input, ". For raw scores (logits) use binary_cross_entropy_with_logits")
+    _check_probabilities(name, "target", target)
+    weight = constant(name, "weight", weight, input, input.shape)
+    loss = BCE()(input, target)
+    return reduced(loss if weight is None else multiply(loss, weight), reduction)
+
+
+class BCEWithLogits(Function):
+    """L = p t softplus(-x) + (1 - t) softplus(x), so dL/dx = sigmoid(x) (p t + 1 - t) - p t: for p = 1, sigmoid(x) - t.
+
+    softplus(-x) is -ln sigmoid(x), and softplus(x) is -ln(1 - sigmoid(x)). dL/dt = p softplus(-x) - softplus(x).
+    """
+
+    saves_inputs = True
+    __slots__ = ("p",)
+
+    def __init__(self, p: Any) -> None:
+        self.p = p
+
+    def forward(self, x: Any, t: Any) -> Any:
+        xp = module_of(x)
+        wide = widened(x)
+        rest = xp.log1p(xp.exp(-abs(wide)))  # softplus(x) = max(x, 0) + rest
+        positive = t if self.p is None else self.p * t
+        loss = positive * (xp.maximum(-wide, 0) + rest) + (1 - t) * (xp.maximum(wide, 0) + rest)
+        return loss.astype(np.result_type(x.dtype, t.dtype))
+
+    def backward(self, grad_out: Any, x: Any, t: Any) -> Any:
+        grad_x = grad_t = None
+        if self.needs(0) and self.p is None:
+            grad_x = grad_out * (sigmoid(x) - t)
+        elif self.needs(0):
+            positive = self.p * t
+            grad_x = grad_out * (sigmoid(x) * (positive + 1 - t) - positive)
+        if self.needs(1):
+            grad_t = grad_out * (-x if self.p is None else self.p * softplus(-x) - softplus(x))
+        return grad_x, grad_t
+
+
+def binary_cross_entropy_with_logits(
+    input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+) -> Any:
+    """binary_cross_entropy of sigmoid(input), without the sigmoid: exact for all scores.
+
+    Args:
+        input: raw scores (logits), not probabilities.
+        target: numbers from 0 to 1.
+        weight, reduction: as in binary_cross_entropy.
+        pos_weight: p, a constant that multiplies the term of the positives and broadcasts likewise. With p = (number
+            of 0) / (number of 1) the few positives count together as much as the many negatives.
+    """
+    name = "binary_cross_entropy_with_logits"
+    check_reduction(name, reduction)
+    input, target = matched(name, input, target)
+    check_floating(name, "logits", input)
+    warn_after(input, Sigmoid, f"{name} applies sigmoid itself; it was given the result of sigmoid. Pass it raw scores")
+    _check_probabilities(name, "target", target)
+    weight = constant(name, "weight", weight, input, input.shape)
+    loss = BCEWithLogits(constant(name, "pos_weight", pos_weight, input, input.shape))(input, target)
+    return reduced(loss if weight is None else multiply(loss, weight), reduction)
+
+
+def _check_probabilities(name: str, what: str, x: Any, remedy: str = "") -> None:
+    values = raw(x)
+    if module_of(values) is np and values.size and (values.min() < 0 or values.max() > 1):
+        raise ValueError(
+            f"{name}: expected {what} from 0 to 1; got values from {values.min():g} to {values.max():g}{remedy}"
+        )
+
+
+def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+    """target (ln(target) - input), the Kullback-Leibler divergence from a prediction to the target; 0 for target 0.
+
+    Args:
+        input: log-probabilities, such as log_softmax gives.
+        target: probabilities, or with `log_target` their logarithms.
+        reduction: "batchmean", the divergence itself: the sum over the number of samples (the first axis); "mean", as
+            PyTorch's over every number, so C times less; "sum" or "none".
+        log_target: whether the target is given as logarithms.
+    """
+    check_reduction("kl_div", reduction, (*REDUCTIONS, "batchmean"))
+    input, target = matched("kl_div", input, target)
+    if log_target:
+        loss = multiply(exp(target), subtract(target, input))
+    else:
+        loss = multiply(target, subtract(log(where(equal(target, 0), 1, target)), input))
+    if reduction == "batchmean":
+        return divide(sum(loss), input.shape[0] if input.ndim else 1)
+    return reduced(loss, reduction)

@@ -1,0 +1,196 @@
+"""The losses as modules: `criterion = nn.CrossEntropyLoss()`, then `criterion(model(x), labels)`.
+
+What each computes is at its function in `minidl.functional`, with the shapes and errors. All take a `reduction`: "mean"
+or "sum" over all, or "none" for one loss each. Weights are buffers: saved with the state, and moved by `to`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl import functional as F
+from minidl.functional.loss import REDUCTIONS, check_reduction
+from minidl.nn.module import Module
+from minidl.tensor import Tensor
+
+
+class _Loss(Module):
+    """A loss with its reduction and, where a subclass takes one, its weight (None for all alike)."""
+
+    weight: Tensor | None
+    reductions: tuple[str, ...] = REDUCTIONS
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        check_reduction(type(self).__name__, reduction, self.reductions)
+        self.reduction = reduction
+
+    def keep(self, name: str, weight: Any) -> None:
+        """Make `weight`, a Tensor, array, list or None, the attribute `name`; only one that is given has a state."""
+        if weight is None:
+            setattr(self, name, None)
+        else:
+            self.register_buffer(name, weight)
+
+    def extra_repr(self) -> str:
+        options = {key: value for key, value in vars(self).items() if isinstance(value, (str, int, float))}
+        return ", ".join(f"{key}={value!r}" for key, value in options.items() if key != "training")
+
+
+class CrossEntropyLoss(_Loss):
+    """The cross-entropy of the softmax of raw scores (N, C, ...) against labels or probabilities: cross_entropy.
+
+    Args:
+        weight: (C,), what each class counts.
+        ignore_index: samples with this label are left out.
+        reduction: as in all losses.
+        label_smoothing: s in [0, 1]; the target becomes (1-s) target + s/C.
+    """
+
+    def __init__(
+        self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__(reduction)
+        self.keep("weight", weight)
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return F.cross_entropy(
+            input, target, self.ignore_index, self.reduction, self.label_smoothing, weight=self.weight
+        )
+
+
+class NLLLoss(_Loss):
+    """The negative log-likelihood of labels under log-probabilities (N, C, ...), as LogSoftmax gives them: nll_loss.
+
+    Args:
+        weight: (C,), what each class counts.
+        ignore_index: samples with this label are left out.
+        reduction: as in all losses.
+    """
+
+    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.keep("weight", weight)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+
+
+class MultiMarginLoss(_Loss):
+    """The hinge loss of several classes, for scores (N, C) against labels: multi_margin_loss.
+
+    Args:
+        p: 1 or 2, the power.
+        margin: by how much the right class has to lead.
+        weight: (C,), what each class counts.
+        reduction: as in all losses.
+    """
+
+    def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.p = p
+        self.margin = margin
+        self.keep("weight", weight)
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return F.multi_margin_loss(input, target, self.p, self.margin, self.weight, self.reduction)
+
+
+class BCELoss(_Loss):
+    """The cross-entropy of probabilities of one thing each, as Sigmoid gives them: binary_cross_entropy.
+
+    Args:
+        weight: multiplies each loss; it broadcasts to the input.
+        reduction: as in all losses.
+    """
+
+    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.keep("weight", weight)
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return F.binary_cross_entropy(input, target, self.weight, self.reduction)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """BCELoss of the sigmoid of raw scores, exact for all scores: binary_cross_entropy_with_logits.
+
+    Args:
+        weight: multiplies each loss; it broadcasts to the input.
+        reduction: as in all losses.
+        pos_weight: multiplies the term of the positives; it broadcasts likewise.
+    """
+
+    pos_weight: Tensor | None
+
+    def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
+        super().__init__(reduction)
+        self.keep("weight", weight)
+        self.keep("pos_weight", pos_weight)
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return F.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
+
+
+class MSELoss(_Loss):
+    """(input - target)^2."""
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return F.mse_loss(input, target, self.reduction)
+
+
+class L1Loss(_Loss):
+    """|input - target|."""
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return F.l1_loss(input, target, self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """e^2 / (2 beta) for errors below beta, else |e| - beta/2: smooth_l1_loss."""
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.beta = beta
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return F.smooth_l1_loss(input, target, self.reduction, self.beta)
+
+
+class HuberLoss(_Loss):
+    """e^2 / 2 for errors up to delta, else delta (|e| - delta/2): huber_loss."""
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.delta = delta
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return F.huber_loss(input, target, self.reduction, self.delta)
+
+
+class HingeLoss(_Loss):
+    """max(0, 1 - target * input) for targets of -1 and +1: hinge_loss."""
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return F.hinge_loss(input, target, self.reduction)
+
+
+class KLDivLoss(_Loss):
+    """The Kullback-Leibler divergence from log-probabilities to the target: kl_div.
+
+    Args:
+        reduction: also "batchmean", the divergence itself; "mean" is over every number, as PyTorch's.
+        log_target: whether the target is given as logarithms.
+    """
+
+    reductions = (*REDUCTIONS, "batchmean")
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction)
+        self.log_target = log_target
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return F.kl_div(input, target, self.reduction, self.log_target)
