@@ -181,6 +181,29 @@ def test_a_worker_may_be_the_one_who_ends_it():
     assert list(results) == []
 
 
+def test_what_waits_for_a_thread_is_never_begun_once_it_ends():
+    begun, first_ahead, go_on = [], threading.Event(), threading.Event()
+
+    def make(number):
+        begun.append(number)
+        if number == 1:
+            first_ahead.set()
+            assert go_on.wait(PATIENCE)
+        return number
+
+    results = in_order(make, range(9), workers=1)
+    next(results)
+    assert first_ahead.wait(PATIENCE)
+    workers = threads()
+    other = threading.Thread(target=results.close)  # one that does not wait for the result in the making
+    other.start()
+    other.join(PATIENCE)
+    go_on.set()
+    for thread in workers:
+        thread.join(PATIENCE)
+    assert begun == [0, 1]
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="sends Ctrl-C to a thread")
 def test_ctrl_c_while_waiting_for_a_result():
     def make(number):

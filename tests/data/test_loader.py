@@ -185,6 +185,14 @@ def test_a_gpu_is_not_waited_for(standin):
     assert standin.synchronizations() == ()
 
 
+@pytest.mark.parametrize("options", [{"transform": AUGMENT}, {"workers": 2}, {"transform": AUGMENT, "workers": 2}])
+def test_batches_made_on_the_host_go_to_the_gpu_and_never_come_back(standin, options):
+    with backend.using("cupy"):
+        for inputs, _ in Loader(Dataset(*Squares().take(np.arange(23))), 4, **options):
+            assert backend.device_of(inputs) == "cupy"
+    assert standin.synchronizations() == ()
+
+
 # ---- sources, transforms, workers
 
 
