@@ -242,15 +242,18 @@ def _mnist(options: argparse.Namespace) -> int:
         print(f"{look['iteration']:>6} iterations   test accuracy {look['accuracy']:.2%}{beside}", flush=True)
 
     with backend.using(options.backend or backend.current()):
-        results = train_lenet(
-            folder,
-            iterations=options.iterations,
-            every=options.every,
-            seed=options.seed,
-            root=options.data,
-            download=options.download,
-            on_look=show,
-        )
+        try:
+            results = train_lenet(
+                folder,
+                iterations=options.iterations,
+                every=options.every,
+                seed=options.seed,
+                root=options.data,
+                download=options.download,
+                on_look=show,
+            )
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}. Here: minidl mnist --download") from error
     if results["interrupted"]:
         return INTERRUPTED
     last = results["looks"][-1]
