@@ -73,8 +73,8 @@ class Conv(Function):
     """y[n, f, i] = b[f] + sum over c, k of w[f, c, k] x[n, c, i s + k d - p].
 
     i and k are places, s, p, d stride, padding and dilation: one number each for every spatial axis. x is 0 outside.
-    As matrices, for each image and group: y = W @ columns(x). `out` is the output's size where it is known: to the input
-    of a transposed convolution there may be fewer positions than would fit its output.
+    As matrices, for each image and group: y = W @ columns(x). `out` is the output's size where it is known: a
+    transposed convolution may come from fewer positions than would fit what it leads to.
     """
 
     saves_inputs = True
