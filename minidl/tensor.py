@@ -309,6 +309,10 @@ class Tensor(ArrayHolder):
         """The mean over `axis`."""
         return F.mean(self, axis, keepdims)
 
+    def cumsum(self, axis: int | None = None) -> Tensor:
+        """The running sum along `axis`, or of all elements flattened."""
+        return F.cumsum(self, axis)
+
     def var(self, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
         """The variance over `axis`, divided by n - ddof."""
         return F.var(self, axis, keepdims, ddof)

@@ -24,6 +24,7 @@ from minidl.backend.arrays import (
 from minidl.backend.choice import current, module, use, using
 from minidl.backend.random import device_uniform, generator, random_state, restore_random_state, seed
 from minidl.backend.silence import ERROR_STATE, SILENT
+from minidl.backend.special import erf
 
 __all__ = [
     "ERROR_STATE",
@@ -34,6 +35,7 @@ __all__ = [
     "current",
     "device_of",
     "device_uniform",
+    "erf",
     "generator",
     "is_array",
     "memory_used",

@@ -4,7 +4,18 @@ Each works on Tensors and on plain arrays: without a Tensor among its inputs it 
 one family; in it each op class, with its forward and its backward, stands beside its function.
 """
 
-from minidl.functional.activation import leaky_relu, relu, sigmoid, softplus, tanh
+from minidl.functional.activation import (
+    elu,
+    hardtanh,
+    leaky_relu,
+    prelu,
+    relu,
+    selu,
+    sigmoid,
+    softplus,
+    softsign,
+    tanh,
+)
 from minidl.functional.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -16,9 +27,10 @@ from minidl.functional.arithmetic import absolute, add, divide, multiply, negati
 from minidl.functional.classification import cross_entropy, multi_margin_loss, nll_loss
 from minidl.functional.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from minidl.functional.dropout import dropout, dropout1d, dropout2d
-from minidl.functional.exponential import exp, log, sqrt
-from minidl.functional.indexing import getitem, setitem, write_item
-from minidl.functional.linear import linear, matmul
+from minidl.functional.exponential import erf, exp, log, sqrt
+from minidl.functional.gated import gelu, silu
+from minidl.functional.indexing import embedding, getitem, setitem, write_item
+from minidl.functional.linear import linear, matmul, outer
 from minidl.functional.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -32,7 +44,7 @@ from minidl.functional.loss import (
 from minidl.functional.normalization import batch_norm, group_norm, layer_norm, local_response_norm
 from minidl.functional.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from minidl.functional.recurrent import gru_step, lstm_step, rnn_step
-from minidl.functional.reduction import logsumexp, max, mean, min, sum, var
+from minidl.functional.reduction import cumsum, logsumexp, max, mean, min, norm, sum, var
 from minidl.functional.selection import (
     bitwise_and,
     bitwise_or,
@@ -56,15 +68,19 @@ from minidl.functional.shape import (
     broadcast_to,
     concatenate,
     copy,
+    expand_dims,
     flatten,
     pad,
     reshape,
+    split,
+    squeeze,
     stack,
     swapaxes,
     to_device,
     transpose,
 )
 from minidl.functional.softmax import log_softmax, softmax
+from minidl.functional.trigonometric import cos, sin
 
 abs = absolute
 
@@ -92,20 +108,28 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "copy",
+    "cos",
     "cross_entropy",
+    "cumsum",
     "divide",
     "dropout",
     "dropout1d",
     "dropout2d",
+    "elu",
+    "embedding",
     "equal",
+    "erf",
     "exp",
+    "expand_dims",
     "flatten",
+    "gelu",
     "getitem",
     "global_avg_pool",
     "greater",
     "greater_equal",
     "group_norm",
     "gru_step",
+    "hardtanh",
     "hinge_loss",
     "huber_loss",
     "invert",
@@ -137,19 +161,28 @@ __all__ = [
     "multiply",
     "negative",
     "nll_loss",
+    "norm",
     "not_equal",
+    "outer",
     "pad",
     "power",
+    "prelu",
     "relu",
     "reshape",
     "rnn_step",
+    "selu",
     "setitem",
     "sigmoid",
     "sign",
+    "silu",
+    "sin",
     "smooth_l1_loss",
     "softmax",
     "softplus",
+    "softsign",
+    "split",
     "sqrt",
+    "squeeze",
     "stack",
     "subtract",
     "sum",

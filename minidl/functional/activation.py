@@ -1,4 +1,4 @@
-"""Activation functions: relu, leaky_relu, sigmoid, tanh, softplus. What each does to a gradient is its `backward`.
+"""Activation functions; silu and gelu are in gated.py. What each does to a gradient is its `backward`.
 
 >>> import minidl as md, minidl.functional as F
 >>> x = md.tensor([-2.0, 0.0, 2.0], requires_grad=True)
@@ -13,8 +13,13 @@ from typing import Any
 
 from minidl.autograd import Function
 from minidl.backend import module_of
+from minidl.errors import ShapeError, describe
+from minidl.functional.arithmetic import multiply
+from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.exponential import exp
 from minidl.functional.precision import narrowed, widened
-from minidl.functional.selection import masked
+from minidl.functional.selection import masked, where
+from minidl.functional.shape import array_like, reshape
 
 
 class ReLU(Function):
@@ -60,6 +65,108 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     return LeakyReLU(negative_slope)(x)
 
 
+class PReLU(Function):
+    """z = x for x > 0, else w x, so dz/dx = 1 or w, and dz/dw = 0 or x."""
+
+    saves_inputs = True
+    __slots__ = ()
+
+    def forward(self, x: Any, weight: Any) -> Any:
+        xp = module_of(x)
+        return xp.maximum(x, 0) + xp.minimum(x, 0) * weight  # the same, and much faster than `where`
+
+    def backward(self, grad_out: Any, x: Any, weight: Any) -> Any:
+        grad_x = grad_weight = None
+        if self.needs(0):
+            grad_x = grad_out * (weight + (1 - weight) * (x > 0).astype(grad_out.dtype))
+        if self.needs(1):
+            grad_weight = unbroadcast(masked(grad_out * x, ~(x > 0)), weight.shape)
+        return grad_x, grad_weight
+
+
+def prelu(x: Any, weight: Any) -> Any:
+    """x where x > 0, else weight * x, elementwise: a leaky relu that learns its slope (He et al., arXiv:1502.01852).
+
+    Args:
+        x: any shape; (N, C, ...) for a slope a channel.
+        weight: one number, or C of them: shape (), (1,) or (C,).
+
+    Raises:
+        ShapeError: `weight` has not one slope for each channel, axis 1 of x.
+    """
+    slopes = getattr(weight, "shape", ())
+    if slopes in ((), (1,)):
+        return PReLU()(x, reshape(weight, ()) if slopes else weight)
+    x = array_like(x)
+    if x.ndim < 2 or slopes != x.shape[1:2]:
+        raise ShapeError(
+            f"prelu: expected a weight of one number, or of one for each channel (axis 1) of x; got {describe(weight)} "
+            f"for {describe(x)}"
+        )
+    return PReLU()(x, reshape(weight, (-1, *(1,) * (x.ndim - 2))))
+
+
+class ELU(Function):
+    """z = x for x > 0, else a (e^x - 1), so dz/dx = 1 or a e^x; at x = 0 it is a, and the second derivative 0."""
+
+    saves_inputs = True
+    __slots__ = ("alpha",)
+
+    def __init__(self, alpha: float) -> None:
+        self.alpha = alpha
+
+    def forward(self, x: Any) -> Any:
+        xp = module_of(x)
+        wide = widened(x)
+        return narrowed(xp.maximum(wide, 0) + self.alpha * xp.expm1(xp.minimum(wide, 0)), x)
+
+    def backward(self, grad_out: Any, x: Any) -> Any:
+        # -relu(-x) is min(x, 0): the e^x of a large x is never used, but infinite, and 0 * infinity is no 0.
+        return grad_out * where(x <= 0, self.alpha * exp(-relu(-x)), 1)
+
+
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """x where x > 0, else alpha * (exp(x) - 1), elementwise (Clevert, Unterthiner & Hochreiter, arXiv:1511.07289)."""
+    return ELU(alpha)(x)
+
+
+def selu(x: Any) -> Any:
+    """1.0507 * elu(x, 1.6733), elementwise (Klambauer et al., arXiv:1706.02515, eq. 2).
+
+    With these two numbers, and weights of mean 0 and variance 1 / fan_in (`nn.init.lecun_normal_`), activations are
+    drawn towards mean 0 and variance 1 from layer to layer.
+    """
+    return multiply(elu(x, 1.6732632423543772), 1.0507009873554805)
+
+
+class Hardtanh(Function):
+    """z = x limited to [low, high]: the gradient passes strictly between, and is 0 at the limits (`clip` passes it)."""
+
+    saves_inputs = True
+    __slots__ = ("high", "low")
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low = low
+        self.high = high
+
+    def forward(self, x: Any) -> Any:
+        return module_of(x).clip(x, self.low, self.high)
+
+    def backward(self, grad_out: Any, x: Any) -> Any:
+        return masked(grad_out, (x > self.low) & (x < self.high))
+
+
+def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    """x limited to [min_val, max_val], elementwise.
+
+    Raises:
+        ValueError: min_val is above max_val.
+    """
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: expected min_val <= max_val; got {min_val} and {max_val}")
+    return Hardtanh(min_val, max_val)(x)
+
+
 class Sigmoid(Function):
     """z = 1 / (1 + e^-x), so dz/dx = z (1 - z): at most 1/4, and tiny once the unit is saturated."""
 
@@ -95,6 +202,25 @@ class Tanh(Function):
 def tanh(x: Any) -> Any:
     """The hyperbolic tangent, elementwise."""
     return Tanh()(x)
+
+
+class Softsign(Function):
+    """z = x / (1 + |x|), so dz/dx = 1 / (1 + |x|)^2: it saturates more slowly than tanh."""
+
+    saves_inputs = True
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return x / (1 + abs(x))
+
+    def backward(self, grad_out: Any, x: Any) -> Any:
+        size = 1 + abs(x)
+        return grad_out / size / size
+
+
+def softsign(x: Any) -> Any:
+    """x / (1 + |x|), elementwise."""
+    return Softsign()(x)
 
 
 class Softplus(Function):

@@ -1,14 +1,17 @@
-"""exp, log and sqrt.
+"""exp, log, sqrt, and erf.
 
 Infinity and NaN are results, not warnings; a NaN that appears in a backward is found with `md.detect_anomaly()`.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from minidl import backend
 from minidl.autograd import Function
 from minidl.backend import module_of
+from minidl.functional.precision import narrowed, widened
 
 
 class Exp(Function):
@@ -63,3 +66,21 @@ class Sqrt(Function):
 def sqrt(x: Any) -> Any:
     """The square root, elementwise; NaN below 0. The slope at 0 is infinite."""
     return Sqrt()(x)
+
+
+class Erf(Function):
+    """z = erf x, the integral of 2/sqrt(pi) e^(-t^2) from 0 to x, so dz/dx = 2/sqrt(pi) e^(-x^2)."""
+
+    saves_inputs = True
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return narrowed(backend.erf(widened(x)), x)
+
+    def backward(self, grad_out: Any, x: Any) -> Any:
+        return grad_out * (2 / math.sqrt(math.pi) * exp(-x * x))
+
+
+def erf(x: Any) -> Any:
+    """The error function, elementwise: (1 + erf(x / sqrt 2)) / 2 is the standard normal distribution."""
+    return Erf()(x)

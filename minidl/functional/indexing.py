@@ -1,4 +1,4 @@
-"""x[index] and writing into it. Reading a place several times sends all the gradients back to it, added up.
+"""x[index], writing into it, and embedding. A place that is read several times gets all the gradients, added up.
 
 >>> import minidl as md
 >>> x = md.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -16,7 +16,7 @@ import numpy as np
 
 from minidl.autograd import Function, Variable
 from minidl.backend import asarray, device_of, is_array, module_of, scatter_add
-from minidl.errors import DeviceError, DTypeError, describe
+from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.selection import masked
@@ -138,6 +138,33 @@ def getitem(x: Any, index: Any) -> Any:
         IndexError: the index does not fit x.
     """
     return GetItem(_plain(index))(x)
+
+
+def embedding(indices: Any, weight: Any) -> Any:
+    """The row of `weight` that each index names: the vector of each word, where words are numbers.
+
+    Args:
+        indices: whole numbers from 0 to num_embeddings - 1, in any shape (...).
+        weight: (num_embeddings, embedding_dim).
+
+    Returns:
+        (..., embedding_dim). A row that is named several times gets the sum of their gradients, others 0.
+
+    Raises:
+        DTypeError, ShapeError: the indices are no whole numbers, or the weight is no matrix.
+        IndexError: an index is out of range, negative ones too. On a GPU, where finding out would make the program
+            wait, it silently names some other row.
+    """
+    places = indices._data if isinstance(indices, Variable) else asarray(indices)
+    if places.dtype.kind not in "iu":
+        raise DTypeError(f"embedding: expected whole numbers as indices; got {describe(indices)}")
+    shape = np.shape(weight)
+    if len(shape) != 2:
+        raise ShapeError(f"embedding: expected a weight (num_embeddings, embedding_dim); got shape {shape}")
+    if device_of(places) == "numpy" and places.size and not 0 <= places.min() <= places.max() < shape[0]:
+        wrong = places.min() if places.min() < 0 else places.max()
+        raise IndexError(f"embedding: expected indices from 0 to {shape[0] - 1}; got {wrong}")
+    return getitem(weight, places)
 
 
 def setitem(x: Any, index: Any, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Matrix products: matmul, and linear, the dense layer."""
+"""Matrix products: matmul, outer, and linear, the dense layer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 
 from minidl.autograd import Function
 from minidl.errors import DTypeError, ShapeError
+from minidl.functional.arithmetic import multiply
 from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.reduction import sum
+from minidl.functional.shape import flatten, reshape
 
 
 class MatMul(Function):
@@ -57,6 +59,11 @@ def matmul(x: Any, y: Any) -> Any:
         ShapeError: the summed lengths differ, the batches do not broadcast, or an operand is a single number.
     """
     return MatMul()(x, y)
+
+
+def outer(x: Any, y: Any) -> Any:
+    """Every element of x times every element of y: (n, m) for n and m of them, both flattened."""
+    return multiply(reshape(flatten(x), (-1, 1)), flatten(y))
 
 
 def one_dtype_expected(x: Any, weight: Any, bias: Any) -> str:

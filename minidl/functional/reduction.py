@@ -1,4 +1,4 @@
-"""Reductions along axes: sum, mean, var, max, min, logsumexp. Names and arguments are NumPy's.
+"""Reductions along axes: sum, mean, var, max, min, logsumexp, norm; and cumsum. Names and arguments are NumPy's.
 
 `axis` is one axis, several, or None for all; negative ones count from the end; `keepdims=True` leaves the reduced
 axes in place with length 1. An axis that is not there is an AxisError.
@@ -16,12 +16,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from minidl.autograd import Function
 from minidl.backend import module_of
-from minidl.functional.axes import Axis, all_axes
+from minidl.functional.arithmetic import absolute, sign
+from minidl.functional.axes import Axis, all_axes, one_axis
 from minidl.functional.exponential import exp
 from minidl.functional.precision import add_up, narrowed, widened
-from minidl.functional.shape import broadcast_to
+from minidl.functional.selection import masked, where
+from minidl.functional.shape import array_like, astype, broadcast_to, flatten
 
 
 class _Reduction(Function):
@@ -201,3 +205,104 @@ class LogSumExp(_Reduction):
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """ln(sum(exp(x))) over `axis`, without overflow; -infinity of no numbers."""
     return LogSumExp(axis, keepdims)(x)
+
+
+class Norm(_Reduction):
+    """n = (sum of |x_i|^p)^(1/p), so dn/dx_i = sign(x_i) (|x_i| / n)^(p-1), which for p = 2 is x_i / n.
+
+    That is computed as m (sum of (|x_i| / m)^p)^(1/p) with the largest |x_i| for m: no power overflows or vanishes.
+    Where n = 0 the gradient is taken for 0, and for p < 1 also where x_i = 0 (it is infinite there), as in PyTorch.
+    """
+
+    saves_inputs = True
+    saves_output = True
+    __slots__ = ("p",)
+
+    def __init__(self, p: float, axis: Axis, keepdims: bool) -> None:
+        super().__init__(axis, keepdims)
+        self.p = p
+
+    def forward(self, x: Any) -> Any:
+        self.look_at(x)
+        xp = module_of(x)
+        size = abs(widened(x))
+        if x.size == 0:
+            return add_up(size, self.axis, self.keepdims).astype(x.dtype)
+        peak = size.max(axis=self.axis, keepdims=True)
+        peak = xp.where((peak > 0) & (peak < math.inf), peak, 1)
+        total = add_up((size / peak) ** self.p, self.axis, self.keepdims)
+        return narrowed(peak.reshape(total.shape) * total ** (1 / self.p), x)
+
+    def backward(self, grad_out: Any, x: Any, out: Any) -> Any:
+        wide, norm = widened(x), self.restore_axes(widened(out))
+        ratio = wide / where(norm == 0, 1, norm)
+        if self.p == 2:
+            slope = masked(ratio, norm != 0)
+        else:
+            there = wide != 0
+            ratio = where(there, ratio, 1)
+            slope = masked(sign(ratio) * absolute(ratio) ** (self.p - 1), there)
+        return narrowed(self.restore_axes(widened(grad_out)) * slope, x)
+
+
+def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The length of the vectors along `axis`, as `numpy.linalg.norm`; float64 of integers.
+
+    Args:
+        x: any shape.
+        ord: None or 2: the root of the sum of squares; 1: the sum of |x|; any other p > 0: the sum of |x|^p to the
+            power 1/p; inf and -inf: the largest and the smallest |x|. Over two axes, and for a matrix without `axis`:
+            None or 'fro', the Frobenius norm.
+        axis: one axis, several for the norm of all their elements, or None for all elements.
+        keepdims: leave the reduced axes in place with length 1.
+
+    Raises:
+        ValueError: another `ord`. Over two axes a number names a matrix norm in NumPy; there are none here.
+        ShapeError: the inf or -inf norm of no numbers.
+    """
+    x = array_like(x)
+    matrix = len(all_axes(axis, x.ndim)) == 2
+    if matrix and ord not in (None, "fro"):
+        raise ValueError(
+            f"norm: over two axes there is the Frobenius norm only, ord None or 'fro'; got {ord!r}. For the norm of "
+            f"all elements use norm(x.flatten(), {ord!r})"
+        )
+    if x.dtype.kind != "f":
+        x = astype(x, np.float64)
+    if ord is None or (matrix and ord == "fro"):
+        return Norm(2, axis, keepdims)(x)
+    if not isinstance(ord, (int, float, np.number)) or not (ord > 0 or ord == -math.inf):
+        raise ValueError(f"norm: expected ord as None, inf, -inf or a number above 0; got {ord!r}")
+    if math.isinf(ord):
+        return (max if ord > 0 else min)(absolute(x), axis, keepdims)
+    if ord == 1:
+        return sum(absolute(x), axis, keepdims)
+    return Norm(float(ord), axis, keepdims)(x)
+
+
+class CumSum(Function):
+    """s_i = x_0 + ... + x_i along an axis, so dL/dx_i = dL/ds_i + dL/ds_(i+1) + ...: the same sum from the far end."""
+
+    __slots__ = ("axis",)
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        self.axis = one_axis(self.axis, x.ndim)
+        if x.dtype.kind != "f":
+            return x.cumsum(axis=self.axis)
+        total = x.cumsum(axis=self.axis, dtype=np.float64)  # in float16 it would stop growing at 2048
+        return total.astype(x.dtype, copy=False)
+
+    def backward(self, grad_out: Any) -> Any:
+        from_the_end = (*(slice(None),) * self.axis, slice(None, None, -1))
+        return cumsum(grad_out[from_the_end], self.axis)[from_the_end]
+
+
+def cumsum(x: Any, axis: int | None = None) -> Any:
+    """The sum of everything up to and with each element along `axis`; without one, of x flattened."""
+    x = array_like(x)
+    if axis is None or x.ndim == 0:
+        return CumSum(axis or 0)(flatten(x))
+    return CumSum(axis)(x)

@@ -9,6 +9,7 @@ array([0., 1., 1., 0., 0.])
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Sequence
@@ -20,8 +21,9 @@ from minidl.autograd import Function, Variable
 from minidl.backend import asarray, device_of, module_of
 from minidl.backend import to_device as to_device_array
 from minidl.errors import DTypeError, ShapeError
-from minidl.functional.axes import one_axis
+from minidl.functional.axes import Axis, all_axes, one_axis
 from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.indexing import getitem
 
 
 class Reshape(Function):
@@ -58,7 +60,7 @@ def _as_tuple(shape: int | Sequence[int]) -> tuple[int, ...]:
         raise DTypeError(f"expected a shape of whole numbers; got {shape!r}") from error
 
 
-def _array_like(x: Any) -> Any:
+def array_like(x: Any) -> Any:
     """x if it has a shape (a Tensor or an array), else the array of it."""
     return x if hasattr(x, "shape") else asarray(x)
 
@@ -69,11 +71,39 @@ def flatten(x: Any, start_axis: int = 0) -> Any:
     Raises:
         AxisError: there is no such axis.
     """
-    x = _array_like(x)
+    x = array_like(x)
     if x.ndim == 0:
         return reshape(x, (1,))
     start = one_axis(start_axis, x.ndim)
     return reshape(x, (*x.shape[:start], math.prod(x.shape[start:])))
+
+
+def squeeze(x: Any, axis: Axis = None) -> Any:
+    """x without those of its axes that have length 1, or only without the ones named: (2, 1, 3) becomes (2, 3).
+
+    Raises:
+        ShapeError: an axis that is named has another length.
+        AxisError: there is no such axis.
+    """
+    x = array_like(x)
+    gone = [i for i, n in enumerate(x.shape) if n == 1] if axis is None else all_axes(axis, x.ndim)
+    if any(x.shape[i] != 1 for i in gone):
+        raise ShapeError(f"squeeze: expected axes of length 1; got axis={axis} for shape {x.shape}")
+    return reshape(x, [n for i, n in enumerate(x.shape) if i not in gone])
+
+
+def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
+    """x with new axes of length 1, which are then number `axis` of the result: axis=1 makes (2, 1, 3) of (2, 3).
+
+    Raises:
+        AxisError: the result has no such axis.
+        ShapeError: an axis is named twice.
+    """
+    x = array_like(x)
+    several: Sequence[Any] = axis if isinstance(axis, (tuple, list)) else (axis,)
+    new = all_axes(several, x.ndim + len(several))
+    lengths = iter(x.shape)
+    return reshape(x, [1 if i in new else next(lengths) for i in range(x.ndim + len(several))])
 
 
 class Transpose(Function):
@@ -109,7 +139,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     Raises:
         AxisError: there is no such axis.
     """
-    x = _array_like(x)
+    x = array_like(x)
     i, j = one_axis(axis1, x.ndim), one_axis(axis2, x.ndim)
     order = list(range(x.ndim))
     order[i], order[j] = order[j], order[i]
@@ -189,7 +219,7 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
         ShapeError: there are no tensors, or their shapes differ.
         AxisError: the result has no such axis.
     """
-    several = [_array_like(t) for t in tensors]
+    several = [array_like(t) for t in tensors]
     if not several:
         raise ShapeError("stack: expected at least one tensor; got none")
     shape = several[0].shape
@@ -197,6 +227,40 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
         raise ShapeError(f"stack: expected tensors of one shape; got {[tuple(t.shape) for t in several]}")
     at = one_axis(axis, len(shape) + 1)
     return concatenate([reshape(t, (*shape[:at], 1, *shape[at:])) for t in several], axis=at)
+
+
+def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+    """Cut x along an axis, as `numpy.split`. The parts are views.
+
+    Args:
+        x: at least one axis.
+        indices_or_sections: a number of equally long parts; or where to cut: [2, 5] gives x[:2], x[2:5] and x[5:].
+        axis: which one.
+
+    Raises:
+        ShapeError: so many parts cannot be equally long.
+        AxisError: there is no such axis.
+        DTypeError: a place to cut is no whole number.
+    """
+    x = array_like(x)
+    axis = one_axis(axis, x.ndim)
+    length = x.shape[axis]
+    if isinstance(indices_or_sections, (int, np.integer)):
+        parts = int(indices_or_sections)
+        if parts < 1 or length % parts:
+            raise ShapeError(
+                f"split: expected a number of parts that divides the length {length} of axis {axis}; got {parts}"
+            )
+        cuts = [length // parts * i for i in range(1, parts)]
+    else:
+        try:
+            cuts = [operator.index(i) for i in indices_or_sections]
+        except TypeError as error:
+            raise DTypeError(
+                f"split: expected a number of parts, or whole numbers where to cut; got {indices_or_sections!r}"
+            ) from error
+    before = (slice(None),) * axis
+    return [getitem(x, (*before, slice(*ends))) for ends in itertools.pairwise([0, *cuts, length])]
 
 
 class Pad(Function):
@@ -228,7 +292,7 @@ def pad(x: Any, pad_width: Any, constant_values: float = 0) -> Any:
     Raises:
         ShapeError: `pad_width` does not fit x, or is not of whole numbers of at least 0.
     """
-    x = _array_like(x)
+    x = array_like(x)
     expected = (
         f"pad: expected pad_width as a whole number of at least 0, one pair, or {x.ndim} pairs; got {pad_width!r}"
     )

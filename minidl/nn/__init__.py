@@ -1,10 +1,26 @@
 """Layers, the modules that hold them, and initialisers."""
 
 from minidl.nn import init
-from minidl.nn.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
+from minidl.nn.activation import (
+    ELU,
+    GELU,
+    SELU,
+    Hardtanh,
+    LeakyReLU,
+    LogSoftmax,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softsign,
+    Tanh,
+)
 from minidl.nn.containers import ModuleList, Residual, Sequential
 from minidl.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from minidl.nn.dropout import Dropout, Dropout1d, Dropout2d
+from minidl.nn.embedding import Embedding
 from minidl.nn.linear import Linear
 from minidl.nn.loss import (
     BCELoss,
@@ -37,9 +53,12 @@ from minidl.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from minidl.nn.shape import Flatten, Reshape
 
 __all__ = [
+    "ELU",
+    "GELU",
     "GRU",
     "LSTM",
     "RNN",
+    "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -58,10 +77,12 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
     "Flatten",
     "GRUCell",
     "GlobalAvgPool",
     "GroupNorm",
+    "Hardtanh",
     "HingeLoss",
     "HuberLoss",
     "KLDivLoss",
@@ -79,16 +100,19 @@ __all__ = [
     "ModuleList",
     "MultiMarginLoss",
     "NLLLoss",
+    "PReLU",
     "Parameter",
     "RNNCell",
     "ReLU",
     "Reshape",
     "Residual",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
     "Softmax",
     "Softplus",
+    "Softsign",
     "Tanh",
     "init",
 ]

@@ -1,11 +1,13 @@
-"""Activation functions as modules: ReLU, LeakyReLU, Sigmoid, Tanh, Softplus, Softmax, LogSoftmax."""
+"""Activation functions as modules; their formulas are beside the functions in `minidl.functional`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from minidl import functional as F
+from minidl.nn.linear import blank, whole
 from minidl.nn.module import Module
+from minidl.nn.parameter import Parameter
 
 
 class ReLU(Module):
@@ -29,6 +31,88 @@ class LeakyReLU(Module):
         return f"{self.negative_slope:g}"
 
 
+class PReLU(Module):
+    """x where x > 0, else weight * x, elementwise: a LeakyReLU that learns its slope.
+
+    Attributes:
+        weight: (num_parameters,).
+
+    Args:
+        num_parameters: 1 for one slope, or C for one for each channel of x (N, C, ...).
+        init: the slopes at the start.
+    """
+
+    weight: Parameter
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
+        super().__init__()
+        self.num_parameters = whole(num_parameters, "PReLU: num_parameters")
+        self.weight = Parameter(blank(num_parameters) + init)
+
+    def forward(self, x: Any) -> Any:
+        return F.prelu(x, self.weight)
+
+    def extra_repr(self) -> str:
+        return "1 slope" if self.num_parameters == 1 else f"{self.num_parameters} slopes"
+
+
+class ELU(Module):
+    """x where x > 0, else alpha * (exp(x) - 1), elementwise."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, x: Any) -> Any:
+        return F.elu(x, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"{self.alpha:g}"
+
+
+class SELU(Module):
+    """1.0507 * elu(x, 1.6733), elementwise; its weights start from `nn.init.lecun_normal_`."""
+
+    def forward(self, x: Any) -> Any:
+        return F.selu(x)
+
+
+class SiLU(Module):
+    """x * sigmoid(x), elementwise."""
+
+    def forward(self, x: Any) -> Any:
+        return F.silu(x)
+
+
+class GELU(Module):
+    """x times the standard normal distribution at x, elementwise; approximate="tanh" for GPT-2's approximation."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, x: Any) -> Any:
+        return F.gelu(x, self.approximate)
+
+    def extra_repr(self) -> str:
+        return "" if self.approximate == "none" else self.approximate
+
+
+class Hardtanh(Module):
+    """x limited to [min_val, max_val], elementwise."""
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+        super().__init__()
+        self.min_val = min_val
+        self.max_val = max_val
+
+    def forward(self, x: Any) -> Any:
+        return F.hardtanh(x, self.min_val, self.max_val)
+
+    def extra_repr(self) -> str:
+        return f"{self.min_val:g} to {self.max_val:g}"
+
+
 class Sigmoid(Module):
     """1 / (1 + exp(-x)), elementwise."""
 
@@ -41,6 +125,13 @@ class Tanh(Module):
 
     def forward(self, x: Any) -> Any:
         return F.tanh(x)
+
+
+class Softsign(Module):
+    """x / (1 + |x|), elementwise."""
+
+    def forward(self, x: Any) -> Any:
+        return F.softsign(x)
 
 
 class Softplus(Module):

@@ -11,6 +11,9 @@
 | glorot_normal_ | N(0, s^2), s = gain sqrt(2 / (fan_in + fan_out)) | the same, eq. 12 |
 | he_uniform_ | U(-b, b), b = sqrt(6 / ((1 + a^2) fan_in)) | He et al., ICCV 2015 (arXiv:1502.01852), eq. 10 and 15 |
 | he_normal_ | N(0, s^2), s = sqrt(2 / ((1 + a^2) fan_in)) | the same |
+| lecun_uniform_ | U(-b, b), b = sqrt(3 / fan_in), as xavier_caffe_ | LeCun et al., Efficient BackProp (1998), 4.6 |
+| lecun_normal_ | N(0, s^2), s = 1 / sqrt(fan_in) | the same; what SELU needs (Klambauer et al., arXiv:1706.02515) |
+| orthogonal_ | W W^T = gain^2 I, or W^T W if W has more rows than columns | Saxe et al., ICLR 2014 (arXiv:1312.6120) |
 | layer_default_ | U(-b, b), b = 1 / sqrt(fan_in), weight and bias | PyTorch's Linear and Conv2d |
 
 All numbers are drawn on the host, by default from the stream that `md.seed` starts, and then moved: one seed gives the
@@ -95,6 +98,31 @@ def he_uniform_(weight: _T, negative_slope: float = 0.0, generator: np.random.Ge
 def he_normal_(weight: _T, negative_slope: float = 0.0, generator: np.random.Generator | None = None) -> _T:
     """N(0, s^2) with s = sqrt(2 / ((1 + a^2) fan_in)) for (leaky) ReLU of negative slope a: kaiming_normal_."""
     return normal_(weight, 0.0, _he_std(weight, negative_slope), generator)
+
+
+def lecun_uniform_(weight: _T, generator: np.random.Generator | None = None) -> _T:
+    """U(-b, b) with b = sqrt(3 / fan_in), so that the variance is 1 / fan_in."""
+    return xavier_caffe_(weight, generator)
+
+
+def lecun_normal_(weight: _T, generator: np.random.Generator | None = None) -> _T:
+    """N(0, s^2) with s = 1 / sqrt(fan_in)."""
+    return normal_(weight, 0.0, 1 / math.sqrt(max(fans(weight)[0], 1)), generator)
+
+
+def orthogonal_(weight: _T, gain: float = 1.0, generator: np.random.Generator | None = None) -> _T:
+    """gain times an orthogonal matrix, each equally likely, so that no direction is stretched on its way through.
+
+    The axes after the first count as one, as in PyTorch: (F, C, KH, KW) is a matrix of F rows. If it is not square,
+    the rows are orthogonal to each other, or the columns if there are fewer of them.
+    """
+    fans(weight)  # a bias is refused
+    rows, columns = weight.shape[0], math.prod(weight.shape[1:])
+    drawn = (generator or backend.generator()).normal(size=(rows, columns))
+    q, r = np.linalg.qr(drawn if rows >= columns else drawn.T)
+    # The QR of a random matrix is unique, and Q uniformly distributed, once the diagonal of R is made positive.
+    q *= np.sign(np.diagonal(r))
+    return _write(weight, gain * (q if rows >= columns else q.T).reshape(weight.shape))
 
 
 def layer_default_(weight: Tensor, bias: Tensor | None = None, generator: np.random.Generator | None = None) -> None:

@@ -1,7 +1,8 @@
-"""The tree of modules that stands in for `cupy`: its rooms, random numbers, the runtime."""
+"""The trees of modules that stand in for `cupy` and `cupyx`: their rooms, random numbers, the runtime."""
 
 from __future__ import annotations
 
+import math
 import sys
 from types import ModuleType
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from tests.cupy_standin.counting import synchronize
 from tests.cupy_standin.functions import ufunc
 from tests.cupy_standin.names import listed
-from tests.cupy_standin.ndarray import from_host, functions, ndarray, ufuncs
+from tests.cupy_standin.ndarray import compute, from_host, functions, ndarray, ufuncs
 
 FROM_NUMPY = listed("""bool_ dtype e finfo float16 float32 float64 iinfo inf int16 int32 int64 int8 intp nan newaxis pi
 promote_types result_type uint8""")  # the very same objects in CuPy, or functions of dtypes only
@@ -71,8 +72,18 @@ def getDeviceCount() -> int:
     return 1
 
 
+def erf(x: ndarray) -> ndarray:
+    """CuPy's is a ufunc that takes float32 and float64 as they are."""
+    if not isinstance(x, ndarray):
+        raise TypeError(f"Unsupported type {type(x)}")
+    return compute(np.vectorize(math.erf, otypes=[x.dtype]), (x,), {})
+
+
 def contents() -> dict[str, Any]:
-    """Everything the stand-in has, by its name within cupy: `{"add": ..., "lib.stride_tricks.as_strided": ...}`."""
+    """Everything the stand-in has, by its name within cupy: `{"add": ..., "lib.stride_tricks.as_strided": ...}`.
+
+    What is in cupyx has its whole name.
+    """
     return {
         **ufuncs,
         **functions,
@@ -80,6 +91,7 @@ def contents() -> dict[str, Any]:
         "cuda.Device": Device,
         "cuda.MemoryPool": MemoryPool,
         "cuda.runtime.getDeviceCount": getDeviceCount,
+        "cupyx.scipy.special.erf": erf,
         "get_default_memory_pool": get_default_memory_pool,
         "ndarray": ndarray,
         "random.Generator": Generator,
@@ -91,7 +103,7 @@ def contents() -> dict[str, Any]:
 def _build() -> dict[str, ModuleType]:
     tree = {"cupy": ModuleType("cupy", "A strict stand-in for CuPy, for tests.")}
     for name, thing in contents().items():
-        room, _, last = f"cupy.{name}".rpartition(".")
+        room, _, last = (name if name.startswith("cupyx.") else f"cupy.{name}").rpartition(".")
         setattr(_room(tree, room), last, thing)
     return tree
 
@@ -100,7 +112,8 @@ def _room(tree: dict[str, ModuleType], name: str) -> ModuleType:
     if name not in tree:
         tree[name] = ModuleType(name, "A part of the stand-in for CuPy.")
         parent, _, last = name.rpartition(".")
-        setattr(_room(tree, parent), last, tree[name])
+        if parent:
+            setattr(_room(tree, parent), last, tree[name])
     return tree[name]
 
 

@@ -69,6 +69,7 @@ def main() -> None:
     print(f"# cupy {cupy.__version__}; made by take_names.py")
     for name in ALSO:
         print(describe(name, find(cupy, name), cupy.ufunc))
+    print(describe("cupyx.scipy.special.erf", importlib.import_module("cupyx.scipy.special").erf, cupy.ufunc))
     for room in ROOMS:
         holder = find(cupy, room)
         for name in sorted(dir(holder)):

@@ -7,10 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as TF
 from hypothesis import given
+from hypothesis import strategies as st
 
+import minidl as md
 import minidl.functional as F
 from tests.arrays import device, host, tensor
-from tests.factory import SPECIAL, check, check_against_numpy, check_special, examples, operand
+from tests.factory import SPECIAL, check, check_against_numpy, check_special, examples, operand, shapes
 
 PAIRS = [
     (F.relu, torch.relu),
@@ -22,7 +24,16 @@ PAIRS = [
     (lambda t: F.leaky_relu(t, 0), lambda t: TF.leaky_relu(t, 0.0)),
     (lambda t: F.leaky_relu(t, 1.5), lambda t: TF.leaky_relu(t, 1.5)),
     (lambda t: F.leaky_relu(t, -0.5), lambda t: TF.leaky_relu(t, -0.5)),
+    (F.softsign, TF.softsign),
+    (F.hardtanh, TF.hardtanh),
+    (lambda t: F.hardtanh(t, -2, 0.5), lambda t: TF.hardtanh(t, -2, 0.5)),
+    (lambda t: F.hardtanh(t, min_val=1, max_val=1), lambda t: TF.hardtanh(t, min_val=1, max_val=1)),
+    (F.elu, TF.elu),
+    (lambda t: F.elu(t, 2.5), lambda t: TF.elu(t, 2.5)),
+    (lambda t: F.elu(t, alpha=0), lambda t: TF.elu(t, alpha=0)),
+    (F.selu, TF.selu),
 ]
+PRELU = (lambda t: F.prelu(t, 0.25), lambda t: TF.prelu(t, torch.tensor(0.25, dtype=t.dtype)))
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
@@ -32,17 +43,103 @@ def test_activations(ours, theirs, x):
     check(ours, theirs, x)
 
 
-@pytest.mark.parametrize(("ours", "theirs"), PAIRS)
+@pytest.mark.parametrize(("ours", "theirs"), [*PAIRS, PRELU])
 def test_special_values(ours, theirs):
     check_special(ours, theirs, [SPECIAL[np.isfinite(SPECIAL)]])
     check_special(ours, theirs, [SPECIAL[3:]])
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"), [(F.relu, torch.relu), (F.sigmoid, torch.sigmoid), (F.tanh, torch.tanh), PAIRS[3], PAIRS[4]]
+    ("ours", "theirs"),
+    [(F.relu, torch.relu), (F.sigmoid, torch.sigmoid), (F.tanh, torch.tanh), PAIRS[3], PAIRS[4], *PAIRS[13:], PRELU],
 )
 def test_infinities_and_nan(ours, theirs):
     check_special(ours, theirs, [np.array([np.inf, -np.inf, np.nan])])
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [*PAIRS, PRELU])
+def test_the_first_and_second_slope_at_the_kinks(ours, theirs):
+    """Where the slope jumps (0, and hardtanh's limits) PyTorch takes one side; the second derivative there is 0."""
+    kinks = np.array([0.0, -0.0, 1.0, -1.0, -2.0, 0.5])
+    x, other = tensor(kinks, True), torch.tensor(kinks, requires_grad=True)
+    slope = md.grad(ours(x).sum(), x, create_graph=True)
+    (their_slope,) = torch.autograd.grad(theirs(other).sum(), other, create_graph=True)
+    np.testing.assert_allclose(host(slope), their_slope.detach().numpy(), rtol=1e-12)
+    if their_slope.requires_grad and slope.requires_grad:
+        (theirs_again,) = torch.autograd.grad(their_slope.sum(), other, materialize_grads=True)
+        again = md.grad(slope.sum(), x, allow_unused=True)
+        found = np.zeros_like(kinks) if again is None else host(again)
+        np.testing.assert_allclose(found, theirs_again.numpy(), rtol=1e-12, atol=1e-15)
+
+
+def test_infinity_and_nan_where_pytorch_has_no_rule_or_none_to_follow():
+    """Its hardtanh passes a NaN's gradient or not as its loop is vectorized; softsign(inf) is NaN, with no slope."""
+    for function, slopes in ((F.hardtanh, [0, 0, 0]), (F.softsign, [0, 0, np.nan])):
+        x = tensor(np.array([np.inf, -np.inf, np.nan]), True)
+        y = function(x)
+        y.backward(device(np.ones(3)))
+        np.testing.assert_array_equal(host(x.grad), slopes)
+        np.testing.assert_array_equal(host(y), [1, -1, np.nan] if function is F.hardtanh else np.nan)
+
+
+@st.composite
+def with_slopes(draw):
+    """x, and one slope for each of its channels, or one for all.
+
+    Not at x = 0: there PyTorch takes the slope w in the backward, but 1 in the backward of that.
+    """
+    x = draw(operand(shapes(min_dims=2, max_dims=4, min_side=1), zero=False))
+    return [x, draw(operand(draw(st.sampled_from([(x.values.shape[1],), (1,), ()]))))]
+
+
+@examples(80)
+@given(with_slopes())
+def test_prelu(xs):
+    check(F.prelu, TF.prelu, xs)
+
+
+@examples(20)
+@given(st.tuples(operand(shapes(max_dims=1), zero=False), operand((1,))))
+def test_prelu_without_channels(xs):
+    check(F.prelu, TF.prelu, xs)
+
+
+def test_prelu_where_x_is_zero_infinite_or_nan():
+    check_special(F.prelu, TF.prelu, [SPECIAL[SPECIAL == SPECIAL], np.array([0.25])])
+    check_special(F.prelu, TF.prelu, [np.array([np.nan, 1.0]), np.array([0.25])])
+
+
+def test_prelu_wants_a_slope_a_channel():
+    for x, weight in (((2, 3, 4), (4,)), ((2, 3), (2,)), ((3,), (3,)), ((2, 3), (3, 1))):
+        with pytest.raises(md.ShapeError, match=r"one for each channel \(axis 1\) of x; got Tensor of shape"):
+            F.prelu(tensor(np.ones(x)), tensor(np.ones(weight)))
+
+
+def test_hardtanh_wants_its_limits_in_order():
+    with pytest.raises(ValueError, match="min_val <= max_val; got 1 and -1"):
+        F.hardtanh(tensor(np.ones(2)), 1, -1)
+
+
+def test_elu_is_exact_for_small_x_and_its_slope_far_away_is_zero_or_one():
+    for dtype in ("float16", "float32", "float64"):
+        x = tensor(np.array([-1e-4, -6e4, 6e4], dtype), True)
+        y = F.elu(x)
+        y.backward(device(np.ones(3, dtype)))
+        np.testing.assert_allclose(host(y), [np.expm1(-1e-4), -1, 6e4], rtol=1e-3)
+        np.testing.assert_allclose(host(x.grad), [1, 0, 1], rtol=1e-3)
+    big = tensor(np.array([1000.0, -1000.0]), True)
+    slope = md.grad(F.elu(big).sum(), big, create_graph=True)
+    np.testing.assert_array_equal(host(md.grad(slope.sum(), big)), [0, 0])
+
+
+def test_selu_keeps_mean_zero_and_variance_one():
+    """Klambauer et al.: they are a fixed point of a layer whose weights have variance 1 / fan_in."""
+    rng = np.random.default_rng(0)
+    h = rng.standard_normal((2000, 300))
+    for _ in range(8):
+        h = host(F.selu(tensor(h @ rng.normal(0, 300**-0.5, (300, 300)))))
+    assert abs(h.mean()) < 0.05
+    assert abs(h.var() - 1) < 0.1
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -66,4 +163,7 @@ def test_relu_at_zero_has_slope_zero_and_passes_nan():
 
 def test_integers():
     check_against_numpy(F.relu, lambda a: np.maximum(a, 0), np.array([-1, 2]))
+    check_against_numpy(F.hardtanh, lambda a: np.clip(a, -1.0, 1.0), np.array([-3, 0, 2]))
+    check_against_numpy(F.softsign, lambda a: a / (1 + abs(a)), np.array([-3, 0, 2]))
+    check_against_numpy(F.elu, lambda a: np.where(a > 0, a, np.expm1(a.astype(float))), np.array([-3, 0, 2]))
     check_against_numpy(F.sigmoid, lambda a: 1 / (1 + np.exp(-a.astype(float))), np.array([1, 200], np.uint8))

@@ -31,7 +31,15 @@ def test_sqrt(x):
     check(F.sqrt, torch.sqrt, x, slack=4)
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [(F.exp, torch.exp), (F.log, torch.log), (F.sqrt, torch.sqrt)])
+@examples(80)
+@given(operand())
+def test_erf(x):
+    check(F.erf, torch.erf, x)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(F.exp, torch.exp), (F.log, torch.log), (F.sqrt, torch.sqrt), (F.erf, torch.erf)]
+)
 def test_special_values(ours, theirs):
     check_special(ours, theirs, [SPECIAL])
     check_special(ours, theirs, [np.array([1e-4, 6e4, -6e4, 11.0, 12.0])])
@@ -49,6 +57,10 @@ def test_the_slope_of_sqrt_at_zero_does_not_reach_what_was_cut_off():
     np.testing.assert_array_equal(host(x.grad), [0, 0.25])
 
 
+def test_erf_of_integers_is_float64():
+    check_against_numpy(F.erf, lambda a: torch.erf(torch.tensor(a, dtype=torch.float64)).numpy(), np.array([0, 1, -2]))
+
+
 def test_gradcheck_agrees():
     x = tensor(np.array([0.3, 1.7, 2.9]), True)
     assert md.gradcheck(F.exp, [x])
@@ -57,3 +69,5 @@ def test_gradcheck_agrees():
     assert md.gradgradcheck(F.exp, [x])
     assert md.gradgradcheck(F.log, [x])
     assert md.gradgradcheck(F.sqrt, [x])
+    assert md.gradcheck(F.erf, [x])
+    assert md.gradgradcheck(F.erf, [x])

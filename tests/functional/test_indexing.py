@@ -12,7 +12,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import backend
 from tests.arrays import device, host, tensor
-from tests.factory import Operand, check, examples, operand
+from tests.factory import Operand, check, examples, operand, shapes
 
 
 def by_number(shape, index):
@@ -245,3 +245,57 @@ def test_a_value_that_does_not_fit():
         F.setitem(tensor(np.ones((2, 3))), 0, tensor(np.ones(4)))
     with pytest.raises(md.DTypeError, match="requires a gradient"):
         F.setitem(tensor(np.arange(3)), 0, tensor(np.array(1.0), True))
+
+
+# ---- embedding
+
+
+@st.composite
+def words(draw):
+    """A matrix with a row for each word, and words in any shape: repeated ones, none at all, a single one."""
+    weight = draw(operand((draw(st.integers(1, 5)), draw(st.sampled_from([3, 1, 2, 0])))))
+    shape = draw(shapes())
+    indices = np.array(draw(st.lists(st.integers(0, len(weight.values) - 1), min_size=int(np.prod(shape)))))
+    return weight, np.resize(indices, shape).astype(draw(st.sampled_from(["int64", "int32", "uint8"])))
+
+
+@examples(60)
+@given(words())
+def test_embedding(drawn):
+    weight, indices = drawn
+    numbers = torch.tensor(indices.astype(np.int64))
+    check(lambda w: F.embedding(device(indices), w), lambda w: w[numbers], weight)
+    expected = torch.nn.functional.embedding(numbers, torch.tensor(weight.values)).numpy()
+    np.testing.assert_array_equal(host(F.embedding(device(indices), tensor(weight.values))), expected)
+
+
+def test_repeated_words_add_their_gradients_up():
+    weight = tensor(np.ones((4, 2)), True)
+    F.embedding(tensor(np.array([[3, 0], [3, 3]])), weight).sum().backward()
+    np.testing.assert_array_equal(host(weight.grad), [[1, 1], [0, 0], [0, 0], [3, 3]])
+    many = tensor(np.ones((2, 1), np.float16), True)
+    F.embedding(device(np.zeros(5000, np.int64)), many).backward(device(np.ones((5000, 1), np.float16)))
+    np.testing.assert_array_equal(host(many.grad), [[5000], [0]])
+
+
+def test_words_may_be_a_list_a_number_or_written_to_later():
+    weight = tensor(np.arange(6.0).reshape(3, 2), True)
+    np.testing.assert_array_equal(host(F.embedding([2, 0], weight)), [[4, 5], [0, 1]])
+    np.testing.assert_array_equal(host(F.embedding(1, weight)), [2, 3])
+    indices = device(np.array([0, 1]))
+    y = F.embedding(indices, weight)
+    indices[...] = 2
+    y.sum().backward()
+    np.testing.assert_array_equal(host(weight.grad), [[1, 1], [1, 1], [0, 0]])
+
+
+def test_what_is_no_word():
+    weight = tensor(np.ones((3, 2)))
+    for wrong in (3, -1):
+        with pytest.raises(IndexError, match=f"embedding: expected indices from 0 to 2; got {wrong}"):
+            F.embedding(np.array([0, wrong, 1]), weight)
+    for indices in (device(np.array([0.0])), device(np.array([True])), [0.5]):
+        with pytest.raises(md.DTypeError, match="embedding: expected whole numbers as indices; got"):
+            F.embedding(indices, weight)
+    with pytest.raises(md.ShapeError, match=r"\(num_embeddings, embedding_dim\); got shape \(3,\)"):
+        F.embedding([0], tensor(np.ones(3)))

@@ -34,6 +34,17 @@ def test_matmul(xs):
     check(F.matmul, torch.matmul, xs, slack=2)
 
 
+@examples(60)
+@given(st.tuples(operand(), operand()))
+def test_outer(xs):
+    check(F.outer, lambda x, y: torch.outer(x.reshape(-1), y.reshape(-1)), xs)
+
+
+def test_outer_follows_numpy():
+    check_against_numpy(F.outer, np.outer, np.arange(6).reshape(2, 3), np.arange(2.0))
+    np.testing.assert_array_equal(host(F.outer([1, 2], 3)), [[3], [6]])
+
+
 def test_matmul_of_integers_follows_numpy():
     check_against_numpy(F.matmul, np.matmul, np.arange(6).reshape(2, 3), np.arange(3))
 

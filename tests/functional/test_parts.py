@@ -126,6 +126,10 @@ def test_no_op_warns_and_numpy_is_left_as_it_was():
         lambda t: F.astype(t, None),
         lambda t: F.var(t, ddof=None),
         lambda t: F.leaky_relu(t, None),
+        lambda t: F.elu(t, None),
+        lambda t: F.prelu(t, None),
+        lambda t: F.gelu(None),
+        lambda t: F.erf("abc"),
     ],
 )
 def test_what_is_no_number_is_named(call):
@@ -154,4 +158,25 @@ def test_no_op_makes_the_program_wait_for_the_device(standin):
     grads = md.grad(loss, [x, filters, shift, weight], create_graph=True)
     F.sum(F.concatenate([F.reshape(g, -1) for g in grads]) ** 2).backward()
     assert x.grad.shape == (2, 2, 6, 6)
+    assert standin.synchronizations() == ()
+
+
+def test_no_elementary_function_makes_the_program_wait_for_the_device(standin):
+    rng = np.random.default_rng(0)
+
+    def leaf(*shape):
+        return md.Tensor(backend.to_device(rng.standard_normal(shape).astype(np.float32), "cupy"), requires_grad=True)
+
+    x, slopes, table = leaf(4, 6), leaf(6), leaf(5, 6)
+    words = backend.to_device(np.array([0, 3, 3, 1]), "cupy")
+    standin.reset_synchronizations()
+    h = F.prelu(x, slopes) + F.elu(x, 0.5) + F.selu(x) + F.hardtanh(x, -0.5, 0.5) + F.softsign(x)
+    h = h * F.silu(x) + F.gelu(x) + F.gelu(x, approximate="tanh") + F.erf(x) + F.sin(x) * F.cos(x)
+    h = F.cumsum(h, 1) + h.cumsum().reshape(4, 6) + F.embedding(words, table)
+    left, right = F.split(h, 2, axis=1)
+    h = F.outer(F.squeeze(F.expand_dims(left, 0), 0), right)
+    loss = F.norm(h) + F.sum(F.norm(h, 3, 0)) + F.norm(h[0], 1) + F.norm(h[1], np.inf) + F.norm(h[2], -np.inf)
+    grads = md.grad(loss, [x, slopes, table], create_graph=True)
+    F.sum(F.concatenate([F.reshape(g, -1) for g in grads]) ** 2).backward()
+    assert x.grad.shape == (4, 6)
     assert standin.synchronizations() == ()

@@ -244,3 +244,131 @@ def test_the_gradient_of_an_extreme_that_is_nan_goes_to_the_nans(function):
     x = tensor(np.array([1, np.nan, 2, np.nan]), True)
     function(x).backward()
     np.testing.assert_array_equal(host(x.grad), [0, 0.5, 0, 0.5])
+
+
+# ---- norm
+
+
+@examples(160)
+@given(reduced(zero=False), st.sampled_from([None, 2, 1, 3, 1.5, 0.5, np.inf, -np.inf]))
+def test_norm(drawn, order):
+    x, axis, keepdims = drawn
+    if len(np.atleast_1d(axis) if axis is not None else x.values.shape) == 2:
+        order = None
+    if x.values.size == 0 and np.isinf(order or 2):
+        order = 2
+    check(
+        lambda t: F.norm(t, order, axis, keepdims),
+        lambda t: torch.linalg.vector_norm(t, order or 2, dims(t, axis), keepdims),
+        x,
+        numeric=x.values.size > 0,
+        second=x.values.size > 0,  # PyTorch's is NaN then
+        slack=4,
+    )
+
+
+@pytest.mark.parametrize("axis", [None, (0, 1), (1, -2)])
+def test_the_frobenius_norm(axis):
+    x = np.arange(-3.0, 3).reshape(2, 3)
+    for order in (None, "fro"):
+        check_against_numpy(lambda t, o=order: F.norm(t, o, axis), lambda a, o=order: np.linalg.norm(a, o, axis), x)
+    check_against_numpy(F.norm, np.linalg.norm, np.array([[3, 0], [0, 4]]))
+
+
+@pytest.mark.parametrize("order", [1, 2, 2.5, np.float64(2), np.inf, -np.inf])
+def test_norms_of_integers_follow_numpy(order):
+    check_against_numpy(lambda t: F.norm(t, order), lambda a: np.linalg.norm(a, order), np.array([3, -4, 1]))
+    assert F.norm(tensor(np.ones(3, np.float32)), order).dtype == np.float32
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 0.5, np.inf, -np.inf])
+def test_the_gradient_of_a_norm_is_zero_at_zero(order):
+    """There it has no slope (or an infinite one): PyTorch takes 0; and where only some elements are 0, 0 for those."""
+    check_special(
+        lambda t: F.norm(t, order, -1),
+        lambda t: torch.linalg.vector_norm(t, order, -1),
+        [np.array([[0.0, 0.0], [3.0, 0.0], [0.0, -2.0], [3.0, -4.0]])],
+    )
+
+
+def test_second_derivatives_of_norms_at_zero_are_finite():
+    for order, expected in ((2, [[0, 0], [0, 1 / 3]]), (3, [[0, 0], [0, 0]]), (2.5, [[0, 0], [0, 0]])):
+        x = tensor(np.array([[0.0, 0.0], [3.0, 0.0]]), True)
+        slope = md.grad(F.norm(x, order, 1).sum(), x, create_graph=True)
+        np.testing.assert_allclose(host(md.grad(slope.sum(), x)), expected, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("float32", 1e30), ("float32", 1e-30), ("float32", 1e-38), ("float64", 1e300), ("float16", 2e4)]
+)
+@pytest.mark.parametrize("order", [None, 2, 3, 0.5])
+def test_norms_without_overflow_or_underflow(dtype, size, order):
+    x = tensor(np.full(4, size, dtype) if order != 0.5 else np.full(1, size, dtype), True)
+    y = F.norm(x, order)
+    y.backward()
+    exact = host(x).astype(np.float64)[0] * len(x) ** (1 / (order or 2))
+    assert y.dtype == dtype
+    np.testing.assert_allclose(y.item(), exact, rtol=2e-3)
+    np.testing.assert_allclose(host(x.grad), len(x) ** (1 / (order or 2) - 1), rtol=2e-3)
+
+
+def test_norms_of_infinity_and_nan():
+    for row in ([np.inf, 1.0], [-np.inf, np.inf], [np.nan, 1.0], [np.nan, np.inf]):
+        check_special(F.norm, torch.linalg.vector_norm, [np.array(row)])
+
+
+def test_what_is_no_norm():
+    x = tensor(np.ones((2, 3)))
+    for order in (2, 1, np.inf, "nuc"):
+        with pytest.raises(ValueError, match=r"over two axes .* 'fro'; got .*norm\(x\.flatten"):
+            F.norm(x, order)
+        with pytest.raises(ValueError, match="over two axes"):
+            F.norm(tensor(np.ones((2, 3, 4))), order, (0, -1))
+    for order in (0, -1, np.nan, "fro", "two", [2]):
+        with pytest.raises(ValueError, match="expected ord as None, inf, -inf or a number above 0; got"):
+            F.norm(x, order, 1)
+    with pytest.raises(md.ShapeError, match="zero-size"):
+        F.norm(tensor(np.ones(0)), np.inf)
+    with pytest.raises(md.ShapeError, match="from -2 to 1; got 2"):
+        F.norm(x, axis=2)
+
+
+# ---- cumsum
+
+
+@examples(80)
+@given(st.data())
+def test_cumsum(data):
+    x = data.draw(operand())
+    axis = data.draw(st.one_of(st.none(), st.integers(-x.values.ndim, x.values.ndim - 1))) if x.values.ndim else None
+    check(
+        lambda t: F.cumsum(t, axis),
+        lambda t: torch.cumsum(t.reshape(-1), 0) if axis is None else torch.cumsum(t, axis),
+        x,
+    )
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool", "float32"])
+def test_cumsum_follows_numpy(dtype):
+    x = np.array([[1, 0, 3], [1, 5, 0]]).astype(dtype)
+    for axis in (None, 0, 1, -1):
+        check_against_numpy(lambda t, a=axis: F.cumsum(t, a), lambda v, a=axis: np.cumsum(v, a), x)
+        np.testing.assert_array_equal(host(tensor(x).cumsum(axis)), np.cumsum(x, axis))
+    for axis in (None, 0, -1):
+        check_against_numpy(lambda t, a=axis: F.cumsum(t, a), lambda v, a=axis: np.cumsum(v, a), np.array(3))
+    np.testing.assert_array_equal(host(F.cumsum([1.0, 2.0])), [1, 3])
+
+
+def test_a_running_total_loses_nothing():
+    x = tensor(np.ones(5000, np.float16), True)
+    assert host(F.cumsum(x))[-1] == 5000
+    F.cumsum(x).backward(device(np.ones(5000, np.float16)))
+    assert host(x.grad)[0] == 5000
+    np.testing.assert_allclose(host(F.cumsum(tensor(np.full(1_000_000, 0.1, np.float32))))[-1], 1e5, rtol=1e-6)
+
+
+def test_cumsum_along_an_axis_that_is_not_there():
+    with pytest.raises(md.ShapeError, match="from -2 to 1; got 2"):
+        F.cumsum(tensor(np.ones((2, 3))), 2)
+    with pytest.raises(md.ShapeError, match="got 1"):
+        F.cumsum(tensor(np.array(3.0)), 1)

@@ -59,6 +59,37 @@ def test_flatten_from_an_axis_that_is_not_there():
         F.flatten(tensor(np.ones((2, 3))), 2)
 
 
+@examples(60)
+@given(st.data())
+def test_squeeze_and_expand_dims(data):
+    x = data.draw(operand())
+    check(F.squeeze, torch.squeeze, x)
+    ones = [i for i, n in enumerate(x.values.shape) if n == 1]
+    axes = tuple(data.draw(st.lists(st.sampled_from(ones), unique=True))) if ones else ()
+    check(lambda t: F.squeeze(t, axes), lambda t: torch.squeeze(t, axes), x, numeric=False)
+    axis = data.draw(st.integers(-x.values.ndim - 1, x.values.ndim))
+    check(lambda t: F.expand_dims(t, axis), lambda t: torch.unsqueeze(t, axis), x)
+
+
+@pytest.mark.parametrize("axis", [0, 2, -1, (0, 1), (-1, 0), (1, 3), ()])
+def test_new_axes_are_numpys_and_squeeze_takes_them_away(axis):
+    x = np.arange(6).reshape(2, 3)
+    check_against_numpy(lambda t: F.expand_dims(t, axis), lambda a: np.expand_dims(a, axis), x)
+    check_against_numpy(lambda t: F.squeeze(F.expand_dims(t, axis), axis), lambda a: a, x)
+
+
+def test_axes_that_cannot_be_squeezed_or_added():
+    x = tensor(np.ones((2, 1)))
+    with pytest.raises(md.ShapeError, match=r"axes of length 1; got axis=0 for shape \(2, 1\)"):
+        F.squeeze(x, 0)
+    with pytest.raises(md.ShapeError, match="from -2 to 1; got 2"):
+        F.squeeze(x, 2)
+    with pytest.raises(md.ShapeError, match="from -3 to 2; got 3"):
+        F.expand_dims(x, 3)
+    with pytest.raises(md.ShapeError, match="each axis once"):
+        F.expand_dims(x, (1, -3))
+
+
 @examples(80)
 @given(st.data())
 def test_transpose(data):
@@ -168,6 +199,52 @@ def test_joining_what_does_not_fit():
         F.stack([x], 3)
 
 
+@examples(60)
+@given(st.data())
+def test_split(data):
+    x = data.draw(operand(shapes(min_dims=1)))
+    axis = data.draw(st.integers(-x.values.ndim, x.values.ndim - 1))
+    length = x.values.shape[axis]
+    cuts = data.draw(st.lists(st.integers(-length - 1, length + 1), max_size=3))
+    number = data.draw(st.sampled_from([n for n in range(1, max(length, 2) + 1) if length % n == 0]))
+    for how in (cuts, number):
+        expected = np.split(x.values, how, axis)
+        parts = F.split(tensor(x.values), how, axis)
+        assert type(parts) is list
+        for part, values in zip(parts, expected, strict=True):
+            np.testing.assert_array_equal(host(part), values, strict=True)
+        which = data.draw(st.integers(0, len(expected) - 1))
+        places = np.split(np.arange(x.values.size).reshape(x.values.shape), how, axis)[which]
+        check(
+            lambda t, h=how, w=which: F.split(t, h, axis)[w],
+            lambda t, p=places: t.reshape(-1)[torch.tensor(p)],
+            x,
+            numeric=False,
+        )
+
+
+def test_split_gives_views_and_joining_them_again_gives_x():
+    x = tensor(np.arange(12.0).reshape(3, 4), True)
+    parts = F.split(x, np.array([1, 3]), axis=1)
+    assert backend.share_memory(parts[1].data, x.data)
+    F.concatenate(parts, axis=1).backward(device(np.arange(12.0).reshape(3, 4)))
+    np.testing.assert_array_equal(host(x.grad), host(x))
+
+
+def test_split_where_it_cannot():
+    x = tensor(np.ones((4, 3)))
+    for number in (3, 0, -2, np.int64(5)):
+        with pytest.raises(md.ShapeError, match=rf"divides the length 4 of axis 0; got {number}"):
+            F.split(x, number)
+    for where in (0.5, [0.5], None, "a"):
+        with pytest.raises(md.DTypeError, match="split: expected a number of parts, or whole numbers"):
+            F.split(x, where)
+    with pytest.raises(md.ShapeError, match="from -2 to 1; got 2"):
+        F.split(x, 1, axis=2)
+    with pytest.raises(md.ShapeError, match=r"shape \(\)"):
+        F.split(tensor(np.array(1.0)), 1)
+
+
 @examples(80)
 @given(st.data())
 def test_pad(data):
@@ -257,6 +334,9 @@ def test_lists_are_arrays_to_every_function_of_shape():
         (F.concatenate([rows, rows]), (4, 3)),
         (F.stack([rows, rows]), (2, 2, 3)),
         (F.pad(rows, 1), (4, 5)),
+        (F.squeeze([rows]), (2, 3)),
+        (F.expand_dims(rows, 0), (1, 2, 3)),
+        (F.split(rows, 2)[0], (1, 3)),
     ):
         assert result.shape == shape
 

@@ -25,6 +25,8 @@ UNIFORM = [
     (init.glorot_uniform_, CONV, math.sqrt(6 / 1600)),
     (init.he_uniform_, DENSE, math.sqrt(6 / 200)),
     (init.he_uniform_, CONV, math.sqrt(6 / 400)),
+    (init.lecun_uniform_, DENSE, math.sqrt(3 / 200)),
+    (init.lecun_uniform_, CONV, math.sqrt(3 / 400)),
     (init.layer_default_, DENSE, 1 / math.sqrt(200)),
     (init.layer_default_, CONV, 1 / math.sqrt(400)),
 ]
@@ -33,6 +35,8 @@ NORMAL = [
     (init.glorot_normal_, CONV, math.sqrt(2 / 1600)),
     (init.he_normal_, DENSE, math.sqrt(2 / 200)),
     (init.he_normal_, CONV, math.sqrt(2 / 400)),
+    (init.lecun_normal_, DENSE, 1 / math.sqrt(200)),
+    (init.lecun_normal_, CONV, 1 / math.sqrt(400)),
 ]
 
 
@@ -91,6 +95,42 @@ def test_the_gain_and_the_negative_slope_scale():
         np.testing.assert_allclose(draw(function, negative_slope=1.0), draw(function) / math.sqrt(2), rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(5, 5), (3, 7), (7, 3), (4, 2, 3, 3), (30, 2, 3, 3), (1, 4), (4, 1)])
+def test_orthogonal_rows_or_columns(shape):
+    values = host(init.orthogonal_(parameter(shape, np.float64), gain=1.5)).reshape(shape[0], -1)
+    product = values @ values.T if len(values) <= values.shape[1] else values.T @ values
+    np.testing.assert_allclose(product, 1.5**2 * np.eye(len(product)), atol=1e-12)
+
+
+def test_orthogonal_matrices_are_drawn_evenly():
+    """Every rotation is as likely as every other: entries of mean 0 and variance 1/n, traces of mean 0 and variance 1.
+
+    Without the correction of signs the trace is far from 0: the Q of LAPACK depends on how it computes.
+    """
+    drawn = np.array([host(init.orthogonal_(parameter((3, 3), np.float64))) for _ in range(3000)])
+    np.testing.assert_allclose(drawn.mean(0), 0, atol=5 * math.sqrt(1 / 3 / 3000))
+    np.testing.assert_allclose((drawn**2).mean(0), 1 / 3, atol=0.03)
+    traces = np.trace(drawn, axis1=1, axis2=2)
+    assert abs(traces.mean()) < 5 / math.sqrt(3000)
+    assert traces.var() == pytest.approx(1, rel=0.1)
+    assert (np.linalg.det(drawn) > 0).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_orthogonal_writes_the_matrix_pytorch_would_write():
+    w, theirs = parameter((4, 3, 2), np.float64), torch.empty(4, 3, 2, dtype=torch.float64)
+    init.orthogonal_(w, gain=2, generator=np.random.default_rng(0))
+    drawn = torch.tensor(np.random.default_rng(0).normal(size=(4, 6)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.Tensor, "normal_", lambda self, *_, **__: self.copy_(drawn))
+        torch.nn.init.orthogonal_(theirs, gain=2)
+    np.testing.assert_allclose(host(w), theirs.numpy(), atol=1e-12)
+
+
+def test_orthogonal_of_no_numbers():
+    assert init.orthogonal_(parameter((0, 3))).shape == (0, 3)
+    assert init.orthogonal_(parameter((3, 0))).shape == (3, 0)
+
+
 def test_they_write_in_place_and_return_what_they_wrote():
     w = parameter((3, 2))
     memory = w._data
@@ -135,6 +175,8 @@ def test_a_generator_of_ones_own_leaves_the_common_stream_alone():
 def test_a_bias_has_no_fan_in():
     with pytest.raises(ShapeError, match=r"Parameter of shape \(3,\).*For a bias use zeros_ or constant_"):
         init.he_normal_(parameter((3,)))
+    with pytest.raises(ShapeError, match="For a bias use zeros_ or constant_"):
+        init.orthogonal_(parameter((3,)))
 
 
 def test_only_leaves_are_written():

@@ -1,0 +1,51 @@
+"""sin and cos, of angles in radians.
+
+>>> import minidl as md, minidl.functional as F
+>>> x = md.tensor(0.0, requires_grad=True)
+>>> F.sin(x).backward()
+>>> x.grad
+Tensor(1.)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl.autograd import Function
+from minidl.backend import module_of
+
+
+class Sin(Function):
+    """z = sin x, so dz/dx = cos x."""
+
+    saves_inputs = True
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return module_of(x).sin(x)
+
+    def backward(self, grad_out: Any, x: Any) -> Any:
+        return grad_out * cos(x)
+
+
+def sin(x: Any) -> Any:
+    """The sine, elementwise; NaN of an infinite angle."""
+    return Sin()(x)
+
+
+class Cos(Function):
+    """z = cos x, so dz/dx = -sin x."""
+
+    saves_inputs = True
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return module_of(x).cos(x)
+
+    def backward(self, grad_out: Any, x: Any) -> Any:
+        return -grad_out * sin(x)
+
+
+def cos(x: Any) -> Any:
+    """The cosine, elementwise; NaN of an infinite angle."""
+    return Cos()(x)

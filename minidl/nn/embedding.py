@@ -1,0 +1,37 @@
+"""Embedding: a vector for each of a number of words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl import functional as F
+from minidl.nn import init
+from minidl.nn.linear import blank, whole
+from minidl.nn.module import Module
+from minidl.nn.parameter import Parameter
+
+
+class Embedding(Module):
+    """Whole numbers (...) into vectors (..., embedding_dim): row i of the weight for each i.
+
+    Attributes:
+        weight: (num_embeddings, embedding_dim), at the start N(0, 1) as PyTorch's.
+
+    Args:
+        num_embeddings: how many words there are; they are numbered from 0.
+        embedding_dim: the length of each vector.
+    """
+
+    weight: Parameter
+
+    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+        super().__init__()
+        self.num_embeddings = whole(num_embeddings, "Embedding: num_embeddings")
+        self.embedding_dim = whole(embedding_dim, "Embedding: embedding_dim")
+        self.weight = init.normal_(Parameter(blank(num_embeddings, embedding_dim)))
+
+    def forward(self, indices: Any) -> Any:
+        return F.embedding(indices, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_embeddings}, {self.embedding_dim}"
