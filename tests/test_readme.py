@@ -20,8 +20,8 @@ def run(code: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_there_are_two_examples():
-    assert len(EXAMPLES) == 2
+def test_there_are_three_examples():
+    assert len(EXAMPLES) == 3
 
 
 def test_the_gradient_example_runs(tmp_path):
@@ -35,6 +35,13 @@ def test_the_training_example_learns_and_draws(tmp_path):
     accuracy = float(re.search(r"accuracy ([\d.]+)%", out).group(1))
     assert accuracy > 85
     assert {path.suffix for path in tmp_path.glob("flow_profile.*")} == {".png", ".svg", ".json"}
+
+
+def test_the_example_of_an_operation_of_ones_own_runs(tmp_path):
+    out = run(EXAMPLES[2], tmp_path)
+    assert "True True" in out
+    assert "-12." in out  # 6 x at x = -2
+    assert out.count("eigenvalues of the Hessian") == 3
 
 
 @pytest.mark.parametrize("link", [x for x in re.findall(r"\]\(([^)]+)\)", README) if not x.startswith("http")])

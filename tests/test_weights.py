@@ -14,15 +14,17 @@ from minidl import nn
 from minidl.errors import DTypeError
 from minidl.storage import save_arrays
 from tests.arrays import host, tensor
+from tests.models.translation import translated
 
 BOTH = pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 IMAGES = np.random.default_rng(0).standard_normal((2, 1, 28, 28)).astype(np.float32)
 
 
-def lenet(lib):
-    """The layers of LeNet, from minidl's nn or from PyTorch's."""
-    torso = [lib.Conv2d(1, 6, 5), lib.MaxPool2d(2), lib.Conv2d(6, 16, 5), lib.MaxPool2d(2), lib.Flatten()]
-    return lib.Sequential(*torso, lib.Linear(16 * 4 * 4, 30), lib.ReLU(), lib.Linear(30, 10))
+def two_lenets():
+    """LeNet here and in PyTorch, each with weights of its own."""
+    ours, theirs = md.models.lenet(), translated(md.models.lenet()).float()
+    assert not np.array_equal(host(ours.fc1.weight), theirs.fc1.weight.detach().numpy())
+    return ours, theirs
 
 
 def assert_same_outputs(ours, theirs):
@@ -33,7 +35,7 @@ def assert_same_outputs(ours, theirs):
 
 @BOTH
 def test_a_networks_weights_come_from_pytorch(tmp_path, suffix):
-    ours, theirs, path = lenet(nn), lenet(torch.nn), tmp_path / f"lenet{suffix}"
+    (ours, theirs), path = two_lenets(), tmp_path / f"lenet{suffix}"
     if suffix == ".npz":
         np.savez(path, **{name: w.numpy() for name, w in theirs.state_dict().items()})
     else:
@@ -44,7 +46,7 @@ def test_a_networks_weights_come_from_pytorch(tmp_path, suffix):
 
 @BOTH
 def test_a_networks_weights_go_to_pytorch(tmp_path, suffix):
-    ours, theirs, path = lenet(nn), lenet(torch.nn), tmp_path / f"lenet{suffix}"
+    (ours, theirs), path = two_lenets(), tmp_path / f"lenet{suffix}"
     md.save(ours.state_dict(), path)
     if suffix == ".npz":
         with np.load(path) as file:

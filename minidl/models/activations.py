@@ -7,10 +7,17 @@ from collections.abc import Callable
 from minidl import nn
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "hardtanh": nn.Hardtanh,
     "leaky_relu": nn.LeakyReLU,
+    "prelu": nn.PReLU,
     "relu": nn.ReLU,
+    "selu": nn.SELU,
     "sigmoid": nn.Sigmoid,
+    "silu": nn.SiLU,
     "softplus": nn.Softplus,
+    "softsign": nn.Softsign,
     "tanh": nn.Tanh,
 }
 

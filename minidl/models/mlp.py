@@ -15,7 +15,7 @@ def mlp(sizes: Sequence[int], activation: str = "sigmoid", init: Init | None = N
 
     Args:
         sizes: the number of inputs, of units in each hidden layer, and of outputs: (64, 30, 10) has fc1 and fc2.
-        activation: 'leaky_relu', 'relu', 'sigmoid', 'softplus' or 'tanh'.
+        activation: 'relu', 'sigmoid', 'tanh' or another name in `models.ACTIVATIONS`.
         init: the initialiser of the weights (biases then start at 0); without it the layers' default.
 
     Raises:
