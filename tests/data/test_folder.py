@@ -171,7 +171,11 @@ def test_without_size_all_must_be_alike(tmp_path):
 WHOLE = png(random_picture(40, 40, 3))
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", WHOLE[:200], WHOLE[:-30], WHOLE[:300] + b"xxxx" + WHOLE[304:]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no image", WHOLE[:200], WHOLE[:-30], WHOLE[:300] + b"xxxx" + WHOLE[304:]],
+    ids=["empty", "text", "beginning", "cut off", "changed"],
+)
 @pytest.mark.parametrize("write", KINDS)
 def test_an_image_that_cannot_be_decoded_is_named(tmp_path, write, content):
     source = ImageFolder(write(tmp_path / "set", {"a/good.png": WHOLE, "b/broken.png": content}))

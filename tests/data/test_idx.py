@@ -62,6 +62,7 @@ PACKED = gzip.compress(GOOD)
         (PACKED + b"more", "is damaged or cut off"),
         (PACKED[:15] + bytes([PACKED[15] ^ 255]) + PACKED[16:], "is damaged or cut off"),
     ],
+    ids=range(14),  # the contents would be the names, and a gzip file holds the time
 )
 def test_a_damaged_file_is_refused_by_name(path, content, words):
     path.write_bytes(content)
