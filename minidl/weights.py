@@ -40,10 +40,11 @@ _DTYPES = {  # as safetensors calls them
 
 
 def save(state: Mapping[str, Any], path: str | PathLike[str]) -> None:
-    """Write arrays by name, such as a model's `state_dict()`, to a file: whole or not at all.
+    """Write arrays by name, such as a model's or an optimizer's `state_dict()`, to a file: whole or not at all.
 
     Args:
-        state: name -> array or Tensor of booleans, integers or floating numbers; from a device they are brought here.
+        state: name -> array or Tensor of booleans, integers or floating numbers, or one plain number; from a device
+            they are brought here.
         path: the file, with the suffix .npz or .safetensors.
 
     Raises:
@@ -119,8 +120,8 @@ def _on_host(name: Any, value: Any) -> Any:
         raise TypeError(f"save: expected names as keys; got {name!r}")
     if isinstance(value, Tensor):
         value = value.numpy()
-    if not backend.is_array(value) and not isinstance(value, np.generic):
-        raise TypeError(f"save: expected {name!r} to be an array or a Tensor; got {type(value).__name__}")
+    if not backend.is_array(value) and not isinstance(value, (np.generic, bool, int, float)):
+        raise TypeError(f"save: expected {name!r} to be an array, a Tensor or a number; got {type(value).__name__}")
     array = backend.to_numpy(backend.asarray(value))
     if array.dtype.newbyteorder("<") not in _DTYPES.values():
         raise DTypeError(f"save: expected {name!r} to hold booleans, integers or floating numbers; got {array.dtype}")

@@ -107,7 +107,7 @@ def test_the_folder_is_made_and_capitals_do_not_matter(tmp_path, suffix):
         (nn.Linear(2, 1), TypeError, r"expected a dict of arrays by name; got Linear: save its state_dict\(\)"),
         ([np.ones(2)], TypeError, "got list$"),
         ({1: np.ones(2)}, TypeError, "names as keys; got 1"),
-        ({"lr": 0.1}, TypeError, "expected 'lr' to be an array or a Tensor; got float"),
+        ({"lr": "0.1"}, TypeError, "expected 'lr' to be an array, a Tensor or a number; got str"),
         ({"w": np.array(["a"])}, DTypeError, "expected 'w' to hold booleans, integers or floating numbers; got <U1"),
         ({"w": np.ones(2, complex)}, DTypeError, "got complex128"),
         ({"w": np.array([None])}, DTypeError, "got object"),
@@ -244,3 +244,15 @@ def test_without_the_library_the_error_says_how_to_get_it(tmp_path, monkeypatch)
         with pytest.raises(ImportError, match=r"pip install 'minidl\[safetensors\]', or use .npz"):
             act(tmp_path / "a.safetensors")
     md.save({}, tmp_path / "a.npz")
+
+
+@BOTH
+def test_an_optimizers_state_goes_into_a_file_too(tmp_path, suffix):
+    model = nn.Linear(3, 2)
+    optimizer, other = md.optim.Adam(model, lr=0.1), md.optim.Adam(model)
+    model(tensor(np.ones((1, 3), np.float32))).sum().backward()
+    optimizer.step()
+    md.save(optimizer.state_dict(), tmp_path / f"adam{suffix}")
+    other.load_state_dict(md.load(tmp_path / f"adam{suffix}"))
+    for name, value in optimizer.state_dict().items():
+        np.testing.assert_array_equal(other.state_dict()[name], value)
