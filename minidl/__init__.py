@@ -21,11 +21,12 @@ from minidl.autograd import Function
 from minidl.backend import seed, use, using
 from minidl.creation import arange, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
+from minidl.evaluation import evaluate
 from minidl.gradients import grad, gradcheck, gradgradcheck
 from minidl.higher_order import hessian, hvp, jacobian, jvp, vjp
 from minidl.modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad
 from minidl.tensor import Tensor
-from minidl.training import evaluate, fit
+from minidl.training import fit
 from minidl.version import __version__
 from minidl.weights import load, save
 

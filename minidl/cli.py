@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl import backend, plot
+from minidl.data import mnist
 from minidl.errors import DeviceError
 from minidl.experiments.arms import ARMS, TITLES
 from minidl.experiments.compare import expected_runs
@@ -111,7 +112,9 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=raw,
     )
     lenet.add_argument("--iterations", type=int, default=1_500, metavar="N", help="steps (default: %(default)s)")
-    lenet.add_argument("--every", type=int, default=500, metavar="N", help="steps between looks at the test images")
+    lenet.add_argument(
+        "--every", type=int, default=500, metavar="N", help="steps between looks at the test images (500)"
+    )
     lenet.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and order (default: %(default)s)")
     lenet.add_argument("--data", type=Path, metavar="DIR", help="the folder with MNIST's four files")
     lenet.add_argument("--download", action="store_true", help="fetch MNIST if it is not there")
@@ -235,30 +238,33 @@ def _print_results(results: dict[str, Any], folder: Path, quiet: bool) -> None:
 
 def _mnist(options: argparse.Namespace) -> int:
     folder = options.out or Path("runs") / time.strftime("mnist-%Y%m%d-%H%M%S")
-
-    def show(look: dict[str, float]) -> None:
-        reference = REFERENCE.get(int(look["iteration"]))
-        beside = f"   (the same recipe in PyTorch: {reference:.1%})" if reference else ""
-        print(f"{look['iteration']:>6} iterations   test accuracy {look['accuracy']:.2%}{beside}", flush=True)
-
-    with backend.using(options.backend or backend.current()):
-        try:
-            results = train_lenet(
-                folder,
-                iterations=options.iterations,
-                every=options.every,
-                seed=options.seed,
-                root=options.data,
-                download=options.download,
-                on_look=show,
-            )
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{error}. Here: minidl mnist --download") from error
-    if results["interrupted"]:
+    words = ["minidl", "mnist", "--iterations", str(options.iterations), "--every", str(options.every)]
+    words += ["--seed", str(options.seed), "--out", str(folder)]
+    words += ["--data", str(options.data)] if options.data else []
+    words += ["--backend", options.backend] if options.backend else []
+    try:
+        with backend.using(options.backend or backend.current()):
+            try:
+                sets = mnist(root=options.data, download=options.download)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f"{error}. Here: {shlex.join([*words, '--download'])}") from error
+            results = train_lenet(sets, folder, options.iterations, options.every, options.seed, _show_look)
+    except KeyboardInterrupt:
+        results = {"iterations": 0}
+    if results["iterations"] < options.iterations:
+        print(f"\nstopped. To go on: {shlex.join(words)}", file=sys.stderr)
         return INTERRUPTED
-    last = results["looks"][-1]
-    print(f"Test accuracy {last['accuracy']:.2%} after {last['iteration']} iterations. Files: {folder}")
+    if results["looks"]:
+        last = results["looks"][-1]
+        print(f"Test accuracy {last['accuracy']:.2%} after {last['iteration']} iterations")
+    print(f"Files: {folder}")
     return 0
+
+
+def _show_look(look: dict[str, float]) -> None:
+    reference = REFERENCE.get(int(look["iteration"]))
+    beside = f"   (the same recipe in PyTorch: {reference:.1%})" if reference else ""
+    print(f"{look['iteration']:>6} iterations   test accuracy {look['accuracy']:.2%}{beside}", flush=True)
 
 
 def _plot(options: argparse.Namespace) -> int:

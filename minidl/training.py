@@ -1,25 +1,22 @@
-"""fit and evaluate: the training loop, as one would write it by hand, with what one forgets by hand."""
+"""fit: the training loop, as one would write it by hand, with what one forgets by hand."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any
 
-import numpy as np
-
-from minidl import backend
 from minidl import functional as F
 from minidl.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from minidl.data import Loader, Source
 from minidl.data.dataset import check_source
+from minidl.evaluation import Evaluation, evaluate
 from minidl.history import History
 from minidl.interrupt import StopOnInterrupt
-from minidl.modes import ANOMALY, mode, no_grad
+from minidl.modes import ANOMALY, mode
 from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.optim.schedules import Schedule
@@ -38,27 +35,6 @@ __all__ = [
 ]
 
 Path = str | PathLike[str]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How well a model does on a data set.
-
-    Attributes:
-        loss: the mean loss over all examples.
-        accuracy: the share of labels that were predicted; None if the labels are no classes.
-    """
-
-    loss: float
-    accuracy: float | None
-
-    @property
-    def brief(self) -> str:
-        """The one number that fits into a line: the accuracy, or else the loss."""
-        return f"{self.accuracy:.2%}" if self.accuracy is not None else f"loss {self.loss:.4f}"
-
-    def __str__(self) -> str:
-        return f"loss {self.loss:.4f}" + (f", accuracy {self.accuracy:.2%}" if self.accuracy is not None else "")
 
 
 @dataclass
@@ -91,7 +67,8 @@ def fit(
     train_loader: Loader,
     loss: Callable[[Any, Any], Any] = F.cross_entropy,
     *,
-    epochs: int,
+    epochs: int | None = None,
+    steps: int | None = None,
     validation: Source | None = None,
     schedule: Schedule | None = None,
     callbacks: Sequence[Any] = (),
@@ -118,6 +95,7 @@ def fit(
         train_loader: hands out (inputs, labels).
         loss: loss(model's output, labels), a mean over the batch.
         epochs: how many epochs there are in all; a resumed run does what is left of them.
+        steps: or how many steps, if the training may end within an epoch; what is reached first of the two ends it.
         validation: evaluated after every epoch.
         schedule: stepped after every step of the optimizer.
         callbacks: objects with `on_step(state)`, `on_epoch(state)` or both; `state` is a `TrainingState`.
@@ -136,7 +114,8 @@ def fit(
         ValueError, TypeError: arguments that do not fit, or a checkpoint that cannot be resumed; nothing is changed.
         FileNotFoundError: there is no checkpoint to resume.
     """
-    _check(model, optimizer, train_loader, epochs, validation, callbacks, checkpoint, checkpoint_every)
+    _check(model, optimizer, train_loader, validation, callbacks, checkpoint, checkpoint_every)
+    epochs, steps = _length(epochs, steps, len(train_loader))
     history = History()
     if resume:
         history = _checkpoint_to(resume, checkpoint).resume(model, optimizer, train_loader, schedule)
@@ -145,10 +124,10 @@ def fit(
 
     with (
         StopOnInterrupt() as interrupt,
-        ProgressBar(progress, epochs * len(train_loader), done=state.step) as bar,
+        ProgressBar(progress, steps, done=state.step) as bar,
     ):
-        keeper = _Keeper(state, train_loader, schedule, checkpoint, checkpoint_every, interrupt)
-        while state.epoch < epochs and not state.stop:
+        keeper = _Keeper(state, steps, train_loader, schedule, checkpoint, checkpoint_every, interrupt)
+        while state.step < steps and not state.stop:
             for inputs, labels in train_loader:
                 batch_loss = loss(model(Tensor(inputs)), labels)
                 optimizer.zero_grad()
@@ -164,14 +143,14 @@ def fit(
                     break
             else:  # the epoch was not left early
                 if validation is not None:
-                    state.evaluation = evaluate(model, validation, loss=loss)
+                    state.evaluation = evaluate(model, validation, loss=loss, progress=False)
                     bar.validated(f"validation {state.evaluation.brief}")
                 keeper.close_epoch()
                 _call(callbacks, "on_epoch", state)
                 keeper.save()
                 state.epoch += 1
                 state.stop = state.stop or interrupt.requested
-    history.interrupted = interrupt.requested and state.epoch < epochs
+    history.interrupted = interrupt.requested and state.step < steps
     if history.interrupted:
         print(_interrupted(state, epochs, checkpoint), file=sys.stderr)
     return history
@@ -183,6 +162,7 @@ class _Keeper:
     def __init__(
         self,
         state: TrainingState,
+        steps: int,
         loader: Loader,
         schedule: Schedule | None,
         path: Path | None,
@@ -190,6 +170,7 @@ class _Keeper:
         interrupt: StopOnInterrupt,
     ) -> None:
         self.state = state
+        self.steps = steps
         self.loader = loader
         self.schedule = schedule
         self.path = path
@@ -208,7 +189,7 @@ class _Keeper:
     def stops_here(self) -> bool:
         """Whether the training ends after this step, within the epoch. Writes the checkpoints that are due."""
         within = self.loader.position < len(self.loader)  # at its end the epoch is closed in any case
-        stops = within and (self.state.stop or self.interrupt.requested)
+        stops = within and (self.state.stop or self.interrupt.requested or self.state.step >= self.steps)
         if stops:
             self.state.stop = True
             self.settle()
@@ -240,59 +221,6 @@ class _Keeper:
             save_checkpoint(self.path, self.state.model, self.state.optimizer, self.loader, self.schedule, history)
 
 
-def evaluate(
-    model: Module, dataset: Source, batch_size: int = 256, loss: Callable[[Any, Any], Any] = F.cross_entropy
-) -> Evaluation:
-    """The mean loss of a model over a data set, and its accuracy if the labels are classes.
-
-    Runs in evaluation mode and without recording; every module's mode is put back. The data go where the model's
-    weights are. Up to rounding, the batch size changes nothing: each batch counts by its number of examples.
-
-    Args:
-        model: called with a batch of inputs as a Tensor. Its outputs, (N, C) or (N, C, ...), are scores of C classes if
-            the labels are integers of shape (N,) or (N, ...); the highest is the prediction.
-        dataset: what to evaluate on: a Dataset or another source; `data.Mapped` is one with a transform.
-        batch_size: examples at a time.
-        loss: loss(model's output, labels), a mean over the batch.
-
-    Raises:
-        ValueError: there are no examples, or the batch size is none.
-        TypeError: `dataset` is no source of data.
-    """
-    check_source(dataset, "evaluate: expected a Dataset")
-    if len(dataset) == 0:
-        raise ValueError("evaluate: expected at least one example; the data set is empty")
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"evaluate: expected a batch size of at least 1; got {batch_size!r}")
-    home = next((p.device for p in model.parameters()), backend.current())
-    total_loss: Any = 0.0
-    correct: Any = None
-    with _evaluating(model):
-        for start in range(0, len(dataset), batch_size):
-            examples = dataset.take(np.arange(start, min(start + batch_size, len(dataset))))
-            inputs, labels = (backend.to_device(array, home) for array in examples)
-            outputs = model(Tensor(inputs))
-            total_loss = total_loss + loss(outputs, labels)._data.astype("float64") * len(labels)
-            if labels.dtype.kind in "iu" and outputs.ndim == labels.ndim + 1:
-                hits = (outputs._data.argmax(axis=1) == labels).sum()
-                correct = hits if correct is None else correct + hits
-    accuracy = None if correct is None else int(correct) / dataset.labels.size
-    return Evaluation(float(total_loss) / len(dataset), accuracy)
-
-
-@contextmanager
-def _evaluating(model: Module) -> Iterator[None]:
-    """Evaluation mode without recording; afterwards every module is in the mode it was in."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
 def _call(callbacks: Sequence[Any], method: str, state: TrainingState) -> None:
     for callback in callbacks:
         function = getattr(callback, method, None)
@@ -304,7 +232,6 @@ def _check(
     model: Module,
     optimizer: Optimizer,
     loader: Loader,
-    epochs: int,
     validation: Source | None,
     callbacks: Sequence[Any],
     checkpoint: Path | None,
@@ -319,8 +246,6 @@ def _check(
         check_source(validation, "fit: expected a Dataset as validation")
         if len(validation) == 0:
             raise ValueError("fit: the validation data set is empty; leave it out")
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f"fit: expected epochs to be a whole number of at least 1; got {epochs!r}")
     if checkpoint_every is not None and (
         checkpoint is None or not isinstance(checkpoint_every, int) or checkpoint_every < 1
     ):
@@ -335,6 +260,17 @@ def _check(
             raise TypeError(
                 f"fit: expected callbacks to be objects with on_step(state) or on_epoch(state); got {callback!r}"
             )
+
+
+def _length(epochs: int | None, steps: int | None, epoch: int) -> tuple[int, int]:
+    """How many epochs, whole or begun, and how many steps there are in all; an epoch has `epoch` steps."""
+    for name, value in (("epochs", epochs), ("steps", steps)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(f"fit: expected {name} to be a whole number of at least 1; got {value!r}")
+    limits = [limit for limit in (steps, None if epochs is None else epochs * epoch) if limit is not None]
+    if not limits:
+        raise ValueError("fit: say how long to train: epochs=, steps= or both")
+    return -(-min(limits) // epoch), min(limits)
 
 
 def _checkpoint_to(resume: bool | Path, checkpoint: Path | None) -> Checkpoint:

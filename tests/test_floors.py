@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"nn", "higher_order"},
     {"models", "optim", "curvature"},
     {"observe", "history", "interrupt"},
-    {"checkpoint", "weights"},
+    {"checkpoint", "weights", "evaluation"},
     {"training"},
     {"plot", "stepper"},
     {"experiments"},

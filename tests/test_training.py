@@ -10,7 +10,7 @@ import minidl.functional as F
 from minidl import backend, nn, optim
 from minidl.data import Dataset, Loader, Mapped, digits
 from minidl.training import History, TrainingState, evaluate, fit, load_checkpoint
-from tests.arrays import device, host
+from tests.arrays import host
 
 RANDOM = np.random.default_rng(0)
 DATA = Dataset(RANDOM.normal(size=(26, 6)).astype(np.float32), RANDOM.integers(0, 3, size=26))
@@ -217,6 +217,27 @@ def test_stopping_at_the_last_step_of_an_epoch_finishes_the_epoch():
 
 
 # ---- Ctrl-C
+
+
+@pytest.mark.parametrize("steps", [1, STEPS - 1, STEPS, STEPS + 1, 2 * STEPS, 2 * STEPS + 3])
+def test_so_many_steps_are_made_and_then_more(tmp_path, steps):
+    path, whole = tmp_path / "c.npz", Run()
+    whole.fit(epochs=None, steps=steps + 5)
+    expected = whole.state()
+    history = Run().fit(epochs=None, steps=steps, checkpoint=path)
+    assert len(history.step_loss) == steps
+    assert history.epochs == steps // STEPS
+    assert not history.interrupted
+    rest = Run(seed=1)
+    for _ in range(2):  # the second time there is nothing left to do
+        history = rest.fit(epochs=None, steps=steps + 5, checkpoint=path, resume=True)
+        assert len(history.step_loss) == steps + 5
+        np.testing.assert_equal(rest.state(), expected)
+
+
+def test_steps_and_epochs_end_the_training_with_what_comes_first():
+    assert len(Run().fit(epochs=2, steps=3 * STEPS).step_loss) == 2 * STEPS
+    assert len(Run().fit(epochs=2, steps=STEPS + 1).step_loss) == STEPS + 1
 
 
 def test_ctrl_c_stops_after_the_step_and_tells_how_to_go_on(tmp_path, capsys):
@@ -431,79 +452,13 @@ def test_in_anomaly_mode_a_nan_is_found_at_once():
     assert "step 3" in str(caught.value) or "produced NaN" in str(caught.value)
 
 
-# ---- evaluate
-
-
-def classifier():
-    backend.seed(0)
-    return nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.Linear(8, 3)).to(backend.current())
-
-
-def test_evaluate_gives_the_mean_loss_and_the_share_of_hits():
-    model = classifier()
-    found = evaluate(model, DATA)
-    model.eval()
-    logits = model(md.Tensor(device(DATA.inputs)))
-    np.testing.assert_allclose(found.loss, host(F.cross_entropy(logits, device(DATA.labels))), rtol=1e-6)
-    assert found.accuracy == (host(logits).argmax(axis=1) == DATA.labels).mean()
-    assert str(found) == f"loss {found.loss:.4f}, accuracy {found.accuracy:.2%}"
-
-
-@pytest.mark.parametrize("batch_size", [1, 5, 13, 25, 26, 1000])
-def test_the_batch_size_does_not_change_the_result(batch_size):
-    model = classifier()
-    whole, parts = evaluate(model, DATA), evaluate(model, DATA, batch_size)
-    np.testing.assert_allclose(parts.loss, whole.loss, rtol=1e-6)
-    assert parts.accuracy == whole.accuracy
-
-
-def test_evaluate_puts_every_modules_mode_back_and_draws_nothing():
-    model = classifier()
-    model[1].eval()
-    before = backend.random_state()
-    evaluate(model, DATA)
-    assert [module.training for module in model.modules()] == [True, True, False, True]
-    assert backend.random_state() == before
-    with pytest.raises(md.ShapeError):
-        evaluate(model, Dataset(np.zeros((3, 5), dtype=np.float32), np.zeros(3, dtype=int)))
-    assert [module.training for module in model.modules()] == [True, True, False, True]
-
-
-def test_evaluate_records_nothing():
-    recorded = []
-
-    def loss(outputs, labels):
-        recorded.append(outputs.requires_grad)
-        return F.cross_entropy(outputs, labels)
-
-    evaluate(classifier(), DATA, loss=loss)
-    assert recorded == [False]
-
-
-def test_labels_of_pixels_count_one_by_one():
-    images = Dataset(RANDOM.normal(size=(4, 3, 2, 2)).astype(np.float32), RANDOM.integers(0, 3, size=(4, 2, 2)))
-    found = evaluate(nn.Sequential(), images, batch_size=3)
-    assert found.accuracy == (images.inputs.argmax(axis=1) == images.labels).mean()
-
-
-def test_any_source_is_evaluated_and_validated_on():
+def test_any_source_is_validated_on():
     run = Run()
-    assert evaluate(run.model, Rows(), batch_size=5) == evaluate(run.model, DATA, batch_size=5)
     doubled = Mapped(Rows(), lambda inputs, rng: inputs * 2)
     history = run.fit(epochs=1, validation=doubled)
     expected = evaluate(run.model, Dataset(DATA.inputs * 2, DATA.labels))
     assert history.validation_loss == [expected.loss]
     assert history.validation_accuracy == [expected.accuracy]
-
-
-def test_evaluate_refuses_what_it_cannot_average():
-    model = classifier()
-    with pytest.raises(ValueError, match="expected at least one example; the data set is empty"):
-        evaluate(model, Dataset(np.zeros((0, 6), dtype=np.float32), np.zeros(0, dtype=int)))
-    with pytest.raises(ValueError, match="expected a batch size of at least 1; got 0"):
-        evaluate(model, DATA, batch_size=0)
-    with pytest.raises(TypeError, match="expected a Dataset; got Loader"):
-        evaluate(model, Loader(DATA, 4))
 
 
 # ---- arguments
@@ -514,6 +469,8 @@ def test_evaluate_refuses_what_it_cannot_average():
     [
         ({"epochs": 0}, ValueError, "epochs to be a whole number of at least 1; got 0"),
         ({"epochs": 2.0}, ValueError, "epochs to be a whole number"),
+        ({"steps": 0}, ValueError, "steps to be a whole number of at least 1; got 0"),
+        ({"epochs": None}, ValueError, "say how long to train: epochs=, steps= or both"),
         ({"validation": (1, 2)}, TypeError, "expected a Dataset as validation; got tuple"),
         ({"checkpoint_every": 5}, ValueError, "needs a path, checkpoint="),
         ({"checkpoint": "a.npz", "checkpoint_every": 0}, ValueError, "a whole number of at least 1"),

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +15,23 @@ import numpy as np
 
 from minidl import backend, models, optim
 from minidl.checkpoint import load_checkpoint
-from minidl.data import Dataset, Loader, mnist
+from minidl.data import Dataset, DataSplits, Loader
+from minidl.evaluation import evaluate
 from minidl.storage import write_atomically
-from minidl.training import TrainingState, evaluate, fit
+from minidl.training import TrainingState, fit
 from minidl.weights import save
 
 BATCH, LR, MOMENTUM, DECAY, GAMMA, POWER = 64, 0.01, 0.9, 5e-4, 1e-4, 0.75
 REFERENCE = {500: 0.966, 1_000: 0.982, 1_500: 0.984, 3_000: 0.989}  # this recipe on these images in PyTorch, one seed
 
-Progress = Callable[[dict[str, float]], None]
-
 
 def train_lenet(
+    sets: DataSplits,
     folder: Path,
     iterations: int = 1_500,
     every: int = 500,
     seed: int = 0,
-    root: str | PathLike[str] | None = None,
-    download: bool = False,
-    on_look: Progress = lambda look: None,
-    progress: bool | None = None,
+    on_look: Callable[[dict[str, float]], None] = lambda look: None,
 ) -> dict[str, Any]:
     """Train LeNet and look at the test images every so many iterations; returns what results.json holds.
 
@@ -45,84 +40,83 @@ def train_lenet(
     the images in their order, each epoch has a new order.
 
     Args:
+        sets: MNIST, from `data.mnist`. Its pixels are changed in place, to Caffe's scale.
         folder: where the files go. If a run of the same seed is there already, it is continued.
         iterations: steps, of one batch each.
         every: how often to look at the test images, which nothing is chosen by.
         seed: of weights and order.
-        root, download: as for `data.mnist`.
         on_look: called with {"iteration", "accuracy", "loss"} after each look.
-        progress: as for `fit`.
 
     Raises:
-        ValueError: numbers out of range, or the folder holds a run of another seed.
-        FileNotFoundError, ConnectionError: MNIST is not there, or could not be fetched.
+        ValueError: numbers out of range, or the folder holds a run of another seed or damaged files.
+        OSError: the folder cannot be written to.
     """
     for name, value in (("iterations", iterations), ("every", every)):
         if value < 1:
             raise ValueError(f"expected {name} to be at least 1; got {value}")
-    sets = mnist(root=root, download=download)
-    train, test = _over_256(sets.train), _over_256(sets.test)
+    for part in (sets.train, sets.test):
+        np.multiply(part.inputs, np.float32(255 / 256), out=part.inputs)  # Caffe divides bytes by 256, `mnist` by 255
 
     backend.seed(seed)
     model = models.lenet()
     optimizer = optim.SGD(model, lr=LR, momentum=MOMENTUM, weight_decay=DECAY, momentum_form="caffe")
     optimizer.scale("*.bias", lr=2.0)
     schedule = optim.InvLR(optimizer, gamma=GAMMA, power=POWER)
-    loader = Loader(train, BATCH, seed=seed, drop_last=True)
+    loader = Loader(sets.train, BATCH, seed=seed, drop_last=True)
 
-    record = _Record(folder, seed, iterations, every, test, on_look)
-    checkpoint = folder / "checkpoint.npz"
-    done = len(load_checkpoint(checkpoint).history.step_loss) if checkpoint.exists() else 0
+    path = folder / "checkpoint.npz"
+    found = load_checkpoint(path) if path.exists() else None
+    done = 0 if found is None else len(found.history.step_loss)
+    record = _Record(folder / "results.json", seed, iterations, every, sets.test, on_look)
+    if found is not None and (found.loader or {}).get("seed") != seed:
+        raise ValueError(f"{path} is not of a run with seed {seed}: name another folder")
+    record.write(done)  # a folder that cannot be written to is found out now
     if done < iterations:
-        epochs = -(-iterations // len(loader))
-        history = fit(
-            model,
-            optimizer,
-            loader,
-            epochs=epochs,
-            schedule=schedule,
-            callbacks=[record],
-            checkpoint=checkpoint,
-            checkpoint_every=every,
-            resume=done > 0,
-            progress=progress,
-        )
-        save(model.state_dict(), folder / "lenet.npz")
-        record.results["interrupted"] = history.interrupted
-        record.write()
+        options: Any = {"checkpoint": path, "checkpoint_every": every, "resume": done > 0}
+        history = fit(model, optimizer, loader, steps=iterations, schedule=schedule, callbacks=[record], **options)
+        record.write(len(history.step_loss))
+    elif found is not None:
+        model.load_state_dict(found.model)
+    save(model.state_dict(), folder / "lenet.npz")
     return record.results
 
 
 class _Record:
-    """A callback of `fit`: looks at the test images, keeps results.json, and stops the training in time."""
+    """A callback of `fit`: looks at the test images, and keeps results.json."""
 
-    def __init__(self, folder: Path, seed: int, iterations: int, every: int, test: Dataset, on_look: Progress) -> None:
-        self.path = folder / "results.json"
-        self.iterations, self.every, self.test, self.on_look = iterations, every, test, on_look
-        self.results: dict[str, Any] = {"seed": seed, "looks": [], "interrupted": False}
-        if self.path.exists():
-            self.results = json.loads(self.path.read_text(encoding="utf-8"))
+    def __init__(
+        self,
+        path: Path,
+        seed: int,
+        iterations: int,
+        every: int,
+        test: Dataset,
+        on_look: Callable[[dict[str, float]], None],
+    ) -> None:
+        self.path, self.iterations, self.every, self.test, self.on_look = path, iterations, every, test, on_look
+        self.results: dict[str, Any] = {"seed": seed, "iterations": 0, "looks": []}
+        if path.exists():
+            try:
+                kept = json.loads(path.read_text(encoding="utf-8"))
+                self.results = {name: kept[name] for name in self.results}
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{path} is damaged ({error!r}): delete it, the run goes on without it") from error
             if self.results["seed"] != seed:
                 raise ValueError(
-                    f"{folder} holds a run with seed {self.results['seed']}; got seed {seed}: name another folder"
+                    f"{path} is of a run with seed {self.results['seed']}, not {seed}: name another folder"
                 )
 
     def on_step(self, state: TrainingState) -> None:
         """After each step."""
-        state.stop = state.stop or state.step >= self.iterations
         if state.step % self.every == 0 or state.step == self.iterations:
-            found = evaluate(state.model, self.test)
-            look = {"iteration": state.step, "accuracy": found.accuracy or 0.0, "loss": found.loss}
-            kept = [earlier for earlier in self.results["looks"] if earlier["iteration"] < state.step]
-            self.results["looks"] = [*kept, look]
-            self.write()
+            found = evaluate(state.model, self.test, progress=False)
+            look = {"iteration": state.step, "accuracy": found.accuracy, "loss": found.loss}
+            earlier = [look for look in self.results["looks"] if look["iteration"] < state.step]
+            self.results["looks"] = [*earlier, look]
+            self.write(state.step)
             self.on_look(look)
 
-    def write(self) -> None:
-        """Put results.json on the disk."""
+    def write(self, iterations: int) -> None:
+        """Put results.json on the disk, after so many iterations."""
+        self.results["iterations"] = iterations
         write_atomically(self.path, json.dumps(self.results, indent=1).encode())
-
-
-def _over_256(dataset: Dataset) -> Dataset:
-    """Caffe divides pixels by 256, `mnist` by 255."""
-    return replace(dataset, inputs=dataset.inputs * np.float32(255 / 256))

@@ -13,8 +13,9 @@ import numpy as np
 
 from minidl import backend, nn
 from minidl import functional as F
+from minidl.errors import describe
 from minidl.holder import DEFAULT_DTYPE
-from minidl.modes import no_grad
+from minidl.nn.evaluating import evaluating
 from minidl.nn.linear import whole
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
@@ -54,9 +55,13 @@ def char_rnn(
 
         F.cross_entropy(scores.reshape(-1, vocabulary), targets.reshape(-1))        # targets (N, T)
 
-    Between the pieces of a long
-    text detach the state, so that no gradient goes back beyond the piece (truncated backpropagation through time):
-    `state.detach()`, and of an LSTM's `(h, c)` each.
+    Between the pieces of a long text detach the state, so that no gradient goes back beyond the piece (truncated
+    backpropagation through time): `state.detach()`, and of an LSTM's `(h, c)` each. In pieces that do not go on:
+
+        text = md.data.characters(Path("shakespeare.txt"), length=100)
+        model = md.models.char_rnn(len(text.classes))
+        loss = lambda outputs, y: F.cross_entropy(outputs[0].reshape(-1, len(text.classes)), y.reshape(-1))
+        md.fit(model, md.optim.Adam(model), md.data.Loader(text, batch_size=32), loss, epochs=5)
 
     Args:
         vocabulary: how many characters there are.
@@ -87,8 +92,11 @@ def sample(model: CharRNN, start: Sequence[int] | Any, length: int, temperature:
         The numbers of the characters that were added, (length,) int64, as a NumPy array.
 
     Raises:
-        ValueError: `start` is empty, no single row or not of the vocabulary, or the temperature is not above 0.
+        TypeError: the model is another one.
+        ValueError: `start` is empty, no single row or not of the vocabulary, or a number is out of its range.
     """
+    if not isinstance(model, CharRNN):
+        raise TypeError(f"sample: expected a model that char_rnn made; got {describe(model)}")
     read = np.asarray(start)
     row = read.ndim == 1 and read.size > 0 and read.dtype.kind in "iu"
     if not row or read.min() < 0 or read.max() >= model.vocabulary:
@@ -98,19 +106,13 @@ def sample(model: CharRNN, start: Sequence[int] | Any, length: int, temperature:
         )
     if not temperature > 0:
         raise ValueError(f"sample: expected a temperature above 0; got {temperature!r}")
-    modes = [(module, module.training) for module in model.modules()]
     drawn: list[int] = []
     state = None
-    try:
-        model.eval()
-        with no_grad():
-            while len(drawn) < length:
-                scores, state = model(read[None], state)
-                last = backend.to_numpy(scores[0, -1].data).astype(np.float64)
-                chances = F.softmax((last - last.max()) / temperature)
-                drawn.append(int(backend.generator().choice(model.vocabulary, p=chances)))
-                read = np.array(drawn[-1:])
-    finally:
-        for module, training in modes:
-            module.training = training
+    with evaluating(model):
+        while len(drawn) < whole(length, "sample: length", 0):
+            scores, state = model(read[None], state)
+            last = backend.to_numpy(scores[0, -1].data).astype(np.float64)
+            chances = F.softmax((last - last.max()) / temperature)
+            drawn.append(int(backend.generator().choice(model.vocabulary, p=chances)))
+            read = np.array(drawn[-1:])
     return np.array(drawn, np.int64)

@@ -2,12 +2,13 @@
 
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
 
 import minidl as md
-from minidl import backend
+from minidl import backend, cli
 from minidl.cli import main
 from minidl.experiments.mnist import train_lenet
 from tests.data.test_idx import idx
@@ -29,9 +30,13 @@ def images(tmp_path_factory):
     return folder
 
 
+def train(root, folder, **options):
+    return train_lenet(md.data.mnist(root=root), folder, **options)
+
+
 def test_it_writes_results_weights_and_a_checkpoint(images, tmp_path):
     seen = []
-    results = train_lenet(tmp_path, iterations=12, every=5, root=images, on_look=seen.append)
+    results = train(images, tmp_path, iterations=12, every=5, on_look=seen.append)
     assert [look["iteration"] for look in seen] == [5, 10, 12]
     assert results["looks"] == seen
     assert json.loads((tmp_path / "results.json").read_text()) == results
@@ -43,20 +48,75 @@ def test_it_writes_results_weights_and_a_checkpoint(images, tmp_path):
 
 
 def test_a_run_that_goes_on_equals_one_that_was_never_stopped(images, tmp_path):
-    whole = train_lenet(tmp_path / "whole", iterations=13, every=4, root=images)
-    train_lenet(tmp_path / "parts", iterations=6, every=4, root=images)
-    parts = train_lenet(tmp_path / "parts", iterations=13, every=4, root=images)
+    whole = train(images, tmp_path / "whole", iterations=13, every=4)
+    train(images, tmp_path / "parts", iterations=6, every=4)
+    parts = train(images, tmp_path / "parts", iterations=13, every=4)
     for name, weights in md.load(tmp_path / "whole" / "lenet.npz").items():
         np.testing.assert_array_equal(md.load(tmp_path / "parts" / "lenet.npz")[name], weights)
     assert [look for look in parts["looks"] if look["iteration"] != 6] == whole["looks"]
-    again = train_lenet(tmp_path / "parts", iterations=13, every=4, root=images)  # nothing is left to do
+    (tmp_path / "parts" / "lenet.npz").unlink()
+    again = train(images, tmp_path / "parts", iterations=13, every=4)  # nothing is left to do
     assert again == parts
+    assert (tmp_path / "parts" / "lenet.npz").exists()
 
 
 def test_another_seed_wants_another_folder(images, tmp_path):
-    train_lenet(tmp_path, iterations=1, root=images)
-    with pytest.raises(ValueError, match="holds a run with seed 0; got seed 1: name another folder"):
-        train_lenet(tmp_path, iterations=2, seed=1, root=images)
+    train(images, tmp_path, iterations=1)
+    with pytest.raises(ValueError, match="is of a run with seed 0, not 1: name another folder"):
+        train(images, tmp_path, iterations=2, seed=1)
+    (tmp_path / "results.json").unlink()
+    with pytest.raises(ValueError, match=r"checkpoint\.npz is not of a run with seed 1"):
+        train(images, tmp_path, iterations=2, seed=1)
+    assert train(images, tmp_path, iterations=2)["iterations"] == 2
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"seed": 0}'])
+def test_damaged_results_are_named(images, tmp_path, content):
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(ValueError, match=r"results\.json is damaged"):
+        train(images, tmp_path, iterations=1)
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_out_before_the_training(images, tmp_path):
+    (tmp_path / "run").write_text("a file")
+    seen = []
+    with pytest.raises(OSError, match="run"):
+        train(images, tmp_path / "run", iterations=2, every=1, on_look=seen.append)
+    assert seen == []
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(images, tmp_path, capsys, monkeypatch, step):
+    out = tmp_path / "run"
+    command = ["mnist", "--iterations", "4", "--every", "1", "--data", str(images), "--out", str(out)]
+    shown = []
+
+    def press(look):
+        shown.append(look)
+        if look["iteration"] == step:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cli, "_show_look", press)
+        assert main(command) == 130
+    assert f"--out {out}" in capsys.readouterr().err
+    assert len(shown) == step
+    assert main(command) == 0
+    assert "after 4 iterations" in capsys.readouterr().out
+
+
+def test_ctrl_c_in_the_last_step_interrupts_nothing(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "_show_look", lambda look: signal.raise_signal(signal.SIGINT))
+    assert main(["mnist", "--iterations", "2", "--data", str(images), "--out", str(tmp_path / "run")]) == 0
+
+
+def test_ctrl_c_while_the_images_are_read(tmp_path, monkeypatch, capsys):
+    def interrupted(**options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "mnist", interrupted)
+    assert main(["mnist", "--out", str(tmp_path / "run")]) == 130
+    assert "To go on: minidl mnist" in capsys.readouterr().err
 
 
 def test_the_command_prints_the_accuracy(images, tmp_path, capsys):
@@ -64,13 +124,16 @@ def test_the_command_prints_the_accuracy(images, tmp_path, capsys):
     assert main([*arguments, "--backend", backend.current()]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("     2 iterations   test accuracy")
-    assert lines[-1].startswith("Test accuracy")
+    assert lines[-2].startswith("Test accuracy")
     assert str(tmp_path / "run") in lines[-1]
 
 
 def test_without_mnist_it_says_how_to_get_it(tmp_path, capsys):
     assert main(["mnist", "--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 2
-    assert "--download" in capsys.readouterr().err
+    assert f"Here: minidl mnist --iterations 1500 --every 500 --seed 0 --out {tmp_path / 'run'}" in (
+        error := capsys.readouterr().err
+    )
+    assert f"--data {tmp_path} --download" in error
 
 
 def test_numbers_out_of_range(images, tmp_path, capsys):
@@ -84,5 +147,5 @@ def test_numbers_out_of_range(images, tmp_path, capsys):
 def test_lenet_recognises_96_percent_of_mnist_after_500_iterations(tmp_path, pytestconfig):
     if pytestconfig.getoption("--backend") == "standin":
         pytest.skip("on the stand-in it would take minutes; the same code runs on NumPy and on CuPy")
-    results = train_lenet(tmp_path, iterations=500)
+    results = train_lenet(md.data.mnist(), tmp_path, iterations=500)
     assert results["looks"][-1]["accuracy"] >= 0.96
