@@ -261,8 +261,8 @@ def _mnist(options: argparse.Namespace) -> int:
     return 0
 
 
-def _show_look(look: dict[str, float]) -> None:
-    reference = REFERENCE.get(int(look["iteration"]))
+def _show_look(look: dict[str, Any]) -> None:
+    reference = REFERENCE.get(look["iteration"])
     beside = f"   (the same recipe in PyTorch: {reference:.1%})" if reference else ""
     print(f"{look['iteration']:>6} iterations   test accuracy {look['accuracy']:.2%}{beside}", flush=True)
 

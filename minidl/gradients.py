@@ -8,11 +8,31 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
+from minidl.autograd import Function
 from minidl.backward import run_backward, seed_gradient
 from minidl.errors import DTypeError, GraphError, describe
 from minidl.functional import concatenate
 from minidl.modes import enable_grad, no_grad
 from minidl.tensor import Tensor
+
+
+class Constant(Function):
+    """z = g, whatever x is, so dz/dx = 0.
+
+    A gradient may not depend on the input it is taken by: that of relu does not, nor that of a sum. With this op it
+    has a history all the same, and its own derivative is 0, not an error.
+    """
+
+    __slots__ = ("dtype", "shape")
+
+    def forward(self, g: Any, x: Any) -> Any:
+        self.shape, self.dtype = x.shape, x.dtype
+        return g.copy()
+
+    def backward(self, grad_out: Any) -> Any:
+        array = grad_out._data if isinstance(grad_out, Tensor) else grad_out
+        zeros = backend.module_of(array).zeros(self.shape, dtype=self.dtype)
+        return None, grad_out.wrap(zeros) if isinstance(grad_out, Tensor) else zeros
 
 
 def grad(
@@ -30,7 +50,7 @@ def grad(
         inputs: the tensors to differentiate by, leaves or not.
         grad_outputs: the gradient at each output (one, or a sequence with None for "a single number, 1").
         retain_graph: keep the graph; defaults to `create_graph`.
-        create_graph: give the result a history, to differentiate it again.
+        create_graph: give the result a history, to differentiate it again; where it is constant that gives 0.
         allow_unused: return None for an input the outputs do not depend on, instead of an error.
 
     Returns:
@@ -56,6 +76,9 @@ def grad(
     for x, g in zip(many_inputs, found, strict=True):
         if g is None and not allow_unused:
             raise GraphError(f"grad: the outputs do not depend on {describe(x)}; allow_unused=True gives None for it")
+    if create_graph:
+        pairs = zip(found, many_inputs, strict=True)
+        found = [g if g is None or g.requires_grad else Constant()(g, x) for g, x in pairs]
     return found[0] if isinstance(inputs, Tensor) else tuple(found)
 
 

@@ -271,3 +271,35 @@ def test_gradcheck_needs_float64_and_something_to_check() -> None:
         md.gradcheck(F.exp, [tensor(np.ones(2, np.float32), requires_grad=True)])
     with pytest.raises(md.GraphError, match="none of the inputs requires a gradient"):
         md.gradcheck(F.exp, [tensor([1.0])])
+
+
+# ---- gradients that are constant
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        F.relu,
+        F.abs,
+        F.hardtanh,
+        lambda t: t * 3,
+        lambda t: F.max_pool1d(t.reshape(1, 1, -1), 2),
+        lambda t: F.l1_loss(t, [0.0, 1.0, 2.0, 3.0]),
+    ],
+)
+def test_the_derivative_of_a_constant_gradient_is_zero(function) -> None:
+    x = tensor([-1.0, 2.0, 0.5, -3.0], requires_grad=True)
+    slope = md.grad(function(x).sum(), x, create_graph=True)
+    assert slope.requires_grad
+    slope.sum().backward()
+    np.testing.assert_array_equal(host(x.grad), np.zeros(4))
+    inner = x * 1
+    curvature = md.grad(md.grad(function(inner).sum(), inner, create_graph=True).sum(), inner, create_graph=True)
+    np.testing.assert_array_equal(host(md.grad(curvature.sum(), x)), np.zeros(4))
+
+
+def test_a_penalty_on_a_gradient_that_does_not_depend_on_the_input_still_reaches_the_weights() -> None:
+    x, w = tensor([1.0, -2.0], requires_grad=True), tensor([3.0, 4.0], requires_grad=True)
+    slopes = md.grad((x * w).sum(), [x, w], create_graph=True)
+    (slopes[0] ** 2).sum().backward()
+    np.testing.assert_array_equal(host(w.grad), [6, 8])

@@ -31,7 +31,7 @@ def train_lenet(
     iterations: int = 1_500,
     every: int = 500,
     seed: int = 0,
-    on_look: Callable[[dict[str, float]], None] = lambda look: None,
+    on_look: Callable[[dict[str, Any]], None] = lambda look: None,
 ) -> dict[str, Any]:
     """Train LeNet and look at the test images every so many iterations; returns what results.json holds.
 
@@ -91,7 +91,7 @@ class _Record:
         iterations: int,
         every: int,
         test: Dataset,
-        on_look: Callable[[dict[str, float]], None],
+        on_look: Callable[[dict[str, Any]], None],
     ) -> None:
         self.path, self.iterations, self.every, self.test, self.on_look = path, iterations, every, test, on_look
         self.results: dict[str, Any] = {"seed": seed, "iterations": 0, "looks": []}

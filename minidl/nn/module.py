@@ -221,14 +221,16 @@ class Module:
         function(self)
         return self
 
-    def to(self, device: str | None = None, dtype: Any = None) -> Self:
+    def to(self, device: Any = None, dtype: Any = None) -> Self:
         """Move parameters, their gradients and buffers to 'numpy' or 'cupy', and floating ones to `dtype`; in place.
 
-        Move the model before an optimizer is made for it, or move the optimizer too: `optimizer.to(device)`.
+        `to("float64")`, `to(np.float64)` and `double()` mean the dtype. Move the model before an optimizer is made for it, or move the optimizer too: `optimizer.to(device)`.
 
         Raises:
             DeviceError, DTypeError: there is no such device, or the dtype is not floating; nothing was moved.
         """
+        if dtype is None and _is_dtype(device):
+            device, dtype = None, device
         if device is not None:
             backend.module(device)  # refuse before anything has moved
         if dtype is not None and np.dtype(dtype).kind != "f":
@@ -241,24 +243,50 @@ class Module:
                 x.grad = Tensor(_moved(grad._data, device, dtype))
         return self
 
+    def double(self) -> Self:
+        """Convert floating parameters and buffers to float64; returns self."""
+        return self.to(dtype=np.float64)
+
+    def float(self) -> Self:
+        """Convert floating parameters and buffers to float32; returns self."""
+        return self.to(dtype=np.float32)
+
+    def half(self) -> Self:
+        """Convert floating parameters and buffers to float16; returns self."""
+        return self.to(dtype=np.float16)
+
     def state_dict(self) -> dict[str, Any]:
-        """NumPy copies of all parameters and buffers, by dotted name; a tied parameter once."""
+        """NumPy copies of all parameters and buffers, by dotted name; a tied parameter once (in PyTorch: under each)."""
         return state.save(self._state())
 
     def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> state.Unmatched:
         """Set parameters and buffers to the arrays in `values`, converted to their dtype and device.
 
         Args:
-            values: arrays by dotted name, as `state_dict` gives them.
+            values: arrays by dotted name, as `state_dict` gives them. A tied parameter may be there under its other
+                names too, with the same numbers.
             strict: refuse missing and unexpected names; otherwise they are left out and returned.
 
         Raises:
             ValueError: names, shapes or dtypes do not fit. The message lists all that are wrong; nothing was changed.
         """
-        return state.load(self._label(), self._state(), values, strict)
+        return state.load(self._label(), self._state(), values, strict, self._tied_names())
 
     def _state(self) -> dict[str, Tensor]:
-        return dict([*self.named_parameters(), *self.named_buffers()])
+        """All parameters and buffers by name, module by module: the order of PyTorch's state."""
+        own = {id(module): parameters for _, module, parameters in self.layer_parameters()}
+        entries: dict[str, Tensor] = {}
+        for name, module in self.named_modules():
+            entries.update(own.get(id(module), []))
+            entries.update((_join(name, key), module.__dict__[key]) for key in module._buffers)
+        return entries
+
+    def _tied_names(self) -> dict[str, str]:
+        """The further names of tied parameters, each with the name under which the parameter is listed."""
+        listed = {id(parameter): name for name, parameter in self.named_parameters()}
+        every = [(_join(n, key), v) for n, m in self.named_modules() for key, v in m.__dict__.items()]
+        names = {name: listed[id(value)] for name, value in every if isinstance(value, Parameter)}
+        return {name: first for name, first in names.items() if name != first}
 
     # ---- hooks
 
@@ -344,3 +372,11 @@ def _moved(array: Any, device: str | None, dtype: Any) -> Any:
     if dtype is not None and array.dtype.kind == "f":
         array = array.astype(dtype, copy=False)
     return array if device is None else backend.to_device(array, device)
+
+
+def _is_dtype(value: Any) -> bool:
+    """Whether what stands in the place of a device is a dtype: np.float64 or 'float64'."""
+    try:
+        return value is not None and np.dtype(value) is not None
+    except TypeError:
+        return False

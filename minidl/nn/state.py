@@ -28,8 +28,13 @@ def save(tensors: Mapping[str, Variable]) -> dict[str, Any]:
     return {name: np.array(backend.to_numpy(x._data)) for name, x in tensors.items()}
 
 
-def load(label: str, tensors: Mapping[str, Variable], state: Mapping[str, Any], strict: bool) -> Unmatched:
+def load(
+    label: str, tensors: Mapping[str, Variable], state: Mapping[str, Any], strict: bool, tied: Mapping[str, str]
+) -> Unmatched:
     """Write the arrays of `state` into the tensors of the same names: all of them, or on an error none.
+
+    `tied` are further names of some tensors. What the state has under one of these must equal what it has under the
+    tensor's own name, or takes its place.
 
     Raises:
         TypeError: `state` is no mapping from names to arrays.
@@ -37,8 +42,13 @@ def load(label: str, tensors: Mapping[str, Variable], state: Mapping[str, Any], 
     """
     if not isinstance(state, Mapping):
         raise TypeError(f"load_state_dict: expected a dict of arrays by name; got {type(state).__name__}")
-    unmatched = Unmatched([n for n in tensors if n not in state], [n for n in state if n not in tensors])
     problems: list[str] = []
+    state = dict(state)
+    for name in [n for n in tied if n in state]:
+        value = state.pop(name)
+        if not _equal(state.setdefault(tied[name], value), value):
+            problems.append(f"{name}: is tied to {tied[name]} in the model, and has other values in the state")
+    unmatched = Unmatched([n for n in tensors if n not in state], [n for n in state if n not in tensors])
     if strict and unmatched.missing:
         problems.append(f"missing from the state: {', '.join(unmatched.missing)}")
     if strict and unmatched.unexpected:
@@ -58,6 +68,11 @@ def load(label: str, tensors: Mapping[str, Variable], state: Mapping[str, Any], 
         tensors[name]._data[...] = array
         version_of(tensors[name]).bump()
     return unmatched
+
+
+def _equal(first: Any, second: Any) -> bool:
+    raws = [value._data if isinstance(value, Variable) else value for value in (first, second)]
+    return first is second or np.array_equal(*[backend.to_numpy(backend.asarray(raw)) for raw in raws])
 
 
 def _fitted(value: Any, x: Variable) -> tuple[Any, str]:

@@ -265,3 +265,14 @@ def test_it_shows_its_tree():
     assert repr(model) == (
         "Sequential(\n  (fc1): Linear(4->3)\n  (body): Sequential(\n    (0): ReLU()\n    (1): Dropout(p=0.1)\n  )\n)"
     )
+
+
+@pytest.mark.parametrize("convert", [lambda m: m.double(), lambda m: m.to(np.float64), lambda m: m.to("float64")])
+def test_a_dtype_may_stand_first(convert):
+    model = convert(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+    assert {x.dtype for x in (*model.parameters(), model[1].running_mean)} == {np.dtype("float64")}
+    assert model[1].num_batches_tracked.dtype == np.int64
+    assert model.half()[0].weight.dtype == np.float16
+    assert model.float()[0].weight.dtype == np.float32
+    with pytest.raises(DeviceError, match="expected a backend out of numpy, cupy; got 'cuda'"):
+        model.to("cuda")

@@ -14,7 +14,7 @@ def test_a_state_dict_is_numpy_copies_by_name():
     model = net()
     model.register_buffer("steps", device(np.array(7)))
     state = model.state_dict()
-    assert list(state) == ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "steps"]
+    assert list(state) == ["steps", "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"]  # as in PyTorch
     assert all(type(array) is np.ndarray for array in state.values())
     state["fc1.weight"][...] = 0
     assert host(model.fc1.weight).any()
@@ -116,3 +116,32 @@ def test_loading_between_forward_and_backward_is_noticed():
     model.load_state_dict(model.state_dict())
     with pytest.raises(RuntimeError, match="overwritten"):
         loss.backward()
+
+
+class Tied(nn.Module):
+    def __init__(self, lib):
+        super().__init__()
+        self.a, self.b = lib.Linear(3, 3), lib.Linear(3, 3)
+        self.b.weight = self.a.weight
+
+
+def test_a_tied_weight_comes_from_pytorch_under_both_its_names():
+    theirs = torch.nn.Module()
+    theirs.a, theirs.b = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+    theirs.b.weight = theirs.a.weight
+    state = {name: value.numpy() for name, value in theirs.state_dict().items()}
+    assert "b.weight" in state
+    model = Tied(nn)
+    model.load_state_dict(state)
+    np.testing.assert_array_equal(host(model.b.weight), state["a.weight"])
+    del state["a.weight"]
+    Tied(nn).load_state_dict(state)
+    with pytest.raises(ValueError, match=r"b.weight: is tied to a.weight in the model, and has other values"):
+        model.load_state_dict({**state, "a.weight": np.zeros((3, 3), np.float32)})
+
+
+def test_the_order_of_the_state_is_pytorchs():
+    def network(lib):
+        return lib.Sequential(lib.Conv2d(1, 2, 3), lib.BatchNorm2d(2), lib.Linear(2, 2), lib.BatchNorm1d(2))
+
+    assert list(network(nn).state_dict()) == list(network(torch.nn).state_dict())
