@@ -18,6 +18,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import data, models, nn, optim
 from minidl.autograd import Function
+from minidl.checkpoint import load_checkpoint, save_checkpoint
 from minidl.data import transforms
 from minidl.nn import init, loss
 
@@ -135,6 +136,9 @@ def reference() -> str:
 
     derivatives = [md.grad, md.vjp, md.jvp, md.jacobian, md.hessian, md.hvp, md.gradcheck, md.gradgradcheck]
     rows = [(f"`md.{signature(f)}`", first_sentence(f)) for f in derivatives]
+    working = [md.fit, md.evaluate, md.save, md.load, md.seed, md.use, md.using, md.detect_anomaly, md.no_grad]
+    working += [save_checkpoint, load_checkpoint, optim.clip_grad_norm_, optim.clip_grad_value_]
+    everyday = [(f"`{signature(f)}`", f"`{f.__module__}`", first_sentence(f)) for f in working]
     curvature = [f for f in vars(md.curvature).values() if inspect.isfunction(f) and from_here(md.curvature)(f)]
     rows += [(f"`md.curvature.{signature(f)}`", first_sentence(f)) for f in curvature if not f.__name__.startswith("_")]
     return "\n".join(
@@ -156,6 +160,8 @@ def reference() -> str:
             listed(optim, is_subclass(optim.LayerRate), "rate"),
             "### Schedules\n",
             listed(optim, is_subclass(optim.Schedule), "schedule"),
+            "## Training, files and modes\n",
+            table(("function", "in", "what it does"), everyday) + "\n",
             "## Models: `minidl.models`\n",
             listed(models, inspect.isfunction, "model"),
             "## Data: `minidl.data`\n",

@@ -25,6 +25,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.errors import describe
+from minidl.functional import norm
 from minidl.gradients import grad
 from minidl.nn import Module
 from minidl.tensor import Tensor
@@ -143,8 +144,8 @@ def power_iteration(
     for k in range(1, steps + 1):
         product = multiply(v)
         eigenvalue = float(xp.dot(v, product))
-        residual = float(xp.sqrt(xp.sum((product - eigenvalue * v) ** 2)))
-        length = float(xp.sqrt(xp.sum(product * product)))
+        residual = float(norm(product - eigenvalue * v))
+        length = float(norm(product))
         if k == steps or not residual > tolerance * abs(eigenvalue) or length == 0:
             break
         v = product / length
@@ -189,7 +190,7 @@ def lanczos(multiply: Callable[[Any], Any], start: Any, steps: int = 50, toleran
         diagonal.append(float(xp.dot(known[-1], product)))
         for _ in range(2):
             product = product - (known @ product) @ known
-        beside.append(float(xp.sqrt(xp.sum(product * product))))
+        beside.append(float(norm(product)))
         tridiagonal = np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1)
         if not np.isfinite(tridiagonal).all():
             return Extremes(np.nan, np.nan, np.nan, k)
@@ -207,7 +208,7 @@ def _length(start: Any, steps: int, tolerance: float) -> float:
         raise ValueError(f"expected steps to be a whole number of at least 1; got {steps!r}")
     if not 0 <= tolerance < 1:
         raise ValueError(f"expected a tolerance from 0 to 1; got {tolerance!r}")
-    length = float((start * start).sum() ** 0.5)
+    length = float(norm(start))
     if not 0 < length < np.inf:
         raise ValueError(f"expected a start vector that is finite and not 0; its length is {length}")
     return length

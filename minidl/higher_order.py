@@ -204,7 +204,7 @@ def _vector(y: Tensor, v: Tensor | None) -> Tensor:
             raise ShapeError(f"expected a v of shape {y.shape}; it may be left out only beside a single number")
         return ones_like(y)
     if not isinstance(v, Tensor) or v.shape != y.shape:
-        raise ShapeError(f"expected a v of shape {y.shape}; got {describe(v)}")
+        raise ShapeError(f"expected a v of shape {y.shape}, a Tensor; got {describe(v)}")
     return v
 
 

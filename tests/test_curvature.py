@@ -66,6 +66,17 @@ def test_power_iteration_finds_both_ends_whichever_dominates(eigenvalues):
     assert products < 500
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-10, 1e200])
+def test_matrices_of_any_size(scale):
+    matrix = device(symmetric([3.0, 1.0, -2.0]) * scale)
+    found = curvature.lanczos(lambda v: matrix @ v, start(3), steps=3, tolerance=0)
+    assert found.largest / scale == pytest.approx(3)
+    assert found.smallest / scale == pytest.approx(-2)
+    value, _, residual, _ = curvature.power_iteration(lambda v: matrix @ v, start(3), steps=200, tolerance=1e-9)
+    assert value / scale == pytest.approx(3)
+    assert residual <= 1e-9 * abs(value)
+
+
 def model_and_loss(dtype="float64"):
     md.seed(3)
     rng = np.random.default_rng(0)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from minidl import nn
 
+Activation = str | Callable[[], nn.Module]  # a name out of ACTIVATIONS, or a class such as nn.Tanh
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "elu": nn.ELU,
     "gelu": nn.GELU,
@@ -22,12 +24,16 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def activation_class(name: str) -> Callable[[], nn.Module]:
-    """What makes the activation called `name`.
+def activation_class(name: Activation) -> Callable[[], nn.Module]:
+    """What makes the activation called `name`; a class of activations itself.
 
     Raises:
         ValueError: there is none of that name.
     """
-    if name not in ACTIVATIONS:
-        raise ValueError(f"expected an activation out of {', '.join(ACTIVATIONS)}; got {name!r}")
+    if isinstance(name, type) and issubclass(name, nn.Module):
+        return name
+    if not isinstance(name, str) or name not in ACTIVATIONS:
+        raise ValueError(
+            f"expected an activation out of {', '.join(ACTIVATIONS)}, or a class such as nn.Tanh; got {name!r}"
+        )
     return ACTIVATIONS[name]

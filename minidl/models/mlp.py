@@ -6,16 +6,16 @@ import itertools
 from collections.abc import Sequence
 
 from minidl import nn
-from minidl.models.activations import activation_class
+from minidl.models.activations import Activation, activation_class
 from minidl.nn.linear import Init
 
 
-def mlp(sizes: Sequence[int], activation: str = "sigmoid", init: Init | None = None) -> nn.Sequential:
+def mlp(sizes: Sequence[int], activation: Activation = "sigmoid", init: Init | None = None) -> nn.Sequential:
     """A multi-layer perceptron: fc1, act1, fc2, act2, ..., with no activation after the last dense layer.
 
     Args:
         sizes: the number of inputs, of units in each hidden layer, and of outputs: (64, 30, 10) has fc1 and fc2.
-        activation: 'relu', 'sigmoid', 'tanh' or another name in `models.ACTIVATIONS`.
+        activation: 'relu', 'sigmoid', 'tanh' another name in `models.ACTIVATIONS`, or a class such as nn.Tanh.
         init: the initialiser of the weights (biases then start at 0); without it the layers' default.
 
     Raises:

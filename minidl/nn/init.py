@@ -72,6 +72,11 @@ def zeros_(tensor: _T) -> _T:
     return constant_(tensor, 0.0)
 
 
+def ones_(tensor: _T) -> _T:
+    """1 everywhere."""
+    return constant_(tensor, 1.0)
+
+
 def xavier_caffe_(weight: _T, generator: np.random.Generator | None = None) -> _T:
     """U(-b, b) with b = sqrt(3 / fan_in), so that the variance is 1 / fan_in: Caffe's "xavier"."""
     bound = math.sqrt(3 / max(fans(weight)[0], 1))
@@ -131,6 +136,10 @@ def layer_default_(weight: Tensor, bias: Tensor | None = None, generator: np.ran
     uniform_(weight, -bound, bound, generator)
     if bias is not None:
         uniform_(bias, -bound, bound, generator)
+
+
+xavier_uniform_, xavier_normal_ = glorot_uniform_, glorot_normal_  # as PyTorch calls them, after the first name
+kaiming_uniform_, kaiming_normal_ = he_uniform_, he_normal_
 
 
 def _he_std(weight: Tensor, negative_slope: float) -> float:

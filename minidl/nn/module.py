@@ -224,7 +224,8 @@ class Module:
     def to(self, device: Any = None, dtype: Any = None) -> Self:
         """Move parameters, their gradients and buffers to 'numpy' or 'cupy', and floating ones to `dtype`; in place.
 
-        `to("float64")`, `to(np.float64)` and `double()` mean the dtype. Move the model before an optimizer is made for it, or move the optimizer too: `optimizer.to(device)`.
+        `to("float64")`, `to(np.float64)` and `double()` mean the dtype. Move the model before an optimizer is made for
+        it, or move the optimizer too: `optimizer.to(device)`.
 
         Raises:
             DeviceError, DTypeError: there is no such device, or the dtype is not floating; nothing was moved.
@@ -256,7 +257,7 @@ class Module:
         return self.to(dtype=np.float16)
 
     def state_dict(self) -> dict[str, Any]:
-        """NumPy copies of all parameters and buffers, by dotted name; a tied parameter once (in PyTorch: under each)."""
+        """NumPy copies of all parameters and buffers, by dotted name; a tied parameter once, under its first name."""
         return state.save(self._state())
 
     def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> state.Unmatched:

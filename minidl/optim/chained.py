@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedules import Schedule, increasing
+from minidl.optim.schedules import Schedule, whole_steps
 
 
 class _Joined(Schedule):
@@ -70,7 +70,9 @@ class SequentialLR(_Joined):
     """
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[Schedule], milestones: Sequence[int]) -> None:
-        self.milestones = increasing("milestones", milestones)
+        self.milestones = whole_steps("milestones", milestones)
+        if self.milestones != sorted(self.milestones):
+            raise ValueError(f"SequentialLR: expected milestones in increasing order; got {self.milestones}")
         if len(self.milestones) != len(schedulers) - 1:
             raise ValueError(
                 f"SequentialLR: expected one milestone between each two schedules; got {len(self.milestones)} "
@@ -87,7 +89,8 @@ class SequentialLR(_Joined):
 class ChainedScheduler(_Joined):
     """Several schedules at once: their factors multiply, t(k) = t0 (t_1(k) / t0) (t_2(k) / t0) ...
 
-    As torch.optim.lr_scheduler.ChainedScheduler. Only the joined schedule is stepped.
+    As torch.optim.lr_scheduler.ChainedScheduler, but for a SequentialLR among them: PyTorch multiplies what each step
+    changes, which there is a jump. Only the joined schedule is stepped.
 
     Args:
         schedulers: the schedules, all of one optimizer.

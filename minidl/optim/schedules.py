@@ -13,6 +13,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from minidl.errors import describe
 from minidl.optim.optimizer import Optimizer, nonnegative
 
 
@@ -27,6 +30,8 @@ class Schedule(ABC):
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{type(self).__name__}: expected an optimizer; got {describe(optimizer)}")
         if optimizer.initial_lr is None:
             optimizer.initial_lr = optimizer.lr
         self.optimizer = optimizer
@@ -42,6 +47,10 @@ class Schedule(ABC):
     def last_lr(self) -> float:
         """The rate this schedule set last."""
         return self.rate(self.step_count)
+
+    def get_last_lr(self) -> list[float]:
+        """`last_lr` in a list, as PyTorch's, where an optimizer may have several rates."""
+        return [self.last_lr]
 
     def _write_rate(self) -> None:
         self.optimizer.lr = self.last_lr
@@ -100,12 +109,12 @@ class MultiStepLR(Schedule):
 
     Args:
         optimizer: whose rate is written.
-        milestones: the steps at which the rate falls, in increasing order.
+        milestones: the steps at which the rate falls; one that is there twice counts twice.
         gamma: by what it is multiplied then.
     """
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
-        self.milestones = increasing("milestones", milestones)
+        self.milestones = sorted(whole_steps("milestones", milestones))
         self.gamma = nonnegative("gamma", gamma)
         super().__init__(optimizer)
 
@@ -223,14 +232,18 @@ class CosineLR(Schedule):
 
 
 def _positive(what: str, value: Any) -> int:
-    if isinstance(value, bool) or int(value) != value or value < 1:
+    if not _is_whole(value) or value < 1:
         raise ValueError(f"expected {what} to be a whole number of at least 1; got {value!r}")
     return int(value)
 
 
-def increasing(what: str, values: Sequence[int]) -> list[int]:
-    """`values` as a list, refused unless they are whole numbers of at least 0 in increasing order."""
-    steps = list(values)
-    if any(isinstance(v, bool) or int(v) != v or v < 0 for v in steps) or steps != sorted(steps):
-        raise ValueError(f"expected {what} to be whole numbers of at least 0 in increasing order; got {steps}")
+def whole_steps(what: str, values: Sequence[int]) -> list[int]:
+    """`values` as a list, refused unless they are whole numbers of at least 0."""
+    steps = list(values) if isinstance(values, (list, tuple)) else [None]
+    if not all(_is_whole(v) and v >= 0 for v in steps):
+        raise ValueError(f"expected {what} as a list of whole numbers of at least 0; got {values!r}")
     return [int(v) for v in steps]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and int(value) == value

@@ -33,6 +33,10 @@ def test_it_takes_every_activation(activation):
     assert models.mlp((64, 5, 10), activation)(tensor(DIGITS)).shape == (5, 10)
 
 
+def test_an_activation_may_be_a_class():
+    assert isinstance(models.mlp((4, 3, 2), activation=nn.Softsign).act1, nn.Softsign)
+
+
 def test_init_is_used_for_every_weight():
     seen = []
     models.mlp((4, 3, 2), init=lambda w: seen.append(w.shape))
@@ -49,5 +53,5 @@ def test_it_may_be_a_thousand_layers_deep():
 def test_errors_say_what_was_expected():
     with pytest.raises(ValueError, match=r"mlp: expected the sizes of input, hidden layers and output.*got \(64,\)"):
         models.mlp((64,))
-    with pytest.raises(ValueError, match=r"out of elu, gelu, .*softsign, tanh; got 'swish'"):
+    with pytest.raises(ValueError, match=r"out of elu, .*, tanh, or a class such as nn.Tanh; got 'swish'"):
         models.mlp((64, 30, 10), activation="swish")

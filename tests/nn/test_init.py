@@ -193,3 +193,14 @@ def test_writing_between_forward_and_backward_is_noticed():
     init.zeros_(layer.weight)
     with pytest.raises(GraphError, match="overwritten"):
         loss.backward()
+
+
+def test_pytorchs_names_are_there_too():
+    for ours, theirs in (
+        (init.glorot_uniform_, init.xavier_uniform_),
+        (init.glorot_normal_, init.xavier_normal_),
+        (init.he_uniform_, init.kaiming_uniform_),
+        (init.he_normal_, init.kaiming_normal_),
+    ):
+        assert ours is theirs
+    assert host(init.ones_(parameter((2, 2)))).tolist() == [[1, 1], [1, 1]]

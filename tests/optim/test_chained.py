@@ -94,7 +94,7 @@ def test_a_rate_of_0_stays_0() -> None:
     [
         (lambda o: SequentialLR(o, [], []), ValueError, "one milestone between each two schedules; got 0 for 0"),
         (lambda o: SequentialLR(o, [StepLR(o, 2)], [3]), ValueError, "got 1 for 1 schedules"),
-        (lambda o: SequentialLR(o, [StepLR(o, 2)] * 3, [5, 3]), ValueError, "milestones to be .* in increasing order"),
+        (lambda o: SequentialLR(o, [StepLR(o, 2)] * 3, [5, 3]), ValueError, "expected milestones in increasing order"),
         (lambda o: ChainedScheduler([]), ValueError, "ChainedScheduler: expected at least one schedule; got none"),
         (lambda o: ChainedScheduler([0.5, StepLR(o, 2)]), TypeError, "entry 0 is 0.5"),
         (

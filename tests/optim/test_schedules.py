@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from minidl.nn import Linear
 from minidl.optim import (
     SGD,
     CosineLR,
@@ -62,6 +63,18 @@ def test_equals_pytorch(ours: Callable[[Any], Schedule], theirs: Callable[[Any],
         reference.step()
         schedule.step()
     assert rates(ours(optimizer_at(0.2)), 100) == pytest.approx(expected, rel=1e-12, abs=1e-15)
+
+
+def test_milestones_come_in_any_order() -> None:
+    assert rates(MultiStepLR(optimizer_at(1.0), [20, 5, 5], 0.5), 30) == [1.0] * 5 + [0.25] * 15 + [0.125] * 10
+    schedule = MultiStepLR(optimizer_at(1.0), [1])
+    schedule.step()
+    assert schedule.get_last_lr() == pytest.approx([0.1])
+
+
+def test_a_schedule_is_made_for_an_optimizer() -> None:
+    with pytest.raises(TypeError, match="CosineLR: expected an optimizer; got Linear"):
+        CosineLR(Linear(2, 2), 5)  # type: ignore[arg-type]
 
 
 def test_inv_is_caffes_formula() -> None:
@@ -133,7 +146,8 @@ def test_a_schedule_made_after_another_starts_from_the_rate_before_both() -> Non
         (lambda o: InvLR(o, 1e-4, -1), "power"),
         (lambda o: CosineLR(o, 0), "total_steps"),
         (lambda o: CosineLR(o, 10, -0.1), "min_lr"),
-        (lambda o: MultiStepLR(o, [5, 3]), "milestones to be whole numbers of at least 0 in increasing order"),
+        (lambda o: MultiStepLR(o, 3), "milestones as a list of whole numbers of at least 0; got 3"),
+        (lambda o: CosineLR(o, "a"), "total_steps to be a whole number of at least 1; got 'a'"),
         (lambda o: MultiStepLR(o, [2.5]), "milestones"),
         (lambda o: MultiStepLR(o, [-1]), "milestones"),
         (lambda o: MultiStepLR(o, [3], gamma=-1), "gamma"),
