@@ -105,6 +105,7 @@ class Function:
     saves_inputs: ClassVar[bool] = False
     saves_output: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
+    foreign: ClassVar[bool]  # whether it is a user's, who may keep the arrays that its backward returns
 
     __slots__ = ("_data", "_dtype", "_extras", "_needs", "_saved_version", "_version", "inputs", "order")
 
@@ -119,6 +120,9 @@ class Function:
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
+
+    def __init_subclass__(cls) -> None:
+        cls.foreign = not cls.__module__.startswith("minidl.")
 
     def needs(self, i: int) -> bool:
         """Whether the gradient for input i is wanted; `backward` may return None for it otherwise."""
@@ -139,6 +143,11 @@ class Function:
                 x = x._data
             elif isinstance(x, (np.generic, list, tuple)):
                 loose = True
+                if not isinstance(x, np.generic) and any(isinstance(part, Variable) for part in x):
+                    raise DTypeError(
+                        f"{type(self).__name__}: expected a Tensor, an array or a number; got a {type(x).__name__} of "
+                        f"Tensors. F.stack makes one of them; a recurrent layer returns (output, state): use the first"
+                    )
             arrays.append(x)
             bit += bit
         loud = ERROR_STATE.set(SILENT)

@@ -159,12 +159,9 @@ def run_backward(
             for i, grad in enumerate(input_grads):
                 if grad is not None and node.needs(i):
                     x = inputs[i]  # type: ignore[index]
-                    if not type(node).__module__.startswith("minidl."):
-                        grad = (
-                            grad.copy() if hasattr(grad, "copy") else grad
-                        )  # a user's op may keep the array it returns
-                    elif saved and isinstance(x, Variable) and any(grad is kept for kept in saved):
-                        grad = grad.copy()  # as where dz/dx = x: .grad must not be an array of the graph
+                    kept = saved and isinstance(x, Variable) and any(grad is array for array in saved)
+                    if kept or (node.foreign and hasattr(grad, "copy")):
+                        grad = grad.copy()  # as where dz/dx = x: .grad must not be an array that others hold
                     arrivals.add(x, grad)
             if not retain_graph:
                 node.inputs = None

@@ -17,6 +17,7 @@ from minidl.errors import ShapeError, describe
 from minidl.functional.arithmetic import multiply
 from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.exponential import exp
+from minidl.functional.options import number
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.selection import masked, where
 from minidl.functional.shape import array_like, reshape
@@ -162,9 +163,14 @@ def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     Raises:
         ValueError: min_val is above max_val.
     """
-    if min_val > max_val:
-        raise ValueError(f"hardtanh: expected min_val <= max_val; got {min_val} and {max_val}")
-    return Hardtanh(min_val, max_val)(x)
+    return Hardtanh(*limits(min_val, max_val, "hardtanh"))(x)
+
+
+def limits(min_val: float, max_val: float, name: str) -> tuple[float, float]:
+    """The limits of `hardtanh`: two numbers, the first not above the second."""
+    if number(min_val, f"{name}: min_val") > number(max_val, f"{name}: max_val"):
+        raise ValueError(f"{name}: expected min_val <= max_val; got {min_val} and {max_val}")
+    return min_val, max_val
 
 
 class Sigmoid(Function):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, describe
 from minidl.functional.geometry import Sizes, per_axis
 from minidl.functional.indexing import getitem
 from minidl.functional.pooling import avg_pool1d, avg_pool2d, lengths, max_pool1d, max_pool2d
@@ -85,5 +85,5 @@ def adaptive_max_pool2d(x: Any, output_size: Any) -> Any:
 def global_avg_pool(x: Any) -> Any:
     """The mean over all places: (N, C, L) or (N, C, H, W) becomes (N, C)."""
     if getattr(x, "ndim", 0) < 3:
-        raise ShapeError(f"global_avg_pool: expected (N, C, L) or (N, C, H, W); got {getattr(x, 'shape', x)}")
+        raise ShapeError(f"global_avg_pool: expected x (N, C, L) or (N, C, H, W); got {describe(x)}")
     return mean(x, axis=tuple(range(2, x.ndim)))

@@ -13,6 +13,7 @@ for these would make the program wait at every step, the loss and its gradient a
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from minidl.backend import module_of
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.activation import relu
 from minidl.functional.arithmetic import add, multiply, negative, subtract
-from minidl.functional.loss import check_floating, check_reduction, constant, on_one_device, raw, reduced, warn_after
+from minidl.functional.loss import REDUCTIONS, check_floating, constant, on_one_device, raw, reduced, warn_after
+from minidl.functional.options import choice, number, whole
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.reduction import mean, sum
 from minidl.functional.selection import where
@@ -123,7 +125,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
         ignore_index: samples with this label are left out.
         reduction: "mean" over the weights of the labels counted, "sum", or "none" for one loss per sample.
     """
-    check_reduction("nll_loss", reduction)
+    choice(reduction, "nll_loss: reduction", REDUCTIONS)
     input, target = _scores("nll_loss", "log-probabilities", input, target)
     warn_after(input, Softmax, "nll_loss needs log-probabilities; it was given the result of softmax: use log_softmax")
     weight = constant("nll_loss", "weight", weight, input, (input.shape[class_axis(input)],))
@@ -131,29 +133,27 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
 
 
 def cross_entropy(
-    logits: Any,
+    input: Any,
     target: Any,
+    weight: Any = None,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
-    *,
-    weight: Any = None,
 ) -> Any:
-    """The negative log-likelihood of the target under softmax(logits): -sum_c weight_c target_c ln softmax_c.
+    """The negative log-likelihood of the target under softmax(input): -sum_c weight_c target_c ln softmax_c.
 
     Args:
-        logits: raw scores, not probabilities.
-        target: integer labels from 0 to C-1; or probabilities in the shape of `logits`.
+        input: raw scores (logits), not probabilities.
+        target: integer labels from 0 to C-1; or probabilities in the shape of `input`.
+        weight: (C,), what each class counts. As in PyTorch the mean over labels is then over the sum of the labels'
+            weights, the mean over probabilities as ever over the number of samples.
         ignore_index: samples with this label are left out (labels only).
         reduction: "mean" over the samples counted, "sum", or "none" for one loss per sample.
         label_smoothing: s in [0, 1]; the target becomes (1-s) target + s/C.
-        weight: (C,), what each class counts. As in PyTorch the mean over labels is then over the sum of the labels'
-            weights, the mean over probabilities as ever over the number of samples.
     """
-    check_reduction("cross_entropy", reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: expected label_smoothing from 0 to 1; got {label_smoothing}")
-    logits, target = _scores("cross_entropy", "logits", logits, target)
+    choice(reduction, "cross_entropy: reduction", REDUCTIONS)
+    number(label_smoothing, "cross_entropy: label_smoothing", 0, 1)
+    logits, target = _scores("cross_entropy", "logits", input, target)
     warn_after(logits, Softmax, "cross_entropy applies softmax itself; it was given its result. Pass it the raw scores")
     axis = class_axis(logits)
     weight = constant("cross_entropy", "weight", weight, logits, (logits.shape[axis],))
@@ -173,6 +173,9 @@ def cross_entropy(
     return reduced(negative(sum(multiply(target, log_softmax(logits, axis)), axis=axis)), reduction)
 
 
+POWERS = (1, 2)  # of multi_margin_loss
+
+
 def multi_margin_loss(
     input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
 ) -> Any:
@@ -188,9 +191,8 @@ def multi_margin_loss(
         weight: (C,), multiplies the losses of the samples of each class. The mean stays over N.
         reduction: "mean", "sum", or "none" for one loss per sample.
     """
-    check_reduction("multi_margin_loss", reduction)
-    if p not in (1, 2):
-        raise ValueError(f"multi_margin_loss: expected p as 1 or 2; got {p!r}")
+    choice(reduction, "multi_margin_loss: reduction", REDUCTIONS)
+    choice(p, "multi_margin_loss: p", POWERS)
     input, target = _scores("multi_margin_loss", "scores", input, target)
     if input.ndim > 2:
         raise ShapeError(f"multi_margin_loss: expected scores of shape (N, C) or (C,); got {input.shape}")
@@ -241,7 +243,9 @@ def checked_labels(name: str, scores: Any, target: Any, ignore_index: int | None
         )
     labels = raw(target).astype(np.int64)
     xp = module_of(labels)
-    counted = xp.ones_like(labels, dtype=bool) if ignore_index is None else labels != ignore_index
+    counted = xp.ones_like(labels, dtype=bool)
+    if ignore_index is not None:
+        counted = labels != whole(ignore_index, f"{name}: ignore_index", -math.inf)
     wrong = counted & ((labels < 0) | (labels >= classes))
     share = counted.astype(scores.dtype)
     if xp is not np:  # a look at `wrong` would make the program wait for the device

@@ -26,8 +26,6 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-import numpy as np
-
 from minidl.autograd import Function
 from minidl.backend import as_strided, module_of
 from minidl.errors import DTypeError, ShapeError, describe
@@ -35,7 +33,7 @@ from minidl.functional.geometry import WORDS, Geometry, Sizes, borders, no_batch
 from minidl.functional.linear import one_dtype_expected
 from minidl.functional.precision import add_up, for_products, narrowed
 from minidl.functional.reduction import sum
-from minidl.functional.shape import pad, reshape
+from minidl.functional.shape import array_like, pad, reshape
 
 
 def windows(padded: Any, kernel: Sizes, out: Sizes, geometry: Geometry) -> Any:
@@ -153,6 +151,10 @@ def _check(x: Any, weight: Any, bias: Any, geometry: Geometry, transposed: bool 
     """Whether the operands fit together; the first axis of a weight counts filters, or channels when transposed."""
     n, groups = len(geometry.stride), geometry.groups
     first, second = ("channel", "F") if transposed else ("filter", "C")
+    operands = (x, weight) if bias is None else (x, weight, bias)
+    if not all(hasattr(operand, "dtype") for operand in operands):
+        name = f"conv_transpose{n}d: " if transposed else ""
+        raise DTypeError(f"{name}expected Tensors or arrays; got {', '.join(map(describe, operands))}")
     if x.ndim != n + 2 or weight.ndim != n + 2:
         _, layout, kernel, _ = WORDS[n]
         raise ShapeError(
@@ -211,6 +213,8 @@ def conv2d(
 def _convolve(n: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> Any:
     geometry = Geometry.of(n, stride, 0 if isinstance(padding, str) else padding, dilation, groups)
     if isinstance(padding, str) and borders(padding, n, geometry.stride, "padding") == "same":
+        x, weight = array_like(x), array_like(weight)
+        _check(x, weight, None, geometry)  # before it is padded: of what x was given
         x, border = _padded_to_same(x, weight, geometry.dilation)
         geometry = replace(geometry, padding=border)
     return Conv(geometry)(x, weight) if bias is None else Conv(geometry)(x, weight, bias)
@@ -218,10 +222,7 @@ def _convolve(n: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any,
 
 def _padded_to_same(x: Any, weight: Any, dilation: Sizes) -> tuple[Any, Sizes]:
     """x and the padding on both sides with which windows that move by one give as many outputs as inputs."""
-    n, kernel = len(dilation), np.shape(weight)[2:]
-    if len(kernel) != n or np.ndim(x) != n + 2:
-        return x, (0,) * n  # Conv says what is wrong
-    totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    totals = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
     if any(total % 2 for total in totals):
         x = pad(x, ((0, 0), (0, 0), *((0, total % 2) for total in totals)))
     return x, tuple(total // 2 for total in totals)
@@ -275,14 +276,17 @@ def conv_transpose2d(
     return _transposed(x, weight, bias, Geometry.of(2, stride, padding, dilation, groups), output_padding)
 
 
+def extra_border(value: Any, stride: Sizes, dilation: Sizes, name: str) -> Sizes:
+    """What `output_padding` may be: along each axis smaller than stride or dilation."""
+    extra = per_axis(value, len(stride), name, 0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        raise ShapeError(f"{name}: expected numbers smaller than stride or dilation; got {value}")
+    return extra
+
+
 def _transposed(x: Any, weight: Any, bias: Any, geometry: Geometry, output_padding: Any) -> Any:
     n, stride, border = len(geometry.stride), geometry.stride, geometry.padding
-    extra = per_axis(output_padding, n, "output_padding", 0)
-    if any(e >= max(s, d) for e, s, d in zip(extra, stride, geometry.dilation, strict=True)):
-        raise ShapeError(f"expected output_padding smaller than stride or dilation; got {output_padding}")
-    operands = (x, weight) if bias is None else (x, weight, bias)
-    if not all(hasattr(operand, "dtype") for operand in operands):
-        raise DTypeError(f"conv_transpose{n}d: expected Tensors or arrays; got {', '.join(map(describe, operands))}")
+    extra = extra_border(output_padding, stride, geometry.dilation, "output_padding")
     _check(x, weight, bias, geometry, transposed=True)
     lengths = zip(x.shape[2:], stride, border, geometry.reach(weight.shape[2:]), extra, strict=True)
     out = [(size - 1) * s - 2 * p + reach + e for size, s, p, reach, e in lengths]

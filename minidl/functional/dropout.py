@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minidl.autograd import Function
 from minidl.backend import device_uniform, module_of
 from minidl.errors import ShapeError, describe
+from minidl.functional.options import number
 
 
 class Dropout(Function):
@@ -48,8 +47,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
     Raises:
         ValueError: p is not from 0 to 1.
     """
-    _check_probability("dropout", p)
-    return Dropout(p)(x) if training and p > 0 else x
+    return Dropout(p)(x) if number(p, "dropout: p", 0, 1) > 0 and training else x
 
 
 def dropout1d(x: Any, p: float = 0.5, training: bool = True) -> Any:
@@ -76,12 +74,7 @@ def dropout2d(x: Any, p: float = 0.5, training: bool = True) -> Any:
 
 
 def _drop_channels(name: str, axes: str, x: Any, p: float, training: bool) -> Any:
-    _check_probability(name, p)
+    number(p, f"{name}: p", 0, 1)
     if getattr(x, "ndim", None) != len(axes.split()):
         raise ShapeError(f"{name}: expected x of shape {axes}; got {describe(x)}")
     return Dropout(p, axes=2)(x) if training and p > 0 else x
-
-
-def _check_probability(name: str, p: Any) -> None:
-    if not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
-        raise ValueError(f"{name}: expected a probability from 0 to 1; got {p!r}")

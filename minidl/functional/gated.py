@@ -16,6 +16,7 @@ from typing import Any
 from minidl.autograd import Function
 from minidl.functional.activation import sigmoid
 from minidl.functional.exponential import erf, exp
+from minidl.functional.options import choice
 from minidl.functional.precision import narrowed, widened
 
 
@@ -90,6 +91,9 @@ class TanhGELU(Function):
         return narrowed(widened(grad_out) * (gate * (1 + wide * (1 - gate) * slope)), x)
 
 
+FORMS = ("none", "tanh")  # of gelu
+
+
 def gelu(x: Any, approximate: str = "none") -> Any:
     """x times the standard normal distribution at x, elementwise (Hendrycks & Gimpel, arXiv:1606.08415).
 
@@ -100,6 +104,4 @@ def gelu(x: Any, approximate: str = "none") -> Any:
     Raises:
         ValueError: `approximate` is neither.
     """
-    if approximate not in ("none", "tanh"):
-        raise ValueError(f"gelu: expected approximate as 'none' or 'tanh'; got {approximate!r}")
-    return GELU()(x) if approximate == "none" else TanhGELU()(x)
+    return GELU()(x) if choice(approximate, "gelu: approximate", FORMS) == "none" else TanhGELU()(x)

@@ -5,13 +5,11 @@ What convolution and pooling share. Kernels, strides, paddings and sizes are tup
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from minidl.errors import ShapeError
+from minidl.functional.options import is_whole
 
 Sizes = tuple[int, ...]  # one number for each spatial axis
 
@@ -24,14 +22,11 @@ WORDS = {
 
 def per_axis(value: Any, n: int, name: str, minimum: int) -> Sizes:
     """The number `value` once for each of n axes, or the n numbers it holds; whole and at least `minimum`."""
-    try:
-        numbers = tuple([operator.index(v) for v in (value if isinstance(value, (tuple, list)) else (value,) * n)])
-    except TypeError:  # no whole numbers
-        numbers = ()
-    if len(numbers) != n or min(numbers) < minimum:
+    numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,) * n
+    if len(numbers) != n or not all(is_whole(number, minimum) for number in numbers):
         several = "" if n == 1 else ", or two of them"
-        raise ShapeError(f"expected {name} as a whole number of at least {minimum}{several}; got {value!r}")
-    return numbers
+        raise ShapeError(f"{name}: expected a whole number of at least {minimum}{several}; got {value!r}")
+    return tuple([int(number) for number in numbers])
 
 
 def borders(value: Any, n: int, stride: Sizes, name: str) -> Sizes | str:
@@ -39,10 +34,10 @@ def borders(value: Any, n: int, stride: Sizes, name: str) -> Sizes | str:
     if not isinstance(value, str):
         return per_axis(value, n, name, 0)
     if value not in ("same", "valid"):
-        raise ShapeError(f"expected {name} as a whole number of at least 0, 'same' or 'valid'; got {value!r}")
+        raise ShapeError(f"{name}: expected a whole number of at least 0, 'same' or 'valid'; got {value!r}")
     if value == "same" and any(s != 1 for s in stride):
         raise ShapeError(
-            f"{name}='same' is not supported for strided convolutions, whose output is smaller than their input; got "
+            f"{name}: 'same' is not supported for strided convolutions, whose output is smaller than their input; got "
             f"stride {stride}: give the padding as a number"
         )
     return value
@@ -65,10 +60,8 @@ class Geometry:
     @classmethod
     def of(cls, n: int, stride: Any, padding: Any, dilation: Any, groups: Any) -> Geometry:
         """From what the user gave for n spatial axes."""
-        if not isinstance(groups, (int, np.integer)) or groups < 1:
-            raise ShapeError(f"expected groups as a whole number of at least 1; got {groups!r}")
         step, border = per_axis(stride, n, "stride", 1), per_axis(padding, n, "padding", 0)
-        return cls(step, border, per_axis(dilation, n, "dilation", 1), int(groups))
+        return cls(step, border, per_axis(dilation, n, "dilation", 1), *per_axis(groups, 1, "groups", 1))
 
     def reach(self, kernel: Sizes) -> Sizes:
         """From the first to the last place that a window sees."""

@@ -18,8 +18,9 @@ from minidl.autograd import Function, Variable
 from minidl.backend import asarray, device_of, is_array, module_of, scatter_add
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.options import whole
 from minidl.functional.precision import narrowed, widened
-from minidl.functional.selection import masked
+from minidl.functional.selection import masked, where
 
 
 class GetItem(Function):
@@ -140,18 +141,20 @@ def getitem(x: Any, index: Any) -> Any:
     return GetItem(_plain(index))(x)
 
 
-def embedding(indices: Any, weight: Any) -> Any:
+def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Any:
     """The row of `weight` that each index names: the vector of each word, where words are numbers.
 
     Args:
         indices: whole numbers from 0 to num_embeddings - 1, in any shape (...).
         weight: (num_embeddings, embedding_dim).
+        padding_idx: the number of a word that says nothing (it fills short sentences up); its row gets no gradient.
 
     Returns:
         (..., embedding_dim). A row that is named several times gets the sum of their gradients, others 0.
 
     Raises:
         DTypeError, ShapeError: the indices are no whole numbers, or the weight is no matrix.
+        ValueError: there is no row padding_idx.
         IndexError: an index is out of range, negative ones too. On a GPU, where finding out would make the program
             wait, it silently names some other row.
     """
@@ -164,7 +167,19 @@ def embedding(indices: Any, weight: Any) -> Any:
     if device_of(places) == "numpy" and places.size and not 0 <= places.min() <= places.max() < shape[0]:
         wrong = places.min() if places.min() < 0 else places.max()
         raise IndexError(f"embedding: expected indices from 0 to {shape[0] - 1}; got {wrong}")
-    return getitem(weight, places)
+    rows = getitem(weight, places)
+    if padding_idx is None:
+        return rows
+    constant = rows._data if isinstance(rows, Variable) else rows
+    said = _beside(places, constant) != padding_row(padding_idx, shape[0], "embedding")
+    return where(said[..., None], rows, constant)
+
+
+def padding_row(padding_idx: Any, rows: int, name: str) -> int:
+    """The row of so many that `padding_idx` means; -1 is the last."""
+    if whole(padding_idx, f"{name}: padding_idx", -rows) >= rows:
+        raise ValueError(f"{name}: padding_idx: expected one of the {rows} rows, which start at 0; got {padding_idx}")
+    return int(padding_idx) % rows
 
 
 def setitem(x: Any, index: Any, value: Any) -> Any:

@@ -25,20 +25,15 @@ from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, descr
 from minidl.functional.activation import Sigmoid, relu, sigmoid, softplus
 from minidl.functional.arithmetic import absolute, divide, multiply, subtract
 from minidl.functional.exponential import exp, log
+from minidl.functional.options import choice, number
 from minidl.functional.precision import widened
 from minidl.functional.reduction import mean, sum
-from minidl.functional.selection import equal, less, maximum, where
+from minidl.functional.selection import equal, less, masked, maximum, where
 
 REDUCTIONS = ("mean", "sum", "none")
 
 
 # ---- what all losses share
-
-
-def check_reduction(name: str, reduction: str, allowed: tuple[str, ...] = REDUCTIONS) -> None:
-    """Refuse a reduction that the loss `name` does not have."""
-    if reduction not in allowed:
-        raise ValueError(f"{name}: expected a reduction out of {', '.join(allowed)}; got {reduction!r}")
 
 
 def reduced(loss: Any, reduction: str) -> Any:
@@ -109,19 +104,19 @@ def warn_after(x: Any, op: type[Function], message: str) -> None:
 # ---- distances
 
 
-def mse_loss(prediction: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
-    """(prediction - target)^2.
+def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
+    """(input - target)^2.
 
     A `weight` of the same shape multiplies each; the mean is then over the sum of the weights.
     """
-    check_reduction("mse_loss", reduction)
-    error = subtract(*matched("mse_loss", prediction, target))
+    choice(reduction, "mse_loss: reduction", REDUCTIONS)
+    error = subtract(*matched("mse_loss", input, target))
     return _weighted("mse_loss", multiply(error, error), weight, reduction)
 
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """|input - target|: however large the error is, its gradient is -1 or 1. `weight` as in mse_loss."""
-    check_reduction("l1_loss", reduction)
+    choice(reduction, "l1_loss: reduction", REDUCTIONS)
     return _weighted("l1_loss", absolute(subtract(*matched("l1_loss", input, target))), weight, reduction)
 
 
@@ -138,15 +133,18 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
 
     The gradient is e / beta, limited to [-1, 1]. With beta = 0 it is l1_loss.
     """
-    check_reduction("smooth_l1_loss", reduction)
-    if not beta >= 0:
-        raise ValueError(f"smooth_l1_loss: expected beta of at least 0; got {beta}")
+    choice(reduction, "smooth_l1_loss: reduction", REDUCTIONS)
+    number(beta, "smooth_l1_loss: beta", 0)
     error = subtract(*matched("smooth_l1_loss", input, target))
-    loss = absolute(error)
-    if beta > 0:
-        square = multiply(error, error)  # not |e|^2: |e| has slope 0 at 0, and the curvature there would be lost
-        loss = where(less(loss, beta), divide(square, 2 * beta), subtract(loss, beta / 2))
-    return reduced(loss, reduction)
+    return reduced(_rounded(error, beta) if beta > 0 else absolute(error), reduction)
+
+
+def _rounded(error: Any, width: float) -> Any:
+    """|e| - width/2 with the kink at 0 rounded: e^2 / (2 width) for |e| < width."""
+    size = absolute(error)
+    near = less(size, width)
+    small = where(near, error, 0)  # chosen first: the slope of an infinite e^2, unused, would be 0 * infinity
+    return where(near, multiply(small, divide(small, 2 * width)), subtract(size, width / 2))
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
@@ -154,13 +152,10 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
 
     The gradient is e, limited to [-delta, delta]: gradient clipping, error by error.
     """
-    check_reduction("huber_loss", reduction)
-    if not delta > 0:
-        raise ValueError(f"huber_loss: expected delta above 0; got {delta}")
+    choice(reduction, "huber_loss: reduction", REDUCTIONS)
+    number(delta, "huber_loss: delta", above=0)
     error = subtract(*matched("huber_loss", input, target))
-    size = absolute(error)
-    near, far = multiply(multiply(error, error), 0.5), multiply(subtract(size, delta / 2), delta)
-    return reduced(where(less(size, delta), near, far), reduction)
+    return reduced(multiply(_rounded(error, delta), delta), reduction)
 
 
 def hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
@@ -168,7 +163,7 @@ def hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 
     It is 0 for a score on the right side with a margin of 1. For several classes: multi_margin_loss.
     """
-    check_reduction("hinge_loss", reduction)
+    choice(reduction, "hinge_loss: reduction", REDUCTIONS)
     input, target = matched("hinge_loss", input, target)
     sides = raw(target)
     if module_of(sides) is np and ((sides != 1) & (sides != -1)).any():
@@ -183,10 +178,10 @@ def hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 
 
 class BCE(Function):
-    """L = -t ln x - (1 - t) ln(1 - x), so dL/dx = (x - t) / (x (1 - x)) and dL/dt = ln(1 - x) - ln x.
+    """L = -t ln x - (1 - t) ln(1 - x), so dL/dx = (1 - t) / (1 - x) - t / x and dL/dt = ln(1 - x) - ln x.
 
     A certain prediction that is wrong would cost infinity: as in PyTorch the logarithms of L end at -100, and the
-    denominator of its slope at 1e-12.
+    denominators of its slope at 1e-12. Where it is right the slope is 0, as there.
     """
 
     saves_inputs = True
@@ -199,9 +194,13 @@ class BCE(Function):
         return loss.astype(np.result_type(x.dtype, t.dtype))
 
     def backward(self, grad_out: Any, x: Any, t: Any) -> Any:
-        wide = widened(x)
-        grad_x = grad_out * ((wide - t) / maximum(wide * (1 - wide), 1e-12)) if self.needs(0) else None
-        grad_t = grad_out * (log(1 - wide) - log(wide)) if self.needs(1) else None
+        wide, grad_x, grad_t = widened(x), None, None
+        if self.needs(0):
+            goal = widened(t)
+            slope = (1 - goal) / maximum(1 - wide, 1e-12) - goal / maximum(wide, 1e-12)
+            grad_x = grad_out * masked(slope, (wide != goal) | (wide * (1 - wide) > 0))
+        if self.needs(1):
+            grad_t = grad_out * (log(1 - wide) - log(wide))
         return grad_x, grad_t
 
 
@@ -216,7 +215,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
         reduction: "mean", "sum" or "none".
     """
     name = "binary_cross_entropy"
-    check_reduction(name, reduction)
+    choice(reduction, f"{name}: reduction", REDUCTIONS)
     input, target = matched(name, input, target)
     check_floating(name, "input", input)
     _check_probabilities(name, "input", input, ". For raw scores (logits) use binary_cross_entropy_with_logits")
@@ -271,7 +270,7 @@ def binary_cross_entropy_with_logits(
             of 0) / (number of 1) the few positives count together as much as the many negatives.
     """
     name = "binary_cross_entropy_with_logits"
-    check_reduction(name, reduction)
+    choice(reduction, f"{name}: reduction", REDUCTIONS)
     input, target = matched(name, input, target)
     check_floating(name, "logits", input)
     warn_after(input, Sigmoid, f"{name} applies sigmoid itself; it was given the result of sigmoid. Pass it raw scores")
@@ -299,7 +298,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
             PyTorch's over every number, so C times less; "sum" or "none".
         log_target: whether the target is given as logarithms.
     """
-    check_reduction("kl_div", reduction, (*REDUCTIONS, "batchmean"))
+    choice(reduction, "kl_div: reduction", (*REDUCTIONS, "batchmean"))
     input, target = matched("kl_div", input, target)
     if log_target:
         loss = multiply(exp(target), subtract(target, input))

@@ -18,13 +18,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from minidl.autograd import Function
 from minidl.backend import module_of
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.arithmetic import add, divide, multiply, power, subtract
 from minidl.functional.exponential import sqrt
+from minidl.functional.options import is_whole, number, whole
 from minidl.functional.pooling import avg_pool2d
 from minidl.functional.precision import HALF, widened
 from minidl.functional.reduction import mean, var
@@ -160,7 +159,7 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
     if getattr(x, "ndim", 0) < 2:
         raise ShapeError(f"group_norm: expected x of shape (N, C, ...); got {describe(x)}")
     samples, channels, *places = x.shape
-    if not isinstance(num_groups, (int, np.integer)) or num_groups < 1 or channels % num_groups:
+    if not is_whole(num_groups, 1) or channels % num_groups:
         raise ShapeError(f"group_norm: expected num_groups to divide the {channels} channels; got {num_groups!r}")
     _check("group_norm", x, eps, (channels,), {"weight": weight, "bias": bias})
     groups = reshape(widened(x), (samples, num_groups, channels // num_groups * math.prod(places)))
@@ -170,8 +169,7 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
 
 def _check(name: str, x: Any, eps: float, shape: tuple[int, ...], arrays: dict[str, Any]) -> None:
     """eps is a number, and each of the arrays that is there has `shape` and the dtype of x."""
-    if not isinstance(eps, (int, float, np.number)) or not eps >= 0:
-        raise ValueError(f"{name}: expected eps as a number of at least 0; got {eps!r}")
+    number(eps, f"{name}: eps", 0)
     for key, array in arrays.items():
         if array is not None and getattr(array, "shape", None) != shape:
             raise ShapeError(f"{name}: expected {key} of shape {shape} for x {tuple(x.shape)}; got {describe(array)}")
@@ -212,9 +210,7 @@ def local_response_norm(
     if ndim < 3 or (within_channel and ndim != 4):
         axes = "(N, C, H, W)" if within_channel else "(N, C, L, ...)"
         raise ShapeError(f"local_response_norm: expected x of shape {axes}; got {describe(x)}")
-    if not isinstance(size, (int, np.integer)) or size < 1 or (within_channel and size % 2 == 0):
-        what = "an odd number" if within_channel else "a whole number"
-        raise ValueError(f"local_response_norm: expected size as {what} of at least 1; got {size!r}")
+    neighbours(size, within_channel, "local_response_norm")
     if x.size == 0:
         return x
     wide = widened(x)
@@ -230,3 +226,10 @@ def local_response_norm(
         average = reshape(average, x.shape)
     z = multiply(wide, power(add(multiply(average, alpha), k), -beta))
     return astype(z, HALF) if x.dtype == HALF else z
+
+
+def neighbours(size: Any, within_channel: bool, name: str) -> int:
+    """The `size` of local_response_norm: a whole number, and odd within channels."""
+    if whole(size, f"{name}: size") % 2 == 0 and within_channel:
+        raise ValueError(f"{name}: size: expected an odd number within channels, to be centred; got {size}")
+    return int(size)

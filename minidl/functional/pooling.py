@@ -23,7 +23,7 @@ import numpy as np
 
 from minidl.autograd import Function
 from minidl.backend import module_of, zero_outside
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, describe
 from minidl.functional.geometry import WORDS, Sizes, no_batch, per_axis
 from minidl.functional.precision import narrowed, widened
 
@@ -31,9 +31,22 @@ from minidl.functional.precision import narrowed, widened
 def lengths(x: Any, n: int) -> Sizes:
     """The lengths of x along its n spatial axes."""
     if getattr(x, "ndim", None) != n + 2:
-        shape = getattr(x, "shape", x)
-        raise ShapeError(f"pooling: expected an input of shape {WORDS[n][1]}; got {shape}{no_batch(x, n)}")
+        raise ShapeError(f"pooling: expected an input of shape {WORDS[n][1]}; got {describe(x)}{no_batch(x, n)}")
     return tuple(x.shape[2:])
+
+
+def window(
+    n: int, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any, prefix: str = ""
+) -> tuple[Sizes, Sizes, Sizes]:
+    """Kernel, stride and padding of a pooling window along n axes; `prefix` is how errors begin."""
+    kernel = per_axis(kernel_size, n, f"{prefix}kernel_size", 1)
+    step = kernel if stride is None else per_axis(stride, n, f"{prefix}stride", 1)
+    border = per_axis(padding, n, f"{prefix}padding", 0)
+    if any(p > k // 2 for p, k in zip(border, kernel, strict=True)):
+        raise ShapeError(f"{prefix}padding: expected at most half of kernel_size {kernel}; got {border}")
+    if not isinstance(ceil_mode, (bool, np.bool_)):
+        raise ValueError(f"{prefix}ceil_mode: expected True or False (there is no dilation here); got {ceil_mode!r}")
+    return kernel, step, border
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +69,7 @@ class Pool:
     def over(cls, x: Any, n: int, kernel: Any, stride: Any, padding: Any, ceil: bool) -> Pool:
         """The window's positions on x (N, C, n lengths)."""
         size = lengths(x, n)
-        k = per_axis(kernel, n, "kernel_size", 1)
-        s = k if stride is None else per_axis(stride, n, "stride", 1)
-        p = per_axis(padding, n, "padding", 0)
-        if any(p_i > k_i // 2 for p_i, k_i in zip(p, k, strict=True)):
-            raise ShapeError(f"pooling: padding may be at most half of kernel_size {k}; got {p}")
+        k, s, p = window(n, kernel, stride, padding, ceil)
         out = []
         for n_i, k_i, s_i, p_i in zip(size, k, s, p, strict=True):
             span = n_i + 2 * p_i - k_i

@@ -18,8 +18,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from minidl.errors import ShapeError
 from minidl.functional.activation import relu, sigmoid, tanh
 from minidl.functional.linear import linear
+from minidl.functional.options import choice
+
+NONLINEARITIES = ("tanh", "relu")
 
 
 def rnn_step(from_input: Any, hidden: Any, weight_hh: Any, bias_hh: Any = None, nonlinearity: str = "tanh") -> Any:
@@ -33,8 +39,13 @@ def rnn_step(from_input: Any, hidden: Any, weight_hh: Any, bias_hh: Any = None, 
 
     Returns:
         h_t, (N, H).
+
+    Raises:
+        ShapeError, DTypeError: (here and in all of this file) the arrays do not fit together.
+        ValueError: the nonlinearity is unknown.
     """
-    z = from_input + linear(hidden, weight_hh, bias_hh)
+    choice(nonlinearity, "rnn_step: nonlinearity", NONLINEARITIES)
+    z = from_input + _from_state("rnn_step", 1, from_input, hidden, weight_hh, bias_hh)
     return tanh(z) if nonlinearity == "tanh" else relu(z)
 
 
@@ -53,7 +64,7 @@ def lstm_step(from_input: Any, hidden: Any, cell: Any, weight_hh: Any, bias_hh: 
     Returns:
         h_t and c_t, each (N, H).
     """
-    i, f, g, o = gates(from_input + linear(hidden, weight_hh, bias_hh), 4)
+    i, f, g, o = gates(from_input + _from_state("lstm_step", 4, from_input, hidden, weight_hh, bias_hh), 4)
     cell = sigmoid(f) * cell + sigmoid(i) * tanh(g)
     return sigmoid(o) * tanh(cell), cell
 
@@ -77,11 +88,23 @@ def gru_step(from_input: Any, hidden: Any, weight_hh: Any, bias_hh: Any = None) 
         h_t, (N, H).
     """
     r_input, z_input, n_input = gates(from_input, 3)
-    r_hidden, z_hidden, n_hidden = gates(linear(hidden, weight_hh, bias_hh), 3)
+    r_hidden, z_hidden, n_hidden = gates(_from_state("gru_step", 3, from_input, hidden, weight_hh, bias_hh), 3)
     r = sigmoid(r_input + r_hidden)
     z = sigmoid(z_input + z_hidden)
     n = tanh(n_input + r * n_hidden)
     return n + z * (hidden - n)
+
+
+def _from_state(name: str, number: int, from_input: Any, hidden: Any, weight_hh: Any, bias_hh: Any) -> Any:
+    """W_hh h + b_hh, which must be the state `number` times over, as what comes from the input."""
+    rows = linear(hidden, weight_hh, bias_hh)
+    samples, size = np.shape(hidden)[:-1], np.shape(hidden)[-1]
+    if not np.shape(from_input) == rows.shape == (*samples, number * size):
+        raise ShapeError(
+            f"{name}: expected from_input of shape {(*samples, number * size)} and weight_hh {(number * size, size)} "
+            f"for hidden {(*samples, size)}; got {np.shape(from_input)} and {np.shape(weight_hh)}"
+        )
+    return rows
 
 
 def gates(x: Any, number: int) -> list[Any]:

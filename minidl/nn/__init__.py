@@ -50,7 +50,7 @@ from minidl.nn.pooling import (
     MaxPool2d,
 )
 from minidl.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
-from minidl.nn.shape import Flatten, Reshape
+from minidl.nn.shape import Flatten, Identity, Reshape
 
 __all__ = [
     "ELU",
@@ -85,6 +85,7 @@ __all__ = [
     "Hardtanh",
     "HingeLoss",
     "HuberLoss",
+    "Identity",
     "KLDivLoss",
     "L1Loss",
     "LSTMCell",

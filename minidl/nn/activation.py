@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from minidl import functional as F
-from minidl.nn.linear import blank, whole
+from minidl.functional.activation import limits
+from minidl.functional.gated import FORMS
+from minidl.functional.options import choice, number, whole
+from minidl.nn.making import blank, changed
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+
+
+class _Activation(Module):
+    """One that has options, and shows them."""
+
+    def extra_repr(self) -> str:
+        return changed(self)
 
 
 class ReLU(Module):
@@ -17,21 +27,18 @@ class ReLU(Module):
         return F.relu(x)
 
 
-class LeakyReLU(Module):
+class LeakyReLU(_Activation):
     """x where x > 0, else negative_slope * x, elementwise."""
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
-        self.negative_slope = negative_slope
+        self.negative_slope = number(negative_slope, "LeakyReLU: negative_slope")
 
     def forward(self, x: Any) -> Any:
         return F.leaky_relu(x, self.negative_slope)
 
-    def extra_repr(self) -> str:
-        return f"{self.negative_slope:g}"
 
-
-class PReLU(Module):
+class PReLU(_Activation):
     """x where x > 0, else weight * x, elementwise: a LeakyReLU that learns its slope.
 
     Attributes:
@@ -47,27 +54,21 @@ class PReLU(Module):
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
         self.num_parameters = whole(num_parameters, "PReLU: num_parameters")
-        self.weight = Parameter(blank(num_parameters) + init)
+        self.weight = Parameter(blank(num_parameters) + number(init, "PReLU: init"))
 
     def forward(self, x: Any) -> Any:
         return F.prelu(x, self.weight)
 
-    def extra_repr(self) -> str:
-        return "1 slope" if self.num_parameters == 1 else f"{self.num_parameters} slopes"
 
-
-class ELU(Module):
+class ELU(_Activation):
     """x where x > 0, else alpha * (exp(x) - 1), elementwise."""
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
-        self.alpha = alpha
+        self.alpha = number(alpha, "ELU: alpha")
 
     def forward(self, x: Any) -> Any:
         return F.elu(x, self.alpha)
-
-    def extra_repr(self) -> str:
-        return f"{self.alpha:g}"
 
 
 class SELU(Module):
@@ -84,33 +85,26 @@ class SiLU(Module):
         return F.silu(x)
 
 
-class GELU(Module):
+class GELU(_Activation):
     """x times the standard normal distribution at x, elementwise; approximate="tanh" for GPT-2's approximation."""
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
-        self.approximate = approximate
+        self.approximate = choice(approximate, "GELU: approximate", FORMS)
 
     def forward(self, x: Any) -> Any:
         return F.gelu(x, self.approximate)
 
-    def extra_repr(self) -> str:
-        return "" if self.approximate == "none" else self.approximate
 
-
-class Hardtanh(Module):
+class Hardtanh(_Activation):
     """x limited to [min_val, max_val], elementwise."""
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
         super().__init__()
-        self.min_val = min_val
-        self.max_val = max_val
+        self.min_val, self.max_val = limits(min_val, max_val, "Hardtanh")
 
     def forward(self, x: Any) -> Any:
         return F.hardtanh(x, self.min_val, self.max_val)
-
-    def extra_repr(self) -> str:
-        return f"{self.min_val:g} to {self.max_val:g}"
 
 
 class Sigmoid(Module):
@@ -141,7 +135,7 @@ class Softplus(Module):
         return F.softplus(x)
 
 
-class Softmax(Module):
+class Softmax(_Activation):
     """exp(x) over its sum along `axis`. A model that is trained with cross_entropy ends without it."""
 
     def __init__(self, axis: int = -1) -> None:
@@ -151,11 +145,8 @@ class Softmax(Module):
     def forward(self, x: Any) -> Any:
         return F.softmax(x, self.axis)
 
-    def extra_repr(self) -> str:
-        return f"axis {self.axis}"
 
-
-class LogSoftmax(Module):
+class LogSoftmax(_Activation):
     """ln softmax(x) along `axis`."""
 
     def __init__(self, axis: int = -1) -> None:
@@ -164,6 +155,3 @@ class LogSoftmax(Module):
 
     def forward(self, x: Any) -> Any:
         return F.log_softmax(x, self.axis)
-
-    def extra_repr(self) -> str:
-        return f"axis {self.axis}"

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from minidl import functional as F
+from minidl.functional.conv import extra_border
 from minidl.functional.geometry import Sizes, borders, per_axis
-from minidl.nn.linear import Init, blank, start, whole
+from minidl.functional.options import whole
+from minidl.nn.making import Init, blank, start
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 
 Size = int | tuple[int, ...]
 
 
-class _Conv(Module):
+class Convolution(Module):
     """What the layers share: a window that moves over `axes` spatial axes, and a weight and a bias for it."""
 
     axes: ClassVar[int]
+    convolve: ClassVar[Callable[..., Any]]
     transposed: ClassVar[bool] = False
     weight: Parameter
     bias: Parameter | None
@@ -49,6 +53,9 @@ class _Conv(Module):
         self.bias = Parameter(blank(out_channels)) if bias else None
         start(self.weight, self.bias, init)
 
+    def forward(self, x: Any) -> Any:
+        return self.convolve(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
     def extra_repr(self) -> str:
         parts = [f"{self.in_channels}->{self.out_channels}", times(self.kernel_size)]
         parts += [f"stride {times(self.stride)}"] if any(s != 1 for s in self.stride) else []
@@ -59,7 +66,7 @@ class _Conv(Module):
         return ", ".join(parts)
 
 
-class Conv1d(_Conv):
+class Conv1d(Convolution):
     """1-d convolution of sequences (N, C, L) into (N, F, OL): as `Conv2d`, with one number for two.
 
     Attributes:
@@ -67,13 +74,10 @@ class Conv1d(_Conv):
         bias: (F,), or None.
     """
 
-    axes = 1
-
-    def forward(self, x: Any) -> Any:
-        return F.conv1d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+    axes, convolve = 1, staticmethod(F.conv1d)
 
 
-class Conv2d(_Conv):
+class Conv2d(Convolution):
     """2-d convolution of images (N, C, H, W) into (N, F, OH, OW), OH = (H + 2p - d (KH - 1) - 1) // s + 1.
 
     s, p, d are stride, padding (with zeros) and dilation; the formula is at `functional.conv2d`.
@@ -95,13 +99,10 @@ class Conv2d(_Conv):
         ValueError, ShapeError: a number is out of range, or groups does not divide the channels.
     """
 
-    axes = 2
-
-    def forward(self, x: Any) -> Any:
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+    axes, convolve = 2, staticmethod(F.conv2d)
 
 
-class _ConvTranspose(_Conv):
+class TransposedConvolution(Convolution):
     """PyTorch's order of arguments, and output_padding."""
 
     transposed = True
@@ -123,14 +124,18 @@ class _ConvTranspose(_Conv):
         kind = type(self).__name__
         padding = per_axis(padding, self.axes, f"{kind}: padding", 0)  # a number: there is no "same" here
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, init)
-        self.output_padding = per_axis(output_padding, self.axes, f"{kind}: output_padding", 0)
+        self.output_padding = extra_border(output_padding, self.stride, self.dilation, f"{kind}: output_padding")
+
+    def forward(self, x: Any) -> Any:
+        window = self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        return self.convolve(x, self.weight, self.bias, *window)
 
     def extra_repr(self) -> str:
         extra = f", output padding {times(self.output_padding)}" if any(self.output_padding) else ""
         return super().extra_repr() + extra
 
 
-class ConvTranspose1d(_ConvTranspose):
+class ConvTranspose1d(TransposedConvolution):
     """Transposed convolution of sequences (N, C, L) into (N, F, OL): as `ConvTranspose2d`.
 
     Attributes:
@@ -138,14 +143,10 @@ class ConvTranspose1d(_ConvTranspose):
         bias: (F,), or None.
     """
 
-    axes = 1
-
-    def forward(self, x: Any) -> Any:
-        window = self.stride, self.padding, self.output_padding, self.groups, self.dilation
-        return F.conv_transpose1d(x, self.weight, self.bias, *window)
+    axes, convolve = 1, staticmethod(F.conv_transpose1d)
 
 
-class ConvTranspose2d(_ConvTranspose):
+class ConvTranspose2d(TransposedConvolution):
     """Transposed convolution of images (N, C, H, W) into (N, F, OH, OW), OH = (H-1) s - 2p + d (KH-1) + o + 1.
 
     It enlarges an image s times; o is output_padding, and the meaning of all at `functional.conv_transpose2d`.
@@ -158,11 +159,7 @@ class ConvTranspose2d(_ConvTranspose):
         b = 1 / sqrt(F/groups * KH * KW), as PyTorch's do.
     """
 
-    axes = 2
-
-    def forward(self, x: Any) -> Any:
-        window = self.stride, self.padding, self.output_padding, self.groups, self.dilation
-        return F.conv_transpose2d(x, self.weight, self.bias, *window)
+    axes, convolve = 2, staticmethod(F.conv_transpose2d)
 
 
 def times(size: Sizes | str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl import functional as F
+from minidl.functional.options import number
 from minidl.nn.module import Module
 
 
@@ -19,9 +20,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"{type(self).__name__}: expected a probability from 0 to 1; got {p}")
-        self.p = p
+        self.p = number(p, f"{type(self).__name__}: p", 0, 1)
 
     def forward(self, x: Any) -> Any:
         return F.dropout(x, self.p, self.training)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from minidl import functional as F
+from minidl.functional.indexing import padding_row
+from minidl.functional.options import whole
 from minidl.nn import init
-from minidl.nn.linear import blank, whole
+from minidl.nn.making import blank, changed
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 
@@ -20,18 +22,23 @@ class Embedding(Module):
     Args:
         num_embeddings: how many words there are; they are numbered from 0.
         embedding_dim: the length of each vector.
+        padding_idx: the number of a word that says nothing: its vector starts as 0 and gets no gradient.
     """
 
     weight: Parameter
 
-    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> None:
         super().__init__()
         self.num_embeddings = whole(num_embeddings, "Embedding: num_embeddings")
         self.embedding_dim = whole(embedding_dim, "Embedding: embedding_dim")
         self.weight = init.normal_(Parameter(blank(num_embeddings, embedding_dim)))
+        self.padding_idx = padding_idx
+        if padding_idx is not None:
+            self.padding_idx = padding_row(padding_idx, num_embeddings, "Embedding")
+            self.weight.data[self.padding_idx] = 0
 
     def forward(self, indices: Any) -> Any:
-        return F.embedding(indices, self.weight)
+        return F.embedding(indices, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
-        return f"{self.num_embeddings}, {self.embedding_dim}"
+        return changed(self, f"{self.num_embeddings}, {self.embedding_dim}")

@@ -1,20 +1,14 @@
-"""Linear: the dense layer; and how layers make their first weights."""
+"""Linear: the dense layer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from minidl import backend
 from minidl import functional as F
-from minidl.holder import DEFAULT_DTYPE
-from minidl.nn import init as initialisers
+from minidl.functional.options import whole
+from minidl.nn.making import Init, blank, start
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-
-Init = Callable[[Parameter], Any]
 
 
 class Linear(Module):
@@ -47,25 +41,3 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         return f"{self.in_features}->{self.out_features}" + ("" if self.bias is not None else ", no bias")
-
-
-def blank(*shape: int) -> Any:
-    """Zeros of `shape` on the current backend, to be initialised."""
-    return backend.to_device(np.zeros(shape, DEFAULT_DTYPE), backend.current())
-
-
-def start(weight: Parameter, bias: Parameter | None, init: Init | None) -> None:
-    """Initialise a layer: with `init` its weight, the bias staying 0; without, as PyTorch."""
-    if init is None:
-        initialisers.layer_default_(weight, bias)
-    elif callable(init):
-        init(weight)
-    else:
-        raise TypeError(f"expected init as a function of the weight, such as nn.init.he_normal_; got {init!r}")
-
-
-def whole(value: int, name: str, minimum: int = 1) -> int:
-    """`value` if it is a whole number of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
-        raise ValueError(f"{name}: expected a whole number of at least {minimum}; got {value!r}")
-    return int(value)

@@ -6,15 +6,19 @@ or "sum" over all, or "none" for one loss each. Weights are buffers: saved with 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minidl import functional as F
-from minidl.functional.loss import REDUCTIONS, check_reduction
+from minidl.functional.classification import POWERS
+from minidl.functional.loss import REDUCTIONS
+from minidl.functional.options import choice, number, whole
+from minidl.nn.making import changed
 from minidl.nn.module import Module
 from minidl.tensor import Tensor
 
 
-class _Loss(Module):
+class Loss(Module):
     """A loss with its reduction and, where a subclass takes one, its weight (None for all alike)."""
 
     weight: Tensor | None
@@ -22,8 +26,7 @@ class _Loss(Module):
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
-        check_reduction(type(self).__name__, reduction, self.reductions)
-        self.reduction = reduction
+        self.reduction = choice(reduction, f"{type(self).__name__}: reduction", self.reductions)
 
     def keep(self, name: str, weight: Any) -> None:
         """Make `weight`, a Tensor, array, list or None, the attribute `name`; only one that is given has a state."""
@@ -33,11 +36,10 @@ class _Loss(Module):
             self.register_buffer(name, weight)
 
     def extra_repr(self) -> str:
-        options = {key: value for key, value in vars(self).items() if isinstance(value, (str, int, float))}
-        return ", ".join(f"{key}={value!r}" for key, value in options.items() if key != "training")
+        return changed(self)
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """The cross-entropy of the softmax of raw scores (N, C, ...) against labels or probabilities: cross_entropy.
 
     Args:
@@ -52,16 +54,14 @@ class CrossEntropyLoss(_Loss):
     ) -> None:
         super().__init__(reduction)
         self.keep("weight", weight)
-        self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
+        self.ignore_index = whole(ignore_index, "CrossEntropyLoss: ignore_index", -math.inf)
+        self.label_smoothing = number(label_smoothing, "CrossEntropyLoss: label_smoothing", 0, 1)
 
     def forward(self, input: Any, target: Any) -> Any:
-        return F.cross_entropy(
-            input, target, self.ignore_index, self.reduction, self.label_smoothing, weight=self.weight
-        )
+        return F.cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """The negative log-likelihood of labels under log-probabilities (N, C, ...), as LogSoftmax gives them: nll_loss.
 
     Args:
@@ -73,13 +73,13 @@ class NLLLoss(_Loss):
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.keep("weight", weight)
-        self.ignore_index = ignore_index
+        self.ignore_index = whole(ignore_index, "NLLLoss: ignore_index", -math.inf)
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
 
 
-class MultiMarginLoss(_Loss):
+class MultiMarginLoss(Loss):
     """The hinge loss of several classes, for scores (N, C) against labels: multi_margin_loss.
 
     Args:
@@ -91,15 +91,15 @@ class MultiMarginLoss(_Loss):
 
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.p = p
-        self.margin = margin
+        self.p = choice(p, "MultiMarginLoss: p", POWERS)
+        self.margin = number(margin, "MultiMarginLoss: margin")
         self.keep("weight", weight)
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.multi_margin_loss(input, target, self.p, self.margin, self.weight, self.reduction)
 
 
-class BCELoss(_Loss):
+class BCELoss(Loss):
     """The cross-entropy of probabilities of one thing each, as Sigmoid gives them: binary_cross_entropy.
 
     Args:
@@ -115,7 +115,7 @@ class BCELoss(_Loss):
         return F.binary_cross_entropy(input, target, self.weight, self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """BCELoss of the sigmoid of raw scores, exact for all scores: binary_cross_entropy_with_logits.
 
     Args:
@@ -135,50 +135,50 @@ class BCEWithLogitsLoss(_Loss):
         return F.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """(input - target)^2."""
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.mse_loss(input, target, self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """|input - target|."""
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.l1_loss(input, target, self.reduction)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss):
     """e^2 / (2 beta) for errors below beta, else |e| - beta/2: smooth_l1_loss."""
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.beta = beta
+        self.beta = number(beta, "SmoothL1Loss: beta", 0)
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.smooth_l1_loss(input, target, self.reduction, self.beta)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Loss):
     """e^2 / 2 for errors up to delta, else delta (|e| - delta/2): huber_loss."""
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.delta = delta
+        self.delta = number(delta, "HuberLoss: delta", above=0)
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.huber_loss(input, target, self.reduction, self.delta)
 
 
-class HingeLoss(_Loss):
+class HingeLoss(Loss):
     """max(0, 1 - target * input) for targets of -1 and +1: hinge_loss."""
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.hinge_loss(input, target, self.reduction)
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(Loss):
     """The Kullback-Leibler divergence from log-probabilities to the target: kl_div.
 
     Args:

@@ -18,8 +18,10 @@ import numpy as np
 
 from minidl import functional as F
 from minidl.errors import ShapeError, describe
+from minidl.functional.normalization import neighbours
+from minidl.functional.options import number, whole
 from minidl.nn import init
-from minidl.nn.linear import blank, whole
+from minidl.nn.making import blank, changed
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 from minidl.tensor import Tensor
@@ -33,12 +35,12 @@ class _Normalization(Module):
 
     def __init__(self, shape: tuple[int, ...], eps: float, weight: bool, bias: bool) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps = number(eps, f"{type(self).__name__}: eps", 0)
         self.weight = init.constant_(Parameter(blank(*shape)), 1.0) if weight else None
         self.bias = Parameter(blank(*shape)) if bias else None
 
 
-class _BatchNorm(_Normalization):
+class BatchNorm(_Normalization):
     """What the batch normalisations share; they differ in the inputs they accept."""
 
     inputs: ClassVar[dict[int, str]]  # how many axes they may have, and which
@@ -56,10 +58,8 @@ class _BatchNorm(_Normalization):
     ) -> None:
         kind = type(self).__name__
         super().__init__((whole(num_features, f"{kind}: num_features"),), eps, affine, affine)
-        if momentum is not None and not 0 <= momentum <= 1:
-            raise ValueError(f"{kind}: expected momentum from 0 to 1, or None for the plain average; got {momentum!r}")
         self.num_features = num_features
-        self.momentum = momentum
+        self.momentum = None if momentum is None else number(momentum, f"{kind}: momentum", 0, 1)
         self.affine = affine
         self.track_running_stats = track_running_stats
         if track_running_stats:
@@ -74,19 +74,20 @@ class _BatchNorm(_Normalization):
             shape = f"{' or '.join(self.inputs.values())} with C = {self.num_features}"
             raise ShapeError(f"{type(self).__name__}: expected x of shape {shape}; got {describe(x)}")
         momentum: Any = self.momentum
-        if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked += 1
-            if momentum is None:
-                momentum = 1 / self.num_batches_tracked
+        count = self.num_batches_tracked if self.training else None
+        if momentum is None and count is not None:
+            momentum = 1 / (count + 1)
         training, running = self.training or self.running_mean is None, (self.running_mean, self.running_var)
-        return F.batch_norm(x, *running, self.weight, self.bias, training, momentum, self.eps)
+        y = F.batch_norm(x, *running, self.weight, self.bias, training, momentum, self.eps)
+        if count is not None:  # only now: a batch that was refused does not count
+            count += 1
+        return y
 
     def extra_repr(self) -> str:
-        changed = _changed(self, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True)
-        return f"{self.num_features}{changed}"
+        return changed(self, str(self.num_features))
 
 
-class BatchNorm1d(_BatchNorm):
+class BatchNorm1d(BatchNorm):
     """Batch normalisation of (N, C) or (N, C, L); the formula is at `functional.batch_norm`.
 
     In training with the statistics of the batch, which must have more than one value a channel; in evaluation with the
@@ -108,7 +109,7 @@ class BatchNorm1d(_BatchNorm):
     inputs: ClassVar = {2: "(N, C)", 3: "(N, C, L)"}
 
 
-class BatchNorm2d(_BatchNorm):
+class BatchNorm2d(BatchNorm):
     """Batch normalisation of images (N, C, H, W): as BatchNorm1d, with the places of a channel as further samples."""
 
     inputs: ClassVar = {4: "(N, C, H, W)"}
@@ -143,9 +144,7 @@ class LayerNorm(_Normalization):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        lengths = "x".join(str(n) for n in self.normalized_shape)
-        no_bias = ", no bias" if self.elementwise_affine and self.bias is None else ""
-        return lengths + _changed(self, eps=1e-5, elementwise_affine=True) + no_bias
+        return changed(self, "x".join(str(n) for n in self.normalized_shape))
 
 
 class GroupNorm(_Normalization):
@@ -169,10 +168,14 @@ class GroupNorm(_Normalization):
         self.affine = affine
 
     def forward(self, x: Any) -> Any:
+        if getattr(x, "ndim", 0) < 2 or x.shape[1] != self.num_channels:
+            raise ShapeError(
+                f"GroupNorm: expected x of shape (N, C, ...) with C = {self.num_channels}; got {describe(x)}"
+            )
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_channels} in {self.num_groups} groups{_changed(self, eps=1e-5, affine=True)}"
+        return changed(self, f"{self.num_channels} in {self.num_groups} groups")
 
 
 class LocalResponseNorm(Module):
@@ -182,20 +185,14 @@ class LocalResponseNorm(Module):
         self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, within_channel: bool = False
     ) -> None:
         super().__init__()
-        self.size = whole(size, "LocalResponseNorm: size")
-        self.alpha = alpha
-        self.beta = beta
-        self.k = k
+        self.size = neighbours(size, within_channel, "LocalResponseNorm")
+        self.alpha = number(alpha, "LocalResponseNorm: alpha")
+        self.beta = number(beta, "LocalResponseNorm: beta")
+        self.k = number(k, "LocalResponseNorm: k")
         self.within_channel = within_channel
 
     def forward(self, x: Any) -> Any:
         return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k, self.within_channel)
 
     def extra_repr(self) -> str:
-        return f"{self.size}{_changed(self, alpha=1e-4, beta=0.75, k=1.0, within_channel=False)}"
-
-
-def _changed(module: Module, **defaults: Any) -> str:
-    """', eps=0.1' for each setting that is not what it is by default."""
-    changed = {key: getattr(module, key) for key in defaults if getattr(module, key) != defaults[key]}
-    return "".join(f", {key}={value}" for key, value in changed.items())
+        return changed(self, str(self.size))

@@ -7,25 +7,27 @@ from typing import Any, ClassVar
 
 from minidl import functional as F
 from minidl.functional.adaptive_pooling import bins
-from minidl.functional.geometry import per_axis
+from minidl.functional.pooling import window
 from minidl.nn.conv import Size, times
 from minidl.nn.module import Module
 
 
-class _Pool(Module):
+class Pooling(Module):
     """The window that pooling moves over `axes` spatial axes."""
 
     axes: ClassVar[int]
+    pool: ClassVar[Callable[..., Any]]
 
     def __init__(
         self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False
     ) -> None:
         super().__init__()
-        kind = type(self).__name__
-        self.kernel_size = per_axis(kernel_size, self.axes, f"{kind}: kernel_size", 1)
-        self.stride = self.kernel_size if stride is None else per_axis(stride, self.axes, f"{kind}: stride", 1)
-        self.padding = per_axis(padding, self.axes, f"{kind}: padding", 0)
+        checked = window(self.axes, kernel_size, stride, padding, ceil_mode, f"{type(self).__name__}: ")
+        self.kernel_size, self.stride, self.padding = checked
         self.ceil_mode = ceil_mode
+
+    def forward(self, x: Any) -> Any:
+        return self.pool(x, self.kernel_size, self.stride, self.padding, self.ceil_mode)
 
     def extra_repr(self) -> str:
         parts = [times(self.kernel_size)]
@@ -35,16 +37,13 @@ class _Pool(Module):
         return ", ".join(parts)
 
 
-class MaxPool1d(_Pool):
+class MaxPool1d(Pooling):
     """The largest number in each window of sequences (N, C, L). Args: as for `MaxPool2d`, with one number for two."""
 
-    axes = 1
-
-    def forward(self, x: Any) -> Any:
-        return F.max_pool1d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode)
+    axes, pool = 1, staticmethod(F.max_pool1d)
 
 
-class MaxPool2d(_Pool):
+class MaxPool2d(Pooling):
     """The largest number in each window of images (N, C, H, W).
 
     Args:
@@ -52,13 +51,10 @@ class MaxPool2d(_Pool):
         ceil_mode: round the output's size up instead of down, as Caffe did.
     """
 
-    axes = 2
-
-    def forward(self, x: Any) -> Any:
-        return F.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode)
+    axes, pool = 2, staticmethod(F.max_pool2d)
 
 
-class _AvgPool(_Pool):
+class AveragePooling(Pooling):
     """Whether the padding counts."""
 
     def __init__(
@@ -72,30 +68,27 @@ class _AvgPool(_Pool):
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.count_include_pad = count_include_pad
 
+    def forward(self, x: Any) -> Any:
+        return self.pool(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
-class AvgPool1d(_AvgPool):
+
+class AvgPool1d(AveragePooling):
     """The mean of each window of sequences (N, C, L). Args: as for `AvgPool2d`, with one number for two."""
 
-    axes = 1
-
-    def forward(self, x: Any) -> Any:
-        return F.avg_pool1d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+    axes, pool = 1, staticmethod(F.avg_pool1d)
 
 
-class AvgPool2d(_AvgPool):
+class AvgPool2d(AveragePooling):
     """The mean of each window of images (N, C, H, W).
 
     Args: as for `MaxPool2d`, and
         count_include_pad: whether the zeros of the padding count in the mean.
     """
 
-    axes = 2
-
-    def forward(self, x: Any) -> Any:
-        return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+    axes, pool = 2, staticmethod(F.avg_pool2d)
 
 
-class _Adaptive(Module):
+class AdaptivePooling(Module):
     """Pooling into `output_size` windows, whatever the input's size."""
 
     axes: ClassVar[int]
@@ -113,25 +106,25 @@ class _Adaptive(Module):
         return f"output {self.output_size}"
 
 
-class AdaptiveAvgPool1d(_Adaptive):
+class AdaptiveAvgPool1d(AdaptivePooling):
     """The means of `output_size` windows that cover sequences (N, C, L)."""
 
     axes, pool = 1, staticmethod(F.adaptive_avg_pool1d)
 
 
-class AdaptiveAvgPool2d(_Adaptive):
+class AdaptiveAvgPool2d(AdaptivePooling):
     """The means of OH * OW windows that cover images (N, C, H, W); None in place of one keeps the image's length."""
 
     axes, pool = 2, staticmethod(F.adaptive_avg_pool2d)
 
 
-class AdaptiveMaxPool1d(_Adaptive):
+class AdaptiveMaxPool1d(AdaptivePooling):
     """The maxima of `output_size` windows that cover sequences (N, C, L)."""
 
     axes, pool = 1, staticmethod(F.adaptive_max_pool1d)
 
 
-class AdaptiveMaxPool2d(_Adaptive):
+class AdaptiveMaxPool2d(AdaptivePooling):
     """The maxima of OH * OW windows that cover images (N, C, H, W); output_size as for `AdaptiveAvgPool2d`."""
 
     axes, pool = 2, staticmethod(F.adaptive_max_pool2d)

@@ -10,6 +10,7 @@ Not there: `bidirectional`, `proj_size`, inputs without a batch axis, packed seq
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -17,9 +18,10 @@ from minidl import backend
 from minidl import functional as F
 from minidl.autograd import Variable
 from minidl.errors import DTypeError, ShapeError, describe
-from minidl.functional.recurrent import time_steps
+from minidl.functional.options import choice, number, whole
+from minidl.functional.recurrent import NONLINEARITIES, time_steps
 from minidl.nn import init
-from minidl.nn.linear import blank, whole
+from minidl.nn.making import blank
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 
@@ -51,10 +53,11 @@ class _Recurrent(Module):
         return [getattr(self, name + suffix) for name in PARAMETERS]
 
     def _check_input(self, x: Any, *axes: str) -> None:
-        if x.ndim != len(axes) + 1 or x.shape[-1] != self.input_size:
+        ndim = getattr(x, "ndim", 0)
+        if ndim != len(axes) + 1 or x.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{type(self).__name__}: expected an input ({', '.join(axes)}, input_size={self.input_size}); got "
-                f"{describe(x)}" + ("; give it a batch axis N" if x.ndim == len(axes) else "")
+                f"{describe(x)}" + ("; give it a batch axis N" if ndim == len(axes) else "")
             )
 
     def _first_state(self, hx: Any, x: Any, shape: tuple[int, ...]) -> State:
@@ -83,7 +86,7 @@ def _as_given(state: State) -> Any:
     return state if len(state) > 1 else state[0]
 
 
-class _Cell(_Recurrent):
+class Cell(_Recurrent):
     """One step: (N, input_size) and a state (N, hidden_size) give the next state."""
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
@@ -97,7 +100,7 @@ class _Cell(_Recurrent):
         return _as_given(self._step(F.linear(x, weight_ih, bias_ih), state, weight_hh, bias_hh))
 
 
-class _Layers(_Recurrent):
+class Layers(_Recurrent):
     """A walk through time in `num_layers` layers, each reading the hidden states of the one below."""
 
     def __init__(
@@ -108,13 +111,20 @@ class _Layers(_Recurrent):
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
+        bidirectional: bool = False,
     ) -> None:
         super().__init__(input_size, hidden_size, bias)
-        self.num_layers = whole(num_layers, f"{type(self).__name__}: num_layers")
+        kind = type(self).__name__
+        self.num_layers = whole(num_layers, f"{kind}: num_layers")
         self.batch_first = bool(batch_first)
-        if not 0 <= dropout <= 1:
-            raise ValueError(f"{type(self).__name__}: expected dropout as a probability from 0 to 1; got {dropout!r}")
-        self.dropout = dropout
+        self.dropout = number(dropout, f"{kind}: dropout", 0, 1)
+        if dropout > 0 and num_layers == 1:
+            warnings.warn(f"{kind}: dropout={dropout} lies between layers, and there is only one", stacklevel=2)
+        if bidirectional:
+            raise ValueError(
+                f"{kind}: there is no bidirectional one. Make two and let the second read the steps from the end: "
+                f"F.concatenate([forwards(x)[0], backwards(x[::-1])[0][::-1]], axis=-1)"
+            )
         for layer in range(self.num_layers):
             self._add_parameters(self.input_size if layer == 0 else self.hidden_size, f"_l{layer}")
 
@@ -158,9 +168,7 @@ class _RNNStep(_Recurrent):
     nonlinearity: str
 
     def _choose(self, nonlinearity: str) -> None:
-        if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"{type(self).__name__}: expected nonlinearity 'tanh' or 'relu'; got {nonlinearity!r}")
-        self.nonlinearity = nonlinearity
+        self.nonlinearity = choice(nonlinearity, f"{type(self).__name__}: nonlinearity", NONLINEARITIES)
 
     def _step(self, from_input: Any, state: State, weight_hh: Any, bias_hh: Any) -> State:
         return (F.rnn_step(from_input, state[0], weight_hh, bias_hh, self.nonlinearity),)
@@ -184,7 +192,7 @@ class _GRUStep(_Recurrent):
         return (F.gru_step(from_input, state[0], weight_hh, bias_hh),)
 
 
-class RNNCell(_RNNStep, _Cell):
+class RNNCell(_RNNStep, Cell):
     """One step of a plain recurrent network: h' = tanh(W_ih x + b_ih + W_hh h + b_hh).
 
         h = cell(x, h)          x (N, input_size), h (N, hidden_size), zeros if left out
@@ -209,7 +217,7 @@ class RNNCell(_RNNStep, _Cell):
         self._choose(nonlinearity)
 
 
-class LSTMCell(_LSTMStep, _Cell):
+class LSTMCell(_LSTMStep, Cell):
     """One step of an LSTM; the formula is at `functional.lstm_step`.
 
         h, c = cell(x, (h, c))          x (N, input_size), h and c (N, hidden_size), zeros if left out
@@ -218,7 +226,7 @@ class LSTMCell(_LSTMStep, _Cell):
     """
 
 
-class GRUCell(_GRUStep, _Cell):
+class GRUCell(_GRUStep, Cell):
     """One step of a GRU; the formula is at `functional.gru_step`.
 
         h = cell(x, h)          x (N, input_size), h (N, hidden_size), zeros if left out
@@ -227,7 +235,7 @@ class GRUCell(_GRUStep, _Cell):
     """
 
 
-class RNN(_RNNStep, _Layers):
+class RNN(_RNNStep, Layers):
     """A plain recurrent network: h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh) for t = 1 ... T.
 
         output, h_n = rnn(x, h_0)
@@ -247,6 +255,7 @@ class RNN(_RNNStep, _Layers):
         bias: whether there are biases.
         batch_first: x and `output` are (N, T, ...); the states stay as they are.
         dropout: in training, the probability with which a number on its way from one layer to the next is dropped.
+        bidirectional: only False.
 
     Raises:
         ValueError: a number is out of range, or the nonlinearity is unknown.
@@ -258,15 +267,14 @@ class RNN(_RNNStep, _Layers):
         hidden_size: int,
         num_layers: int = 1,
         nonlinearity: str = "tanh",
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
+        *others: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout)
+        super().__init__(input_size, hidden_size, num_layers, *others, **options)
         self._choose(nonlinearity)
 
 
-class LSTM(_LSTMStep, _Layers):
+class LSTM(_LSTMStep, Layers):
     """Long short-term memory over T steps; the formula is at `functional.lstm_step`.
 
         output, (h_n, c_n) = lstm(x, (h_0, c_0))
@@ -275,7 +283,7 @@ class LSTM(_LSTMStep, _Layers):
     """
 
 
-class GRU(_GRUStep, _Layers):
+class GRU(_GRUStep, Layers):
     """The gated recurrent unit over T steps; the formula is at `functional.gru_step`.
 
         output, h_n = gru(x, h_0)

@@ -1,4 +1,4 @@
-"""Modules that only change the shape: Flatten and Reshape."""
+"""Modules that only change the shape, Flatten and Reshape; and Identity, which changes nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from minidl import functional as F
 from minidl.errors import ShapeError, describe
-from minidl.nn.linear import whole
+from minidl.functional.options import whole
 from minidl.nn.module import Module
 
 
@@ -42,3 +42,13 @@ class Reshape(Module):
 
     def extra_repr(self) -> str:
         return "to " + "x".join(str(n) for n in self.shape)
+
+
+class Identity(Module):
+    """x itself: what stands where another model has a layer. It takes any arguments and uses none, as PyTorch's."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+
+    def forward(self, x: Any) -> Any:
+        return x

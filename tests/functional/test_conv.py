@@ -239,10 +239,16 @@ def test_second_derivatives_where_float32_met_float64():
         ((1, 2, 4, 4), (3, 2, 2, 3), None, {"dilation": 2}, "reaches over 5 .* in width"),
         ((1, 2, 4, 4), (0, 2, 2, 2), None, {}, "at least one filter"),
         ((1, 2, 4, 4), (3, 2, 0, 2), None, {}, "at least 1x1"),
-        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"stride": 0}, "stride as a whole number of at least 1.*got 0"),
-        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"stride": 1.5}, "stride as a whole number"),
-        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"padding": (1, 2, 3)}, "padding as a whole number.*or two"),
-        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"padding": "full"}, "padding as a whole number.*or 'valid'; got 'full'"),
+        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"stride": 0}, "stride: expected a whole number of at least 1.*got 0"),
+        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"stride": 1.5}, "stride: expected a whole number"),
+        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"padding": (1, 2, 3)}, "padding: expected a whole number.*or two"),
+        (
+            (1, 2, 4, 4),
+            (3, 2, 2, 2),
+            None,
+            {"padding": "full"},
+            "padding: expected a whole number.*or 'valid'; got 'full'",
+        ),
         (
             (1, 2, 4, 4),
             (3, 2, 2, 2),
@@ -250,8 +256,8 @@ def test_second_derivatives_where_float32_met_float64():
             {"padding": "same", "stride": (1, 2)},
             r"'same' is not supported for strided.*",
         ),
-        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"padding": -1}, "padding as a whole number of at least 0"),
-        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"groups": 0}, "groups as a whole number"),
+        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"padding": -1}, "padding: expected a whole number of at least 0"),
+        ((1, 2, 4, 4), (3, 2, 2, 2), None, {"groups": 0}, "groups: expected a whole number"),
     ],
 )
 def test_what_does_not_fit(x, weight, bias, options, words):
@@ -268,7 +274,7 @@ def test_what_does_not_fit(x, weight, bias, options, words):
         ((2, 4), (3, 2, 2), {}, "add a batch axis"),
         ((1, 2, 4), (3, 2, 5), {}, "reaches over 5 but the sequence with its padding has only 4 in length"),
         ((1, 2, 4), (3, 2, 0), {}, "a window of at least 1;"),
-        ((1, 2, 4), (3, 2, 2), {"stride": (1, 1)}, r"stride as a whole number of at least 1; got \(1, 1\)"),
+        ((1, 2, 4), (3, 2, 2), {"stride": (1, 1)}, r"stride: expected a whole number of at least 1; got \(1, 1\)"),
     ],
 )
 def test_what_does_not_fit_a_sequence(x, weight, options, words):

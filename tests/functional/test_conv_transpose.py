@@ -136,7 +136,13 @@ def test_no_images_and_no_filters_in_a_transposed_convolution():
         ((1, 3, 4, 4), (3, 3, 2, 2), None, {"groups": 2}, "channels in a multiple of 2"),
         ((1, 0, 4, 4), (0, 3, 2, 2), None, {}, "at least one channel"),
         ((1, 2, 4, 4), (2, 3, 2, 2), (2,), {}, r"bias of shape \(3,\); got \(2,\)"),
-        ((1, 2, 4, 4), (2, 3, 2, 2), None, {"padding": "same"}, "padding as a whole number of at least 0.*'same'"),
+        (
+            (1, 2, 4, 4),
+            (2, 3, 2, 2),
+            None,
+            {"padding": "same"},
+            "padding: expected a whole number of at least 0.*'same'",
+        ),
         ((1, 2, 4, 4), (2, 3, 2, 2), None, {"padding": 3}, r"padding \(3, 3\) leaves nothing"),
         ((1, 2, 4, 0), (2, 3, 2, 2), None, {}, "leaves nothing"),
         (
@@ -146,8 +152,14 @@ def test_no_images_and_no_filters_in_a_transposed_convolution():
             {"stride": 2, "output_padding": 2},
             "smaller than stride or dilation; got 2",
         ),
-        ((1, 2, 4, 4), (2, 3, 2, 2), None, {"output_padding": -1}, "output_padding as a whole number of at least 0"),
-        ((1, 2, 4, 4), (2, 3, 2, 2), None, {"groups": 1.0}, "groups as a whole number"),
+        (
+            (1, 2, 4, 4),
+            (2, 3, 2, 2),
+            None,
+            {"output_padding": -1},
+            "output_padding: expected a whole number of at least 0",
+        ),
+        ((1, 2, 4, 4), (2, 3, 2, 2), None, {"groups": 1.0}, "groups: expected a whole number"),
     ],
 )
 def test_what_does_not_fit_a_transposed_convolution(x, weight, bias, options, words):

@@ -77,7 +77,7 @@ def test_raw_arrays_and_no_elements():
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, np.nan, None, "half"])
 def test_what_is_no_probability(p):
-    with pytest.raises(ValueError, match="probability from 0 to 1"):
+    with pytest.raises(ValueError, match="dropout: p: expected a number from 0 to 1"):
         F.dropout(tensor(np.ones(2)), p)
 
 
@@ -128,5 +128,5 @@ def test_channels_that_cannot_be_told_apart(function):
             function(tensor(np.ones((2, 3))), training=training)
     with pytest.raises(md.ShapeError, match="got None"):
         function(None)
-    with pytest.raises(ValueError, match=f"{name}: expected a probability from 0 to 1; got 2"):
+    with pytest.raises(ValueError, match=f"{name}: p: expected a number from 0 to 1; got 2"):
         function(tensor(np.ones((2, 3, 4))), 2)

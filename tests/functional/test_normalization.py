@@ -340,8 +340,12 @@ def ones(*shape, dtype=np.float64):
         (lambda: F.batch_norm(ones(2, 3), ones(3), ones(3), None, [1, 2]), md.ShapeError, "bias of shape.*list"),
         (lambda: F.batch_norm(ones(2, 3), None, None), ValueError, "expected running_mean and running_var"),
         (lambda: F.batch_norm(ones(2, 3), ones(3), None, training=True), ValueError, "in training None for both"),
-        (lambda: F.batch_norm(ones(2, 3), ones(3), ones(3), eps=-1), ValueError, "eps as a number of at least 0"),
-        (lambda: F.batch_norm(ones(2, 3), ones(3), ones(3), eps=None), ValueError, "eps .*None"),
+        (
+            lambda: F.batch_norm(ones(2, 3), ones(3), ones(3), eps=-1),
+            ValueError,
+            "eps: expected a number of at least 0",
+        ),
+        (lambda: F.batch_norm(ones(2, 3), ones(3), ones(3), eps=None), ValueError, "batch_norm: eps: .*None"),
         (
             lambda: F.batch_norm(ones(2, 3), ones(3), ones(3), ones(3, dtype=np.float32)),
             md.DTypeError,
@@ -360,7 +364,11 @@ def ones(*shape, dtype=np.float64):
         (lambda: F.group_norm(ones(2, 4), 2, ones(2)), md.ShapeError, r"weight of shape \(4,\)"),
         (lambda: F.local_response_norm(ones(2, 3), 3), md.ShapeError, r"\(N, C, L, ...\)"),
         (lambda: F.local_response_norm(ones(2, 3, 4), 3, within_channel=True), md.ShapeError, r"\(N, C, H, W\)"),
-        (lambda: F.local_response_norm(ones(2, 3, 4), 0), ValueError, "size as a whole number of at least 1; got 0"),
+        (
+            lambda: F.local_response_norm(ones(2, 3, 4), 0),
+            ValueError,
+            "size: expected a whole number of at least 1; got 0",
+        ),
         (lambda: F.local_response_norm(ones(1, 1, 4, 4), 2, within_channel=True), ValueError, "odd number.*got 2"),
     ],
 )

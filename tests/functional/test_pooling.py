@@ -173,15 +173,19 @@ def test_a_window_of_one_copies():
 @pytest.mark.parametrize(
     ("shape", "options", "words"),
     [
-        ((4, 4), {"kernel_size": 2}, r"\(N, C, H, W\); got \(4, 4\)$"),
-        ((1, 4, 4), {"kernel_size": 2}, r"\(N, C, H, W\); got \(1, 4, 4\): add a batch axis, x\[None\]$"),
+        ((4, 4), {"kernel_size": 2}, r"\(N, C, H, W\); got Tensor of shape \(4, 4\).*$"),
+        (
+            (1, 4, 4),
+            {"kernel_size": 2},
+            r"\(N, C, H, W\); got Tensor of shape \(1, 4, 4\).*: add a batch axis, x\[None\]$",
+        ),
         ((1, 1, 4, 4), {"kernel_size": 5}, r"window of \(5, 5\) does not fit an image of \(4, 4\)"),
         ((1, 1, 1, 1), {"kernel_size": 3, "stride": 2, "ceil_mode": True}, "does not fit"),
         ((1, 1, 0, 4), {"kernel_size": 1}, "does not fit"),
-        ((1, 1, 4, 4), {"kernel_size": 3, "padding": 2}, "half of kernel_size"),
-        ((1, 1, 4, 4), {"kernel_size": 0}, "kernel_size as a whole number of at least 1"),
-        ((1, 1, 4, 4), {"kernel_size": 2, "stride": (1, 0)}, "stride as a whole number of at least 1"),
-        ((1, 1, 4, 4), {"kernel_size": 2, "stride": "wide"}, "stride as a whole number"),
+        ((1, 1, 4, 4), {"kernel_size": 3, "padding": 2}, "at most half of kernel_size"),
+        ((1, 1, 4, 4), {"kernel_size": 0}, "kernel_size: expected a whole number of at least 1"),
+        ((1, 1, 4, 4), {"kernel_size": 2, "stride": (1, 0)}, "stride: expected a whole number of at least 1"),
+        ((1, 1, 4, 4), {"kernel_size": 2, "stride": "wide"}, "stride: expected a whole number"),
     ],
 )
 @pytest.mark.parametrize("function", [F.max_pool2d, F.avg_pool2d])
@@ -193,10 +197,10 @@ def test_what_does_not_fit(function, shape, options, words):
 @pytest.mark.parametrize(
     ("shape", "options", "words"),
     [
-        ((1, 4), {"kernel_size": 2}, r"\(N, C, L\); got \(1, 4\): add a batch axis"),
-        ((1, 1, 4, 4), {"kernel_size": 2}, r"\(N, C, L\); got \(1, 1, 4, 4\)$"),
+        ((1, 4), {"kernel_size": 2}, r"\(N, C, L\); got Tensor of shape \(1, 4\).*: add a batch axis"),
+        ((1, 1, 4, 4), {"kernel_size": 2}, r"\(N, C, L\); got Tensor of shape \(1, 1, 4, 4\).*$"),
         ((1, 1, 4), {"kernel_size": 5}, r"window of \(5,\) does not fit a sequence of \(4,\)"),
-        ((1, 1, 4), {"kernel_size": (2, 2)}, r"kernel_size as a whole number of at least 1; got \(2, 2\)"),
+        ((1, 1, 4), {"kernel_size": (2, 2)}, r"kernel_size: expected a whole number of at least 1; got \(2, 2\)"),
     ],
 )
 @pytest.mark.parametrize("function", [F.max_pool1d, F.avg_pool1d])

@@ -52,14 +52,12 @@ def test_it_has_no_parameters_and_says_what_it_is(layer):
 
 
 def test_options_are_shown():
-    assert repr(nn.LeakyReLU(0.2)) == "LeakyReLU(0.2)"
-    assert repr(nn.Softmax(1)) == "Softmax(axis 1)"
-    assert repr(nn.ELU(0.5)) == "ELU(0.5)"
+    assert repr(nn.LeakyReLU(0.2)) == "LeakyReLU(negative_slope=0.2)"
+    assert repr(nn.Softmax(1)) == "Softmax(axis=1)"
     assert repr(nn.GELU()) == "GELU()"
-    assert repr(nn.GELU("tanh")) == "GELU(tanh)"
-    assert repr(nn.Hardtanh()) == "Hardtanh(-1 to 1)"
-    assert repr(nn.PReLU()) == "PReLU(1 slope)"
-    assert repr(nn.PReLU(3)) == "PReLU(3 slopes)"
+    assert repr(nn.GELU("tanh")) == "GELU(approximate='tanh')"
+    assert repr(nn.Hardtanh(max_val=6)) == "Hardtanh(max_val=6)"
+    assert repr(nn.PReLU(3, init=0.1)) == "PReLU(num_parameters=3)"
 
 
 @pytest.mark.parametrize("layer", [layer for layer, _ in CASES] + [nn.PReLU(5)], ids=repr)
@@ -96,7 +94,7 @@ def test_prelu_learns_one_slope_or_one_a_channel():
 
 
 def test_options_out_of_range_are_named():
-    with pytest.raises(ValueError, match="approximate as 'none' or 'tanh'; got 'erf'"):
-        nn.GELU("erf")(tensor(X))
-    with pytest.raises(ValueError, match="min_val <= max_val"):
-        nn.Hardtanh(1, -1)(tensor(X))
+    with pytest.raises(ValueError, match="GELU: approximate: expected 'none' or 'tanh'; got 'erf'"):
+        nn.GELU("erf")
+    with pytest.raises(ValueError, match="Hardtanh: expected min_val <= max_val"):
+        nn.Hardtanh(1, -1)

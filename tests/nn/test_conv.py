@@ -83,19 +83,19 @@ def test_bad_sizes_are_named():
         nn.Conv2d(3, 4, 3, groups=2)
     with pytest.raises(ValueError, match="Conv2d: in_channels"):
         nn.Conv2d(0, 4, 3)
-    with pytest.raises(ShapeError, match="Conv2d: kernel_size as a whole number of at least 1"):
+    with pytest.raises(ShapeError, match="Conv2d: kernel_size: expected a whole number of at least 1"):
         nn.Conv2d(1, 4, 0)
     with pytest.raises(ShapeError, match="Conv2d: padding"):
         nn.Conv2d(1, 4, 3, padding=-1)
     with pytest.raises(
-        ShapeError, match="Conv1d: padding as a whole number of at least 0, 'same' or 'valid'; got 'full'"
+        ShapeError, match="Conv1d: padding: expected a whole number of at least 0, 'same' or 'valid'; got 'full'"
     ):
         nn.Conv1d(1, 4, 3, padding="full")
-    with pytest.raises(ShapeError, match=r"Conv2d: padding='same' is not supported for strided.*got stride \(2, 2\)"):
+    with pytest.raises(ShapeError, match=r"Conv2d: padding: 'same' is not supported for strided.*got stride \(2, 2\)"):
         nn.Conv2d(1, 4, 3, 2, padding="same")
     with pytest.raises(ValueError, match="ConvTranspose1d: groups=2 must divide the channels; got 4->3"):
         nn.ConvTranspose1d(4, 3, 3, groups=2)
-    with pytest.raises(ShapeError, match=r"ConvTranspose2d: padding as a whole number.*got 'same'"):
+    with pytest.raises(ShapeError, match=r"ConvTranspose2d: padding: expected a whole number.*got 'same'"):
         nn.ConvTranspose2d(4, 3, 3, padding="same")
     with pytest.raises(ShapeError, match="ConvTranspose2d: output_padding"):
         nn.ConvTranspose2d(4, 3, 3, output_padding=-1)

@@ -39,7 +39,7 @@ def test_one_seed_gives_one_mask():
 
 @pytest.mark.parametrize("p", [-0.1, 1.5])
 def test_p_is_a_probability(p):
-    with pytest.raises(ValueError, match="Dropout: expected a probability from 0 to 1"):
+    with pytest.raises(ValueError, match="Dropout: p: expected a number from 0 to 1"):
         nn.Dropout(p)
 
 
@@ -54,5 +54,5 @@ def test_whole_channels(layer, shape):
 def test_dropout_of_channels_says_what_it_is():
     assert repr(nn.Dropout1d()) == "Dropout1d(p=0.5)"
     assert repr(nn.Dropout2d(0.25)) == "Dropout2d(p=0.25)"
-    with pytest.raises(ValueError, match="Dropout2d: expected a probability from 0 to 1"):
+    with pytest.raises(ValueError, match="Dropout2d: p: expected a number from 0 to 1"):
         nn.Dropout2d(2)

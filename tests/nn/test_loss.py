@@ -107,7 +107,7 @@ def test_weights_as_a_list_take_the_dtype_of_the_scores():
 
 @pytest.mark.parametrize("name", [*NAMES, "HingeLoss"])
 def test_an_unknown_reduction_is_refused_when_the_loss_is_made(name):
-    with pytest.raises(ValueError, match=f"{name}: expected a reduction out of mean, sum, none.*; got 'average'"):
+    with pytest.raises(ValueError, match=f"{name}: reduction: expected 'mean' or 'sum' or 'none'.*; got 'average'"):
         getattr(nn, name)(reduction="average")
     if name != "KLDivLoss":
         with pytest.raises(ValueError, match="got 'batchmean'"):
@@ -115,7 +115,6 @@ def test_an_unknown_reduction_is_refused_when_the_loss_is_made(name):
 
 
 def test_options_are_shown():
-    assert repr(nn.MSELoss()) == "MSELoss(reduction='mean')"
-    assert repr(nn.KLDivLoss("batchmean")) == "KLDivLoss(reduction='batchmean', log_target=False)"
-    text = repr(nn.CrossEntropyLoss(weight=[1, 2], label_smoothing=0.1))
-    assert text == "CrossEntropyLoss(reduction='mean', ignore_index=-100, label_smoothing=0.1)"
+    assert repr(nn.MSELoss()) == "MSELoss()"
+    assert repr(nn.KLDivLoss("batchmean")) == "KLDivLoss(reduction='batchmean')"
+    assert repr(nn.CrossEntropyLoss(weight=[1, 2], label_smoothing=0.1)) == "CrossEntropyLoss(label_smoothing=0.1)"

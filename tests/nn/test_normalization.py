@@ -208,14 +208,14 @@ def test_training_does_not_wait_for_the_device(standin, momentum):
         (lambda: nn.BatchNorm2d(3, affine=False)(tensor(np.ones((2, 4, 1, 1)))), "with C = 3; got Tensor"),
         (lambda: nn.BatchNorm1d(3)(tensor(np.ones((1, 3), np.float32))), "more than one value per channel"),
         (lambda: nn.BatchNorm1d(0), "BatchNorm1d: num_features: expected a whole number of at least 1; got 0"),
-        (lambda: nn.BatchNorm2d(3, momentum=2), "BatchNorm2d: expected momentum from 0 to 1, or None"),
+        (lambda: nn.BatchNorm2d(3, momentum=2), "BatchNorm2d: momentum: expected a number from 0 to 1; got 2"),
         (lambda: nn.LayerNorm(0), "LayerNorm: normalized_shape: expected a whole number"),
         (lambda: nn.LayerNorm(())(tensor(np.ones((2, 4)))), r"normalized_shape \(\)"),
         (lambda: nn.LayerNorm(3)(tensor(np.ones((2, 4)))), r"last axes are normalized_shape \(3,\)"),
         (lambda: nn.GroupNorm(3, 4), "GroupNorm: num_groups=3 must divide the channels; got 4"),
         (lambda: nn.GroupNorm(0, 4), "GroupNorm: num_groups"),
         (lambda: nn.LocalResponseNorm(0), "LocalResponseNorm: size"),
-        (lambda: nn.LocalResponseNorm(2, within_channel=True)(tensor(np.ones((1, 1, 2, 2)))), "an odd number"),
+        (lambda: nn.LocalResponseNorm(2, within_channel=True), "an odd number"),
     ],
 )
 def test_what_does_not_fit(call, words):
@@ -227,8 +227,8 @@ def test_they_say_what_they_are():
     assert repr(nn.BatchNorm2d(8)) == "BatchNorm2d(8)"
     text = repr(nn.BatchNorm1d(8, 0.1, None, affine=False, track_running_stats=False))
     assert text == "BatchNorm1d(8, eps=0.1, momentum=None, affine=False, track_running_stats=False)"
-    assert repr(nn.LayerNorm((2, 3), bias=False)) == "LayerNorm(2x3, no bias)"
-    assert repr(nn.LayerNorm(2, elementwise_affine=False)) == "LayerNorm(2, elementwise_affine=False)"
+    assert repr(nn.LayerNorm((2, 3), bias=False)) == "LayerNorm(2x3, bias=None)"
+    assert repr(nn.LayerNorm(2, elementwise_affine=False)) == "LayerNorm(2, elementwise_affine=False, bias=None)"
     assert repr(nn.GroupNorm(2, 8, eps=0.1)) == "GroupNorm(8 in 2 groups, eps=0.1)"
     assert repr(nn.LocalResponseNorm(3, 5e-5, within_channel=True)) == (
         "LocalResponseNorm(3, alpha=5e-05, within_channel=True)"

@@ -51,9 +51,11 @@ def test_bad_sizes_are_named():
         nn.MaxPool2d(0)
     with pytest.raises(ShapeError, match="AvgPool2d: stride"):
         nn.AvgPool2d(2, stride=0)
-    with pytest.raises(ShapeError, match=r"MaxPool1d: kernel_size as a whole number of at least 1; got \(2, 2\)"):
+    with pytest.raises(
+        ShapeError, match=r"MaxPool1d: kernel_size: expected a whole number of at least 1; got \(2, 2\)"
+    ):
         nn.MaxPool1d((2, 2))
-    with pytest.raises(ShapeError, match="AdaptiveAvgPool2d: output_size as a whole number"):
+    with pytest.raises(ShapeError, match="AdaptiveAvgPool2d: output_size: expected a whole number"):
         nn.AdaptiveAvgPool2d((2, 0))
     with pytest.raises(ShapeError, match="AdaptiveMaxPool1d: output_size"):
         nn.AdaptiveMaxPool1d((2, 2))

@@ -307,13 +307,15 @@ def test_wrong_states_are_named():
 
 def test_wrong_options_are_named():
     for kind in (nn.RNN, nn.RNNCell):
-        with pytest.raises(ValueError, match=f"{kind.__name__}: expected nonlinearity 'tanh' or 'relu'; got 'sigmoid'"):
+        with pytest.raises(
+            ValueError, match=f"{kind.__name__}: nonlinearity: expected 'tanh' or 'relu'; got 'sigmoid'"
+        ):
             kind(3, 4, nonlinearity="sigmoid")
     with pytest.raises(ValueError, match="LSTM: hidden_size: expected a whole number of at least 1; got 0"):
         nn.LSTM(3, 0)
     with pytest.raises(ValueError, match="GRU: num_layers: expected a whole number"):
         nn.GRU(3, 4, 1.5)
-    with pytest.raises(ValueError, match="GRU: expected dropout as a probability from 0 to 1; got 2"):
+    with pytest.raises(ValueError, match="GRU: dropout: expected a number from 0 to 1; got 2"):
         nn.GRU(3, 4, dropout=2)
 
 

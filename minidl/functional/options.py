@@ -1,0 +1,40 @@
+"""What an option may be: checked here once, for the function that takes it and for the layer that keeps it.
+
+`name` is how the message begins, such as "Linear: in_features". All raise a ValueError and return the value.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+
+def is_whole(value: Any, minimum: float = -math.inf) -> bool:
+    """Whether `value` is a whole number (True and False are none) of at least `minimum`."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= minimum)
+
+
+def whole(value: Any, name: str, minimum: float = 1) -> int:
+    """A whole number of at least `minimum`."""
+    if not is_whole(value, minimum):
+        least = "" if minimum == -math.inf else f" of at least {minimum}"
+        raise ValueError(f"{name}: expected a whole number{least}; got {value!r}")
+    return int(value)
+
+
+def number(value: Any, name: str, least: float = -math.inf, most: float = math.inf, above: float = -math.inf) -> Any:
+    """A number; if asked for, one from `least` to `most`, or one above `above`. NaN is none."""
+    plain = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if plain and least <= value <= most and value > above:
+        return value
+    within = f" from {least} to {most}" if most < math.inf else f" of at least {least}" if least > -math.inf else ""
+    raise ValueError(f"{name}: expected a number{within if above == -math.inf else f' above {above}'}; got {value!r}")
+
+
+def choice(value: Any, name: str, allowed: tuple[Any, ...]) -> Any:
+    """One of the values `allowed`."""
+    if value not in allowed:
+        raise ValueError(f"{name}: expected {' or '.join(map(repr, allowed))}; got {value!r}")
+    return value
