@@ -1,18 +1,27 @@
 """The files in a folder or archive: their names, and how to read one. Nothing is unpacked to the disk.
 
-tarfile and zipfile are imported where they are used: `import minidl` passes by here and should not wait for them.
+An archive that is damaged or cut off is refused: no file of it is left out in silence.
+
+tarfile, zipfile and the unpackers are imported where they are used: `import minidl` passes by here and should not wait
+for them.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from posixpath import normpath
-from typing import Any, NamedTuple
+from posixpath import dirname, join, normpath
+from typing import IO, Any, NamedTuple
 
 from minidl.progress import Bar
+
+_ZIP = b"PK\3\4"  # how the files begin
+_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "lzma", b"\x5d\0\0\x80": "lzma"}
+_CHUNK = 2**20  # bytes
 
 
 class Members(NamedTuple):
@@ -20,10 +29,12 @@ class Members(NamedTuple):
 
     Attributes:
         places: name of a file ('/' between the parts) -> where it is.
-        read: gives the bytes at such a place; threads may call it at once.
+        folders: the names of the folders that lie directly in it, also of empty ones.
+        read: gives the bytes at such a place; threads may call it at once, and other processes.
     """
 
     places: dict[str, Any]
+    folders: set[str]
     read: Callable[[Any], bytes]
 
 
@@ -35,79 +46,163 @@ def members_of(path: Path, wanted: Callable[[str], bool]) -> Members:
         OSError: it cannot be read.
         ValueError: it is no archive, or a damaged one.
     """
+    prefix = ""
+    found: Mapping[str, Any]
+    read: Callable[[Any], bytes]
     if path.is_dir():
-        return _in_folder(path, wanted)
-    archive = next((outer for outer in (path, *path.parents) if outer.is_file()), None)
-    if archive is None:
-        raise FileNotFoundError(f"there is no folder or archive {path}")
-    prefix = "".join(f"{part}/" for part in path.relative_to(archive).parts)
-
-    def name_of(member: str) -> str | None:
-        """The name within the folder that was asked for, if the file lies there and is wanted."""
-        name = normpath(member)
-        return name.removeprefix(prefix) if name.startswith(prefix) and wanted(name.removeprefix(prefix)) else None
-
-    try:
-        return _in_zip(archive, name_of) if archive.suffix.lower() == ".zip" else _in_tar(archive, name_of)
-    except Exception as error:  # zipfile, tarfile and the unpackers raise a dozen kinds
-        raise ValueError(f"{archive} is damaged, cut off, or neither .zip nor .tar: {error}") from error
-
-
-def _in_folder(folder: Path, wanted: Callable[[str], bool]) -> Members:
-    def fail(error: OSError) -> None:
-        raise error
-
-    places = {}
-    for inner, _, files in os.walk(folder, onerror=fail, followlinks=True):
-        for file in files:
-            place = os.path.join(inner, file)
-            name = os.path.relpath(place, folder).replace(os.sep, "/")
-            if wanted(name):
-                places[name] = place
-    return Members(places, lambda place: Path(place).read_bytes())
+        found, read = dict(_in_folder(path)), _from_folder
+    else:
+        archive = next((outer for outer in (path, *path.parents) if outer.is_file()), None)
+        if archive is None:
+            raise FileNotFoundError(f"there is no folder or archive {path}")
+        prefix = "".join(f"{part}/" for part in path.relative_to(archive).parts)
+        try:
+            if archive.suffix.lower() == ".zip" or _beginning(archive).startswith(_ZIP):
+                found, read = _in_zip(archive)
+            else:
+                found, read = _in_tar(archive, lambda name: name.startswith(prefix) and wanted(name[len(prefix) :]))
+        except Exception as error:  # zipfile, tarfile and the unpackers raise a dozen kinds
+            if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
+                raise  # the system's, which says nothing about the archive
+            raise ValueError(f"{archive} is damaged, cut off, or neither .zip nor .tar: {error}") from error
+    inner = {name[len(prefix) :]: place for name, place in found.items() if name.startswith(prefix)}
+    places = {name: place for name, place in inner.items() if wanted(name)}
+    return Members(places, {name.split("/")[0] for name in inner if "/" in name}, read)
 
 
-def _in_zip(path: Path, name_of: Callable[[str], str | None]) -> Members:
-    import zipfile
-
-    archive, lock = zipfile.ZipFile(path), threading.Lock()
-    places = {name: member for member in archive.infolist() if (name := name_of(member.filename)) is not None}
-
-    def read(place: Any) -> bytes:
-        with lock:  # its members share one open file
-            return archive.read(place)
-
-    return Members(places, read)
+# Each of the following lists all files, name -> place; the name of a folder ends in '/', and its place means nothing.
 
 
-def _in_tar(path: Path, name_of: Callable[[str], str | None]) -> Members:
+def _in_folder(folder: str | Path, name: str = "", above: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
+    real = os.path.realpath(folder)
+    if real in above:  # a link that leads back to a folder it lies in
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield f"{name}{entry.name}/", entry.path
+                yield from _in_folder(entry.path, f"{name}{entry.name}/", above | {real})
+            else:
+                yield name + entry.name, entry.path
+
+
+def _from_folder(place: str) -> bytes:
+    return Path(place).read_bytes()
+
+
+def _in_zip(path: Path) -> tuple[dict[str, str], Callable[[str], bytes]]:
+    read = _FromZip(path)
+    return {_name(name.replace("\\", "/")): name for name in read.archive().namelist()}, read
+
+
+class _FromZip:
+    """Reads members of a zip file by name.
+
+    They share one open file and the place in it, so threads take turns, and a process to which this was sent, or that
+    was forked, opens a file of its own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened: dict[int, tuple[Any, threading.Lock]] = {}  # by process
+
+    def archive(self) -> Any:
+        return self._open()[0]
+
+    def __call__(self, name: str) -> bytes:
+        archive, lock = self._open()
+        with lock:
+            content: bytes = archive.read(name)
+        return content
+
+    def _open(self) -> tuple[Any, threading.Lock]:
+        import zipfile
+
+        process = os.getpid()
+        if process not in self._opened:
+            self._opened.setdefault(process, (zipfile.ZipFile(self._path), threading.Lock()))
+        return self._opened[process]
+
+    def __reduce__(self) -> tuple[type[_FromZip], tuple[Path]]:
+        return _FromZip, (self._path,)
+
+
+def _in_tar(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Any], Callable[[Any], bytes]]:
+    """A place is (where it begins, how long it is), or, of what lies packed in the archive, the content itself.
+
+    A compressed tar has to be read from its beginning to its end; only what is `wanted` of it is kept.
+    """
     import tarfile
 
-    try:
-        with tarfile.open(path, "r:") as archive:
-            members = [(name_of(member.name), member) for member in archive if member.isreg()]
-        plain = {name: (member.offset_data, member.size) for name, member in members if name is not None}
-    except tarfile.ReadError:
-        return Members(_packed(path, name_of), lambda content: content)
+    class StrictInfo(tarfile.TarInfo):
+        """A header that is damaged or cut off is an error, also where tarfile would take it for the end."""
 
-    def read(place: tuple[int, int]) -> bytes:
-        with open(path, "rb") as file:
-            file.seek(place[0])
-            return file.read(place[1])
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> StrictInfo:
+            try:
+                return super().frombuf(buf, encoding, errors)
+            except tarfile.HeaderError as error:
+                if buf == bytes(tarfile.BLOCKSIZE):  # it does mark the end
+                    raise
+                raise tarfile.ReadError(str(error)) from error
 
-    return Members(plain, read)
+    found: dict[str, Any] = {}
+    links = {}
+    with open(path, "rb") as file, _unpacked(file) as content, Bar(None, None, label=f"reading {path.name}") as bar:
+        plain = content is file
+        with tarfile.open(fileobj=content, mode="r:" if plain else "r|", tarinfo=StrictInfo) as archive:
+            for member in archive:
+                name = _name(member.name + "/" * member.isdir())
+                if member.islnk():
+                    links[name] = _name(member.linkname)
+                elif member.issym():
+                    links[name] = _name(join(dirname(name), member.linkname))
+                elif plain and member.isreg() and not member.issparse():
+                    found[name] = member.offset_data, member.size
+                else:
+                    opened = archive.extractfile(member) if member.isreg() and wanted(name) else None
+                    found[name] = opened and opened.read()
+                bar.advance()
+        while rest := content.read(_CHUNK):  # to the end: there an unpacker compares the checksum
+            if rest.strip(b"\0"):
+                raise ValueError("there is more after its end")
+    return found | _linked(links, found), partial(_from_tar, path)
 
 
-def _packed(path: Path, name_of: Callable[[str], str | None]) -> dict[str, bytes]:
-    """The files of a compressed tar, which has to be read from its beginning to its end."""
-    import tarfile
+def _linked(links: Mapping[str, str], found: Mapping[str, Any]) -> dict[str, Any]:
+    """What links lead to: a file, or all files of a folder; a link that leads nowhere is a place nobody can read."""
+    files: dict[str, Any] = {}
+    for name, target in links.items():
+        if not name.startswith(f"{target}/"):  # a link to a folder it lies in, as above
+            files[name] = found.get(target)
+            inside = [other for other in found if other.startswith(f"{target}/")]
+            files |= {name + other.removeprefix(target): found[other] for other in inside}
+    return files
 
-    contents = {}
-    with tarfile.open(path, "r|*") as archive, Bar(None, None, label=f"reading {path.name}") as bar:
-        for member in archive:
-            name = name_of(member.name) if member.isreg() else None
-            opened = None if name is None else archive.extractfile(member)
-            if name is not None and opened is not None:
-                contents[name] = opened.read()
-            bar.advance()
-    return contents
+
+def _from_tar(path: Path, place: Any) -> bytes:
+    if isinstance(place, bytes):
+        return place
+    if place is None:
+        raise ValueError("it is a link to something that is not in the archive, or no image")
+    with open(path, "rb") as file:
+        file.seek(place[0])
+        return file.read(place[1])
+
+
+def _unpacked(file: IO[bytes]) -> Any:
+    """What is packed in the file; the file itself where nothing is."""
+    begins = file.read(5)
+    file.seek(0)
+    packer = next((name for mark, name in _PACKED.items() if begins.startswith(mark)), None)
+    return file if packer is None else import_module(packer).open(file)
+
+
+def _beginning(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(len(_ZIP))
+
+
+def _name(member: str) -> str:
+    """The name of a member below the folder in which one would unpack the archive."""
+    return normpath(member).lstrip("/") + "/" * member.endswith("/")

@@ -64,7 +64,7 @@ def cifar10(root: str | PathLike[str] | None = None, download: bool = False, val
         _refuse_pickles(root, error)
         raise
     folder = path if path.is_dir() else path / _FOLDER  # in the archive
-    places, read = members_of(folder, lambda name: name in (*_TRAIN, *_TEST))
+    places, _, read = members_of(folder, lambda name: name in (*_TRAIN, *_TEST))
     train, test = (
         _dataset({folder / name: read(places[name]) if name in places else b"" for name in names})
         for names in (_TRAIN, _TEST)

@@ -15,7 +15,7 @@ from minidl.data.dataset import Dataset, is_whole
 from minidl.errors import ShapeError
 from minidl.progress import Bar
 
-KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+KINDS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _MODES = {1: "L", 3: "RGB"}  # Pillow's words
 
 
@@ -28,7 +28,11 @@ class ImageFolder:
 
     The folder may lie in an archive, and the path then goes on inside it: "photographs.tar/train". Nothing is unpacked
     to the disk. Out of a .zip or an uncompressed .tar images are read one at a time; a compressed .tar cannot be read
-    out of order, so that its images (as they are, not decoded) are all taken into memory at the start.
+    out of order, so that its images (as they are, not decoded) are all taken into memory at the start. Links are
+    followed. Files of other kinds than images are passed over.
+
+    A picture is taken as its pixels lie in the file: not turned as its EXIF data say, without its transparency (the
+    colour below shows), and the first only of a file that holds several.
 
     Attributes:
         classes: the names of the class folders, sorted.
@@ -45,20 +49,22 @@ class ImageFolder:
     Raises:
         FileNotFoundError: there is no such folder or archive.
         ValueError: there are no images in class folders, or a class has none; size or channels cannot be; the archive
-            is damaged; or (`take`, `load`) an image cannot be decoded. The message names it.
+            is damaged; all images lie a folder too deep; or (`take`, `load`) an image cannot be decoded or read. The
+            message names it.
+        OSError: the folder or archive cannot be read.
         ShapeError: (`take`, `load`) images differ in size and `size` is None.
     """
 
     def __init__(self, path: str | PathLike[str], size: int | tuple[int, int] | None = None, channels: int = 3) -> None:
-        if channels not in _MODES:
+        if not is_whole(channels) or channels not in _MODES:
             raise ValueError(f"ImageFolder: expected channels=3 (red, green, blue) or 1 (grey); got {channels!r}")
         sides = size if size is None or isinstance(size, tuple) else (size, size)
         if sides is not None and not (len(sides) == 2 and all(is_whole(side) and side > 0 for side in sides)):
             raise ValueError(f"ImageFolder: expected size as pixels, a number or (height, width); got {size!r}")
-        self.path = Path(path)
+        self.path = Path(os.path.expanduser(path))
         self._channels = channels
         self._sides = sides
-        self._places, self._read = members_of(self.path, _is_image)
+        self._places, folders, self._read = members_of(self.path, _is_image)
         self.names = sorted(self._places, key=lambda name: name.split("/"))
         if not self.names:
             raise ValueError(
@@ -68,17 +74,20 @@ class ImageFolder:
         classes, labels = np.unique([name.split("/")[0] for name in self.names], return_inverse=True)
         self.classes: tuple[str, ...] = tuple(classes.tolist())
         self.labels: Any = labels.astype(np.int64)
-        self._refuse_empty_classes()
+        self._refuse_other_layouts(folders)
         if sides is None:
             sides = self._decoded(0).shape[1:]
         self.image_shape = (channels, *sides)
 
-    def _refuse_empty_classes(self) -> None:
+    def _refuse_other_layouts(self, folders: set[str]) -> None:
         """A class without images would be left out, and all classes after it would get other numbers."""
-        if self.path.is_dir():
-            folders = {entry.name for entry in os.scandir(self.path) if entry.is_dir() and _is_visible(entry.name)}
-            if empty := sorted(folders.difference(self.classes)):
-                raise ValueError(f"{self.path}: expected images in every class folder; {', '.join(empty)} has none")
+        if empty := sorted(folder for folder in folders.difference(self.classes) if _is_visible(folder)):
+            raise ValueError(f"{self.path}: expected images in every class folder; {', '.join(empty)} has none")
+        if len(self.classes) == 1 and all(name.count("/") > 1 for name in self.names):
+            raise ValueError(
+                f"{self.path}: expected a folder for each class; got a single one, in whose folders all images lie, as "
+                f"{self.names[0]}: if those are the classes, the path is {self.path / self.classes[0]}"
+            )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -116,16 +125,18 @@ class ImageFolder:
 
     def _decoded(self, i: int) -> Any:
         """Image i, (channels, height, width) uint8, scaled if `size` was given."""
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
 
-        content = self._read(self._places[self.names[i]])
         try:
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(self._read(self._places[self.names[i]]))) as image:
                 if image.mode[0] in "IF":
                     raise ValueError(f"expected 8 bits a channel; got Pillow's mode {image.mode}")
                 picture = image.convert(_MODES[self._channels])
-        except Exception as error:  # each format's decoder has errors of its own
-            raise ValueError(f"{self.path / self.names[i]} (image {i}) cannot be decoded: {error}") from error
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # each kind of archive and each format's decoder has errors of its own
+            reason = "it is no image" if isinstance(error, UnidentifiedImageError) else str(error) or repr(error)
+            raise ValueError(f"{self.path / self.names[i]} (image {i}) cannot be decoded: {reason}") from error
         if self._sides is not None:
             picture = _fitted(picture, *self._sides)
         pixels = np.asarray(picture)

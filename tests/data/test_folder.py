@@ -58,7 +58,8 @@ def as_tar(mode):
     def write(path, files):
         path = path.with_suffix(".tar" + (f".{mode}" if mode else ""))
         with tarfile.open(path, f"w:{mode}") as archive:
-            archive.addfile(directory("./cat"))
+            for folder in sorted({name.split("/")[0] for name in files if "/" in name}):
+                archive.addfile(directory(f"./{folder}"))
             for name, content in files.items():
                 member = tarfile.TarInfo(f"./{name}")  # as `tar -c .` names them
                 member.size = len(content)
@@ -234,7 +235,7 @@ def test_a_size_must_be_one_or_two_whole_numbers(tmp_path, size):
         ImageFolder(tmp_path, size=size)
 
 
-@pytest.mark.parametrize("channels", [0, 2, 4, "RGB"])
+@pytest.mark.parametrize("channels", [0, 2, 4, "RGB", True, [3]])
 def test_channels_are_one_or_three(tmp_path, channels):
     with pytest.raises(ValueError, match="expected channels=3"):
         ImageFolder(tmp_path, channels=channels)
