@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from minidl.data.archive import members_of
-from minidl.data.dataset import Dataset, DataSplits
-from minidl.data.fetch import Published, folders, locate
-from minidl.data.mnist import check_labels, splits
+from minidl.data.dataset import Dataset, DataSplits, check_labels, splits
+from minidl.data.fetch import Published, downloading, folders, locate, reading
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SHAPE = (3, 32, 32)
@@ -64,11 +63,12 @@ def cifar10(root: str | PathLike[str] | None = None, download: bool = False, val
         _refuse_pickles(root, error)
         raise
     folder = path if path.is_dir() else path / _FOLDER  # in the archive
-    places, _, read = members_of(folder, lambda name: name in (*_TRAIN, *_TEST))
-    train, test = (
-        _dataset({folder / name: read(places[name]) if name in places else b"" for name in names})
-        for names in (_TRAIN, _TEST)
-    )
+    with reading("cifar10", root):
+        places, _, read = members_of(folder, lambda name: name in (*_TRAIN, *_TEST))
+        train, test = (
+            _dataset({folder / name: read(places[name]) if name in places else b"" for name in names})
+            for names in (_TRAIN, _TEST)
+        )
     return splits("cifar10", train, test, validation)
 
 
@@ -77,7 +77,7 @@ def _refuse_pickles(root: str | PathLike[str] | None, error: FileNotFoundError) 
         if path.exists():
             raise ValueError(
                 f"{path} is the Python version of CIFAR-10, a pickle: opening it could run any program. Get the binary "
-                f"version: md.data.cifar10(download=True), or {_ARCHIVE.name} from https://www.cs.toronto.edu/~kriz/"
+                f"version: {downloading('cifar10', root)}, or {_ARCHIVE.name} from https://www.cs.toronto.edu/~kriz/"
             ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -137,6 +138,25 @@ class DataSplits(NamedTuple):
     train: Dataset
     validation: Dataset
     test: Dataset
+
+
+def splits(name: str, train: Dataset, test: Dataset, validation: int) -> DataSplits:
+    """The three parts of `md.data.NAME`, the last `validation` training examples held out; nothing is copied."""
+    if not is_whole(validation) or not 0 <= validation < len(train):
+        most = len(train) - 1
+        raise ValueError(f"md.data.{name}: expected validation as a number from 0 to {most}; got {validation!r}")
+    cut = len(train) - validation
+    first, last = (
+        replace(train, inputs=train.inputs[part], labels=train.labels[part]) for part in (slice(cut), slice(cut, None))
+    )
+    return DataSplits(first, last, test)
+
+
+def check_labels(file: Path, labels: Any, classes: tuple[str, ...]) -> None:
+    """Refuse labels that name no class: a ValueError with the file and the place."""
+    if labels.max(initial=0) >= len(classes):
+        i = int(labels.argmax())
+        raise ValueError(f"{file}: expected labels from 0 to {len(classes) - 1}; got {labels[i]} as label {i}")
 
 
 def random_order(n: int, *seed: int) -> Any:

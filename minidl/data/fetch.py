@@ -8,9 +8,11 @@ urllib and hashlib are imported where they are used: `import minidl` passes by h
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -20,6 +22,7 @@ from minidl.version import __version__
 
 TIMEOUT = 30.0  # seconds of silence after which a server is given up
 _CHUNK = 2**16  # bytes
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -64,30 +67,56 @@ def locate(name: str, files: Sequence[Published], root: str | PathLike[str] | No
     for place in places:
         if all(file.within(place).exists() for file in files):
             return [file.within(place) for file in files]
-    target = places[0]
+    # The place that lacks the fewest, and of equals the first.
+    target = max(places, key=lambda place: sum(file.within(place).exists() for file in files))
     missing = [file for file in files if not file.within(target).exists()]
     if not download:
-        argument = "" if root is None else f"{os.fspath(root)!r}, "
         raise FileNotFoundError(
             f"md.data.{name}: found no {', '.join(file.name for file in missing)} in {' or '.join(map(str, places))}. "
-            f"md.data.{name}({argument}download=True) fetches {sum(file.size for file in missing) / 1e6:.1f} MB into "
+            f"{downloading(name, root)} fetches {max(0.1, sum(file.size for file in missing) / 1e6):.1f} MB into "
             f"{target}; or let the environment variable MINIDL_DATA name a folder that holds {name}{os.sep}"
         )
     for file in missing:
-        fetch([home + file.name for home in file.homes], target / file.name, file.md5)
+        fetch([home + file.name for home in file.homes], target / file.name, file.md5, file.size)
     return [file.within(target) for file in files]
 
 
-def fetch(urls: Sequence[str], path: Path, md5: str, *, timeout: float = TIMEOUT, show: bool | None = None) -> None:
+def downloading(name: str, root: str | PathLike[str] | None) -> str:
+    """The call that downloads the set, for messages."""
+    return f"md.data.{name}({'' if root is None else f'{os.fspath(root)!r}, '}download=True)"
+
+
+@contextmanager
+def reading(name: str, root: str | PathLike[str] | None) -> Iterator[None]:
+    """Whoever finds a file damaged in here says as well how to get it anew."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(
+            f"{error}. A damaged file that is deleted is fetched again by {downloading(name, root)}"
+        ) from error
+
+
+def fetch(
+    urls: Sequence[str],
+    path: Path,
+    md5: str,
+    size: int | None = None,
+    *,
+    timeout: float = TIMEOUT,
+    show: bool | None = None,
+) -> None:
     """Download a file from the first of `urls` that gives it undamaged; `path` is there whole or not at all.
 
     What has arrived is kept beside it as `.part`, also after Ctrl-C or a cut connection, and the next attempt (at the
-    next address, or in the next call) asks for the rest only.
+    next address, or in the next call) asks for the rest only. While another process downloads into the same folder this
+    one waits (not on Windows), and takes the file if it is there then.
 
     Args:
         urls: the addresses of the same file, in the order to try them.
         path: where to put it; its folder is made.
         md5: the checksum of the whole.
+        size: of the whole in bytes; who sends more is not listened to any longer.
         timeout: seconds of silence after which the next address is tried.
         show: a progress bar: True, False, or None for one in a terminal if it takes longer than a second.
 
@@ -100,18 +129,23 @@ def fetch(urls: Sequence[str], path: Path, md5: str, *, timeout: float = TIMEOUT
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     failures = []
-    for url in urls:
-        part.touch()  # a folder that cannot be written to is not the server's fault
-        try:
-            _receive_whole(url, part, md5, timeout, show)
-        except (OSError, HTTPException, ValueError) as error:
-            failures.append(f"  {url}: {error or type(error).__name__}")
-            continue
-        os.replace(part, path)
-        return
-    kept = part.stat().st_size if part.exists() else 0
-    if not kept:
-        part.unlink(missing_ok=True)
+    with _alone_in(path.parent):
+        if path.exists():
+            return
+        for url in urls:
+            part.touch()  # a folder that cannot be written to is not the server's fault
+            try:
+                _receive_whole(url, part, md5, size, timeout, show)
+            except (OSError, HTTPException, ValueError) as error:
+                if isinstance(error, OSError) and error.errno in _NO_ROOM:  # nor is a full disk
+                    raise OSError(error.errno, error.strerror, str(part)) from error
+                failures.append(f"  {url}: {str(error) or type(error).__name__}")
+                continue
+            os.replace(part, path)
+            return
+        kept = part.stat().st_size if part.exists() else 0
+        if not kept:
+            part.unlink(missing_ok=True)
     rest = f"; the first {kept} bytes are kept in {part}, and the next call goes on from there" if kept else ""
     raise ConnectionError(
         f"{path.name} could not be downloaded{rest}. Get it by other means and put it at {path}, or try again later:\n"
@@ -119,10 +153,27 @@ def fetch(urls: Sequence[str], path: Path, md5: str, *, timeout: float = TIMEOUT
     )
 
 
-def _receive_whole(url: str, part: Path, md5: str, timeout: float, show: bool | None) -> None:
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One process at a time is in here with the same folder, where the system and the disk can say so."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _receive_whole(url: str, part: Path, md5: str, size: int | None, timeout: float, show: bool | None) -> None:
     """Complete `part` from `url`, and check it. If the checksum is wrong, `part` is removed."""
     begun = part.stat().st_size > 0
-    _receive_rest(url, part, timeout, show)
+    _receive_rest(url, part, size, timeout, show)
     got = _md5(part)
     if got == md5:
         return
@@ -130,10 +181,10 @@ def _receive_whole(url: str, part: Path, md5: str, timeout: float, show: bool | 
     if not begun:
         raise ValueError(f"what came is damaged and was removed: expected the MD5 checksum {md5}; got {got}")
     part.touch()  # the beginning may have been of another file: once more, all of it
-    _receive_whole(url, part, md5, timeout, show)
+    _receive_whole(url, part, md5, size, timeout, show)
 
 
-def _receive_rest(url: str, part: Path, timeout: float, show: bool | None) -> None:
+def _receive_rest(url: str, part: Path, size: int | None, timeout: float, show: bool | None) -> None:
     """Append to `part` what it lacks of the file at `url`; begin anew where the server sends no parts of files."""
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
@@ -157,6 +208,10 @@ def _receive_rest(url: str, part: Path, timeout: float, show: bool | None) -> No
         total = None if length is None else done + int(length)
         with Bar(show, total, done, part.stem, bytes=True) as bar:
             while chunk := response.read1(_CHUNK):
+                done += len(chunk)
+                if size is not None and done > size:
+                    file.truncate(0)
+                    raise ValueError(f"sent more than the {size} bytes of the file")
                 file.write(chunk)
                 bar.advance(len(chunk))
         file.flush()

@@ -19,6 +19,7 @@ import numpy as np
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MOST_AXES = 32
+_LONGEST_HEADER = 4 + 4 * _MOST_AXES
 _GZIP = b"\x1f\x8b"  # how a file begins that gzip made
 
 
@@ -29,9 +30,10 @@ def read_idx(path: Path) -> Any:
         FileNotFoundError: there is no such file.
         ValueError: it is no IDX file, cut off, too long, or damaged. The message names it.
     """
-    content = path.read_bytes()
-    if content.startswith(_GZIP):
-        content = _unpacked(path, content)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: expected a file of that name; if it lies in there, move it up")
+    packed = path.read_bytes()
+    content = _unpacked(path, packed, _LONGEST_HEADER)
     if len(content) < 4 or content[:2] != b"\0\0":
         raise ValueError(f"{path} is no IDX file: expected it to begin with 0, 0; got {list(content[:2])}")
     code, axes = content[2], content[3]
@@ -46,17 +48,22 @@ def read_idx(path: Path) -> Any:
     dtype = np.dtype(_DTYPES[code])
     shape = tuple(np.frombuffer(content, ">u4", axes, 4).tolist())
     expected = start + math.prod(shape) * dtype.itemsize
+    content = _unpacked(path, packed, expected + 1)
     if len(content) != expected:
-        wrong = "cut off" if len(content) < expected else "too long"
-        raise ValueError(f"{path} is {wrong}: shape {shape} needs {expected} bytes; it has {len(content)}")
+        wrong, more = ("cut off", "") if len(content) < expected else ("too long", " or more")
+        raise ValueError(f"{path} is {wrong}: shape {shape} needs {expected} bytes; it has {len(content)}{more}")
     return np.frombuffer(content, dtype, offset=start).reshape(shape)
 
 
-def _unpacked(path: Path, content: bytes) -> bytes:
+def _unpacked(path: Path, content: bytes, most: int) -> bytes:
+    """At most so many bytes of what gzip packed: a small file can hold more than there is memory."""
     import gzip
+    import io
     import zlib
 
+    if not content.startswith(_GZIP):
+        return content[:most]
     try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged or cut off: {error}") from error
+        return gzip.open(io.BytesIO(content)).read(most)
+    except (OSError, EOFError, zlib.error, MemoryError, OverflowError) as error:
+        raise ValueError(f"{path} is damaged or cut off: {str(error) or type(error).__name__}") from error

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from minidl.data.dataset import Dataset, DataSplits, is_whole
-from minidl.data.fetch import Published, locate
+from minidl.data.dataset import Dataset, DataSplits, check_labels, splits
+from minidl.data.fetch import Published, locate, reading
 from minidl.data.idx import read_idx
 
 _DIGITS = tuple("0123456789")
@@ -18,6 +16,10 @@ _CLOTHES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"
 )  # fmt: skip
 _NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_BEGINNINGS = {  # the first training labels: the files of the two have the same names and shapes
+    "mnist": [5, 0, 4, 1, 9, 2, 1, 3, 1, 4],
+    "fashion_mnist": [9, 0, 0, 3, 0, 2, 7, 2, 5, 5],
+}
 
 
 def _published(homes: tuple[str, ...], *sums: tuple[str, int]) -> list[Published]:
@@ -94,8 +96,13 @@ def _read(
     validation: int,
 ) -> DataSplits:
     train_images, train_labels, test_images, test_labels = locate(name, files, root, download)
-    train = _pair(train_images, train_labels, classes)
-    return splits(name, train, _pair(test_images, test_labels, classes), validation)
+    with reading(name, root):
+        train = _pair(train_images, train_labels, classes)
+        test = _pair(test_images, test_labels, classes)
+    for other, beginning in _BEGINNINGS.items():
+        if other != name and train.labels[: len(beginning)].tolist() == beginning:
+            raise ValueError(f"md.data.{name}: the files in {train_labels.parent} are those of md.data.{other}")
+    return splits(name, train, test, validation)
 
 
 def _pair(image_file: Path, label_file: Path, classes: tuple[str, ...]) -> Dataset:
@@ -114,22 +121,3 @@ def _pair(image_file: Path, label_file: Path, classes: tuple[str, ...]) -> Datas
     inputs = images[:, None].astype(np.float32)
     inputs /= 255
     return Dataset(inputs, labels.astype(np.int64), image_shape=(1, 28, 28), classes=classes)
-
-
-def check_labels(file: Path, labels: Any, classes: tuple[str, ...]) -> None:
-    """Refuse labels that name no class: a ValueError with the file and the place."""
-    if labels.max(initial=0) >= len(classes):
-        i = int(labels.argmax())
-        raise ValueError(f"{file}: expected labels from 0 to {len(classes) - 1}; got {labels[i]} as label {i}")
-
-
-def splits(name: str, train: Dataset, test: Dataset, validation: int) -> DataSplits:
-    """The three parts, the last `validation` training examples held out; views, nothing is copied."""
-    if not is_whole(validation) or not 0 <= validation < len(train):
-        most = len(train) - 1
-        raise ValueError(f"md.data.{name}: expected validation as a number from 0 to {most}; got {validation!r}")
-    cut = len(train) - validation
-    first, last = (
-        replace(train, inputs=train.inputs[part], labels=train.labels[part]) for part in (slice(cut), slice(cut, None))
-    )
-    return DataSplits(first, last, test)

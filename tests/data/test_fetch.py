@@ -1,8 +1,11 @@
 """minidl/data/fetch.py: a file arrives whole or not at all, and what has arrived is not fetched twice."""
 
+import errno
 import hashlib
 import io
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +150,38 @@ def test_a_folder_that_cannot_be_made_is_not_the_servers_fault(server, path):
     assert server.asked == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot lock a folder")
+def test_who_wants_a_file_that_another_downloads_waits_for_it(server, path):
+    with ThreadPoolExecutor(4) as pool:
+        for result in [pool.submit(fetch, [server.url], path, MD5) for _ in range(8)]:
+            result.result()
+    assert server.asked == [None]
+    assert path.read_bytes() == CONTENT
+    assert names(path) == ["file"]
+
+
+def test_who_sends_more_than_there_is_is_not_listened_to(server, path):
+    with serving(CONTENT * 3) as long:
+        with pytest.raises(ConnectionError, match="sent more than the 300000 bytes of the file"):
+            fetch([long.url], path, MD5, len(CONTENT))
+        assert names(path) == []
+        long.ranges = server.ranges = False
+        part(path).write_bytes(CONTENT[:1000])
+        fetch([long.url, server.url], path, MD5, len(CONTENT))
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_full_disk_is_not_the_servers_fault(server, path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fetch_module.os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*file\.part") as raised:
+        fetch([server.url, server.url], path, MD5)
+    assert raised.value.errno == errno.ENOSPC
+    assert len(server.asked) == 1
+
+
 def test_the_bar_counts_bytes_from_where_the_download_goes_on(server, path, monkeypatch):
     screen = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
     monkeypatch.setattr(progress.Bar, "__init__", with_console(progress.Bar.__init__, screen))
@@ -220,6 +255,21 @@ def test_without_being_asked_nothing_is_downloaded_and_the_error_says_what_to_do
     assert locate("set", files, None, download=True) == [target / "a.gz", target / "b", target / "c.gz"]
     assert len(server.asked) == 2
     assert (target / "c.gz").read_bytes() == CONTENT
+
+
+def test_the_rest_of_a_set_is_fetched_to_where_most_of_it_lies(server, tmp_path):
+    for name in ("a", "c"):
+        (tmp_path / name).touch()
+    files = published(server, "a", "b", "c")
+    with pytest.raises(FileNotFoundError, match=rf"found no b\.gz in .* fetches 0\.3 MB into {tmp_path};"):
+        locate("set", files, tmp_path, download=False)
+    assert locate("set", files, tmp_path, download=True) == [tmp_path / "a", tmp_path / "b.gz", tmp_path / "c"]
+
+
+def test_the_smallest_file_is_not_fetched_for_nothing(server, tmp_path):
+    labels = Published("labels.gz", (server.url,), MD5, 4_542, unpacked="labels")
+    with pytest.raises(FileNotFoundError, match=r"fetches 0\.1 MB"):
+        locate("set", [labels], tmp_path, download=False)
 
 
 def test_the_cache_serves_where_minidl_data_has_not_the_whole_set(server, tmp_path, monkeypatch):

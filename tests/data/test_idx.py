@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -68,3 +69,17 @@ def test_a_damaged_file_is_refused_by_name(path, content, words):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"some-idx.*{words}|some-idx {words}"):
         read_idx(path)
+
+
+def test_a_small_file_that_unpacks_to_a_huge_one_is_not_unpacked(path):
+    path.write_bytes(gzip.compress(GOOD + bytes(10**8), 1))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"some-idx is too long: .* needs 40 bytes; it has 41 or more"):
+        read_idx(path)
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
+
+
+def test_a_folder_of_that_name_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="is a folder: expected a file of that name"):
+        read_idx(tmp_path)

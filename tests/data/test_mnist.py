@@ -82,6 +82,26 @@ def test_files_that_do_not_fit_are_named(tmp_path, changed, words):
         md.data.mnist(tmp_path)
 
 
+def test_the_message_says_how_to_get_a_damaged_file_anew(tmp_path):
+    write(tmp_path, t10k_labels_idx1_ubyte=b"")
+    with pytest.raises(ValueError, match=r"t10k.*\. A damaged file that is deleted is fetched again by ") as raised:
+        md.data.mnist(tmp_path)
+    assert str(raised.value).endswith(f"md.data.mnist({str(tmp_path)!r}, download=True)")
+
+
+@pytest.mark.parametrize(
+    ("read", "other", "beginning"),
+    [
+        (md.data.fashion_mnist, "mnist", [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]),
+        (md.data.mnist, "fashion_mnist", [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]),
+    ],
+)
+def test_the_files_of_the_other_set_are_refused(tmp_path, read, other, beginning):
+    write(tmp_path, train_labels_idx1_ubyte=idx(np.array(beginning * 5, np.uint8)))
+    with pytest.raises(ValueError, match=rf"the files in .* are those of md\.data\.{other}$"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize(("name", "read", "seven"), SETS)
 def test_missing_files_are_not_fetched_unasked(tmp_path, name, read, seven):
     with pytest.raises(FileNotFoundError, match=rf"md\.data\.{name}\(.*download=True\) fetches (11\.6|30\.9) MB"):
@@ -108,6 +128,8 @@ def test_the_real_mnist():
     assert (len(train), len(validation), len(test)) == (55_000, 5_000, 10_000)
     assert train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert test.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    with pytest.raises(ValueError, match=r"are those of md\.data\.mnist$"):
+        md.data.fashion_mnist(os.path.join(os.environ["MINIDL_DATA"], "mnist"))
     # The numbers that everyone normalises MNIST with.
     pixels = np.concatenate([train.inputs, validation.inputs])
     assert pixels.mean(dtype=np.float64) == pytest.approx(0.1307, abs=1e-4)
