@@ -9,7 +9,7 @@ from minidl import functional as F
 from minidl.functional.conv import extra_border
 from minidl.functional.geometry import Sizes, borders, per_axis
 from minidl.functional.options import whole
-from minidl.nn.making import Init, blank, start
+from minidl.nn.making import Init, blank, changed, start, times
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 
@@ -57,13 +57,7 @@ class Convolution(Module):
         return self.convolve(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
-        parts = [f"{self.in_channels}->{self.out_channels}", times(self.kernel_size)]
-        parts += [f"stride {times(self.stride)}"] if any(s != 1 for s in self.stride) else []
-        parts += [f"padding {times(self.padding)}"] if any(self.padding) else []
-        parts += [f"dilation {times(self.dilation)}"] if any(d != 1 for d in self.dilation) else []
-        parts += [f"{self.groups} groups"] if self.groups != 1 else []
-        parts += ["no bias"] if self.bias is None else []
-        return ", ".join(parts)
+        return changed(self, f"{self.in_channels}->{self.out_channels}", times(self.kernel_size))
 
 
 class Conv1d(Convolution):
@@ -130,10 +124,6 @@ class TransposedConvolution(Convolution):
         window = self.stride, self.padding, self.output_padding, self.groups, self.dilation
         return self.convolve(x, self.weight, self.bias, *window)
 
-    def extra_repr(self) -> str:
-        extra = f", output padding {times(self.output_padding)}" if any(self.output_padding) else ""
-        return super().extra_repr() + extra
-
 
 class ConvTranspose1d(TransposedConvolution):
     """Transposed convolution of sequences (N, C, L) into (N, F, OL): as `ConvTranspose2d`.
@@ -160,8 +150,3 @@ class ConvTranspose2d(TransposedConvolution):
     """
 
     axes, convolve = 2, staticmethod(F.conv_transpose2d)
-
-
-def times(size: Sizes | str) -> str:
-    """'3x3' for (3, 3); a word as it is."""
-    return size if isinstance(size, str) else "x".join(map(str, size))

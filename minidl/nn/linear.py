@@ -6,7 +6,7 @@ from typing import Any
 
 from minidl import functional as F
 from minidl.functional.options import whole
-from minidl.nn.making import Init, blank, start
+from minidl.nn.making import Init, blank, changed, start
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 
@@ -40,4 +40,4 @@ class Linear(Module):
         return F.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return f"{self.in_features}->{self.out_features}" + ("" if self.bias is not None else ", no bias")
+        return changed(self, f"{self.in_features}->{self.out_features}")

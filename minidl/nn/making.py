@@ -37,7 +37,18 @@ def changed(module: Module, *before: str) -> str:
     """'8, eps=0.1': what is said `before`, and the options of `__init__` that are not what they are by default."""
     parts = list(before)
     for name, option in inspect.signature(type(module)).parameters.items():
-        value = vars(module).get(name, option.default)
-        if option.default is not option.empty and not isinstance(value, Tensor) and value != option.default:
-            parts.append(f"{name}={value!r}")
+        value, default = vars(module).get(name, option.default), option.default
+        if default is option.empty or isinstance(value, Tensor):
+            continue
+        if isinstance(value, tuple):  # the number given, once for each axis
+            value, default = times(value), times((default,) * len(value))
+        elif value is None and default is True:  # the parameter that is not there
+            value = False
+        if value != default:
+            parts.append(f"{name}={value}")
     return ", ".join(parts)
+
+
+def times(sizes: tuple[Any, ...]) -> str:
+    """'3x3' for (3, 3)."""
+    return "x".join(map(str, sizes))

@@ -21,7 +21,7 @@ from minidl.errors import ShapeError, describe
 from minidl.functional.normalization import neighbours
 from minidl.functional.options import number, whole
 from minidl.nn import init
-from minidl.nn.making import blank, changed
+from minidl.nn.making import blank, changed, times
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 from minidl.tensor import Tensor
@@ -144,7 +144,7 @@ class LayerNorm(_Normalization):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return changed(self, "x".join(str(n) for n in self.normalized_shape))
+        return changed(self, times(self.normalized_shape))
 
 
 class GroupNorm(_Normalization):

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from minidl import functional as F
 from minidl.functional.adaptive_pooling import bins
 from minidl.functional.pooling import window
-from minidl.nn.conv import Size, times
+from minidl.nn.conv import Size
+from minidl.nn.making import changed, times
 from minidl.nn.module import Module
 
 
@@ -30,11 +31,7 @@ class Pooling(Module):
         return self.pool(x, self.kernel_size, self.stride, self.padding, self.ceil_mode)
 
     def extra_repr(self) -> str:
-        parts = [times(self.kernel_size)]
-        parts += [f"stride {times(self.stride)}"] if self.stride != self.kernel_size else []
-        parts += [f"padding {times(self.padding)}"] if any(self.padding) else []
-        parts += ["ceil"] if self.ceil_mode else []
-        return ", ".join(parts)
+        return changed(self, times(self.kernel_size))
 
 
 class MaxPool1d(Pooling):
@@ -103,7 +100,7 @@ class AdaptivePooling(Module):
         return self.pool(x, self.output_size)
 
     def extra_repr(self) -> str:
-        return f"output {self.output_size}"
+        return f"output_size={self.output_size}"
 
 
 class AdaptiveAvgPool1d(AdaptivePooling):

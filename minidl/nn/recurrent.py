@@ -21,7 +21,7 @@ from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.options import choice, number, whole
 from minidl.functional.recurrent import NONLINEARITIES, time_steps
 from minidl.nn import init
-from minidl.nn.making import blank
+from minidl.nn.making import blank, changed
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 
@@ -78,7 +78,7 @@ class _Recurrent(Module):
         return tuple(hx)
 
     def extra_repr(self) -> str:
-        return f"{self.input_size}->{self.hidden_size}" + ("" if self.bias else ", no bias")
+        return changed(self, f"{self.input_size}->{self.hidden_size}")
 
 
 def _as_given(state: State) -> Any:
@@ -155,13 +155,6 @@ class Layers(_Recurrent):
             hiddens.append(state[0])
         return F.concatenate(hiddens), state
 
-    def extra_repr(self) -> str:
-        parts = [super().extra_repr()]
-        parts += [f"{self.num_layers} layers"] if self.num_layers > 1 else []
-        parts += ["batch first"] if self.batch_first else []
-        parts += [f"dropout {self.dropout:g}"] if self.dropout else []
-        return ", ".join(parts)
-
 
 class _RNNStep(_Recurrent):
     gates = 1
@@ -172,9 +165,6 @@ class _RNNStep(_Recurrent):
 
     def _step(self, from_input: Any, state: State, weight_hh: Any, bias_hh: Any) -> State:
         return (F.rnn_step(from_input, state[0], weight_hh, bias_hh, self.nonlinearity),)
-
-    def extra_repr(self) -> str:
-        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", {self.nonlinearity}")
 
 
 class _LSTMStep(_Recurrent):
@@ -267,10 +257,12 @@ class RNN(_RNNStep, Layers):
         hidden_size: int,
         num_layers: int = 1,
         nonlinearity: str = "tanh",
-        *others: Any,
-        **options: Any,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
     ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, *others, **options)
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
         self._choose(nonlinearity)
 
 

@@ -160,6 +160,15 @@ def test_labels_and_weights_in_every_form():
         assert loss.item() == pytest.approx(expected)
 
 
+def test_arguments_stand_in_pytorchs_order():
+    x, y, weight = np.array([[1.0, 2.0, 0.5], [0.1, 0.2, 0.3]]), np.array([2, 0]), np.array([1.0, 2, 3])
+    ours = F.cross_entropy(tensor(x), device(y), device(weight), 0, "sum", 0.1)
+    options = {"ignore_index": 0, "reduction": "sum", "label_smoothing": 0.1}
+    theirs = TF.cross_entropy(torch.tensor(x), torch.tensor(y), torch.tensor(weight), **options)
+    assert ours.item() == pytest.approx(theirs.item())
+    assert F.cross_entropy(input=tensor(x), target=device(y)).item() > 0
+
+
 def test_nll_loss_of_log_softmax_is_cross_entropy():
     x, labels, weight = tensor(np.random.default_rng(0).standard_normal((4, 3, 2))), np.ones((4, 2), int), [1, 0.5, 2]
     labels[0, 1] = 2
@@ -316,6 +325,9 @@ def test_options_that_are_none(loss):
 
 def test_more_options_that_are_none():
     x, y = tensor(np.ones((2, 3))), device(np.zeros(2, int))
+    for loss in (F.cross_entropy, F.nll_loss):
+        with pytest.raises(ValueError, match=f"{loss.__name__}: ignore_index: expected a whole number; got 1.5"):
+            loss(x, y, ignore_index=1.5)
     with pytest.raises(ValueError, match="label_smoothing"):
         F.cross_entropy(x, y, label_smoothing=1.5)
     with pytest.raises(ValueError, match="multi_margin_loss: p: expected 1 or 2; got 3"):

@@ -287,6 +287,19 @@ def test_one_dtype_is_wanted():
         F.conv2d(tensor(np.ones((1, 1, 2, 2))), tensor(np.ones((1, 1, 2, 2), np.float32)))
 
 
+def test_what_is_no_array():
+    weight = tensor(np.ones((1, 1, 2, 2)))
+    with pytest.raises(md.DTypeError, match="Conv: expected Tensors or arrays; got 5, "):
+        F.conv2d(5, weight)
+    with pytest.raises(md.ShapeError, match=r"expected x \(N, C, H, W\) .*; got \(\) and"):
+        F.conv2d(5, weight, padding="same")
+
+
+def test_an_error_shows_the_input_as_it_was_before_padding():
+    with pytest.raises(md.ShapeError, match=r"an input of 2 channels .*; got x \(1, 3, 4, 4\)"):
+        F.conv2d(tensor(np.ones((1, 3, 4, 4))), tensor(np.ones((5, 2, 2, 2))), padding="same")
+
+
 def test_a_list_is_padded_as_an_array_is():
     x, weight = [[[1.0, 2.0, 3.0]]], np.ones((1, 1, 2))
     np.testing.assert_array_equal(F.conv1d(x, weight, padding="same"), [[[3, 5, 3]]])

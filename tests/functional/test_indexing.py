@@ -278,6 +278,24 @@ def test_repeated_words_add_their_gradients_up():
     np.testing.assert_array_equal(host(many.grad), [[5000], [0]])
 
 
+@pytest.mark.parametrize("shape", [(), (4,), (2, 5), (0,)])
+@pytest.mark.parametrize("padding", [0, 2, -1])
+def test_the_row_of_the_padding_gets_no_gradient(shape, padding):
+    weight = np.random.default_rng(0).standard_normal((3, 2))
+    words = np.random.default_rng(1).integers(0, 3, shape)
+    ours, theirs = tensor(weight, True), torch.tensor(weight, requires_grad=True)
+    y = F.embedding(device(words), ours, padding)
+    z = torch.nn.functional.embedding(torch.tensor(words), theirs, padding)
+    np.testing.assert_array_equal(host(y), z.detach().numpy())
+    grad = md.grad((y * y * y).sum(), ours, create_graph=True)
+    (z * z * z).sum().backward()
+    np.testing.assert_allclose(host(grad), theirs.grad.numpy())
+    second = host(md.grad(grad.sum(), ours))
+    expected = 6 * weight * np.bincount(words.ravel(), minlength=3)[:, None]
+    expected[padding] = 0
+    np.testing.assert_allclose(second, expected)
+
+
 def test_words_may_be_a_list_a_number_or_written_to_later():
     weight = tensor(np.arange(6.0).reshape(3, 2), True)
     np.testing.assert_array_equal(host(F.embedding([2, 0], weight)), [[4, 5], [0, 1]])
@@ -297,5 +315,8 @@ def test_what_is_no_word():
     for indices in (device(np.array([0.0])), device(np.array([True])), [0.5]):
         with pytest.raises(md.DTypeError, match="embedding: expected whole numbers as indices; got"):
             F.embedding(indices, weight)
+    for row in (3, -4, 1.0):
+        with pytest.raises(ValueError, match=f"embedding: padding_idx: expected .*; got {row}"):
+            F.embedding([0], weight, row)
     with pytest.raises(md.ShapeError, match=r"\(num_embeddings, embedding_dim\); got shape \(3,\)"):
         F.embedding([0], tensor(np.ones(3)))

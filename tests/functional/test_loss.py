@@ -97,6 +97,14 @@ def test_kinks_in_value_and_both_derivatives(ours, theirs, dtype):
     assert_close(md.grad(grad.sum(), mine), torch.autograd.grad(their_grad.sum(), other)[0], dtype)
 
 
+@pytest.mark.parametrize(("ours", "slope"), [(F.smooth_l1_loss, 1), (F.huber_loss, 2.5)])
+def test_an_infinite_error_has_the_slope_of_a_large_one(ours, slope):
+    x, options = tensor(np.array([np.inf, -np.inf, 1e300, 0.5]), True), {"beta" if slope == 1 else "delta": 2.5}
+    grad = md.grad(ours(x, device(np.zeros(4)), "sum", **options), x, create_graph=True)
+    np.testing.assert_allclose(host(grad), [slope, -slope, slope, slope / 2.5 / 2])
+    np.testing.assert_allclose(host(md.grad(F.sum(grad), x)), [0, 0, 0, slope / 2.5])
+
+
 def test_a_large_float16_batch_loses_nothing():
     x = np.zeros(200_000, np.float16)
     for loss in (F.mse_loss, F.l1_loss, F.smooth_l1_loss):
@@ -204,6 +212,14 @@ def test_certain_probabilities_cost_100_at_most():
         mine = tensor(np.array(x, dtype), True)
         F.binary_cross_entropy(mine, device(np.array(target, dtype)), reduction="sum").backward()
         np.testing.assert_allclose(host(mine.grad), np.array([0, -1, 1, 0, -1]) * [1, *[steepest] * 2, 1, steepest])
+
+
+def test_where_a_certain_probability_is_right_both_derivatives_stay_small():
+    x = tensor(np.array([0.0, 1.0, 1 - 1e-9, 0.5]), True)
+    loss = F.binary_cross_entropy(x, device(np.array([0.0, 1.0, 1.0, 0.5])), reduction="sum")
+    grad = md.grad(loss, x, create_graph=True)
+    np.testing.assert_allclose(host(grad), [0, 0, -1, 0])  # PyTorch's, 0 at the ends
+    np.testing.assert_allclose(host(md.grad(F.sum(grad), x)), [0, 0, 1, 4], rtol=1e-8)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

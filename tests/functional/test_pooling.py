@@ -194,6 +194,19 @@ def test_what_does_not_fit(function, shape, options, words):
         function(tensor(np.ones(shape)), **options)
 
 
+@pytest.mark.parametrize("function", [F.max_pool2d, F.avg_pool2d])
+def test_a_dilation_in_the_place_of_ceil_mode_is_refused(function):
+    with pytest.raises(ValueError, match=r"ceil_mode: expected True or False .*no dilation here.*; got 1"):
+        function(tensor(np.ones((1, 1, 8, 8))), 3, 2, 1, 1)
+    assert function(tensor(np.ones((1, 1, 8, 8))), 3, 2, 1, np.True_).shape == (1, 1, 5, 5)
+
+
+def test_a_list_is_named():
+    for function in (lambda x: F.max_pool2d(x, 2), F.global_avg_pool):
+        with pytest.raises(md.ShapeError, match=r"got list"):
+            function([[[[1.0, 2.0], [3.0, 4.0]]]])
+
+
 @pytest.mark.parametrize(
     ("shape", "options", "words"),
     [

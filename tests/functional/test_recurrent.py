@@ -63,6 +63,21 @@ def test_without_a_bias_it_is_zero():
     np.testing.assert_array_equal(host(F.rnn_step(x, h, w)), host(F.rnn_step(x, h, w, tensor(np.zeros(4)))))
 
 
+def test_what_is_no_step():
+    def zeros(*shape):
+        return tensor(np.zeros(shape))
+
+    with pytest.raises(ValueError, match="rnn_step: nonlinearity: expected 'tanh' or 'relu'; got 'sigmoid'"):
+        F.rnn_step(zeros(2, 4), zeros(2, 4), zeros(4, 4), nonlinearity="sigmoid")
+    for width in (11, 13, 20):
+        with pytest.raises(md.ShapeError, match=rf"gru_step: expected from_input of .*\(2, 12\).*got \(2, {width}\)"):
+            F.gru_step(zeros(2, width), zeros(2, 4), zeros(12, 4))
+        with pytest.raises(md.ShapeError, match=rf"lstm_step: expected .*\(2, 16\) and weight_hh \(16, 4\) .*{width}"):
+            F.lstm_step(zeros(2, width), zeros(2, 4), zeros(2, 4), zeros(width, 4))
+    with pytest.raises(md.ShapeError, match=r"rnn_step: expected from_input of shape \(2, 4\).*got \(1, 4\)"):
+        F.rnn_step(zeros(1, 4), zeros(2, 4), zeros(4, 4))
+
+
 def test_gates_are_the_equal_parts_of_the_last_axis():
     parts = gates(tensor(np.arange(12.0).reshape(2, 6)), 3)
     np.testing.assert_array_equal([host(part) for part in parts], np.arange(12.0).reshape(2, 3, 2).swapaxes(0, 1))

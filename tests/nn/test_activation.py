@@ -55,7 +55,7 @@ def test_options_are_shown():
     assert repr(nn.LeakyReLU(0.2)) == "LeakyReLU(negative_slope=0.2)"
     assert repr(nn.Softmax(1)) == "Softmax(axis=1)"
     assert repr(nn.GELU()) == "GELU()"
-    assert repr(nn.GELU("tanh")) == "GELU(approximate='tanh')"
+    assert repr(nn.GELU("tanh")) == "GELU(approximate=tanh)"
     assert repr(nn.Hardtanh(max_val=6)) == "Hardtanh(max_val=6)"
     assert repr(nn.PReLU(3, init=0.1)) == "PReLU(num_parameters=3)"
 
@@ -98,3 +98,11 @@ def test_options_out_of_range_are_named():
         nn.GELU("erf")
     with pytest.raises(ValueError, match="Hardtanh: expected min_val <= max_val"):
         nn.Hardtanh(1, -1)
+    for make, words in (
+        (lambda: nn.ELU("a"), "ELU: alpha: expected a number; got 'a'"),
+        (lambda: nn.LeakyReLU(None), "LeakyReLU: negative_slope: expected a number; got None"),
+        (lambda: nn.Hardtanh("a"), "Hardtanh: min_val: expected a number; got 'a'"),
+        (lambda: nn.PReLU(init="a"), "PReLU: init: expected a number; got 'a'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            make()

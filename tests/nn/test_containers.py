@@ -5,7 +5,7 @@ import pytest
 
 import minidl.functional as F
 from minidl import nn
-from minidl.errors import ShapeError
+from minidl.errors import DTypeError, ShapeError
 from tests.arrays import host, tensor
 
 X = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
@@ -53,6 +53,14 @@ def test_a_module_is_replaced_and_added_by_position():
     assert model.append(nn.Softmax()) is model
     assert [name for name, _ in model.named_children()] == ["fc1", "fc2", "2"]
     assert model(tensor(X)).shape == (3, 5)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("after", [nn.ReLU(), nn.Linear(3, 3), nn.Softmax()])
+def test_a_recurrent_layer_hands_on_two_things(steps, after):
+    model = nn.Sequential(nn.Linear(3, 3), nn.GRU(3, 3), after)
+    with pytest.raises(DTypeError, match=r"got a tuple of Tensors.*a recurrent layer returns \(output, state\)"):
+        model(tensor(np.ones((steps, 2, 3), np.float32)))
 
 
 def test_an_empty_sequential_returns_its_input():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from minidl import nn
-from minidl.errors import ShapeError
+from minidl.errors import DTypeError, ShapeError
 from tests.arrays import host, tensor
 
 CASES = [
@@ -99,6 +99,15 @@ def test_bad_sizes_are_named():
         nn.ConvTranspose2d(4, 3, 3, padding="same")
     with pytest.raises(ShapeError, match="ConvTranspose2d: output_padding"):
         nn.ConvTranspose2d(4, 3, 3, output_padding=-1)
+    with pytest.raises(
+        ShapeError, match="ConvTranspose2d: output_padding: expected numbers smaller than stride or dil"
+    ):
+        nn.ConvTranspose2d(2, 2, 3, output_padding=1)
+
+
+def test_what_is_no_array_is_named():
+    with pytest.raises(DTypeError, match="expected Tensors or arrays; got 5"):
+        nn.Conv2d(3, 4, 3)(5)
 
 
 def test_one_image_needs_a_batch_axis():
@@ -111,7 +120,7 @@ def test_one_image_needs_a_batch_axis():
 def test_it_says_what_it_is():
     assert repr(nn.Conv2d(3, 8, 3)) == "Conv2d(3->8, 3x3)"
     text = repr(nn.Conv2d(4, 8, (3, 5), stride=2, padding=1, dilation=2, groups=2, bias=False))
-    assert text == "Conv2d(4->8, 3x5, stride 2x2, padding 1x1, dilation 2x2, 2 groups, no bias)"
-    assert repr(nn.Conv1d(4, 8, 3, padding="same")) == "Conv1d(4->8, 3, padding same)"
+    assert text == "Conv2d(4->8, 3x5, stride=2x2, padding=1x1, dilation=2x2, groups=2, bias=False)"
+    assert repr(nn.Conv1d(4, 8, 3, padding="same")) == "Conv1d(4->8, 3, padding=same)"
     text = repr(nn.ConvTranspose2d(4, 8, 3, stride=2, output_padding=1))
-    assert text == "ConvTranspose2d(4->8, 3x3, stride 2x2, output padding 1x1)"
+    assert text == "ConvTranspose2d(4->8, 3x3, stride=2x2, output_padding=1x1)"

@@ -28,6 +28,16 @@ def test_it_starts_with_normal_numbers_and_one_parameter():
     assert values.std() == pytest.approx(1, rel=0.02)
 
 
+@pytest.mark.parametrize("padding", [2, -1])
+def test_the_vector_of_the_padding_is_0_and_stays_it(padding):
+    layer, theirs = nn.Embedding(6, 3, padding), torch.nn.Embedding(6, 3, padding_idx=padding)
+    assert layer.padding_idx == theirs.padding_idx
+    assert not host(layer.weight)[padding].any()
+    assert host(layer.weight)[0].all()
+    layer(device(np.array([0, padding % 6, padding % 6]))).sum().backward()
+    np.testing.assert_array_equal(host(layer.weight.grad), np.eye(6)[:, :1] * np.ones(3))
+
+
 def test_a_batch_of_words_may_be_a_tensor():
     layer = nn.Embedding(6, 3)
     np.testing.assert_array_equal(host(layer(tensor(np.array([1, 5])))), host(layer.weight)[[1, 5]])
@@ -37,6 +47,9 @@ def test_it_says_what_it_is_and_what_it_wants():
     assert repr(nn.Embedding(6, 3)) == "Embedding(6, 3)"
     with pytest.raises(ValueError, match="Embedding: num_embeddings: expected a whole number of at least 1; got 0"):
         nn.Embedding(0, 3)
+    assert repr(nn.Embedding(6, 3, 0)) == "Embedding(6, 3, padding_idx=0)"
+    with pytest.raises(ValueError, match=r"Embedding: padding_idx: expected one of the 6 rows, .*; got 6"):
+        nn.Embedding(6, 3, padding_idx=6)
     with pytest.raises(ValueError, match="Embedding: embedding_dim"):
         nn.Embedding(3, 1.5)
     with pytest.raises(IndexError, match="expected indices from 0 to 5; got 6"):

@@ -59,4 +59,4 @@ def test_bad_sizes_and_inits_are_named():
 
 def test_it_says_what_it_is():
     assert repr(nn.Linear(4, 3)) == "Linear(4->3)"
-    assert repr(nn.Linear(4, 3, bias=False)) == "Linear(4->3, no bias)"
+    assert repr(nn.Linear(4, 3, bias=False)) == "Linear(4->3, bias=False)"

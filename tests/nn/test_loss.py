@@ -81,7 +81,7 @@ def test_only_weights_that_are_given_are_in_the_state(name, options, x, target):
 def test_hinge_loss():
     loss = nn.HingeLoss("sum")
     assert loss(tensor(np.array([0.5, -2.0, 3.0])), device(np.array([1, 1, 1]))).item() == 3.5
-    assert repr(loss) == "HingeLoss(reduction='sum')"
+    assert repr(loss) == "HingeLoss(reduction=sum)"
 
 
 def test_weights_move_with_the_module(standin):
@@ -114,7 +114,24 @@ def test_an_unknown_reduction_is_refused_when_the_loss_is_made(name):
             getattr(nn, name)(reduction="batchmean")
 
 
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: nn.HuberLoss(delta=-1), "HuberLoss: delta: expected a number above 0; got -1"),
+        (lambda: nn.SmoothL1Loss(beta=-1), "SmoothL1Loss: beta: expected a number of at least 0; got -1"),
+        (lambda: nn.MultiMarginLoss(p=3), "MultiMarginLoss: p: expected 1 or 2; got 3"),
+        (lambda: nn.MultiMarginLoss(margin="wide"), "MultiMarginLoss: margin: expected a number; got 'wide'"),
+        (lambda: nn.CrossEntropyLoss(label_smoothing=2), "CrossEntropyLoss: label_smoothing: expected a number from 0"),
+        (lambda: nn.CrossEntropyLoss(None, 0.5), "CrossEntropyLoss: ignore_index: expected a whole number; got 0.5"),
+        (lambda: nn.NLLLoss(ignore_index="a"), "NLLLoss: ignore_index: expected a whole number; got 'a'"),
+    ],
+)
+def test_an_option_out_of_range_is_refused_when_the_loss_is_made(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
 def test_options_are_shown():
     assert repr(nn.MSELoss()) == "MSELoss()"
-    assert repr(nn.KLDivLoss("batchmean")) == "KLDivLoss(reduction='batchmean')"
+    assert repr(nn.KLDivLoss("batchmean")) == "KLDivLoss(reduction=batchmean)"
     assert repr(nn.CrossEntropyLoss(weight=[1, 2], label_smoothing=0.1)) == "CrossEntropyLoss(label_smoothing=0.1)"

@@ -11,6 +11,7 @@ import torch
 import minidl as md
 from minidl import backend, nn
 from minidl.checkpoint import load_checkpoint, save_checkpoint
+from minidl.errors import ShapeError
 from tests.arrays import host, tensor
 
 LAYERS = [
@@ -92,6 +93,16 @@ def test_it_moves_to_another_dtype_and_keeps_its_count(dtype):
     y = layer(tensor(np.arange(6).reshape(2, 3).astype(dtype)))
     assert y.dtype == layer.running_mean.dtype == layer.running_var.dtype == layer.weight.dtype == dtype
     assert layer.num_batches_tracked.dtype == np.int64
+    assert layer.num_batches_tracked.item() == 1
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_a_batch_that_is_refused_does_not_count(momentum):
+    layer = nn.BatchNorm1d(3, momentum=momentum)
+    with pytest.raises(ShapeError, match="more than one value per channel"):
+        layer(tensor(np.ones((1, 3), np.float32)))
+    assert layer.num_batches_tracked.item() == 0
+    layer(tensor(np.eye(3, dtype=np.float32)))
     assert layer.num_batches_tracked.item() == 1
 
 
@@ -214,6 +225,11 @@ def test_training_does_not_wait_for_the_device(standin, momentum):
         (lambda: nn.LayerNorm(3)(tensor(np.ones((2, 4)))), r"last axes are normalized_shape \(3,\)"),
         (lambda: nn.GroupNorm(3, 4), "GroupNorm: num_groups=3 must divide the channels; got 4"),
         (lambda: nn.GroupNorm(0, 4), "GroupNorm: num_groups"),
+        (lambda: nn.GroupNorm(2, 4, affine=False)(tensor(np.ones((2, 6)))), r"GroupNorm: .*\(N, C, ...\) with C = 4"),
+        (lambda: nn.LayerNorm(3)([[1.0, 2.0, 3.0]]), "got list"),
+        (lambda: nn.LayerNorm(3, eps=-1), "LayerNorm: eps: expected a number of at least 0; got -1"),
+        (lambda: nn.BatchNorm1d(3, eps="a"), "BatchNorm1d: eps: expected a number of at least 0; got 'a'"),
+        (lambda: nn.LocalResponseNorm(3, alpha="a"), "LocalResponseNorm: alpha: expected a number; got 'a'"),
         (lambda: nn.LocalResponseNorm(0), "LocalResponseNorm: size"),
         (lambda: nn.LocalResponseNorm(2, within_channel=True), "an odd number"),
     ],
@@ -227,8 +243,8 @@ def test_they_say_what_they_are():
     assert repr(nn.BatchNorm2d(8)) == "BatchNorm2d(8)"
     text = repr(nn.BatchNorm1d(8, 0.1, None, affine=False, track_running_stats=False))
     assert text == "BatchNorm1d(8, eps=0.1, momentum=None, affine=False, track_running_stats=False)"
-    assert repr(nn.LayerNorm((2, 3), bias=False)) == "LayerNorm(2x3, bias=None)"
-    assert repr(nn.LayerNorm(2, elementwise_affine=False)) == "LayerNorm(2, elementwise_affine=False, bias=None)"
+    assert repr(nn.LayerNorm((2, 3), bias=False)) == "LayerNorm(2x3, bias=False)"
+    assert repr(nn.LayerNorm(2, elementwise_affine=False)) == "LayerNorm(2, elementwise_affine=False, bias=False)"
     assert repr(nn.GroupNorm(2, 8, eps=0.1)) == "GroupNorm(8 in 2 groups, eps=0.1)"
     assert repr(nn.LocalResponseNorm(3, 5e-5, within_channel=True)) == (
         "LocalResponseNorm(3, alpha=5e-05, within_channel=True)"

@@ -61,6 +61,13 @@ def test_bad_sizes_are_named():
         nn.AdaptiveMaxPool1d((2, 2))
 
 
+def test_options_that_fit_no_input_are_refused_when_the_layer_is_made():
+    with pytest.raises(ValueError, match=r"MaxPool2d: ceil_mode: expected True or False .*no dilation here.*; got 1"):
+        nn.MaxPool2d(3, 2, 1, 1)
+    with pytest.raises(ShapeError, match=r"MaxPool2d: padding: expected at most half of kernel_size \(2, 2\); got"):
+        nn.MaxPool2d(2, padding=2)
+
+
 def test_one_image_needs_a_batch_axis():
     for layer in (nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(2), nn.AdaptiveMaxPool2d((None, 2))):
         with pytest.raises(ShapeError, match="add a batch axis"):
@@ -68,7 +75,7 @@ def test_one_image_needs_a_batch_axis():
 
 
 def test_it_says_what_it_is():
-    assert repr(nn.MaxPool2d(2)) == "MaxPool2d(2x2)"
-    assert repr(nn.AvgPool2d(3, 2, 1, ceil_mode=True)) == "AvgPool2d(3x3, stride 2x2, padding 1x1, ceil)"
-    assert repr(nn.MaxPool1d(3, 2)) == "MaxPool1d(3, stride 2)"
-    assert repr(nn.AdaptiveAvgPool2d((None, 2))) == "AdaptiveAvgPool2d(output (None, 2))"
+    assert repr(nn.MaxPool2d(2)) == "MaxPool2d(2x2, stride=2x2)"
+    assert repr(nn.AvgPool2d(3, 2, 1, ceil_mode=True)) == "AvgPool2d(3x3, stride=2x2, padding=1x1, ceil_mode=True)"
+    assert repr(nn.MaxPool1d(3, 2)) == "MaxPool1d(3, stride=2)"
+    assert repr(nn.AdaptiveAvgPool2d((None, 2))) == "AdaptiveAvgPool2d(output_size=(None, 2))"

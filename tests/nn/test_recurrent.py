@@ -288,6 +288,12 @@ def test_wrong_inputs_are_named():
         layer(tensor(numbers(5, 2, 3).astype(np.float64)))
 
 
+@pytest.mark.parametrize("x", [[[1]], None, 5])
+def test_what_is_no_array_is_named(x):
+    with pytest.raises(ShapeError, match=r"LSTM: expected an input \(T, N, input_size=3\); got (list|None|5)"):
+        nn.LSTM(3, 4)(x)
+
+
 def test_wrong_states_are_named():
     x, h, c = tensor(numbers(5, 2, 3)), tensor(numbers(1, 2, 4)), tensor(numbers(1, 2, 4))
     for hx in (h, (h,), (h, c, c)):
@@ -303,6 +309,47 @@ def test_wrong_states_are_named():
         nn.RNNCell(3, 4)(x[0], h)
     with pytest.raises(DTypeError, match=r"GRU: expected h_0 in the dtype of the input, float32; got .* float64"):
         nn.GRU(3, 4)(x, h.astype("float64"))
+
+
+def test_dropout_that_drops_nothing_is_noticed():
+    with pytest.warns(UserWarning, match="LSTM: dropout=0.5 lies between layers, and there is only one") as caught:
+        nn.LSTM(3, 4, dropout=0.5)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_bidirectional_is_refused_with_what_to_write_instead(kind):
+    with pytest.raises(ValueError, match=f"{kind.__name__}: there is no bidirectional one. Make two"):
+        kind(3, 4, bidirectional=True)
+
+
+def test_the_two_that_stand_for_a_bidirectional_one():
+    theirs = torch.nn.GRU(3, 4, bidirectional=True)
+    forwards, backwards = nn.GRU(3, 4), nn.GRU(3, 4)
+    state = theirs.state_dict()
+    forwards.load_state_dict({key: value for key, value in state.items() if "reverse" not in key})
+    backwards.load_state_dict({k.removesuffix("_reverse"): v for k, v in state.items() if "reverse" in k})
+    x = numbers(5, 2, 3)
+    ours = tensor(x)
+    both = F.concatenate([forwards(ours)[0], backwards(ours[::-1])[0][::-1]], axis=-1)
+    compare(both, theirs(torch.tensor(x))[0])
+
+
+def test_no_private_name_is_in_the_message_about_an_argument_that_is_not_there():
+    for make in (
+        nn.LSTM,
+        nn.GRUCell,
+        nn.RNN,
+        nn.Conv2d,
+        nn.ConvTranspose1d,
+        nn.MaxPool2d,
+        nn.AvgPool2d,
+        nn.BatchNorm2d,
+    ):
+        with pytest.raises(TypeError, match=r"^[A-Z]\w+\.__init__\(\) got an unexpected"):
+            make(3, 4, proj_size=2)
+    with pytest.raises(TypeError, match=r"^[A-Z]\w+\.__init__\(\) got an unexpected"):
+        nn.MSELoss(size_average=False)
 
 
 def test_wrong_options_are_named():
@@ -323,18 +370,18 @@ def test_wrong_options_are_named():
 
 
 def test_it_says_what_it_is():
-    assert repr(nn.LSTMCell(3, 4, bias=False)) == "LSTMCell(3->4, no bias)"
-    assert repr(nn.RNNCell(3, 4, nonlinearity="relu")) == "RNNCell(3->4, relu)"
+    assert repr(nn.LSTMCell(3, 4, bias=False)) == "LSTMCell(3->4, bias=False)"
+    assert repr(nn.RNNCell(3, 4, nonlinearity="relu")) == "RNNCell(3->4, nonlinearity=relu)"
     assert repr(nn.GRU(3, 4)) == "GRU(3->4)"
     text = repr(nn.RNN(3, 4, 2, "relu", False, True, 0.25))
-    assert text == "RNN(3->4, no bias, 2 layers, batch first, dropout 0.25, relu)"
+    assert text == "RNN(3->4, num_layers=2, nonlinearity=relu, bias=False, batch_first=True, dropout=0.25)"
 
 
 def test_all_its_parameters_form_one_layer():
     model = nn.Sequential([("rnn", nn.LSTM(3, 4, 2))])
     assert [name for name, _ in model.layers()] == ["rnn"]
     assert model.rnn.weight_hh_l1.name == "rnn.weight_hh_l1"
-    assert "LSTM 3->4, 2 layers  (5, 2, 4), (2, 2, 4), (2, 2, 4)" in model.summary((5, 2, 3))
+    assert "LSTM 3->4, num_layers=2  (5, 2, 4), (2, 2, 4), (2, 2, 4)" in model.summary((5, 2, 3))
 
 
 def test_a_copy_is_independent():

@@ -33,3 +33,11 @@ def test_reshape_says_what_it_expected():
 def test_it_says_what_it_is():
     assert repr(nn.Reshape(1, 8, 8)) == "Reshape(to 1x8x8)"
     assert repr(nn.Flatten()) == "Flatten()"
+
+
+def test_identity_gives_back_what_it_got():
+    x = tensor(np.ones((2, 3)))
+    assert nn.Identity()(x) is x
+    assert nn.Identity(54, unused=True)(x) is x
+    assert nn.Identity().parameters() == []
+    assert repr(nn.Identity()) == "Identity()"

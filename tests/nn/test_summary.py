@@ -24,7 +24,7 @@ def test_the_table_shows_names_types_shapes_counts_and_what_is_frozen():
     assert net.summary((2, 1, 4, 4)) == (
         "layer      type                           output shape  parameters\n"
         "-----------------------------------------------------------------------------\n"
-        "conv1      Conv2d 1->8, 3x3, padding 1x1  (2, 8, 4, 4)          80  frozen\n"
+        "conv1      Conv2d 1->8, 3x3, padding=1x1  (2, 8, 4, 4)          80  frozen\n"
         "act1       ReLU                           (2, 8, 4, 4)           0\n"
         "body.flat  Flatten                        (2, 128)               0\n"
         "body.drop  Dropout p=0.5                  (2, 128)               0\n"
