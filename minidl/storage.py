@@ -1,8 +1,8 @@
 """Files that can be trusted: written whole or not at all, checked when read, never unpickled.
 
 A file of arrays is an ordinary npz (a zip of .npy members, `numpy.load` opens it) with one more member, `about.json`:
-what kind of file it is, the version of its format, further plain data, and a SHA-256 over everything else. Checkpoints,
-recordings and the digits are such files.
+what kind of file it is, the version of its format, further plain data, and a SHA-256 over everything else. Weights,
+checkpoints, recordings and the digits are such files.
 
 zipfile and hashlib are imported where they are used: `import minidl` passes by here and should not wait for them.
 """
@@ -79,7 +79,7 @@ def save_arrays(
     """
     members: dict[str, bytes] = {}
     for name, array in arrays.items():
-        if not name or name.startswith("/") or "\\" in name or ".." in name.split("/"):
+        if not name or name.startswith("/") or any(c in name for c in "\\\0") or ".." in name.split("/"):
             raise ValueError(f"{os.fspath(path)}: {name!r} cannot be the name of an array in a file")
         members[name] = _npy(name, array, path)
     about = {"kind": kind, "format": format, "meta": dict(meta or {})}

@@ -42,6 +42,13 @@ _DTYPES = {  # as safetensors calls them
 def save(state: Mapping[str, Any], path: str | PathLike[str]) -> None:
     """Write arrays by name, such as a model's or an optimizer's `state_dict()`, to a file: whole or not at all.
 
+    PyTorch takes them from there without pickles, out of a .safetensors by `safetensors.torch.load_file`, and out of an
+    .npz by
+
+        {name: torch.from_numpy(w) for name, w in md.load("lenet.npz").items()}
+
+    or, where minidl is not at hand, by `numpy.load`, which lists the file's description as well, under "about.json".
+
     Args:
         state: name -> array or Tensor of booleans, integers or floating numbers, or one plain number; from a device
             they are brought here.
@@ -54,6 +61,7 @@ def save(state: Mapping[str, Any], path: str | PathLike[str]) -> None:
         ImportError: a .safetensors file without the library safetensors.
         OSError: the file cannot be written.
     """
+    path = os.path.expanduser(path)
     suffix = _suffix(path)
     if not isinstance(state, Mapping):
         hint = ": save its state_dict()" if hasattr(state, "state_dict") else ""
@@ -82,6 +90,7 @@ def load(path: str | PathLike[str]) -> dict[str, Any]:
         ValueError: it is damaged, holds something else than weights, or has another suffix. The message names it.
         ImportError: a .safetensors file without the library safetensors.
     """
+    path = os.path.expanduser(path)
     if _suffix(path) == ".safetensors":
         return _read_safetensors(path)
     arrays, _ = load_arrays(path, kind=KIND, foreign=True)
@@ -118,10 +127,15 @@ def _on_host(name: Any, value: Any) -> Any:
     """A NumPy array of one entry, its elements in the order in which both formats write them."""
     if not isinstance(name, str):
         raise TypeError(f"save: expected names as keys; got {name!r}")
+    if name.encode(errors="replace").decode() != name:
+        raise ValueError(f"save: {name!r} cannot be a name in a file: it holds half a character")
     if isinstance(value, Tensor):
         value = value.numpy()
     if not backend.is_array(value) and not isinstance(value, (np.generic, bool, int, float)):
-        raise TypeError(f"save: expected {name!r} to be an array, a Tensor or a number; got {type(value).__name__}")
+        hint = f" of {type(value).__module__}: pass what its numpy() gives" if hasattr(value, "numpy") else ""
+        raise TypeError(
+            f"save: expected {name!r} to be an array, a Tensor or a number; got {type(value).__name__}{hint}"
+        )
     array = backend.to_numpy(backend.asarray(value))
     if array.dtype.newbyteorder("<") not in _DTYPES.values():
         raise DTypeError(f"save: expected {name!r} to hold booleans, integers or floating numbers; got {array.dtype}")

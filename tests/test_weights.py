@@ -44,6 +44,24 @@ def test_a_networks_weights_come_from_pytorch(tmp_path, suffix):
     assert_same_outputs(ours, theirs)
 
 
+def test_the_line_in_the_docstring_takes_weights_to_pytorch(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ours, theirs = two_lenets()
+    md.save(ours.state_dict(), "lenet.npz")
+    [line] = [line for line in md.save.__doc__.splitlines() if "torch.from_numpy" in line]
+    theirs.load_state_dict(eval(line.strip()))
+    assert_same_outputs(ours, theirs)
+
+
+@BOTH
+def test_home_is_understood(tmp_path, monkeypatch, suffix):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    md.save({"w": np.ones(2)}, f"~/new/w{suffix}")
+    assert (tmp_path / "new" / f"w{suffix}").is_file()
+    assert set(md.load(f"~/new/w{suffix}")) == {"w"}
+
+
 @BOTH
 def test_a_networks_weights_go_to_pytorch(tmp_path, suffix):
     (ours, theirs), path = two_lenets(), tmp_path / f"lenet{suffix}"
@@ -108,6 +126,8 @@ def test_the_folder_is_made_and_capitals_do_not_matter(tmp_path, suffix):
         ([np.ones(2)], TypeError, "got list$"),
         ({1: np.ones(2)}, TypeError, "names as keys; got 1"),
         ({"lr": "0.1"}, TypeError, "expected 'lr' to be an array, a Tensor or a number; got str"),
+        ({"w": torch.ones(2)}, TypeError, r"got Tensor of torch: pass what its numpy\(\) gives$"),
+        ({"\ud800": np.ones(2)}, ValueError, r"'\\ud800' cannot be a name in a file"),
         ({"w": np.array(["a"])}, DTypeError, "expected 'w' to hold booleans, integers or floating numbers; got <U1"),
         ({"w": np.ones(2, complex)}, DTypeError, "got complex128"),
         ({"w": np.array([None])}, DTypeError, "got object"),
@@ -227,8 +247,9 @@ def test_other_dtypes_in_an_npz_are_refused_by_name(tmp_path):
 def test_names_a_format_cannot_have_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"a\.safetensors.*'__metadata__'"):
         md.save({"__metadata__": np.ones(2)}, tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match=r"a\.npz.*cannot be the name"):
-        md.save({"../w": np.ones(2)}, tmp_path / "a.npz")
+    for name in ("../w", "w\0"):
+        with pytest.raises(ValueError, match=r"a\.npz.*cannot be the name"):
+            md.save({name: np.ones(2)}, tmp_path / "a.npz")
 
 
 def test_without_the_library_the_error_says_how_to_get_it(tmp_path, monkeypatch):

@@ -22,7 +22,8 @@ def in_order(make: Callable[[int], T], numbers: Sequence[int], workers: int) -> 
     no further work is begun and the threads end; who ends it waits for the results in the making.
     """
     if workers == 0:
-        yield from map(make, numbers)
+        for number in numbers:
+            yield make(number)
         return
     from concurrent.futures import Future, ThreadPoolExecutor
 

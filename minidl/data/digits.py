@@ -63,6 +63,6 @@ def read_digits(path: Path) -> DataSplits:
 
     def part(name: str) -> Any:
         chosen = parts[name]
-        return Dataset(inputs[chosen], targets[chosen], image_shape=(1, 8, 8))
+        return Dataset(inputs[chosen], targets[chosen], image_shape=(1, 8, 8), classes=tuple("0123456789"))
 
     return DataSplits(*(part(name) for name in SPLITS))

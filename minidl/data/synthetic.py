@@ -33,6 +33,8 @@ def spirals(n: int, classes: int = 2, noise: float = 0.02, turns: float = 1.0, s
     random = _generator("spirals", n, noise, seed)
     if not is_whole(classes) or classes < 2:
         raise ValueError(f"spirals: expected at least 2 classes; got {classes!r}")
+    if not _is_number(turns):
+        raise ValueError(f"spirals: expected turns as a number; got {turns!r}")
     labels = np.arange(n) % classes
     radius = random.uniform(0.1, 1, n)
     angle = 2 * np.pi * (turns * radius + labels / classes)
@@ -95,8 +97,12 @@ def _generator(name: str, n: int, noise: float, seed: int) -> np.random.Generato
     """A generator of its own, once the arguments that all share are known to be good."""
     if not is_whole(n) or n < 1:
         raise ValueError(f"{name}: expected n, the number of points, as a whole number of at least 1; got {n!r}")
-    if not 0 <= noise < np.inf:
+    if not _is_number(noise) or noise < 0:
         raise ValueError(f"{name}: expected {'std' if name == 'blobs' else 'noise'} of at least 0; got {noise!r}")
     if not is_whole(seed) or seed < 0:
         raise ValueError(f"{name}: expected a non-negative integer as the seed; got {seed!r}")
     return np.random.Generator(np.random.PCG64(seed))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and bool(np.isfinite(value))

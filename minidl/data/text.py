@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
@@ -26,8 +27,9 @@ class Characters(Dataset):
     def decode(self, numbers: Any) -> str:
         """The text that these numbers, (T,) integers, stand for."""
         places, known = np.asarray(numbers), self.classes or ()
-        if places.ndim != 1 or np.any((places < 0) | (places >= len(known))):
-            raise ValueError(f"decode: expected a row of numbers from 0 to {len(known) - 1}; got {places}")
+        whole = places.size == 0 or places.dtype.kind in "iub"
+        if places.ndim != 1 or not whole or np.any((places < 0) | (places >= len(known))):
+            raise ValueError(f"decode: expected a row of numbers from 0 to {len(known) - 1}, whole ones; got {places}")
         return "".join(known[place] for place in places.tolist())
 
 
@@ -48,15 +50,19 @@ def characters(text: str | PathLike[str], length: int, vocabulary: Iterable[str]
 
     Raises:
         ValueError: the text is shorter than length + 1 characters, has some that are not in the vocabulary (the message
-            names them), or is not UTF-8; or the vocabulary is not single, different characters.
+            names them), is the name of a file, or is not UTF-8; or the vocabulary is not single, different characters.
+        TypeError: the text is neither a str nor a Path.
         OSError: the file cannot be read.
     """
     if not is_whole(length) or length < 1:
         raise ValueError(f"characters: expected a length of at least 1; got {length!r}")
+    if not isinstance(text, (str, PathLike)):
+        raise TypeError(f"characters: expected a text, a str, or a file of text, a Path; got {type(text).__name__}")
+    if isinstance(text, str) and os.path.isfile(text):
+        raise ValueError(f"characters: expected a text; {text!r} is a file: to read a file, pass its Path")
     text = text if isinstance(text, str) else _read(Path(text))
     if len(text) <= length:
-        hint = "; to read a file, pass its Path" if 0 < len(text) < 200 and Path(text).is_file() else ""
-        raise ValueError(f"characters: expected a text of more than {length} characters; it has {len(text)}{hint}")
+        raise ValueError(f"characters: expected a text of more than {length} characters; it has {len(text)}")
     known = tuple(sorted(set(text)) if vocabulary is None else vocabulary)
     if any(not isinstance(one, str) or len(one) != 1 for one in known) or len(set(known)) < len(known):
         raise ValueError(f"characters: expected a vocabulary of single, different characters; got {known}")

@@ -25,6 +25,7 @@ import numpy as np
 from minidl import backend
 from minidl.data.dataset import Source, check_source, is_whole
 from minidl.errors import DTypeError, ShapeError, describe
+from minidl.progress import Bar
 
 Transform = Callable[[Any, Any], Any]  # (images, rng) -> images
 CHUNK = 256  # images that MeanImage.of looks at together
@@ -148,15 +149,21 @@ class MeanImage(_Step):
             raise DTypeError(f"MeanImage: expected an array of floating numbers as the mean; got {describe(mean)}")
 
     @classmethod
-    def of(cls, source: Source) -> MeanImage:
-        """The mean of all inputs of a source, added up in float64, a few hundred at a time."""
+    def of(cls, source: Source, progress: bool | None = None) -> MeanImage:
+        """The mean of all inputs of a source, added up in float64, a few hundred at a time.
+
+        Args:
+            progress: show a progress bar; None shows it in a terminal, if it takes more than a second.
+        """
         check_source(source, "MeanImage: expected a Dataset")
         if len(source) == 0:
             raise ValueError("MeanImage: expected at least one example; the data set is empty")
         total: Any = 0.0
-        for start in range(0, len(source), CHUNK):
-            images, _ = source.take(np.arange(start, min(start + CHUNK, len(source))))
-            total = total + backend.to_numpy(images).sum(axis=0, dtype=np.float64)
+        with Bar(progress, len(source), label="mean image") as bar:
+            for start in range(0, len(source), CHUNK):
+                images, _ = source.take(np.arange(start, min(start + CHUNK, len(source))))
+                total = total + backend.to_numpy(images).sum(axis=0, dtype=np.float64)
+                bar.advance(len(images))
         return cls(total / len(source))
 
     def __call__(self, images: Any, rng: Any = None) -> Any:

@@ -94,6 +94,15 @@ def test_an_exception_comes_at_its_turn_with_its_own_traceback():
         next(results)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stray_stop_iteration_is_not_taken_for_the_end(workers):
+    def make(number):
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        next(in_order(make, range(3), workers))
+
+
 class Local:
     """Something a failed call has in hand."""
 

@@ -37,6 +37,7 @@ def test_inputs_and_labels_are_ready_to_train_with():
         assert part.inputs.shape == (len(part), 64)
         assert part.images.shape == (len(part), 1, 8, 8)
         assert part.labels.dtype == np.int64
+        assert part.classes == tuple("0123456789")
         assert part.inputs.min() == 0
         assert part.inputs.max() == 1
         np.testing.assert_array_equal(part.inputs * 16 % 1, 0)

@@ -80,7 +80,7 @@ def test_unknown_characters_are_named():
         characters("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 2, vocabulary="abc")
 
 
-@pytest.mark.parametrize("numbers", [[0, 4], [-1], [[0]], 0])
+@pytest.mark.parametrize("numbers", [[0, 4], [-1], [[0]], 0, [1.0]])
 def test_only_rows_of_numbers_in_the_vocabulary_are_decoded(numbers):
     with pytest.raises(ValueError, match="expected a row of numbers from 0 to 3"):
         characters("hello", 2).decode(numbers)
@@ -92,13 +92,25 @@ def test_a_vocabulary_is_of_single_different_characters(vocabulary):
         characters("aab", 1, vocabulary=vocabulary)
 
 
-def test_a_text_must_fill_one_piece(tmp_path, monkeypatch):
+def test_a_text_must_fill_one_piece():
     with pytest.raises(ValueError, match=r"expected a text of more than 5 characters; it has 5$"):
         characters("hello", 5)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.txt").touch()
-    with pytest.raises(ValueError, match=r"it has 5; to read a file, pass its Path"):
-        characters("a.txt", 30)
+    with pytest.raises(ValueError, match=r"it has 150$"):
+        characters("\N{GRINNING FACE}" * 150, 150)  # more bytes than the name of a file can have
     for length in (0, 1.0, True):
         with pytest.raises(ValueError, match="expected a length of at least 1"):
             characters("hello", length)
+
+
+@pytest.mark.parametrize("length", [2, 30])
+def test_the_name_of_a_file_is_not_taken_for_a_text(tmp_path, monkeypatch, length):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("hello")
+    with pytest.raises(ValueError, match=r"'a\.txt' is a file: to read a file, pass its Path"):
+        characters("a.txt", length)
+
+
+@pytest.mark.parametrize("text", [b"hello", None, ["h", "i"]])
+def test_what_is_no_text_is_refused(text):
+    with pytest.raises(TypeError, match="expected a text, a str, or a file of text, a Path; got "):
+        characters(text, 2)

@@ -117,6 +117,15 @@ def test_the_mean_image_is_added_up_without_losing_small_numbers():
     assert T.MeanImage.of(Dataset(device(ones), device(np.zeros(5000)))).mean == 1
 
 
+def test_the_mean_image_shows_how_far_it_is(capsys):
+    T.MeanImage.of(Dataset(IMAGES, np.zeros(9)), progress=True)
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "9/9" in output.err
+    T.MeanImage.of(Dataset(IMAGES, np.zeros(9)))
+    assert capsys.readouterr() == ("", "")
+
+
 def test_the_mean_image_of_a_source_that_reads_when_asked():
     source = Mapped(Dataset(IMAGES, np.zeros(9)), T.CenterCrop(3))
     np.testing.assert_allclose(T.MeanImage.of(source).mean, MEAN[:, 1:4, 1:4])
