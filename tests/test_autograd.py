@@ -142,6 +142,13 @@ def test_without_a_tensor_the_result_is_a_raw_array() -> None:
     assert F.sum(x).shape == ()
 
 
+@pytest.mark.parametrize("several", [list, tuple])
+def test_several_tensors_are_no_operand(several: Callable[[Any], Any]) -> None:
+    """NumPy would make one array of them, without their history."""
+    with pytest.raises(md.DTypeError, match=f"ReLU: expected a Tensor, .*got a {several.__name__} of Tensors. F.stack"):
+        F.relu(several([tensor(np.ones(2), True), tensor(np.ones(2))]))
+
+
 def test_the_result_of_an_op_on_a_subclass_is_a_plain_tensor() -> None:
     class Weight(md.Tensor):
         __slots__ = ()

@@ -170,7 +170,7 @@ def cross_entropy(
         target = add(multiply(target, 1 - label_smoothing), label_smoothing / logits.shape[axis])
     if weight is not None:
         target = multiply(target, along_classes(weight, logits))
-    return reduced(negative(sum(multiply(target, log_softmax(logits, axis)), axis=axis)), reduction)
+    return reduced("cross_entropy", negative(sum(multiply(target, log_softmax(logits, axis)), axis=axis)), reduction)
 
 
 POWERS = (1, 2)  # of multi_margin_loss
@@ -191,7 +191,6 @@ def multi_margin_loss(
         weight: (C,), multiplies the losses of the samples of each class. The mean stays over N.
         reduction: "mean", "sum", or "none" for one loss per sample.
     """
-    choice(reduction, "multi_margin_loss: reduction", REDUCTIONS)
     choice(p, "multi_margin_loss: p", POWERS)
     input, target = _scores("multi_margin_loss", "scores", input, target)
     if input.ndim > 2:
@@ -202,7 +201,8 @@ def multi_margin_loss(
     lead = subtract(sum(where(own, input, 0), axis=-1, keepdims=True), input)
     missing = where(own, 0, relu(subtract(margin, lead)))
     loss = mean(missing if p == 1 else multiply(missing, missing), axis=-1)
-    return reduced(multiply(loss, share if weight is None else share * weight.take(labels)), reduction)
+    counts = share if weight is None else share * weight.take(labels)
+    return reduced("multi_margin_loss", multiply(loss, counts), reduction)
 
 
 # ---- scores and their labels

@@ -36,8 +36,9 @@ REDUCTIONS = ("mean", "sum", "none")
 # ---- what all losses share
 
 
-def reduced(loss: Any, reduction: str) -> Any:
+def reduced(name: str, loss: Any, reduction: str) -> Any:
     """The mean or the sum of `loss`, or itself for "none". The mean of no numbers is NaN."""
+    choice(reduction, f"{name}: reduction", REDUCTIONS)
     return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
 
 
@@ -109,22 +110,20 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = Non
 
     A `weight` of the same shape multiplies each; the mean is then over the sum of the weights.
     """
-    choice(reduction, "mse_loss: reduction", REDUCTIONS)
     error = subtract(*matched("mse_loss", input, target))
     return _weighted("mse_loss", multiply(error, error), weight, reduction)
 
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """|input - target|: however large the error is, its gradient is -1 or 1. `weight` as in mse_loss."""
-    choice(reduction, "l1_loss: reduction", REDUCTIONS)
     return _weighted("l1_loss", absolute(subtract(*matched("l1_loss", input, target))), weight, reduction)
 
 
 def _weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
     if weight is None:
-        return reduced(loss, reduction)
+        return reduced(name, loss, reduction)
     loss, weight = matched(name, loss, weight, "weight")
-    result = reduced(multiply(loss, weight), reduction)
+    result = reduced(name, multiply(loss, weight), reduction)
     return divide(result, mean(weight)) if reduction == "mean" else result
 
 
@@ -133,18 +132,17 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
 
     The gradient is e / beta, limited to [-1, 1]. With beta = 0 it is l1_loss.
     """
-    choice(reduction, "smooth_l1_loss: reduction", REDUCTIONS)
     number(beta, "smooth_l1_loss: beta", 0)
     error = subtract(*matched("smooth_l1_loss", input, target))
-    return reduced(_rounded(error, beta) if beta > 0 else absolute(error), reduction)
+    return reduced("smooth_l1_loss", _rounded(error, beta, beta, 1) if beta > 0 else absolute(error), reduction)
 
 
-def _rounded(error: Any, width: float) -> Any:
-    """|e| - width/2 with the kink at 0 rounded: e^2 / (2 width) for |e| < width."""
+def _rounded(error: Any, width: float, radius: float, slope: float) -> Any:
+    """slope (|e| - width/2) with the kink at 0 rounded: e^2 / (2 radius) for |e| < width = slope radius."""
     size = absolute(error)
     near = less(size, width)
     small = where(near, error, 0)  # chosen first: the slope of an infinite e^2, unused, would be 0 * infinity
-    return where(near, multiply(small, divide(small, 2 * width)), subtract(size, width / 2))
+    return where(near, multiply(small, divide(small, 2 * radius)), multiply(subtract(size, width / 2), slope))
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
@@ -152,10 +150,9 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
 
     The gradient is e, limited to [-delta, delta]: gradient clipping, error by error.
     """
-    choice(reduction, "huber_loss: reduction", REDUCTIONS)
     number(delta, "huber_loss: delta", above=0)
     error = subtract(*matched("huber_loss", input, target))
-    return reduced(multiply(_rounded(error, delta), delta), reduction)
+    return reduced("huber_loss", _rounded(error, delta, 1, delta), reduction)
 
 
 def hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
@@ -163,7 +160,6 @@ def hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 
     It is 0 for a score on the right side with a margin of 1. For several classes: multi_margin_loss.
     """
-    choice(reduction, "hinge_loss: reduction", REDUCTIONS)
     input, target = matched("hinge_loss", input, target)
     sides = raw(target)
     if module_of(sides) is np and ((sides != 1) & (sides != -1)).any():
@@ -171,7 +167,7 @@ def hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
             f"hinge_loss: expected targets of -1 and +1; got values from {sides.min():g} to {sides.max():g}. "
             f"Labels of 0 and 1 become these by 2 * target - 1"
         )
-    return reduced(relu(subtract(1, multiply(target, input))), reduction)
+    return reduced("hinge_loss", relu(subtract(1, multiply(target, input))), reduction)
 
 
 # ---- probabilities
@@ -215,14 +211,13 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
         reduction: "mean", "sum" or "none".
     """
     name = "binary_cross_entropy"
-    choice(reduction, f"{name}: reduction", REDUCTIONS)
     input, target = matched(name, input, target)
     check_floating(name, "input", input)
     _check_probabilities(name, "input", input, ". For raw scores (logits) use binary_cross_entropy_with_logits")
     _check_probabilities(name, "target", target)
     weight = constant(name, "weight", weight, input, input.shape)
     loss = BCE()(input, target)
-    return reduced(loss if weight is None else multiply(loss, weight), reduction)
+    return reduced(name, loss if weight is None else multiply(loss, weight), reduction)
 
 
 class BCEWithLogits(Function):
@@ -270,14 +265,13 @@ def binary_cross_entropy_with_logits(
             of 0) / (number of 1) the few positives count together as much as the many negatives.
     """
     name = "binary_cross_entropy_with_logits"
-    choice(reduction, f"{name}: reduction", REDUCTIONS)
     input, target = matched(name, input, target)
     check_floating(name, "logits", input)
     warn_after(input, Sigmoid, f"{name} applies sigmoid itself; it was given the result of sigmoid. Pass it raw scores")
     _check_probabilities(name, "target", target)
     weight = constant(name, "weight", weight, input, input.shape)
     loss = BCEWithLogits(constant(name, "pos_weight", pos_weight, input, input.shape))(input, target)
-    return reduced(loss if weight is None else multiply(loss, weight), reduction)
+    return reduced(name, loss if weight is None else multiply(loss, weight), reduction)
 
 
 def _check_probabilities(name: str, what: str, x: Any, remedy: str = "") -> None:
@@ -306,4 +300,4 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
         loss = multiply(target, subtract(log(where(equal(target, 0), 1, target)), input))
     if reduction == "batchmean":
         return divide(sum(loss), input.shape[0] if input.ndim else 1)
-    return reduced(loss, reduction)
+    return reduced("kl_div", loss, reduction)

@@ -45,7 +45,7 @@ def rnn_step(from_input: Any, hidden: Any, weight_hh: Any, bias_hh: Any = None, 
         ValueError: the nonlinearity is unknown.
     """
     choice(nonlinearity, "rnn_step: nonlinearity", NONLINEARITIES)
-    z = from_input + _from_state("rnn_step", 1, from_input, hidden, weight_hh, bias_hh)
+    z = from_input + _from_state("rnn_step", 1, from_input, (hidden,), weight_hh, bias_hh)
     return tanh(z) if nonlinearity == "tanh" else relu(z)
 
 
@@ -64,7 +64,7 @@ def lstm_step(from_input: Any, hidden: Any, cell: Any, weight_hh: Any, bias_hh: 
     Returns:
         h_t and c_t, each (N, H).
     """
-    i, f, g, o = gates(from_input + _from_state("lstm_step", 4, from_input, hidden, weight_hh, bias_hh), 4)
+    i, f, g, o = gates(from_input + _from_state("lstm_step", 4, from_input, (hidden, cell), weight_hh, bias_hh), 4)
     cell = sigmoid(f) * cell + sigmoid(i) * tanh(g)
     return sigmoid(o) * tanh(cell), cell
 
@@ -88,21 +88,21 @@ def gru_step(from_input: Any, hidden: Any, weight_hh: Any, bias_hh: Any = None) 
         h_t, (N, H).
     """
     r_input, z_input, n_input = gates(from_input, 3)
-    r_hidden, z_hidden, n_hidden = gates(_from_state("gru_step", 3, from_input, hidden, weight_hh, bias_hh), 3)
+    r_hidden, z_hidden, n_hidden = gates(_from_state("gru_step", 3, from_input, (hidden,), weight_hh, bias_hh), 3)
     r = sigmoid(r_input + r_hidden)
     z = sigmoid(z_input + z_hidden)
     n = tanh(n_input + r * n_hidden)
     return n + z * (hidden - n)
 
 
-def _from_state(name: str, number: int, from_input: Any, hidden: Any, weight_hh: Any, bias_hh: Any) -> Any:
-    """W_hh h + b_hh, which must be the state `number` times over, as what comes from the input."""
-    rows = linear(hidden, weight_hh, bias_hh)
-    samples, size = np.shape(hidden)[:-1], np.shape(hidden)[-1]
-    if not np.shape(from_input) == rows.shape == (*samples, number * size):
+def _from_state(name: str, number: int, from_input: Any, state: tuple[Any, ...], weight_hh: Any, bias_hh: Any) -> Any:
+    """W_hh h + b_hh, once it is known that all fit together; `number` is that of the gates."""
+    shapes = [np.shape(x) for x in (from_input, *state, weight_hh)]
+    rows = linear(state[0], weight_hh, bias_hh)
+    if not shapes[0] == rows.shape == (*shapes[1][:-1], number * shapes[1][-1]) or shapes[1] != shapes[-2]:
         raise ShapeError(
-            f"{name}: expected from_input of shape {(*samples, number * size)} and weight_hh {(number * size, size)} "
-            f"for hidden {(*samples, size)}; got {np.shape(from_input)} and {np.shape(weight_hh)}"
+            f"{name}: expected from_input (N, {number} H), each state (N, H) and weight_hh ({number} H, H); got "
+            f"{', '.join(map(str, shapes))}"
         )
     return rows
 
