@@ -92,9 +92,8 @@ def reading(name: str, root: str | PathLike[str] | None) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(
-            f"{error}. A damaged file that is deleted is fetched again by {downloading(name, root)}"
-        ) from error
+        remedy = f"Delete what is damaged, the file or the folder it was unpacked to, and {downloading(name, root)}"
+        raise ValueError(f"{error}. {remedy} fetches it again") from error
 
 
 def fetch(

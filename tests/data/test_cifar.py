@@ -86,7 +86,7 @@ def test_a_cut_archive_is_named(tmp_path):
     in_archive(tmp_path, FILES)
     path = tmp_path / "cifar-10-binary.tar.gz"
     path.write_bytes(path.read_bytes()[:100_000])
-    with pytest.raises(ValueError, match=r"cifar-10-binary\.tar\.gz is damaged, cut off.* is fetched again by "):
+    with pytest.raises(ValueError, match=r"cifar-10-binary\.tar\.gz is damaged, cut off.*\. Delete what is damaged"):
         md.data.cifar10(tmp_path)
 
 
