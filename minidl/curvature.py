@@ -26,6 +26,7 @@ import numpy as np
 from minidl import backend
 from minidl.errors import describe
 from minidl.functional import norm
+from minidl.functional.options import whole
 from minidl.gradients import grad
 from minidl.nn import Module
 from minidl.tensor import Tensor
@@ -204,8 +205,7 @@ def lanczos(multiply: Callable[[Any], Any], start: Any, steps: int = 50, toleran
 
 def _length(start: Any, steps: int, tolerance: float) -> float:
     """The length of the first vector, with all arguments known to make sense."""
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise ValueError(f"expected steps to be a whole number of at least 1; got {steps!r}")
+    whole(steps, "steps")
     if not 0 <= tolerance < 1:
         raise ValueError(f"expected a tolerance from 0 to 1; got {tolerance!r}")
     length = float(norm(start))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from minidl import nn
 from minidl.models.caffe import normal
-from minidl.nn.linear import Init
+from minidl.nn.making import Init
 
 
 def alexnet(classes: int = 1000) -> nn.Sequential:

@@ -14,9 +14,9 @@ import numpy as np
 from minidl import backend, nn
 from minidl import functional as F
 from minidl.errors import describe
+from minidl.functional.options import whole
 from minidl.holder import DEFAULT_DTYPE
 from minidl.nn.evaluating import evaluating
-from minidl.nn.linear import whole
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
 

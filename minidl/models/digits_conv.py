@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from minidl import nn
 from minidl.models.activations import Activation, activation_class
-from minidl.nn.linear import Init
+from minidl.nn.making import Init
 
 
 def digits_conv(activation: Activation = "relu", init: Init | None = None) -> nn.Sequential:

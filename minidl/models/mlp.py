@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from minidl import nn
 from minidl.models.activations import Activation, activation_class
-from minidl.nn.linear import Init
+from minidl.nn.making import Init
 
 
 def mlp(sizes: Sequence[int], activation: Activation = "sigmoid", init: Init | None = None) -> nn.Sequential:

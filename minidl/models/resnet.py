@@ -9,8 +9,8 @@ from typing import Any
 
 from minidl import functional as F
 from minidl import nn
+from minidl.functional.options import whole
 from minidl.nn.init import he_normal_
-from minidl.nn.linear import whole
 
 WIDTHS = (16, 32, 64)
 

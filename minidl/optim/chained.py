@@ -70,7 +70,7 @@ class SequentialLR(_Joined):
     """
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[Schedule], milestones: Sequence[int]) -> None:
-        self.milestones = whole_steps("milestones", milestones)
+        self.milestones = whole_steps(milestones, "SequentialLR: milestones")
         if self.milestones != sorted(self.milestones):
             raise ValueError(f"SequentialLR: expected milestones in increasing order; got {self.milestones}")
         if len(self.milestones) != len(schedulers) - 1:

@@ -13,9 +13,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from minidl.errors import describe
+from minidl.functional.options import whole
 from minidl.optim.optimizer import Optimizer, nonnegative
 
 
@@ -93,7 +92,7 @@ class StepLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size = _positive("step_size", step_size)
+        self.step_size = whole(step_size, f"{type(self).__name__}: step_size")
         self.gamma = nonnegative("gamma", gamma)
         super().__init__(optimizer)
 
@@ -114,7 +113,7 @@ class MultiStepLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
-        self.milestones = sorted(whole_steps("milestones", milestones))
+        self.milestones = sorted(whole_steps(milestones, "MultiStepLR: milestones"))
         self.gamma = nonnegative("gamma", gamma)
         super().__init__(optimizer)
 
@@ -160,7 +159,7 @@ class LinearLR(Schedule):
                 f"expected 0 < start_factor <= 1 and 0 <= end_factor <= 1; got {start_factor!r} and {end_factor!r}"
             )
         self.start_factor, self.end_factor = float(start_factor), float(end_factor)
-        self.total_iters = _positive("total_iters", total_iters)
+        self.total_iters = whole(total_iters, f"{type(self).__name__}: total_iters")
         super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
@@ -181,7 +180,7 @@ class PolynomialLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0) -> None:
-        self.total_iters = _positive("total_iters", total_iters)
+        self.total_iters = whole(total_iters, f"{type(self).__name__}: total_iters")
         self.power = nonnegative("power", power)
         super().__init__(optimizer)
 
@@ -220,7 +219,7 @@ class CosineLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, total_steps: int, min_lr: float = 0.0) -> None:
-        self.total_steps = _positive("total_steps", total_steps)
+        self.total_steps = whole(total_steps, f"{type(self).__name__}: total_steps")
         self.min_lr = nonnegative("min_lr", min_lr)
         super().__init__(optimizer)
 
@@ -231,19 +230,8 @@ class CosineLR(Schedule):
         return self.min_lr + (self.base_lr - self.min_lr) * (1 + math.cos(math.pi * k / self.total_steps)) / 2
 
 
-def _positive(what: str, value: Any) -> int:
-    if not _is_whole(value) or value < 1:
-        raise ValueError(f"expected {what} to be a whole number of at least 1; got {value!r}")
-    return int(value)
-
-
-def whole_steps(what: str, values: Sequence[int]) -> list[int]:
-    """`values` as a list, refused unless they are whole numbers of at least 0."""
-    steps = list(values) if isinstance(values, (list, tuple)) else [None]
-    if not all(_is_whole(v) and v >= 0 for v in steps):
-        raise ValueError(f"expected {what} as a list of whole numbers of at least 0; got {values!r}")
-    return [int(v) for v in steps]
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and int(value) == value
+def whole_steps(values: Sequence[int], name: str) -> list[int]:
+    """Numbers of steps as a list, known to be whole and at least 0."""
+    if not isinstance(values, (list, tuple)):
+        raise ValueError(f"{name}: expected a list of whole numbers of at least 0; got {values!r}")
+    return [whole(value, name, 0) for value in values]
