@@ -143,11 +143,7 @@ class Function:
                 x = x._data
             elif isinstance(x, (np.generic, list, tuple)):
                 loose = True
-                if not isinstance(x, np.generic) and any(isinstance(part, Variable) for part in x):
-                    raise DTypeError(
-                        f"{type(self).__name__}: expected a Tensor, an array or a number; got a {type(x).__name__} of "
-                        f"Tensors. F.stack makes one of them; a recurrent layer returns (output, state): use the first"
-                    )
+                refuse_several(type(self).__name__, x)
             arrays.append(x)
             bit += bit
         loud = ERROR_STATE.set(SILENT)
@@ -241,6 +237,20 @@ class Function:
         for x in [*inputs, *watched]:
             if isinstance(x, Variable):
                 version_of(x).guard(x._data)
+
+
+def refuse_several(name: str, x: Any) -> None:
+    """Refuse a list or tuple of Tensors as an operand of `name`: as an array of numbers it would lose their history."""
+    if holds_variable(x):
+        raise DTypeError(
+            f"{name}: expected a Tensor, an array or a number; got a {type(x).__name__} of Tensors. F.stack makes one "
+            f"of them; a recurrent layer returns (output, state): use the first"
+        )
+
+
+def holds_variable(x: Any) -> bool:
+    """Whether x is a list or tuple with a Tensor somewhere in it."""
+    return isinstance(x, (list, tuple)) and any(isinstance(part, Variable) or holds_variable(part) for part in x)
 
 
 def share_version(result: Variable, inputs: tuple[Any, ...]) -> None:

@@ -12,6 +12,7 @@ from minidl import backend
 from minidl import functional as F
 from minidl.data import Source
 from minidl.data.dataset import check_source
+from minidl.functional.options import whole
 from minidl.nn import Module
 from minidl.nn.evaluating import evaluating
 from minidl.progress import Bar
@@ -66,8 +67,7 @@ def evaluate(
     check_source(dataset, "evaluate: expected a Dataset")
     if len(dataset) == 0:
         raise ValueError("evaluate: expected at least one example; the data set is empty")
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"evaluate: expected a batch size of at least 1; got {batch_size!r}")
+    batch_size = whole(batch_size, "evaluate: batch_size")
     home = next((p.device for p in model.parameters()), backend.current())
     total_loss: Any = 0.0
     correct: Any = None

@@ -50,7 +50,8 @@ def grad(
         inputs: the tensors to differentiate by, leaves or not.
         grad_outputs: the gradient at each output (one, or a sequence with None for "a single number, 1").
         retain_graph: keep the graph; defaults to `create_graph`.
-        create_graph: give the result a history, to differentiate it again; where it is constant that gives 0.
+        create_graph: give the result a history, to differentiate it again; by an input
+            that it does not depend on, but the outputs do, that gives 0.
         allow_unused: return None for an input the outputs do not depend on, instead of an error.
 
     Returns:

@@ -14,6 +14,7 @@ from minidl.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from minidl.data import Loader, Source
 from minidl.data.dataset import check_source
 from minidl.evaluation import Evaluation, evaluate
+from minidl.functional.options import whole
 from minidl.history import History
 from minidl.interrupt import StopOnInterrupt
 from minidl.modes import ANOMALY, mode
@@ -264,9 +265,10 @@ def _check(
 
 def _length(epochs: int | None, steps: int | None, epoch: int) -> tuple[int, int]:
     """How many epochs, whole or begun, and how many steps there are in all; an epoch has `epoch` steps."""
-    for name, value in (("epochs", epochs), ("steps", steps)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ValueError(f"fit: expected {name} to be a whole number of at least 1; got {value!r}")
+    epochs, steps = (
+        value if value is None else whole(value, f"fit: {name}")
+        for name, value in (("epochs", epochs), ("steps", steps))
+    )
     limits = [limit for limit in (steps, None if epochs is None else epochs * epoch) if limit is not None]
     if not limits:
         raise ValueError("fit: say how long to train: epochs=, steps= or both")

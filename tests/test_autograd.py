@@ -340,3 +340,12 @@ def test_a_forward_must_return_one_array(returned: object) -> None:
 
     with pytest.raises(md.DTypeError, match=r"Odd.forward must return one array; got"):
         Odd()(tensor([1.0]))
+
+
+def test_a_list_of_tensors_is_no_operand() -> None:
+    a, b = tensor([[1.0, 2.0]], True), tensor([1.0, 2.0], True)
+    for several in ([b[0], b[1]], (b, b), [[b[0], b[1]]], [[[b[0]]]]):
+        with pytest.raises(md.DTypeError, match=r"Mul: expected a Tensor.* of Tensors. F.stack makes one"):
+            a * several
+        with pytest.raises(md.DTypeError, match=r"mse_loss: expected a Tensor.* of Tensors"):
+            F.mse_loss(a, several)

@@ -104,7 +104,7 @@ def test_evaluate_refuses_what_it_cannot_average():
     model = classifier()
     with pytest.raises(ValueError, match="expected at least one example; the data set is empty"):
         evaluate(model, Dataset(np.zeros((0, 6), dtype=np.float32), np.zeros(0, dtype=int)))
-    with pytest.raises(ValueError, match="expected a batch size of at least 1; got 0"):
+    with pytest.raises(ValueError, match="batch_size: expected a whole number of at least 1; got 0"):
         evaluate(model, DATA, batch_size=0)
     with pytest.raises(TypeError, match="expected a Dataset; got Loader"):
         evaluate(model, Loader(DATA, 4))

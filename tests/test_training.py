@@ -467,9 +467,9 @@ def test_any_source_is_validated_on():
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"epochs": 0}, ValueError, "epochs to be a whole number of at least 1; got 0"),
-        ({"epochs": 2.0}, ValueError, "epochs to be a whole number"),
-        ({"steps": 0}, ValueError, "steps to be a whole number of at least 1; got 0"),
+        ({"epochs": 0}, ValueError, "fit: epochs: expected a whole number of at least 1; got 0"),
+        ({"epochs": 2.0}, ValueError, "epochs: expected a whole number"),
+        ({"steps": 0}, ValueError, "fit: steps: expected a whole number of at least 1; got 0"),
         ({"epochs": None}, ValueError, "say how long to train: epochs=, steps= or both"),
         ({"validation": (1, 2)}, TypeError, "expected a Dataset as validation; got tuple"),
         ({"checkpoint_every": 5}, ValueError, "needs a path, checkpoint="),

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from posixpath import dirname, join, normpath
+from posixpath import normpath
+from stat import S_ISLNK
 from typing import IO, Any, NamedTuple
 
 from minidl.progress import Bar
@@ -49,6 +50,7 @@ def members_of(path: Path, wanted: Callable[[str], bool]) -> Members:
     prefix = ""
     found: Mapping[str, Any]
     read: Callable[[Any], bytes]
+    links: list[str] = []
     if path.is_dir():
         found, read = dict(_in_folder(path)), _from_folder
     else:
@@ -58,19 +60,27 @@ def members_of(path: Path, wanted: Callable[[str], bool]) -> Members:
         prefix = "".join(f"{part}/" for part in path.relative_to(archive).parts)
         try:
             if archive.suffix.lower() == ".zip" or _beginning(archive).startswith(_ZIP):
-                found, read = _in_zip(archive)
+                found, links, read = _in_zip(archive)
             else:
-                found, read = _in_tar(archive, lambda name: name.startswith(prefix) and wanted(name[len(prefix) :]))
+                found, links, read = _in_tar(
+                    archive, lambda name: name.startswith(prefix) and wanted(name[len(prefix) :])
+                )
         except Exception as error:  # zipfile, tarfile and the unpackers raise a dozen kinds
             if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
                 raise  # the system's, which says nothing about the archive
             raise ValueError(f"{archive} is damaged, cut off, or neither .zip nor .tar: {error}") from error
+    for name in links:
+        if name.startswith(prefix):
+            raise ValueError(
+                f"{archive} holds a link, {name}: links are followed in folders only. Unpack it, and name the folder"
+            )
     inner = {name[len(prefix) :]: place for name, place in found.items() if name.startswith(prefix)}
     places = {name: place for name, place in inner.items() if wanted(name)}
-    return Members(places, {name.split("/")[0] for name in inner if "/" in name}, read)
+    return Members(places, {name.split("/")[0] for name in inner if "/" in name.lstrip("/")}, read)
 
 
 # Each of the following lists all files, name -> place; the name of a folder ends in '/', and its place means nothing.
+# Archives also say which of their members are links.
 
 
 def _in_folder(folder: str | Path, name: str = "", above: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
@@ -90,9 +100,11 @@ def _from_folder(place: str) -> bytes:
     return Path(place).read_bytes()
 
 
-def _in_zip(path: Path) -> tuple[dict[str, str], Callable[[str], bytes]]:
+def _in_zip(path: Path) -> tuple[dict[str, str], list[str], Callable[[str], bytes]]:
     read = _FromZip(path)
-    return {_name(name.replace("\\", "/")): name for name in read.archive().namelist()}, read
+    members = {_name(member.filename.replace("\\", "/")): member for member in read.archive().infolist()}
+    links = [name for name, member in members.items() if S_ISLNK(member.external_attr >> 16)]
+    return {name: member.filename for name, member in members.items()}, links, read
 
 
 class _FromZip:
@@ -127,7 +139,7 @@ class _FromZip:
         return _FromZip, (self._path,)
 
 
-def _in_tar(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Any], Callable[[Any], bytes]]:
+def _in_tar(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Any], list[str], Callable[[Any], bytes]]:
     """A place is (where it begins, how long it is), or, of what lies packed in the archive, the content itself.
 
     A compressed tar has to be read from its beginning to its end; only what is `wanted` of it is kept.
@@ -147,16 +159,14 @@ def _in_tar(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Any], 
                 raise tarfile.ReadError(str(error)) from error
 
     found: dict[str, Any] = {}
-    links = {}
+    links = []
     with open(path, "rb") as file, _unpacked(file) as content, Bar(None, None, label=f"reading {path.name}") as bar:
         plain = content is file
         with tarfile.open(fileobj=content, mode="r:" if plain else "r|", tarinfo=StrictInfo) as archive:
             for member in archive:
                 name = _name(member.name + "/" * member.isdir())
-                if member.islnk():
-                    links[name] = _name(member.linkname)
-                elif member.issym():
-                    links[name] = _name(join(dirname(name), member.linkname))
+                if member.islnk() or member.issym():
+                    links.append(name)
                 elif plain and member.isreg() and not member.issparse():
                     found[name] = member.offset_data, member.size
                 else:
@@ -166,25 +176,12 @@ def _in_tar(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Any], 
         while rest := content.read(_CHUNK):  # to the end: there an unpacker compares the checksum
             if rest.strip(b"\0"):
                 raise ValueError("there is more after its end")
-    return found | _linked(links, found), partial(_from_tar, path)
-
-
-def _linked(links: Mapping[str, str], found: Mapping[str, Any]) -> dict[str, Any]:
-    """What links lead to: a file, or all files of a folder; a link that leads nowhere is a place nobody can read."""
-    files: dict[str, Any] = {}
-    for name, target in links.items():
-        if not name.startswith(f"{target}/"):  # a link to a folder it lies in, as above
-            files[name] = found.get(target)
-            inside = [other for other in found if other.startswith(f"{target}/")]
-            files |= {name + other.removeprefix(target): found[other] for other in inside}
-    return files
+    return found, links, partial(_from_tar, path)
 
 
 def _from_tar(path: Path, place: Any) -> bytes:
     if isinstance(place, bytes):
         return place
-    if place is None:
-        raise ValueError("it is a link to something that is not in the archive, or no image")
     with open(path, "rb") as file:
         file.seek(place[0])
         return file.read(place[1])

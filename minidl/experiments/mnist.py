@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minidl import backend, models, optim
+from minidl import backend, models, nn, optim
 from minidl.checkpoint import load_checkpoint
 from minidl.data import Dataset, DataSplits, Loader
 from minidl.evaluation import evaluate
@@ -40,7 +41,7 @@ def train_lenet(
     the images in their order, each epoch has a new order.
 
     Args:
-        sets: MNIST, from `data.mnist`. Its pixels are changed in place, to Caffe's scale.
+        sets: MNIST, from `data.mnist`.
         folder: where the files go. If a run of the same seed is there already, it is continued.
         iterations: steps, of one batch each.
         every: how often to look at the test images, which nothing is chosen by.
@@ -54,20 +55,20 @@ def train_lenet(
     for name, value in (("iterations", iterations), ("every", every)):
         if value < 1:
             raise ValueError(f"expected {name} to be at least 1; got {value}")
-    for part in (sets.train, sets.test):
-        np.multiply(part.inputs, np.float32(255 / 256), out=part.inputs)  # Caffe divides bytes by 256, `mnist` by 255
+    # Caffe divides bytes by 256, `data.mnist` by 255.
+    train, test = (replace(part, inputs=part.inputs * np.float32(255 / 256)) for part in (sets.train, sets.test))
 
     backend.seed(seed)
     model = models.lenet()
     optimizer = optim.SGD(model, lr=LR, momentum=MOMENTUM, weight_decay=DECAY, momentum_form="caffe")
     optimizer.scale("*.bias", lr=2.0)
     schedule = optim.InvLR(optimizer, gamma=GAMMA, power=POWER)
-    loader = Loader(sets.train, BATCH, seed=seed, drop_last=True)
+    loader = Loader(train, BATCH, seed=seed, drop_last=True)
 
     path = folder / "checkpoint.npz"
     found = load_checkpoint(path) if path.exists() else None
     done = 0 if found is None else len(found.history.step_loss)
-    record = _Record(folder / "results.json", seed, iterations, every, sets.test, on_look)
+    record = _Record(folder / "results.json", seed, iterations, every, test, on_look)
     if found is not None and (found.loader or {}).get("seed") != seed:
         raise ValueError(f"{path} is not of a run with seed {seed}: name another folder")
     record.write(done)  # a folder that cannot be written to is found out now
@@ -77,6 +78,8 @@ def train_lenet(
         record.write(len(history.step_loss))
     elif found is not None:
         model.load_state_dict(found.model)
+        if not record.results["looks"]:
+            record.look(model, done)
     save(model.state_dict(), folder / "lenet.npz")
     return record.results
 
@@ -99,6 +102,9 @@ class _Record:
             try:
                 kept = json.loads(path.read_text(encoding="utf-8"))
                 self.results = {name: kept[name] for name in self.results}
+                self.results["looks"] = [
+                    {name: look[name] for name in ("iteration", "accuracy", "loss")} for look in kept["looks"]
+                ]
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{path} is damaged ({error!r}): delete it, the run goes on without it") from error
             if self.results["seed"] != seed:
@@ -109,12 +115,15 @@ class _Record:
     def on_step(self, state: TrainingState) -> None:
         """After each step."""
         if state.step % self.every == 0 or state.step == self.iterations:
-            found = evaluate(state.model, self.test, progress=False)
-            look = {"iteration": state.step, "accuracy": found.accuracy, "loss": found.loss}
-            earlier = [look for look in self.results["looks"] if look["iteration"] < state.step]
-            self.results["looks"] = [*earlier, look]
-            self.write(state.step)
-            self.on_look(look)
+            self.look(state.model, state.step)
+
+    def look(self, model: nn.Module, step: int) -> None:
+        """Evaluate on the test images after so many steps."""
+        found = evaluate(model, self.test, progress=False)
+        look = {"iteration": step, "accuracy": found.accuracy, "loss": found.loss}
+        self.results["looks"] = [*(earlier for earlier in self.results["looks"] if earlier["iteration"] < step), look]
+        self.write(step)
+        self.on_look(look)
 
     def write(self, iterations: int) -> None:
         """Put results.json on the disk, after so many iterations."""

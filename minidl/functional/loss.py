@@ -14,12 +14,13 @@ Tensor([0.5, 1. ])
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Function, Variable
+from minidl.autograd import Function, Variable, refuse_several
 from minidl.backend import device_of, is_array, module_of
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.functional.activation import Sigmoid, relu, sigmoid, softplus
@@ -53,6 +54,7 @@ def on_one_device(name: str, input: Any, other: Any, what: str = "target") -> tu
     pair: list[Any] = []
     for x in (input, other):
         if not is_array(raw(x)):
+            refuse_several(name, x)
             x = np.asarray(x)
             if beside is not None and beside.dtype.kind == x.dtype.kind == "f":
                 x = x.astype(beside.dtype)
@@ -150,7 +152,8 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
 
     The gradient is e, limited to [-delta, delta]: gradient clipping, error by error.
     """
-    number(delta, "huber_loss: delta", above=0)
+    if number(delta, "huber_loss: delta", above=0) == math.inf:
+        raise ValueError("huber_loss: expected a finite delta; without a limit it is mse_loss / 2")
     error = subtract(*matched("huber_loss", input, target))
     return reduced("huber_loss", _rounded(error, delta, 1, delta), reduction)
 

@@ -13,7 +13,6 @@ from minidl.holder import DEFAULT_DTYPE
 from minidl.nn import init as initialisers
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.tensor import Tensor
 
 Init = Callable[[Parameter], Any]
 
@@ -38,7 +37,7 @@ def changed(module: Module, *before: str) -> str:
     parts = list(before)
     for name, option in inspect.signature(type(module)).parameters.items():
         value, default = vars(module).get(name, option.default), option.default
-        if default is option.empty or isinstance(value, Tensor):
+        if default is option.empty or not isinstance(value, (bool, int, float, str, tuple, type(None))):
             continue
         if isinstance(value, tuple):  # the number given, once for each axis
             value, default = times(value), times((default,) * len(value))

@@ -283,11 +283,19 @@ class Module:
         return entries
 
     def _tied_names(self) -> dict[str, str]:
-        """The further names of tied parameters, each with the name under which the parameter is listed."""
-        listed = {id(parameter): name for name, parameter in self.named_parameters()}
-        every = [(_join(n, key), v) for n, m in self.named_modules() for key, v in m.__dict__.items()]
-        names = {name: listed[id(value)] for name, value in every if isinstance(value, Parameter)}
-        return {name: first for name, first in names.items() if name != first}
+        """The further names of tied parameters, and of modules' that are there twice, each with the name listed."""
+        listed = {id(x): name for name, x in self._state().items()}
+        further: dict[str, str] = {}
+        waiting: list[tuple[str, Module]] = [("", self)]
+        while waiting:  # by every path, where `named_modules` takes each module once
+            path, module = waiting.pop()
+            for key, value in module.__dict__.items():
+                name = _join(path, key)
+                if isinstance(value, Module):
+                    waiting.append((name, value))
+                elif listed.get(id(value), name) != name:
+                    further[name] = listed[id(value)]
+        return further
 
     # ---- hooks
 

@@ -31,7 +31,8 @@ class Pooling(Module):
         return self.pool(x, self.kernel_size, self.stride, self.padding, self.ceil_mode)
 
     def extra_repr(self) -> str:
-        return changed(self, times(self.kernel_size))
+        shown = changed(self, times(self.kernel_size))
+        return shown.replace(f", stride={times(self.stride)}", "") if self.stride == self.kernel_size else shown
 
 
 class MaxPool1d(Pooling):

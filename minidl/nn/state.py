@@ -72,7 +72,8 @@ def load(
 
 def _equal(first: Any, second: Any) -> bool:
     raws = [value._data if isinstance(value, Variable) else value for value in (first, second)]
-    return first is second or np.array_equal(*[backend.to_numpy(backend.asarray(raw)) for raw in raws])
+    first, second = (backend.to_numpy(backend.asarray(raw)) for raw in raws)
+    return np.array_equal(first, second, equal_nan=True)
 
 
 def _fitted(value: Any, x: Variable) -> tuple[Any, str]:

@@ -377,3 +377,8 @@ def test_two_devices_are_named_and_one_is_not_waited_for(loss, standin):
         if grad.requires_grad:
             F.sum(grad * grad).backward()
     assert standin.synchronizations() == ()
+
+
+def test_huber_without_a_limit_is_refused():
+    with pytest.raises(ValueError, match="expected a finite delta; without a limit it is mse_loss / 2"):
+        F.huber_loss(tensor(np.ones(2)), tensor(np.zeros(2)), delta=np.inf)

@@ -75,7 +75,7 @@ def test_one_image_needs_a_batch_axis():
 
 
 def test_it_says_what_it_is():
-    assert repr(nn.MaxPool2d(2)) == "MaxPool2d(2x2, stride=2x2)"
+    assert repr(nn.MaxPool2d(2)) == "MaxPool2d(2x2)"
     assert repr(nn.AvgPool2d(3, 2, 1, ceil_mode=True)) == "AvgPool2d(3x3, stride=2x2, padding=1x1, ceil_mode=True)"
     assert repr(nn.MaxPool1d(3, 2)) == "MaxPool1d(3, stride=2)"
     assert repr(nn.AdaptiveAvgPool2d((None, 2))) == "AdaptiveAvgPool2d(output_size=(None, 2))"

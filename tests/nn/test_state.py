@@ -140,6 +140,19 @@ def test_a_tied_weight_comes_from_pytorch_under_both_its_names():
         model.load_state_dict({**state, "a.weight": np.zeros((3, 3), np.float32)})
 
 
+def test_a_module_that_is_there_twice_comes_from_pytorch_under_both_its_names():
+    def network(lib):
+        layer, norm = lib.Linear(3, 3), lib.BatchNorm1d(3)
+        return lib.Sequential(layer, norm, layer, norm)
+
+    theirs, model = network(torch.nn), network(nn)
+    theirs[1].running_mean[0] = torch.nan
+    model.load_state_dict(theirs.state_dict())
+    np.testing.assert_array_equal(host(model[2].weight), theirs[0].weight.detach().numpy())
+    assert np.isnan(host(model[3].running_mean)[0])
+    assert list(model.state_dict()) == [name for name in theirs.state_dict() if name[0] in "01"]
+
+
 def test_the_order_of_the_state_is_pytorchs():
     def network(lib):
         return lib.Sequential(lib.Conv2d(1, 2, 3), lib.BatchNorm2d(2), lib.Linear(2, 2), lib.BatchNorm1d(2))
