@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import ModuleType
 
 import pytest
+import torch
 
 from minidl import backend
 from tests import cupy_standin
@@ -35,8 +36,9 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.fixture(autouse=True)
 def _same_random_numbers() -> None:
-    """Every test starts from one seed, so that it fails alone as it fails in company."""
+    """Every test starts from one seed, ours and PyTorch's, so that it fails alone as it fails in company."""
     backend.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture
