@@ -1,0 +1,79 @@
+"""The peers: which library computes, with how many threads, and what it can compute.
+
+Each `with_LIBRARY.py` has `STEPS`: for each workload the function that makes one step of it from the `Workload`. A
+step is a function without arguments. Of a network it returns the loss before the update; of a convolution the arrays
+(y, dx, dw, db), and of the chain (y, dx, da, db), as NumPy's arrays.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any
+
+Step = Callable[[], Any]
+
+LIBRARIES = {
+    "torch": "PyTorch",
+    "numpy": "NumPy by hand",
+    "autograd": "HIPS autograd",
+    "mygrad": "MyGrad",
+    "minidl": "minidl",
+}
+BOTH = ("torch", "numpy", "minidl")  # timed with one thread and with several
+CANNOT: dict[str, dict[str, str]] = {
+    "autograd": dict.fromkeys(
+        ("W3", "W4", "Ca", "Cb", "Cc"),
+        "HIPS autograd has one convolution, SciPy's convolve; it takes 80 to 120 times PyTorch's time",
+    ),
+    "mygrad": {"W4": "MyGrad pools only where windows fit and has no mean pooling"},
+}
+THREADS = ("OMP", "OPENBLAS", "MKL", "VECLIB", "NUMEXPR")
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A library with a number of threads."""
+
+    library: str
+    threads: int
+
+    @property
+    def title(self) -> str:
+        return f"{LIBRARIES[self.library]}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+
+    def environment(self) -> dict[str, str]:
+        """The variables of a process that computes with so many threads: they are read when the libraries load."""
+        names = [f"{name}_{'MAXIMUM' if name == 'VECLIB' else 'NUM'}_THREADS" for name in THREADS]
+        return dict(os.environ) | dict.fromkeys(names, str(self.threads))
+
+
+def reason(library: str, workload: str) -> str | None:
+    """Why a library is not timed on a workload; None if it is."""
+    return CANNOT.get(library, {}).get(workload)
+
+
+def installed(library: str) -> bool:
+    """Whether it can be imported; it is not loaded."""
+    return importlib.util.find_spec(library) is not None
+
+
+def versions() -> dict[str, str]:
+    """Version of each library that is installed."""
+    return {name: version(name) for name in (*LIBRARIES, "threadpoolctl") if installed(name)}
+
+
+def entrants(threads: int) -> list[Peer]:
+    """Who takes part: every library that is installed, PyTorch with all threads first, as the measure of the others."""
+    counts = {library: (threads, 1) if library in BOTH and threads > 1 else (threads,) for library in LIBRARIES}
+    return [Peer(library, count) for library in LIBRARIES if installed(library) for count in counts[library]]
+
+
+def steps_of(library: str) -> ModuleType:
+    """The module of a library's steps; only this loads the library."""
+    return importlib.import_module(f"benchmarks.peers.with_{library}")

@@ -1,0 +1,118 @@
+"""The workloads in PyTorch, as a user writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmarks.peers import Step
+from benchmarks.workloads import CHAIN, DEEP, HIDDEN, MLP, VOCABULARY, Workload
+
+
+def _mlp(sizes: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for i in range(1, len(sizes)):
+        layers += [nn.Linear(sizes[i - 1], sizes[i]), activation()]
+    return nn.Sequential(*layers[:-1])
+
+
+def _lenet() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10),
+    )  # fmt: skip
+
+
+def _cifar10_quick() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 5, padding=2), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU(),
+        nn.Conv2d(32, 32, 5, padding=2), nn.ReLU(), nn.AvgPool2d(3, 2, ceil_mode=True),
+        nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(), nn.AvgPool2d(3, 2, ceil_mode=True),
+        nn.Flatten(), nn.Linear(1024, 64), nn.Linear(64, 10),
+    )  # fmt: skip
+
+
+class _CharRNN(nn.Module):
+    """One-hot characters, an LSTM, and a dense layer to one score a character."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("one_hot", torch.eye(VOCABULARY))
+        self.rnn = nn.LSTM(VOCABULARY, HIDDEN, batch_first=True)
+        self.fc = nn.Linear(HIDDEN, VOCABULARY)
+
+    def forward(self, indices: Any) -> Any:
+        return self.fc(self.rnn(self.one_hot[indices])[0]).reshape(-1, VOCABULARY)
+
+
+def _training(make: Callable[[], nn.Module]) -> Callable[[Workload], Step]:
+    """From a model, what makes the training step."""
+
+    def prepare(workload: Workload) -> Step:
+        given = workload.arrays()
+        model = make()
+        for parameter, weight in zip(model.parameters(), given.weights, strict=True):
+            parameter.data = torch.from_numpy(weight)
+        optimizer = torch.optim.SGD(model.parameters(), lr=workload.rate)
+        inputs, labels = torch.from_numpy(given.inputs), torch.from_numpy(given.labels).reshape(-1)
+
+        def step() -> float:
+            loss = functional.cross_entropy(model(inputs), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss.item()
+
+        return step
+
+    return prepare
+
+
+def _leaves(*arrays: Any) -> list[Any]:
+    return [torch.from_numpy(array).requires_grad_() for array in arrays]
+
+
+def _convolution(workload: Workload) -> Step:
+    given = workload.arrays()
+    x, weight, bias = _leaves(given.inputs, *given.weights)
+    grad_out = torch.from_numpy(given.labels)
+
+    def step() -> tuple[Any, ...]:
+        x.grad = weight.grad = bias.grad = None
+        y = functional.conv2d(x, weight, bias, padding=workload.padding)
+        y.backward(grad_out)
+        return y.detach().numpy(), x.grad.numpy(), weight.grad.numpy(), bias.grad.numpy()
+
+    return step
+
+
+def _chain(workload: Workload) -> Step:
+    given = workload.arrays()
+    x, a, b = _leaves(given.inputs, *given.weights)
+
+    def step() -> tuple[Any, ...]:
+        x.grad = a.grad = b.grad = None
+        y = x
+        for _ in range(CHAIN):
+            y = y * a + b
+        y.sum().backward()
+        return y.detach().numpy(), x.grad.numpy(), a.grad.numpy(), b.grad.numpy()
+
+    return step
+
+
+STEPS = {
+    "W1": _training(lambda: _mlp(MLP, nn.ReLU)),
+    "W2": _training(lambda: _mlp(DEEP, nn.Sigmoid)),
+    "W3": _training(_lenet),
+    "W4": _training(_cifar10_quick),
+    "W5": _chain,
+    "Ca": _convolution,
+    "Cb": _convolution,
+    "Cc": _convolution,
+    "LSTM": _training(_CharRNN),
+}
