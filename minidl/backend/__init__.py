@@ -22,30 +22,38 @@ from minidl.backend.arrays import (
     zero_outside,
 )
 from minidl.backend.choice import current, module, use, using
+from minidl.backend.parallel import BLOCK, blocks, get_num_threads, in_blocks, product, set_num_threads, shared_out
 from minidl.backend.random import device_uniform, generator, random_state, restore_random_state, seed
 from minidl.backend.silence import ERROR_STATE, SILENT
 from minidl.backend.special import erf
 
 __all__ = [
+    "BLOCK",
     "ERROR_STATE",
     "SILENT",
     "as_operands",
     "as_strided",
     "asarray",
+    "blocks",
     "current",
     "device_of",
     "device_uniform",
     "erf",
     "generator",
+    "get_num_threads",
+    "in_blocks",
     "is_array",
     "memory_used",
     "module",
     "module_of",
+    "product",
     "random_state",
     "restore_random_state",
     "scatter_add",
     "seed",
+    "set_num_threads",
     "share_memory",
+    "shared_out",
     "synchronize",
     "to_device",
     "to_numpy",

@@ -7,8 +7,9 @@ three are closed under differentiation, to any order:
     dx = ConvInput(dy, w)      every dy spread back over its window (a "transposed convolution")
     dw = ConvWeight(x, dy)     every window of x times the dy it produced, summed
 
-All three see x as `columns`: the window under each output position, written out as one column of a matrix. They work
-for any number n of spatial axes: strides, kernels and sizes are tuples of n numbers.
+All three see x as columns: the window under each output position, written out as one column of a matrix. How that is
+done is in `conv_plain.py`, to read, and in `conv_blocked.py`, which is fast on the CPU. Strides, kernels and sizes are
+tuples of one number for each spatial axis.
 
 >>> import numpy as np, minidl.functional as F
 >>> image = np.arange(16.0).reshape(1, 1, 4, 4)
@@ -21,57 +22,31 @@ array([[[1., 1., 3., 2., 2.]]])
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
+import numpy as np
+
 from minidl.autograd import Function
-from minidl.backend import as_strided, module_of
+from minidl.backend import module_of
 from minidl.errors import DTypeError, ShapeError, describe
+from minidl.functional import conv_blocked, conv_plain
 from minidl.functional.geometry import WORDS, Geometry, Sizes, borders, no_batch, per_axis
 from minidl.functional.linear import one_dtype_expected
-from minidl.functional.precision import add_up, for_products, narrowed
 from minidl.functional.reduction import sum
 from minidl.functional.shape import array_like, pad, reshape
 
 
-def windows(padded: Any, kernel: Sizes, out: Sizes, geometry: Geometry) -> Any:
-    """A view of padded (N, C, *sizes) with axes (N, C, *kernel, *out): what each weight sees at each position."""
-    images, channels, *strides = padded.strides
-    within = [s * d for s, d in zip(strides, geometry.dilation, strict=True)]
-    between = [s * step for s, step in zip(strides, geometry.stride, strict=True)]
-    return as_strided(padded, (*padded.shape[:2], *kernel, *out), (images, channels, *within, *between))
-
-
-def columns(x: Any, kernel: Sizes, out: Sizes, geometry: Geometry) -> Any:
-    """The windows of x (N, C, *sizes) as matrices (N, groups, C/groups * prod(kernel), prod(out)): a column each."""
-    if any(geometry.padding):
-        x = module_of(x).pad(x, ((0, 0), (0, 0), *((p, p) for p in geometry.padding)), mode="constant")
-    images, channels = x.shape[:2]
-    rows = channels // geometry.groups * math.prod(kernel)
-    return windows(x, kernel, out, geometry).reshape((images, geometry.groups, rows, math.prod(out)))
-
-
-def add_columns(cols: Any, x_shape: tuple[int, ...], kernel: Sizes, out: Sizes, geometry: Geometry) -> Any:
-    """The transpose of `columns`: add every column back onto the window it came from; gives (N, C, *sizes)."""
-    (images, channels, *sizes), padding = x_shape, geometry.padding
-    cols = cols.reshape((images, channels, math.prod(kernel), *out))
-    padded_sizes = [size + 2 * p for size, p in zip(sizes, padding, strict=True)]
-    padded = module_of(cols).zeros((images, channels, *padded_sizes), dtype=cols.dtype)
-    sides = zip(kernel, geometry.dilation, out, geometry.stride, strict=True)
-    along = [[slice(i * d, i * d + o * s, s) for i in range(k)] for k, d, o, s in sides]
-    for i, place in enumerate(product(*along)):
-        seen = padded[:, :, *place]  # what weight i saw, at all positions at once; no place is named twice in it
-        seen += cols[:, :, i]
-    return padded[:, :, *[slice(p, p + size) for p, size in zip(padding, sizes, strict=True)]]
+def _products(x: Any) -> Any:
+    """Where the products of a convolution of x are computed: the one place that chooses."""
+    return conv_blocked if module_of(x) is np and x.dtype.kind == "f" else conv_plain
 
 
 class Conv(Function):
     """y[n, f, i] = b[f] + sum over c, k of w[f, c, k] x[n, c, i s + k d - p].
 
     i and k are places, s, p, d stride, padding and dilation: one number each for every spatial axis. x is 0 outside.
-    As matrices, for each image and group: y = W @ columns(x). `out` is the output's size where it is known: a
+    `out` is the output's size where it is known: a
     transposed convolution may come from fewer positions than would fit what it leads to.
     """
 
@@ -84,12 +59,8 @@ class Conv(Function):
 
     def forward(self, x: Any, weight: Any, bias: Any = None) -> Any:
         _check(x, weight, bias, self.geometry)
-        kernel, filters, groups = weight.shape[2:], weight.shape[0], self.geometry.groups
-        out = self.out or self.geometry.positions(x.shape[2:], kernel)
-        cols = columns(for_products(x), kernel, out, self.geometry)
-        matrix = for_products(weight).reshape((groups, filters // groups, cols.shape[2]))
-        y = (matrix @ cols).reshape((x.shape[0], filters, *out))
-        return narrowed(y if bias is None else y + bias.reshape((filters, *[1] * len(out))), x)
+        out = self.out or self.geometry.positions(x.shape[2:], weight.shape[2:])
+        return _products(x).conv(x, weight, bias, out, self.geometry)
 
     def backward(self, grad_out: Any, x: Any, weight: Any, bias: Any = None) -> Any:
         grad_x = ConvInput(self.geometry, x.shape)(grad_out, weight) if self.needs(0) else None
@@ -100,7 +71,7 @@ class Conv(Function):
 
 
 class ConvInput(Function):
-    """dL/dx of a convolution: columns of W^T @ dL/dy, added back onto their windows."""
+    """dL/dx of a convolution: every number of dL/dy, times the filters, added back onto its window."""
 
     saves_inputs = True
     __slots__ = ("geometry", "x_shape")
@@ -110,12 +81,7 @@ class ConvInput(Function):
         self.x_shape = x_shape
 
     def forward(self, grad_out: Any, weight: Any) -> Any:
-        images, filters, *out = grad_out.shape
-        kernel, groups = weight.shape[2:], self.geometry.groups
-        matrix = for_products(weight).reshape((groups, filters // groups, math.prod(weight.shape[1:])))
-        per_group = for_products(grad_out).reshape((images, groups, filters // groups, math.prod(out)))
-        cols = matrix.swapaxes(1, 2) @ per_group
-        return narrowed(add_columns(cols, self.x_shape, kernel, tuple(out), self.geometry), grad_out)
+        return _products(grad_out).conv_input(grad_out, weight, self.x_shape, self.geometry)
 
     def backward(self, grad_x: Any, grad_out: Any, weight: Any) -> Any:
         grad_grad_out = Conv(self.geometry, grad_out.shape[2:])(grad_x, weight) if self.needs(0) else None
@@ -124,7 +90,7 @@ class ConvInput(Function):
 
 
 class ConvWeight(Function):
-    """dL/dw of a convolution: dL/dy @ columns(x)^T, summed over the images."""
+    """dL/dw of a convolution: every window of x times the dL/dy that belongs to it, summed."""
 
     saves_inputs = True
     __slots__ = ("geometry", "weight_shape")
@@ -134,12 +100,7 @@ class ConvWeight(Function):
         self.weight_shape = weight_shape
 
     def forward(self, x: Any, grad_out: Any) -> Any:
-        images, filters, *out = grad_out.shape
-        groups = self.geometry.groups
-        cols = columns(for_products(x), self.weight_shape[2:], tuple(out), self.geometry)
-        per_group = for_products(grad_out).reshape((images, groups, filters // groups, math.prod(out)))
-        per_image = per_group @ cols.swapaxes(-1, -2)
-        return narrowed(add_up(per_image, (0,)).reshape(self.weight_shape), x)
+        return _products(x).conv_weight(x, grad_out, self.weight_shape, self.geometry)
 
     def backward(self, grad_weight: Any, x: Any, grad_out: Any) -> Any:
         grad_x = ConvInput(self.geometry, x.shape)(grad_out, grad_weight) if self.needs(0) else None

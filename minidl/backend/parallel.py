@@ -1,0 +1,177 @@
+"""The CPU's cores and caches: work cut into blocks that fit the cache, and shared out among threads.
+
+A loop over blocks of images wins twice. What one step of the loop writes the next reads from the cache, not from
+memory, which is four times slower; and no array as large as the whole batch's work has to exist. With the extra `speed`
+(threadpoolctl) several threads take a part of the images each, since NumPy lets others run while it computes.
+
+Those threads would fight with the ones that BLAS, which multiplies NumPy's matrices, starts for itself: idle ones keep
+a core busy for a tenth of a second after each product (measured: a loop on two cores takes twice as long after one).
+So at the first loop that is shared out minidl takes over: from then on BLAS has one thread a product in this process,
+and large products are shared out as well (`product`). Without threadpoolctl the loops run on one thread, and BLAS as
+it comes.
+
+The parts depend on the number of threads alone, and what they add up is added in order: a given number of threads
+gives the same bits every time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from minidl.backend.silence import ERROR_STATE, SILENT
+
+BLOCK = 2 << 20  # bytes that one step of a loop works on: about a core's share of the cache (0.5 to 4 MiB are alike)
+WORTH = 1 << 18  # bytes of work below which waking another thread (20 us) takes longer than it saves
+WORTH_PRODUCT = 1 << 21  # and multiplications, of a matrix product
+
+
+class _Threads:
+    """How many threads there are, the pool, and BLAS's own number before minidl took over."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.wanted: int | None = None  # what set_num_threads or the environment asked for
+        self.controllers: list[Any] | None = None  # of BLAS, by threadpoolctl; empty without it
+        self.blas_threads: list[int] = []  # BLAS's own numbers; empty until minidl takes over
+        self.pool: Any = None
+
+    def find_blas(self) -> list[Any]:
+        if self.controllers is None:
+            try:
+                import threadpoolctl
+            except ImportError:
+                self.controllers = []
+            else:
+                found = threadpoolctl.ThreadpoolController().lib_controllers
+                self.controllers = [library for library in found if library.user_api == "blas"]
+        return self.controllers
+
+    def count(self) -> int:
+        """Threads for a loop: what was asked for, or as many as BLAS would use; 1 without threadpoolctl."""
+        if not self.find_blas():
+            return 1
+        if self.wanted is None:
+            self.wanted = _from_environment() or max(library.num_threads for library in self.find_blas())
+        return self.wanted
+
+    def take_over(self) -> None:
+        """One thread for each of BLAS's products, once, and a pool of our own."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        with self.lock:
+            if self.pool is None:
+                self.blas_threads = [library.num_threads for library in self.find_blas()]
+                for library in self.find_blas():
+                    library.set_num_threads(1)
+                self.pool = ThreadPoolExecutor(
+                    self.count() - 1, thread_name_prefix="minidl", initializer=lambda: ERROR_STATE.set(SILENT)
+                )
+
+    def give_back(self) -> None:
+        """End the pool and let BLAS have its threads again."""
+        with self.lock:
+            if self.pool is not None:
+                self.pool.shutdown()
+                self.pool = None
+                for library, number in zip(self.find_blas(), self.blas_threads, strict=True):
+                    library.set_num_threads(number)
+
+
+_threads = _Threads()
+
+
+def _after_fork() -> None:
+    """A child process has the pool's object but none of its threads."""
+    _threads.lock = threading.Lock()
+    _threads.pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _from_environment() -> int | None:
+    given = os.environ.get("MINIDL_NUM_THREADS")
+    if given is None:
+        return None
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"MINIDL_NUM_THREADS: expected a whole number of at least 1; got {given!r}")
+    return int(given)
+
+
+def get_num_threads() -> int:
+    """How many threads share out loops over blocks of images; 1 without the extra `speed`."""
+    return _threads.count()
+
+
+def set_num_threads(number: int) -> None:
+    """Let `number` threads share out loops over blocks of images; BLAS has its own threads back until the next loop.
+
+    At first it is `MINIDL_NUM_THREADS`, or as many threads as BLAS would use (`OPENBLAS_NUM_THREADS`, or the cores).
+
+    Raises:
+        ValueError: it is no whole number of at least 1.
+        RuntimeError: more than 1 without the extra `speed`: `pip install 'minidl[speed]'`.
+    """
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+        raise ValueError(f"set_num_threads: expected a whole number of at least 1; got {number!r}")
+    if number > 1 and not _threads.find_blas():
+        raise RuntimeError(
+            f"set_num_threads({number}): several threads need threadpoolctl, to keep BLAS from starting its own beside "
+            f"them: pip install 'minidl[speed]'"
+        )
+    _threads.give_back()
+    _threads.wanted = int(number)
+
+
+def shared_out(work: Callable[[int, int], Any], count: int, bytes_each: int) -> list[Any]:
+    """`work(start, stop)` on consecutive parts of range(count), one a thread; the results in order.
+
+    Args:
+        work: what to do; it must not call `shared_out` itself, and is run silenced as every op.
+        count: how many units there are, images for example.
+        bytes_each: how much one of them is to work on.
+    """
+    parts = 1 if count * bytes_each < WORTH else min(_threads.count(), count)
+    if parts <= 1:
+        return [work(0, count)]
+    _threads.take_over()
+    bounds = [count * i // parts for i in range(parts + 1)]
+    others = [_threads.pool.submit(work, *bounds[i : i + 2]) for i in range(1, parts)]
+    try:
+        first = work(*bounds[:2])
+    finally:
+        for other in others:  # even after an error: they write into arrays of this call
+            other.exception()
+    return [first, *[other.result() for other in others]]
+
+
+def blocks(start: int, stop: int, bytes_each: int) -> Iterator[slice]:
+    """Consecutive slices of range(start, stop) of about BLOCK bytes each."""
+    size = max(1, BLOCK // max(1, bytes_each))
+    for first in range(start, stop, size):
+        yield slice(first, min(first + size, stop))
+
+
+def in_blocks(work: Callable[[slice], Any], count: int, bytes_each: int) -> None:
+    """`work(slice)` for blocks that cover range(count), shared out among the threads."""
+
+    def part(start: int, stop: int) -> None:
+        for block in blocks(start, stop, bytes_each):
+            work(block)
+
+    shared_out(part, count, bytes_each)
+
+
+def product(x: Any, y: Any) -> Any:
+    """The product x @ y of two matrices: the rows of x are shared out where minidl has taken BLAS's threads over."""
+    if _threads.pool is None or type(x) is not np.ndarray or x.size * y.shape[1] < WORTH_PRODUCT:
+        return x @ y
+    out = np.empty((len(x), y.shape[1]), np.result_type(x, y))
+    shared_out(lambda start, stop: np.matmul(x[start:stop], y, out=out[start:stop]), len(x), WORTH)
+    return out

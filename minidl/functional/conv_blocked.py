@@ -1,0 +1,212 @@
+"""The three products of a convolution on the CPU: columns of a few images at a time, channels last.
+
+What `conv_plain.py` does in one matrix product for the whole batch, this does for blocks of images whose columns fit
+the cache (`backend/parallel.py`), in one workspace that a thread uses again and again. Two more things make it fast:
+
+- **Channels last in memory.** Arrays are (N, C, H, W) for everyone who indexes them, but the channels of one pixel lie
+  side by side: a window's row is then one run of KW*C numbers to copy, and a product writes its result where it
+  belongs. Results have this order in memory; NumPy's elementwise functions and the pooling pass it on, and the next
+  convolution finds it.
+- **Columns are made again in the backward**, not kept: reading them back from memory would take longer.
+
+A block of columns is a matrix (positions, KH*KW*C) here, the weights are (KH*KW*C, F), so that
+
+    y = columns @ weights        dW = columns^T @ dy        dx = dy @ weights^T, each row added back onto its window
+
+With groups of channels there is one such matrix a group: C and F are then those of a group.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from minidl.backend import BLOCK, as_strided, blocks, shared_out
+from minidl.functional.geometry import Geometry, Sizes
+from minidl.functional.precision import for_products, narrowed
+
+_CHANNELS_LAST = np.empty((2, 2, 2, 2)).transpose(0, 3, 1, 2)  # an example of the order in memory
+
+
+def conv(x: Any, weight: Any, bias: Any, out: Sizes, geometry: Geometry) -> Any:
+    """y (N, F, *out) of x (N, C, *sizes), weight (F, C/groups, *kernel) and bias (F,) or None."""
+    if len(out) == 1:
+        return conv(_as_images(x), _as_images(weight), bias, (1, *out), _of_images(geometry))[:, :, 0]
+    matrix = _as_matrix(weight, geometry.groups)
+    work = Columns(x.shape[1:], weight.shape[2:], out, geometry, matrix.dtype)
+    y = channels_last((len(x), len(weight), *out), matrix.dtype)
+    y_rows = pixels(y)
+
+    def part(start: int, stop: int) -> None:
+        for block, columns in work.of(x, start, stop):
+            target = y_rows[block]
+            np.matmul(columns, matrix, out=_by_group(target, geometry.groups))
+            if bias is not None:
+                target += bias
+
+    shared_out(part, len(x), work.bytes_an_image)
+    return narrowed(y, x)
+
+
+def conv_input(grad_out: Any, weight: Any, x_shape: tuple[int, ...], geometry: Geometry) -> Any:
+    """dL/dx, of `x_shape`.
+
+    Where the windows moved by one, and hardly any positions got lost at the edges, dx is itself a convolution: of dy
+    with the weights turned round. That is twice as fast as adding rows back onto windows, which is the general way.
+    """
+    if len(x_shape) == 3:
+        shape = (*x_shape[:2], 1, x_shape[2])
+        return conv_input(_as_images(grad_out), _as_images(weight), shape, _of_images(geometry))[:, :, 0]
+    out, kernel, sizes = grad_out.shape[2:], weight.shape[2:], x_shape[2:]
+    margin = tuple([reach - 1 - p for reach, p in zip(geometry.reach(kernel), geometry.padding, strict=True)])
+    turned_round = replace(geometry, padding=margin)
+    few_lost = set(geometry.stride) == {1} and min(margin) >= 0 and math.prod(out) >= 0.8 * math.prod(sizes)
+    if few_lost and turned_round.positions(out, kernel) == sizes:
+        return conv(grad_out, _turned_round(weight, geometry.groups), None, sizes, turned_round)
+    return _add_back(grad_out, weight, x_shape, geometry)
+
+
+def _add_back(grad_out: Any, weight: Any, x_shape: tuple[int, ...], geometry: Geometry) -> Any:
+    """dx = dy @ weights^T, each row of it added back onto its window."""
+    images, _, *sizes = x_shape
+    out, kernel, groups = grad_out.shape[2:], weight.shape[2:], geometry.groups
+    transposed = _as_matrix(weight, groups).swapaxes(1, 2)
+    work = Columns(x_shape[1:], kernel, out, geometry, transposed.dtype)
+    inside = tuple([slice(p, p + size) for p, size in zip(geometry.padding, sizes, strict=True)])
+    dx = channels_last(x_shape, transposed.dtype)
+    dx_rows, dy_rows = pixels(dx), pixels(grad_out)
+
+    def part(start: int, stop: int) -> None:
+        padded, columns = work.space(stop - start)
+        for block in blocks(start, stop, work.bytes_an_image):
+            window = padded[: block.stop - block.start]
+            window[...] = 0
+            for rows in work.bands():
+                dy = np.ascontiguousarray(dy_rows[block, rows], dtype=transposed.dtype)
+                some = columns[: len(dy), : dy.shape[1]]
+                np.matmul(_by_group(dy, groups), transposed, out=_by_group(some, groups))
+                seen = work.windows(window, rows)
+                by_place = some.reshape(seen.shape)
+                for i, j in np.ndindex(*kernel):  # what weight i, j saw, over all positions: no pixel twice
+                    seen[..., i, j, :] += by_place[..., i, j, :]
+            dx_rows[block] = window[:, *inside]
+
+    shared_out(part, images, work.bytes_an_image)
+    return narrowed(dx, grad_out)
+
+
+def conv_weight(x: Any, grad_out: Any, weight_shape: tuple[int, ...], geometry: Geometry) -> Any:
+    """dL/dw, of `weight_shape`: each thread adds up its images' columns^T @ dy, and the threads' sums are added."""
+    if len(weight_shape) == 3:
+        shape = (*weight_shape[:2], 1, weight_shape[2])
+        return conv_weight(_as_images(x), _as_images(grad_out), shape, _of_images(geometry))[:, :, 0]
+    filters, channels, *kernel = weight_shape
+    groups, dtype = geometry.groups, for_products(grad_out[:0]).dtype
+    work = Columns(x.shape[1:], tuple(kernel), grad_out.shape[2:], geometry, dtype)
+    dy_rows = pixels(grad_out)
+
+    def part(start: int, stop: int) -> Any:
+        total = np.zeros((groups, math.prod(kernel) * channels, filters // groups), dtype)
+        for block, columns in work.of(x, start, stop):
+            dy = np.ascontiguousarray(dy_rows[block], dtype=dtype)
+            total += columns.swapaxes(1, 2) @ _by_group(dy, groups)
+        return total
+
+    totals = sum(shared_out(part, len(x), work.bytes_an_image))
+    dw = totals.reshape((groups, *kernel, channels, filters // groups)).transpose(0, 4, 3, 1, 2)
+    return narrowed(np.ascontiguousarray(dw).reshape(weight_shape), x)
+
+
+class Columns:
+    """How x, with these channels and sizes, is cut into blocks of columns, and the workspace for one block.
+
+    A block is as many images as fit into `BLOCK` bytes, or, of larger images, one with a band of the output's rows.
+    """
+
+    def __init__(self, x_shape: tuple[int, ...], kernel: Sizes, out: Sizes, geometry: Geometry, dtype: Any) -> None:
+        self.channels, *sizes = x_shape
+        self.kernel, self.out, self.geometry, self.dtype = kernel, out, geometry, np.dtype(dtype)
+        self.inside = tuple([slice(p, p + size) for p, size in zip(geometry.padding, sizes, strict=True)])
+        self.padded = tuple([size + 2 * p for size, p in zip(sizes, geometry.padding, strict=True)])
+        bytes_a_row = out[1] * math.prod(kernel) * self.channels * self.dtype.itemsize
+        self.bytes_an_image = out[0] * bytes_a_row
+        self.band = max(1, min(out[0], BLOCK // max(1, bytes_a_row)))  # rows of the output
+
+    def bands(self) -> Iterator[slice]:
+        """The output's rows, in bands."""
+        for first in range(0, self.out[0], self.band):
+            yield slice(first, min(first + self.band, self.out[0]))
+
+    def space(self, images: int) -> tuple[Any, Any]:
+        """For blocks of that many images at most: padded images of zeros, and columns (n, rows, OW, KH*KW*C)."""
+        n = max(1, min(images, BLOCK // max(1, self.bytes_an_image)))
+        columns = np.empty((n, self.band, self.out[1], math.prod(self.kernel) * self.channels), self.dtype)
+        return np.zeros((n, *self.padded, self.channels), self.dtype), columns
+
+    def of(self, x: Any, start: int, stop: int) -> Iterator[tuple[tuple[slice, slice], Any]]:
+        """For each block of images start to stop of x: which images and rows, and their columns, a matrix a group."""
+        padded, columns = self.space(stop - start)
+        x_rows, groups = pixels(x), self.geometry.groups
+        for images in blocks(start, stop, self.bytes_an_image):
+            n = images.stop - images.start
+            padded[:n, *self.inside] = x_rows[images]
+            for rows in self.bands():
+                windows = self.windows(padded[:n], rows)
+                block = columns[:n, : rows.stop - rows.start]
+                np.copyto(block.reshape(windows.shape), windows)
+                yield (images, rows), _by_group(block, groups)
+
+    def windows(self, padded: Any, rows: slice) -> Any:
+        """A view of padded images with axes (N, rows, OW, groups, KH, KW, C/groups): what each position sees."""
+        image, row, pixel, channel = padded.strides
+        (down, right), (apart_y, apart_x), groups = self.geometry.stride, self.geometry.dilation, self.geometry.groups
+        per_group = self.channels // groups
+        return as_strided(
+            padded[:, rows.start * down :],
+            (len(padded), rows.stop - rows.start, self.out[1], groups, *self.kernel, per_group),
+            (image, row * down, pixel * right, channel * per_group, row * apart_y, pixel * apart_x, channel),
+        )
+
+
+def channels_last(shape: tuple[int, ...], dtype: Any) -> Any:
+    """An uninitialised array (N, C, H, W) that owns its memory, in which the channels of a pixel lie side by side."""
+    return np.empty_like(_CHANNELS_LAST, shape=shape, dtype=dtype)
+
+
+def pixels(x: Any) -> Any:
+    """x (N, C, H, W) as (N, H, W, C)."""
+    return x.transpose(0, 2, 3, 1)
+
+
+def _by_group(rows: Any, groups: int) -> Any:
+    """A contiguous (..., groups * n) as matrices (groups, positions, n): a view, also to write to."""
+    return rows.reshape((math.prod(rows.shape[:-1]), groups, rows.shape[-1] // groups)).swapaxes(0, 1)
+
+
+def _as_matrix(weight: Any, groups: int) -> Any:
+    """weight (F, C/groups, KH, KW) as matrices (groups, KH*KW*C/groups, F/groups)."""
+    filters, channels, *kernel = weight.shape
+    by_group = for_products(weight).reshape((groups, filters // groups, channels, *kernel))
+    return by_group.transpose(0, 3, 4, 2, 1).reshape((groups, math.prod(kernel) * channels, filters // groups))
+
+
+def _turned_round(weight: Any, groups: int) -> Any:
+    """The weight (C, F/groups, KH, KW) with which dy is convolved to give dx: the last row first, C and F exchanged."""
+    filters, channels, *kernel = weight.shape
+    by_group = weight[:, :, ::-1, ::-1].reshape((groups, filters // groups, channels, *kernel)).swapaxes(1, 2)
+    return by_group.reshape((groups * channels, filters // groups, *kernel))
+
+
+def _as_images(x: Any) -> Any:
+    """Sequences (N, C, L) as images (N, C, 1, L)."""
+    return x[:, :, None]
+
+
+def _of_images(geometry: Geometry) -> Geometry:
+    """The geometry of sequences, for images one pixel high."""
+    stride, padding, dilation = (1, *geometry.stride), (0, *geometry.padding), (1, *geometry.dilation)
+    return Geometry(stride, padding, dilation, geometry.groups)
