@@ -1,12 +1,17 @@
-"""How often the program had to wait for the device."""
+"""How often the program had to wait for the device, and what it launched there."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 _waits: list[str] = []
+_launches: list[str] = []
+_recording: list[Callable[[], None]] | None = None  # what a graph that is being captured holds so far
 
 
 def synchronize(what: str) -> None:
     """Note one wait; `what` says which call caused it."""
+    refuse_while_capturing(what)
     _waits.append(what)
 
 
@@ -18,3 +23,39 @@ def synchronizations() -> tuple[str, ...]:
 def reset_synchronizations() -> None:
     """Start counting anew."""
     _waits.clear()
+
+
+def launch(name: str, again: Callable[[], None]) -> None:
+    """Note work that was given to the device; `again` does it once more, with the same memory."""
+    _launches.append(name)
+    if _recording is not None:
+        _recording.append(again)
+
+
+def launches() -> tuple[str, ...]:
+    """What was launched since the last reset, in order; CuPy may need several launches for one of these."""
+    return tuple(_launches)
+
+
+def reset_launches() -> None:
+    """Start counting anew."""
+    _launches.clear()
+
+
+def capturing() -> bool:
+    """Whether work is being recorded for a graph."""
+    return _recording is not None
+
+
+def record(tape: list[Callable[[], None]] | None) -> None:
+    """Record every launch on `tape` from here on; None: no more."""
+    global _recording
+    _recording = tape
+
+
+def refuse_while_capturing(what: str) -> None:
+    """What CUDA refuses while a stream is captured, and what ends the capture."""
+    if _recording is not None:
+        raise RuntimeError(
+            f"cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing ({what})"
+        )

@@ -11,10 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from tests.cupy_standin.counting import synchronize
-from tests.cupy_standin.indexing import host_index
+from tests.cupy_standin.counting import launch, refuse_while_capturing, synchronize
+from tests.cupy_standin.indexing import host_index, scatter
 from tests.cupy_standin.names import NAMES, Parameters, listed
-from tests.cupy_standin.ndarray import SCALARS, compute, from_host, functions, ndarray, ufuncs, unwrap, wrap
+from tests.cupy_standin.ndarray import (
+    SCALARS,
+    compute,
+    computed,
+    empty_host,
+    from_host,
+    functions,
+    ndarray,
+    ufuncs,
+    unwrap,
+    wrap,
+)
 
 UFUNCS = listed(
     """
@@ -28,7 +39,7 @@ UFUNCS = listed(
 FUNCTIONS = listed(
     """
     all allclose any argmax argmin argsort argwhere around bincount broadcast_to clip copyto count_nonzero cumsum
-    diff dot empty_like expand_dims flatnonzero flip full_like isclose lib.stride_tricks.as_strided
+    diff dot expand_dims flatnonzero flip full_like isclose lib.stride_tricks.as_strided
     lib.stride_tricks.sliding_window_view linalg.norm matmul max may_share_memory mean median min moveaxis nanmax
     nanmean nanmin nonzero ones_like pad prod ravel repeat reshape roll searchsorted shares_memory sort split
     squeeze std sum swapaxes take take_along_axis tensordot tile trace transpose tril triu unique var vdot
@@ -38,7 +49,7 @@ FUNCTIONS = listed(
 
 OF_SEQUENCES = listed("concatenate hstack stack vstack")  # their first argument is a list of arrays
 
-CREATION = listed("arange empty eye full identity linspace ones zeros")
+CREATION = listed("arange eye full identity linspace ones zeros")
 
 METHODS = listed(
     """
@@ -49,7 +60,18 @@ METHODS = listed(
 
 WAITING = {"argwhere", "bincount", "flatnonzero", "nonzero", "shares_memory", "unique"}  # their result's shape or value
 
-SCATTERING = {"add", "bitwise_and", "bitwise_or", "maximum", "minimum", "subtract"}  # the ufuncs whose .at CuPy has
+IN_ANOTHER_ORDER = {"add.reduce", "mean", "multiply.reduce", "prod", "std", "sum", "var"}  # than NumPy adds up in
+
+KEEPS_LAYOUT = {"einsum", "empty_like", "full_like", "ones_like", "pad", "roll", "zeros_like"}  # as NumPy does
+
+SCATTERING = {  # the ufuncs whose .at CuPy has, and for which dtypes
+    "add": "float16 float32 float64 int32 int64 uint32 uint64",
+    "bitwise_and": "int32 int64 uint32 uint64",
+    "bitwise_or": "int32 int64 uint32 uint64",
+    "maximum": "float32 float64 int32 int64 uint32 uint64",
+    "minimum": "float32 float64 int32 int64 uint32 uint64",
+    "subtract": "int32 uint32",
+}
 
 OPERATORS = {
     "add": "add",
@@ -73,30 +95,67 @@ COMPARISONS = {
 UNARY = {"abs": "absolute", "invert": "invert", "neg": "negative", "pos": "positive"}
 
 
+def in_c_order(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What a GPU computes is C-contiguous, however its operands lie in memory; NumPy would keep their layout."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        value = function(*args, **kwargs)
+        if not isinstance(value, np.ndarray) or value.flags.c_contiguous or kwargs.get("out") is not None:
+            return value
+        if any(isinstance(x, np.ndarray) and np.may_share_memory(value, x) for x in args):
+            return value  # a view
+        return value.copy()
+
+    call.__name__ = function.__name__
+    return call
+
+
+def backwards(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A reduction that begins at the other end: the same value up to rounding, as a GPU's is."""
+
+    def call(array: Any, *args: Any, **kwargs: Any) -> Any:
+        if array.size < 2:
+            return function(array, *args, **kwargs)
+        value = function(np.flip(array), *args, **kwargs)
+        if isinstance(value, np.ndarray) and value.ndim:
+            value[...] = np.flip(value).copy()
+        return value
+
+    call.__name__ = function.__name__
+    return call
+
+
 class ufunc:  # noqa: N801 - CuPy's name
     """An elementwise function: arrays of the device and scalars only, and none of NumPy's `where=`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._host = getattr(np, name)
+        self._elementwise = in_c_order(self._host)
 
     def __call__(self, *args: Any, out: Any = None, dtype: Any = None, casting: str = "same_kind") -> Any:
         for x in args:
             if not isinstance(x, (ndarray, *SCALARS)):
                 raise TypeError(f"Unsupported type {type(x)}")
-        return compute(self._host, args, {"out": out, "dtype": dtype, "casting": casting})
+        return compute(self._elementwise, args, {"out": out, "dtype": dtype, "casting": casting})
 
     def at(self, a: ndarray, indices: Any, b: Any = None) -> None:
         if self.name not in SCATTERING:
             raise NotImplementedError(f"`cupy_{self.name}.at` is not supported yet")
-        if self.name == "add" and a.dtype.kind not in "iuf":
-            raise TypeError("cupy.add.at only supports int32, int64, float16, float32, float64, uint32, uint64")
-        self._host.at(a._host, host_index(indices, a._host), unwrap(b))
+        if a.dtype.name not in SCATTERING[self.name].split():
+            raise TypeError(f"cupy.{self.name}.at only supports {SCATTERING[self.name]} as data type; got {a.dtype}")
+
+        def work() -> None:
+            scatter(self._host, a._host, host_index(indices, a._host), unwrap(b))
+
+        work()
+        launch(f"{self.name}.at", work)
 
     def reduce(self, array: ndarray, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         if self.name not in ("add", "multiply"):
             raise NotImplementedError(f"`cupy_{self.name}.reduce` is not supported yet")
-        return compute(self._host.reduce, (array,), {"axis": axis, "dtype": dtype, "out": out, "keepdims": keepdims})
+        options = {"axis": axis, "dtype": dtype, "out": out, "keepdims": keepdims}
+        return compute(backwards(self._host.reduce), (array,), options)
 
 
 def on_device(name: str, function: Callable[..., Any], check_first: Callable[[Any], bool]) -> Callable[..., Any]:
@@ -108,12 +167,24 @@ def on_device(name: str, function: Callable[..., Any], check_first: Callable[[An
         parameters.check(name, args, kwargs)
         if not check_first(args[0] if args else None):
             raise TypeError(f"cupy.{name}: expected an array of the device; got {type(args[0]) if args else 'nothing'}")
-        if name.rpartition(".")[2] in WAITING:
+        last = name.rpartition(".")[2]
+        if last in WAITING or (last in ("arange", "linspace") and any(isinstance(x, ndarray) for x in args)):
             synchronize(name)
-        return as_array(compute(function, args, kwargs))
+        if kwargs.get("kind") not in (None, "stable"):
+            raise ValueError("kind can only be None or 'stable'")
+        if kwargs.get("shape") == ():
+            del kwargs["shape"]  # CuPy takes `shape=()` for no shape given
+        return as_array(compute(as_on_a_gpu(function, name), args, kwargs))
 
     call.__name__ = name
     return call
+
+
+def as_on_a_gpu(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """NumPy's function with the order of adding up and the memory layout of CuPy's."""
+    if name in IN_ANOTHER_ORDER:
+        function = backwards(function)
+    return function if name in KEEPS_LAYOUT else in_c_order(function)
 
 
 def as_array(value: Any) -> Any:
@@ -142,7 +213,20 @@ def array(obj: Any, dtype: Any = None, copy: bool | None = True, order: str = "K
     """From the host to the device: the one door NumPy arrays come in by."""
     if isinstance(obj, ndarray):
         return obj if not copy and dtype in (None, obj.dtype) else obj.astype(obj.dtype if dtype is None else dtype)
+    refuse_while_capturing("a copy from the host")
     return from_host(np.array(obj, dtype=dtype, ndmin=ndmin))
+
+
+def empty(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
+    return from_host(empty_host(shape, np.dtype(dtype)))
+
+
+def empty_like(
+    prototype: ndarray, dtype: Any = None, order: str = "K", subok: None = None, shape: Any = None
+) -> ndarray:
+    like = np.empty_like(unwrap(prototype), dtype, order, shape=shape)
+    like[...] = empty_host((), like.dtype)
+    return from_host(like)
 
 
 def asarray(a: Any, dtype: Any = None, order: str | None = None) -> ndarray:
@@ -150,7 +234,7 @@ def asarray(a: Any, dtype: Any = None, order: str | None = None) -> ndarray:
 
 
 def ascontiguousarray(a: ndarray, dtype: Any = None) -> ndarray:
-    return wrap(np.ascontiguousarray(a._host, dtype), a)
+    return wrap(computed("ascontiguousarray", lambda: np.ascontiguousarray(a._host, dtype), a._host), a)
 
 
 def asnumpy(a: Any, stream: None = None, order: str = "C", out: Any = None) -> Any:
@@ -178,7 +262,7 @@ def where(condition: ndarray, x: Any = None, y: Any = None) -> Any:
     for value in (x, y):
         if not isinstance(value, (ndarray, *SCALARS)):
             raise TypeError(f"Unsupported type {type(value)}")
-    return compute(np.where, (condition, x, y), {})
+    return compute(in_c_order(np.where), (condition, x, y), {})
 
 
 def ndim(a: Any) -> int:
@@ -193,7 +277,9 @@ def size(a: Any, axis: int | None = None) -> int:
     return a.size if axis is None else a.shape[axis]
 
 
-SPECIAL = (array, array_equal, asarray, ascontiguousarray, asnumpy, einsum, ndim, shape, size, where)
+SPECIAL = (
+    array, array_equal, asarray, ascontiguousarray, asnumpy, einsum, empty, empty_like, ndim, shape, size, where
+)  # fmt: skip
 
 
 # ---- filling in
@@ -224,7 +310,9 @@ def _method(name: str) -> Callable[..., Any]:
         parameters.check(f"ndarray.{name}", args, kwargs)
         if name in WAITING:
             synchronize(f"{name}()")
-        return compute(getattr(np.ndarray, name), (self, *args), kwargs)
+        if kwargs.get("kind") not in (None, "stable"):
+            raise ValueError("kind can only be None or 'stable'")
+        return compute(as_on_a_gpu(getattr(np.ndarray, name), name), (self, *args), kwargs)
 
     return method
 

@@ -43,6 +43,15 @@ def store(array: Any, index: tuple[Any, ...], value: Any) -> None:
             array[index] = value
 
 
+def scatter(function: Any, array: Any, index: tuple[Any, ...], values: Any) -> None:
+    """`function.at` on NumPy arrays, in a new order at every call, as threads of a GPU come."""
+    places = np.arange(array.size).reshape(array.shape)[index]
+    values = np.broadcast_to(np.asarray(values, array.dtype), places.shape).reshape(-1)
+    order = _order.permutation(places.size)
+    with np.errstate(all="ignore"):
+        function.at(array, np.unravel_index(places.reshape(-1)[order], array.shape), values[order])
+
+
 def _on_host(part: Any) -> Any:
     if isinstance(part, list):
         return np.asarray(part, dtype=None if part else np.int32)

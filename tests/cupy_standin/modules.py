@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tests.cupy_standin.counting import synchronize
+from tests.cupy_standin.counting import refuse_while_capturing, synchronize
 from tests.cupy_standin.functions import ufunc
+from tests.cupy_standin.kernels import COMPILER, ElementwiseKernel, RawKernel
 from tests.cupy_standin.names import listed
 from tests.cupy_standin.ndarray import compute, from_host, functions, ndarray, ufuncs
 
@@ -32,6 +33,7 @@ class Generator:
         self._host = bit_generator._host
 
     def random(self, size: Any = None, dtype: Any = np.float64, out: None = None) -> ndarray:
+        refuse_while_capturing("a draw: a replay would draw the same numbers again")
         return from_host(np.asarray(self._host.random(size, dtype)))
 
     def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: None = None) -> ndarray:
@@ -84,9 +86,11 @@ def contents() -> dict[str, Any]:
 
     What is in cupyx has its whole name.
     """
+    kernels = {"ElementwiseKernel": ElementwiseKernel, "RawKernel": RawKernel} if COMPILER else {}
     return {
         **ufuncs,
         **functions,
+        **kernels,
         **{name: getattr(np, name) for name in FROM_NUMPY},
         "cuda.Device": Device,
         "cuda.MemoryPool": MemoryPool,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.cupy_standin.counting import synchronize
+from tests.cupy_standin.counting import launch, refuse_while_capturing, synchronize
 from tests.cupy_standin.indexing import host_index, store
 
 SCALARS = (bool, int, float, complex, np.generic)
@@ -24,6 +24,13 @@ class Flags(NamedTuple):
     owndata: bool
 
 
+class MemoryPointer:
+    """Where an array's first element lies."""
+
+    def __init__(self, ptr: int) -> None:
+        self.ptr = ptr
+
+
 class ndarray:  # noqa: N801 - CuPy's name
     """An array "on the device". Its values are in `_host`, which nothing outside the stand-in touches."""
 
@@ -32,7 +39,7 @@ class ndarray:  # noqa: N801 - CuPy's name
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, shape: Any, dtype: Any = float) -> None:
-        self._host = np.empty(shape, dtype)
+        self._host = empty_host(shape, np.dtype(dtype))
         self.base: ndarray | None = None
 
     # ---- what it is
@@ -68,6 +75,10 @@ class ndarray:  # noqa: N801 - CuPy's name
     @property
     def flags(self) -> Flags:
         return Flags(self._host.flags.c_contiguous, self._host.flags.f_contiguous, self.base is None)
+
+    @property
+    def data(self) -> MemoryPointer:
+        return MemoryPointer(self._host.__array_interface__["data"][0])
 
     @property
     def T(self) -> ndarray:
@@ -136,12 +147,17 @@ class ndarray:  # noqa: N801 - CuPy's name
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> ndarray:
-        return wrap(self._host[host_index(index, self._host)], self)
+        return wrap(computed("getitem", lambda: self._host[host_index(index, self._host)], self._host), self)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(value, (np.ndarray, list, tuple)) and np.ndim(value) > 0:
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
-        store(self._host, host_index(index, self._host), value._host if isinstance(value, ndarray) else value)
+
+        def work() -> None:
+            store(self._host, host_index(index, self._host), value._host if isinstance(value, ndarray) else value)
+
+        work()
+        launch("setitem", work)
 
     # ---- copies and views; the methods that compute are filled in by functions.py
 
@@ -152,16 +168,15 @@ class ndarray:  # noqa: N801 - CuPy's name
         return self.copy()
 
     def copy(self, order: str = "C") -> ndarray:
-        return wrap(self._host.copy(order))
+        return wrap(computed("copy", lambda: self._host.copy(order)))
 
     def astype(self, dtype: Any, order: str = "K", casting: None = None, subok: None = None, copy: bool = True) -> Any:
         if not copy and self.dtype == dtype:
             return self
-        with np.errstate(all="ignore"):
-            return wrap(self._host.astype(dtype, order=order))
+        return wrap(computed("astype", lambda: self._host.astype(dtype, order=order)))
 
     def reshape(self, *shape: Any, order: str = "C") -> ndarray:
-        return wrap(self._host.reshape(*shape, order=order), self)
+        return wrap(computed("reshape", lambda: self._host.reshape(*shape, order=order), self._host), self)
 
     def transpose(self, *axes: Any) -> ndarray:
         return wrap(self._host.transpose(*axes), self)
@@ -173,6 +188,7 @@ class ndarray:  # noqa: N801 - CuPy's name
         self[...] = value
 
     def set(self, arr: Any) -> None:
+        refuse_while_capturing("set")
         self._host[...] = arr  # from the host, which is what it is for
 
     # ---- numpy.f(device_array) stays on the device
@@ -232,8 +248,51 @@ def unwrap(value: Any) -> Any:
 
 
 def compute(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call a NumPy function on device arrays. A GPU warns of no overflow and no division by zero."""
-    with np.errstate(all="ignore"):
-        value = function(*unwrap(args), **{name: unwrap(x) for name, x in kwargs.items()})
+    """Call a NumPy function on device arrays."""
+    hosts, options = unwrap(args), {name: unwrap(x) for name, x in kwargs.items()}
+    name = getattr(function, "__name__", "compute")
+    value = computed(name, lambda: function(*hosts, **options), *hosts, out=options.get("out"))
     out = kwargs.get("out")
     return out if isinstance(out, ndarray) else wrap(value, *args)
+
+
+def computed(name: str, work: Callable[[], Any], *sources: Any, out: Any = None) -> Any:
+    """What `work` gives, noted as a launch unless it is only another view of a source.
+
+    A GPU warns of no overflow and no division by zero.
+    """
+    with np.errstate(all="ignore"):
+        value = work()
+    if isinstance(value, (np.generic, bool, int, float)):
+        value = np.asarray(value)
+
+    def again() -> None:
+        with np.errstate(all="ignore"):
+            fresh = work()
+            if out is None:
+                fresh = np.asarray(fresh) if isinstance(value, np.ndarray) else fresh
+                for place, result in zip(_arrays(value), _arrays(fresh), strict=True):
+                    place[...] = result
+
+    if out is not None or not any(_overlap(value, source) for source in _arrays(sources)):
+        launch(name, again)
+    return value
+
+
+def _arrays(value: Any) -> list[Any]:
+    """The NumPy arrays in what a function takes or gives."""
+    if isinstance(value, (tuple, list)):
+        return [array for part in value for array in _arrays(part)]
+    return [value] if isinstance(value, np.ndarray) else []
+
+
+def _overlap(value: Any, source: Any) -> bool:
+    return any(np.may_share_memory(part, source) for part in _arrays(value))
+
+
+def empty_host(shape: Any, dtype: np.dtype[Any]) -> Any:
+    """Memory that nobody has written to yet: NaN, or -1, so that what is read from it is noticed."""
+    array = np.empty(shape, dtype)
+    if dtype.kind != "b":
+        array.reshape(-1).view(np.uint8).fill(255)
+    return array
