@@ -19,21 +19,31 @@ from benchmarks.peers import Peer, reason
 from benchmarks.turns import Contestant
 from benchmarks.workloads import WORKLOADS
 
-TOLERANCE = 2e-3  # float32, sums in another order, over some steps
+TOLERANCE = 1e-4  # float32, sums in another order, over some steps
 
 
 @dataclass
 class Result:
-    """What a race found: of each peer the seconds of every round (of an operation, where a step has many)."""
+    """What a race found.
+
+    Attributes:
+        workload: its name.
+        seconds: of each peer the time of every round: of a step, or of an operation where a step has many.
+        shares: for each turn of a peer with one thread, how much of that time it really had a processor.
+    """
 
     workload: str
     seconds: dict[Peer, list[float]] = field(default_factory=dict)
+    shares: list[float] = field(default_factory=list)
 
     def median(self, peer: Peer) -> float:
+        """The time of a peer."""
         return statistics.median(self.seconds[peer])
 
-    def ratio(self, peer: Peer, measure: Peer) -> float:
-        """Median over the rounds of `peer`'s time over that of `measure`."""
+    def ratio(self, peer: Peer, measure: Peer) -> float | None:
+        """Median over the rounds of `peer`'s time over that of `measure`; None if one of them was not there."""
+        if peer not in self.seconds or measure not in self.seconds:
+            return None
         return statistics.median(a / b for a, b in zip(self.seconds[peer], self.seconds[measure], strict=True))
 
 
@@ -51,7 +61,7 @@ def check(workload: str, found: dict[Peer, list[Any]]) -> None:
     for peer in others:
         for i, (ours, theirs) in enumerate(zip(found[peer], found[first], strict=True)):
             off = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
-            if not off < TOLERANCE:
+            if not off < TOLERANCE:  # also if it is NaN
                 raise DisagreementError(
                     f"{workload}: {peer.title} and {first.title} do not compute the same. Result {i} differs by "
                     f"{off:.1e} of the largest number: {ours.ravel()[:5]} and {theirs.ravel()[:5]}. Nothing was timed"
@@ -59,29 +69,36 @@ def check(workload: str, found: dict[Peer, list[Any]]) -> None:
 
 
 def race(workload: str, peers: Sequence[Peer], rounds: int, seconds: float, advance: Callable[[str], None]) -> Result:
-    """Time `workload`.
+    """Time a workload.
 
     Args:
-        peers: who takes part.
-        rounds: how many times each peer has its turn.
+        workload: its name.
+        peers: who takes part, if it can.
+        rounds: how many turns each has.
         seconds: how long a turn is, about; at least one step.
         advance: told after each turn whose it was.
+
+    Raises:
+        DisagreementError: the peers do not compute the same.
+        PeerError: one of them ended in an error.
     """
     result = Result(workload)
-    steps: dict[Peer, int] = {}
+    trial, parts = WORKLOADS[workload].steps, WORKLOADS[workload].parts
     with ExitStack() as stack:
-        there: dict[Peer, Contestant] = {}
-        for peer in peers:
-            if reason(peer.library, workload) is None:
-                there[peer] = stack.enter_context(Contestant(peer, workload))
-        check(workload, {peer: contestant.results(WORKLOADS[workload].steps) for peer, contestant in there.items()})
-        for peer, contestant in there.items():
-            steps[peer] = max(1, round(seconds / contestant.turn(max(1, WORKLOADS[workload].steps))))
-            result.seconds[peer] = []
-        order = list(there)
+        able = [peer for peer in peers if reason(peer.library, workload) is None]
+        there = {peer: stack.enter_context(Contestant(peer, workload)) for peer in able}
+        check(workload, {peer: contestant.results(trial) for peer, contestant in there.items()})
+        steps = {peer: max(1, round(seconds / contestant.turn(trial)[0])) for peer, contestant in there.items()}
         for k in range(rounds):
-            start = k % len(order)
-            for peer in order[start:] + order[:start]:
-                result.seconds[peer].append(there[peer].turn(steps[peer]) / WORKLOADS[workload].parts)
+            first = k % len(able)
+            for peer in able[first:] + able[:first]:
+                wall, computed = there[peer].turn(steps[peer])
+                result.seconds.setdefault(peer, []).append(wall / parts)
+                if peer.threads == 1:
+                    result.shares.append(computed / wall)
                 advance(f"{workload}, {peer.title}")
+    for peer in peers:
+        if peer not in there:
+            for _ in range(rounds):
+                advance(workload)
     return result

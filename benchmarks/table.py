@@ -1,47 +1,65 @@
-"""The table in markdown: for each peer the ratios to PyTorch, and what minidl should reach."""
+"""What came out, in markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 
-from benchmarks.peers import LIBRARIES, Peer
+from benchmarks.peers import LIBRARIES, Peer, reason
 from benchmarks.race import Result
 from benchmarks.workloads import WORKLOADS
 
+TARGET_THREADS = 2  # the targets of the workloads are ratios to PyTorch with so many
+IMPORT_TARGET, MEMORY_TARGET = 40.0, 75.0  # milliseconds beyond NumPy's import; MiB
+ENOUGH = 0.95  # of the processor, for a measurement that can be trusted
+
 
 def ratio(value: float | None) -> str:
-    """Two figures that matter: .086, .94, 1.3, 12."""
+    """Two figures, as far as they matter: .14, .94, 1.05, 2.3, 12."""
     if value is None:
-        return ""
+        return "-"
     text = f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 1.995 else f"{value:.2f}"
     return text.removeprefix("0")
 
 
 def duration(seconds: float) -> str:
-    """A time with its unit: 8.3 us, 1.9 ms."""
-    unit, value = ("us", seconds * 1e6) if seconds < 1e-4 else ("ms", seconds * 1e3)
-    return f"{value:#.2g} {unit}".replace(". ", " ") if value < 100 else f"{value:.0f} {unit}"
+    """A time with its unit: 8.31 us, .951 ms, 124 ms."""
+    value, unit = (seconds * 1e6, "us") if seconds < 1e-4 else (seconds * 1e3, "ms")
+    digits = max(0, 3 - len(f"{value:.0f}".lstrip("0")))
+    return f"{value:.{digits}f} {unit}".removeprefix("0")
 
 
 def times(results: Sequence[Result], peers: Sequence[Peer]) -> str:
-    """The table of what is timed in steps. The first of `peers` is the measure of all."""
-    measure, *others = peers
-    header = [f"ratio to {measure.title} (its time)"]
-    for result in results:
-        header.append(f"{result.workload} ({duration(result.median(measure))})")
-    rows = [[peer.title, *(_of(result, peer, measure) for result in results)] for peer in others]
+    """The table of what is timed in steps. The first of `peers` is the measure of the others."""
+    first, *others = peers
+    header = [f"ratio to {first.title} (its time)"]
+    header += [f"{result.workload} ({duration(result.median(first))})" for result in results]
+    rows = [[peer.title, *(ratio(result.ratio(peer, first)) for result in results)] for peer in others]
     ours = [peer for peer in peers if peer.library == "minidl"]
     if len(ours) > 1:
         best = [min(ours, key=result.median) for result in results]
-        found = [f"**{_of(result, peer, measure)}**" for result, peer in zip(results, best, strict=True)]
-        rows.append(["**minidl, the better**", *found])
-    rows.append(["*minidl, target*", *(ratio(WORKLOADS[result.workload].target) for result in results)])
-    rows.append(["*minidl, stretch*", *(ratio(WORKLOADS[result.workload].stretch) for result in results)])
+        found = [ratio(result.ratio(peer, first)) for result, peer in zip(results, best, strict=True)]
+        rows.append(["**minidl, the faster**", *(f"**{value}**" for value in found)])
+    workloads = [WORKLOADS[result.workload] for result in results]
+    if first.threads == TARGET_THREADS:
+        rows.append(["*minidl, target*", *(ratio(workload.target) for workload in workloads)])
+        rows.append(["*minidl, stretch*", *(ratio(workload.stretch) for workload in workloads)])
     return markdown(header, rows)
 
 
-def _of(result: Result, peer: Peer, measure: Peer) -> str:
-    return ratio(result.ratio(peer, measure)) if peer in result.seconds else "-"
+def once(imports: Mapping[str, float], memory: Mapping[str, float], steps: int) -> str:
+    """The table of import times and peaks; empty if neither was measured."""
+    libraries = [library for library in LIBRARIES if library in {**imports, **memory}]
+    rows = []
+    if imports:
+        found = [f"{imports[library]:.0f}" if library in imports else "-" for library in libraries]
+        target = f"{imports['numpy'] + IMPORT_TARGET:.0f}" if "numpy" in imports else "-"
+        rows.append(["import, ms", *found, f"NumPy + {IMPORT_TARGET:.0f} = {target}"])
+    if memory:
+        found = [f"{memory[library]:.0f}" if library in memory else "-" for library in libraries]
+        rows.append([f"peak memory over {steps} steps of W3, MiB", *found, f"{MEMORY_TARGET:.0f}"])
+    titles = [LIBRARIES[library].removesuffix(" by hand") for library in libraries]
+    return markdown(["in a fresh process", *titles, "*minidl, target*"], rows) if rows else ""
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -50,8 +68,26 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def missing(peers: Sequence[Peer]) -> str:
-    """Which libraries are not installed, in words."""
+def left_out(workloads: Sequence[str], peers: Sequence[Peer]) -> str:
+    """Which libraries are not installed, and which cannot do what, in words."""
     there = {peer.library for peer in peers}
-    names = [title for library, title in LIBRARIES.items() if library not in there]
-    return f"Not installed, so not timed: {', '.join(names)}." if names else ""
+    missing = [title for library, title in LIBRARIES.items() if library not in there]
+    lines = [f"Not installed and so not timed: {', '.join(missing)}."] if missing else []
+    why: dict[str, list[str]] = {}
+    for library in LIBRARIES:
+        for workload in workloads:
+            if library in there and (words := reason(library, workload)):
+                why.setdefault(words, []).append(workload)
+    lines += [f"{', '.join(names)}: {words}." for words, names in why.items()]
+    return "\n".join(lines)
+
+
+def disturbance(results: Sequence[Result]) -> str:
+    """A warning, if other programs were given the processor while peers of one thread computed."""
+    shares = [share for result in results for share in result.shares]
+    if not shares or (share := statistics.median(shares)) >= ENOUGH:
+        return ""
+    return (
+        f" **Not to be trusted: other programs ran too, peers of one thread had {share:.0%} of a processor.** Of those "
+        f"with more threads each waited for all others, so they suffered more."
+    )

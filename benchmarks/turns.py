@@ -15,6 +15,7 @@ import contextlib
 import gc
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +30,10 @@ from benchmarks.workloads import WORKLOADS
 
 ROOT = Path(__file__).parents[1]
 LOOK, BUSY, LONGEST = 0.02, 0.2, 1.0  # every 0.02 s: busy if a fifth of it was computed; wait at most a second
+
+
+class PeerError(Exception):
+    """A peer's process ended in an error."""
 
 
 class Contestant:
@@ -63,8 +68,8 @@ class Contestant:
         """What the peer has after `steps` steps: the loss of each, or the arrays of the last."""
         return self._ask("results", steps)
 
-    def turn(self, steps: int) -> float:
-        """Seconds a step, over `steps` of them, after one that does not count and wakes caches and threads."""
+    def turn(self, steps: int) -> tuple[float, float]:
+        """Seconds a step and seconds of a processor, over `steps` of them, after one that wakes caches and threads."""
         return self._ask("turn", steps)
 
     def _ask(self, *command: Any) -> Any:
@@ -73,7 +78,7 @@ class Contestant:
             self._process.stdin.flush()  # type: ignore[union-attr]
             return pickle.load(self._process.stdout)  # type: ignore[arg-type]
         except (EOFError, BrokenPipeError):
-            raise RuntimeError(f"{self.peer.title} ended in an error; what it says stands above") from None
+            raise PeerError(f"{self.peer.title} ended in an error; what it says stands above") from None
 
 
 def results(step: Step, steps: int) -> list[Any]:
@@ -82,13 +87,13 @@ def results(step: Step, steps: int) -> list[Any]:
     return [np.array(found)] if isinstance(found[0], float) else [np.array(array) for array in found[-1]]
 
 
-def turn(step: Step, steps: int) -> float:
-    """Seconds a step."""
+def turn(step: Step, steps: int) -> tuple[float, float]:
+    """Seconds a step: on the clock, and of a processor."""
     step()
-    started = time.perf_counter()
+    began, computed = time.perf_counter(), time.process_time()
     for _ in range(steps):
         step()
-    return (time.perf_counter() - started) / steps
+    return (time.perf_counter() - began) / steps, (time.process_time() - computed) / steps
 
 
 def come_to_rest() -> None:
@@ -103,6 +108,7 @@ def come_to_rest() -> None:
 
 def serve(library: str, workload: str) -> None:
     """Be a peer: answer commands until there are no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     step = steps_of(library).STEPS[workload](WORKLOADS[workload])

@@ -12,7 +12,6 @@ import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
@@ -61,11 +60,6 @@ def reason(library: str, workload: str) -> str | None:
 def installed(library: str) -> bool:
     """Whether it can be imported; it is not loaded."""
     return importlib.util.find_spec(library) is not None
-
-
-def versions() -> dict[str, str]:
-    """Version of each library that is installed."""
-    return {name: version(name) for name in (*LIBRARIES, "threadpoolctl") if installed(name)}
 
 
 def entrants(threads: int) -> list[Peer]:

@@ -1,0 +1,38 @@
+"""On what it was measured: date, versions, processor."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.peers import LIBRARIES, installed
+
+
+def described(threads: int) -> str:
+    """One line in markdown."""
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload]
+    found = [f"Python {platform.python_version()}"]
+    for library in LIBRARIES:
+        if installed(library):
+            found.append(f"{library} {version(library)}")
+        if library == "numpy":
+            found[-1] += f" ({blas['name']} {blas['version']})"
+    found.append(f"threadpoolctl {version('threadpoolctl')}" if installed("threadpoolctl") else "no threadpoolctl")
+    return f"{datetime.date.today()}. {', '.join(found)}. {processor()}, {cores()} cores, {threads} threads at most."
+
+
+def processor() -> str:
+    """The processor's name, and the system."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor() or platform.machine()} ({platform.system()})"
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
