@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.cupy_standin import memory, streams
 from tests.cupy_standin.counting import refuse_while_capturing, synchronize
 from tests.cupy_standin.functions import ufunc
 from tests.cupy_standin.kernels import COMPILER, ElementwiseKernel, RawKernel
@@ -53,23 +54,6 @@ class Device:
         synchronize("Device.synchronize()")
 
 
-class MemoryPool:
-    """The memory of the device, which is never asked for more than how much is in use."""
-
-    def used_bytes(self) -> int:
-        return 0
-
-    def free_all_blocks(self, stream: None = None) -> None:
-        return None
-
-
-_pool = MemoryPool()
-
-
-def get_default_memory_pool() -> MemoryPool:
-    return _pool
-
-
 def getDeviceCount() -> int:
     return 1
 
@@ -93,10 +77,17 @@ def contents() -> dict[str, Any]:
         **kernels,
         **{name: getattr(np, name) for name in FROM_NUMPY},
         "cuda.Device": Device,
-        "cuda.MemoryPool": MemoryPool,
+        "cuda.Event": streams.Event,
+        "cuda.MemoryPool": memory.MemoryPool,
+        "cuda.memory.OutOfMemoryError": memory.OutOfMemoryError,
+        "cuda.runtime.memGetInfo": memory.memGetInfo,
+        "cuda.Stream": streams.Stream,
+        "cuda.alloc_pinned_memory": streams.alloc_pinned_memory,
+        "cuda.get_current_stream": streams.get_current_stream,
+        "cuda.get_elapsed_time": streams.get_elapsed_time,
         "cuda.runtime.getDeviceCount": getDeviceCount,
         "cupyx.scipy.special.erf": erf,
-        "get_default_memory_pool": get_default_memory_pool,
+        "get_default_memory_pool": memory.get_default_memory_pool,
         "ndarray": ndarray,
         "random.Generator": Generator,
         "random.Philox4x3210": Philox4x3210,

@@ -9,6 +9,8 @@ import numpy as np
 
 from tests.cupy_standin.counting import launch, refuse_while_capturing, synchronize
 from tests.cupy_standin.indexing import host_index, store
+from tests.cupy_standin.memory import allocate
+from tests.cupy_standin.streams import copy_from_host
 
 SCALARS = (bool, int, float, complex, np.generic)
 
@@ -34,12 +36,13 @@ class MemoryPointer:
 class ndarray:  # noqa: N801 - CuPy's name
     """An array "on the device". Its values are in `_host`, which nothing outside the stand-in touches."""
 
-    __slots__ = ("__weakref__", "_host", "base")
+    __slots__ = ("__weakref__", "_host", "_memory", "base")
     __array_priority__ = 100
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, shape: Any, dtype: Any = float) -> None:
         self._host = empty_host(shape, np.dtype(dtype))
+        self._memory = allocate(self._host.nbytes)
         self.base: ndarray | None = None
 
     # ---- what it is
@@ -90,7 +93,7 @@ class ndarray:  # noqa: N801 - CuPy's name
         synchronize(what)
         return self._host.copy()
 
-    def get(self) -> Any:
+    def get(self, stream: None = None, order: str = "C", out: None = None, blocking: bool = True) -> Any:
         return self._fetch("get()")
 
     def item(self) -> Any:
@@ -185,11 +188,22 @@ class ndarray:  # noqa: N801 - CuPy's name
         return wrap(self._host.view() if dtype is None else self._host.view(dtype), self)
 
     def fill(self, value: Any) -> None:
+        if isinstance(value, ndarray):
+            synchronize("fill(array of the device)")  # CuPy asks whether it is 0
         self[...] = value
 
-    def set(self, arr: Any) -> None:
+    def set(self, arr: Any, stream: Any = None) -> None:
+        """From the host, which is what it is for: a NumPy array of the same shape and dtype."""
         refuse_while_capturing("set")
-        self._host[...] = arr  # from the host, which is what it is for
+        if not isinstance(arr, np.ndarray):
+            raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
+        if self.dtype != arr.dtype:
+            raise TypeError(f"{arr.dtype} array cannot be set to {self.dtype} array")
+        if self.shape != arr.shape:
+            raise ValueError(f"Shape mismatch. Old shape: {self.shape}, new shape: {arr.shape}")
+        if not (self._host.flags.c_contiguous or self._host.flags.f_contiguous):
+            raise RuntimeError("Cannot set to non-contiguous array")
+        copy_from_host(self._host, arr, stream)
 
     # ---- numpy.f(device_array) stays on the device
 
@@ -213,9 +227,10 @@ class ndarray:  # noqa: N801 - CuPy's name
 ndarray.__module__ = "cupy"
 
 
-def from_host(array: Any) -> ndarray:
+def from_host(array: Any, memory: Any = None) -> ndarray:
     """A device array that takes over a NumPy array (which nobody else may keep)."""
     result = ndarray.__new__(ndarray)
+    result._memory = allocate(array.nbytes) if memory is None else memory
     result._host = array
     result.base = None
     return result
@@ -228,11 +243,13 @@ def wrap(value: Any, *sources: Any) -> Any:
     if not isinstance(value, (np.ndarray, np.generic)):
         return value
     host = np.asarray(value)
-    result = from_host(host)
-    if host.base is not None:
-        for source in sources:
-            if isinstance(source, ndarray) and (host.base is source._host or host.base is source._host.base):
-                result.base = source if source.base is None else source.base
+    if host.base is None:
+        return from_host(host)
+    seen = [x for x in sources if isinstance(x, ndarray) and np.may_share_memory(host, x._host)]
+    result = from_host(host, seen[0]._memory if seen else None)
+    for source in seen:
+        if host.base is source._host or host.base is source._host.base:  # not so of as_strided
+            result.base = source if source.base is None else source.base
     return result
 
 

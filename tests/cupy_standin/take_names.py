@@ -13,13 +13,33 @@ import re
 from types import ModuleType
 from typing import Any
 
-ROOMS = ("", "cuda.Device", "cuda.MemoryPool", "lib.stride_tricks", "linalg", "ndarray", "random", "random.Generator")
-ALSO = (
+ROOMS = (
+    "",
     "cuda.Device",
+    "cuda.Event",
     "cuda.MemoryPool",
-    "cuda.runtime.getDeviceCount",
+    "cuda.Stream",
+    "lib.stride_tricks",
+    "linalg",
+    "ndarray",
+    "random",
     "random.Generator",
-)  # from rooms with hundreds of names nobody here needs
+)
+ALSO = (  # from rooms with hundreds of names nobody here needs
+    "cuda.Device",
+    "cuda.Event",
+    "cuda.MemoryPool",
+    "cuda.Stream",
+    "cuda.alloc_pinned_memory",
+    "cuda.get_current_stream",
+    "cuda.get_elapsed_time",
+    "cuda.memory.OutOfMemoryError",
+    "cuda.runtime.driverGetVersion",
+    "cuda.runtime.getDeviceCount",
+    "cuda.runtime.memGetInfo",
+    "cuda.runtime.runtimeGetVersion",
+    "random.Generator",
+)
 
 
 def parameters(function: Any) -> str | None:

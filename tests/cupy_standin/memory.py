@@ -1,0 +1,74 @@
+"""The device's memory, with an account of it: what arrays hold, and a limit that a test may set."""
+
+from __future__ import annotations
+
+ROUND = 512  # bytes; CuPy's pool hands out multiples of this
+TOTAL = 2**40
+
+_used = 0
+_limit = 0
+
+
+class OutOfMemoryError(MemoryError):
+    """More was asked for than there is."""
+
+    def __init__(self, size: int, total: int, limit: int = 0) -> None:
+        self._size, self._total, self._limit = size, total, limit
+        super().__init__(
+            f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes, limit set to: {limit:,} bytes)."
+        )
+
+
+class Block(int):
+    """Memory in use, as long as somebody refers to this number of bytes. (A number: the collector does not track it.)"""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        global _used
+        _used -= self
+
+
+def allocate(size: int) -> Block:
+    """So many bytes, rounded up."""
+    global _used
+    rounded = -(-size // ROUND) * ROUND
+    if _limit and _used + rounded > _limit:
+        raise OutOfMemoryError(rounded, _used, _limit)
+    _used += rounded
+    return Block(rounded)
+
+
+class MemoryPool:
+    """CuPy's pool, which here gives back at once what nobody refers to any more."""
+
+    def used_bytes(self) -> int:
+        return _used
+
+    def free_bytes(self) -> int:
+        return 0
+
+    def total_bytes(self) -> int:
+        return _used
+
+    def free_all_blocks(self, stream: None = None) -> None:
+        return None
+
+    def get_limit(self) -> int:
+        return _limit
+
+    def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
+        global _limit
+        _limit = 0 if size is None else size
+
+
+_pool = MemoryPool()
+
+
+def get_default_memory_pool() -> MemoryPool:
+    return _pool
+
+
+def memGetInfo() -> tuple[int, int]:  # noqa: N802 - CUDA's name
+    """Free and total bytes of the device."""
+    return TOTAL - _used, TOTAL
