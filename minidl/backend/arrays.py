@@ -106,7 +106,7 @@ def zero_outside(mask: Any, array: Any) -> Any:
     if module_of(array) is not np or array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
         return module_of(array).where(mask, array, 0)
     bits = np.dtype(f"i{array.dtype.itemsize}")
-    return (-mask.astype(bits) & array.view(bits)).view(array.dtype)
+    return ((-mask.view(np.int8)).astype(bits) & array.view(bits)).view(array.dtype)
 
 
 def as_strided(array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:

@@ -29,6 +29,7 @@ from minidl.backend import BLOCK, as_strided, blocks, shared_out
 from minidl.functional.geometry import Geometry, Sizes
 from minidl.functional.precision import for_products, narrowed
 
+SHORT = 32  # numbers in a run that is not copied at full speed
 _CHANNELS_LAST = np.empty((2, 2, 2, 2)).transpose(0, 3, 1, 2)  # an example of the order in memory
 
 
@@ -81,13 +82,13 @@ def _add_back(grad_out: Any, weight: Any, x_shape: tuple[int, ...], geometry: Ge
     dx_rows, dy_rows = pixels(dx), pixels(grad_out)
 
     def part(start: int, stop: int) -> None:
-        padded, columns = work.space(stop - start)
+        padded, memory = work.space(stop - start)
         for block in blocks(start, stop, work.bytes_an_image):
             window = padded[: block.stop - block.start]
             window[...] = 0
             for rows in work.bands():
                 dy = np.ascontiguousarray(dy_rows[block, rows], dtype=transposed.dtype)
-                some = columns[: len(dy), : dy.shape[1]]
+                some = work.shaped(memory, len(dy), dy.shape[1])
                 np.matmul(_by_group(dy, groups), transposed, out=_by_group(some, groups))
                 seen = work.windows(window, rows)
                 by_place = some.reshape(seen.shape)
@@ -125,6 +126,9 @@ class Columns:
     """How x, with these channels and sizes, is cut into blocks of columns, and the workspace for one block.
 
     A block is as many images as fit into `BLOCK` bytes, or, of larger images, one with a band of the output's rows.
+    `by_weight` says in which order a block is written. A window's row is a run of KW*C numbers: long enough to be
+    copied fast, except in the first layer of a network, where it may be five. There the numbers one weight sees along a
+    row of the output are the longer run, so the block is written weight by weight, as the transposed matrix.
     """
 
     def __init__(self, x_shape: tuple[int, ...], kernel: Sizes, out: Sizes, geometry: Geometry, dtype: Any) -> None:
@@ -135,6 +139,7 @@ class Columns:
         bytes_a_row = out[1] * math.prod(kernel) * self.channels * self.dtype.itemsize
         self.bytes_an_image = out[0] * bytes_a_row
         self.band = max(1, min(out[0], BLOCK // max(1, bytes_a_row)))  # rows of the output
+        self.by_weight = kernel[1] * self.channels // geometry.groups < min(SHORT, out[1])
 
     def bands(self) -> Iterator[slice]:
         """The output's rows, in bands."""
@@ -142,21 +147,31 @@ class Columns:
             yield slice(first, min(first + self.band, self.out[0]))
 
     def space(self, images: int) -> tuple[Any, Any]:
-        """For blocks of that many images at most: padded images of zeros, and columns (n, rows, OW, KH*KW*C)."""
+        """For blocks of that many images at most: padded images of zeros (n, H, W, C), and memory for columns."""
         n = max(1, min(images, BLOCK // max(1, self.bytes_an_image)))
-        columns = np.empty((n, self.band, self.out[1], math.prod(self.kernel) * self.channels), self.dtype)
-        return np.zeros((n, *self.padded, self.channels), self.dtype), columns
+        memory = np.empty(n * self.band * self.out[1] * math.prod(self.kernel) * self.channels, self.dtype)
+        if self.by_weight:
+            return np.zeros((self.channels, n, *self.padded), self.dtype).transpose(1, 2, 3, 0), memory
+        return np.zeros((n, *self.padded, self.channels), self.dtype), memory
+
+    def shaped(self, memory: Any, images: int, rows: int) -> Any:
+        """The columns (images, rows, OW, KH*KW*C) of one block, as a view of the memory for them."""
+        positions, weights = (images, rows, self.out[1]), math.prod(self.kernel) * self.channels
+        block = memory[: math.prod(positions) * weights]
+        if self.by_weight:
+            return block.reshape((weights, *positions)).transpose(1, 2, 3, 0)
+        return block.reshape((*positions, weights))
 
     def of(self, x: Any, start: int, stop: int) -> Iterator[tuple[tuple[slice, slice], Any]]:
         """For each block of images start to stop of x: which images and rows, and their columns, a matrix a group."""
-        padded, columns = self.space(stop - start)
+        padded, memory = self.space(stop - start)
         x_rows, groups = pixels(x), self.geometry.groups
         for images in blocks(start, stop, self.bytes_an_image):
             n = images.stop - images.start
             padded[:n, *self.inside] = x_rows[images]
             for rows in self.bands():
                 windows = self.windows(padded[:n], rows)
-                block = columns[:n, : rows.stop - rows.start]
+                block = self.shaped(memory, n, rows.stop - rows.start)
                 np.copyto(block.reshape(windows.shape), windows)
                 yield (images, rows), _by_group(block, groups)
 
@@ -183,7 +198,7 @@ def pixels(x: Any) -> Any:
 
 
 def _by_group(rows: Any, groups: int) -> Any:
-    """A contiguous (..., groups * n) as matrices (groups, positions, n): a view, also to write to."""
+    """Rows (..., groups * n) as matrices (groups, positions, n): a view, also to write to."""
     return rows.reshape((math.prod(rows.shape[:-1]), groups, rows.shape[-1] // groups)).swapaxes(0, 1)
 
 

@@ -1,6 +1,7 @@
 """Pooling over one or two spatial axes: the maximum, or the mean, of each window.
 
-A window op is a loop over the places in its window, each place a slice as wide as the input.
+A window op is a loop over the places in its window, each place a slice as wide as the input. On the CPU it goes through
+the batch in blocks of images (`backend/parallel.py`), so that what one place leaves the next finds in the cache.
 
 >>> import numpy as np, minidl.functional as F
 >>> image = np.arange(16.0).reshape(1, 1, 4, 4)
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Function
-from minidl.backend import module_of, zero_outside
+from minidl.backend import in_blocks, module_of, zero_outside
 from minidl.errors import ShapeError, describe
 from minidl.functional.geometry import WORDS, Sizes, no_batch, per_axis
 from minidl.functional.precision import narrowed, widened
@@ -88,12 +89,17 @@ class Pool:
         return tuple(max((o - 1) * s + k, size + p) for o, s, k, size, p in sides)
 
     def padded(self, x: Any, value: float) -> Any:
-        """x with a border of `value` as wide as the windows reach."""
-        sides = zip(self.padding, self.reach(), self.size, strict=True)
-        widths = [(before, reach - before - size) for before, reach, size in sides]
-        if not any(map(any, widths)):
-            return x
-        return module_of(x).pad(x, ((0, 0), (0, 0), *widths), mode="constant", constant_values=value)
+        """x with a border of `value` as wide as the windows reach; in memory in the order x has."""
+        padded = self.room(x)
+        if padded is not x:
+            padded[...] = value
+            self.cropped(padded)[...] = x
+        return padded
+
+    def room(self, x: Any) -> Any:
+        """An uninitialised array as x with a border as wide as the windows reach; x itself where they do not."""
+        reach = self.reach()
+        return x if reach == self.size else module_of(x).empty_like(x, shape=(*x.shape[:2], *reach))
 
     def cropped(self, padded: Any) -> Any:
         """The input inside the border."""
@@ -106,6 +112,11 @@ class Pool:
         for k, s, p, o in zip(self.kernel, self.stride, self.padding, self.out, strict=True):
             number = np.add.outer(number * k, np.maximum(p - np.arange(o) * s, 0))
         return number
+
+    def tiled(self) -> bool:
+        """Whether every place of the padded input belongs to exactly one window."""
+        reach = tuple([o * k for o, k in zip(self.out, self.kernel, strict=True)])
+        return self.kernel == self.stride and reach == self.reach()
 
     def places(self) -> Iterator[tuple[slice, ...]]:
         """For each place in the window: the slice of the padded input that lies there, over all positions at once."""
@@ -126,18 +137,25 @@ class MaxPool(Function):
         self.pool = pool
 
     def forward(self, x: Any) -> Any:
-        xp = module_of(x)
-        padded = self.pool.padded(x, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
-        places = list(self.pool.places())
-        best = padded[places[0]]
-        numbers = np.int16 if len(places) < 2**15 else np.int32
-        self.chosen = xp.zeros(best.shape, numbers) + xp.asarray(self.pool.first_inside(), numbers)
-        for number, place in enumerate(places[1:], start=1):
-            candidate = padded[place]
-            better = (candidate > best) | (candidate != candidate)  # a NaN wins
-            best = xp.maximum(best, candidate)
-            self.chosen = xp.maximum(self.chosen, better * numbers(number))  # the numbers grow: the newest wins
-        return best if len(places) > 1 else best.copy()
+        xp, places = module_of(x), list(self.pool.places())
+        numbers = next(kind for kind in (np.int8, np.int16, np.int32) if len(places) <= np.iinfo(kind).max)
+        lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        first = xp.asarray(self.pool.first_inside(), numbers)
+        shape = (*x.shape[:2], *self.pool.out)
+        best, self.chosen = xp.empty_like(x, shape=shape), xp.empty_like(x, shape=shape, dtype=numbers)
+
+        def choose(images: slice) -> None:
+            padded, top, chosen = self.pool.padded(x[images], lowest), best[images], self.chosen[images]
+            top[...] = padded[places[0]]
+            chosen[...] = first
+            for number, place in enumerate(places[1:], start=1):
+                candidate = padded[place].copy(order="K")  # read apart once, then three times in a row
+                better = (candidate > top) | (candidate != candidate)  # a NaN wins
+                xp.maximum(top, candidate, out=top)
+                xp.maximum(chosen, better * numbers(number), out=chosen)  # the numbers grow: the newest wins
+
+        in_blocks(choose, len(x), work_an_image(x))
+        return best
 
     def backward(self, grad_out: Any) -> Any:
         return PutChosen(self.pool, self.chosen)(grad_out)
@@ -153,11 +171,25 @@ class PutChosen(Function):
         self.chosen = chosen
 
     def forward(self, grad_out: Any) -> Any:
-        xp = module_of(grad_out)
-        padded = xp.zeros((*grad_out.shape[:2], *self.pool.reach()), dtype=grad_out.dtype)
-        for number, place in enumerate(self.pool.places()):
-            padded[place] += zero_outside(self.chosen == number, grad_out)
-        return self.pool.cropped(padded)
+        grad_x = module_of(grad_out).empty_like(grad_out, shape=(*grad_out.shape[:2], *self.pool.size))
+        tiled = self.pool.tiled()
+
+        def put(images: slice) -> None:
+            grad, chosen, block = grad_out[images], self.chosen[images], grad_x[images]
+            padded = self.pool.room(block)
+            if not tiled:
+                padded[...] = 0
+            for number, place in enumerate(self.pool.places()):
+                share = zero_outside(chosen == number, grad)
+                if tiled:
+                    padded[place] = share
+                else:
+                    padded[place] += share
+            if padded is not block:
+                block[...] = self.pool.cropped(padded)
+
+        in_blocks(put, len(grad_x), work_an_image(grad_x))
+        return grad_x
 
     def backward(self, grad_x: Any) -> Any:
         return TakeChosen(self.pool, self.chosen)(grad_x)
@@ -173,11 +205,15 @@ class TakeChosen(Function):
         self.chosen = chosen
 
     def forward(self, x: Any) -> Any:
-        xp = module_of(x)
-        padded = self.pool.padded(x, 0)
-        out = xp.zeros(self.chosen.shape, dtype=x.dtype)
-        for number, place in enumerate(self.pool.places()):
-            out += zero_outside(self.chosen == number, padded[place])
+        out = module_of(x).empty_like(x, shape=self.chosen.shape)
+
+        def take(images: slice) -> None:
+            padded, chosen, block = self.pool.padded(x[images], 0), self.chosen[images], out[images]
+            block[...] = 0
+            for number, place in enumerate(self.pool.places()):
+                block += zero_outside(chosen == number, padded[place])
+
+        in_blocks(take, len(x), work_an_image(x))
         return out
 
     def backward(self, grad_out: Any) -> Any:
@@ -217,11 +253,19 @@ class AvgPool(Function):
         self.count_padding = count_padding
 
     def forward(self, x: Any) -> Any:
-        padded = self.pool.padded(widened(x), 0)
-        total: Any = 0
-        for place in self.pool.places():
-            total = total + padded[place]
-        return narrowed(total / areas(self.pool, self.count_padding, padded), x)
+        x_wide = widened(x)
+        area = areas(self.pool, self.count_padding, x_wide)
+        out = module_of(x).empty_like(x_wide, shape=(*x.shape[:2], *self.pool.out))
+
+        def average(images: slice) -> None:
+            padded, total = self.pool.padded(x_wide[images], 0), out[images]
+            total[...] = 0
+            for place in self.pool.places():
+                total += padded[place]
+            total /= area
+
+        in_blocks(average, len(x), work_an_image(x_wide))
+        return narrowed(out, x)
 
     def backward(self, grad_out: Any) -> Any:
         return SpreadMean(self.pool, self.count_padding)(grad_out)
@@ -238,14 +282,28 @@ class SpreadMean(Function):
 
     def forward(self, grad_out: Any) -> Any:
         wide = widened(grad_out)
-        share = wide / areas(self.pool, self.count_padding, wide)
-        padded = module_of(grad_out).zeros((*grad_out.shape[:2], *self.pool.reach()), dtype=share.dtype)
-        for place in self.pool.places():
-            padded[place] += share
-        return narrowed(self.pool.cropped(padded), grad_out)
+        area = areas(self.pool, self.count_padding, wide)
+        grad_x = module_of(grad_out).empty_like(wide, shape=(*grad_out.shape[:2], *self.pool.size))
+
+        def spread(images: slice) -> None:
+            share, block = wide[images] / area, grad_x[images]
+            padded = self.pool.room(block)
+            padded[...] = 0
+            for place in self.pool.places():
+                padded[place] += share
+            if padded is not block:
+                block[...] = self.pool.cropped(padded)
+
+        in_blocks(spread, len(grad_x), work_an_image(grad_x))
+        return narrowed(grad_x, grad_out)
 
     def backward(self, grad_x: Any) -> Any:
         return AvgPool(self.pool, self.count_padding)(grad_x)
+
+
+def work_an_image(x: Any) -> int:
+    """Bytes that a block is to count for one image of x: with what is made of it. On a device there are no blocks."""
+    return 2 * x[:1].nbytes if module_of(x) is np else 0
 
 
 def areas(pool: Pool, count_padding: bool, like: Any) -> Any:
