@@ -18,7 +18,7 @@ from types import ModuleType
 
 from minidl import backend, curvature, data, functional, models, nn, optim
 from minidl.autograd import Function
-from minidl.backend import seed, use, using
+from minidl.backend import get_num_threads, seed, set_num_threads, use, using
 from minidl.creation import arange, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
 from minidl.evaluation import evaluate
@@ -50,6 +50,7 @@ __all__ = [
     "fit",
     "full",
     "functional",
+    "get_num_threads",
     "grad",
     "gradcheck",
     "gradgradcheck",
@@ -69,6 +70,7 @@ __all__ = [
     "randn",
     "save",
     "seed",
+    "set_num_threads",
     "tensor",
     "use",
     "using",

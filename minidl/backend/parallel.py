@@ -151,9 +151,14 @@ def shared_out(work: Callable[[int, int], Any], count: int, bytes_each: int) -> 
     return [first, *[other.result() for other in others]]
 
 
+def per_block(bytes_each: int, count: int) -> int:
+    """How many of `count` units fit into a block; at least 1."""
+    return max(1, min(count, BLOCK // max(1, bytes_each)))
+
+
 def blocks(start: int, stop: int, bytes_each: int) -> Iterator[slice]:
     """Consecutive slices of range(start, stop) of about BLOCK bytes each."""
-    size = max(1, BLOCK // max(1, bytes_each))
+    size = per_block(bytes_each, stop - start)
     for first in range(start, stop, size):
         yield slice(first, min(first + size, stop))
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backend import BLOCK, as_strided, blocks, shared_out
+from minidl.backend import as_strided, blocks, per_block, shared_out
 from minidl.functional.geometry import Geometry, Sizes
 from minidl.functional.precision import for_products, narrowed
 
@@ -125,7 +125,7 @@ def conv_weight(x: Any, grad_out: Any, weight_shape: tuple[int, ...], geometry: 
 class Columns:
     """How x, with these channels and sizes, is cut into blocks of columns, and the workspace for one block.
 
-    A block is as many images as fit into `BLOCK` bytes, or, of larger images, one with a band of the output's rows.
+    A block is as many images as fit (`backend.per_block`), or, of larger images, one with a band of the output's rows.
     `by_weight` says in which order a block is written. A window's row is a run of KW*C numbers: long enough to be
     copied fast, except in the first layer of a network, where it may be five. There the numbers one weight sees along a
     row of the output are the longer run, so the block is written weight by weight, as the transposed matrix.
@@ -138,7 +138,7 @@ class Columns:
         self.padded = tuple([size + 2 * p for size, p in zip(sizes, geometry.padding, strict=True)])
         bytes_a_row = out[1] * math.prod(kernel) * self.channels * self.dtype.itemsize
         self.bytes_an_image = out[0] * bytes_a_row
-        self.band = max(1, min(out[0], BLOCK // max(1, bytes_a_row)))  # rows of the output
+        self.band = per_block(bytes_a_row, out[0])  # rows of the output
         self.by_weight = kernel[1] * self.channels // geometry.groups < min(SHORT, out[1])
 
     def bands(self) -> Iterator[slice]:
@@ -148,7 +148,7 @@ class Columns:
 
     def space(self, images: int) -> tuple[Any, Any]:
         """For blocks of that many images at most: padded images of zeros (n, H, W, C), and memory for columns."""
-        n = max(1, min(images, BLOCK // max(1, self.bytes_an_image)))
+        n = per_block(self.bytes_an_image, images)
         memory = np.empty(n * self.band * self.out[1] * math.prod(self.kernel) * self.channels, self.dtype)
         if self.by_weight:
             return np.zeros((self.channels, n, *self.padded), self.dtype).transpose(1, 2, 3, 0), memory
