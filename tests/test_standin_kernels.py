@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -30,10 +29,9 @@ def cp(standin: ModuleType) -> Any:
 
 
 @pytest.fixture
-def full_warps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def full_warps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads that wait for each other, 32 to a warp."""
     monkeypatch.setattr(kernels, "threads_in_a_warp", 32)
-    yield
 
 
 def on(cp: Any, values: Any, dtype: Any = None) -> Any:

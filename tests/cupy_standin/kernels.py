@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,7 @@ def compile_library(source: str, options: tuple[str, ...] = ()) -> ctypes.CDLL:
     return _compiled(source, options, threads_in_a_warp)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(source: str, options: tuple[str, ...], warp: int) -> ctypes.CDLL:
     header = (HEADERS / "cuda_host.h").read_text(encoding="utf-8")
     # A macro called T may not reach the headers: CUDA's own have templates with a T.
@@ -103,7 +103,7 @@ class RawKernel:
         work()
         launch(self.name, work)
 
-    @lru_cache(maxsize=None)  # noqa: B019 - kernels are few and live as long as the program
+    @cache  # noqa: B019 - kernels are few and live as long as the program
     def _ready(self, warp: int) -> tuple[Any, list[Parameter]]:
         """The function that runs the kernel, and the kernel's parameters."""
         more = f"""
@@ -117,6 +117,18 @@ class RawKernel:
         count = library.standin_describe(numbers)
         found = [numbers[3 * i : 3 * i + 3] for i in range(count)]
         return library.standin_run, [Parameter(chr(what) == "p", chr(kind), size) for what, kind, size in found]
+
+
+class RawModule:
+    """Kernels from one source."""
+
+    def __init__(self, code: str | None = None, *, options: tuple[str, ...] = (), backend: str = "nvrtc") -> None:
+        self.code = str(code)
+        self.options = options
+        self.backend = backend
+
+    def get_function(self, name: str) -> RawKernel:
+        return RawKernel(self.code, name, self.options, self.backend)
 
 
 def _size(numbers: Any, limits: tuple[int, ...], name: str) -> tuple[int, ...]:
@@ -240,7 +252,7 @@ def _typed(text: str) -> tuple[str, str]:
     return kind, name
 
 
-@lru_cache(maxsize=None)
+@cache
 def _elementwise(kernel: ElementwiseKernel, types: tuple[tuple[str, str], ...], warp: int) -> Any:
     """The function that applies the operation to as many elements as it is told."""
     typedefs = "\n".join(f"typedef {C_NAMES[dtype]} {kind};" for kind, dtype in types if len(kind) == 1)

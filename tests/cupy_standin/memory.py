@@ -14,13 +14,12 @@ class OutOfMemoryError(MemoryError):
 
     def __init__(self, size: int, total: int, limit: int = 0) -> None:
         self._size, self._total, self._limit = size, total, limit
-        super().__init__(
-            f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes, limit set to: {limit:,} bytes)."
-        )
+        so_far = f"allocated so far: {total:,} bytes, limit set to: {limit:,} bytes"
+        super().__init__(f"Out of memory allocating {size:,} bytes ({so_far}).")
 
 
 class Block(int):
-    """Memory in use, as long as somebody refers to this number of bytes. (A number: the collector does not track it.)"""
+    """Memory in use, as long as somebody refers to this number of bytes; the collector does not track numbers."""
 
     __slots__ = ()
 
@@ -69,6 +68,6 @@ def get_default_memory_pool() -> MemoryPool:
     return _pool
 
 
-def memGetInfo() -> tuple[int, int]:  # noqa: N802 - CUDA's name
+def memGetInfo() -> tuple[int, int]:
     """Free and total bytes of the device."""
     return TOTAL - _used, TOTAL

@@ -12,7 +12,7 @@ import numpy as np
 from tests.cupy_standin import memory, streams
 from tests.cupy_standin.counting import refuse_while_capturing, synchronize
 from tests.cupy_standin.functions import ufunc
-from tests.cupy_standin.kernels import COMPILER, ElementwiseKernel, RawKernel
+from tests.cupy_standin.kernels import COMPILER, ElementwiseKernel, RawKernel, RawModule
 from tests.cupy_standin.names import listed
 from tests.cupy_standin.ndarray import compute, from_host, functions, ndarray, ufuncs
 
@@ -70,7 +70,8 @@ def contents() -> dict[str, Any]:
 
     What is in cupyx has its whole name.
     """
-    kernels = {"ElementwiseKernel": ElementwiseKernel, "RawKernel": RawKernel} if COMPILER else {}
+    own = (ElementwiseKernel, RawKernel, RawModule)
+    kernels = {kind.__name__: kind for kind in own if COMPILER}
     return {
         **ufuncs,
         **functions,

@@ -7,6 +7,7 @@ meanwhile is what arrives, so that a missing wait and a buffer used again too ea
 
 from __future__ import annotations
 
+import ctypes
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -103,23 +104,37 @@ def get_elapsed_time(start_event: Event, end_event: Event) -> float:
     return 0.0
 
 
+_pinned: dict[int, bytearray] = {}  # by address
+
+
 def alloc_pinned_memory(size: int) -> Any:
-    """Memory on the host that cannot be swapped out; numpy.frombuffer makes an array of it."""
-    if size <= 0:
-        raise ValueError("the stand-in refuses to allocate no pinned memory: CuPy gives a block that is not empty")
-    return memoryview(bytearray(np.full(size, 255, np.uint8)))
+    """Memory that the device reads by itself; numpy.frombuffer makes an array of it.
+
+    As soon as nobody refers to it any more it belongs to somebody else, who writes to it, whatever still reads it.
+    """
+    memory = bytearray(b"\xff" * size)
+
+    def given_back(owner: Any) -> None:
+        del _pinned[ctypes.addressof(owner)]
+        memory[:] = b"\xff" * size
+
+    owner = type("PinnedMemory", (ctypes.c_ubyte * size,), {"__del__": given_back}).from_buffer(memory)
+    _pinned[ctypes.addressof(owner)] = memory
+    return owner
 
 
 def copy_from_host(target: Any, source: Any, stream: Stream | None) -> None:
-    """ndarray.set on the NumPy array inside."""
+    """ndarray.set on the NumPy array inside. Only from pinned memory is it put off."""
     stream = get_current_stream() if stream is None else stream
-    if stream.ptr == 0:
+    memory = _pinned.get(source.__array_interface__["data"][0])
+    if stream.ptr == 0 or memory is None:
         target[...] = source
         return
     if target.dtype.kind != "b":
         target[...] = np.nan if target.dtype.kind == "f" else np.iinfo(target.dtype).max
+    read = np.frombuffer(memory, source.dtype, source.size).reshape(source.shape)  # which keeps the owner of nothing
 
     def work() -> None:
-        target[...] = source
+        target[...] = read
 
     stream._later(work)

@@ -1,0 +1,18 @@
+"""Kernels: the device code of minidl, each beside a plain version that computes the same with NumPy's functions.
+
+A function of this package takes arrays of NumPy or of CuPy. Of CuPy's it makes one launch, where the plain version
+would make many; of NumPy's, of dtypes without a kernel, and of Tensors, the plain version computes. A test holds
+the two equal. The CUDA C++ is in the .cu files, compiled by CuPy when a kernel is first used.
+"""
+
+from minidl.backend.kernels.windows import (
+    add_columns,
+    columns,
+    max_pool,
+    mean_pool,
+    put_chosen,
+    spread_mean,
+    take_chosen,
+)
+
+__all__ = ["add_columns", "columns", "max_pool", "mean_pool", "put_chosen", "spread_mean", "take_chosen"]

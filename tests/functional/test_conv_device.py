@@ -1,0 +1,84 @@
+"""The products of a convolution by the GPU's way, against the plain version that is there to be read."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from minidl import backend
+from minidl.functional import conv_device, conv_plain
+from minidl.functional.geometry import Geometry
+from tests.arrays import device, host
+
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@st.composite
+def convolutions(draw: Any) -> Any:
+    """(x_shape, weight_shape, geometry)."""
+    n, groups = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    axes = [[draw(st.integers(1, most)) for most in (3, 3, 2)] for _ in range(n)]  # kernel, stride, dilation
+    kernel, stride, dilation = (tuple(numbers) for numbers in zip(*axes, strict=True))
+    padding = tuple(draw(st.integers(0, 2)) for _ in range(n))
+    sizes = tuple(draw(st.integers(d * (k - 1) + 1, 8)) for k, d in zip(kernel, dilation, strict=True))
+    channels, filters = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    geometry = Geometry(stride, padding, dilation, groups)
+    x_shape = (draw(st.integers(0, 4)), channels * groups, *sizes)
+    return x_shape, (filters * groups, channels, *kernel), geometry
+
+
+@few
+@given(case=convolutions(), dtype=st.sampled_from(["float32", "float64"]), block=st.sampled_from([1, 500, 1 << 30]))
+def test_all_three_products(case: Any, dtype: str, block: int) -> None:
+    x_shape, weight_shape, geometry = case
+    rng = np.random.default_rng(0)
+    x, weight = (device(rng.standard_normal(shape).astype(dtype)) for shape in (x_shape, weight_shape))
+    bias = device(rng.standard_normal(weight_shape[0]).astype(dtype))
+    out = geometry.positions(x_shape[2:], weight_shape[2:])
+    grad = device(rng.standard_normal((x_shape[0], weight_shape[0], *out)).astype(dtype))
+    saved, conv_device.BLOCK = conv_device.BLOCK, block
+    try:
+        for ours, plain, args in (
+            (conv_device.conv, conv_plain.conv, (x, weight, bias, out, geometry)),
+            (conv_device.conv, conv_plain.conv, (x, weight, None, out, geometry)),
+            (conv_device.conv_input, conv_plain.conv_input, (grad, weight, x_shape, geometry)),
+            (conv_device.conv_weight, conv_plain.conv_weight, (x, grad, weight_shape, geometry)),
+        ):
+            found, expected = host(ours(*args)), host(plain(*args))
+            assert found.dtype == expected.dtype
+            assert found.shape == expected.shape
+            tolerance = (1e-5 if dtype == "float32" else 1e-13) * math.prod(out) * max(1, x_shape[0])
+            np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * 10)
+    finally:
+        conv_device.BLOCK = saved
+
+
+def test_it_makes_one_product_a_group_and_does_not_wait(standin: ModuleType) -> None:
+    x, weight = (backend.to_device(np.ones(shape, np.float32), "cupy") for shape in ((4, 4, 6, 6), (8, 2, 3, 3)))
+    geometry = Geometry((1, 1), (1, 1), (1, 1), 2)
+    standin.reset_launches()
+    standin.reset_synchronizations()
+    y = conv_device.conv(x, weight, x[0, :2, 0, 0].repeat(4), (6, 6), geometry)
+    assert standin.launches().count("matmul") == 2
+    conv_device.conv_input(y, weight, x.shape, geometry)
+    conv_device.conv_weight(x, y, weight.shape, geometry)
+    assert standin.launches().count("matmul") == 6
+    assert standin.synchronizations() == ()
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_float16_keeps_its_dtype(n: int, standin: ModuleType) -> None:
+    geometry = Geometry((1,) * n, (0,) * n, (1,) * n, 1)
+    x = backend.to_device(np.ones((2, 3, *(4,) * n), np.float16), "cupy")
+    weight = backend.to_device(np.ones((5, 3, *(2,) * n), np.float16), "cupy")
+    y = conv_device.conv(x, weight, None, (3,) * n, geometry)
+    assert y.dtype == np.float16
+    assert set(host(y).reshape(-1)) == {3 * 2**n}
+    assert conv_device.conv_input(y, weight, x.shape, geometry).dtype == np.float16
+    assert conv_device.conv_weight(x, y, weight.shape, geometry).dtype == np.float16
