@@ -24,10 +24,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gpu: of a device; runs on the stand-in and on CuPy, and is skipped on NumPy")
     chosen = config.getoption("--backend")
     if chosen == "standin":
         cupy_standin.install()
     backend.use("numpy" if chosen == "numpy" else "cupy")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--backend") == "numpy":
+        skip = pytest.mark.skip(reason="of a device: pytest --backend standin, or cupy")
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(skip)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -26,6 +26,7 @@ from minidl.backend.parallel import BLOCK, blocks, get_num_threads, in_blocks, p
 from minidl.backend.random import device_uniform, generator, random_state, restore_random_state, seed
 from minidl.backend.silence import ERROR_STATE, SILENT
 from minidl.backend.special import erf
+from minidl.backend.transfer import pinned, sent_ahead
 
 __all__ = [
     "BLOCK",
@@ -46,11 +47,13 @@ __all__ = [
     "memory_used",
     "module",
     "module_of",
+    "pinned",
     "product",
     "random_state",
     "restore_random_state",
     "scatter_add",
     "seed",
+    "sent_ahead",
     "set_num_threads",
     "share_memory",
     "shared_out",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from minidl import backend
 from minidl.data.ahead import in_order
 from minidl.data.dataset import Dataset, Source, check_source, is_whole, random_order
-from minidl.data.transforms import Transform, check_transform, transformed
+from minidl.data.transforms import Transform, check_transform, on_host_and_anywhere, transformed
 
 MOVED_WHOLE = 2**30  # bytes; a data set up to this size is put on the device once, a larger one batch by batch
 
@@ -31,6 +31,9 @@ class Loader:
     are made ahead. The batches are the same, bit for bit, for any number of workers: what a transform draws for a batch
     depends on `seed`, epoch and batch only (and on the version of NumPy). An error in making a batch is raised when it
     is that batch's turn. A `for` that ends, however it ends, leaves no thread behind.
+
+    A batch that has to go to a GPU goes there while the GPU computes with the one before (`backend.sent_ahead`), so one
+    more batch is made ahead. The last steps of a transform, if they only compute with pixels, are done on the GPU.
 
     Attributes:
         epoch: the number of the epoch that runs, or comes next.
@@ -94,6 +97,11 @@ class Loader:
                 self._home = self._device if small else backend.device_of(dataset.inputs)
             dataset = dataset.to(self._home)
         self._source = dataset
+        self._crosses = self._device == "cupy" and self._home == "numpy"
+        self._on_host: Transform | None = transform
+        self._on_arrival: Transform | None = None
+        if transform is not None and self._crosses:
+            self._on_host, self._on_arrival = on_host_and_anywhere(transform)
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
@@ -113,31 +121,35 @@ class Loader:
         epoch = self.epoch
         order = backend.to_device(self.order(epoch), self._home)
         todo = range(self.position, len(self))
-        with closing(in_order(partial(self._make, epoch, order), todo, self.workers)) as batches:
+        with (
+            closing(in_order(partial(self._make, epoch, order), todo, self.workers)) as made,
+            closing(self._delivered(made)) as batches,
+        ):
             for batch, (inputs, labels) in zip(todo, batches, strict=True):
                 self.epoch, self.position = epoch, batch + 1
-                yield self._delivered(inputs), self._delivered(labels)
+                yield inputs if self._on_arrival is None else self._on_arrival(inputs, None), labels
         self.epoch, self.position = epoch + 1, 0
 
     def _make(self, epoch: int, order: Any, batch: int) -> tuple[Any, Any]:
         """One batch at home. Threads may be in here at once: nothing is written to the Loader."""
         try:
             inputs, labels = self._source.take(order[batch * self.batch_size : (batch + 1) * self.batch_size])
-            if self.transform is not None:
+            if self._on_host is not None:
                 # The key keeps these numbers apart from those of the order: a seed (s, e) is the same as (s, e, 0).
                 seed = np.random.SeedSequence((self.seed, epoch), spawn_key=(batch,))
-                inputs = transformed(inputs, self.transform, np.random.Generator(np.random.PCG64(seed)))
+                inputs = transformed(inputs, self._on_host, np.random.Generator(np.random.PCG64(seed)))
         except Exception as error:
             error.add_note(f"while the Loader made batch {batch} of epoch {epoch}")
             raise
-        return inputs, labels
+        return (backend.pinned(inputs), backend.pinned(labels)) if self._crosses else (inputs, labels)
 
-    def _delivered(self, array: Any) -> Any:
-        """An array of a batch on the device, moved in the thread that trains.
-
-        The one place where batches cross to a GPU: pinned memory and asynchronous copies belong here.
-        """
-        return backend.to_device(array, self._device)
+    def _delivered(self, made: Generator[tuple[Any, Any]]) -> Generator[Any]:
+        """The batches where the training is: the one place where they cross to a GPU."""
+        if self._crosses:
+            return backend.sent_ahead(made)
+        if self._home == self._device:
+            return made
+        return (tuple(backend.to_device(array, self._device) for array in batch) for batch in made)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the Loader is, as plain data: another Loader of the same data continues from there."""

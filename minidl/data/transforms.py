@@ -10,9 +10,12 @@ or a view: it never writes into those it is given. Any function will do; those h
     loader = Loader(train, batch_size=128, transform=augment, workers=2)
     evaluate(model, Mapped(test, T.Compose([mean, T.CenterCrop(227)])))
 
-All work on NumPy arrays: the Loader applies them before a batch goes to the device. What computes with the pixels
-(`ToFloat`, `Normalize`, `MeanImage`) gives float32 for integers and keeps a floating dtype; what moves them (crops,
-flips) keeps every dtype. So cropping before computing is the cheaper order.
+What computes with the pixels (`ToFloat`, `Normalize`, `MeanImage`) gives float32 for integers and keeps a floating
+dtype; what moves them (crops, flips) keeps every dtype. So cropping before computing is the cheaper order.
+
+What moves pixels works on NumPy arrays, before a batch goes to the device. Steps that compute work on either, and where
+they come last the Loader lets a GPU do them: the images then travel as bytes, a quarter of the floats, and the numbers
+are the same.
 """
 
 from __future__ import annotations
@@ -108,7 +111,7 @@ class ToFloat(_Step):
         self.scale = float(scale)
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
-        return np.multiply(images, self.scale, dtype=_floating(images))
+        return backend.module_of(images).multiply(images, self.scale, dtype=_floating(images))
 
 
 class Normalize(_Step):
@@ -124,12 +127,13 @@ class Normalize(_Step):
             raise ValueError(f"Normalize: expected std above 0; got {std!r}")
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
-        dtype, channels = _floating(images), _size(images, self)[0]
+        dtype, channels = _floating(images), _size(images, self, anywhere=True)[0]
         for values in (self.mean, self.std):
             if len(values) not in (1, channels):
                 raise ShapeError(f"{self!r}: expected images of {len(values)} channels; got shape {images.shape}")
-        mean, std = (np.array(values, dtype)[:, None, None] for values in (self.mean, self.std))
-        out = np.subtract(images, mean, dtype=dtype)
+        xp = backend.module_of(images)
+        mean, std = (xp.asarray(np.array(values, dtype)[:, None, None]) for values in (self.mean, self.std))
+        out = xp.subtract(images, mean, dtype=dtype)
         out /= std
         return out
 
@@ -170,7 +174,8 @@ class MeanImage(_Step):
         dtype = _floating(images)
         if images.shape[1:] != self.mean.shape:
             raise ShapeError(f"{self!r}: expected images of that shape, before any crop; got {images.shape}")
-        return np.subtract(images, self.mean.astype(dtype), dtype=dtype)
+        xp = backend.module_of(images)
+        return xp.subtract(images, xp.asarray(self.mean.astype(dtype)), dtype=dtype)
 
     def __repr__(self) -> str:
         return f"MeanImage(mean of shape {self.mean.shape})"
@@ -234,9 +239,20 @@ class RandomHorizontalFlip(_Step):
         return out
 
 
-def _size(images: Any, step: _Step) -> tuple[int, int, int]:
-    """(C, H, W) of images that are known to be images."""
-    if not isinstance(images, np.ndarray):
+def on_host_and_anywhere(transform: Transform) -> tuple[Transform | None, Transform | None]:
+    """A transform in two: what has to run on the host, and the last steps, if they may run on any device."""
+    steps = transform.transforms if type(transform) is Compose else [transform]
+    cut = len(steps)
+    while cut > 0 and type(steps[cut - 1]) in (ToFloat, Normalize, MeanImage):
+        cut -= 1
+    if cut == len(steps):
+        return transform, None
+    return Compose(steps[:cut]) if cut else None, Compose(steps[cut:])
+
+
+def _size(images: Any, step: _Step, anywhere: bool = False) -> tuple[int, int, int]:
+    """(C, H, W) of images that are known to be images, on the host or anywhere."""
+    if not (backend.is_array(images) if anywhere else isinstance(images, np.ndarray)):
         raise DTypeError(f"{step!r}: expected images as a NumPy array; got {describe(images)}")
     if images.ndim != 4:
         raise ShapeError(
@@ -256,8 +272,8 @@ def _room(images: Any, size: tuple[int, int], step: _Step) -> tuple[int, int]:
 
 def _floating(images: Any) -> Any:
     """The dtype that is computed in: its own for floating images, float32 for integers."""
-    if not isinstance(images, np.ndarray) or images.dtype.kind not in "fuib":
-        raise DTypeError(f"expected images as a NumPy array of numbers; got {describe(images)}")
+    if not backend.is_array(images) or images.dtype.kind not in "fuib":
+        raise DTypeError(f"expected images as an array of numbers; got {describe(images)}")
     return images.dtype if images.dtype.kind == "f" else np.dtype(np.float32)
 
 

@@ -240,7 +240,7 @@ def test_chance_has_no_place_in_mapped():
         (lambda: T.Normalize((1, 2), 1)(IMAGES), md.ShapeError, "expected images of 2 channels; got shape"),
         (lambda: T.MeanImage(MEAN)(IMAGES[..., 1:]), md.ShapeError, r"before any crop; got \(9, 3, 6, 4\)"),
         (lambda: T.RandomHorizontalFlip()(IMAGES), ValueError, "draws at random and was given no generator"),
-        (lambda: T.ToFloat()(IMAGES.astype(str)), md.DTypeError, "a NumPy array of numbers"),
+        (lambda: T.ToFloat()(IMAGES.astype(str)), md.DTypeError, "an array of numbers"),
     ],
 )
 def test_what_does_not_fit_is_refused(make, error, words):
