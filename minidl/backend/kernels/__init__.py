@@ -5,6 +5,8 @@ would make many; of NumPy's, of dtypes without a kernel, and of Tensors, the pla
 the two equal. The CUDA C++ is in the .cu files, compiled by CuPy when a kernel is first used.
 """
 
+from minidl.backend.kernels.launch import kernels_for
+from minidl.backend.kernels.rows import cross_entropy, cross_entropy_gradient, softmax_rows, softmax_rows_gradient
 from minidl.backend.kernels.windows import (
     add_columns,
     columns,
@@ -15,4 +17,17 @@ from minidl.backend.kernels.windows import (
     take_chosen,
 )
 
-__all__ = ["add_columns", "columns", "max_pool", "mean_pool", "put_chosen", "spread_mean", "take_chosen"]
+__all__ = [
+    "add_columns",
+    "columns",
+    "cross_entropy",
+    "cross_entropy_gradient",
+    "kernels_for",
+    "max_pool",
+    "mean_pool",
+    "put_chosen",
+    "softmax_rows",
+    "softmax_rows_gradient",
+    "spread_mean",
+    "take_chosen",
+]
