@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import fresh, table
 from benchmarks.machine import cores, described
-from benchmarks.peers import entrants
+from benchmarks.peers import able, count, entrants
 from benchmarks.race import DisagreementError, race
 from benchmarks.turns import PeerError
 from benchmarks.workloads import WORKLOADS
@@ -53,13 +53,6 @@ def names(text: str) -> list[str]:
     return [name for name in NAMES if name in asked]
 
 
-def count(text: str) -> int:
-    """A whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1; got {text!r}")
-    return int(text)
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     listed = "".join(f"  {name:8}{workload.about}\n" for name, workload in WORKLOADS.items())
@@ -84,7 +77,8 @@ def measure(only: Sequence[str], rounds: int, threads: int, quick: bool) -> str:
     one_each = [peer for peer in peers if peer.threads == threads]
     timed = [name for name in only if name in WORKLOADS]
     steps = 20 if quick else 200
-    turns = len(timed) * len(peers) * rounds + len(one_each) * (("import" in only) * rounds + ("memory" in only))
+    turns = rounds * sum(len(able(peers, name)) for name in timed)
+    turns += rounds * len(one_each) * ("import" in only) + len(able(one_each, fresh.NETWORK)) * ("memory" in only)
     with TurnBar(None, turns) as bar:
         results = [race(name, peers, rounds, 0.05 if quick else 0.2, bar.turn) for name in timed]
         imports = fresh.import_times(one_each, rounds, bar.turn) if "import" in only else {}

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.peers import Peer, reason, steps_of
+from benchmarks.peers import Peer, able, steps_of
 from benchmarks.workloads import WORKLOADS
 
 ROOT = Path(__file__).parents[1]
@@ -49,9 +49,8 @@ def import_times(peers: Sequence[Peer], rounds: int, advance: Advance) -> dict[s
 def peaks(peers: Sequence[Peer], steps: int, advance: Advance) -> dict[str, float]:
     """MiB at the peak of a process that makes `steps` steps of LeNet; libraries that cannot are left out."""
     found = {}
-    for peer in peers:
-        if reason(peer.library, NETWORK) is None:
-            found[peer.library] = printed(["-m", "benchmarks.fresh", peer.library, str(steps)], peer.environment())
+    for peer in able(peers, NETWORK):
+        found[peer.library] = printed(["-m", "benchmarks.fresh", peer.library, str(steps)], peer.environment())
         advance(f"memory, {peer.library}")
     return found
 

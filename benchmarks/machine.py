@@ -15,7 +15,7 @@ from benchmarks.peers import LIBRARIES, installed
 
 def described(threads: int) -> str:
     """One line in markdown."""
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload]
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     found = [f"Python {platform.python_version()}"]
     for library in LIBRARIES:
         if installed(library):

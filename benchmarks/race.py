@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import Peer, reason
+from benchmarks.peers import Peer, able
 from benchmarks.turns import Contestant
 from benchmarks.workloads import WORKLOADS
 
@@ -29,16 +29,19 @@ class Result:
     Attributes:
         workload: its name.
         seconds: of each peer the time of every round: of a step, or of an operation where a step has many.
-        shares: for each turn of a peer with one thread, how much of that time it really had a processor.
     """
 
     workload: str
     seconds: dict[Peer, list[float]] = field(default_factory=dict)
-    shares: list[float] = field(default_factory=list)
 
     def median(self, peer: Peer) -> float:
         """The time of a peer."""
         return statistics.median(self.seconds[peer])
+
+    def spread(self, peer: Peer) -> float:
+        """How steady a peer's time was: its third quartile over the first."""
+        first, third = np.quantile(self.seconds[peer], [0.25, 0.75])
+        return float(third / first)
 
     def ratio(self, peer: Peer, measure: Peer) -> float | None:
         """Median over the rounds of `peer`'s time over that of `measure`; None if one of them was not there."""
@@ -85,20 +88,13 @@ def race(workload: str, peers: Sequence[Peer], rounds: int, seconds: float, adva
     result = Result(workload)
     trial, parts = WORKLOADS[workload].steps, WORKLOADS[workload].parts
     with ExitStack() as stack:
-        able = [peer for peer in peers if reason(peer.library, workload) is None]
-        there = {peer: stack.enter_context(Contestant(peer, workload)) for peer in able}
+        there = {peer: stack.enter_context(Contestant(peer, workload)) for peer in able(peers, workload)}
         check(workload, {peer: contestant.results(trial) for peer, contestant in there.items()})
-        steps = {peer: max(1, round(seconds / contestant.turn(trial)[0])) for peer, contestant in there.items()}
-        for k in range(rounds):
-            first = k % len(able)
-            for peer in able[first:] + able[:first]:
-                wall, computed = there[peer].turn(steps[peer])
-                result.seconds.setdefault(peer, []).append(wall / parts)
-                if peer.threads == 1:
-                    result.shares.append(computed / wall)
+        steps = {peer: max(1, round(seconds / contestant.turn(trial))) for peer, contestant in there.items()}
+        order = list(there)
+        for _ in range(rounds):
+            for peer in order:
+                result.seconds.setdefault(peer, []).append(there[peer].turn(steps[peer]) / parts)
                 advance(f"{workload}, {peer.title}")
-    for peer in peers:
-        if peer not in there:
-            for _ in range(rounds):
-                advance(workload)
+            order.append(order.pop(0))
     return result

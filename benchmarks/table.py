@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 
 from benchmarks.peers import LIBRARIES, Peer, reason
@@ -11,7 +10,7 @@ from benchmarks.workloads import WORKLOADS
 
 TARGET_THREADS = 2  # the targets of the workloads are ratios to PyTorch with so many
 IMPORT_TARGET, MEMORY_TARGET = 40.0, 75.0  # milliseconds beyond NumPy's import; MiB
-ENOUGH = 0.95  # of the processor, for a measurement that can be trusted
+STEADY = 1.25  # the third quartile of the rounds over the first
 
 
 def ratio(value: float | None) -> str:
@@ -25,8 +24,8 @@ def ratio(value: float | None) -> str:
 def duration(seconds: float) -> str:
     """A time with its unit: 8.31 us, .951 ms, 124 ms."""
     value, unit = (seconds * 1e6, "us") if seconds < 1e-4 else (seconds * 1e3, "ms")
-    digits = max(0, 3 - len(f"{value:.0f}".lstrip("0")))
-    return f"{value:.{digits}f} {unit}".removeprefix("0")
+    text = f"{value:.0f}" if value >= 99.95 else f"{value:#.3g}"
+    return f"{text} {unit}".removeprefix("0")
 
 
 def times(results: Sequence[Result], peers: Sequence[Peer]) -> str:
@@ -37,9 +36,8 @@ def times(results: Sequence[Result], peers: Sequence[Peer]) -> str:
     rows = [[peer.title, *(ratio(result.ratio(peer, first)) for result in results)] for peer in others]
     ours = [peer for peer in peers if peer.library == "minidl"]
     if len(ours) > 1:
-        best = [min(ours, key=result.median) for result in results]
-        found = [ratio(result.ratio(peer, first)) for result, peer in zip(results, best, strict=True)]
-        rows.append(["**minidl, the faster**", *(f"**{value}**" for value in found)])
+        best = [min(result.ratio(peer, first) for peer in ours) for result in results]
+        rows.append(["**minidl, the faster**", *(f"**{ratio(value)}**" for value in best)])
     workloads = [WORKLOADS[result.workload] for result in results]
     if first.threads == TARGET_THREADS:
         rows.append(["*minidl, target*", *(ratio(workload.target) for workload in workloads)])
@@ -83,11 +81,11 @@ def left_out(workloads: Sequence[str], peers: Sequence[Peer]) -> str:
 
 
 def disturbance(results: Sequence[Result]) -> str:
-    """A warning, if other programs were given the processor while peers of one thread computed."""
-    shares = [share for result in results for share in result.shares]
-    if not shares or (share := statistics.median(shares)) >= ENOUGH:
+    """A warning that names the workloads in which a peer's time changed from round to round; else nothing."""
+    unsteady = [result.workload for result in results if max(map(result.spread, result.seconds)) > STEADY]
+    if not unsteady:
         return ""
     return (
-        f" **Not to be trusted: other programs ran too, peers of one thread had {share:.0%} of a processor.** Of those "
-        f"with more threads each waited for all others, so they suffered more."
+        f" **Not to be trusted: {', '.join(unsteady)}.** Between rounds a peer's time there changed by more than "
+        f"{STEADY - 1:.0%}: other programs ran, or the processor changed its speed."
     )

@@ -58,25 +58,25 @@ class Contestant:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()  # type: ignore[union-attr]
+            self._process.stdin.close()
         if kind is not None:
             self._process.kill()
         self._process.wait()
-        self._process.stdout.close()  # type: ignore[union-attr]
+        self._process.stdout.close()
 
     def results(self, steps: int) -> list[Any]:
         """What the peer has after `steps` steps: the loss of each, or the arrays of the last."""
         return self._ask("results", steps)
 
-    def turn(self, steps: int) -> tuple[float, float]:
-        """Seconds a step and seconds of a processor, over `steps` of them, after one that wakes caches and threads."""
+    def turn(self, steps: int) -> float:
+        """Seconds a step, over `steps` of them, after one that does not count and wakes caches and threads."""
         return self._ask("turn", steps)
 
     def _ask(self, *command: Any) -> Any:
         try:
-            pickle.dump(command, self._process.stdin)  # type: ignore[arg-type]
-            self._process.stdin.flush()  # type: ignore[union-attr]
-            return pickle.load(self._process.stdout)  # type: ignore[arg-type]
+            pickle.dump(command, self._process.stdin)
+            self._process.stdin.flush()
+            return pickle.load(self._process.stdout)
         except (EOFError, BrokenPipeError):
             raise PeerError(f"{self.peer.title} ended in an error; what it says stands above") from None
 
@@ -87,13 +87,13 @@ def results(step: Step, steps: int) -> list[Any]:
     return [np.array(found)] if isinstance(found[0], float) else [np.array(array) for array in found[-1]]
 
 
-def turn(step: Step, steps: int) -> tuple[float, float]:
-    """Seconds a step: on the clock, and of a processor."""
+def turn(step: Step, steps: int) -> float:
+    """Seconds a step."""
     step()
-    began, computed = time.perf_counter(), time.process_time()
+    began = time.perf_counter()
     for _ in range(steps):
         step()
-    return (time.perf_counter() - began) / steps, (time.process_time() - computed) / steps
+    return (time.perf_counter() - began) / steps
 
 
 def come_to_rest() -> None:

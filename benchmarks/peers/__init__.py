@@ -7,10 +7,11 @@ step is a function without arguments. Of a network it returns the loss before th
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -32,7 +33,7 @@ CANNOT: dict[str, dict[str, str]] = {
     ),
     "mygrad": {"W4": "MyGrad pools only where windows fit and has no mean pooling"},
 }
-THREADS = ("OMP", "OPENBLAS", "MKL", "VECLIB", "NUMEXPR")
+THREADS = ("OMP", "OPENBLAS", "MKL", "VECLIB", "MINIDL")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,18 @@ class Peer:
 def reason(library: str, workload: str) -> str | None:
     """Why a library is not timed on a workload; None if it is."""
     return CANNOT.get(library, {}).get(workload)
+
+
+def able(peers: Sequence[Peer], workload: str) -> list[Peer]:
+    """Those that can compute it."""
+    return [peer for peer in peers if reason(peer.library, workload) is None]
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1, from the command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1; got {text!r}")
+    return int(text)
 
 
 def installed(library: str) -> bool:

@@ -1,0 +1,79 @@
+"""All peers compute the same: what makes their times comparable."""
+
+import numpy as np
+import pytest
+
+import minidl as md
+from benchmarks.peers import LIBRARIES, Peer, able, entrants, installed, reason, steps_of
+from benchmarks.race import DisagreementError, check
+from benchmarks.turns import Contestant, PeerError, results
+from benchmarks.workloads import WORKLOADS
+
+STEPS = 2
+
+
+def found(library, workload):
+    """The results of a library, in this process."""
+    with md.using("numpy"):
+        step = steps_of(library).STEPS[workload](WORKLOADS[workload])
+        return results(step, min(STEPS, WORKLOADS[workload].steps))
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_minidl_pytorch_and_numpy_by_hand_agree(workload):
+    check(workload, {Peer(library, 1): found(library, workload) for library in ("torch", "numpy", "minidl")})
+
+
+@pytest.mark.parametrize("library", ["autograd", "mygrad"])
+@pytest.mark.parametrize("workload", ["W1", "W2", "W3", "Ca", "LSTM"])
+def test_other_libraries_agree_where_they_are_installed(library, workload):
+    pytest.importorskip(library)
+    if reason(library, workload):
+        pytest.skip(reason(library, workload))
+    check(workload, {Peer(name, 1): found(name, workload) for name in ("numpy", library)})
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_workload_is_computed_or_there_is_a_reason(library):
+    if not installed(library):
+        pytest.skip(f"{library} is not installed")
+    computed = steps_of(library).STEPS
+    assert set(computed) == {name for name in WORKLOADS if reason(library, name) is None}
+
+
+def test_the_losses_change_so_much_that_a_missing_update_is_seen():
+    for name in ("W1", "W2", "W3", "W4", "LSTM"):
+        (losses,) = found("minidl", name)
+        assert abs(losses[1] - losses[0]) > 2e-4 * losses[0], name
+
+
+@pytest.mark.parametrize("wrong", [1.001, np.nan])
+def test_peers_that_disagree_are_refused(wrong):
+    right = [np.array([2.3, 2.2]), np.ones((2, 3))]
+    off = [right[0], right[1] * np.array([1, 1, wrong])]
+    first, second = Peer("torch", 2), Peer("minidl", 1)
+    check("W1", {first: right, second: right})
+    with pytest.raises(DisagreementError, match=r"W1: minidl, 1 thread and PyTorch, 2 threads do not .* Result 1"):
+        check("W1", {first: right, second: off})
+
+
+def test_the_reference_comes_first_and_three_peers_take_part_with_one_thread_too():
+    there = entrants(2)
+    assert there[0] == Peer("torch", 2)
+    assert {peer.library for peer in there if peer.threads == 1} == {"torch", "numpy", "minidl"}
+    assert {peer.threads for peer in entrants(1)} == {1}
+    assert "autograd" not in {peer.library for peer in able(there, "Ca")}
+
+
+def test_a_peer_computes_in_a_process_of_its_own_with_its_number_of_threads():
+    peer = Peer("numpy", 1)
+    assert peer.environment()["OPENBLAS_NUM_THREADS"] == "1"
+    with Contestant(peer, "W5") as contestant:
+        check("W5", {peer: contestant.results(1), Peer("minidl", 1): found("minidl", "W5")})
+        assert contestant.turn(1) > 0
+
+
+def test_a_peer_that_fails_is_named(capfd):
+    with Contestant(Peer("numpy", 1), "W6") as contestant, pytest.raises(PeerError, match="NumPy by hand, 1 thread"):
+        contestant.results(1)
+    assert "KeyError: 'W6'" in capfd.readouterr().err

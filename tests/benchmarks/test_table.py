@@ -1,0 +1,80 @@
+"""The tables, from given numbers."""
+
+import pytest
+
+from benchmarks import table
+from benchmarks.peers import Peer
+from benchmarks.race import Result
+
+TORCH, NUMPY, OURS, OURS_1 = Peer("torch", 2), Peer("numpy", 2), Peer("minidl", 2), Peer("minidl", 1)
+
+
+def result(workload, **seconds):
+    """A result with the seconds of these peers."""
+    peers = {"torch": TORCH, "numpy": NUMPY, "ours": OURS, "ours_1": OURS_1}
+    return Result(workload, {peers[name]: list(values) for name, values in seconds.items()})
+
+
+def test_a_ratio_is_taken_within_a_round():
+    drifting = result("W1", torch=(1e-3, 2e-3, 8e-3), ours=(2e-3, 4e-3, 8e-3))
+    assert drifting.ratio(OURS, TORCH) == 2  # the median of 2, 2 and 1, not 4/2
+    assert drifting.ratio(NUMPY, TORCH) is None
+
+
+def test_the_table_of_times():
+    results = [
+        result("W1", torch=(9.5e-4,), numpy=(7.6e-4,), ours=(8.6e-4,), ours_1=(1.9e-3,)),
+        result("W5", torch=(8e-6,), ours=(1e-5,), ours_1=(9.6e-6,)),
+    ]
+    assert table.times(results, [TORCH, NUMPY, OURS, OURS_1]) == (
+        "| ratio to PyTorch, 2 threads (its time) | W1 (.950 ms) | W5 (8.00 us) |\n"
+        "| --- | --: | --: |\n"
+        "| NumPy by hand, 2 threads | .80 | - |\n"
+        "| minidl, 2 threads | .91 | 1.25 |\n"
+        "| minidl, 1 thread | 2.0 | 1.20 |\n"
+        "| **minidl, the faster** | **.91** | **1.20** |\n"
+        "| *minidl, target* | .90 | .70 |\n"
+        "| *minidl, stretch* | .80 | .60 |"
+    )
+
+
+def test_targets_are_shown_beside_the_measure_they_were_set_for():
+    single = Peer("torch", 1)
+    alone = Result("W1", {single: [1e-3], OURS_1: [1e-3]})
+    assert "target" not in table.times([alone], [single, OURS_1])
+
+
+def test_the_table_of_fresh_processes():
+    text = table.once({"numpy": 76.0, "minidl": 99.6}, {"torch": 270.2, "minidl": 71.0}, 200)
+    assert text.splitlines()[2:] == [
+        "| import, ms | - | 76 | 100 | NumPy + 40 = 116 |",
+        "| peak memory over 200 steps of W3, MiB | 270 | - | 71 | 75 |",
+    ]
+    assert table.once({}, {}, 200) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.136, ".14"), (0.994, ".99"), (1.0, "1.00"), (1.05, "1.05"), (2.04, "2.0"), (77.4, "77")]
+)
+def test_ratios_have_two_or_three_figures(value, text):
+    assert table.ratio(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(6.81e-6, "6.81 us"), (9.5e-4, ".950 ms"), (0.0155, "15.5 ms"), (0.124, "124 ms")]
+)
+def test_times_have_three_figures(seconds, text):
+    assert table.duration(seconds) == text
+
+
+def test_what_is_missing_is_named_with_the_reason():
+    text = table.left_out(["W1", "W3", "W4"], [TORCH, Peer("mygrad", 2), OURS])
+    assert text.splitlines()[0] == "Not installed and so not timed: NumPy by hand, HIPS autograd."
+    assert text.splitlines()[1].startswith("W4: MyGrad ")
+
+
+def test_a_machine_that_did_something_else_meanwhile_is_noticed():
+    steady = result("W1", torch=(1.0, 1.1, 1.0, 1.05, 1.0), ours=(1.0, 1.0, 9.0, 1.0, 1.0))
+    busy = result("W3", torch=(1.0, 1.1, 1.0, 1.05, 1.0), ours=(1.0, 1.0, 9.0, 9.0, 1.0))
+    assert table.disturbance([steady]) == ""
+    assert "Not to be trusted: W3." in table.disturbance([steady, busy])
