@@ -22,14 +22,22 @@ from minidl.backend.arrays import (
     zero_outside,
 )
 from minidl.backend.choice import current, module, use, using
-from minidl.backend.parallel import BLOCK, blocks, get_num_threads, in_blocks, product, set_num_threads, shared_out
+from minidl.backend.parallel import (
+    blocks,
+    get_num_threads,
+    in_blocks,
+    per_block,
+    product,
+    set_num_threads,
+    shared_out,
+    workspace,
+)
 from minidl.backend.random import device_uniform, generator, random_state, restore_random_state, seed
 from minidl.backend.silence import ERROR_STATE, SILENT
 from minidl.backend.special import erf
 from minidl.backend.transfer import pinned, sent_ahead
 
 __all__ = [
-    "BLOCK",
     "ERROR_STATE",
     "SILENT",
     "as_operands",
@@ -47,6 +55,7 @@ __all__ = [
     "memory_used",
     "module",
     "module_of",
+    "per_block",
     "pinned",
     "product",
     "random_state",
@@ -62,5 +71,6 @@ __all__ = [
     "to_numpy",
     "use",
     "using",
+    "workspace",
     "zero_outside",
 ]

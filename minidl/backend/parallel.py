@@ -16,6 +16,7 @@ gives the same bits every time.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -26,8 +27,8 @@ import numpy as np
 from minidl.backend.silence import ERROR_STATE, SILENT
 
 BLOCK = 2 << 20  # bytes that one step of a loop works on: about a core's share of the cache (0.5 to 4 MiB are alike)
-WORTH = 1 << 18  # bytes of work below which waking another thread (20 us) takes longer than it saves
-WORTH_PRODUCT = 1 << 21  # and multiplications, of a matrix product
+WORTH = 1 << 19  # bytes of work below which waking another thread (50 us) takes longer than it saves
+WORTH_PRODUCT = 1 << 23  # and multiplications, of a matrix product
 
 
 class _Threads:
@@ -163,6 +164,23 @@ def blocks(start: int, stop: int, bytes_each: int) -> Iterator[slice]:
         yield slice(first, min(first + size, stop))
 
 
+_own = threading.local()
+
+
+def workspace(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    """An uninitialised array that belongs to this thread until it asks for another of the same name.
+
+    Memory fresh from the system costs more than the work that is done in it: a page fault for each 4 KiB.
+    """
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    memory = getattr(_own, name, None)
+    if memory is None or memory.size < size:
+        memory = np.empty(size, np.uint8)
+        setattr(_own, name, memory)
+    return memory[:size].view(dtype).reshape(shape)
+
+
 def in_blocks(work: Callable[[slice], Any], count: int, bytes_each: int) -> None:
     """`work(slice)` for blocks that cover range(count), shared out among the threads."""
 
@@ -174,9 +192,15 @@ def in_blocks(work: Callable[[slice], Any], count: int, bytes_each: int) -> None
 
 
 def product(x: Any, y: Any) -> Any:
-    """The product x @ y of two matrices: the rows of x are shared out where minidl has taken BLAS's threads over."""
-    if _threads.pool is None or type(x) is not np.ndarray or x.size * y.shape[1] < WORTH_PRODUCT:
+    """The product x @ y with a matrix y, shared out among the threads where minidl has taken over those of BLAS.
+
+    Each makes a part of the result's longer side: rows, of a part of x, or columns, of a part of y.
+    """
+    if _threads.pool is None or type(x) is not np.ndarray or x.ndim != 2 or x.size * y.shape[1] < WORTH_PRODUCT:
         return x @ y
     out = np.empty((len(x), y.shape[1]), np.result_type(x, y))
-    shared_out(lambda start, stop: np.matmul(x[start:stop], y, out=out[start:stop]), len(x), WORTH)
+    if len(x) >= y.shape[1]:
+        shared_out(lambda start, stop: np.matmul(x[start:stop], y, out=out[start:stop]), len(x), WORTH)
+    else:
+        shared_out(lambda start, stop: np.matmul(x, y[:, start:stop], out=out[:, start:stop]), y.shape[1], WORTH)
     return out

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backend import as_strided, blocks, per_block, shared_out
+from minidl.backend import as_strided, blocks, per_block, shared_out, workspace
 from minidl.functional.geometry import Geometry, Sizes
 from minidl.functional.precision import for_products, narrowed
 
@@ -136,9 +136,9 @@ class Columns:
         self.kernel, self.out, self.geometry, self.dtype = kernel, out, geometry, np.dtype(dtype)
         self.inside = tuple([slice(p, p + size) for p, size in zip(geometry.padding, sizes, strict=True)])
         self.padded = tuple([size + 2 * p for size, p in zip(sizes, geometry.padding, strict=True)])
-        bytes_a_row = out[1] * math.prod(kernel) * self.channels * self.dtype.itemsize
-        self.bytes_an_image = out[0] * bytes_a_row
-        self.band = per_block(bytes_a_row, out[0])  # rows of the output
+        self.bytes_a_row = out[1] * math.prod(kernel) * self.channels * self.dtype.itemsize
+        self.bytes_an_image = out[0] * self.bytes_a_row
+        self.band = per_block(self.bytes_a_row, out[0])  # rows of the output
         self.by_weight = kernel[1] * self.channels // geometry.groups < min(SHORT, out[1])
 
     def bands(self) -> Iterator[slice]:
@@ -149,10 +149,13 @@ class Columns:
     def space(self, images: int) -> tuple[Any, Any]:
         """For blocks of that many images at most: padded images of zeros (n, H, W, C), and memory for columns."""
         n = per_block(self.bytes_an_image, images)
-        memory = np.empty(n * self.band * self.out[1] * math.prod(self.kernel) * self.channels, self.dtype)
+        memory = workspace("columns", (n * self.bytes_a_row * self.band // self.dtype.itemsize,), self.dtype)
         if self.by_weight:
-            return np.zeros((self.channels, n, *self.padded), self.dtype).transpose(1, 2, 3, 0), memory
-        return np.zeros((n, *self.padded, self.channels), self.dtype), memory
+            padded = workspace("padded", (self.channels, n, *self.padded), self.dtype).transpose(1, 2, 3, 0)
+        else:
+            padded = workspace("padded", (n, *self.padded, self.channels), self.dtype)
+        padded[...] = 0
+        return padded, memory
 
     def shaped(self, memory: Any, images: int, rows: int) -> Any:
         """The columns (images, rows, OW, KH*KW*C) of one block, as a view of the memory for them."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Function
+from minidl.backend import product
 from minidl.errors import DTypeError, ShapeError
 from minidl.functional.arithmetic import multiply
 from minidl.functional.broadcasting import unbroadcast
@@ -90,15 +91,15 @@ class Linear(Function):
             raise DTypeError(one_dtype_expected(x, weight, bias))
         if bias is not None and bias.shape != weight.shape[:1]:
             raise ShapeError(f"expected a bias of shape {weight.shape[:1]}; got {bias.shape}")
-        out = x @ weight.T
+        out = product(x, weight.T)
         return out if bias is None else out + bias
 
     def backward(self, grad_out: Any, x: Any, weight: Any, bias: Any = None) -> Any:
         out_features, in_features = weight.shape
         samples = math.prod(x.shape[:-1])  # all leading axes count samples
         rows = grad_out.reshape((samples, out_features))
-        grad_x = (grad_out @ weight) if self.needs(0) else None
-        grad_weight = rows.T @ x.reshape((samples, in_features)) if self.needs(1) else None
+        grad_x = product(grad_out, weight) if self.needs(0) else None
+        grad_weight = product(rows.T, x.reshape((samples, in_features))) if self.needs(1) else None
         if bias is None:
             return (grad_x, grad_weight)
         return grad_x, grad_weight, sum(rows, axis=0) if self.needs(2) else None

@@ -97,18 +97,20 @@ def test_blas_has_one_thread_from_the_first_shared_loop_until_the_number_is_set_
     assert blas_threads() == before
 
 
-def test_products_are_shared_out_once_blas_has_one_thread(monkeypatch, threads):
+@pytest.mark.parametrize(("rows", "columns"), [(50, 30), (30, 50)])
+def test_products_are_shared_out_once_blas_has_one_thread(monkeypatch, threads, rows, columns):
     threads(3)
     monkeypatch.setattr(parallel, "WORTH_PRODUCT", 0)
     rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((50, 40)), rng.standard_normal((30, 40)).T
+    x, y = rng.standard_normal((rows, 40)), rng.standard_normal((columns, 40)).T
     whole = product(x, y)
     assert parallel._threads.pool is None  # BLAS's own threads do it
     in_blocks(lambda block: None, 2, 1)
     parts = []
-    monkeypatch.setattr(np, "matmul", lambda a, b, out, matmul=np.matmul: parts.append(len(a)) or matmul(a, b, out=out))
-    np.testing.assert_allclose(product(x, y), whole, rtol=1e-12)
-    assert sorted(parts) == [16, 17, 17]
+    matmul = np.matmul
+    monkeypatch.setattr(np, "matmul", lambda a, b, out: parts.append(out.shape) or matmul(a, b, out=out))
+    np.testing.assert_allclose(product(x, y), whole, rtol=1e-12, atol=1e-12)
+    assert sorted(parts) == ([(16, 30), (17, 30), (17, 30)] if rows > columns else [(30, 16), (30, 17), (30, 17)])
 
 
 def test_without_threadpoolctl_there_is_one_thread_and_blas_is_left_alone(monkeypatch, threads):
