@@ -1,0 +1,345 @@
+"""How fast minidl trains on a GPU, beside PyTorch eager on the same card in the same run.
+
+    python -m benchmarks.gpu --output gpu_run            all of it, at most 8 minutes
+    python -m benchmarks.gpu --output gpu_run --only lenet alexnet --minutes 3
+    python -m benchmarks.gpu --output small --standin    tiny sizes on the stand-in and PyTorch's CPU: a test of this
+
+Both libraries start from the same weights and data and must agree in the losses of the first steps. Then they take
+turns: a turn is many steps between two waits for the device, a result the median of turns. All of it twice: with
+products of float32 matrices exact, and with TF32 (a mantissa of 10 bits, several times faster on the tensor cores), set
+alike in both. Each case is a process of its own, so that a kernel that goes wrong spoils no other. `results.json` and
+`gpu.md` in the output folder are written anew after every case.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.gpu_cases import CASES, Case, Step
+from benchmarks.gpu_report import markdown
+
+TURNS = 7
+TURN = 0.15  # seconds
+WARM_UP = 5  # steps: kernels are compiled, memory is allocated
+AGREE = 3  # steps of which the losses must be the same
+TOLERANCE = {"float32": 2e-3, "TF32": 5e-2}
+LONGEST = 100  # seconds that a case may take
+TOP = 10  # kernels in a profile
+TF32_PRODUCTS, DEFAULT_PRODUCTS = 3, 0  # cuBLAS's math modes
+COMPUTE_TF32, COMPUTE_DEFAULT = 7, 1  # CuPy's types to compute in
+
+
+# ---- the two libraries
+
+
+def use_tf32(on: bool) -> None:
+    """Products of float32 matrices on the tensor cores, or exact, in both libraries."""
+    import cupy
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = on
+    torch.backends.cudnn.allow_tf32 = on
+    if not hasattr(cupy, "show_config"):  # the stand-in
+        return
+    from cupy_backends.cuda.libs import cublas
+
+    # Products of two matrices go by CuPy's type to compute in, products of stacks of matrices by the handle's mode.
+    cupy._core.set_compute_type(np.dtype(np.float32), COMPUTE_TF32 if on else COMPUTE_DEFAULT)
+    handle = cupy.cuda.device.get_cublas_handle()
+    cublas.setMathMode(handle, TF32_PRODUCTS if on else DEFAULT_PRODUCTS)
+
+
+def wait() -> None:
+    """Until the device has done everything that was asked of it."""
+    import cupy
+    import torch
+
+    cupy.cuda.Device().synchronize()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def captured(step: Step) -> Step | None:
+    """minidl's step captured as a CUDA graph; None where there is no such class or the step cannot be captured."""
+    return None
+
+
+def memory_of(make: Callable[[], Step], library: str) -> tuple[Step, float]:
+    """The step, warmed up, and how many MiB its library has taken from the device for it."""
+    import cupy
+    import torch
+
+    pool = cupy.get_default_memory_pool()
+    gc.collect()
+    pool.free_all_blocks()
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+    def taken() -> int:
+        if library == "minidl":
+            return int(pool.total_bytes())
+        return int(torch.cuda.max_memory_reserved()) if cuda else 0
+
+    before = taken()
+    step = make()
+    for _ in range(WARM_UP):
+        step()
+    wait()
+    return step, (taken() - before) / 2**20
+
+
+# ---- one case
+
+
+def losses(step: Step, number: int) -> list[float]:
+    """Of so many steps, without dropout."""
+    model = getattr(step, "model", None)
+    if model is not None:
+        model.eval()
+    found = [float(step()) for _ in range(number)]
+    if model is not None:
+        model.train()
+    return found
+
+
+def turn(step: Step, number: int) -> tuple[float, float]:
+    """Seconds a step took, and seconds it took to ask for it."""
+    wait()
+    began = time.perf_counter()
+    for _ in range(number):
+        step()
+    asked = time.perf_counter()
+    wait()
+    return (time.perf_counter() - began) / number, (asked - began) / number
+
+
+def run(case: Case, mode: str, small: bool) -> dict[str, Any]:
+    """Everything that is known about a case in one mode."""
+    use_tf32(mode == "TF32")
+    result: dict[str, Any] = {"case": case.name, "mode": mode, "libraries": {}}
+    first = {"torch": losses(case.torch(small), AGREE), "minidl": losses(case.minidl(small), AGREE)}
+    result["losses"] = first
+    result["agree"] = bool(np.allclose(first["torch"], first["minidl"], rtol=TOLERANCE[mode], atol=1e-4))
+
+    steps, memory = {}, {}
+    for library, make in (("torch", case.torch), ("minidl", case.minidl)):
+        steps[library], memory[library] = memory_of(lambda make=make: make(small), library)  # type: ignore[misc]
+    graph = captured(case.minidl(small))
+    if graph is not None:
+        steps["graph"] = graph
+        for _ in range(WARM_UP):
+            graph()
+
+    numbers = {name: 1 if small else max(1, int(TURN / turn(step, 3)[0])) for name, step in steps.items()}
+    turns: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
+    for _ in range(2 if small else TURNS):
+        for name, step in steps.items():
+            turns[name].append(turn(step, numbers[name]))
+    for name, step in steps.items():
+        seconds = [found[0] for found in turns[name]]
+        result["libraries"][name] = {
+            "ms": statistics.median(seconds) * 1e3,
+            "best_ms": min(seconds) * 1e3,
+            "asked_ms": statistics.median(found[1] for found in turns[name]) * 1e3,
+            "steps": numbers[name],
+            "memory_mib": memory.get(name),
+            **profile(step),
+        }
+    return result
+
+
+def profile(step: Step) -> dict[str, Any]:
+    """What one step launches, by PyTorch's profiler, which sees the kernels of every library in the process."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return {}
+    try:
+        wait()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+            step()
+            wait()
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "trace.json")
+            profiler.export_chrome_trace(path)
+            trace = json.loads(Path(path).read_text(encoding="utf-8"))
+    except Exception as error:
+        return {"profile_error": f"{type(error).__name__}: {error}"}
+    return summary(trace["traceEvents"])
+
+
+def summary(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """Kernels by the time they take, out of a trace."""
+    work = [event for event in events if event.get("cat") in ("kernel", "gpu_memcpy", "gpu_memset")]
+    total: dict[str, list[float]] = {}
+    for event in work:
+        entry = total.setdefault(event["name"], [0.0, 0.0])
+        entry[0] += event["dur"] / 1e3
+        entry[1] += 1
+    longest = sorted(total.items(), key=lambda item: -item[1][0])
+    return {
+        "launches": len(work),
+        "kernels": len(total),
+        "busy_ms": sum(time for time, _ in total.values()),
+        "top": [{"name": name, "ms": ms, "times": int(times)} for name, (ms, times) in longest[:TOP]],
+    }
+
+
+def ceilings() -> dict[str, Any]:
+    """What this card can do at best: copy, multiply, launch."""
+    import cupy
+
+    rng = np.random.default_rng(0)
+    size = 8192
+    a = cupy.asarray(rng.standard_normal((size, size), dtype=np.float32))
+    b, tiny = cupy.empty_like(a), cupy.zeros(8, np.float32)
+
+    def best(work: Callable[[], Any], number: int) -> float:
+        work()
+        return min(turn(work, number)[0] for _ in range(3))
+
+    found: dict[str, Any] = {"copy_gb_s": 2 * a.nbytes / best(lambda: cupy.copyto(b, a), 20) / 1e9}
+    for mode in TOLERANCE:
+        use_tf32(mode == "TF32")
+        found[f"product_tflop_s_{mode}"] = 2 * size**3 / best(lambda: cupy.matmul(a, a, out=b), 5) / 1e12
+    found["launch_us"] = best(lambda: cupy.add(tiny, 1.0, out=tiny), 5000) * 1e6
+    return found
+
+
+def facts(standin: bool) -> dict[str, Any]:
+    """The card, its driver and clocks, and all versions."""
+    import cupy
+    import torch
+
+    import minidl
+
+    found: dict[str, Any] = {
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "python": platform.python_version(),
+        "minidl": minidl.__version__,
+        "numpy": np.__version__,
+        "cupy": getattr(cupy, "__version__", "the stand-in"),
+        "torch": torch.__version__,
+        "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,
+        "processor cores": os.cpu_count(),
+    }
+    if standin:
+        return found
+    asked = "name,driver_version,memory.total,clocks.sm,clocks.max.sm,clocks.mem,power.limit,temperature.gpu"
+    try:
+        answer = subprocess.run(
+            ["nvidia-smi", f"--query-gpu={asked}", "--format=csv,noheader"], capture_output=True, text=True, timeout=20
+        )
+        found |= dict(zip(asked.split(","), answer.stdout.strip().split(", "), strict=False))
+    except (OSError, subprocess.TimeoutExpired) as error:
+        found["nvidia-smi"] = str(error)
+    runtime = cupy.cuda.runtime
+    found |= {"CUDA of the driver": runtime.driverGetVersion(), "CUDA of CuPy": runtime.runtimeGetVersion()}
+    return found | ceilings()
+
+
+# ---- all cases
+
+
+def child(name: str, mode: str, standin: bool) -> dict[str, Any]:
+    """What a process of its own finds out."""
+    import minidl as md
+
+    if standin:
+        from tests import cupy_standin
+
+        cupy_standin.install()
+    md.use("cupy")
+    try:
+        if name == "facts":
+            return facts(standin)
+        (case,) = (case for case in CASES if case.name == name)
+        return run(case, mode, small=standin)
+    except Exception as error:
+        return {
+            "case": name,
+            "mode": mode,
+            "error": f"{type(error).__name__}: {error}",
+            "trace": traceback.format_exc(),
+        }
+
+
+def ask(name: str, mode: str, standin: bool) -> dict[str, Any]:
+    """The same, from a process that ends with the case."""
+    command = [sys.executable, "-m", "benchmarks.gpu", "--child", name, "--mode", mode, *["--standin"] * standin]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
+        found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+        return found
+    except (subprocess.TimeoutExpired, ValueError, IndexError) as error:
+        said = getattr(error, "stderr", None) or (answer.stderr if "answer" in locals() else "")
+        said = said.decode(errors="replace") if isinstance(said, bytes) else said
+        return {"case": name, "mode": mode, "error": f"{type(error).__name__}: the process died", "trace": said[-3000:]}
+
+
+def main() -> None:
+    """Run what was asked for, write after every case."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("gpu_run"), help="folder for results.json and gpu.md")
+    parser.add_argument("--only", nargs="*", default=[case.name for case in CASES], help="names of cases")
+    parser.add_argument("--modes", nargs="*", default=list(TOLERANCE), choices=list(TOLERANCE))
+    parser.add_argument("--minutes", type=float, default=8.0, help="begin nothing that may end later than this")
+    parser.add_argument("--standin", action="store_true", help="tiny sizes on the stand-in, to test this program")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--mode", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(child(options.child, options.mode, options.standin)))
+        return
+
+    began = time.perf_counter()
+    options.output.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {"facts": ask("facts", "float32", options.standin), "results": [], "not_run": []}
+    longest = 30.0  # seconds, of a case so far
+    for mode in options.modes:
+        for name in options.only:
+            start = time.perf_counter()
+            if start - began + longest > options.minutes * 60:
+                found["not_run"].append([name, mode])
+                continue
+            result = ask(name, mode, options.standin)
+            found["results"].append(result)
+            longest = max(longest, time.perf_counter() - start)
+            write(found, options.output)
+            print(f"{time.perf_counter() - began:5.0f} s  {mode:8} {name:10} {brief(result)}", flush=True)
+    write(found, options.output)
+
+
+def brief(result: dict[str, Any]) -> str:
+    """A case in a line."""
+    if "error" in result:
+        return str(result["error"])[:160]
+    times = ", ".join(f"{name} {entry['ms']:.3f} ms" for name, entry in result["libraries"].items())
+    return times + ("" if result["agree"] else f"  DISAGREE {result['losses']}")
+
+
+def write(found: dict[str, Any], folder: Path) -> None:
+    """results.json and gpu.md."""
+    (folder / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    (folder / "gpu.md").write_text(markdown(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
