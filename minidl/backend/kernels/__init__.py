@@ -5,6 +5,7 @@ would make many; of NumPy's, of dtypes without a kernel, and of Tensors, the pla
 the two equal. The CUDA C++ is in the .cu files, compiled by CuPy when a kernel is first used.
 """
 
+from minidl.backend.kernels.elementwise import fused, on_device
 from minidl.backend.kernels.launch import kernels_for
 from minidl.backend.kernels.rows import cross_entropy, cross_entropy_gradient, softmax_rows, softmax_rows_gradient
 from minidl.backend.kernels.windows import (
@@ -22,9 +23,11 @@ __all__ = [
     "columns",
     "cross_entropy",
     "cross_entropy_gradient",
+    "fused",
     "kernels_for",
     "max_pool",
     "mean_pool",
+    "on_device",
     "put_chosen",
     "softmax_rows",
     "softmax_rows_gradient",

@@ -1,0 +1,76 @@
+"""Activations in one launch each: what a GPU computes for a single element.
+
+The plain versions are the ops' own lines in `functional/activation.py` and `functional/gated.py`. On CuPy those would
+launch a kernel for each operator, and write every step to memory: the launches are what takes time on small arrays,
+the memory on large ones.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from minidl.backend.arrays import module_of
+from minidl.backend.kernels.launch import kernels_for
+
+# name: (arrays, numbers, C++ that sets `result`). All but the result are of type A: float32, float64 of float64 arrays.
+OPERATIONS = {
+    "relu_gradient": ("grad out", "", "result = out != 0 ? grad : 0"),
+    "leaky_relu": ("x", "slope", "result = x > 0 ? x : x * slope"),
+    "leaky_relu_gradient": ("grad x", "slope", "result = x > 0 ? grad : grad * slope"),
+    "elu": ("x", "alpha", "result = x > 0 ? x : alpha * expm1(x)"),
+    "elu_gradient": ("grad x", "alpha", "result = x <= 0 ? grad * (alpha * exp(x)) : grad"),
+    "hardtanh_gradient": ("grad x", "low high", "result = x > low && x < high ? grad : 0"),
+    "sigmoid": ("x", "", "result = 1 / (1 + exp(-x))"),
+    "sigmoid_gradient": ("grad out", "", "result = grad * (out * (1 - out))"),
+    "tanh_gradient": ("grad out", "", "result = grad * (1 - out * out)"),
+    "softsign": ("x", "", "result = x / (1 + fabs(x))"),
+    "softsign_gradient": ("grad x", "", "const A size = 1 + fabs(x); result = grad / size / size"),
+    "softplus": ("x", "", "result = (x > 0 ? x : 0) + log1p(exp(-fabs(x)))"),
+    "softplus_gradient": ("grad x", "", "result = grad / (1 + exp(-x))"),
+    "silu": ("x", "", "result = x * (1 / (1 + exp(-x)))"),
+    "silu_gradient": ("grad x", "", "const A s = 1 / (1 + exp(-x)); result = grad * (s * (1 + x * (1 - s)))"),
+    "gelu": ("x", "", "result = x * ((A)0.5 + (A)0.5 * erf(x * (A)0.7071067811865476))"),
+    "gelu_gradient": (
+        "grad x",
+        "",
+        "const A below = (A)0.5 + (A)0.5 * erf(x * (A)0.7071067811865476);"
+        "const A density = exp((A)-0.5 * x * x) * (A)0.3989422804014327;"
+        "result = grad * (below + x * density)",
+    ),
+    "tanh_gelu": (
+        "x",
+        "",
+        "const A twice = (A)1.5957691216057308 * x * (1 + (A)0.044715 * x * x); result = x * (1 / (1 + exp(-twice)))",
+    ),
+    "tanh_gelu_gradient": (
+        "grad x",
+        "",
+        "const A s = 1 / (1 + exp((A)-1.5957691216057308 * x * (1 + (A)0.044715 * x * x)));"
+        "const A slope = (A)1.5957691216057308 * (1 + (A)0.134145 * x * x);"
+        "result = grad * (s * (1 + x * (1 - s) * slope))",
+    ),
+}
+
+
+def on_device(x: Any) -> bool:
+    """Whether `fused` can compute with x: a raw array of a GPU. On NumPy this costs an op next to nothing."""
+    return type(x) is not np.ndarray and kernels_for(x)
+
+
+def fused(name: str, *args: Any) -> Any:
+    """The result of one of the `OPERATIONS` on arrays of a GPU, which broadcast, and numbers."""
+    return _kernel(module_of(args[0]), name, args[0].dtype == np.float64)(*args)
+
+
+@cache
+def _kernel(xp: ModuleType, name: str, double: bool) -> Any:
+    arrays, numbers, operation = OPERATIONS[name]
+    types = [*[("T", array) for array in arrays.split()], *[("float64", number) for number in numbers.split()]]
+    parameters = ", ".join(f"{kind} {word}_" for kind, word in types)
+    widened = " ".join(f"const A {word} = (A){word}_;" for _, word in types)
+    preamble = f"typedef {'double' if double else 'float'} A;"
+    return xp.ElementwiseKernel(parameters, "T result", f"{widened} {operation}", f"minidl_{name}", preamble=preamble)
