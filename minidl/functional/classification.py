@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Function
-from minidl.backend import module_of
+from minidl.backend import kernels, module_of
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.activation import relu
 from minidl.functional.arithmetic import add, multiply, negative, subtract
@@ -114,6 +114,36 @@ class CrossEntropy(_Likelihood):
         return narrowed((belief - goal) * self.spread(grad_out), x)
 
 
+class CrossEntropyRows(Function):
+    """What `CrossEntropy` computes, of scores (N, C) on a GPU, without class weights: a launch each way.
+
+    `counted` is how many samples are not ignored, or NaN if a label is no class; it stays on the device.
+    """
+
+    saves_inputs = True
+    __slots__ = ("counted", "ignored", "labels", "reduction", "smoothing")
+
+    def __init__(self, labels: Any, ignored: int, reduction: str, smoothing: float) -> None:
+        self.labels = labels
+        self.ignored = ignored
+        self.reduction = reduction
+        self.smoothing = smoothing
+
+    def forward(self, x: Any) -> Any:
+        mean = self.reduction == "mean"
+        loss, self.counted = kernels.cross_entropy(x, self.labels, self.ignored, self.smoothing, mean)
+        return loss
+
+    def backward(self, grad_out: Any, x: Any) -> Any:
+        if kernels.on_device(grad_out):
+            options = self.ignored, self.smoothing, self.reduction == "mean"
+            return kernels.cross_entropy_gradient(x, self.labels, grad_out, self.counted, *options)
+        counts = labels_that_count(x, self.labels, self.ignored, "cross_entropy")
+        plain = CrossEntropy(*counts, None, self.reduction, self.smoothing)
+        plain.forward(x._data)
+        return plain.backward(grad_out, x)
+
+
 def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
     """-weight_label input_label: the negative log-likelihood of the labels. Of log_softmax(x) it is cross_entropy of x.
 
@@ -158,6 +188,10 @@ def cross_entropy(
     axis = class_axis(logits)
     weight = constant("cross_entropy", "weight", weight, logits, (logits.shape[axis],))
     if target.dtype.kind != "f":
+        if kernels.on_device(raw(logits)) and logits.ndim == 2 and weight is None and reduction != "none":
+            check_labels("cross_entropy", logits, target)
+            ignored = whole(ignore_index, "cross_entropy: ignore_index", -math.inf)
+            return CrossEntropyRows(raw(target).astype(np.int64), ignored, reduction, label_smoothing)(logits)
         labels, share = checked_labels("cross_entropy", logits, target, ignore_index)
         return CrossEntropy(labels, share, weight, reduction, label_smoothing)(logits)
 
@@ -227,12 +261,16 @@ def _scores(name: str, what: str, input: Any, target: Any) -> tuple[Any, Any]:
 
 
 def checked_labels(name: str, scores: Any, target: Any, ignore_index: int | None = None) -> tuple[Any, Any]:
-    """The labels as new raw arrays: (int64 that can be looked up, what each sample counts).
+    """`labels_that_count`, of labels whose shape and dtype fit the scores."""
+    check_labels(name, scores, target)
+    if ignore_index is not None:
+        ignore_index = whole(ignore_index, f"{name}: ignore_index", -math.inf)
+    return labels_that_count(scores, raw(target), ignore_index, name)
 
-    A sample counts 1; 0 if its label is `ignore_index`; and NaN, on a GPU, if its label is no class.
-    """
+
+def check_labels(name: str, scores: Any, target: Any) -> None:
+    """Refuse labels that do not fit the scores in shape and dtype."""
     axis = class_axis(scores)
-    classes = scores.shape[axis]
     if target.dtype.kind not in "iu":
         raise DTypeError(f"{name}: expected integer labels; got {describe(target)}. Convert them: target.astype(int)")
     expected = scores.shape[:axis] + scores.shape[axis + 1 :]
@@ -241,11 +279,17 @@ def checked_labels(name: str, scores: Any, target: Any, ignore_index: int | None
             f"{name}: scores {scores.shape} need labels of shape {expected} (one integer per sample, not one-hot: "
             f"of one-hot rows take target.argmax(1)); got {target.shape}"
         )
-    labels = raw(target).astype(np.int64)
+
+
+def labels_that_count(scores: Any, target: Any, ignored: int | None, name: str) -> tuple[Any, Any]:
+    """The labels as new raw arrays: (int64 that can be looked up, what each sample counts).
+
+    A sample counts 1; 0 if its label is `ignored`; and NaN, on a GPU, if its label is no class.
+    """
+    classes = scores.shape[class_axis(scores)]
+    labels = target.astype(np.int64)
     xp = module_of(labels)
-    counted = xp.ones_like(labels, dtype=bool)
-    if ignore_index is not None:
-        counted = labels != whole(ignore_index, f"{name}: ignore_index", -math.inf)
+    counted = xp.ones_like(labels, dtype=bool) if ignored is None else labels != ignored
     wrong = counted & ((labels < 0) | (labels >= classes))
     share = counted.astype(scores.dtype)
     if xp is not np:  # a look at `wrong` would make the program wait for the device

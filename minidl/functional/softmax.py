@@ -11,6 +11,7 @@ from typing import Any
 
 from minidl.autograd import Function
 from minidl.backend import module_of
+from minidl.backend.kernels import on_device, softmax_rows, softmax_rows_gradient
 from minidl.functional.axes import all_axes
 from minidl.functional.exponential import exp
 from minidl.functional.precision import narrowed, widened
@@ -26,9 +27,13 @@ class _AlongAxis(Function):
     def __init__(self, axis: Any) -> None:
         self.axis = axis
 
+    def is_rows(self, x: Any) -> bool:
+        """Whether x is on a GPU and the axis is its last: there is one kernel then for all of forward, or backward."""
+        self.axis = all_axes(self.axis, x.ndim)
+        return on_device(x) and self.axis == (x.ndim - 1,)
+
     def shifted(self, x: Any) -> Any:
         """x less its maximum, in the dtype to compute with: the largest exponent is then 0, and none overflows."""
-        self.axis = all_axes(self.axis, x.ndim)
         wide = widened(x)
         return wide - wide.max(axis=self.axis, keepdims=True) if x.size else wide
 
@@ -42,10 +47,14 @@ class Softmax(_AlongAxis):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
+        if self.is_rows(x):
+            return softmax_rows(x)
         powers = module_of(x).exp(self.shifted(x))
         return narrowed(powers / powers.sum(axis=self.axis, keepdims=True), x)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
+        if self.is_rows(grad_out):
+            return softmax_rows_gradient(grad_out, out)
         weighted = grad_out * out
         return weighted - out * sum(weighted, self.axis, keepdims=True)
 
@@ -61,11 +70,15 @@ class LogSoftmax(_AlongAxis):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
+        if self.is_rows(x):
+            return softmax_rows(x, logarithm=True)
         xp = module_of(x)
         shifted = self.shifted(x)
         return narrowed(shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True)), x)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
+        if self.is_rows(grad_out):
+            return softmax_rows_gradient(grad_out, out, logarithm=True)
         return grad_out - exp(out) * sum(grad_out, self.axis, keepdims=True)
 
 

@@ -25,7 +25,8 @@ class Block(int):
 
     def __del__(self) -> None:
         global _used
-        _used -= self
+        if _used is not None:  # else the program ends, and this module is gone
+            _used -= self
 
 
 def allocate(size: int) -> Block:

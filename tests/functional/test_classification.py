@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
@@ -350,4 +352,19 @@ def test_two_devices_are_named_and_one_is_not_waited_for(loss, standin):
         grad = md.grad(F.sum(loss(x, labels, weight=weight, reduction=reduction)), x, create_graph=True)
         if grad.requires_grad:
             F.sum(grad * grad).backward()
+    assert standin.synchronizations() == ()
+
+
+def test_on_a_gpu_cross_entropy_is_one_launch_each_way(standin: ModuleType) -> None:
+    if not hasattr(standin.cupy, "RawModule"):
+        pytest.skip("kernels without a GPU need a C++ compiler")
+    logits, labels = (backend.to_device(a, "cupy") for a in (np.ones((6, 4), np.float32), np.arange(6) % 4))
+    x = md.Tensor(logits, requires_grad=True)
+    F.cross_entropy(x, labels)  # makes the counter
+    standin.reset_launches()
+    standin.reset_synchronizations()
+    loss = F.cross_entropy(x, labels)
+    assert standin.launches() == ("astype", "cross_entropy")  # the labels are copied: somebody may write to them
+    loss.backward()
+    assert standin.launches()[2:] == ("ones_like", "cross_entropy_gradient")
     assert standin.synchronizations() == ()
