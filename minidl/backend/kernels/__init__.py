@@ -8,6 +8,7 @@ the two equal. The CUDA C++ is in the .cu files, compiled by CuPy when a kernel 
 from minidl.backend.kernels.elementwise import fused, on_device
 from minidl.backend.kernels.launch import kernels_for
 from minidl.backend.kernels.rows import cross_entropy, cross_entropy_gradient, softmax_rows, softmax_rows_gradient
+from minidl.backend.kernels.updates import NUMBERS, can_update, update
 from minidl.backend.kernels.windows import (
     add_columns,
     columns,
@@ -19,7 +20,9 @@ from minidl.backend.kernels.windows import (
 )
 
 __all__ = [
+    "NUMBERS",
     "add_columns",
+    "can_update",
     "columns",
     "cross_entropy",
     "cross_entropy_gradient",
@@ -33,4 +36,5 @@ __all__ = [
     "softmax_rows_gradient",
     "spread_mean",
     "take_chosen",
+    "update",
 ]

@@ -23,6 +23,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __shared__ static
+#define __grid_constant__
 #define __launch_bounds__(...)
 
 typedef __half float16;  // what CuPy calls it in ElementwiseKernel

@@ -1,0 +1,115 @@
+// The updates of the optimizers: many parameters in one launch. T is the arrays' type, A the one to compute in.
+//
+// A launch is told of up to 30 tensors by value, as its parameter: where their weights, gradients and what the method
+// remembers (slots) lie. Each block works on one piece of one tensor.
+
+const int MOST = 30, PIECE = 2048, NUMBERS = 6;
+
+struct Tensors {
+    T* weight[MOST];
+    const T* gradient[MOST];
+    T* slot[3][MOST];
+    const double* multiplier[MOST];  // of the layer's rate, on the device; null: 1
+    double number[MOST][NUMBERS];    // see Numbers
+    long long size[MOST];
+    int first_block[MOST + 1];
+};
+
+struct Constants {  // of the method
+    double c[4];
+};
+
+struct Numbers {  // of one tensor in one step
+    A before, after, decay, decoupled, p, q;
+};
+
+struct Element {  // the gradient with its decay, the same times `before`, and where the slots are
+    A gradient, scaled;
+    T *first, *second, *third;
+};
+
+// Which tensor this block works on, its numbers, from `live` if they are on the device, and for each of its elements:
+// w <- w - after (direction(element) + decoupled w).
+template <class Direction>
+__device__ void update(const Tensors& tensors, const double* live, Direction direction) {
+    int t = 0;
+    while ((int)blockIdx.x >= tensors.first_block[t + 1]) t++;
+    const double* n = live ? live + t * NUMBERS : tensors.number[t];
+    const double multiplier = tensors.multiplier[t] ? *tensors.multiplier[t] : 1.0;
+    const Numbers numbers = {(A)(n[0] * multiplier), (A)n[1], (A)n[2], (A)n[3], (A)n[4], (A)n[5]};
+    T *weight = tensors.weight[t], *first = tensors.slot[0][t], *second = tensors.slot[1][t], *third = tensors.slot[2][t];
+    const T* gradient = tensors.gradient[t];
+    const long long start = (long long)((int)blockIdx.x - tensors.first_block[t]) * PIECE;
+    const long long stop = start + PIECE < tensors.size[t] ? start + PIECE : tensors.size[t];
+    for (long long i = start + threadIdx.x; i < stop; i += blockDim.x) {
+        const A w = (A)weight[i], g = (A)gradient[i] + numbers.decay * w;
+        const A d = direction(Element{g, g * numbers.before, first + i, second + i, third + i}, numbers);
+        weight[i] = (T)(w - numbers.after * (d + numbers.decoupled * w));
+    }
+}
+
+// c: momentum, Nesterov; p: how much of the gradient enters the velocity.
+struct Sgd {
+    A momentum;
+    bool nesterov;
+    __device__ A operator()(const Element& e, const Numbers& n) const {
+        if (momentum == 0) return e.scaled;
+        const A v = momentum * (A)*e.first + n.p * e.scaled;
+        *e.first = (T)v;
+        return nesterov ? e.scaled + momentum * v : v;
+    }
+};
+extern "C" __global__ void sgd(const __grid_constant__ Tensors tensors, const Constants k, const double* live) {
+    update(tensors, live, Sgd{(A)k.c[0], k.c[1] != 0});
+}
+
+// c: beta1, beta2, eps; p, q: 1 - beta^k, by which the moments are divided.
+struct Adam {
+    A beta1, other1, beta2, other2, eps;
+    __device__ A operator()(const Element& e, const Numbers& n) const {
+        const A u = beta1 * (A)*e.first + other1 * e.scaled;
+        const A v = beta2 * (A)*e.second + other2 * e.gradient * e.gradient;
+        *e.first = (T)u;
+        *e.second = (T)v;
+        return u / n.p / (sqrt(v / n.q) + eps);
+    }
+};
+extern "C" __global__ void adam(const __grid_constant__ Tensors tensors, const Constants k, const double* live) {
+    update(tensors, live, Adam{(A)k.c[0], (A)(1 - k.c[0]), (A)k.c[1], (A)(1 - k.c[1]), (A)k.c[2]});
+}
+
+// c: alpha, eps, momentum, centered. Slots: the mean square, the velocity, the mean gradient.
+struct RmsProp {
+    A alpha, other, eps, momentum;
+    bool centered;
+    __device__ A operator()(const Element& e, const Numbers&) const {
+        A spread = alpha * (A)*e.first + other * e.gradient * e.gradient;
+        *e.first = (T)spread;
+        if (centered) {
+            const A mean = alpha * (A)*e.third + other * e.gradient;
+            *e.third = (T)mean;
+            spread = spread - mean * mean > 0 ? spread - mean * mean : 0;
+        }
+        const A quotient = e.scaled / (sqrt(spread) + eps);
+        if (momentum == 0) return quotient;
+        const A v = momentum * (A)*e.second + quotient;
+        *e.second = (T)v;
+        return v;
+    }
+};
+extern "C" __global__ void rmsprop(const __grid_constant__ Tensors tensors, const Constants k, const double* live) {
+    update(tensors, live, RmsProp{(A)k.c[0], (A)(1 - k.c[0]), (A)k.c[1], (A)k.c[2], k.c[3] != 0});
+}
+
+// c: eps.
+struct AdaGrad {
+    A eps;
+    __device__ A operator()(const Element& e, const Numbers&) const {
+        const A squares = (A)*e.first + e.gradient * e.gradient;
+        *e.first = (T)squares;
+        return e.scaled / (sqrt(squares) + eps);
+    }
+};
+extern "C" __global__ void adagrad(const __grid_constant__ Tensors tensors, const Constants k, const double* live) {
+    update(tensors, live, AdaGrad{(A)k.c[0]});
+}

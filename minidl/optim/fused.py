@@ -1,0 +1,174 @@
+"""An optimizer's whole step in one launch on a GPU: what `Optimizer.step` does parameter by parameter.
+
+The formulas are those of `Optimizer` and of each method's `direction`, done by the kernels of
+`backend/kernels/updates.cu` for up to 30 parameters at once. The numbers that change from step to step (rates, decays,
+Adam's divisors) are computed here as a small table, a row a parameter; a multiplier that a layer rate computed stays on
+the device, where the kernel reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from minidl import backend
+from minidl.autograd import version_of
+from minidl.backend import kernels
+from minidl.optim.layer_rates import LayerView, Uniform, read_multipliers
+from minidl.optim.state import prepare_slots
+
+if TYPE_CHECKING:
+    from minidl.optim.optimizer import Optimizer
+
+
+class Method(NamedTuple):
+    """How a kernel does what an optimizer's class does.
+
+    Attributes:
+        kernel: its name in `backend.kernels.METHODS`.
+        constants: its constants, from the optimizer.
+        slots: the names of its slots in the kernel's order.
+        numbers: the last two of a parameter's six numbers, from the optimizer and the number of the update, from 1.
+    """
+
+    kernel: str
+    constants: Callable[[Any], tuple[float, ...]]
+    slots: tuple[str, ...]
+    numbers: Callable[[Any, int], tuple[float, float]] = lambda optimizer, k: (0.0, 0.0)
+
+
+def _sgd_numbers(optimizer: Any, k: int) -> tuple[float, float]:
+    return (1.0 if k == 1 else 1.0 - optimizer.dampening), 0.0
+
+
+def _adam_numbers(optimizer: Any, k: int) -> tuple[float, float]:
+    beta1, beta2 = optimizer.betas
+    return 1.0 - beta1**k, 1.0 - beta2**k
+
+
+_ADAM = Method("adam", lambda o: (*o.betas, o.eps), ("first_moment", "second_moment"), _adam_numbers)
+METHODS = {
+    "SGD": Method("sgd", lambda o: (o.momentum, float(o.nesterov)), ("velocity",), _sgd_numbers),
+    "Adam": _ADAM,
+    "AdamW": _ADAM,
+    "RMSprop": Method(
+        "rmsprop",
+        lambda o: (o.alpha, o.eps, o.momentum, float(o.centered)),
+        ("mean_square", "velocity", "mean_gradient"),
+    ),
+    "AdaGrad": Method("adagrad", lambda o: (o.eps,), ("squares",)),
+}
+
+
+class Trained(NamedTuple):
+    """One parameter in one step.
+
+    Attributes:
+        name, parameter: its name and the Tensor.
+        gradient: its raw gradient.
+        multiplier: its layer rate's: a number, or a 0-d array on the device.
+        scale: what its rate and its decay are multiplied by.
+    """
+
+    name: str
+    parameter: Any
+    gradient: Any
+    multiplier: Any
+    scale: Any
+
+
+def method_of(optimizer: Optimizer) -> Method | None:
+    """The kernel's way to do a step of this optimizer, or None: another class, or a rule that looks at whole layers."""
+    kind = type(optimizer)
+    if not kind.__module__.startswith("minidl.optim.") or optimizer.layer_slots or optimizer._applies_to == "update":
+        return None
+    return METHODS.get(kind.__name__)
+
+
+def fused_step(optimizer: Optimizer, live: Any = None) -> bool:
+    """Update every parameter that has a gradient, as `Optimizer.step` does; False if nothing was done: see `method_of`.
+
+    Args:
+        optimizer: whose hooks and `step_count` are left to the caller.
+        live: the table of `numbers`, on the device; the kernel then reads the rates from there when it runs.
+
+    Raises: what `Optimizer.step` raises.
+    """
+    method = method_of(optimizer)
+    if method is None:
+        return False
+    trained = _trained(optimizer)
+    parameters = [p for _, own in trained for _, p in own]
+    if not (
+        kernels.can_update([p._data for p in parameters]) and kernels.kernels_for(*[p._grad._data for p in parameters])
+    ):
+        return False
+    optimizer._last = []
+    steps: list[Trained] = []
+    for layer, own in trained:
+        steps += _of_layer(optimizer, layer, own)
+    states = [_ready_state(optimizer, step) for step in steps]
+    multipliers = [step.multiplier if backend.is_array(step.multiplier) else None for step in steps]
+    kernels.update(
+        method.kernel,
+        method.constants(optimizer),
+        [step.parameter._data for step in steps],
+        [step.gradient for step in steps],
+        [[state.get(slot) for slot in method.slots] for state in states],
+        [None if m is None else m.astype(np.float64, copy=False) for m in multipliers],
+        numbers(optimizer, steps),
+        live,
+    )
+    for step in steps:
+        version_of(step.parameter).bump()
+    return True
+
+
+def numbers(optimizer: Optimizer, steps: list[Trained]) -> Any:
+    """The table of `backend.kernels.update` for this step, whose number is in the optimizer's state."""
+    method = METHODS[type(optimizer).__name__]
+    table = np.zeros((len(steps), kernels.NUMBERS))
+    for row, step in zip(table, steps, strict=True):
+        rate, decay = optimizer.lr * step.scale[0], optimizer.weight_decay * step.scale[1]
+        before = 1.0 if backend.is_array(step.multiplier) else float(step.multiplier)
+        own = method.numbers(optimizer, optimizer.state[step.name]["steps"])
+        if optimizer.rate_inside:
+            before, rate = before * rate, 1.0
+        apart = optimizer.decoupled_decay
+        row[:] = before, rate, 0.0 if apart else decay, decay if apart else 0.0, *own
+    return table
+
+
+def _trained(optimizer: Optimizer) -> list[tuple[Any, list[tuple[str, Any]]]]:
+    """Each layer with its parameters that take part in a step."""
+    taking_part = [
+        (layer, [(name, p) for name, p in layer.parameters if p._grad is not None and p._requires_grad])
+        for layer in optimizer.layers
+    ]
+    return [(layer, own) for layer, own in taking_part if own]
+
+
+def _of_layer(optimizer: Optimizer, layer: Any, own: list[tuple[str, Any]]) -> list[Trained]:
+    """Ask the layer's rate for its multipliers, and note it for the report."""
+    weights, raw = [p._data for _, p in own], [p._grad._data for _, p in own]
+    scales = [optimizer.scales.get(name, (1.0, 1.0)) for name, _ in own]
+    decays = [0.0 if optimizer.decoupled_decay else optimizer.weight_decay * decay for _, decay in scales]
+    gradients = raw
+    if not isinstance(optimizer.layer_rate, Uniform):  # another one may look at the gradient with its decay
+        gradients = [g + decay * w if decay else g for g, decay, w in zip(raw, decays, weights, strict=True)]
+    view = LayerView(layer.name, weights, raw, gradients, optimizer.step_count, decays)
+    multipliers = read_multipliers(optimizer.layer_rate, view)
+    view.direction = ()
+    optimizer._last.append((view, multipliers, optimizer.lr))
+    columns = zip(own, raw, multipliers, scales, strict=True)
+    return [Trained(name, p, gradient, multiplier, scale) for (name, p), gradient, multiplier, scale in columns]
+
+
+def _ready_state(optimizer: Optimizer, step: Trained) -> dict[str, Any]:
+    weight = step.parameter._data
+    state = optimizer.state[step.name]
+    prepare_slots(state, optimizer.slots, weight.shape, weight, weight.dtype, step.name)
+    state["steps"] += 1
+    return state

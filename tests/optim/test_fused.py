@@ -1,0 +1,177 @@
+"""A step in one launch changes weights, state and report as the optimizers' own lines do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minidl as md
+from minidl import backend
+from minidl.optim import LARS, LayerSpecific, Replayed, TrustRatio
+from minidl.optim.fused import fused_step
+from tests.arrays import host
+from tests.cupy_standin import kernels as standin_kernels
+
+pytestmark = pytest.mark.skipif(standin_kernels.COMPILER is None, reason="kernels without a GPU need a C++ compiler")
+
+OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
+    "sgd": lambda m: md.optim.SGD(m, lr=0.1),
+    "momentum": lambda m: md.optim.SGD(m, lr=0.1, momentum=0.9, weight_decay=0.01),
+    "dampening": lambda m: md.optim.SGD(m, lr=0.1, momentum=0.9, dampening=0.3),
+    "nesterov": lambda m: md.optim.SGD(m, lr=0.1, momentum=0.9, nesterov=True),
+    "caffe": lambda m: md.optim.SGD(m, lr=0.1, momentum=0.9, momentum_form="caffe", weight_decay=0.01),
+    "caffe_nesterov": lambda m: md.optim.SGD(m, lr=0.1, momentum=0.9, momentum_form="caffe", nesterov=True),
+    "layer_specific": lambda m: md.optim.SGD(m, lr=0.1, momentum=0.9, layer_rate=LayerSpecific()),
+    "layer_specific_caffe": lambda m: md.optim.SGD(
+        m, lr=0.1, momentum=0.9, momentum_form="caffe", layer_rate=LayerSpecific("tensor", "gradient+decay")
+    ),
+    "lars": lambda m: md.optim.SGD(m, lr=0.1, momentum=0.9, weight_decay=0.01, layer_rate=LARS()),
+    "replayed": lambda m: md.optim.SGD(m, lr=0.1, layer_rate=Replayed([1.5, 0.5, 2.0, 1.0])),
+    "adam": lambda m: md.optim.Adam(m, lr=0.01, weight_decay=0.01),
+    "adam_layer_specific": lambda m: md.optim.Adam(m, lr=0.01, layer_rate=LayerSpecific()),
+    "adamw": lambda m: md.optim.AdamW(m, lr=0.01, weight_decay=0.1),
+    "rmsprop": lambda m: md.optim.RMSprop(m, lr=0.01, weight_decay=0.01),
+    "rmsprop_centered": lambda m: md.optim.RMSprop(m, lr=0.01, centered=True),
+    "rmsprop_momentum": lambda m: md.optim.RMSprop(m, lr=0.01, centered=True, momentum=0.9),
+    "adagrad": lambda m: md.optim.AdaGrad(m, lr=0.1),
+    "scaled": lambda m: md.optim.SGD(m, lr=0.1, momentum=0.9, weight_decay=0.1).scale("*.bias", lr=2.0, decay=0.0),
+}
+TOLERANCE = {"float16": 4e-3, "float32": 3e-6, "float64": 1e-13}
+
+
+def model(dtype: str, layers: int = 3) -> Any:
+    """Layers of several sizes, the first with several pieces (2048 elements) to a weight."""
+    md.seed(0)
+    sizes = (70, 50, *(3,) * (layers - 1))
+    linear = [md.nn.Linear(a, b) for a, b in pairwise(sizes)]
+    network = md.nn.Sequential(*linear)
+    for p in network.parameters():
+        p.data = p.data.astype(dtype)
+    return network
+
+
+def give_gradients(network: Any, dtype: str, step: int) -> None:
+    rng = np.random.default_rng(step)
+    for p in network.parameters():
+        grad = rng.standard_normal(p.shape).astype(dtype)
+        p.grad = md.Tensor(backend.to_device(grad, p.device))
+
+
+def pair(name: str, dtype: str, layers: int = 3) -> Any:
+    """(model, optimizer) on the device and on NumPy, alike."""
+    there, here = model(dtype, layers).to("cupy"), model(dtype, layers).to("numpy")
+    return there, OPTIMIZERS[name](there), here, OPTIMIZERS[name](here)
+
+
+@pytest.mark.usefixtures("standin")
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_four_steps(name: str, dtype: str) -> None:
+    if dtype == "float16" and name.startswith(("ada", "rms")):
+        pytest.skip("the plain lines round squares of gradients, and eps, to float16; see the next test")
+    there, fused, here, plain = pair(name, dtype)
+    for step in range(4):
+        give_gradients(there, dtype, step)
+        give_gradients(here, dtype, step)
+        if step == 2:
+            there[0].bias.grad = here[0].bias.grad = None  # one may be left out
+            fused.lr = plain.lr = 0.05
+        assert fused_step(fused)
+        fused.step_count += 1
+        plain.step()
+    for (key, found), (other, expected) in zip(there.state_dict().items(), here.state_dict().items(), strict=True):
+        assert key == other
+        np.testing.assert_allclose(host(found), host(expected), rtol=0, atol=TOLERANCE[dtype], err_msg=key)
+    state, expected_state = fused.state_dict(), plain.state_dict()
+    assert set(state) == set(expected_state)
+    for key, value in expected_state.items():
+        np.testing.assert_allclose(
+            np.asarray(state[key], np.float64), np.asarray(value, np.float64), rtol=TOLERANCE[dtype] * 5,
+            atol=TOLERANCE[dtype] * 5, err_msg=key,
+        )  # fmt: skip
+    for layer, report in plain.layer_report().items():
+        found_report = fused.layer_report()[layer]
+        assert found_report.multiplier == pytest.approx(report.multiplier, rel=TOLERANCE[dtype])
+        assert found_report.rate == pytest.approx(report.rate, rel=TOLERANCE[dtype])
+
+
+@pytest.mark.usefixtures("standin")
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name.startswith(("ada", "rms"))])
+def test_float16_is_computed_in_float32(name: str) -> None:
+    there, fused, _, _ = pair(name, "float16")
+    here = model("float16").to("numpy").float()
+    plain = OPTIMIZERS[name](here)
+    give_gradients(there, "float16", 0)
+    for p, like in zip(here.parameters(), there.parameters(), strict=True):
+        p.grad = md.Tensor(host(like.grad).astype(np.float32))
+    assert fused_step(fused)
+    plain.step()
+    for found, expected in zip(there.parameters(), here.parameters(), strict=True):
+        np.testing.assert_allclose(host(found), host(expected), rtol=0, atol=1e-3)
+
+
+def test_it_is_one_launch_and_does_not_wait(standin: ModuleType) -> None:
+    for name in ("momentum", "adam", "rmsprop_momentum", "adagrad"):
+        there, fused, _, _ = pair(name, "float32")
+        give_gradients(there, "float32", 0)
+        fused_step(fused)  # makes the slots
+        standin.reset_launches()
+        standin.reset_synchronizations()
+        assert fused_step(fused)
+        assert len(standin.launches()) == 1
+        assert standin.synchronizations() == ()
+
+
+def test_a_layer_rate_never_leaves_the_device(standin: ModuleType) -> None:
+    there, fused, _, _ = pair("layer_specific", "float32")
+    give_gradients(there, "float32", 0)
+    standin.reset_synchronizations()
+    assert fused_step(fused)
+    assert standin.synchronizations() == ()
+
+
+def test_more_tensors_than_a_launch_takes(standin: ModuleType) -> None:
+    there, fused, here, plain = pair("adam", "float64", layers=40)
+    for step in range(2):
+        give_gradients(there, "float64", step)
+        give_gradients(here, "float64", step)
+        standin.reset_launches()
+        assert fused_step(fused)
+        plain.step()
+    assert standin.launches() == ("adam",) * 3
+    for found, expected in zip(there.parameters(), here.parameters(), strict=True):
+        np.testing.assert_allclose(host(found), host(expected), rtol=0, atol=1e-13)
+
+
+def test_writes_are_counted(standin: ModuleType) -> None:
+    there, fused, _, _ = pair("sgd", "float32")
+    x = md.Tensor(backend.to_device(np.ones((2, 70), np.float32), "cupy"))
+    loss = (there(x) ** 2).sum()
+    give_gradients(there, "float32", 0)
+    assert fused_step(fused)
+    with pytest.raises(md.GraphError, match="in place"):
+        loss.backward()
+
+
+def test_what_has_no_kernel_is_left_to_the_optimizer(standin: ModuleType) -> None:
+    there = model("float32").to("cupy")
+    give_gradients(there, "float32", 0)
+    before = host(there[0].weight)
+
+    class Mine(md.optim.SGD):
+        def direction(self, state: Any, gradient: Any, scaled: Any) -> Any:
+            return -scaled
+
+    for optimizer in (
+        Mine(there, lr=0.1),
+        md.optim.AdamW(there, layer_rate=TrustRatio()),
+        md.optim.AdaGrad(there, denominator="layer"),
+        md.optim.SGD(model("float32").to("numpy"), lr=0.1),
+    ):
+        assert not fused_step(optimizer)
+    np.testing.assert_array_equal(host(there[0].weight), before)
