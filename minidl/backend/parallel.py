@@ -69,9 +69,7 @@ class _Threads:
                 self.blas_threads = [library.num_threads for library in self.find_blas()]
                 for library in self.find_blas():
                     library.set_num_threads(1)
-                self.pool = ThreadPoolExecutor(
-                    self.count() - 1, thread_name_prefix="minidl", initializer=lambda: ERROR_STATE.set(SILENT)
-                )
+                self.pool = ThreadPoolExecutor(self.count() - 1, thread_name_prefix="minidl", initializer=_begin_thread)
 
     def give_back(self) -> None:
         """End the pool and let BLAS have its threads again."""
@@ -84,6 +82,12 @@ class _Threads:
 
 
 _threads = _Threads()
+_own = threading.local()  # what a thread has for itself
+
+
+def _begin_thread() -> None:
+    _own.is_ours = True
+    ERROR_STATE.set(SILENT)
 
 
 def _after_fork() -> None:
@@ -134,11 +138,11 @@ def shared_out(work: Callable[[int, int], Any], count: int, bytes_each: int) -> 
     """`work(start, stop)` on consecutive parts of range(count), one a thread; the results in order.
 
     Args:
-        work: what to do; it must not call `shared_out` itself, and is run silenced as every op.
+        work: what to do, silenced as every op. What it shares out itself is not shared out further.
         count: how many units there are, images for example.
         bytes_each: how much one of them is to work on.
     """
-    parts = 1 if count * bytes_each < WORTH else min(_threads.count(), count)
+    parts = 1 if count * bytes_each < WORTH or hasattr(_own, "is_ours") else min(_threads.count(), count)
     if parts <= 1:
         return [work(0, count)]
     _threads.take_over()
@@ -162,9 +166,6 @@ def blocks(start: int, stop: int, bytes_each: int) -> Iterator[slice]:
     size = per_block(bytes_each, stop - start)
     for first in range(start, stop, size):
         yield slice(first, min(first + size, stop))
-
-
-_own = threading.local()
 
 
 def workspace(name: str, shape: tuple[int, ...], dtype: Any) -> Any:

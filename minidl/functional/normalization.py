@@ -19,7 +19,7 @@ import math
 from typing import Any
 
 from minidl.autograd import Function
-from minidl.backend import module_of
+from minidl.backend import is_array, module_of
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.arithmetic import add, divide, multiply, power, subtract
 from minidl.functional.exponential import sqrt
@@ -39,7 +39,8 @@ class Standardize(Function):
 
     (Ioffe & Szegedy, arXiv:1502.03167, section 3): no change of the gradient's mean, nor along z, gets through.
 
-    `mean` and `variance` are there for whoever made the op. The backward may not use them: they are constants to it.
+    `mean` and `variance` are there for whoever made the op. A backward that is itself recorded may not use them: they
+    are constants to it.
     """
 
     saves_inputs = True
@@ -54,13 +55,14 @@ class Standardize(Function):
         self.mean = mean(x, self.axis, keepdims=True)
         z = x - self.mean
         self.variance = mean(z * z, self.axis, keepdims=True)  # mean(x^2) - m^2 would cancel where m is large
-        z /= module_of(x).sqrt(self.variance + self.eps)
+        z *= 1 / module_of(x).sqrt(self.variance + self.eps)
         return z
 
     def backward(self, grad_out: Any, x: Any, out: Any) -> Any:
-        s = sqrt(var(x, self.axis, keepdims=True) + self.eps)
-        centred = grad_out - mean(grad_out, self.axis, keepdims=True)
-        return (centred - out * mean(grad_out * out, self.axis, keepdims=True)) / s
+        variance = self.variance if is_array(grad_out) else var(x, self.axis, keepdims=True)
+        grad_x = grad_out - mean(grad_out, self.axis, keepdims=True)
+        grad_x = grad_x - out * mean(grad_out * out, self.axis, keepdims=True)
+        return grad_x * (1 / sqrt(variance + self.eps))
 
 
 def batch_norm(
