@@ -6,7 +6,8 @@ the rows of a matrix that stays in the cache, times the weights as a matrix.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -133,14 +134,20 @@ def padded(x: Any, padding: int) -> Any:
     return out
 
 
-def blocks(x: Any, k: int) -> Any:
+@cache
+def workspace(shape: tuple[int, ...]) -> Any:
+    """The same memory every time: the system takes as long to give new pages as it takes to fill them."""
+    return np.empty(shape, np.float32)
+
+
+def blocks(x: Any, k: int) -> Iterator[tuple[slice, Any]]:
     """For some images at a time which they are, and their windows as rows of a matrix, in memory that is used again."""
     n, height, width, channels = x.shape
     oh, ow = height - k + 1, width - k + 1
     s0, s1, s2, _ = x.strides
     views = as_strided(x, (n, oh, ow, k, k * channels), (s0, s1, s2, s1, x.itemsize))
     size = max(1, min(n, BLOCK // (oh * ow * k * k * channels * x.itemsize)))
-    memory = np.empty((size, oh, ow, k, k * channels), x.dtype)
+    memory = workspace((size, oh, ow, k, k * channels))
     for a in range(0, n, size):
         b = min(a + size, n)
         np.copyto(memory[: b - a], views[a:b])
@@ -165,10 +172,8 @@ class MaxPool(Layer):
     def forward(self, x: Any) -> Any:
         self.x = x
         self.windows = _windows(x.shape, self.k, self.stride)
-        n, _, _, channels = x.shape
-        size = -(-(x.shape[1] - self.k) // self.stride) + 1
-        self.y = np.full((n, size, size, channels), -np.inf, x.dtype)
-        for source, target in self.windows:
+        self.y = x[self.windows[0][0]].copy()  # the first place is there in every window
+        for source, target in self.windows[1:]:
             np.maximum(self.y[target], x[source], out=self.y[target])
         return self.y
 
@@ -179,7 +184,10 @@ class MaxPool(Layer):
             chosen = self.x[source] == self.y[target]
             chosen &= free[target]
             free[target] ^= chosen
-            dx[source] += grad[target] * chosen
+            if self.k == self.stride:
+                np.multiply(grad[target], chosen, out=dx[source])
+            else:
+                dx[source] += grad[target] * chosen
         return dx
 
 
