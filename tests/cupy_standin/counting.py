@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 _waits: list[str] = []
-_launches: list[str] = []
+_launches: deque[str] = deque(maxlen=10_000)  # the last ones; a test of memory launches more
 _recording: list[Callable[[], None]] | None = None  # what a graph that is being captured holds so far
 
 
@@ -26,10 +27,17 @@ def reset_synchronizations() -> None:
 
 
 def launch(name: str, again: Callable[[], None]) -> None:
-    """Note work that was given to the device; `again` does it once more, with the same memory."""
+    """Note work that was done on the device; `again` does it once more, with the same memory."""
     _launches.append(name)
     if _recording is not None:
         _recording.append(again)
+
+
+def run(name: str, work: Callable[[], None]) -> None:
+    """Do work that writes to memory there is, and note it; while a stream is captured only note it, as CUDA does."""
+    if _recording is None:
+        work()
+    launch(name, work)
 
 
 def launches() -> tuple[str, ...]:

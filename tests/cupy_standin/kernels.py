@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.cupy_standin.counting import launch
+from tests.cupy_standin.counting import run as run_on_device
 from tests.cupy_standin.ndarray import SCALARS, empty_host, from_host, ndarray
 
 HEADERS = Path(__file__).with_name("cuda")
@@ -58,6 +58,12 @@ def _compiled(source: str, options: tuple[str, ...], warp: int) -> ctypes.CDLL:
 # ---- RawKernel
 
 
+@cache
+def _array(kind: Any, number: int) -> Any:
+    """The type of so many of a kind; each new one would be a circle for the garbage collector."""
+    return kind * number
+
+
 class Parameter(NamedTuple):
     """A parameter of a kernel: pointer or value, the kind of its numbers as in `dtype.kind` (V: a struct), the size."""
 
@@ -94,14 +100,13 @@ class RawKernel:
             _memory_of(value, parameter, f"{self.name}, argument {i}")
             for i, (value, parameter) in enumerate(zip(args, parameters, strict=True))
         ]
-        pointers = (ctypes.c_void_p * len(values))(*[value.ctypes.data for value in values])
+        pointers = _array(ctypes.c_void_p, len(values))(*[value.ctypes.data for value in values])
 
         def work(kept: Any = (args, values)) -> None:  # what is pointed to lives as long as this can be called
-            if run((ctypes.c_uint * 3)(*blocks), (ctypes.c_uint * 3)(*threads), pointers):
+            if run(_array(ctypes.c_uint, 3)(*blocks), _array(ctypes.c_uint, 3)(*threads), pointers):
                 raise RuntimeError(f"{self.name}: some threads of a warp or block wait for others that never come")
 
-        work()
-        launch(self.name, work)
+        run_on_device(self.name, work)
 
     @cache  # noqa: B019 - kernels are few and live as long as the program
     def _ready(self, warp: int) -> tuple[Any, list[Parameter]]:
@@ -113,7 +118,7 @@ class RawKernel:
         extern "C" int standin_describe(int* out) {{ return describe({self.name}, out); }}
         """
         library = compile_library(self.code + more, self.options)
-        numbers = (ctypes.c_int * 192)()
+        numbers = _array(ctypes.c_int, 192)()
         count = library.standin_describe(numbers)
         found = [numbers[3 * i : 3 * i + 3] for i in range(count)]
         return library.standin_run, [Parameter(chr(what) == "p", chr(kind), size) for what, kind, size in found]
@@ -212,13 +217,15 @@ class ElementwiseKernel:
             ]
             results = [np.array(out._host, order="C") for out in outputs]
             arrays = [*ready, *results]
-            run(ctypes.c_longlong(math.prod(shape)), (ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays]))
+            run(
+                ctypes.c_longlong(math.prod(shape)),
+                _array(ctypes.c_void_p, len(arrays))(*[a.ctypes.data for a in arrays]),
+            )
             for out, result in zip(outputs, results, strict=True):
                 out._host[...] = result
 
-        work()
         if math.prod(shape):
-            launch(self.name, work)
+            run_on_device(self.name, work)
         if self.no_return:
             return None
         return tuple(outputs) if self.return_tuple or len(outputs) > 1 else outputs[0]

@@ -18,25 +18,20 @@ class OutOfMemoryError(MemoryError):
         super().__init__(f"Out of memory allocating {size:,} bytes ({so_far}).")
 
 
-class Block(int):
-    """Memory in use, as long as somebody refers to this number of bytes; the collector does not track numbers."""
-
-    __slots__ = ()
-
-    def __del__(self) -> None:
-        global _used
-        if _used is not None:  # else the program ends, and this module is gone
-            _used -= self
-
-
-def allocate(size: int) -> Block:
-    """So many bytes, rounded up."""
+def allocate(size: int) -> int:
+    """Count so many bytes, rounded up, as used; `release` what is returned."""
     global _used
     rounded = -(-size // ROUND) * ROUND
     if _limit and _used + rounded > _limit:
         raise OutOfMemoryError(rounded, _used, _limit)
     _used += rounded
-    return Block(rounded)
+    return rounded
+
+
+def release(size: int) -> None:
+    """These bytes are used no longer."""
+    global _used
+    _used -= size
 
 
 class MemoryPool:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.cupy_standin.counting import launch, refuse_while_capturing, synchronize
+from tests.cupy_standin.counting import capturing, launch, refuse_while_capturing, run, synchronize
 from tests.cupy_standin.indexing import host_index, store
-from tests.cupy_standin.memory import allocate
+from tests.cupy_standin.memory import allocate, release
 from tests.cupy_standin.streams import copy_from_host
 
 SCALARS = (bool, int, float, complex, np.generic)
@@ -42,8 +42,13 @@ class ndarray:  # noqa: N801 - CuPy's name
 
     def __init__(self, shape: Any, dtype: Any = float) -> None:
         self._host = empty_host(shape, np.dtype(dtype))
-        self._memory = allocate(self._host.nbytes)
+        self._memory: int | ndarray = allocate(self._host.nbytes)  # bytes of its own, or whose memory it looks into
         self.base: ndarray | None = None
+
+    def __del__(self) -> None:
+        memory = getattr(self, "_memory", None)
+        if isinstance(memory, int):
+            release(memory)
 
     # ---- what it is
 
@@ -159,8 +164,7 @@ class ndarray:  # noqa: N801 - CuPy's name
         def work() -> None:
             store(self._host, host_index(index, self._host), value._host if isinstance(value, ndarray) else value)
 
-        work()
-        launch("setitem", work)
+        run("setitem", work)
 
     # ---- copies and views; the methods that compute are filled in by functions.py
 
@@ -227,10 +231,10 @@ class ndarray:  # noqa: N801 - CuPy's name
 ndarray.__module__ = "cupy"
 
 
-def from_host(array: Any, memory: Any = None) -> ndarray:
-    """A device array that takes over a NumPy array (which nobody else may keep)."""
+def from_host(array: Any, owner: ndarray | None = None) -> ndarray:
+    """A device array that takes over a NumPy array (which nobody else may keep), or looks into the owner's memory."""
     result = ndarray.__new__(ndarray)
-    result._memory = allocate(array.nbytes) if memory is None else memory
+    result._memory = allocate(array.nbytes) if owner is None else owner
     result._host = array
     result.base = None
     return result
@@ -246,7 +250,8 @@ def wrap(value: Any, *sources: Any) -> Any:
     if host.base is None:
         return from_host(host)
     seen = [x for x in sources if isinstance(x, ndarray) and np.may_share_memory(host, x._host)]
-    result = from_host(host, seen[0]._memory if seen else None)
+    owner = next((x if isinstance(x._memory, int) else x._memory for x in seen), None)
+    result = from_host(host, owner)
     for source in seen:
         if host.base is source._host or host.base is source._host.base:  # not so of as_strided
             result.base = source if source.base is None else source.base
@@ -276,23 +281,32 @@ def compute(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
 def computed(name: str, work: Callable[[], Any], *sources: Any, out: Any = None) -> Any:
     """What `work` gives, noted as a launch unless it is only another view of a source.
 
-    A GPU warns of no overflow and no division by zero.
+    A GPU warns of no overflow and no division by zero. While a stream is captured nothing is computed: what there is
+    stays as it is, and new arrays hold what happens to lie there.
     """
-    with np.errstate(all="ignore"):
-        value = work()
+
+    def compute_again() -> Any:
+        with np.errstate(all="ignore"):
+            return work()
+
+    if out is not None:
+        run(name, compute_again)
+        return out
+    value = compute_again()
     if isinstance(value, (np.generic, bool, int, float)):
         value = np.asarray(value)
+    if any(_overlap(value, source) for source in _arrays(sources)):
+        return value
 
     def again() -> None:
-        with np.errstate(all="ignore"):
-            fresh = work()
-            if out is None:
-                fresh = np.asarray(fresh) if isinstance(value, np.ndarray) else fresh
-                for place, result in zip(_arrays(value), _arrays(fresh), strict=True):
-                    place[...] = result
+        fresh = compute_again()
+        for place, result in zip(_arrays(value), [fresh] if np.isscalar(fresh) else _arrays(fresh), strict=True):
+            place[...] = result
 
-    if out is not None or not any(_overlap(value, source) for source in _arrays(sources)):
-        launch(name, again)
+    if capturing():
+        for array in _arrays(value):
+            spoil(array)
+    launch(name, again)
     return value
 
 
@@ -310,6 +324,11 @@ def _overlap(value: Any, source: Any) -> bool:
 def empty_host(shape: Any, dtype: np.dtype[Any]) -> Any:
     """Memory that nobody has written to yet: NaN, or -1, so that what is read from it is noticed."""
     array = np.empty(shape, dtype)
-    if dtype.kind != "b":
-        array.reshape(-1).view(np.uint8).fill(255)
+    spoil(array)
     return array
+
+
+def spoil(array: Any) -> None:
+    """Overwrite a NumPy array with NaN, or -1."""
+    if array.dtype.kind != "b":
+        array[...] = np.frombuffer(b"\xff" * array.itemsize, array.dtype)[0]
