@@ -42,6 +42,14 @@ def torch_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def on_gpu(array: Any, requires_grad: bool = False) -> Any:
+    """A minidl Tensor with the values, on the GPU."""
+    import minidl as md
+    from minidl import backend
+
+    return md.Tensor(backend.to_device(array, "cupy"), requires_grad=requires_grad)
+
+
 # ---- training steps
 
 
@@ -92,9 +100,9 @@ def minidl_training(build: Callable[[], Any], data: tuple[Any, Any]) -> Step:
     parameters = list(model.parameters())
     with md.no_grad():
         for parameter, weight in zip(parameters, _weights(parameters), strict=True):
-            parameter[...] = weight
+            parameter[...] = on_gpu(weight)
     optimizer = md.optim.SGD(model, lr=0.01)
-    inputs, labels = (md.tensor(array) for array in data)
+    inputs, labels = (on_gpu(array) for array in data)
 
     def loss_of(inputs: Any, labels: Any) -> Any:
         scores = model(inputs)
@@ -191,9 +199,7 @@ def chain(name: str, length: int) -> Case:
         return step
 
     def minidl_step(small: bool) -> Step:
-        import minidl as md
-
-        x, a, b = (md.tensor(np.full(8, v, np.float32), requires_grad=True) for v in (1.0, 0.999, 1e-3))
+        x, a, b = (on_gpu(np.full(8, v, np.float32), True) for v in (1.0, 0.999, 1e-3))
 
         def step() -> Any:
             x.grad = a.grad = b.grad = None
@@ -221,7 +227,8 @@ def convolution(name: str, shape: tuple[int, ...], weight: tuple[int, ...], padd
 
         def step() -> Any:
             x.grad = w.grad = b.grad = None
-            loss = (torch.nn.functional.conv2d(x, w, b, padding=padding)).square().mean()
+            y = torch.nn.functional.conv2d(x, w, b, padding=padding)
+            loss = (y * y).mean()
             loss.backward()
             return loss.detach()
 
@@ -230,11 +237,12 @@ def convolution(name: str, shape: tuple[int, ...], weight: tuple[int, ...], padd
     def minidl_step(small: bool) -> Step:
         import minidl as md
 
-        x, w, b = (md.tensor(array, requires_grad=True) for array in arrays(small))
+        x, w, b = (on_gpu(array, True) for array in arrays(small))
 
         def step() -> Any:
             x.grad = w.grad = b.grad = None
-            loss = md.functional.square(md.functional.conv2d(x, w, b, padding=padding)).mean()
+            y = md.functional.conv2d(x, w, b, padding=padding)
+            loss = (y * y).mean()
             loss.backward()
             return loss.detach()
 

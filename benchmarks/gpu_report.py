@@ -22,11 +22,7 @@ def markdown(found: dict[str, Any]) -> str:
     parts += [_failure(result) for result in found["results"] if "error" in result]
     profiles = [_profile(result) for result in found["results"] if "error" not in result]
     if any(profiles):
-        parts += [
-            "## What takes the time",
-            "One step each; milliseconds on the GPU, and how often.",
-            *filter(None, profiles),
-        ]
+        parts += ["## What takes the time", "One step each, milliseconds on the GPU.", *filter(None, profiles)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -40,10 +36,9 @@ def _number(value: Any) -> str:
 
 
 def _times(results: list[dict[str, Any]]) -> str:
-    header = (
-        "| | PyTorch | minidl | ratio | aim | with a graph | ratio | aim | a second | asked for in | launches | memory, MiB |\n"
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
-    )
+    columns = ["", "PyTorch", "minidl", "ratio", "aim", "with a graph", "ratio", "aim", "a second", "asked for in"]
+    columns += ["launches", "memory, MiB"]
+    header = f"| {' | '.join(columns)} |\n|---|{'--:|' * (len(columns) - 1)}"
     return "\n".join([header, *(_row(result) for result in results if "error" not in result)])
 
 
@@ -83,17 +78,8 @@ def _profile(result: dict[str, Any]) -> str:
         elif "top" in entry:
             busy = f"{entry['busy_ms']:.3f} of {entry['ms']:.3f} ms busy, {entry['launches']} launches"
             rows = [f"| {_short(top['name'])} | {top['ms']:.3f} | {top['times']} |" for top in entry["top"]]
-            tables.append(
-                "\n".join(
-                    [
-                        f"{library}: {busy}, {entry['kernels']} kernels",
-                        "",
-                        "| kernel | ms | times |",
-                        "|---|--:|--:|",
-                        *rows,
-                    ]
-                )
-            )
+            head = [f"{library}: {busy}, {entry['kernels']} kernels", "", "| kernel | ms | times |", "|---|--:|--:|"]
+            tables.append("\n".join(head + rows))
     title = f"### {CASE[result['case']].about}, {result['mode']}"
     return "\n\n".join([title, *tables]) if tables else ""
 
