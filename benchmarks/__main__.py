@@ -94,7 +94,10 @@ def measure(only: Sequence[str], rounds: int, threads: int, quick: bool) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
-    given = parser().parse_args(arguments)
+    command = parser()
+    given = command.parse_args(arguments)
+    if given.threads > cores():
+        command.error(f"argument --threads: this machine has {cores()} cores; got {given.threads}")
     try:
         text = measure(given.only, given.rounds or (3 if given.quick else 9), given.threads, given.quick)
     except (DisagreementError, PeerError) as error:

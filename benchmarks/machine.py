@@ -5,12 +5,22 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.peers import LIBRARIES, installed
+
+SPIN = """
+import time
+began, computed = time.perf_counter(), time.process_time()
+while time.perf_counter() - began < 0.5:
+    pass
+print((time.process_time() - computed) / (time.perf_counter() - began))
+"""
 
 
 def described(threads: int) -> str:
@@ -23,7 +33,8 @@ def described(threads: int) -> str:
         if library == "numpy":
             found[-1] += f" ({blas['name']} {blas['version']})"
     found.append(f"threadpoolctl {version('threadpoolctl')}" if installed("threadpoolctl") else "no threadpoolctl")
-    return f"{datetime.date.today()}. {', '.join(found)}. {processor()}, {cores()} cores, {threads} threads at most."
+    many = f"{threads} thread{'s' if threads > 1 else ''}"
+    return f"{datetime.date.today()}. {', '.join(found)}. {processor()}, {cores()} cores, {many}."
 
 
 def processor() -> str:
@@ -36,3 +47,9 @@ def processor() -> str:
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share(processes: int) -> float:
+    """How much of a core each of so many processes gets that compute at once: 1 if nobody else wants it."""
+    running = [subprocess.Popen([sys.executable, "-c", SPIN], stdout=subprocess.PIPE) for _ in range(processes)]
+    return min(float(process.communicate()[0]) for process in running)

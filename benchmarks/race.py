@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import cores, share
 from benchmarks.peers import Peer, able
 from benchmarks.turns import Contestant
 from benchmarks.workloads import WORKLOADS
@@ -29,10 +30,12 @@ class Result:
     Attributes:
         workload: its name.
         seconds: of each peer the time of every round: of a step, or of an operation where a step has many.
+        share: of a core that this machine had for each thread, the smaller of before and after; 1 if nobody else ran.
     """
 
     workload: str
     seconds: dict[Peer, list[float]] = field(default_factory=dict)
+    share: float = 1.0
 
     def median(self, peer: Peer) -> float:
         """The time of a peer."""
@@ -91,10 +94,13 @@ def race(workload: str, peers: Sequence[Peer], rounds: int, seconds: float, adva
         there = {peer: stack.enter_context(Contestant(peer, workload)) for peer in able(peers, workload)}
         check(workload, {peer: contestant.results(trial) for peer, contestant in there.items()})
         steps = {peer: max(1, round(seconds / contestant.turn(trial))) for peer, contestant in there.items()}
+        most = min(cores(), max(peer.threads for peer in peers))
+        result.share = share(most)
         order = list(there)
         for _ in range(rounds):
             for peer in order:
                 result.seconds.setdefault(peer, []).append(there[peer].turn(steps[peer]) / parts)
                 advance(f"{workload}, {peer.title}")
             order.append(order.pop(0))
+        result.share = min(result.share, share(most))
     return result

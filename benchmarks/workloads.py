@@ -45,14 +45,11 @@ class Workload:
         rate: of plain SGD, so large that a gradient that is missing changes the losses (but for the first layers of
             W2, whose gradients vanish).
         padding: of a convolution.
-        target, stretch: what minidl should reach, as a ratio to PyTorch; None if nothing was set.
     """
 
     name: str
     about: str
     make: Callable[[np.random.Generator], Arrays]
-    target: float | None = None
-    stretch: float | None = None
     steps: int = 5
     parts: int = 1
     rate: float = 0.0
@@ -104,27 +101,25 @@ def _lstm(rng: np.random.Generator) -> Arrays:
 WORKLOADS: dict[str, Workload] = {
     found.name: found
     for found in (
-        Workload("W1", "MLP 784-256-128-10 with ReLU, batch 64", _network(_dense(MLP), (64, 784)), 0.90, 0.80, rate=0.1),
+        Workload("W1", "MLP 784-256-128-10 with ReLU, batch 64", _network(_dense(MLP), (64, 784)), rate=0.1),
+        Workload("W2", "MLP 784, 20 x 64 with sigmoid, 10, batch 64", _network(_dense(DEEP), (64, 784)), rate=0.1),
+        Workload("W3", "Caffe's LeNet, 431,080 parameters, batch 64", _network(LENET, (64, 1, 28, 28)), rate=0.01),
+        Workload("W4", "Caffe's cifar10_quick, batch 100", _network(CIFAR10_QUICK, (100, 3, 32, 32)), rate=0.05),
         Workload(
-            "W2", "MLP 784, 20 x 64 with sigmoid, 10, batch 64", _network(_dense(DEEP), (64, 784)), 0.95, 0.65, rate=0.1,
-        ),
-        Workload("W3", "Caffe's LeNet, 431,080 parameters, batch 64", _network(LENET, (64, 1, 28, 28)), 1.1, 0.95, rate=0.01),
-        Workload("W4", "Caffe's cifar10_quick, batch 100", _network(CIFAR10_QUICK, (100, 3, 32, 32)), 2.0, 1.5, rate=0.05),
-        Workload(
-            "W5", f"{CHAIN:,} times x*a + b on 8 numbers, forward and backward: an operation's time", _chain, 0.7, 0.6,
+            "W5", f"{CHAIN:,} times x*a + b on 8 numbers, forward and backward: an operation's time", _chain,
             steps=1, parts=2 * CHAIN,
         ),
         Workload(
             "Ca", "convolution 20 -> 50, 5x5, of (64, 20, 12, 12), forward and backward",
-            _convolution((64, 20, 12, 12), (50, 20, 5, 5), 0), 1.0, 0.8, steps=1,
+            _convolution((64, 20, 12, 12), (50, 20, 5, 5), 0), steps=1,
         ),
         Workload(
             "Cb", "convolution 32 -> 32, 5x5, padding 2, of (100, 32, 16, 16)",
-            _convolution((100, 32, 16, 16), (32, 32, 5, 5), 2), 1.8, 1.6, steps=1, padding=2,
+            _convolution((100, 32, 16, 16), (32, 32, 5, 5), 2), steps=1, padding=2,
         ),
         Workload(
             "Cc", "convolution 64 -> 64, 3x3, padding 1, of (32, 64, 32, 32)",
-            _convolution((32, 64, 32, 32), (64, 64, 3, 3), 1), 1.3, 1.1, steps=1, padding=1,
+            _convolution((32, 64, 32, 32), (64, 64, 3, 3), 1), steps=1, padding=1,
         ),
         Workload("LSTM", f"characters: LSTM {HIDDEN}, {TIME} steps, batch 32, {VOCABULARY} classes", _lstm, rate=2.0),
     )

@@ -25,6 +25,7 @@ def test_workloads_are_chosen_by_name_and_run_in_the_order_of_the_table():
     [
         (["--only", "W1,W9,X"], "unknown: W9, X; there are W1, W2"),
         (["--rounds", "0"], "expected a whole number of at least 1; got '0'"),
+        (["--threads", "100000"], "cores; got 100000"),
         (["--threads", "two"], "expected a whole number of at least 1; got 'two'"),
     ],
 )

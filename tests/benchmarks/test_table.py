@@ -77,4 +77,6 @@ def test_a_machine_that_did_something_else_meanwhile_is_noticed():
     steady = result("W1", torch=(1.0, 1.1, 1.0, 1.05, 1.0), ours=(1.0, 1.0, 9.0, 1.0, 1.0))
     busy = result("W3", torch=(1.0, 1.1, 1.0, 1.05, 1.0), ours=(1.0, 1.0, 9.0, 9.0, 1.0))
     assert table.disturbance([steady]) == ""
-    assert "Not to be trusted: W3." in table.disturbance([steady, busy])
+    assert "Unsteady: W3:" in table.disturbance([steady, busy])
+    steady.share = 0.5
+    assert "Not to be trusted: W1: other programs ran.** A thread had 50%" in table.disturbance([steady, busy])
