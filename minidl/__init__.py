@@ -23,6 +23,7 @@ from minidl.creation import arange, full, ones, ones_like, rand, randn, tensor, 
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
 from minidl.evaluation import evaluate
 from minidl.gradients import grad, gradcheck, gradgradcheck
+from minidl.graphed import GraphedStep
 from minidl.higher_order import hessian, hvp, jacobian, jvp, vjp
 from minidl.modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad
 from minidl.tensor import Tensor
@@ -37,6 +38,7 @@ __all__ = [
     "DeviceError",
     "Function",
     "GraphError",
+    "GraphedStep",
     "ShapeError",
     "Tensor",
     "__version__",

@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
     {"models", "optim", "curvature"},
     {"observe", "history", "interrupt"},
     {"checkpoint", "weights", "evaluation"},
-    {"training"},
+    {"training", "graphed"},
     {"plot", "stepper"},
     {"experiments"},
     {"cli"},

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.backend.graphs import refuse_draws
+
 
 class _Streams:
     def __init__(self, seed: int | None) -> None:
@@ -48,6 +50,7 @@ def device_uniform(shape: tuple[int, ...], xp: ModuleType) -> Any:
     """Uniform float32 numbers in [0, 1) of `shape`, drawn where `xp` (numpy or cupy) keeps its arrays."""
     if xp is np:
         return _current().dropout.random(shape, dtype=np.float32)
+    refuse_draws("dropout")
     device_seed = int(_current().dropout.integers(2**31))
     return xp.random.Generator(xp.random.Philox4x3210(device_seed)).random(shape, dtype=np.float32)
 

@@ -87,8 +87,8 @@ def method_of(optimizer: Optimizer) -> Method | None:
     return METHODS.get(kind.__name__)
 
 
-def fused_step(optimizer: Optimizer, live: Any = None) -> bool:
-    """Update every parameter that has a gradient, as `Optimizer.step` does; False if nothing was done: see `method_of`.
+def fused_step(optimizer: Optimizer, live: Any = None) -> list[Trained] | None:
+    """Update every parameter that has a gradient, as `Optimizer.step` does. None: nothing was done, see `method_of`.
 
     Args:
         optimizer: whose hooks and `step_count` are left to the caller.
@@ -98,13 +98,13 @@ def fused_step(optimizer: Optimizer, live: Any = None) -> bool:
     """
     method = method_of(optimizer)
     if method is None:
-        return False
+        return None
     trained = _trained(optimizer)
     parameters = [p for _, own in trained for _, p in own]
     if not (
         kernels.can_update([p._data for p in parameters]) and kernels.kernels_for(*[p._grad._data for p in parameters])
     ):
-        return False
+        return None
     optimizer._last = []
     steps: list[Trained] = []
     for layer, own in trained:
@@ -123,7 +123,7 @@ def fused_step(optimizer: Optimizer, live: Any = None) -> bool:
     )
     for step in steps:
         version_of(step.parameter).bump()
-    return True
+    return steps
 
 
 def numbers(optimizer: Optimizer, steps: list[Trained]) -> Any:

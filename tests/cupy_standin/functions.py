@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.cupy_standin.counting import refuse_while_capturing, run, synchronize
+from tests.cupy_standin.counting import capturing, refuse_while_capturing, run, synchronize
 from tests.cupy_standin.indexing import host_index, scatter
 from tests.cupy_standin.names import NAMES, Parameters, listed
 from tests.cupy_standin.ndarray import (
@@ -26,6 +26,7 @@ from tests.cupy_standin.ndarray import (
     unwrap,
     wrap,
 )
+from tests.cupy_standin.streams import alloc_pinned_memory
 
 UFUNCS = listed(
     """
@@ -187,8 +188,7 @@ class ufunc:  # noqa: N801 - CuPy's name
         def work() -> None:
             scatter(self._host, a._host, host_index(indices, a._host), unwrap(b))
 
-        work()
-        launch(f"{self.name}.at", work)
+        run(f"{self.name}.at", work)
 
     def reduce(self, array: ndarray, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         if self.name not in ("add", "multiply"):
@@ -254,6 +254,8 @@ def array(obj: Any, dtype: Any = None, copy: bool | None = True, order: str = "K
     """From the host to the device: the one door NumPy arrays come in by."""
     if isinstance(obj, ndarray):
         return obj if not copy and dtype in (None, obj.dtype) else obj.astype(obj.dtype if dtype is None else dtype)
+    if capturing():
+        alloc_pinned_memory(1)  # through which CuPy copies: what that memory holds later is what a replay would read
     refuse_while_capturing("a copy from the host")
     return from_host(np.array(obj, dtype=dtype, ndmin=ndmin))
 

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 ROUND = 512  # bytes; CuPy's pool hands out multiples of this
 TOTAL = 2**40
 
-_used = 0
 _limit = 0
+
+
+class _Account:
+    """Bytes in use."""
+
+    used = 0
+
+    def release(self, size: int) -> None:
+        self.used -= size
+
+
+_account = _Account()
+release = _account.release  # of bytes that are used no longer
 
 
 class OutOfMemoryError(MemoryError):
@@ -20,37 +36,33 @@ class OutOfMemoryError(MemoryError):
 
 def allocate(size: int) -> int:
     """Count so many bytes, rounded up, as used; `release` what is returned."""
-    global _used
     rounded = -(-size // ROUND) * ROUND
-    if _limit and _used + rounded > _limit:
-        raise OutOfMemoryError(rounded, _used, _limit)
-    _used += rounded
+    if _limit and _account.used + rounded > _limit:
+        raise OutOfMemoryError(rounded, _account.used, _limit)
+    _account.used += rounded
     return rounded
-
-
-def release(size: int) -> None:
-    """These bytes are used no longer."""
-    global _used
-    _used -= size
 
 
 class MemoryPool:
     """CuPy's pool, which here gives back at once what nobody refers to any more."""
 
     def used_bytes(self) -> int:
-        return _used
+        return _account.used
 
     def free_bytes(self) -> int:
         return 0
 
     def total_bytes(self) -> int:
-        return _used
+        return _account.used
 
     def free_all_blocks(self, stream: None = None) -> None:
         return None
 
     def get_limit(self) -> int:
         return _limit
+
+    def malloc(self, size: int) -> Any:
+        raise NotImplementedError("the stand-in's arrays bring their memory along")
 
     def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
         global _limit
@@ -60,10 +72,16 @@ class MemoryPool:
 _pool = MemoryPool()
 
 
+@contextmanager
+def using_allocator(allocator: Any = None) -> Iterator[None]:
+    """Another pool inside a block: here nothing is ever given to somebody else."""
+    yield
+
+
 def get_default_memory_pool() -> MemoryPool:
     return _pool
 
 
 def memGetInfo() -> tuple[int, int]:
     """Free and total bytes of the device."""
-    return TOTAL - _used, TOTAL
+    return TOTAL - _account.used, TOTAL

@@ -33,6 +33,12 @@ class MemoryPointer:
         self.ptr = ptr
 
 
+class Place(NamedTuple):
+    """Which of several GPUs."""
+
+    id: int
+
+
 class ndarray:  # noqa: N801 - CuPy's name
     """An array "on the device". Its values are in `_host`, which nothing outside the stand-in touches."""
 
@@ -45,7 +51,7 @@ class ndarray:  # noqa: N801 - CuPy's name
         self._memory: int | ndarray = allocate(self._host.nbytes)  # bytes of its own, or whose memory it looks into
         self.base: ndarray | None = None
 
-    def __del__(self) -> None:
+    def __del__(self, release: Callable[[int], None] = release) -> None:
         memory = getattr(self, "_memory", None)
         if isinstance(memory, int):
             release(memory)
@@ -87,6 +93,10 @@ class ndarray:  # noqa: N801 - CuPy's name
     @property
     def data(self) -> MemoryPointer:
         return MemoryPointer(self._host.__array_interface__["data"][0])
+
+    @property
+    def device(self) -> Place:
+        return Place(0)
 
     @property
     def T(self) -> ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.cupy_standin.counting import synchronize
+from tests.cupy_standin.counting import capturing, launch, record, synchronize
 
 _current: ContextVar[Stream | None] = ContextVar("standin_stream", default=None)
 
@@ -49,7 +49,7 @@ class Stream:
         return event
 
     def wait_event(self, event: Event) -> None:
-        if self.ptr == 0:
+        if self.ptr == 0 or self is get_current_stream():  # what is computed here is computed at once
             event._reach()
         else:
             self._waiting.append(event._reach)
@@ -57,6 +57,21 @@ class Stream:
     def synchronize(self) -> None:
         synchronize("Stream.synchronize()")
         self._run_to(self._done + len(self._waiting))
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        """From here on what is computed is recorded instead; the stream must be the current one."""
+        if self.ptr == 0:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        assert get_current_stream() is self, "the stand-in captures what the current stream is given"
+        self._recorded: list[Callable[[], None]] = []
+        record(self._recorded)
+
+    def end_capture(self) -> Graph:
+        record(None)
+        return Graph(self._recorded)
+
+    def is_capturing(self) -> bool:
+        return capturing()
 
     def use(self) -> Stream:
         _current.set(self)
@@ -71,6 +86,18 @@ class Stream:
 
 
 Stream.null = Stream(null=True)
+
+
+class Graph:
+    """Work that was recorded, to be done with one call."""
+
+    def __init__(self, work: list[Callable[[], None]]) -> None:
+        self._work = work
+
+    def launch(self, stream: Stream | None = None) -> None:
+        launch(f"graph of {len(self._work)}", self.launch)
+        for work in self._work:
+            work()
 
 
 class Event:
@@ -107,7 +134,28 @@ def get_elapsed_time(start_event: Event, end_event: Event) -> float:
 _pinned: dict[int, bytearray] = {}  # by address
 
 
+class PinnedMemoryPool:
+    """The pool of page-locked memory."""
+
+    def malloc(self, size: int) -> Any:
+        return _page_locked(size)
+
+
+_allocator: Callable[[int], Any] | None = None
+
+
+def set_pinned_memory_allocator(allocator: Callable[[int], Any] | None = None) -> None:
+    """Who gives page-locked memory, also for the copies that CuPy makes by itself."""
+    global _allocator
+    _allocator = allocator
+
+
 def alloc_pinned_memory(size: int) -> Any:
+    """Page-locked memory from the pool, or from whom `set_pinned_memory_allocator` names."""
+    return _page_locked(size) if _allocator is None else _allocator(size)
+
+
+def _page_locked(size: int) -> Any:
     """Memory that the device reads by itself; numpy.frombuffer makes an array of it.
 
     As soon as nobody refers to it any more it belongs to somebody else, who writes to it, whatever still reads it.

@@ -30,6 +30,7 @@ ALSO = (  # from rooms with hundreds of names nobody here needs
     "cuda.Event",
     "cuda.MemoryPool",
     "cuda.Stream",
+    "cuda.PinnedMemoryPool",
     "cuda.alloc_pinned_memory",
     "cuda.get_current_stream",
     "cuda.get_elapsed_time",
@@ -38,6 +39,8 @@ ALSO = (  # from rooms with hundreds of names nobody here needs
     "cuda.runtime.getDeviceCount",
     "cuda.runtime.memGetInfo",
     "cuda.runtime.runtimeGetVersion",
+    "cuda.set_pinned_memory_allocator",
+    "cuda.using_allocator",
     "random.Generator",
 )
 

@@ -8,7 +8,7 @@ the two equal. The CUDA C++ is in the .cu files, compiled by CuPy when a kernel 
 from minidl.backend.kernels.elementwise import fused, on_device
 from minidl.backend.kernels.launch import kernels_for
 from minidl.backend.kernels.rows import cross_entropy, cross_entropy_gradient, softmax_rows, softmax_rows_gradient
-from minidl.backend.kernels.updates import NUMBERS, can_update, update
+from minidl.backend.kernels.updates import NUMBERS, can_update, put_numbers, update
 from minidl.backend.kernels.windows import (
     add_columns,
     columns,
@@ -32,6 +32,7 @@ __all__ = [
     "mean_pool",
     "on_device",
     "put_chosen",
+    "put_numbers",
     "softmax_rows",
     "softmax_rows_gradient",
     "spread_mean",

@@ -30,6 +30,7 @@ TENSORS = np.dtype(
     ]
 )
 CONSTANTS = np.dtype([("c", "f8", 4)])
+TABLE = np.dtype([("number", "f8", _MOST * NUMBERS)])
 
 
 def can_update(arrays: Sequence[Any]) -> bool:
@@ -75,6 +76,16 @@ def update(
         tensors, blocks = _described(weights[some], gradients[some], slots[some], multipliers[some], numbers[some])
         if blocks:
             run((blocks,), (THREADS,), (tensors, fixed, None if live is None else live[some]))
+
+
+def put_numbers(live: Any, numbers: Any) -> None:
+    """Write a table for `update` to the device. It travels as a launch's parameter: nobody waits, nothing to keep."""
+    run = kernel(module_of(live), SOURCE, "put_numbers", "float64")
+    for start in range(0, len(numbers), _MOST):
+        some = numbers[start : start + _MOST]
+        table = np.zeros((), TABLE)
+        table["number"][: some.size] = some.reshape(-1)
+        run((1,), (_MOST * NUMBERS,), (live[start : start + _MOST], table, np.int32(some.size)))
 
 
 def _described(
