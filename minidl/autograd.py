@@ -152,10 +152,8 @@ class Function:
                 arrays = backend.as_operands(arrays)
             data = self.forward(*arrays)
         except Exception as error:
-            explained = explain_forward(self, inputs, arrays, error)
-            if explained is error:
-                raise
-            raise explained from error
+            explain_forward(self, inputs, arrays, error)  # raises what says more, if anything does
+            raise
         finally:
             ERROR_STATE.reset(loud)
         if type(data) is not np.ndarray:

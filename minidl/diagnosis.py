@@ -27,30 +27,38 @@ def _name(op: Any) -> str:
     return type(op).__name__
 
 
-def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error: Exception) -> Exception:
-    """The error to raise when `op.forward` failed: same family, with the op and its operands named."""
+def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error: Exception) -> None:
+    """Where `op.forward` failed: raise an error of the same family that names the op and its operands, if one is known.
+
+    It is raised here, under no name: a name in this frame or the caller's would tie the error and its traceback into a
+    circle, and the arrays of the failed step would stay until the collector comes.
+    """
     operands = "; ".join(describe(x) for x in inputs)
-    homes = {backend.device_of(a) for a in arrays if backend.is_array(a)}
+    homes = backend.devices_of(a for a in arrays if backend.is_array(a))
     if len(homes) > 1:
-        return DeviceError(
-            f"{_name(op)} needs its operands on one device; got {operands}. Move one with .to('numpy') or .to('cupy')"
-        )
+        where = "" if homes <= {"numpy", "cupy"} else f" (they live on {', '.join(sorted(homes))})"
+        raise DeviceError(
+            f"{_name(op)} needs its operands on one device; got {operands}{where}. Move one with .to('numpy') or "
+            f".to('cupy')"
+        ) from error
     if isinstance(error, (ShapeError, DTypeError, DeviceError)):
-        return type(error)(f"{_name(op)}: {error}")
+        raise type(error)(f"{_name(op)}: {error}") from error
     message = f"{_name(op)} failed on {operands}: {error}"
     if isinstance(error, np.exceptions.AxisError):
-        return AxisError(message)
+        raise AxisError(message) from error
     if isinstance(error, IndexError):
-        return IndexError(message)
+        raise IndexError(message) from error
     if isinstance(error, ValueError):
-        return ShapeError(message)
+        raise ShapeError(message) from error
     if isinstance(error, TypeError):
-        return DTypeError(message)
+        raise DTypeError(message) from error
     if isinstance(error, AttributeError) and not all(
         backend.is_array(a) or isinstance(a, (int, float, np.generic)) for a in arrays
     ):
-        return DTypeError(f"{_name(op)} expected Tensors, arrays or numbers; got {operands}")
-    return error
+        raise DTypeError(f"{_name(op)} expected Tensors, arrays or numbers; got {operands}") from error
+    if isinstance(error, MemoryError):
+        backend.explain_memory(error)
+        error.add_note(f"in {_name(op)}, of {operands}")
 
 
 def _made_at(op: Any) -> str:
@@ -60,6 +68,7 @@ def _made_at(op: Any) -> str:
 
 def explain_backward(op: Any, grad_out: Any, error: Exception) -> None:
     """Add to an error from `op.backward` which op it was, with its shapes, and where it was called."""
+    backend.explain_memory(error)
     known = [describe(x) for x in op.inputs or () if getattr(x, "_data", None) is not None]
     error.add_note(
         f"in the backward of {_name(op)}, for an output gradient of shape {tuple(grad_out.shape)}"

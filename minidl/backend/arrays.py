@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
@@ -80,7 +81,13 @@ def to_device(array: Any, name: str) -> Any:
     destination = choice.module(name)
     if device_of(array) == name:
         return array
-    return to_numpy(array) if name == "numpy" else destination.asarray(array)
+    if name == "numpy":
+        return to_numpy(array)
+    try:
+        return destination.asarray(array)
+    except MemoryError as error:
+        explain_memory(error)
+        raise
 
 
 def share_memory(view: Any, array: Any) -> bool:
@@ -118,6 +125,33 @@ def synchronize(name: str) -> None:
     """Wait until everything asked of the device is done (a GPU computes behind the program's back)."""
     if name == "cupy":
         choice.module(name).cuda.Device().synchronize()
+
+
+def devices_of(arrays: Iterable[Any]) -> set[str]:
+    """'numpy', 'cupy' (the GPU in use) and 'cupy:1' (another GPU): all places where some of `arrays` live."""
+    found = set()
+    for array in arrays:
+        number = 0 if device_of(array) == "numpy" else array.device.id
+        found.add(f"cupy:{number}" if number else device_of(array))
+    return found
+
+
+def explain_memory(error: BaseException) -> None:
+    """Add to CuPy's error of too little memory what is free and what helps; leave any other error as it is."""
+    cupy = _cupy_if_loaded()
+    if cupy is None or not isinstance(error, cupy.cuda.memory.OutOfMemoryError) or hasattr(error, "__notes__"):
+        return
+    free, total = cupy.cuda.runtime.memGetInfo()
+    held = memory_used("cupy")
+    error.add_note(
+        f"of the GPU's {_size(total)} this program's arrays hold {_size(held)}, and {_size(free)} are free. Smaller "
+        f"batches need less; so does evaluating under md.no_grad(), and keeping of old losses their numbers, "
+        f"loss.item() or loss.detach(), not their graphs. Other programs on the GPU are listed by nvidia-smi."
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
 def memory_used(name: str) -> int:

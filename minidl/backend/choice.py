@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
+from typing import Any
 
 import numpy
 
@@ -23,26 +24,74 @@ def module(name: str) -> ModuleType:
     """The array library called `name`: numpy itself, or cupy once it and a GPU are known to be there.
 
     Raises:
-        DeviceError: the name is unknown, CuPy is not installed, or CuPy finds no GPU.
+        DeviceError: the name is unknown, CuPy is not installed or cannot be imported, there is no driver, one that is
+            too old, or no GPU.
     """
     if name == "numpy":
         return numpy
     if name != "cupy":
-        raise DeviceError(f"expected a backend out of {', '.join(NAMES)}; got {name!r}")
+        raise DeviceError(f"expected a backend out of {', '.join(NAMES)}; got {name!r}{_of_several(name)}")
     try:
         cupy = importlib.import_module("cupy")
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "cupy":
+            raise DeviceError(_broken(error)) from error
         raise DeviceError(
             "the backend 'cupy' needs CuPy, which is not installed: pip install 'minidl[cuda12]' (or 'minidl[cuda13]', "
             "after your CUDA version), or stay on 'numpy'"
         ) from error
+    except ImportError as error:
+        raise DeviceError(_broken(error)) from error
+    runtime = cupy.cuda.runtime
     try:
-        gpus = cupy.cuda.runtime.getDeviceCount()
+        gpus = runtime.getDeviceCount()
     except Exception as error:  # CuPy raises its own CUDARuntimeError, which cannot be named without cupy
-        raise DeviceError(f"the backend 'cupy' needs a GPU and CuPy cannot reach one ({error}); use 'numpy'") from error
+        raise DeviceError(f"the backend 'cupy' needs a GPU and {_why_none(runtime, error)}; use 'numpy'") from error
     if gpus == 0:
-        raise DeviceError("the backend 'cupy' needs a GPU and CuPy finds none; use 'numpy'")
+        raise DeviceError(f"the backend 'cupy' needs a GPU and {NO_GPU}; use 'numpy'")
     return cupy
+
+
+NO_GPU = "none can be seen (nvidia-smi lists them; CUDA_VISIBLE_DEVICES, if it is set, hides all others)"
+
+
+def _of_several(name: str) -> str:
+    """What to do who asks for 'cupy:1'."""
+    if not isinstance(name, str) or not name.startswith("cupy:"):
+        return ""
+    number = name.removeprefix("cupy:")
+    return (
+        f". minidl computes on one GPU, the first that CUDA shows to the program: to take another, set "
+        f"CUDA_VISIBLE_DEVICES={number} before it starts, and ask for 'cupy'"
+    )
+
+
+def _broken(error: ImportError) -> str:
+    first = str(error).strip().splitlines()[0]
+    return (
+        f"the backend 'cupy' needs CuPy, which is there and cannot be imported ({first}); install just one of "
+        f"'minidl[cuda12]' and 'minidl[cuda13]', after your CUDA version, or stay on 'numpy'"
+    )
+
+
+def _why_none(runtime: Any, error: Exception) -> str:
+    """What stands between CuPy and a GPU, in words. CUDA's versions are numbers like 12020, for 12.2."""
+    driver, wanted = runtime.driverGetVersion(), runtime.runtimeGetVersion()
+    if driver == 0:
+        return "finds no NVIDIA driver (nvidia-smi shows it where there is one)"
+    if driver // 1000 < wanted // 1000:
+        return (
+            f"the NVIDIA driver is too old: it knows CUDA {_version(driver)} and this CuPy was made for CUDA "
+            f"{_version(wanted)}. Update the driver"
+            + (f", or install minidl[cuda{driver // 1000}]" if driver >= 12000 else "")
+        )
+    if "NoDevice" in str(error):
+        return NO_GPU
+    return f"CuPy cannot reach one ({error})"
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def current() -> str:
@@ -53,7 +102,9 @@ def current() -> str:
 def _from_environment() -> str:
     name = os.environ.get("MINIDL_BACKEND") or "numpy"
     if name not in NAMES:
-        raise DeviceError(f"MINIDL_BACKEND: expected a backend out of {', '.join(NAMES)}; got {name!r}")
+        raise DeviceError(
+            f"MINIDL_BACKEND: expected a backend out of {', '.join(NAMES)}; got {name!r}{_of_several(name)}"
+        )
     return name
 
 

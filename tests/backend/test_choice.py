@@ -84,22 +84,69 @@ def test_where_cupy_is_not_installed_one_line_says_what_to_do(monkeypatch: pytes
     assert backend.current() == "numpy"
 
 
-def without_gpu(count: Any) -> Any:
-    return SimpleNamespace(
-        cuda=SimpleNamespace(runtime=SimpleNamespace(getDeviceCount=count)), ndarray=type("n", (), {})
-    )
+def fake_cupy(count: Any, driver: int = 13000, made_for: int = 12090) -> Any:
+    """A CuPy that imports and counts GPUs, and the versions of CUDA that driver and CuPy know."""
+    runtime = SimpleNamespace(getDeviceCount=count, driverGetVersion=lambda: driver, runtimeGetVersion=lambda: made_for)
+    return SimpleNamespace(cuda=SimpleNamespace(runtime=runtime), ndarray=type("n", (), {}))
 
 
-def test_where_the_driver_is_missing_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> int:
-        raise RuntimeError("cudaErrorInsufficientDriver")
+def failing(words: str) -> Any:
+    def count() -> int:
+        raise RuntimeError(words)
 
-    monkeypatch.setitem(sys.modules, "cupy", without_gpu(fail))
-    with pytest.raises(md.DeviceError, match=r"cannot reach one \(cudaErrorInsufficientDriver\); use 'numpy'"):
-        md.use("cupy")
+    return count
 
 
-def test_where_there_is_no_gpu_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cupy", without_gpu(lambda: 0))
-    with pytest.raises(md.DeviceError, match="finds none; use 'numpy'"), md.using("cupy"):
+@pytest.mark.parametrize(
+    ("cupy", "words"),
+    [
+        (fake_cupy(failing("cudaErrorInsufficientDriver"), driver=0), "finds no NVIDIA driver"),
+        (
+            fake_cupy(failing("cudaErrorInsufficientDriver"), driver=12020, made_for=13000),
+            r"too old: it knows CUDA 12\.2 .* made for CUDA 13\.0\. Update the driver, or install minidl\[cuda12\]",
+        ),
+        (
+            fake_cupy(failing("cudaErrorInsufficientDriver"), driver=11080),
+            r"it knows CUDA 11\.8 .* made for CUDA 12\.9\. Update the driver; use 'numpy'",
+        ),
+        (fake_cupy(failing("cudaErrorNoDevice: no CUDA-capable device")), "none can be seen .*CUDA_VISIBLE_DEVICES"),
+        (fake_cupy(lambda: 0), "none can be seen .*CUDA_VISIBLE_DEVICES"),
+        (fake_cupy(failing("cudaErrorECCUncorrectable")), r"cannot reach one \(cudaErrorECCUncorrectable\)"),
+    ],
+)
+def test_what_stands_between_the_program_and_a_gpu_is_said_in_one_line(
+    cupy: Any, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    with pytest.raises(md.DeviceError, match=words) as caught, md.using("cupy"):
         raise AssertionError("the block must not run")
+    assert str(caught.value).endswith("use 'numpy'")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ImportError("libnvrtc.so.12: no such file\nand more"), ModuleNotFoundError("No module named 'cuda'", name="cuda")],
+)
+def test_a_cupy_that_is_there_and_cannot_be_imported_is_not_called_missing(
+    error: ImportError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(choice.importlib, "import_module", fail)
+    with pytest.raises(md.DeviceError, match=r"cannot be imported \((libnvrtc|No module).*just one of") as caught:
+        md.use("cupy")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("choose", [md.use, lambda name: md.using(name).__enter__(), lambda name: md.zeros(2).to(name)])
+def test_another_gpu_is_chosen_by_cudas_own_variable(choose: Any) -> None:
+    with pytest.raises(md.DeviceError, match=r"got 'cupy:1'.*set CUDA_VISIBLE_DEVICES=1 before it starts"):
+        choose("cupy:1")
+
+
+def test_another_gpu_in_the_environment_is_answered_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINIDL_BACKEND", "cupy:2")
+    with pytest.raises(md.DeviceError, match=r"MINIDL_BACKEND.*CUDA_VISIBLE_DEVICES=2"):
+        md.zeros(2)
