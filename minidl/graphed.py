@@ -42,14 +42,15 @@ class GraphedStep:
 
     The first `warm_up` calls do just that. The next one records it, with inputs and labels in arrays of their own, into
     which the batches are copied from then on. Rates are read by the GPU when it makes the step: `optimizer.lr` may be
-    written, by a schedule for instance, at any time. Nothing waits for the GPU. `p.grad` holds the gradients of the
-    last step, in arrays that the next step overwrites, and `optimizer.layer_report()` tells what it did.
+    written, by a schedule for instance, at any time. Dropout draws as it would without a recording. Nothing waits for
+    the GPU. `p.grad` holds the gradients of the last step, in arrays that the next step overwrites, and
+    `optimizer.layer_report()` tells what it did.
 
     A replay runs no Python, so that hooks are not called, and `forward` cannot take another branch. Weights must stay
     in their arrays: `p.data[...] = x` is seen, after `p.data = x` or `load_state_dict` make a new GraphedStep.
 
     Args:
-        model: on the GPU, without dropout.
+        model: on the GPU.
         optimizer: SGD, Adam, AdamW, RMSprop or AdaGrad, with no layer rate or one that computes on the GPU and applies
             to the gradient (LayerSpecific, LARS).
         loss: loss(model's output, labels).
@@ -58,7 +59,7 @@ class GraphedStep:
     Raises:
         DeviceError: the model is not on a GPU, or kernels cannot be compiled there.
         ValueError: what this optimizer computes on the host cannot be recorded.
-        GraphError: there are hooks, or (in the call that records) the step waits for the GPU, copies to it, or draws.
+        GraphError: there are hooks, or (in the call that records) the step waits for the GPU or copies to it.
         ShapeError: (in a call) inputs or labels differ from the recorded ones in shape or dtype.
     """
 

@@ -12,7 +12,9 @@ What is recorded is the launches alone, with the very addresses they were given:
   recording ("operation not permitted when stream is capturing").
 * A copy from the host would be recorded with the address of the page-locked memory that CuPy copies through, and give
   whatever lies there at a replay, without a sign. So that memory is refused while recording.
-* Random numbers would be the same in every replay, so drawing them is refused too.
+* Random numbers would be the same in every replay if they came from a generator. They are drawn from seeds
+  (`backend/random.py`), which the kernels read from the device: each launch of the graph gets new ones, drawn on the
+  host as they would be without a recording, so that dropout drops the same.
 
 What CuPy makes when it is first used, modules with kernels and the handle and workspace of cuBLAS, has to be there
 before: the same work has to be done at least once without recording.
@@ -25,10 +27,14 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from minidl.backend import choice
+import numpy as np
+
+from minidl.backend import choice, kernels
 from minidl.errors import GraphError
 
-_recording: ContextVar[bool] = ContextVar("minidl_recording", default=False)
+MOST_DRAWS = 20  # times kernels.NUMBERS
+
+_recording: ContextVar[Draws | None] = ContextVar("minidl_recording", default=None)
 
 _COPY = (
     "an array was copied from the host to the GPU while a step was recorded: a replay would copy whatever lies there "
@@ -36,37 +42,68 @@ _COPY = (
 )
 
 
+class Draws:
+    """The seeds of the random numbers that a recording draws, and where the device finds them."""
+
+    def __init__(self, live: Any) -> None:
+        self.live = live  # (rows, NUMBERS) on the device
+        self.seeds: list[int] = []  # for the next launch; at first those of the recording itself
+        self.draw: Callable[[], int] | None = None
+
+    def put(self) -> None:
+        """Send the seeds to the device; the next ones are drawn when they are needed."""
+        if self.draw is None:
+            return
+        table = np.zeros(self.live.shape)
+        table.reshape(-1)[: len(self.seeds)] = self.seeds
+        kernels.put_numbers(self.live, table)
+
+    def renew(self) -> None:
+        """Draw as many again."""
+        if self.draw is not None:
+            self.seeds = [self.draw() for _ in self.seeds]
+
+
 class Graph:
     """What was recorded; `launch` does it, in the current stream."""
 
-    def __init__(self, graph: Any, pool: Any) -> None:
+    def __init__(self, graph: Any, draws: Draws, *kept: Any) -> None:
         self._graph = graph
-        self._pool = pool  # lives as long as there may be a replay
+        self._draws = draws
+        self._kept = kept  # the pool, among others: lives as long as there may be a replay
+        self._launched = False
 
     def launch(self) -> None:
         """Ask for all of it; does not wait."""
+        if self._launched:
+            self._draws.renew()
+        self._draws.put()
+        self._launched = True
         self._graph.launch()
 
 
-def recording() -> bool:
-    """Whether this thread records."""
-    return _recording.get()
+def place_of_seed(seed: int, draw: Callable[[], int]) -> Any:
+    """While recording: a float64 array with the seed of one draw, at first `seed`, then what `draw` gives; else None.
 
-
-def refuse_draws(what: str) -> None:
-    """GraphError while recording: random numbers would be the same in every replay."""
-    if _recording.get():
-        raise GraphError(
-            f"{what} draws random numbers, which cannot be recorded: every replay would draw the same ones. Leave it "
-            f"out (p=0), or train without recording"
-        )
+    Raises:
+        GraphError: there is no place left.
+    """
+    draws = _recording.get()
+    if draws is None:
+        return None
+    number = len(draws.seeds)
+    if number == draws.live.size:
+        raise GraphError(f"a recorded step may draw random arrays {number} times; this one does it more often")
+    draws.seeds.append(seed)
+    draws.draw = draw
+    return draws.live.reshape(-1)[number : number + 1]
 
 
 def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
     """(what `work` asks of the GPU, as a Graph, and what it returns). Nothing is done yet: the arrays hold no results.
 
     Raises:
-        GraphError: `work` copies something from the host, or draws random numbers.
+        GraphError: `work` copies something from the host.
         Whatever `work` raises; of CUDA if it waits for the device.
     """
     cupy = choice.module("cupy")
@@ -78,7 +115,8 @@ def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
             return page_locked(size)
         raise GraphError(_COPY)
 
-    token = _recording.set(True)
+    draws = Draws(cupy.zeros((MOST_DRAWS, kernels.NUMBERS), dtype=np.float64))
+    token = _recording.set(draws)
     cupy.cuda.set_pinned_memory_allocator(refused)
     try:
         with cupy.cuda.using_allocator(pool.malloc), stream:
@@ -92,7 +130,7 @@ def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
     finally:
         cupy.cuda.set_pinned_memory_allocator(page_locked)
         _recording.reset(token)
-    return Graph(graph, pool), result
+    return Graph(graph, draws, pool, stream), result
 
 
 def _abandon(stream: Any) -> None:

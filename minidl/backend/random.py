@@ -2,7 +2,7 @@
 
 The *host* stream gives initial weights and the order of the data: it is always NumPy's, so one seed gives the same
 weights on the CPU and on the GPU. The *dropout* stream is separate, so that adding a dropout layer does not change
-the weights. On a GPU each dropout mask is drawn there by a generator seeded from the host's dropout stream: what has
+the weights. On a GPU each dropout mask is drawn there, from a seed that the host's dropout stream gives: what has
 to be saved to resume a run bit for bit is therefore always two small NumPy states.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backend.graphs import refuse_draws
+from minidl.backend import graphs, kernels
 
 
 class _Streams:
@@ -50,9 +50,14 @@ def device_uniform(shape: tuple[int, ...], xp: ModuleType) -> Any:
     """Uniform float32 numbers in [0, 1) of `shape`, drawn where `xp` (numpy or cupy) keeps its arrays."""
     if xp is np:
         return _current().dropout.random(shape, dtype=np.float32)
-    refuse_draws("dropout")
-    device_seed = int(_current().dropout.integers(2**31))
+    device_seed = _device_seed()
+    if hasattr(xp, "RawModule"):
+        return kernels.uniform(shape, xp, device_seed, graphs.place_of_seed(device_seed, _device_seed))
     return xp.random.Generator(xp.random.Philox4x3210(device_seed)).random(shape, dtype=np.float32)
+
+
+def _device_seed() -> int:
+    return int(_current().dropout.integers(2**31))
 
 
 def random_state() -> dict[str, Any]:

@@ -5,6 +5,7 @@ would make many; of NumPy's, of dtypes without a kernel, and of Tensors, the pla
 the two equal. The CUDA C++ is in the .cu files, compiled by CuPy when a kernel is first used.
 """
 
+from minidl.backend.kernels.draws import uniform
 from minidl.backend.kernels.elementwise import fused, on_device
 from minidl.backend.kernels.launch import kernels_for
 from minidl.backend.kernels.rows import cross_entropy, cross_entropy_gradient, softmax_rows, softmax_rows_gradient
@@ -37,5 +38,6 @@ __all__ = [
     "softmax_rows_gradient",
     "spread_mean",
     "take_chosen",
+    "uniform",
     "update",
 ]
