@@ -129,16 +129,24 @@ def fused_step(optimizer: Optimizer, live: Any = None) -> list[Trained] | None:
 def numbers(optimizer: Optimizer, steps: list[Trained]) -> Any:
     """The table of `backend.kernels.update` for this step, whose number is in the optimizer's state."""
     method = METHODS[type(optimizer).__name__]
-    table = np.zeros((len(steps), kernels.NUMBERS))
-    for row, step in zip(table, steps, strict=True):
-        rate, decay = optimizer.lr * step.scale[0], optimizer.weight_decay * step.scale[1]
+    rows: dict[Any, tuple[float, ...]] = {}  # most parameters have the same
+    table = []
+    for step in steps:
         before = 1.0 if backend.is_array(step.multiplier) else float(step.multiplier)
-        own = method.numbers(optimizer, optimizer.state[step.name]["steps"])
-        if optimizer.rate_inside:
-            before, rate = before * rate, 1.0
-        apart = optimizer.decoupled_decay
-        row[:] = before, rate, 0.0 if apart else decay, decay if apart else 0.0, *own
-    return table
+        key = before, step.scale, optimizer.state[step.name]["steps"]
+        if key not in rows:
+            rows[key] = _row(optimizer, method, *key)
+        table.append(rows[key])
+    return np.array(table).reshape((len(steps), kernels.NUMBERS))
+
+
+def _row(optimizer: Optimizer, method: Method, before: float, scale: tuple[float, float], k: int) -> tuple[float, ...]:
+    """One parameter's numbers in its k-th update."""
+    rate, decay = optimizer.lr * scale[0], optimizer.weight_decay * scale[1]
+    if optimizer.rate_inside:
+        before, rate = before * rate, 1.0
+    decays = (0.0, decay) if optimizer.decoupled_decay else (decay, 0.0)
+    return before, rate, *decays, *method.numbers(optimizer, k)
 
 
 def _trained(optimizer: Optimizer) -> list[tuple[Any, list[tuple[str, Any]]]]:
