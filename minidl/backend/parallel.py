@@ -134,22 +134,23 @@ def set_num_threads(number: int) -> None:
     _threads.wanted = int(number)
 
 
-def shared_out(work: Callable[[int, int], Any], count: int, bytes_each: int) -> list[Any]:
-    """`work(start, stop)` on consecutive parts of range(count), one a thread; the results in order.
+def shared_out(work: Callable[..., Any], count: int, bytes_each: int, *operands: Any) -> list[Any]:
+    """`work(start, stop, *operands)` on consecutive parts of range(count), one a thread; the results in order.
 
     Args:
         work: what to do, silenced as every op. What it shares out itself is not shared out further.
         count: how many units there are, images for example.
         bytes_each: how much one of them is to work on.
+        operands: what `work` is handed besides.
     """
     parts = 1 if count * bytes_each < WORTH or hasattr(_own, "is_ours") else min(_threads.count(), count)
     if parts <= 1:
-        return [work(0, count)]
+        return [work(0, count, *operands)]
     _threads.take_over()
     bounds = [count * i // parts for i in range(parts + 1)]
-    others = [_threads.pool.submit(work, *bounds[i : i + 2]) for i in range(1, parts)]
+    others = [_threads.pool.submit(work, *bounds[i : i + 2], *operands) for i in range(1, parts)]
     try:
-        first = work(*bounds[:2])
+        first = work(*bounds[:2], *operands)
     finally:
         for other in others:  # even after an error: they write into arrays of this call
             other.exception()
@@ -182,14 +183,14 @@ def workspace(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
     return memory[:size].view(dtype).reshape(shape)
 
 
-def in_blocks(work: Callable[[slice], Any], count: int, bytes_each: int) -> None:
-    """`work(slice)` for blocks that cover range(count), shared out among the threads."""
+def in_blocks(work: Callable[..., None], count: int, bytes_each: int, *operands: Any) -> None:
+    """`work(block, *operands)` for slices that cover range(count), shared out among the threads."""
+    shared_out(_each_block, count, bytes_each, work, bytes_each, operands)
 
-    def part(start: int, stop: int) -> None:
-        for block in blocks(start, stop, bytes_each):
-            work(block)
 
-    shared_out(part, count, bytes_each)
+def _each_block(start: int, stop: int, work: Callable[..., None], bytes_each: int, operands: tuple[Any, ...]) -> None:
+    for block in blocks(start, stop, bytes_each):
+        work(block, *operands)
 
 
 def product(x: Any, y: Any) -> Any:
@@ -200,8 +201,14 @@ def product(x: Any, y: Any) -> Any:
     if _threads.pool is None or type(x) is not np.ndarray or x.ndim != 2 or x.size * y.shape[1] < WORTH_PRODUCT:
         return x @ y
     out = np.empty((len(x), y.shape[1]), np.result_type(x, y))
-    if len(x) >= y.shape[1]:
-        shared_out(lambda start, stop: np.matmul(x[start:stop], y, out=out[start:stop]), len(x), WORTH)
-    else:
-        shared_out(lambda start, stop: np.matmul(x, y[:, start:stop], out=out[:, start:stop]), y.shape[1], WORTH)
+    longer = max(out.shape)
+    shared_out(_some_rows if longer == len(out) else _some_columns, longer, WORTH, x, y, out)
     return out
+
+
+def _some_rows(start: int, stop: int, x: Any, y: Any, out: Any) -> None:
+    np.matmul(x[start:stop], y, out=out[start:stop])
+
+
+def _some_columns(start: int, stop: int, x: Any, y: Any, out: Any) -> None:
+    np.matmul(x, y[:, start:stop], out=out[:, start:stop])

@@ -40,17 +40,16 @@ def conv(x: Any, weight: Any, bias: Any, out: Sizes, geometry: Geometry) -> Any:
     matrix = _as_matrix(weight, geometry.groups)
     work = Columns(x.shape[1:], weight.shape[2:], out, geometry, matrix.dtype)
     y = channels_last((len(x), len(weight), *out), matrix.dtype)
-    y_rows = pixels(y)
-
-    def part(start: int, stop: int) -> None:
-        for block, columns in work.of(x, start, stop):
-            target = y_rows[block]
-            np.matmul(columns, matrix, out=_by_group(target, geometry.groups))
-            if bias is not None:
-                target += bias
-
-    shared_out(part, len(x), work.bytes_an_image)
+    shared_out(_conv_images, len(x), work.bytes_an_image, work, x, matrix, bias, pixels(y))
     return narrowed(y, x)
+
+
+def _conv_images(start: int, stop: int, work: Columns, x: Any, matrix: Any, bias: Any, y: Any) -> None:
+    for block, columns in work.of(x, start, stop):
+        target = y[block]
+        np.matmul(columns, matrix, out=_by_group(target, work.geometry.groups))
+        if bias is not None:
+            target += bias
 
 
 def conv_input(grad_out: Any, weight: Any, x_shape: tuple[int, ...], geometry: Geometry) -> Any:
@@ -73,31 +72,28 @@ def conv_input(grad_out: Any, weight: Any, x_shape: tuple[int, ...], geometry: G
 
 def _add_back(grad_out: Any, weight: Any, x_shape: tuple[int, ...], geometry: Geometry) -> Any:
     """dx = dy @ weights^T, each row of it added back onto its window."""
-    images, _, *sizes = x_shape
-    out, kernel, groups = grad_out.shape[2:], weight.shape[2:], geometry.groups
-    transposed = _as_matrix(weight, groups).swapaxes(1, 2)
-    work = Columns(x_shape[1:], kernel, out, geometry, transposed.dtype)
-    inside = tuple([slice(p, p + size) for p, size in zip(geometry.padding, sizes, strict=True)])
+    transposed = _as_matrix(weight, geometry.groups).swapaxes(1, 2)
+    work = Columns(x_shape[1:], weight.shape[2:], grad_out.shape[2:], geometry, transposed.dtype)
     dx = channels_last(x_shape, transposed.dtype)
-    dx_rows, dy_rows = pixels(dx), pixels(grad_out)
-
-    def part(start: int, stop: int) -> None:
-        padded, memory = work.space(stop - start)
-        for block in blocks(start, stop, work.bytes_an_image):
-            window = padded[: block.stop - block.start]
-            window[...] = 0
-            for rows in work.bands():
-                dy = np.ascontiguousarray(dy_rows[block, rows], dtype=transposed.dtype)
-                some = work.shaped(memory, len(dy), dy.shape[1])
-                np.matmul(_by_group(dy, groups), transposed, out=_by_group(some, groups))
-                seen = work.windows(window, rows)
-                by_place = some.reshape(seen.shape)
-                for i, j in np.ndindex(*kernel):  # what weight i, j saw, over all positions: no pixel twice
-                    seen[..., i, j, :] += by_place[..., i, j, :]
-            dx_rows[block] = window[:, *inside]
-
-    shared_out(part, images, work.bytes_an_image)
+    shared_out(_add_back_images, len(dx), work.bytes_an_image, work, pixels(grad_out), transposed, pixels(dx))
     return narrowed(dx, grad_out)
+
+
+def _add_back_images(start: int, stop: int, work: Columns, grad_out: Any, transposed: Any, dx: Any) -> None:
+    groups = work.geometry.groups
+    space, memory = work.space(stop - start)
+    for images in blocks(start, stop, work.bytes_an_image):
+        padded = space[: images.stop - images.start]
+        padded[...] = 0
+        for rows in work.bands():
+            dy = np.ascontiguousarray(grad_out[images, rows], dtype=transposed.dtype)
+            columns = work.shaped(memory, len(dy), dy.shape[1])
+            np.matmul(_by_group(dy, groups), transposed, out=_by_group(columns, groups))
+            seen = work.windows(padded, rows)
+            by_place = columns.reshape(seen.shape)
+            for i, j in np.ndindex(*work.kernel):  # what weight i, j saw, over all positions: no pixel twice
+                seen[..., i, j, :] += by_place[..., i, j, :]
+        dx[images] = padded[:, *work.inside]
 
 
 def conv_weight(x: Any, grad_out: Any, weight_shape: tuple[int, ...], geometry: Geometry) -> Any:
@@ -108,18 +104,18 @@ def conv_weight(x: Any, grad_out: Any, weight_shape: tuple[int, ...], geometry: 
     filters, channels, *kernel = weight_shape
     groups, dtype = geometry.groups, for_products(grad_out[:0]).dtype
     work = Columns(x.shape[1:], tuple(kernel), grad_out.shape[2:], geometry, dtype)
-    dy_rows = pixels(grad_out)
-
-    def part(start: int, stop: int) -> Any:
-        total = np.zeros((groups, math.prod(kernel) * channels, filters // groups), dtype)
-        for block, columns in work.of(x, start, stop):
-            dy = np.ascontiguousarray(dy_rows[block], dtype=dtype)
-            total += columns.swapaxes(1, 2) @ _by_group(dy, groups)
-        return total
-
-    totals = sum(shared_out(part, len(x), work.bytes_an_image))
+    totals = sum(shared_out(_weigh_images, len(x), work.bytes_an_image, work, x, pixels(grad_out)))
     dw = totals.reshape((groups, *kernel, channels, filters // groups)).transpose(0, 4, 3, 1, 2)
     return narrowed(np.ascontiguousarray(dw).reshape(weight_shape), x)
+
+
+def _weigh_images(start: int, stop: int, work: Columns, x: Any, grad_out: Any) -> Any:
+    groups, filters = work.geometry.groups, grad_out.shape[3]
+    total = np.zeros((groups, math.prod(work.kernel) * work.channels // groups, filters // groups), work.dtype)
+    for block, columns in work.of(x, start, stop):
+        dy = np.ascontiguousarray(grad_out[block], dtype=work.dtype)
+        total += columns.swapaxes(1, 2) @ _by_group(dy, groups)
+    return total
 
 
 class Columns:

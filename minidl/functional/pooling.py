@@ -15,6 +15,7 @@ array([[ 5. ,  6.5],
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -137,25 +138,25 @@ class MaxPool(Function):
         self.pool = pool
 
     def forward(self, x: Any) -> Any:
-        xp, places = module_of(x), list(self.pool.places())
-        numbers = next(kind for kind in (np.int8, np.int16, np.int32) if len(places) <= np.iinfo(kind).max)
+        xp, places = module_of(x), math.prod(self.pool.kernel)
+        numbers = next(kind for kind in (np.int8, np.int16, np.int32) if places <= np.iinfo(kind).max)
         lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
         first = xp.asarray(self.pool.first_inside(), numbers)
         shape = (*x.shape[:2], *self.pool.out)
         best, self.chosen = xp.empty_like(x, shape=shape), xp.empty_like(x, shape=shape, dtype=numbers)
-
-        def choose(images: slice) -> None:
-            padded, top, chosen = self.pool.padded(x[images], lowest), best[images], self.chosen[images]
-            top[...] = padded[places[0]]
-            chosen[...] = first
-            for number, place in enumerate(places[1:], start=1):
-                candidate = padded[place].copy(order="K")  # read apart once, then three times in a row
-                better = (candidate > top) | (candidate != candidate)  # a NaN wins
-                xp.maximum(top, candidate, out=top)
-                xp.maximum(chosen, better * numbers(number), out=chosen)  # the numbers grow: the newest wins
-
-        in_blocks(choose, len(x), work_an_image(x))
+        in_blocks(self._choose, len(x), work_an_image(x), x, best, first, lowest)
         return best
+
+    def _choose(self, images: slice, x: Any, best: Any, first: Any, lowest: float) -> None:
+        xp, places = module_of(x), list(self.pool.places())
+        padded, best, chosen = self.pool.padded(x[images], lowest), best[images], self.chosen[images]
+        best[...] = padded[places[0]]
+        chosen[...] = first
+        for number, place in enumerate(places[1:], start=1):
+            candidate = padded[place].copy(order="K")  # read apart once, then three times in a row
+            better = (candidate > best) | (candidate != candidate)  # a NaN wins
+            xp.maximum(best, candidate, out=best)
+            xp.maximum(chosen, better * chosen.dtype.type(number), out=chosen)  # the numbers grow: the newest wins
 
     def backward(self, grad_out: Any) -> Any:
         return PutChosen(self.pool, self.chosen)(grad_out)
@@ -172,24 +173,22 @@ class PutChosen(Function):
 
     def forward(self, grad_out: Any) -> Any:
         grad_x = module_of(grad_out).empty_like(grad_out, shape=(*grad_out.shape[:2], *self.pool.size))
-        tiled = self.pool.tiled()
-
-        def put(images: slice) -> None:
-            grad, chosen, block = grad_out[images], self.chosen[images], grad_x[images]
-            padded = self.pool.room(block)
-            if not tiled:
-                padded[...] = 0
-            for number, place in enumerate(self.pool.places()):
-                share = zero_outside(chosen == number, grad)
-                if tiled:
-                    padded[place] = share
-                else:
-                    padded[place] += share
-            if padded is not block:
-                block[...] = self.pool.cropped(padded)
-
-        in_blocks(put, len(grad_x), work_an_image(grad_x))
+        in_blocks(self._put, len(grad_x), work_an_image(grad_x), grad_out, grad_x)
         return grad_x
+
+    def _put(self, images: slice, grad_out: Any, grad_x: Any) -> None:
+        grad_out, chosen, grad_x, tiled = grad_out[images], self.chosen[images], grad_x[images], self.pool.tiled()
+        padded = self.pool.room(grad_x)
+        if not tiled:
+            padded[...] = 0
+        for number, place in enumerate(self.pool.places()):
+            share = zero_outside(chosen == number, grad_out)
+            if tiled:
+                padded[place] = share
+            else:
+                padded[place] += share
+        if padded is not grad_x:
+            grad_x[...] = self.pool.cropped(padded)
 
     def backward(self, grad_x: Any) -> Any:
         return TakeChosen(self.pool, self.chosen)(grad_x)
@@ -206,15 +205,14 @@ class TakeChosen(Function):
 
     def forward(self, x: Any) -> Any:
         out = module_of(x).empty_like(x, shape=self.chosen.shape)
-
-        def take(images: slice) -> None:
-            padded, chosen, block = self.pool.padded(x[images], 0), self.chosen[images], out[images]
-            block[...] = 0
-            for number, place in enumerate(self.pool.places()):
-                block += zero_outside(chosen == number, padded[place])
-
-        in_blocks(take, len(x), work_an_image(x))
+        in_blocks(self._take, len(x), work_an_image(x), x, out)
         return out
+
+    def _take(self, images: slice, x: Any, out: Any) -> None:
+        padded, chosen, out = self.pool.padded(x[images], 0), self.chosen[images], out[images]
+        out[...] = 0
+        for number, place in enumerate(self.pool.places()):
+            out += zero_outside(chosen == number, padded[place])
 
     def backward(self, grad_out: Any) -> Any:
         return PutChosen(self.pool, self.chosen)(grad_out)
@@ -256,16 +254,15 @@ class AvgPool(Function):
         x_wide = widened(x)
         area = areas(self.pool, self.count_padding, x_wide)
         out = module_of(x).empty_like(x_wide, shape=(*x.shape[:2], *self.pool.out))
-
-        def average(images: slice) -> None:
-            padded, total = self.pool.padded(x_wide[images], 0), out[images]
-            total[...] = 0
-            for place in self.pool.places():
-                total += padded[place]
-            total /= area
-
-        in_blocks(average, len(x), work_an_image(x_wide))
+        in_blocks(self._average, len(x), work_an_image(x_wide), x_wide, area, out)
         return narrowed(out, x)
+
+    def _average(self, images: slice, x: Any, area: Any, out: Any) -> None:
+        padded, total = self.pool.padded(x[images], 0), out[images]
+        total[...] = 0
+        for place in self.pool.places():
+            total += padded[place]
+        total /= area
 
     def backward(self, grad_out: Any) -> Any:
         return SpreadMean(self.pool, self.count_padding)(grad_out)
@@ -284,18 +281,17 @@ class SpreadMean(Function):
         wide = widened(grad_out)
         area = areas(self.pool, self.count_padding, wide)
         grad_x = module_of(grad_out).empty_like(wide, shape=(*grad_out.shape[:2], *self.pool.size))
-
-        def spread(images: slice) -> None:
-            share, block = wide[images] / area, grad_x[images]
-            padded = self.pool.room(block)
-            padded[...] = 0
-            for place in self.pool.places():
-                padded[place] += share
-            if padded is not block:
-                block[...] = self.pool.cropped(padded)
-
-        in_blocks(spread, len(grad_x), work_an_image(grad_x))
+        in_blocks(self._spread, len(grad_x), work_an_image(grad_x), wide, area, grad_x)
         return narrowed(grad_x, grad_out)
+
+    def _spread(self, images: slice, grad_out: Any, area: Any, grad_x: Any) -> None:
+        share, grad_x = grad_out[images] / area, grad_x[images]
+        padded = self.pool.room(grad_x)
+        padded[...] = 0
+        for place in self.pool.places():
+            padded[place] += share
+        if padded is not grad_x:
+            grad_x[...] = self.pool.cropped(padded)
 
     def backward(self, grad_x: Any) -> Any:
         return AvgPool(self.pool, self.count_padding)(grad_x)
