@@ -28,14 +28,13 @@ def tensor(array: Any, requires_grad: bool = False) -> md.Tensor:
     return md.Tensor(device(array), requires_grad)
 
 
-def assert_same(ours: Any, expected: Any, units: int = UNITS) -> None:
-    """On NumPy the very same values. On a device up to rounding: it adds up in another order, and its exponentials,
-    powers and the like are a few units off in the last place; `units` of the largest value are allowed."""
+def assert_same(ours: Any, expected: Any, what: str = "") -> None:
+    """On NumPy bit for bit the same. On a device up to `UNITS` of the largest value: it adds up in another order, its
+    exponentials and powers are a few units off in the last place, and one of the two may come from one kernel."""
     found, wanted = host(ours), host(expected)
     if backend.current() == "numpy":
-        np.testing.assert_array_equal(found, wanted)
+        np.testing.assert_array_equal(found, wanted, what)
         return
-    kinds = {array.dtype for array in (found, wanted) if array.dtype.kind == "f"}
-    tolerance = units * max((float(np.finfo(kind).eps) for kind in kinds), default=0.0)
-    scale = float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0)) if kinds else 0.0
-    np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * scale)
+    units = max((UNITS * float(np.finfo(x.dtype).eps) for x in (found, wanted) if x.dtype.kind == "f"), default=0.0)
+    largest = float(np.abs(wanted).max(initial=0, where=np.isfinite(wanted)))
+    np.testing.assert_allclose(found, wanted, rtol=units, atol=units * largest, err_msg=what)

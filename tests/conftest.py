@@ -24,7 +24,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "gpu: of a device; runs on the stand-in and on CuPy, and is skipped on NumPy")
     chosen = config.getoption("--backend")
     if chosen == "standin":
         cupy_standin.install()
