@@ -104,20 +104,19 @@ def minidl_training(build: Callable[[], Any], data: tuple[Any, Any]) -> Step:
     optimizer = md.optim.SGD(model, lr=0.01)
     inputs, labels = (on_gpu(array) for array in data)
 
-    def loss_of(inputs: Any, labels: Any) -> Any:
-        scores = model(inputs)
+    def loss_of(scores: Any, labels: Any) -> Any:
         scores = scores[0] if isinstance(scores, tuple) else scores
         return md.functional.cross_entropy(scores.reshape(-1, scores.shape[-1]), labels.reshape(-1))
 
     def step() -> Any:
         optimizer.zero_grad()
-        loss = loss_of(inputs, labels)
+        loss = loss_of(model(inputs), labels)
         loss.backward()
         optimizer.step()
         return loss.detach()
 
     step.model = model  # type: ignore[attr-defined]
-    step.parts = (loss_of, optimizer, inputs, labels)  # type: ignore[attr-defined]
+    step.parts = (model, optimizer, loss_of, inputs, labels)  # type: ignore[attr-defined]
     return step
 
 

@@ -19,6 +19,11 @@ def markdown(found: dict[str, Any]) -> str:
             parts += [f"## {mode}", f"{words}. Times of a training step, forward and backward.", _times(results)]
     if found["not_run"]:
         parts.append("Not run, for lack of time: " + ", ".join(f"{name} ({mode})" for name, mode in found["not_run"]))
+    parts += [
+        f"{result['case']} ({result['mode']}) without a graph: {result['graph_error']}"
+        for result in found["results"]
+        if "graph_error" in result and CASE[result["case"]].target[1] < CASE[result["case"]].target[0]
+    ]
     parts += [_failure(result) for result in found["results"] if "error" in result]
     profiles = [_profile(result) for result in found["results"] if "error" not in result]
     if any(profiles):
