@@ -183,6 +183,105 @@ def test_few_functions_scatter(cp: Any) -> None:
         cp.add.at(x > 0, on(cp, [1]), True)
 
 
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda cp, x: cp.maximum.at(x.astype(np.float16), on(cp, [0]), 1),
+        lambda cp, x: cp.subtract.at(x, on(cp, [0]), 1),
+        lambda cp, x: cp.add.at(x.astype(np.uint8), on(cp, [0]), 1),
+        lambda cp, x: x.set(np.ones(2)),
+        lambda cp, x: x.set(np.ones(3, np.float32)),
+        lambda cp, x: x[::2].set(np.ones(2)),
+        lambda cp, x: x.argsort(kind="quicksort"),
+        lambda cp, x: cp.sort(x, kind="heapsort"),
+    ],
+)
+def test_what_cupy_cannot_do_is_refused(cp: Any, misuse: Any) -> None:
+    with pytest.raises((TypeError, ValueError, RuntimeError)):
+        misuse(cp, on(cp, [1.0, 2.0, 3.0]))
+
+
+# ---- what it computes differently
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda cp, x: x + 1,
+        lambda cp, x: cp.exp(x),
+        lambda cp, x: cp.where(x > 0, x, 0),
+        lambda cp, x: x.sum(axis=1),
+        lambda cp, x: x.copy(),
+    ],
+)
+def test_results_are_c_contiguous_whatever_the_operands_layout(cp: Any, f: Any) -> None:
+    x = on(cp, np.arange(24.0).reshape(2, 3, 4)).transpose(2, 0, 1)
+    assert not x.flags.c_contiguous
+    assert f(cp, x).flags.c_contiguous
+    assert not x.astype(np.float32).flags.c_contiguous  # keeps the layout, as `empty_like` does
+
+
+def test_a_shape_of_a_single_number_is_overlooked_by_what_is_made_like_another(cp: Any) -> None:
+    assert cp.zeros_like(on(cp, [1.0, 2.0]), shape=()).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.sum(x),
+        lambda x: np.sum(x, axis=1),
+        lambda x: x.mean(axis=(0, 2), keepdims=True),
+        lambda x: x.var(axis=0),
+        lambda x: x @ x.swapaxes(1, 2),
+        lambda x: np.exp(x),
+        lambda x: np.abs(x) ** 1.3,
+    ],
+)
+def test_results_are_numpys_up_to_rounding_and_no_further(cp: Any, f: Any) -> None:
+    values = np.random.default_rng(0).standard_normal((7, 33, 5)).astype(np.float32)
+    found, expected = cp.asnumpy(f(on(cp, values))), f(values)
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-6)
+    assert (found != expected).any()
+
+
+def test_round_results_are_exact(cp: Any) -> None:
+    x = on(cp, np.array([0.0, 1.0, -0.0], np.float32))
+    assert cp.asnumpy(cp.exp(x)).tolist()[0] == 1
+    assert cp.asnumpy(cp.log(x)).tolist()[1] == 0
+    assert cp.asnumpy(on(cp, [2.0, 3.0]) ** 2.0).tolist() == [4, 9]
+
+
+def test_numbers_that_are_scattered_come_in_any_order(cp: Any) -> None:
+    values = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    seen = set()
+    for _ in range(20):
+        x = cp.zeros(1, np.float32)
+        cp.add.at(x, on(cp, np.zeros(1000, int)), on(cp, values))
+        seen.add(float(x[0]))
+    assert len(seen) > 1
+    np.testing.assert_allclose(list(seen), values.sum(dtype=np.float64), rtol=1e-4)
+
+
+def test_what_arrays_hold_is_counted_and_views_count_once(cp: Any) -> None:
+    pool = cp.get_default_memory_pool()
+    before = pool.used_bytes()
+    x = cp.zeros((1000, 4), np.float64)
+    assert pool.used_bytes() - before == 32256  # a multiple of 512
+    windows = cp.lib.stride_tricks.as_strided(x, (999, 8), (32, 8))
+    view = x[1:].T
+    del x
+    assert pool.used_bytes() - before == 32256
+    del windows, view
+    assert pool.used_bytes() == before
+    pool.set_limit(size=before + 1024)
+    try:
+        with pytest.raises(MemoryError, match="allocating 1,536 bytes"):
+            cp.zeros(130)
+    finally:
+        pool.set_limit(size=0)
+
+
 # ---- where a GPU is silent
 
 
@@ -240,6 +339,8 @@ def test_numpys_functions_stay_on_the_device(cp: Any, f: Any) -> None:
         lambda x: x.reshape(1).nonzero(),
         lambda x: x[x > 0],
         lambda x: importlib.import_module("cupy").cuda.Device().synchronize(),
+        lambda x: importlib.import_module("cupy").zeros(2).fill(x),
+        lambda x: importlib.import_module("cupy").arange(x),
     ],
 )
 def test_every_look_at_a_value_is_counted(cp: Any, look: Any) -> None:
