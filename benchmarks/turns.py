@@ -4,10 +4,9 @@ Why not all in one process: BLAS and OpenMP keep their threads awake for a while
 OpenBLAS's second thread spins for about 100 ms, PyTorch's for about 10 ms (measured: processor time used while the
 program sleeps). On a machine of two cores the next peer shares its cores with the threads of the one before: PyTorch's
 steps of W1 and W3 took 1.3 and 1.1 times as long right after NumPy's, in one process, as after a pause of 0.2 s (while
-other programs ran too). And
-what one library allocates and imports is the next one's work for the garbage collector. So each peer is a process with
-its threads set from the outside, in variables of the environment, as its users would; and it answers only when its
-processor time has come to a stand, so that nobody spins in another's turn.
+other programs ran too). And what one library allocates and imports is the next one's work for the garbage collector. So
+each peer is a process with its threads set from the outside, in variables of the environment, as its users would; and
+it answers only when its processor time has come to a stand, so that nobody spins in another's turn.
 
     python -m benchmarks.turns LIBRARY WORKLOAD        is that process: it reads commands, pickled, and answers
 """
