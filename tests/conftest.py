@@ -64,3 +64,14 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     cupy_standin.install(monkeypatch)
     cupy_standin.reset_synchronizations()
     return cupy_standin
+
+
+@pytest.fixture
+def cupy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """What is `cupy` during the test: the real one with `--backend cupy`, else the stand-in.
+
+    For tests of what only a device does, kernels and recorded steps, whatever the backend under test.
+    """
+    if request.config.getoption("--backend") != "cupy":
+        cupy_standin.install(monkeypatch)
+    return backend.module("cupy")

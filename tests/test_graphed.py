@@ -18,7 +18,7 @@ from tests.cupy_standin import kernels as standin_kernels
 
 pytestmark = [
     pytest.mark.skipif(standin_kernels.COMPILER is None, reason="kernels without a GPU need a C++ compiler"),
-    pytest.mark.usefixtures("standin"),
+    pytest.mark.usefixtures("cupy"),
 ]
 
 OPTIMIZERS: dict[str, Callable[[Any], Any]] = {

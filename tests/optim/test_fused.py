@@ -68,7 +68,7 @@ def pair(name: str, dtype: str, layers: int = 3) -> Any:
     return there, OPTIMIZERS[name](there), here, OPTIMIZERS[name](here)
 
 
-@pytest.mark.usefixtures("standin")
+@pytest.mark.usefixtures("cupy")
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_four_steps(name: str, dtype: str) -> None:
@@ -100,7 +100,7 @@ def test_four_steps(name: str, dtype: str) -> None:
         assert found_report.rate == pytest.approx(report.rate, rel=TOLERANCE[dtype])
 
 
-@pytest.mark.usefixtures("standin")
+@pytest.mark.usefixtures("cupy")
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name.startswith(("ada", "rms"))])
 def test_float16_is_computed_in_float32(name: str) -> None:
     there, fused, _, _ = pair(name, "float16")
@@ -148,7 +148,7 @@ def test_more_tensors_than_a_launch_takes(standin: ModuleType) -> None:
         np.testing.assert_allclose(host(found), host(expected), rtol=0, atol=1e-13)
 
 
-def test_writes_are_counted(standin: ModuleType) -> None:
+def test_writes_are_counted(cupy: ModuleType) -> None:
     there, fused, _, _ = pair("sgd", "float32")
     x = md.Tensor(backend.to_device(np.ones((2, 70), np.float32), "cupy"))
     loss = (there(x) ** 2).sum()
@@ -158,7 +158,7 @@ def test_writes_are_counted(standin: ModuleType) -> None:
         loss.backward()
 
 
-def test_what_has_no_kernel_is_left_to_the_optimizer(standin: ModuleType) -> None:
+def test_what_has_no_kernel_is_left_to_the_optimizer(cupy: ModuleType) -> None:
     there = model("float32").to("cupy")
     give_gradients(there, "float32", 0)
     before = host(there[0].weight)
