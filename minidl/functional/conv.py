@@ -8,8 +8,8 @@ three are closed under differentiation, to any order:
     dw = ConvWeight(x, dy)     every window of x times the dy it produced, summed
 
 All three see x as columns: the window under each output position, written out as one column of a matrix. How that is
-done is in `conv_plain.py`, to read, and in `conv_blocked.py`, which is fast on the CPU. Strides, kernels and sizes are
-tuples of one number for each spatial axis.
+done is in `conv_plain.py`, to read; `conv_blocked.py` is fast on the CPU, and `conv_device.py` on a GPU. Strides,
+kernels and sizes are tuples of one number for each spatial axis.
 
 >>> import numpy as np, minidl.functional as F
 >>> image = np.arange(16.0).reshape(1, 1, 4, 4)
@@ -29,8 +29,9 @@ import numpy as np
 
 from minidl.autograd import Function
 from minidl.backend import module_of
+from minidl.backend.kernels import on_device
 from minidl.errors import DTypeError, ShapeError, describe
-from minidl.functional import conv_blocked, conv_plain
+from minidl.functional import conv_blocked, conv_device, conv_plain
 from minidl.functional.geometry import WORDS, Geometry, Sizes, borders, no_batch, per_axis
 from minidl.functional.linear import one_dtype_expected
 from minidl.functional.reduction import sum
@@ -39,7 +40,9 @@ from minidl.functional.shape import array_like, pad, reshape
 
 def _products(x: Any) -> Any:
     """Where the products of a convolution of x are computed: the one place that chooses."""
-    return conv_blocked if module_of(x) is np and x.dtype.kind == "f" else conv_plain
+    if module_of(x) is np and x.dtype.kind == "f":
+        return conv_blocked
+    return conv_device if on_device(x) else conv_plain
 
 
 class Conv(Function):

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Function
-from minidl.backend import in_blocks, module_of, zero_outside
+from minidl.backend import in_blocks, kernels, module_of, zero_outside
 from minidl.errors import ShapeError, describe
 from minidl.functional.geometry import WORDS, Sizes, no_batch, per_axis
 from minidl.functional.precision import narrowed, widened
@@ -84,6 +84,11 @@ class Pool:
             out.append(count)
         return cls(k, s, p, size, tuple(out))
 
+    @property
+    def window(self) -> tuple[Sizes, Sizes, Sizes]:
+        """Kernel, stride and padding."""
+        return self.kernel, self.stride, self.padding
+
     def reach(self) -> Sizes:
         """How far the last windows reach along each axis, counted from the start of the padding."""
         sides = zip(self.out, self.stride, self.kernel, self.size, self.padding, strict=True)
@@ -138,6 +143,9 @@ class MaxPool(Function):
         self.pool = pool
 
     def forward(self, x: Any) -> Any:
+        if kernels.on_device(x):
+            best, self.chosen = kernels.max_pool(x, *self.pool.window, self.pool.out)
+            return best
         xp, places = module_of(x), math.prod(self.pool.kernel)
         numbers = next(kind for kind in (np.int8, np.int16, np.int32) if places <= np.iinfo(kind).max)
         lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
@@ -172,7 +180,10 @@ class PutChosen(Function):
         self.chosen = chosen
 
     def forward(self, grad_out: Any) -> Any:
-        grad_x = module_of(grad_out).empty_like(grad_out, shape=(*grad_out.shape[:2], *self.pool.size))
+        x_shape = (*grad_out.shape[:2], *self.pool.size)
+        if kernels.on_device(grad_out):
+            return kernels.put_chosen(grad_out, self.chosen, x_shape, *self.pool.window)
+        grad_x = module_of(grad_out).empty_like(grad_out, shape=x_shape)
         in_blocks(self._put, len(grad_x), work_an_image(grad_x), grad_out, grad_x)
         return grad_x
 
@@ -204,6 +215,8 @@ class TakeChosen(Function):
         self.chosen = chosen
 
     def forward(self, x: Any) -> Any:
+        if kernels.on_device(x):
+            return kernels.take_chosen(x, self.chosen, *self.pool.window)
         out = module_of(x).empty_like(x, shape=self.chosen.shape)
         in_blocks(self._take, len(x), work_an_image(x), x, out)
         return out
@@ -251,6 +264,8 @@ class AvgPool(Function):
         self.count_padding = count_padding
 
     def forward(self, x: Any) -> Any:
+        if kernels.on_device(x):
+            return kernels.mean_pool(x, *self.pool.window, self.pool.out, self.count_padding)
         x_wide = widened(x)
         area = areas(self.pool, self.count_padding, x_wide)
         out = module_of(x).empty_like(x_wide, shape=(*x.shape[:2], *self.pool.out))
@@ -278,9 +293,12 @@ class SpreadMean(Function):
         self.count_padding = count_padding
 
     def forward(self, grad_out: Any) -> Any:
+        x_shape = (*grad_out.shape[:2], *self.pool.size)
+        if kernels.on_device(grad_out):
+            return kernels.spread_mean(grad_out, x_shape, *self.pool.window, self.count_padding)
         wide = widened(grad_out)
         area = areas(self.pool, self.count_padding, wide)
-        grad_x = module_of(grad_out).empty_like(wide, shape=(*grad_out.shape[:2], *self.pool.size))
+        grad_x = module_of(grad_out).empty_like(wide, shape=x_shape)
         in_blocks(self._spread, len(grad_x), work_an_image(grad_x), wide, area, grad_x)
         return narrowed(grad_x, grad_out)
 
