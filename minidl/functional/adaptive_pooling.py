@@ -7,6 +7,7 @@ array([[[0.5, 2. , 3.5]]])
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,8 @@ def _adaptive(pool: Callable[..., Any], n: int, x: Any, output_size: Any) -> Any
     counts = bins(output_size, sizes, "output_size")
     if 0 in sizes:
         raise ShapeError(f"pooling: expected at least one number along each spatial axis; got {x.shape}")
+    if pool in (avg_pool1d, avg_pool2d) and math.prod(counts) == 1:
+        return mean(x, axis=tuple(range(2, x.ndim)), keepdims=True)  # not place by place: there may be many
     if not any(size % count for size, count in zip(sizes, counts, strict=True)):
         return pool(x, tuple(size // count for size, count in zip(sizes, counts, strict=True)))
     for axis in reversed(range(n)):
