@@ -179,7 +179,8 @@ def workspace(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
     memory = getattr(_own, name, None)
     if memory is None or memory.size < size:
         memory = np.empty(size, np.uint8)
-        setattr(_own, name, memory)
+        if size <= 4 * BLOCK:  # more, for a huge image, is not held for ever
+            setattr(_own, name, memory)
     return memory[:size].view(dtype).reshape(shape)
 
 
