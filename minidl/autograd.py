@@ -17,18 +17,23 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable
+from sys import getrefcount
 from typing import Any, ClassVar
 
 import numpy as np
 
 from minidl import backend
-from minidl.backend import ERROR_STATE, SILENT
+from minidl.backend import SILENT, reset_errors, set_errors
 from minidl.diagnosis import explain_forward, users_lines
 from minidl.errors import DTypeError, GraphError, describe
-from minidl.modes import ANOMALY, RECORD, mode
+from minidl.modes import ANOMALY, RECORD, current_mode
 from minidl.versions import Version
 
 _creation_order = itertools.count(1)
+SAVES_INPUTS, SAVES_OUTPUT, FOREIGN = 1, 2, 4  # what an op's class says of itself, added up to its `traits`
+FIRST, SECOND = 1, 2  # inputs 0 and 1 in `Function.needed`
+
+_READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that forward can be handed as they are
 
 
 class Extras:
@@ -43,19 +48,26 @@ class Extras:
         self.where: str | None = None
 
 
-class Variable:
+class Source:
+    """What an op's input comes from: a leaf Tensor, or the op that made it. Both keep an array and its Version."""
+
+    __slots__ = ("_data", "_extras", "_version")
+
+    _data: Any
+    _extras: Extras | None
+    _version: Version | None
+
+
+class Variable(Source):
     """What the engine sees of a Tensor: an array, its gradient, and the op that made it (None for a leaf)."""
 
-    __slots__ = ("__weakref__", "_data", "_extras", "_grad", "_op", "_requires_grad", "_version")
+    __slots__ = ("__weakref__", "_grad", "_op", "_requires_grad")
 
     result_class: ClassVar[type[Variable]]  # the class of an op's result: Tensor, also when the input is a Parameter
 
-    _data: Any
     _grad: Variable | None
     _op: Function | None
     _requires_grad: bool
-    _version: Version | None
-    _extras: Extras | None
     copy: Callable[[], Any]  # Tensor has these two; the walk uses them
     astype: Callable[[Any], Any]
 
@@ -88,7 +100,7 @@ def extras_of(x: Variable | Function) -> Extras:
     return x._extras
 
 
-class Function:
+class Function(Source):
     """One operation; once recorded, one node of the graph.
 
     A subclass defines `forward(*arrays)`, which returns one array, and `backward(grad_out, ...)`, which returns the
@@ -105,61 +117,67 @@ class Function:
     saves_inputs: ClassVar[bool] = False
     saves_output: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
-    foreign: ClassVar[bool]  # whether it is a user's, who may keep the arrays that its backward returns
+    traits: ClassVar[int] = 0  # of the walk, which looks at a class once and not three times: that is its dearest step
 
-    __slots__ = ("_data", "_dtype", "_extras", "_needs", "_saved_version", "_version", "inputs", "order")
+    __slots__ = ("_dtype", "_saved_version", "inputs", "needed", "order")
 
     inputs: tuple[Any, ...] | None  # None once the node was walked and freed
+    needed: int  # 2^i added up over the inputs i whose gradient is wanted
     order: int
-    _data: Any
     _dtype: Any
-    _needs: int
     _saved_version: int
-    _version: Version | None
-    _extras: Extras | None
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
 
     def __init_subclass__(cls) -> None:
-        cls.foreign = not cls.__module__.startswith("minidl.")
+        foreign = not cls.__module__.startswith("minidl.")  # a user's, who may keep the arrays its backward returns
+        cls.traits = SAVES_INPUTS * cls.saves_inputs + SAVES_OUTPUT * cls.saves_output + FOREIGN * foreign
 
     def needs(self, i: int) -> bool:
         """Whether the gradient for input i is wanted; `backward` may return None for it otherwise."""
-        return bool(self._needs >> i & 1)
+        return bool(self.needed >> i & 1)
+
+    def saved(self) -> tuple[Any, ...]:
+        """Where the arrays are that `backward` is handed: the entries of the inputs, the node itself for its output."""
+        inputs = self.inputs if self.saves_inputs and self.inputs is not None else ()
+        return (*inputs, self) if self.saves_output else inputs
 
     def __call__(self, *inputs: Any) -> Any:
         """Run `forward`; with a Tensor among the inputs the result is a Tensor, else the raw array."""
         arrays: list[Any] = []
         result_class = None
-        needs, bit, loose = 0, 1, False
+        needed, bit, loose = 0, 1, False
         for x in inputs:
             if isinstance(x, Variable):
                 result_class = x.result_class
                 if x._requires_grad:
-                    needs += bit
-                if x._version is not None and x._version.stale is not None:
-                    raise GraphError(f"{type(self).__name__} got {describe(x)}: {x._version.stale}")
-                x = x._data
-            elif isinstance(x, (np.generic, list, tuple)):
-                loose = True
-                refuse_several(type(self).__name__, x)
-            arrays.append(x)
+                    needed += bit
+                version = x._version
+                if version is not None and version.stale is not None:
+                    raise GraphError(f"{type(self).__name__} got {describe(x)}: {version.stale}")
+                arrays.append(x._data)
+            else:
+                if type(x) not in _READY and isinstance(x, (np.generic, list, tuple)):
+                    loose = True
+                    refuse_several(type(self).__name__, x)
+                arrays.append(x)
             bit += bit
-        loud = ERROR_STATE.set(SILENT)
+        loud = set_errors(SILENT)
         try:
             if loose or (result_class is None and type(arrays[0]) is not np.ndarray):
                 arrays = backend.as_operands(arrays)
-            data = self.forward(*arrays)
+            if len(arrays) == 2:  # written out, because Python takes longer for a call with a star
+                data = self.forward(arrays[0], arrays[1])
+            else:
+                data = self.forward(*arrays)
         except Exception as error:
             explain_forward(self, inputs, arrays, error)  # raises what says more, if anything does
             raise
         finally:
-            ERROR_STATE.reset(loud)
+            reset_errors(loud)
         if type(data) is not np.ndarray:
-            if not backend.is_array(data) and not isinstance(data, (np.generic, bool, int, float)):
-                raise DTypeError(f"{type(self).__name__}.forward must return one array; got {type(data).__name__}")
-            data = backend.asarray(data)  # NumPy turns 0-d results into scalars
+            data = _as_array(data, self)
         if result_class is None:
             return data
 
@@ -168,61 +186,63 @@ class Function:
         result._grad = None
         result._version = None
         result._extras = None
-        if needs and self.differentiable and mode.get() & RECORD:
-            if data.dtype.kind != "f":
-                raise DTypeError(f"{type(self).__name__}.forward returned {data.dtype}, which can have no gradient")
-            self._needs = needs
-            self._record(inputs, arrays, data)
+        is_view = data.base is not None or data is arrays[0] or data is arrays[-1] or data is arrays[len(arrays) // 2]
+        if needed and self.differentiable and current_mode() & RECORD:
+            self._record(inputs, arrays, data, needed)
             result._op = self
             result._requires_grad = True
         else:
             result._op = None
             result._requires_grad = False
-        is_input = data is arrays[0] or data is arrays[-1] or (len(arrays) > 2 and any(data is a for a in arrays))
-        if data.base is not None or is_input:
+        if is_view:
             share_version(result, inputs)
         return result
 
-    def _record(self, inputs: tuple[Any, ...], arrays: list[Any], data: Any) -> None:
+    def _record(self, inputs: tuple[Any, ...], arrays: list[Any], data: Any, needed: int) -> None:
         """Become a node: keep the way to the inputs, and of the arrays only what `backward` will read.
 
         `inputs` becomes, for each input, the node that made it, or the leaf Tensor, or the plain constant. An array
         that is saved is kept by the node that made it (`_data`), never through its Tensor: so a Tensor can be
         written in place and get another history without changing what is recorded here.
         """
-        if hasattr(self, "order"):
+        # To look for what is not there takes Python long. An op that is in no graph is held by this call alone.
+        if getrefcount(self) > ALONE and hasattr(self, "order"):
             raise GraphError(
                 f"this {type(self).__name__} is already a node of a graph: make a new instance for each call, as in "
                 f"{type(self).__name__}(...)(x)"
             )
-        entries: list[Any] = []
-        version = 0
-        for x, array in zip(inputs, arrays, strict=True):
+        if data.dtype.kind != "f":
+            raise DTypeError(f"{type(self).__name__}.forward returned {data.dtype}, which can have no gradient")
+        saves_inputs = self.saves_inputs
+        entries, i, version = arrays, 0, 0  # array by array the list becomes that of the entries
+        for x in inputs:
             if not isinstance(x, Variable):
-                entries.append(array if self.saves_inputs else None)
-                continue
-            op = x._op
-            if self.saves_inputs:
+                if not saves_inputs:
+                    entries[i] = None
+            elif saves_inputs:
+                op, seen = x._op, x._version
                 if op is not None:
-                    op._data = array
-                elif x._version is None:
-                    x._version = Version(saved=True)
-                if x._version is not None:
-                    version += x._version.settled()
-                    x._version.saved = True  # after settled(), which may count a write and forget what was saved
-                entries.append(x if op is None else op)
-            elif op is not None:
-                entries.append(op)
+                    op._data = entries[i]
+                elif seen is None:
+                    seen = x._version = Version()
+                if seen is not None:
+                    version += seen.count if seen._guards is None else seen.settled()
+                    seen.saved = True  # after settled(), which may count a write and forget what was saved
+                entries[i] = x if op is None else op
+            elif x._op is not None:
+                entries[i] = x._op
             else:
-                entries.append(x if x._requires_grad else None)
+                entries[i] = x if x._requires_grad else None
+            i += 1  # noqa: SIM113 - enumerate takes longer
         self.inputs = tuple(entries)
+        self.needed = needed
         self.order = next(_creation_order)
         self._data = data if self.saves_output else None
         self._dtype = data.dtype
         self._saved_version = version
         self._version = None
         self._extras = None
-        if mode.get() & ANOMALY:
+        if current_mode() & ANOMALY:
             self._watch(inputs)
 
     def _watch(self, inputs: tuple[Any, ...]) -> None:
@@ -235,6 +255,28 @@ class Function:
         for x in [*inputs, *watched]:
             if isinstance(x, Variable):
                 version_of(x).guard(x._data)
+
+
+class _Alone(Function):
+    """Tells what `getrefcount` says in `_record` of an op that is in no graph and in no variable of the caller's."""
+
+    __slots__ = ()
+
+    def __call__(self, *inputs: Any) -> Any:
+        return self._record(inputs, [], None, 0)
+
+    def _record(self, inputs: tuple[Any, ...], arrays: list[Any], data: Any, needed: int) -> Any:
+        return getrefcount(self)
+
+
+ALONE = _Alone()()
+
+
+def _as_array(data: Any, op: Function) -> Any:
+    """The array that `forward` returned, which on a GPU is not NumPy's; NumPy turns 0-d results into scalars."""
+    if not backend.is_array(data) and not isinstance(data, (np.generic, bool, int, float)):
+        raise DTypeError(f"{type(op).__name__}.forward must return one array; got {type(data).__name__}")
+    return backend.asarray(data)
 
 
 def refuse_several(name: str, x: Any) -> None:

@@ -8,13 +8,13 @@ same lines of `backward` serve both. There is no recursion, so depth is limited 
 
 from __future__ import annotations
 
-import heapq
 import threading
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 from minidl import backend
-from minidl.autograd import Extras, Function, Variable
+from minidl.autograd import FOREIGN, SAVES_INPUTS, Extras, Function, Source, Variable
 from minidl.diagnosis import explain_backward, not_finite, overwritten, wrong_number_of_gradients
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.modes import ANOMALY, RECORD, mode
@@ -64,38 +64,6 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> Any:
     return output.wrap(gradient) if create_graph and not isinstance(gradient, Variable) else gradient
 
 
-class Arrivals:
-    """The gradients on their way: for each node and leaf that was met, the sum of what has reached it so far."""
-
-    __slots__ = ("_heap", "_nodes", "leaf_grads", "leaves", "node_grads")
-
-    def __init__(self) -> None:
-        self._nodes: dict[int, Function] = {}  # met and not yet visited, by order of creation
-        self._heap: list[int] = []  # the negated orders of `_nodes`: the newest comes first
-        self.node_grads: dict[int, Any] = {}  # by order of creation
-        self.leaves: dict[int, Variable] = {}  # by id
-        self.leaf_grads: dict[int, Any] = {}
-
-    def add(self, source: Function | Variable, grad: Any) -> None:
-        """Let `grad` reach a node or a leaf: where several paths meet (a diamond, x * x), gradients add up."""
-        if isinstance(source, Function):
-            key, grads = source.order, self.node_grads
-            if key not in grads:
-                self._nodes[key] = source
-                heapq.heappush(self._heap, -key)
-        else:
-            key, grads = id(source), self.leaf_grads
-            self.leaves[key] = source
-        grads[key] = grads[key] + grad if key in grads else grad
-
-    def take_newest(self) -> tuple[Function, Any] | None:
-        """The node created last of those met, with its gradient; None when all were visited."""
-        if not self._heap:
-            return None
-        order = -heapq.heappop(self._heap)
-        return self._nodes.pop(order), self.node_grads.pop(order)
-
-
 def run_backward(
     outputs: Sequence[Variable],
     grad_outputs: Sequence[Any],
@@ -119,89 +87,116 @@ def run_backward(
     for x in (*outputs, *(targets or ())):
         refuse_stale(x)
     like = outputs[0]  # of the class that wraps arrays as Tensors
-    arrivals = Arrivals()
-    for output, grad in zip(outputs, grad_outputs, strict=True):
-        arrivals.add(output if output._op is None else output._op, grad)
     handed_out = {id(grad._data if isinstance(grad, Variable) else grad) for grad in grad_outputs}
     caught = {x._op.order: None for x in targets or () if x._op is not None}  # gradients of targets that are no leaves
     wanted = None if targets is None else _nodes_towards(outputs, targets)
 
+    grads: dict[int, Any] = {}  # what has reached the nodes that were met and not yet visited, by order of creation
+    nodes: dict[int, Function] = {}
+    heap: list[int] = []  # their orders, negated: the newest comes first
+    leaf_grads: dict[int, Any] = {}  # what has reached the leaves, by id
+    leaves: dict[int, Variable] = {}
+
+    # The outputs are met as if they were the inputs of a node. Whatever is asked at every node and gradient below is
+    # written out instead of called: it is a few operations of Python's, and a call takes as long as ten of them.
+    inputs: Any = tuple([x if x._op is None else x._op for x in outputs])
+    input_grads: Any = tuple(grad_outputs)
+    needed = -1  # every bit
+    saved: list[Any] = []
     previous = mode.get()
     mode.set((previous & ANOMALY) + (RECORD if create_graph else 0))
     loud = backend.ERROR_STATE.set(backend.SILENT)  # an infinite slope, as of sqrt at 0, is a result
     try:
-        while (newest := arrivals.take_newest()) is not None:
-            node, grad_out = newest
-            if wanted is not None and node.order not in wanted and node.order not in caught:
-                continue
+        while True:
+            i = 0
+            for source in inputs:  # where several paths meet (a diamond, x * x), gradients add up
+                grad = input_grads[i]
+                if grad is None:
+                    pass
+                elif isinstance(source, Function):
+                    order = source.order
+                    if order in grads:
+                        grads[order] = grads[order] + grad
+                    elif wanted is None or order in wanted or order in caught:
+                        grads[order] = grad
+                        nodes[order] = source
+                        heappush(heap, -order)
+                elif needed >> i & 1:
+                    key = id(source)
+                    if key in leaf_grads:
+                        leaf_grads[key] = leaf_grads[key] + grad
+                    else:
+                        for array in saved:
+                            if array is grad:  # as where dz/dx = x: .grad must not be an array that others hold
+                                grad = grad.copy()
+                        leaf_grads[key] = grad
+                        leaves[key] = source
+                i += 1  # noqa: SIM113 - enumerate takes longer
+            if not heap:
+                return _deliver(leaves, leaf_grads, targets, caught, handed_out)
+
+            order = -heappop(heap)
+            node, grad_out = nodes.pop(order), grads.pop(order)
             if grad_out.dtype is not node._dtype:  # where float32 met float64: a gradient has the dtype of its tensor
                 grad_out = grad_out.astype(node._dtype)
             if node._extras is not None:
                 grad_out = _run_extras(node._extras, grad_out, like, handed_out, targets is None)
-            if node.order in caught:
-                caught[node.order] = grad_out
-            if wanted is not None and node.order not in wanted:
-                continue
+            if wanted is not None:
+                if order in caught:
+                    caught[order] = grad_out
+                if order not in wanted:
+                    inputs = ()
+                    continue
 
-            inputs, saved = node.inputs, _saved_values(node, create_graph, like)
+            inputs, needed, traits = node.inputs, node.needed, node.traits
+            if inputs is None:
+                raise GraphError(f"{type(node).__name__}: {FREED}")
+            saved = []
+            if traits:
+                version = 0
+                for x in inputs if traits == SAVES_INPUTS else node.saved():
+                    if isinstance(x, Source):
+                        seen = x._version
+                        if seen is not None:
+                            version += seen.count if seen._guards is None else seen.settled()
+                        saved.append(_as_tensor(x, like) if create_graph else x._data)
+                    else:
+                        saved.append(x)  # a number or a plain array
+                if saved and version != node._saved_version:
+                    raise overwritten(node)
             try:
-                input_grads = node.backward(grad_out, *saved)
+                if not saved:
+                    input_grads = node.backward(grad_out)
+                elif len(saved) == 2:
+                    input_grads = node.backward(grad_out, saved[0], saved[1])
+                else:
+                    input_grads = node.backward(grad_out, *saved)
             except Exception as error:
                 explain_backward(node, grad_out, error)
                 raise
             if not isinstance(input_grads, tuple):
                 input_grads = (input_grads,)
-            if len(input_grads) != len(inputs):  # type: ignore[arg-type]
+            if len(input_grads) != len(inputs):
                 raise wrong_number_of_gradients(node, len(input_grads))
             if previous & ANOMALY:
                 _check_finite(node, grad_out, input_grads)
-
-            for i, grad in enumerate(input_grads):
-                if grad is not None and node.needs(i):
-                    x = inputs[i]  # type: ignore[index]
-                    kept = saved and isinstance(x, Variable) and any(grad is array for array in saved)
-                    if kept or (node.foreign and hasattr(grad, "copy")):
-                        grad = grad.copy()  # as where dz/dx = x: .grad must not be an array that others hold
-                    arrivals.add(x, grad)
+            if traits >= FOREIGN:
+                input_grads = tuple([grad.copy() if hasattr(grad, "copy") else grad for grad in input_grads])
             if not retain_graph:
                 node.inputs = None
-
-        return _deliver(arrivals, targets, caught, handed_out)
     finally:
         backend.ERROR_STATE.reset(loud)
         mode.set(previous)
 
 
-def _saved_values(node: Function, create_graph: bool, like: Variable) -> list[Any]:
-    """What `node.backward` is handed after the gradient: its inputs, its output, as the op declared.
-
-    Raises:
-        GraphError: the node was freed, or what it saved was overwritten since.
-    """
-    if node.inputs is None:
-        raise GraphError(f"{type(node).__name__}: {FREED}")
-    sources: tuple[Any, ...] = node.inputs if node.saves_inputs else ()
-    if node.saves_output:
-        sources = (*sources, node)
-    saved: list[Any] = []
-    version = 0
-    for x in sources:
-        if isinstance(x, (Function, Variable)):
-            if x._version is not None:
-                version += x._version.settled()
-            saved.append(_as_tensor(x, like) if create_graph else x._data)
-        else:
-            saved.append(x)  # a number or a plain array
-    if sources and version != node._saved_version:
-        raise overwritten(node)
-    return saved
-
-
 def _deliver(
-    arrivals: Arrivals, targets: Sequence[Variable] | None, caught: dict[int, Any], handed_out: set[int]
+    leaves: dict[int, Variable],
+    grads: dict[int, Any],
+    targets: Sequence[Variable] | None,
+    caught: dict[int, Any],
+    handed_out: set[int],
 ) -> list[Any]:
     """The end of the walk: the leaves' gradients go to their hooks, then to `.grad`, or the targets' to the caller."""
-    leaves, grads = arrivals.leaves, arrivals.leaf_grads
     if targets is not None:
         leaves = {id(x): x for x in targets if id(x) in leaves}  # the others' gradients may be incomplete
     for key, leaf in leaves.items():

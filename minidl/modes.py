@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 RECORD, ANOMALY = 1, 2  # the mode is a sum of these
 mode: ContextVar[int] = ContextVar("minidl_mode", default=RECORD)
+current_mode = mode.get  # bound once, for every op asks
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

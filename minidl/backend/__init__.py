@@ -35,7 +35,7 @@ from minidl.backend.parallel import (
     workspace,
 )
 from minidl.backend.random import device_uniform, generator, random_state, restore_random_state, seed
-from minidl.backend.silence import ERROR_STATE, SILENT
+from minidl.backend.silence import ERROR_STATE, SILENT, reset_errors, set_errors
 from minidl.backend.special import erf
 from minidl.backend.transfer import pinned, sent_ahead
 
@@ -63,10 +63,12 @@ __all__ = [
     "pinned",
     "product",
     "random_state",
+    "reset_errors",
     "restore_random_state",
     "scatter_add",
     "seed",
     "sent_ahead",
+    "set_errors",
     "set_num_threads",
     "share_memory",
     "shared_out",

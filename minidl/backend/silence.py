@@ -4,9 +4,9 @@ Where one appeared is what `md.detect_anomaly()` and the recorders tell. NumPy w
 `np.errstate(all="ignore")` says otherwise, which takes as long as three small operations. All that `errstate` does is
 set one context variable (a thread or async task has its own value); every op sets it directly:
 
-    loud = ERROR_STATE.set(SILENT)
+    loud = set_errors(SILENT)
     ...
-    ERROR_STATE.reset(loud)
+    reset_errors(loud)
 """
 
 from __future__ import annotations
@@ -29,3 +29,7 @@ def _find_error_state() -> tuple[ContextVar[Any], Any]:
 
 
 ERROR_STATE, SILENT = _find_error_state()
+set_errors, reset_errors = (
+    ERROR_STATE.set,
+    ERROR_STATE.reset,
+)  # bound once: Python binds a method of an import at each call

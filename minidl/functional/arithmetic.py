@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Function
+from minidl.autograd import FIRST, SECOND, Function
 from minidl.backend import is_array, module_of
 from minidl.errors import DTypeError
 from minidl.functional.broadcasting import unbroadcast
@@ -25,28 +25,19 @@ from minidl.functional.exponential import log
 from minidl.functional.selection import where
 
 
-class _Binary(Function):
-    """An op on two operands that broadcast: it remembers their shapes, to sum each gradient back to its own."""
+class Add(Function):
+    """z = x + y, so dz/dx = dz/dy = 1."""
 
     __slots__ = ("x_shape", "y_shape")
 
-    def remember_shapes(self, x: Any, y: Any) -> None:
-        self.x_shape = getattr(x, "shape", ())
-        self.y_shape = getattr(y, "shape", ())
-
-
-class Add(_Binary):
-    """z = x + y, so dz/dx = dz/dy = 1."""
-
-    __slots__ = ()
-
     def forward(self, x: Any, y: Any) -> Any:
-        self.remember_shapes(x, y)
+        self.x_shape = getattr(x, "shape", ())  # of a number: ()
+        self.y_shape = getattr(y, "shape", ())
         return x + y
 
     def backward(self, grad_out: Any) -> Any:
-        grad_x = unbroadcast(grad_out, self.x_shape) if self.needs(0) else None
-        grad_y = unbroadcast(grad_out, self.y_shape) if self.needs(1) else None
+        grad_x = unbroadcast(grad_out, self.x_shape) if self.needed & FIRST else None
+        grad_y = unbroadcast(grad_out, self.y_shape) if self.needed & SECOND else None
         return grad_x, grad_y
 
 
@@ -55,18 +46,19 @@ def add(x: Any, y: Any) -> Any:
     return Add()(x, y)
 
 
-class Sub(_Binary):
+class Sub(Function):
     """z = x - y, so dz/dx = 1 and dz/dy = -1."""
 
-    __slots__ = ()
+    __slots__ = ("x_shape", "y_shape")
 
     def forward(self, x: Any, y: Any) -> Any:
-        self.remember_shapes(x, y)
+        self.x_shape = getattr(x, "shape", ())
+        self.y_shape = getattr(y, "shape", ())
         return x - y
 
     def backward(self, grad_out: Any) -> Any:
-        grad_x = unbroadcast(grad_out, self.x_shape) if self.needs(0) else None
-        grad_y = unbroadcast(-grad_out, self.y_shape) if self.needs(1) else None
+        grad_x = unbroadcast(grad_out, self.x_shape) if self.needed & FIRST else None
+        grad_y = unbroadcast(-grad_out, self.y_shape) if self.needed & SECOND else None
         return grad_x, grad_y
 
 
@@ -75,19 +67,18 @@ def subtract(x: Any, y: Any) -> Any:
     return Sub()(x, y)
 
 
-class Mul(_Binary):
+class Mul(Function):
     """z = x y, so dz/dx = y and dz/dy = x."""
 
     saves_inputs = True
     __slots__ = ()
 
     def forward(self, x: Any, y: Any) -> Any:
-        self.remember_shapes(x, y)
         return x * y
 
     def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
-        grad_x = unbroadcast(grad_out * y, self.x_shape) if self.needs(0) else None
-        grad_y = unbroadcast(grad_out * x, self.y_shape) if self.needs(1) else None
+        grad_x = unbroadcast(grad_out * y, x.shape) if self.needed & FIRST else None
+        grad_y = unbroadcast(grad_out * x, y.shape) if self.needed & SECOND else None
         return grad_x, grad_y
 
 
@@ -96,19 +87,18 @@ def multiply(x: Any, y: Any) -> Any:
     return Mul()(x, y)
 
 
-class Div(_Binary):
+class Div(Function):
     """z = x / y, so dz/dx = 1/y and dz/dy = -x/y^2."""
 
     saves_inputs = True
     __slots__ = ()
 
     def forward(self, x: Any, y: Any) -> Any:
-        self.remember_shapes(x, y)
         return x / y
 
     def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
-        grad_x = unbroadcast(grad_out / y, self.x_shape) if self.needs(0) else None
-        grad_y = unbroadcast(-grad_out * ((x / y) / y), self.y_shape) if self.needs(1) else None
+        grad_x = unbroadcast(grad_out / y, x.shape) if self.needed & FIRST else None
+        grad_y = unbroadcast(-grad_out * ((x / y) / y), y.shape) if self.needed & SECOND else None
         return grad_x, grad_y
 
 
@@ -134,7 +124,7 @@ def negative(x: Any) -> Any:
     return Neg()(x)
 
 
-class Pow(_Binary):
+class Pow(Function):
     """z = x^y with an array as exponent, so dz/dx = y x^(y-1) and dz/dy = x^y ln x.
 
     Where y = 0 dz/dx is 0, and where x = 0 and y >= 0 dz/dy is 0, as in PyTorch; the bare formulas would give NaN.
@@ -144,19 +134,18 @@ class Pow(_Binary):
     __slots__ = ()
 
     def forward(self, x: Any, y: Any) -> Any:
-        self.remember_shapes(x, y)
         return _raise(x, y)
 
     def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
         grad_x = grad_y = None
-        if self.needs(0):
+        if self.needed & FIRST:
             constant = y == 0
             slope_x = where(constant, 0, y * x ** where(constant, 1, y - 1))
-            grad_x = unbroadcast(grad_out * slope_x, self.x_shape)
-        if self.needs(1):
+            grad_x = unbroadcast(grad_out * slope_x, x.shape)
+        if self.needed & SECOND:
             flat = (x == 0) & (y >= 0)
             slope_y = where(flat, 0, x**y * log(where(flat, 1, x)))
-            grad_y = unbroadcast(grad_out * slope_y, self.y_shape)
+            grad_y = unbroadcast(grad_out * slope_y, y.shape)
         return grad_x, grad_y
 
 
