@@ -92,7 +92,9 @@ class Linear(Function):
         if bias is not None and bias.shape != weight.shape[:1]:
             raise ShapeError(f"expected a bias of shape {weight.shape[:1]}; got {bias.shape}")
         out = product(x, weight.T)
-        return out if bias is None else out + bias
+        if bias is not None:
+            out += bias
+        return out
 
     def backward(self, grad_out: Any, x: Any, weight: Any, bias: Any = None) -> Any:
         out_features, in_features = weight.shape

@@ -97,14 +97,20 @@ def gru_step(from_input: Any, hidden: Any, weight_hh: Any, bias_hh: Any = None) 
 
 def _from_state(name: str, number: int, from_input: Any, state: tuple[Any, ...], weight_hh: Any, bias_hh: Any) -> Any:
     """W_hh h + b_hh, once it is known that all fit together; `number` is that of the gates."""
-    shapes = [np.shape(x) for x in (from_input, *state, weight_hh)]
-    rows = linear(state[0], weight_hh, bias_hh)
-    if not shapes[0] == rows.shape == (*shapes[1][:-1], number * shapes[1][-1]) or shapes[1] != shapes[-2]:
+    check_shapes(name, number, np.shape(from_input), state, weight_hh)
+    return linear(state[0], weight_hh, bias_hh)
+
+
+def check_shapes(name: str, number: int, from_input: tuple[int, ...], state: tuple[Any, ...], weight_hh: Any) -> None:
+    """Whether a step's arrays fit together; `from_input` is the shape of its part, `number` that of the gates."""
+    states, weight = [np.shape(x) for x in state], np.shape(weight_hh)
+    *samples, size = states[0] or (0,)
+    expected = (*samples, number * size)
+    if from_input != expected or weight != (number * size, size) or states[0] != states[-1]:
         raise ShapeError(
             f"{name}: expected from_input (N, {number} H), each state (N, H) and weight_hh ({number} H, H); got "
-            f"{', '.join(map(str, shapes))}"
+            f"{', '.join(map(str, (from_input, *states, weight)))}"
         )
-    return rows
 
 
 def gates(x: Any, number: int) -> list[Any]:
@@ -113,14 +119,13 @@ def gates(x: Any, number: int) -> list[Any]:
     return [x[..., k * size : (k + 1) * size] for k in range(number)]
 
 
-def time_steps(x: Any, number: int) -> list[Any]:
-    """x (number * N, H) as `number` parts (N, H), cut in halves again and again.
+def time_steps(x: Any) -> list[Any]:
+    """x (T, ...) as its T parts, cut in halves again and again.
 
     Cut one by one, each part's gradient would be written into zeros of the size of all x: for 200 steps ten times the
     work of the halves.
     """
-    if number == 1:
-        return [x]
-    half = number // 2
-    middle = len(x) // number * half
-    return time_steps(x[:middle], half) + time_steps(x[middle:], number - half)
+    if len(x) == 1:
+        return [x[0]]
+    middle = len(x) // 2
+    return time_steps(x[:middle]) + time_steps(x[middle:])

@@ -1,8 +1,11 @@
 """Recurrent networks: RNN, LSTM and GRU, and their cells, which are one step of them.
 
-The formulas are in `functional.recurrent`. Parameters are PyTorch's, so weights go both ways: weight_ih (G H, input)
-and weight_hh (G H, H) with bias_ih and bias_hh (G H,). H is the hidden size; G gates lie one below the other: 1 in RNN;
-i, f, g, o in LSTM; r, z, n in GRU. All start as U(-1/sqrt(H), 1/sqrt(H)); `nn.init` sets them otherwise.
+The formulas are in `functional/recurrent.py`. A cell is made of them, every gate an op to look into; a layer's walk
+through time is one op, in `functional/through_time.py`.
+
+Parameters are PyTorch's, so weights go both ways: weight_ih (G H, input) and weight_hh (G H, H) with bias_ih and
+bias_hh (G H,). H is the hidden size; G gates lie one below the other: 1 in RNN; i, f, g, o in LSTM; r, z, n in GRU. All
+start as U(-1/sqrt(H), 1/sqrt(H)); `nn.init` sets them otherwise.
 
 Not there: `bidirectional`, `proj_size`, inputs without a batch axis, packed sequences.
 """
@@ -19,7 +22,8 @@ from minidl import functional as F
 from minidl.autograd import Variable
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.options import choice, number, whole
-from minidl.functional.recurrent import NONLINEARITIES, time_steps
+from minidl.functional.recurrent import NONLINEARITIES
+from minidl.functional.through_time import GRUWalk, LSTMWalk, RNNWalk, Walk, walk
 from minidl.nn import init
 from minidl.nn.making import blank, changed
 from minidl.nn.module import Module
@@ -35,6 +39,7 @@ class _Recurrent(Module):
     gates: ClassVar[int]
     state_names: ClassVar[tuple[str, ...]] = ("h_0",)
     _step: Callable[..., State]  # (from_input, state, weight_hh, bias_hh) -> the next state
+    _walk: Callable[..., Walk]  # a new op that does the same for all steps
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool) -> None:
         super().__init__()
@@ -149,11 +154,10 @@ class Layers(_Recurrent):
     def _through_time(self, rows: Any, steps: int, state: State, suffix: str) -> tuple[Any, State]:
         """One layer over all steps: the hidden states, as rows (T N, H) like the inputs, and the last state."""
         weight_ih, weight_hh, bias_ih, bias_hh = self._parameters_of(suffix)
-        hiddens = []
-        for from_input in time_steps(F.linear(rows, weight_ih, bias_ih), steps):
-            state = self._step(from_input, state, weight_hh, bias_hh)
-            hiddens.append(state[0])
-        return F.concatenate(hiddens), state
+        from_input = F.linear(rows, weight_ih, bias_ih)
+        from_input = from_input.reshape((steps, len(rows) // steps, from_input.shape[1]))
+        states = walk(self._walk(), self.gates, from_input, state, weight_hh, bias_hh)
+        return states[0].reshape((len(rows), self.hidden_size)), tuple(states[s, -1] for s in range(len(state)))
 
 
 class _RNNStep(_Recurrent):
@@ -166,6 +170,9 @@ class _RNNStep(_Recurrent):
     def _step(self, from_input: Any, state: State, weight_hh: Any, bias_hh: Any) -> State:
         return (F.rnn_step(from_input, state[0], weight_hh, bias_hh, self.nonlinearity),)
 
+    def _walk(self) -> Walk:
+        return RNNWalk(self.nonlinearity)
+
 
 class _LSTMStep(_Recurrent):
     gates = 4
@@ -174,12 +181,18 @@ class _LSTMStep(_Recurrent):
     def _step(self, from_input: Any, state: State, weight_hh: Any, bias_hh: Any) -> State:
         return F.lstm_step(from_input, state[0], state[1], weight_hh, bias_hh)
 
+    def _walk(self) -> Walk:
+        return LSTMWalk()
+
 
 class _GRUStep(_Recurrent):
     gates = 3
 
     def _step(self, from_input: Any, state: State, weight_hh: Any, bias_hh: Any) -> State:
         return (F.gru_step(from_input, state[0], weight_hh, bias_hh),)
+
+    def _walk(self) -> Walk:
+        return GRUWalk()
 
 
 class RNNCell(_RNNStep, Cell):
