@@ -12,8 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.autograd import Function
-from minidl.backend import module_of
-from minidl.backend.kernels import fused, on_device
+from minidl.backend import kernels, module_of
 from minidl.errors import ShapeError, describe
 from minidl.functional.arithmetic import multiply
 from minidl.functional.broadcasting import unbroadcast
@@ -34,8 +33,8 @@ class ReLU(Function):
         return module_of(x).maximum(x, 0)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
-        if on_device(grad_out):
-            return fused("relu_gradient", grad_out, out)
+        if kernels.on_device(grad_out):
+            return kernels.fused("relu_gradient", grad_out, out)
         return masked(grad_out, out != 0)
 
 
@@ -54,16 +53,16 @@ class LeakyReLU(Function):
         self.slope = slope
 
     def forward(self, x: Any) -> Any:
-        if on_device(x):
-            return fused("leaky_relu", x, self.slope)
+        if kernels.on_device(x):
+            return kernels.fused("leaky_relu", x, self.slope)
         xp = module_of(x)
         if 0 < self.slope <= 1:
             return xp.maximum(x, x * self.slope)  # the same, and much faster than `where`
         return xp.where(x > 0, x, x * self.slope)
 
     def backward(self, grad_out: Any, x: Any) -> Any:
-        if on_device(grad_out):
-            return fused("leaky_relu_gradient", grad_out, x, self.slope)
+        if kernels.on_device(grad_out):
+            return kernels.fused("leaky_relu_gradient", grad_out, x, self.slope)
         positive = (x > 0).astype(grad_out.dtype)
         return grad_out * (self.slope + (1 - self.slope) * positive)
 
@@ -124,15 +123,15 @@ class ELU(Function):
         self.alpha = alpha
 
     def forward(self, x: Any) -> Any:
-        if on_device(x):
-            return fused("elu", x, self.alpha)
+        if kernels.on_device(x):
+            return kernels.fused("elu", x, self.alpha)
         xp = module_of(x)
         wide = widened(x)
         return narrowed(xp.maximum(wide, 0) + self.alpha * xp.expm1(xp.minimum(wide, 0)), x)
 
     def backward(self, grad_out: Any, x: Any) -> Any:
-        if on_device(grad_out):
-            return fused("elu_gradient", grad_out, x, self.alpha)
+        if kernels.on_device(grad_out):
+            return kernels.fused("elu_gradient", grad_out, x, self.alpha)
         # -relu(-x) is min(x, 0): the e^x of a large x is never used, but infinite, and 0 * infinity is no 0.
         return grad_out * where(x <= 0, self.alpha * exp(-relu(-x)), 1)
 
@@ -165,8 +164,8 @@ class Hardtanh(Function):
         return module_of(x).clip(x, self.low, self.high)
 
     def backward(self, grad_out: Any, x: Any) -> Any:
-        if on_device(grad_out):
-            return fused("hardtanh_gradient", grad_out, x, self.low, self.high)
+        if kernels.on_device(grad_out):
+            return kernels.fused("hardtanh_gradient", grad_out, x, self.low, self.high)
         return masked(grad_out, (x > self.low) & (x < self.high))
 
 
@@ -193,14 +192,14 @@ class Sigmoid(Function):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        if on_device(x):
-            return fused("sigmoid", x)
+        if kernels.on_device(x):
+            return kernels.fused("sigmoid", x)
         power = module_of(x).exp(-widened(x))  # may become infinite, which gives the right 0
         return narrowed(1 / (1 + power), x)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
-        if on_device(grad_out):
-            return fused("sigmoid_gradient", grad_out, out)
+        if kernels.on_device(grad_out):
+            return kernels.fused("sigmoid_gradient", grad_out, out)
         return grad_out * (out * (1 - out))
 
 
@@ -219,8 +218,8 @@ class Tanh(Function):
         return module_of(x).tanh(x)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
-        if on_device(grad_out):
-            return fused("tanh_gradient", grad_out, out)
+        if kernels.on_device(grad_out):
+            return kernels.fused("tanh_gradient", grad_out, out)
         return grad_out * (1 - out * out)
 
 
@@ -236,13 +235,13 @@ class Softsign(Function):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        if on_device(x):
-            return fused("softsign", x)
+        if kernels.on_device(x):
+            return kernels.fused("softsign", x)
         return x / (1 + abs(x))
 
     def backward(self, grad_out: Any, x: Any) -> Any:
-        if on_device(grad_out):
-            return fused("softsign_gradient", grad_out, x)
+        if kernels.on_device(grad_out):
+            return kernels.fused("softsign_gradient", grad_out, x)
         size = 1 + abs(x)
         return grad_out / size / size
 
@@ -262,15 +261,15 @@ class Softplus(Function):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        if on_device(x):
-            return fused("softplus", x)
+        if kernels.on_device(x):
+            return kernels.fused("softplus", x)
         xp = module_of(x)
         wide = widened(x)
         return narrowed(xp.maximum(wide, 0) + xp.log1p(xp.exp(-abs(wide))), x)
 
     def backward(self, grad_out: Any, x: Any) -> Any:
-        if on_device(grad_out):
-            return fused("softplus_gradient", grad_out, x)
+        if kernels.on_device(grad_out):
+            return kernels.fused("softplus_gradient", grad_out, x)
         return grad_out * sigmoid(x)
 
 

@@ -28,8 +28,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import Function
-from minidl.backend import module_of
-from minidl.backend.kernels import on_device
+from minidl.backend import kernels, module_of
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional import conv_blocked, conv_device, conv_plain
 from minidl.functional.geometry import WORDS, Geometry, Sizes, borders, no_batch, per_axis
@@ -42,7 +41,7 @@ def _products(x: Any) -> Any:
     """Where the products of a convolution of x are computed: the one place that chooses."""
     if module_of(x) is np and x.dtype.kind == "f":
         return conv_blocked
-    return conv_device if on_device(x) else conv_plain
+    return conv_device if kernels.on_device(x) else conv_plain
 
 
 class Conv(Function):

@@ -17,8 +17,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from minidl.backend import module_of
-from minidl.backend.kernels import add_columns, columns
+from minidl.backend import kernels, module_of
 from minidl.functional.geometry import Geometry, Sizes
 
 BLOCK = 1 << 30  # bytes of columns
@@ -27,10 +26,11 @@ BLOCK = 1 << 30  # bytes of columns
 def conv(x: Any, weight: Any, bias: Any, out: Sizes, geometry: Geometry) -> Any:
     """y (N, F, *out) of x (N, C, *sizes), weight (F, C/groups, *kernel) and bias (F,) or None."""
     xp, kernel = module_of(x), weight.shape[2:]
+    window = geometry.stride, geometry.padding, geometry.dilation
     y = xp.empty((len(x), len(weight), *out), dtype=x.dtype)
     matrices = _by_group(weight.reshape((len(weight), -1)), geometry)
     for images in _blocks(x, kernel, out):
-        cols = columns(x[images], kernel, out, geometry.stride, geometry.padding, geometry.dilation)
+        cols = kernels.columns(x[images], kernel, out, *window)
         rows = xp.empty((len(weight), cols.shape[1]), dtype=x.dtype)
         for w, c, target in zip(matrices, _by_group(cols, geometry), _by_group(rows, geometry), strict=True):
             xp.matmul(w, c, out=target)
@@ -45,6 +45,7 @@ def conv(x: Any, weight: Any, bias: Any, out: Sizes, geometry: Geometry) -> Any:
 def conv_input(grad_out: Any, weight: Any, x_shape: tuple[int, ...], geometry: Geometry) -> Any:
     """dL/dx, of `x_shape`."""
     xp, kernel, out = module_of(grad_out), weight.shape[2:], grad_out.shape[2:]
+    window = geometry.stride, geometry.padding, geometry.dilation
     grad_x = xp.empty(x_shape, dtype=grad_out.dtype)
     matrices = _by_group(weight.reshape((len(weight), -1)), geometry)
     for images in _blocks(grad_x, kernel, out):
@@ -53,16 +54,17 @@ def conv_input(grad_out: Any, weight: Any, x_shape: tuple[int, ...], geometry: G
         for w, r, target in zip(matrices, _by_group(rows, geometry), _by_group(cols, geometry), strict=True):
             xp.matmul(w.T, r, out=target)
         part = (len(grad_out[images]), *x_shape[1:])
-        grad_x[images] = add_columns(cols, part, kernel, out, geometry.stride, geometry.padding, geometry.dilation)
+        grad_x[images] = kernels.add_columns(cols, part, kernel, out, *window)
     return grad_x
 
 
 def conv_weight(x: Any, grad_out: Any, weight_shape: tuple[int, ...], geometry: Geometry) -> Any:
     """dL/dw, of `weight_shape`."""
     xp, kernel, out = module_of(x), weight_shape[2:], grad_out.shape[2:]
+    window = geometry.stride, geometry.padding, geometry.dilation
     total: Any = None
     for images in _blocks(x, kernel, out):
-        cols = columns(x[images], kernel, out, geometry.stride, geometry.padding, geometry.dilation)
+        cols = kernels.columns(x[images], kernel, out, *window)
         rows = _as_rows(grad_out[images])
         parts = [r @ c.T for r, c in zip(_by_group(rows, geometry), _by_group(cols, geometry), strict=True)]
         part = parts[0] if len(parts) == 1 else xp.concatenate(parts)

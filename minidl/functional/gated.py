@@ -14,7 +14,7 @@ import math
 from typing import Any
 
 from minidl.autograd import Function
-from minidl.backend.kernels import fused, on_device
+from minidl.backend import kernels
 from minidl.functional.activation import sigmoid
 from minidl.functional.exponential import erf, exp
 from minidl.functional.options import choice
@@ -28,14 +28,14 @@ class SiLU(Function):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        if on_device(x):
-            return fused("silu", x)
+        if kernels.on_device(x):
+            return kernels.fused("silu", x)
         wide = widened(x)
         return narrowed(wide * sigmoid(wide), x)
 
     def backward(self, grad_out: Any, x: Any) -> Any:
-        if on_device(grad_out):
-            return fused("silu_gradient", grad_out, x)
+        if kernels.on_device(grad_out):
+            return kernels.fused("silu_gradient", grad_out, x)
         wide = widened(x)
         gate = sigmoid(wide)
         return narrowed(widened(grad_out) * (gate * (1 + wide * (1 - gate))), x)
@@ -64,14 +64,14 @@ class GELU(Function):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        if on_device(x):
-            return fused("gelu", x)
+        if kernels.on_device(x):
+            return kernels.fused("gelu", x)
         wide = widened(x)
         return narrowed(wide * _normal(wide), x)
 
     def backward(self, grad_out: Any, x: Any) -> Any:
-        if on_device(grad_out):
-            return fused("gelu_gradient", grad_out, x)
+        if kernels.on_device(grad_out):
+            return kernels.fused("gelu_gradient", grad_out, x)
         wide = widened(x)
         density = exp(-0.5 * wide * wide) / math.sqrt(2 * math.pi)
         return narrowed(widened(grad_out) * (_normal(wide) + wide * density), x)
@@ -90,14 +90,14 @@ class TanhGELU(Function):
         return sigmoid(2 * math.sqrt(2 / math.pi) * x * (1 + 0.044715 * x * x))
 
     def forward(self, x: Any) -> Any:
-        if on_device(x):
-            return fused("tanh_gelu", x)
+        if kernels.on_device(x):
+            return kernels.fused("tanh_gelu", x)
         wide = widened(x)
         return narrowed(wide * self.gate(wide), x)
 
     def backward(self, grad_out: Any, x: Any) -> Any:
-        if on_device(grad_out):
-            return fused("tanh_gelu_gradient", grad_out, x)
+        if kernels.on_device(grad_out):
+            return kernels.fused("tanh_gelu_gradient", grad_out, x)
         wide = widened(x)
         gate = self.gate(wide)
         slope = 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * wide * wide)

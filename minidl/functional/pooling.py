@@ -89,6 +89,10 @@ class Pool:
         """Kernel, stride and padding."""
         return self.kernel, self.stride, self.padding
 
+    def has_kernel(self, x: Any) -> bool:
+        """Whether the places of a maximum are chosen, and found again, by kernels: all three, or none of them."""
+        return kernels.on_device(x) and math.prod(self.kernel) <= kernels.MOST_PLACES
+
     def reach(self) -> Sizes:
         """How far the last windows reach along each axis, counted from the start of the padding."""
         sides = zip(self.out, self.stride, self.kernel, self.size, self.padding, strict=True)
@@ -143,7 +147,7 @@ class MaxPool(Function):
         self.pool = pool
 
     def forward(self, x: Any) -> Any:
-        if kernels.on_device(x):
+        if self.pool.has_kernel(x):
             best, self.chosen = kernels.max_pool(x, *self.pool.window, self.pool.out)
             return best
         xp, places = module_of(x), math.prod(self.pool.kernel)
@@ -181,7 +185,7 @@ class PutChosen(Function):
 
     def forward(self, grad_out: Any) -> Any:
         x_shape = (*grad_out.shape[:2], *self.pool.size)
-        if kernels.on_device(grad_out):
+        if self.pool.has_kernel(grad_out):
             return kernels.put_chosen(grad_out, self.chosen, x_shape, *self.pool.window)
         grad_x = module_of(grad_out).empty_like(grad_out, shape=x_shape)
         in_blocks(self._put, len(grad_x), work_an_image(grad_x), grad_out, grad_x)
@@ -215,7 +219,7 @@ class TakeChosen(Function):
         self.chosen = chosen
 
     def forward(self, x: Any) -> Any:
-        if kernels.on_device(x):
+        if self.pool.has_kernel(x):
             return kernels.take_chosen(x, self.chosen, *self.pool.window)
         out = module_of(x).empty_like(x, shape=self.chosen.shape)
         in_blocks(self._take, len(x), work_an_image(x), x, out)

@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.autograd import Function
-from minidl.backend import module_of
-from minidl.backend.kernels import on_device, softmax_rows, softmax_rows_gradient
+from minidl.backend import kernels, module_of
 from minidl.functional.axes import all_axes
 from minidl.functional.exponential import exp
 from minidl.functional.precision import narrowed, widened
@@ -30,7 +29,7 @@ class _AlongAxis(Function):
     def is_rows(self, x: Any) -> bool:
         """Whether x is on a GPU and the axis is its last: there is one kernel then for all of forward, or backward."""
         self.axis = all_axes(self.axis, x.ndim)
-        return on_device(x) and self.axis == (x.ndim - 1,)
+        return kernels.on_device(x) and self.axis == (x.ndim - 1,)
 
     def shifted(self, x: Any) -> Any:
         """x less its maximum, in the dtype to compute with: the largest exponent is then 0, and none overflows."""
@@ -48,13 +47,13 @@ class Softmax(_AlongAxis):
 
     def forward(self, x: Any) -> Any:
         if self.is_rows(x):
-            return softmax_rows(x)
+            return kernels.softmax_rows(x)
         powers = module_of(x).exp(self.shifted(x))
         return narrowed(powers / powers.sum(axis=self.axis, keepdims=True), x)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
         if self.is_rows(grad_out):
-            return softmax_rows_gradient(grad_out, out)
+            return kernels.softmax_rows_gradient(grad_out, out)
         weighted = grad_out * out
         return weighted - out * sum(weighted, self.axis, keepdims=True)
 
@@ -71,14 +70,14 @@ class LogSoftmax(_AlongAxis):
 
     def forward(self, x: Any) -> Any:
         if self.is_rows(x):
-            return softmax_rows(x, logarithm=True)
+            return kernels.softmax_rows(x, logarithm=True)
         xp = module_of(x)
         shifted = self.shifted(x)
         return narrowed(shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True)), x)
 
     def backward(self, grad_out: Any, out: Any) -> Any:
         if self.is_rows(grad_out):
-            return softmax_rows_gradient(grad_out, out, logarithm=True)
+            return kernels.softmax_rows_gradient(grad_out, out, logarithm=True)
         return grad_out - exp(out) * sum(grad_out, self.axis, keepdims=True)
 
 

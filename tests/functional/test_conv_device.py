@@ -1,4 +1,4 @@
-"""The products of a convolution by the GPU's way, against the plain version that is there to be read."""
+"""The products of a convolution by the GPU's way, against the plain version on NumPy that is there to be read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from minidl import backend
 from minidl.functional import conv_device, conv_plain
 from minidl.functional.geometry import Geometry
-from tests.arrays import device, host
+from tests.arrays import host
+from tests.backend.kernels.agreement import needs_compiler, on_device
 
+pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -35,13 +37,12 @@ def convolutions(draw: Any) -> Any:
 
 @few
 @given(case=convolutions(), dtype=st.sampled_from(["float32", "float64"]), block=st.sampled_from([1, 500, 1 << 30]))
-def test_all_three_products(case: Any, dtype: str, block: int) -> None:
+def test_all_three_products(cupy: ModuleType, case: Any, dtype: str, block: int) -> None:
     x_shape, weight_shape, geometry = case
     rng = np.random.default_rng(0)
-    x, weight = (device(rng.standard_normal(shape).astype(dtype)) for shape in (x_shape, weight_shape))
-    bias = device(rng.standard_normal(weight_shape[0]).astype(dtype))
+    x, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in (x_shape, weight_shape, weight_shape[:1]))
     out = geometry.positions(x_shape[2:], weight_shape[2:])
-    grad = device(rng.standard_normal((x_shape[0], weight_shape[0], *out)).astype(dtype))
+    grad = rng.standard_normal((x_shape[0], weight_shape[0], *out)).astype(dtype)
     saved, conv_device.BLOCK = conv_device.BLOCK, block
     try:
         for ours, plain, args in (
@@ -50,7 +51,7 @@ def test_all_three_products(case: Any, dtype: str, block: int) -> None:
             (conv_device.conv_input, conv_plain.conv_input, (grad, weight, x_shape, geometry)),
             (conv_device.conv_weight, conv_plain.conv_weight, (x, grad, weight_shape, geometry)),
         ):
-            found, expected = host(ours(*args)), host(plain(*args))
+            found, expected = host(ours(*map(on_device, args))), plain(*args)
             assert found.dtype == expected.dtype
             assert found.shape == expected.shape
             tolerance = (1e-5 if dtype == "float32" else 1e-13) * math.prod(out) * max(1, x_shape[0])

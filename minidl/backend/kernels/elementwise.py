@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from minidl.backend.arrays import module_of
-from minidl.backend.kernels.launch import kernels_for
 
 # name: (arrays, numbers, C++ that sets `result`). All but the result are of type A: float32, float64 of float64 arrays.
 OPERATIONS = {
@@ -54,11 +53,6 @@ OPERATIONS = {
         "result = grad * (s * (1 + x * (1 - s) * slope))",
     ),
 }
-
-
-def on_device(x: Any) -> bool:
-    """Whether `fused` can compute with x: a raw array of a GPU. On NumPy this costs an op next to nothing."""
-    return type(x) is not np.ndarray and kernels_for(x)
 
 
 def fused(name: str, *args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How kernels are found, compiled and launched. Nothing here is run on NumPy."""
+"""How kernels are found, compiled and launched. On NumPy only `on_device` is asked, and says no."""
 
 from __future__ import annotations
 
@@ -13,15 +13,27 @@ from minidl.backend.arrays import module_of
 
 THREADS = 256  # in a block
 MOST_BLOCKS = 1 << 16  # a thread of a larger array works on several elements
+_WARP = 32
+_MOST_BLOCKS_OF_WARPS = 4096  # a warp takes several rows where there are more
 
 _TYPES = {"float16": ("__half", "float"), "float32": ("float", "float"), "float64": ("double", "double")}
 
-# What every source starts with: T, the arrays' type, and A, the one to compute in.
+# What every source starts with: T, the arrays' type, A, the one to compute in, and how a warp adds up.
 _PRELUDE = """
 {include}
 typedef {number} T;
 typedef {wide} A;
+template <class Number>
+__device__ Number sum_of_warp(Number value) {{  // of all its threads, for all of them, always added in one order
+    for (int bits = warpSize / 2; bits > 0; bits /= 2) value += __shfl_xor_sync(0xffffffff, value, bits);
+    return value;
+}}
 """
+
+
+def on_device(x: Any) -> bool:
+    """Whether there are kernels for x, a raw array on a device. Of NumPy's arrays this costs an op next to nothing."""
+    return type(x) is not np.ndarray and kernels_for(x)
 
 
 def kernels_for(*arrays: Any) -> bool:
@@ -58,3 +70,21 @@ def launch(file: str, name: str, count: int, *args: Any) -> None:
     if count:
         run = kernel(module_of(args[0]), file, name, args[0].dtype.name)
         run((min(-(-count // THREADS), MOST_BLOCKS),), (THREADS,), args)
+
+
+def launch_rows(file: str, name: str, rows: int, *args: Any) -> None:
+    """Run a kernel with a warp, 32 threads, for each row; the first argument is an array, which says the dtype."""
+    if rows:
+        blocks = min(-(-rows // (THREADS // _WARP)), _MOST_BLOCKS_OF_WARPS)
+        kernel(module_of(args[0]), file, name, args[0].dtype.name)((blocks,), (THREADS,), args)
+
+
+@cache
+def _counter(xp: ModuleType, device: int, stream: int) -> Any:
+    return xp.zeros(1, dtype=np.int32)
+
+
+def arrived(xp: ModuleType) -> Any:
+    """Where the warps of a launch count themselves: one place a stream, whose launches follow each other."""
+    stream = xp.cuda.get_current_stream()
+    return _counter(xp, xp.cuda.Device().id, stream.ptr)

@@ -5,11 +5,6 @@ __device__ A infinity() {
     const A zero = 0;
     return 1 / zero;
 }
-template <class Number>
-__device__ Number sum_of_warp(Number value) {  // of all its threads, for all of them, always added in one order
-    for (int bits = warpSize / 2; bits > 0; bits /= 2) value += __shfl_xor_sync(0xffffffff, value, bits);
-    return value;
-}
 __device__ A largest_of_warp(A value) {
     for (int bits = warpSize / 2; bits > 0; bits /= 2) {
         const A other = __shfl_xor_sync(0xffffffff, value, bits);

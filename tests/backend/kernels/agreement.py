@@ -1,4 +1,4 @@
-"""What the tests of kernels share: each is run on the stand-in (or the GPU) and beside it in its plain version."""
+"""What the tests of kernels share: a function of arrays is run on the stand-in (or the GPU), and beside it on NumPy."""
 
 from __future__ import annotations
 
@@ -55,6 +55,15 @@ def launched() -> tuple[str, ...]:
     """What was launched since `both` began; () on a GPU."""
     standin = _standin()
     return () if standin is None else standin.launches()
+
+
+def launches_of(function: Any) -> tuple[str, ...]:
+    """What `function` launches; () on a GPU."""
+    standin = _standin()
+    if standin is not None:
+        standin.reset_launches()
+    function()
+    return launched()
 
 
 def assert_close(found: Any, expected: Any) -> None:

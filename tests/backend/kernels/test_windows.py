@@ -1,4 +1,4 @@
-"""Columns and pooling: the kernels compute what the plain versions do, in one launch."""
+"""Columns and pooling: the kernels compute what the ops' own lines do on NumPy, in one launch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from minidl import backend
+from minidl.backend import kernels
 from minidl.backend.kernels import windows as w
-from tests.backend.kernels.agreement import assert_close, both, dtypes, launched, needs_compiler, numbers
+from minidl.functional import conv_plain
+from minidl.functional.geometry import Geometry
+from minidl.functional.pooling import AvgPool, MaxPool, Pool, PutChosen, SpreadMean, TakeChosen
+from tests.backend.kernels.agreement import (
+    assert_close,
+    both,
+    dtypes,
+    launched,
+    launches_of,
+    needs_compiler,
+    numbers,
+    on_device,
+)
 
 pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -39,41 +53,48 @@ def geometries(draw: Any, pooling: bool = False) -> Any:
     return (images, channels, *size), k, s, p, d, out
 
 
+def pools() -> Any:
+    """(x_shape, window) of pooling over one to three axes."""
+    return geometries(pooling=True).map(lambda g: (g[0], Pool(g[1], g[2], g[3], g[0][2:], g[5])))
+
+
+def columns_plain(x: Any, k: Any, out: Any, *window: Any) -> Any:
+    """The columns of `conv_plain.py` in the kernel's order: those of all images side by side."""
+    cols = conv_plain.columns(x, k, out, Geometry(*window, 1))[:, 0]
+    return cols.swapaxes(0, 1).reshape((cols.shape[1], -1))
+
+
+def add_columns_plain(cols: Any, x_shape: Any, k: Any, out: Any, *window: Any) -> Any:
+    by_image = cols.reshape((len(cols), x_shape[0], math.prod(out))).swapaxes(0, 1)
+    return conv_plain.add_columns(by_image.astype(float), x_shape, k, out, Geometry(*window, 1)).astype(cols.dtype)
+
+
+def run(kernel: Any, array: Any, *args: Any) -> Any:
+    """What the kernel makes of a NumPy array."""
+    return backend.to_numpy(kernel(on_device(array), *args))
+
+
 @few
-@given(geometry=geometries(), dtype=st.sampled_from(["float16", "float32", "float64"]))
-def test_columns(cupy: ModuleType, geometry: Any, dtype: str) -> None:
+@given(geometry=geometries(), dtype=st.sampled_from(["float16", "float32", "float64"]), transposed=st.booleans())
+def test_columns(cupy: ModuleType, geometry: Any, dtype: str, transposed: bool) -> None:
     x_shape, k, s, p, d, out = geometry
     x = numbers(x_shape, dtype)
-    (found,), (expected,) = both(lambda a: w.columns(a, k, out, s, p, d), x)
-    np.testing.assert_array_equal(found, expected, strict=True)
+    taken = run(w.columns, x, k, out, s, p, d)
+    np.testing.assert_array_equal(taken, columns_plain(x, k, out, s, p, d), strict=True)
 
-
-@few
-@given(geometry=geometries(), dtype=st.sampled_from(["float16", "float32", "float64"]))
-def test_columns_added_back(cupy: ModuleType, geometry: Any, dtype: str) -> None:
-    x_shape, k, s, p, d, out = geometry
-    cols = numbers((x_shape[1] * math.prod(k), x_shape[0] * math.prod(out)), dtype)
-    (found,), (expected,) = both(lambda a: w.add_columns(a, x_shape, k, out, s, p, d), cols)
-    assert_close(found, expected)
-
-
-@few
-@given(geometry=geometries(), transposed=st.booleans())
-def test_adding_back_is_the_transpose_of_taking(cupy: ModuleType, geometry: Any, transposed: bool) -> None:
-    x_shape, k, s, p, d, out = geometry
-    x = numbers(x_shape, "float64")
-    cols = numbers((x_shape[1] * math.prod(k), x_shape[0] * math.prod(out)), "float64", 1)
+    cols = numbers(taken.shape, dtype, 1)
     if transposed:  # strides as a product of transposed matrices gives them
         cols = np.asfortranarray(cols)
-    (taken,), _ = both(lambda a: w.columns(a, k, out, s, p, d), x)
-    (added,), _ = both(lambda a: w.add_columns(a, x_shape, k, out, s, p, d), cols)
-    assert (taken * cols).sum() == pytest.approx((x * added).sum(), rel=1e-9, abs=1e-9)
+    added = run(w.add_columns, cols, x_shape, k, out, s, p, d)
+    assert_close(added, add_columns_plain(cols, x_shape, k, out, s, p, d))
+    if dtype == "float64":  # one is the transpose of the other
+        assert (taken * cols).sum() == pytest.approx((x * added).sum(), rel=1e-9, abs=1e-9)
 
 
 @few
-@given(geometry=geometries(pooling=True), dtype=st.sampled_from(["float16", "float32", "float64"]), data=st.data())
-def test_max_pooling(cupy: ModuleType, geometry: Any, dtype: str, data: Any) -> None:
-    x_shape, k, s, p, _, out = geometry
+@given(case=pools(), dtype=st.sampled_from(["float16", "float32", "float64"]), data=st.data())
+def test_max_pooling(cupy: ModuleType, case: Any, dtype: str, data: Any) -> None:
+    x_shape, pool = case
     x = numbers(x_shape, dtype)
     kind = data.draw(st.sampled_from(["any", "equal", "nan", "low"]))
     if kind == "equal":
@@ -82,64 +103,70 @@ def test_max_pooling(cupy: ModuleType, geometry: Any, dtype: str, data: Any) -> 
         x[x > 1] = np.nan
     elif kind == "low":
         x[...] = -np.inf
-    (best, chosen), (expected, expected_chosen) = both(lambda a: w.max_pool(a, k, s, p, out), x)
+
+    def best_and_chosen(x: Any) -> Any:
+        op = MaxPool(pool)
+        return op.forward(x), op.chosen.astype(np.int16)
+
+    (best, chosen), (expected, expected_chosen) = both(best_and_chosen, x)
     np.testing.assert_array_equal(best, expected, strict=True)
     np.testing.assert_array_equal(chosen, expected_chosen, strict=True)
 
-    grad = numbers((*x_shape[:2], *out), dtype, 1)
-    (put,), (expected_put,) = both(lambda g, c: w.put_chosen(g, c, x_shape, k, s, p), grad, expected_chosen)
+    grad = numbers(best.shape, dtype, 1)
+    (put,), (expected_put,) = both(lambda g, c: PutChosen(pool, c).forward(g), grad, chosen)
     assert_close(put, expected_put)
-    (taken,), (expected_taken,) = both(lambda a, c: w.take_chosen(a, c, k, s, p), numbers(x_shape, dtype), chosen)
+    (taken,), (expected_taken,) = both(lambda a, c: TakeChosen(pool, c).forward(a), numbers(x_shape, dtype), chosen)
     np.testing.assert_array_equal(taken, expected_taken, strict=True)
 
 
 @few
-@given(
-    geometry=geometries(pooling=True),
-    dtype=st.sampled_from(["float16", "float32", "float64"]),
-    with_padding=st.booleans(),
-)
-def test_average_pooling(cupy: ModuleType, geometry: Any, dtype: str, with_padding: bool) -> None:
-    x_shape, k, s, p, _, out = geometry
-    (mean,), (expected,) = both(lambda a: w.mean_pool(a, k, s, p, out, with_padding), numbers(x_shape, dtype))
+@given(case=pools(), dtype=st.sampled_from(["float16", "float32", "float64"]), with_padding=st.booleans())
+def test_average_pooling(cupy: ModuleType, case: Any, dtype: str, with_padding: bool) -> None:
+    x_shape, pool = case
+    (mean,), (expected,) = both(lambda a: AvgPool(pool, with_padding).forward(a), numbers(x_shape, dtype))
     assert_close(mean, expected)
-    grad = numbers((*x_shape[:2], *out), dtype, 1)
-    (spread,), (expected,) = both(lambda g: w.spread_mean(g, x_shape, k, s, p, with_padding), grad)
+    (spread,), (expected,) = both(
+        lambda g: SpreadMean(pool, with_padding).forward(g), numbers((*x_shape[:2], *pool.out), dtype, 1)
+    )
     assert_close(spread, expected)
 
 
 @dtypes
 def test_each_is_one_launch(cupy: ModuleType, dtype: str) -> None:
-    x, grad = numbers((2, 3, 6, 6), dtype), numbers((2, 3, 3, 3), dtype)
     two, none = (2, 2), (0, 0)
-    _, (_, chosen) = both(lambda a: w.max_pool(a, two, two, none, (3, 3)), x)
-    assert launched() in ((), ("max_pool",))
-    for name, function, args in [
-        ("columns", lambda a: w.columns(a, two, (3, 3), two, none, (1, 1)), (x,)),
-        (
-            "add_columns",
-            lambda a: w.add_columns(a, x.shape, two, (3, 3), two, none, (1, 1)),
-            (numbers((12, 18), dtype),),
-        ),
-        ("put_chosen", lambda g, c: w.put_chosen(g, c, x.shape, two, two, none), (grad, chosen)),
-        ("take_chosen", lambda a, c: w.take_chosen(a, c, two, two, none), (x, chosen)),
-        ("mean_pool", lambda a: w.mean_pool(a, two, two, none, (3, 3), True), (x,)),
-        ("spread_mean", lambda g: w.spread_mean(g, x.shape, two, two, none, True), (grad,)),
+    pool = Pool(two, two, none, (6, 6), (3, 3))
+    x, grad = on_device(numbers((2, 3, 6, 6), dtype)), on_device(numbers((2, 3, 3, 3), dtype))
+    chosen, cols = w.max_pool(x, two, two, none, (3, 3))[1], on_device(numbers((12, 18), dtype))
+    for name, function in [
+        ("columns", lambda: w.columns(x, two, (3, 3), two, none, (1, 1))),
+        ("add_columns", lambda: w.add_columns(cols, (2, 3, 6, 6), two, (3, 3), two, none, (1, 1))),
+        ("max_pool", lambda: MaxPool(pool).forward(x)),
+        ("put_chosen", lambda: PutChosen(pool, chosen).forward(grad)),
+        ("take_chosen", lambda: TakeChosen(pool, chosen).forward(x)),
+        ("mean_pool", lambda: AvgPool(pool, True).forward(x)),
+        ("spread_mean", lambda: SpreadMean(pool, True).forward(grad)),
     ]:
-        both(function, *args)
-        assert launched() in ((), (name,))
+        assert launches_of(function) in ((), (name,))
 
 
 def test_a_view_is_copied_first(cupy: ModuleType) -> None:
-    x = numbers((6, 6, 3, 2), "float32")
-    taken = [w.max_pool(a, (2, 2), (2, 2), (0, 0), (3, 3))[0] for a in (x.T, np.ascontiguousarray(x.T))]
-    np.testing.assert_array_equal(*taken)
-    (best, _), (expected, _) = both(lambda a: w.max_pool(a.T, (2, 2), (2, 2), (0, 0), (3, 3)), x)
+    x, pool = numbers((6, 6, 3, 2), "float32"), Pool((2, 2), (2, 2), (0, 0), (6, 6), (3, 3))
+    (best,), (expected,) = both(lambda a: MaxPool(pool).forward(a.T), x)
     np.testing.assert_array_equal(best, expected)
 
 
-def test_integers_have_no_kernel_and_are_pooled_all_the_same(cupy: ModuleType) -> None:
-    x = np.arange(16).reshape(1, 1, 4, 4)
-    (best, _), (expected, _) = both(lambda a: w.max_pool(a, (2, 2), (2, 2), (0, 0), (2, 2)), x)
-    np.testing.assert_array_equal(best, expected)
-    assert launched() != ("max_pool",)
+def test_a_window_with_more_places_than_int16_can_count_has_no_kernel(
+    cupy: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "MOST_PLACES", 3)
+    pool = Pool((2, 2), (1, 1), (1, 0), (5, 4), (6, 3))
+
+    def there_and_back(x: Any) -> Any:
+        op = MaxPool(pool)
+        best = op.forward(x)
+        return best, PutChosen(pool, op.chosen).forward(best), TakeChosen(pool, op.chosen).forward(x)
+
+    results, expected = both(there_and_back, numbers((2, 3, 5, 4), "float32"))
+    assert not {"max_pool", "put_chosen", "take_chosen"} & set(launched())
+    for found, plain in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(found, plain, strict=True)

@@ -1,0 +1,37 @@
+"""All kernels by name: what `minidl.backend.kernels` has for arrays on a device."""
+
+from minidl.backend.kernels.draws import uniform
+from minidl.backend.kernels.elementwise import fused
+from minidl.backend.kernels.rows import cross_entropy, cross_entropy_gradient, softmax_rows, softmax_rows_gradient
+from minidl.backend.kernels.updates import NUMBERS, can_update, put_numbers, update
+from minidl.backend.kernels.windows import (
+    MOST_PLACES,
+    add_columns,
+    columns,
+    max_pool,
+    mean_pool,
+    put_chosen,
+    spread_mean,
+    take_chosen,
+)
+
+__all__ = [
+    "MOST_PLACES",
+    "NUMBERS",
+    "add_columns",
+    "can_update",
+    "columns",
+    "cross_entropy",
+    "cross_entropy_gradient",
+    "fused",
+    "max_pool",
+    "mean_pool",
+    "put_chosen",
+    "put_numbers",
+    "softmax_rows",
+    "softmax_rows_gradient",
+    "spread_mean",
+    "take_chosen",
+    "uniform",
+    "update",
+]
