@@ -19,7 +19,7 @@ import math
 from typing import Any
 
 from minidl.autograd import Function
-from minidl.backend import is_array, module_of
+from minidl.backend import is_array, kernels, module_of
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.arithmetic import add, divide, multiply, power, subtract
 from minidl.functional.exponential import sqrt
@@ -32,6 +32,8 @@ from minidl.functional.shape import astype, reshape
 
 class Standardize(Function):
     """z = (x - m) / s over the axes `axis`: m is the mean, v the variance and s = sqrt(v + eps).
+
+    `axis` is counted from the front, and leaves axes that are neighbours, or none.
 
     Each x moves m and s too. What that adds to dL/dz / s is, summed up, two means:
 
@@ -52,6 +54,9 @@ class Standardize(Function):
         self.eps = eps
 
     def forward(self, x: Any) -> Any:
+        if kernels.on_device(x):
+            z, self.mean, self.variance = kernels.standardize(x, self.axis, self.eps)
+            return z
         self.mean = mean(x, self.axis, keepdims=True)
         z = x - self.mean
         self.variance = mean(z * z, self.axis, keepdims=True)  # mean(x^2) - m^2 would cancel where m is large
@@ -59,6 +64,8 @@ class Standardize(Function):
         return z
 
     def backward(self, grad_out: Any, x: Any, out: Any) -> Any:
+        if kernels.on_device(grad_out):
+            return kernels.standardize_gradient(grad_out, out, self.variance, self.axis, self.eps)
         variance = self.variance if is_array(grad_out) else var(x, self.axis, keepdims=True)
         grad_x = grad_out - mean(grad_out, self.axis, keepdims=True)
         grad_x = grad_x - out * mean(grad_out * out, self.axis, keepdims=True)

@@ -2,6 +2,8 @@
 
 from minidl.backend.kernels.draws import uniform
 from minidl.backend.kernels.elementwise import fused
+from minidl.backend.kernels.groups import standardize, standardize_gradient
+from minidl.backend.kernels.norms import norm_of
 from minidl.backend.kernels.rows import cross_entropy, cross_entropy_gradient, softmax_rows, softmax_rows_gradient
 from minidl.backend.kernels.updates import NUMBERS, can_update, put_numbers, update
 from minidl.backend.kernels.windows import (
@@ -26,11 +28,14 @@ __all__ = [
     "fused",
     "max_pool",
     "mean_pool",
+    "norm_of",
     "put_chosen",
     "put_numbers",
     "softmax_rows",
     "softmax_rows_gradient",
     "spread_mean",
+    "standardize",
+    "standardize_gradient",
     "take_chosen",
     "uniform",
     "update",

@@ -72,10 +72,10 @@ static int run_block(Call call, void** args, unsigned threads) {
 #include <ucontext.h>
 
 enum State { READY, AT_WARP, AT_BLOCK, DONE };
-static const int MOST = 1024, STACK = 1 << 16;
-static ucontext_t scheduler, fibers[MOST];
-static char stacks[MOST][STACK], exchanged[MOST][16];
-static State states[MOST];
+static const int MOST_FIBERS = 1024, STACK = 1 << 16;
+static ucontext_t scheduler, fibers[MOST_FIBERS];
+static char stacks[MOST_FIBERS][STACK], exchanged[MOST_FIBERS][16];
+static State states[MOST_FIBERS];
 static int running;
 static Call the_call;
 static void** the_args;
