@@ -18,18 +18,6 @@ _MOST_BLOCKS_OF_WARPS = 4096  # a warp takes several rows where there are more
 
 _TYPES = {"float16": ("__half", "float"), "float32": ("float", "float"), "float64": ("double", "double")}
 
-# What every source starts with: T, the arrays' type, A, the one to compute in, and how a warp adds up.
-_PRELUDE = """
-{include}
-typedef {number} T;
-typedef {wide} A;
-template <class Number>
-__device__ Number sum_of_warp(Number value) {{  // of all its threads, for all of them, always added in one order
-    for (int bits = warpSize / 2; bits > 0; bits /= 2) value += __shfl_xor_sync(0xffffffff, value, bits);
-    return value;
-}}
-"""
-
 
 def on_device(x: Any) -> bool:
     """Whether there are kernels for x, a raw array on a device. Of NumPy's arrays this costs an op next to nothing."""
@@ -47,11 +35,12 @@ def kernels_for(*arrays: Any) -> bool:
 
 
 def source(file: str, dtype: str) -> str:
-    """The CUDA C++ of `file`, a .cu beside this one, for arrays of `dtype`."""
+    """The CUDA C++ of `file`, a .cu beside this one: T is the arrays' type, `dtype`, and A the one to compute in."""
     number, wide = _TYPES[dtype]
     include = "#include <cuda_fp16.h>" if dtype == "float16" else ""
-    text = Path(__file__).with_name(file).read_text(encoding="utf-8")
-    return _PRELUDE.format(include=include, number=number, wide=wide) + text
+    here = Path(__file__)
+    shared, own = (here.with_name(name).read_text(encoding="utf-8") for name in ("shared.cuh", file))
+    return f"{include}\ntypedef {number} T;\ntypedef {wide} A;\n{shared}{own}"
 
 
 @cache

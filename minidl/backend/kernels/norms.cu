@@ -30,7 +30,7 @@ __device__ double root(const Squares& s) {
     return s.middle != 0 ? sqrt(s.middle + s.small * down * down) : sqrt(s.small) * down;
 }
 
-// Which warp comes last is up to chance, but that one adds up all pieces, always in the same order.
+// The last warp adds up all pieces, always in the same order.
 extern "C" __global__ void norm_of_arrays(
     const __grid_constant__ Arrays arrays, double* norm, double* parts, int* arrived, const int pieces) {
     const int lane = threadIdx.x % warpSize, warps = blockDim.x / warpSize;
@@ -45,12 +45,7 @@ extern "C" __global__ void norm_of_arrays(
         own = {sum_of_warp(own.small), sum_of_warp(own.middle), sum_of_warp(own.large)};
         if (lane == 0) ((Squares*)parts)[piece] = own;
     }
-    __threadfence();
-    int before = 0;
-    if (lane == 0) before = atomicAdd(arrived, 1);
-    before = __shfl_sync(0xffffffff, before, 0);
-    if (before < (int)gridDim.x * warps - 1) return;
-    __threadfence();
+    if (!is_last_warp(arrived)) return;
     const volatile double* all = parts;  // written by other warps: not to be taken from a cache
     Squares total = {0, 0, 0};
     for (int piece = lane; piece < pieces; piece += warpSize) {
@@ -61,6 +56,6 @@ extern "C" __global__ void norm_of_arrays(
     total = {sum_of_warp(total.small), sum_of_warp(total.middle), sum_of_warp(total.large)};
     if (lane == 0) {
         norm[0] = root(total);
-        arrived[0] = 0;  // ready for the next launch
+        arrived[0] = 0;
     }
 }

@@ -61,7 +61,7 @@ extern "C" __global__ void softmax_rows_gradient(
 
 // The cross entropy of each row with its label, and their mean (or sum) over the rows whose label is not `ignored`.
 // A label that is no class makes the result NaN. `counted` is how many rows count, or NaN.
-// Which warp comes last is up to chance, but that one adds up all rows, always in the same order.
+// The last warp adds up all rows, always in the same order.
 extern "C" __global__ void cross_entropy(
     const T* __restrict__ x, const long long* __restrict__ labels, T* loss, double* counted, A* losses, int* arrived,
     const long long rows, const long long n, const long long ignored, const double smoothing, const int mean) {
@@ -81,12 +81,7 @@ extern "C" __global__ void cross_entropy(
         }
         if (lane == 0) losses[i] = own;
     }
-    __threadfence();
-    int before = 0;
-    if (lane == 0) before = atomicAdd(arrived, 1);
-    before = __shfl_sync(0xffffffff, before, 0);
-    if (before < (int)gridDim.x * warps - 1) return;
-    __threadfence();
+    if (!is_last_warp(arrived)) return;
     const volatile A* all_losses = losses;  // written by other warps: not to be taken from a cache
     double total = 0, number = 0;
     for (long long i = lane; i < rows; i += warpSize) {
@@ -101,7 +96,7 @@ extern "C" __global__ void cross_entropy(
     if (lane == 0) {
         loss[0] = (T)(A)(mean ? total / number : total);
         counted[0] = number;
-        arrived[0] = 0;  // ready for the next launch
+        arrived[0] = 0;
     }
 }
 
