@@ -74,7 +74,7 @@ class ArrayHolder(Variable):
 
     def numpy(self) -> Any:
         """A NumPy array: sharing memory on the CPU, a copy of what is on the GPU."""
-        return backend.to_numpy(self.data)
+        return self.data if self.device == "numpy" else backend.to_numpy(self._shown())  # nobody writes through a copy
 
     def item(self) -> Any:
         """The only element, as a Python number (waits for the device)."""

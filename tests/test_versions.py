@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 import minidl as md
 import minidl.functional as F
+from minidl import backend
 from minidl.autograd import Function
 from minidl.versions import Version
 from tests.arrays import device, host, tensor
@@ -211,6 +213,17 @@ def test_looking_at_data_without_writing_is_no_matter() -> None:
     assert np.isnan(y.numpy() if y.device == "numpy" else host(y)).any()
     y.sum().backward()
     np.testing.assert_array_equal(host(w.grad), [2, np.nan, 6])
+
+
+def test_on_a_device_only_what_can_be_written_is_looked_at_again_in_one_wait(standin: ModuleType) -> None:
+    w = md.Tensor(backend.to_device(np.array([1.0, np.nan, 3.0]), "cupy"), requires_grad=True)
+    for read, waits in ((lambda y: y.numpy(), 0), (lambda y: y.data, 1)):
+        y = w * 2
+        z = (y * w).sum()
+        read(y)
+        standin.reset_synchronizations()
+        z.backward()
+        assert len(standin.synchronizations()) == waits
 
 
 def test_a_constant_operand_is_watched_too() -> None:
