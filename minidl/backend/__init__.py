@@ -24,6 +24,7 @@ from minidl.backend.arrays import (
     zero_outside,
 )
 from minidl.backend.choice import current, module, use, using
+from minidl.backend.memory import keep_freed_memory
 from minidl.backend.parallel import (
     blocks,
     get_num_threads,
@@ -80,3 +81,5 @@ __all__ = [
     "workspace",
     "zero_outside",
 ]
+
+keep_freed_memory()
