@@ -16,7 +16,7 @@ array([[ 5. ,  6.5],
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -134,6 +134,22 @@ class Pool:
         along = [[slice(i, i + (o - 1) * s + 1, s) for i in range(k)] for k, o, s in sides]
         return product([slice(None)], [slice(None)], *along)
 
+    def spread(self, x: Any, share: Callable[[int], Any]) -> None:
+        """x, uninitialised, becomes what windows give to their places, added up where they overlap.
+
+        `share` gives, from the number of a place in the window, what all positions give to it.
+        """
+        padded, tiled = self.room(x), self.tiled()
+        if not tiled:
+            padded[...] = 0
+        for number, place in enumerate(self.places()):
+            if tiled:
+                padded[place] = share(number)
+            else:
+                padded[place] += share(number)
+        if padded is not x:
+            x[...] = self.cropped(padded)
+
 
 class MaxPool(Function):
     """The largest number in each window; the first of equal ones gets the gradient, as in PyTorch.
@@ -192,18 +208,8 @@ class PutChosen(Function):
         return grad_x
 
     def _put(self, images: slice, grad_out: Any, grad_x: Any) -> None:
-        grad_out, chosen, grad_x, tiled = grad_out[images], self.chosen[images], grad_x[images], self.pool.tiled()
-        padded = self.pool.room(grad_x)
-        if not tiled:
-            padded[...] = 0
-        for number, place in enumerate(self.pool.places()):
-            share = zero_outside(chosen == number, grad_out)
-            if tiled:
-                padded[place] = share
-            else:
-                padded[place] += share
-        if padded is not grad_x:
-            grad_x[...] = self.pool.cropped(padded)
+        grad_out, chosen = grad_out[images], self.chosen[images]
+        self.pool.spread(grad_x[images], lambda number: zero_outside(chosen == number, grad_out))
 
     def backward(self, grad_x: Any) -> Any:
         return TakeChosen(self.pool, self.chosen)(grad_x)
@@ -307,13 +313,8 @@ class SpreadMean(Function):
         return narrowed(grad_x, grad_out)
 
     def _spread(self, images: slice, grad_out: Any, area: Any, grad_x: Any) -> None:
-        share, grad_x = grad_out[images] / area, grad_x[images]
-        padded = self.pool.room(grad_x)
-        padded[...] = 0
-        for place in self.pool.places():
-            padded[place] += share
-        if padded is not grad_x:
-            grad_x[...] = self.pool.cropped(padded)
+        share = grad_out[images] / area
+        self.pool.spread(grad_x[images], lambda number: share)
 
     def backward(self, grad_x: Any) -> Any:
         return AvgPool(self.pool, self.count_padding)(grad_x)
