@@ -47,8 +47,9 @@ class GradientFlow:
       elements. Walks by `md.grad` through the model count too.
     - *loss*: of the tensors whose `backward()` reached a layer of this model; those of one step are added up, as their
       gradients are. NaN if it is not a single number.
-    - *weight and bias gradients*: at the beginning of `optimizer.step()`, so after clipping and before weight decay;
-      `gradient_norm_at_backward` is the norm before anything else touched them, and the notes say where they differ.
+    - *weight and bias gradients*: as `optimizer.step()` found them, so after clipping and before weight decay (read
+      when it is done, so that no norm that its layer rate needed is computed again). `gradient_norm_at_backward` is the
+      norm before anything else touched them, and the notes say where they differ.
     - *update*: the weights before and after `optimizer.step()`, so it is right for every optimizer.
     - *multiplier, rate, floored*: the optimizer's own report.
 
@@ -222,17 +223,18 @@ class GradientFlow:
                 self._step.add_loss(loss._data)
                 self._step.read_norms_at_backward()
                 if self._optimizer is None:
-                    self._step.read_gradients()
+                    self._step.read_gradients({})
 
     def _before_step(self, optimizer: Optimizer) -> None:
         self._clearing.update_begins()
         if self._step.recorded:
             with np.errstate(all="ignore"):
-                self._step.read_gradients()
                 self._step.keep_weights()
 
     def _after_step(self, optimizer: Optimizer) -> None:
         if self._step.recorded:
+            with np.errstate(all="ignore"):
+                self._step.read_gradients(optimizer.gradient_norms())
             self._step.read_report(optimizer.raw_report)
         self._close()
 

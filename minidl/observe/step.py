@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from minidl import backend
 from minidl.nn import Module, Parameter
 from minidl.observe.measures import count_of, max_abs, mean_abs, norm
 from minidl.observe.recording import PER_LAYER
+from minidl.optim.norms import joined
 
 
 class Layer:
@@ -44,6 +45,16 @@ def layers_of(model: Module) -> list[Layer]:
 def gradients_of(parameters: Sequence[Parameter]) -> list[Any]:
     """The raw gradients of those of `parameters` that have one."""
     return [p._grad._data for p in parameters if p._grad is not None]
+
+
+def gradient_norm(parameters: Sequence[Parameter], measured: Mapping[int, Any]) -> Any:
+    """The norm of their gradients together, from those in `measured` and its own; None if there is no element."""
+    norms = []
+    for p in parameters:
+        if p._grad is not None and p._grad._data.size:
+            known = measured.get(id(p._data))
+            norms.append(norm([p._grad._data]) if known is None else known)
+    return joined(norms) if norms else None
 
 
 class Step:
@@ -88,11 +99,11 @@ class Step:
         for layer in self._layers:
             self._set("gradient_norm_at_backward", layer, norm(gradients_of(layer.parameters)))
 
-    def read_gradients(self) -> None:
-        """The gradients as they are now."""
+    def read_gradients(self, measured: Mapping[int, Any]) -> None:
+        """The gradients as they are now; `measured` has norms that are known, by the id of the parameter's array."""
         for layer in self._layers:
             weights, biases = gradients_of(layer.weights), gradients_of(layer.biases)
-            weight_norm, bias_norm = norm(weights), norm(biases)
+            weight_norm, bias_norm = gradient_norm(layer.weights, measured), gradient_norm(layer.biases, measured)
             self._set("weight_gradient_rms", layer, _rms(weight_norm, count_of(weights)))
             self._set("weight_gradient_mean", layer, mean_abs(weights))
             self._set("weight_gradient_max", layer, max_abs(weights))

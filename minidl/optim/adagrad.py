@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from minidl.backend import module_of
@@ -60,17 +60,16 @@ class AdaGrad(Optimizer):
         """h of the layer."""
         return ("squared_norms",) if self.denominator == "layer" else ()
 
-    def direction(self, state: dict[str, Any], gradient: Any, scaled: Any) -> Any:
-        """m g / (sqrt(h) + eps), element by element."""
-        h = state["squares"]
-        h += gradient * gradient
-        return scaled / (module_of(h).sqrt(h) + self.eps)
+    def see_layer(self, state: dict[str, Any], gradients: Sequence[Any]) -> None:
+        """h_l <- h_l + ||g_l||^2."""
+        state["squared_norms"] += l2_norm(gradients) ** 2
 
-    def directions(self, layer: str, states: list[dict[str, Any]], gradients: list[Any], scaled: list[Any]) -> Any:
-        """m g / (sqrt(h) + eps), with one h for the layer if the denominator is "layer"."""
-        if self.denominator == "element":
-            return super().directions(layer, states, gradients, scaled)
-        h = self.layer_state[layer]["squared_norms"]
-        h += l2_norm(gradients) ** 2
+    def direction(self, state: dict[str, Any], gradient: Any, scaled: Any) -> Any:
+        """m g / (sqrt(h) + eps), with h of each element, or of the layer."""
+        if self.denominator == "layer":
+            h = state["squared_norms"]
+        else:
+            h = state["squares"]
+            h += gradient * gradient
         root = module_of(h).sqrt(h) + self.eps
-        return [s / root.astype(s.dtype) for s in scaled]
+        return scaled / root.astype(scaled.dtype, copy=False)

@@ -66,7 +66,11 @@ class Adam(Optimizer):
         u *= beta1
         u += (1 - beta1) * scaled
         v *= beta2
-        v += (1 - beta2) * gradient * gradient
+        square = (1 - beta2) * gradient
+        square *= gradient
+        v += square
         root = module_of(v).sqrt(v / (1 - beta2**k))
         root += self.eps
-        return u / (1 - beta1**k) / root
+        mean = u / (1 - beta1**k)
+        mean /= root
+        return mean

@@ -21,7 +21,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
-from minidl.optim.norms import l2_norm
+from minidl.optim.norms import joined, l2_norm
 from minidl.tensor import Tensor
 
 
@@ -39,32 +39,52 @@ class LayerView:
         floored: whether a norm was too small to be used; a rate that floors one says so here, for the report.
     """
 
-    __slots__ = ("_gradient_norm", "decays", "direction", "floored", "gradients", "name", "params", "step")
+    __slots__ = ("_direction", "_norms", "decays", "floored", "gradients", "name", "params", "step")
 
     def __init__(
         self,
         name: str,
         params: Sequence[Any],
         gradients: Sequence[Any],
-        direction: Sequence[Any],
+        direction: Sequence[Any] | None,
         step: int,
         decays: Sequence[float] | None = None,
     ) -> None:
         self.name = name
         self.params = params
         self.gradients = gradients
-        self.direction = direction
+        self._direction = direction
         self.step = step
         self.decays = [0.0] * len(params) if decays is None else decays
         self.floored: Any = False
-        self._gradient_norm: Any = None
+        self._norms: list[Any] | None = None
+
+    @property
+    def direction(self) -> Sequence[Any]:
+        """What the multiplier is about to scale; None at first stands for the gradients with weight decay."""
+        if self._direction is None:
+            columns = zip(self.gradients, self.decays, self.params, strict=True)
+            self._direction = [g + decay * w if decay else g for g, decay, w in columns]
+        return self._direction
+
+    @direction.setter
+    def direction(self, direction: Sequence[Any]) -> None:
+        self._direction = direction
+
+    @property
+    def gradient_norms(self) -> list[Any]:
+        """||g||_2 of each of the gradients: 0-d float64 numbers on the device, computed once, when first asked.
+
+        The layer's norm is made of them, and so are the recorder's: in a step each gradient is measured once.
+        """
+        if self._norms is None:
+            self._norms = [l2_norm([g]) for g in self.gradients]
+        return self._norms
 
     @property
     def gradient_norm(self) -> Any:
-        """||g_l||_2 over all the layer's gradients: a 0-d float64 number on the device, computed when first asked."""
-        if self._gradient_norm is None:
-            self._gradient_norm = l2_norm(self.gradients)
-        return self._gradient_norm
+        """||g_l||_2 over all the layer's gradients together."""
+        return joined(self.gradient_norms)
 
 
 class LayerRate:
@@ -114,8 +134,8 @@ class LayerSpecific(LayerRate):
 
     def __call__(self, view: LayerView) -> Any:
         if self.norm_scope == "tensor":
-            gradients = view.gradients if self.norm_of == "gradient" else view.direction
-            return [self._multiplier(l2_norm([g]), view) for g in gradients]
+            norms = view.gradient_norms if self.norm_of == "gradient" else [l2_norm([g]) for g in view.direction]
+            return [self._multiplier(norm, view) for norm in norms]
         norm = view.gradient_norm if self.norm_of == "gradient" else l2_norm(view.direction)
         return self._multiplier(norm, view)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from minidl.backend import module_of
 
-BLOCK = 1 << 20  # elements squared at a time, so that a large layer needs no large temporary array
+BLOCK = 1 << 16  # elements squared at a time: they and their squares stay in the processor's cache
+DEVICE_BLOCK = 1 << 20  # and on a GPU, where a block is a few launches, so that no large array has to be made
 
 
 def l2_norm(arrays: Sequence[Any]) -> Any:
@@ -19,14 +21,20 @@ def l2_norm(arrays: Sequence[Any]) -> Any:
     1e-50, which float32 cannot hold) or overflows; float64 elements are divided by the largest of them first.
     The parts are joined by hypot, which does neither. NaN and infinity stay visible. No arrays, or empty ones: 0.
     """
-    xp = module_of(*arrays)
-    total: Any = None
-    for array in arrays:
-        flat = array.reshape(-1)
-        for start in range(0, flat.size, BLOCK):
-            part = _norm_of_block(flat[start : start + BLOCK], xp)
-            total = part if total is None else xp.hypot(total, part)
-    return xp.zeros((), dtype=np.float64) if total is None else total
+    return joined([norm for array in arrays for norm in _norms_of_blocks(array)], module_of(*arrays))
+
+
+def joined(norms: Sequence[Any], xp: Any = np) -> Any:
+    """The norm of parts from the norm of each, by hypot: no square underflows or overflows. Of none: 0 of `xp`'s."""
+    if not norms:
+        return xp.zeros((), dtype=np.float64)
+    return functools.reduce(module_of(norms[0]).hypot, norms)
+
+
+def _norms_of_blocks(array: Any) -> list[Any]:
+    xp = module_of(array)
+    flat, size = array.reshape(-1), BLOCK if xp is np else DEVICE_BLOCK
+    return [_norm_of_block(flat[start : start + size], xp) for start in range(0, flat.size, size)]
 
 
 def _norm_of_block(block: Any, xp: Any) -> Any:

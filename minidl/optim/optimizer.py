@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, NamedTuple, Self
@@ -15,9 +15,10 @@ from minidl import backend
 from minidl.autograd import version_of
 from minidl.errors import DeviceError
 from minidl.hooks import RemovableHandle
-from minidl.optim.layer_rates import LayerView, as_layer_rate, read_multipliers
+from minidl.optim.layer_rates import LayerView, Uniform, as_layer_rate, read_multipliers
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.state import load_state, prepare_slots, save_state
+from minidl.optim.update import Move, directed, times, update
 from minidl.tensor import Tensor
 
 
@@ -137,15 +138,16 @@ class Optimizer(ABC):
 
     @abstractmethod
     def direction(self, state: dict[str, Any], gradient: Any, scaled: Any) -> Any:
-        """The direction d for one parameter. Neither array may be written to.
+        """The direction d for one parameter, element by element: the method's formula.
 
         `gradient` is g, which statistics that only normalise are made of; `scaled` is s = m_l g, which d is made of.
-        `state["steps"]` is 1 in the parameter's first update.
+        Neither may be written to. `state` has the method's slots, to be written in place, those of the layer, and
+        "steps", 1 in the parameter's first update. All may be a part of the parameter only: a large one is updated
+        block by block, in the processor's cache.
         """
 
-    def directions(self, layer: str, states: list[dict[str, Any]], gradients: list[Any], scaled: list[Any]) -> Any:
-        """The directions for a layer's parameters: each by itself, unless the method looks at the whole layer."""
-        return [self.direction(*entry) for entry in zip(states, gradients, scaled, strict=True)]
+    def see_layer(self, state: dict[str, Any], gradients: Sequence[Any]) -> None:  # noqa: B027 - most do not look
+        """Bring the layer's slots in `state` up to date with all its gradients; called before `direction`."""
 
     # ---- the step
 
@@ -169,44 +171,50 @@ class Optimizer(ABC):
         trained = [(name, p) for name, p in layer.parameters if p._grad is not None and p._requires_grad]
         if not trained:
             return
-        weights = [p._data for _, p in trained]
-        raw_gradients = [_gradient_of(name, p) for name, p in trained]
-        scales = [self.scales.get(name, UNSCALED) for name, _ in trained]
-        rates = [self.lr * scale.lr for scale in scales]
-        decays = [self.weight_decay * scale.decay for scale in scales]
-        ones, zeros = [1.0] * len(trained), [0.0] * len(trained)
-
-        in_gradient, in_direction = (zeros, decays) if self.decoupled_decay else (decays, zeros)
-        gradients = _with_decay(raw_gradients, in_gradient, weights)
-        view = LayerView(layer.name, weights, raw_gradients, gradients, self.step_count, in_gradient)
-
-        before, after = (rates, ones) if self.rate_inside else (ones, rates)  # what multiplies g, and what d
-        if self._applies_to == "gradient":
+        slots = self.slots
+        weights, gradients, decays = [], [], []
+        for name, p in trained:
+            w = p._data
+            weights.append(w)
+            gradients.append(_gradient_of(name, p))
+            decays.append(self.weight_decay * self.scales.get(name, UNSCALED).decay)
+            if slots:
+                prepare_slots(self.state[name], slots, w.shape, w, w.dtype, name)
+        none = [0.0] * len(trained)
+        in_gradient, in_direction = (none, decays) if self.decoupled_decay else (decays, none)
+        view = LayerView(layer.name, weights, gradients, None, self.step_count, in_gradient)
+        multipliers: list[Any] = [1.0] * len(trained)
+        if self._applies_to == "gradient" and type(self.layer_rate) is not Uniform:
             multipliers = read_multipliers(self.layer_rate, view)
-            before = _products(multipliers, before)
-        scaled = [_times(g, factor) for g, factor in zip(gradients, before, strict=True)]
+        of_layer: dict[str, Any] = {}
         if self.layer_slots:
-            prepare_slots(self.layer_state[layer.name], self.layer_slots, (), weights[0], np.float64, layer.name)
-        states = [self._ready_state(name, w) for (name, _), w in zip(trained, weights, strict=True)]
-        directions = self.directions(layer.name, states, gradients, scaled)
-        directions = _with_decay(directions, in_direction, weights)
-        if self._applies_to == "update":
+            of_layer = self.layer_state[layer.name]
+            prepare_slots(of_layer, self.layer_slots, (), weights[0], np.float64, layer.name)
+            self.see_layer(of_layer, view.direction)
+
+        directions, rates = [], []  # of a rate for the update
+        for i, (name, p) in enumerate(trained):
+            w, g, state, m = weights[i], gradients[i], self.state[name], multipliers[i]
+            state["steps"] += 1
+            if of_layer:
+                state = {**state, **of_layer}
+            t = self.lr * self.scales.get(name, UNSCALED).lr
+            before, after = (m * t, 1.0) if self.rate_inside else (m, t)
+            move = Move(in_gradient[i], before, in_direction[i], after)
+            if self._applies_to == "gradient":
+                update(self.direction, w, g, state, slots, move)
+                version_of(p).bump()
+            else:
+                directions.append(directed(self.direction, w, g, state, move))
+                rates.append(after)
+        if directions:  # a layer's have to exist together: their norm decides how far each goes
             view.direction = directions
             multipliers = read_multipliers(self.layer_rate, view)
-            after = _products(multipliers, after)
-
-        for (_, p), w, d, factor in zip(trained, weights, directions, after, strict=True):
-            w -= _times(d, factor)
-            version_of(p).bump()
+            for (_, p), d, m, t in zip(trained, directions, multipliers, rates, strict=True):
+                p._data -= times(d, m * t)
+                version_of(p).bump()
         view.direction = ()
         self._last.append((view, multipliers, self.lr))
-
-    def _ready_state(self, name: str, weight: Any) -> dict[str, Any]:
-        """A parameter's state for its next update, made if this is the first."""
-        state = self.state[name]
-        prepare_slots(state, self.slots, weight.shape, weight, weight.dtype, name)
-        state["steps"] += 1
-        return state
 
     def scale(self, pattern: str, lr: float | None = None, decay: float | None = None) -> Self:
         """Give parameters a rate and a weight decay of their own, as Caffe's lr_mult and decay_mult do.
@@ -262,6 +270,14 @@ class Optimizer(ABC):
                 view.gradient_norm, multiplier, multiplier * lr, view.floored, tuple(multipliers)
             )
         return report
+
+    def gradient_norms(self) -> dict[int, Any]:
+        """||g||_2 of each gradient of the last step, by the id of its parameter's array; on the device.
+
+        The layer rate, the report and a recorder share these: each is computed once, when the first of them asks.
+        """
+        views = [view for view, _, _ in self._last]
+        return {id(w): norm for view in views for w, norm in zip(view.params, view.gradient_norms, strict=True)}
 
     def layer_report(self) -> dict[str, LayerReport]:
         """`raw_report` as Python numbers (waits for the GPU)."""
@@ -347,22 +363,6 @@ def _number(what: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"expected {what} to be a number; got {value!r}") from error
-
-
-def _products(multipliers: list[Any], rates: list[float]) -> list[Any]:
-    return [m if t == 1.0 else m * t for m, t in zip(multipliers, rates, strict=True)]
-
-
-def _times(array: Any, factor: Any) -> Any:
-    """factor * array in the array's dtype: the array itself where the factor is the plain number 1."""
-    if type(factor) is float:  # a Python number never promotes
-        return array if factor == 1.0 else array * factor
-    return array * factor.astype(array.dtype, copy=False)
-
-
-def _with_decay(arrays: list[Any], decays: list[float], weights: list[Any]) -> list[Any]:
-    """array + decay * w for each; the array itself where the decay is 0."""
-    return [a + decay * w if decay else a for a, decay, w in zip(arrays, decays, weights, strict=True)]
 
 
 def _gradient_of(name: str, p: Tensor) -> Any:

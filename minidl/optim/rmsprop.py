@@ -67,7 +67,9 @@ class RMSprop(Optimizer):
         v = state["mean_square"]
         xp = module_of(v)
         v *= self.alpha
-        v += (1 - self.alpha) * gradient * gradient
+        square = (1 - self.alpha) * gradient
+        square *= gradient
+        v += square
         spread = v
         if self.centered:
             c = state["mean_gradient"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from minidl.backend import module_of
 from minidl.optim.layer_rates import LayerRate, LayerView, one_of
-from minidl.optim.norms import l2_norm
+from minidl.optim.norms import joined, l2_norm
 from minidl.optim.optimizer import nonnegative
 
 
@@ -37,9 +37,8 @@ class LARS(LayerRate):
         weight_norms = [l2_norm([w]) for w in view.params]
         decay_norms = [beta * norm for beta, norm in zip(view.decays, weight_norms, strict=True)]
         if self.norm_scope == "layer":
-            return self._rate(view, l2_norm(weight_norms), view.gradient_norm, l2_norm(decay_norms))
-        gradient_norms = [l2_norm([g]) for g in view.gradients]
-        norms = zip(weight_norms, gradient_norms, decay_norms, strict=True)
+            return self._rate(view, joined(weight_norms), view.gradient_norm, joined(decay_norms))
+        norms = zip(weight_norms, view.gradient_norms, decay_norms, strict=True)
         return [self._rate(view, *three) for three in norms]
 
     def _rate(self, view: LayerView, weight: Any, gradient: Any, decay: Any) -> Any:

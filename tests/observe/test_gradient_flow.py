@@ -9,7 +9,7 @@ import minidl.functional as F
 from minidl import backend, nn
 from minidl.hooks import after_backward
 from minidl.observe import GradientFlow
-from minidl.optim import SGD, Adam, LayerSpecific, clip_grad_norm_
+from minidl.optim import SGD, Adam, LayerSpecific, clip_grad_norm_, norms
 from tests.arrays import host, tensor
 from tests.cupy_standin import synchronizations
 from tests.observe.loops import CLASSES, batch, recorded, small, train
@@ -92,6 +92,22 @@ def test_the_optimizers_report_is_recorded():
         assert flow.recording.rate[-1, i] == pytest.approx(0.1 * report[name].multiplier)
         assert flow.recording.layer_gradient_norm[-1, i] == pytest.approx(report[name].grad_norm)
         assert flow.recording.floored[-1, i] == 0
+
+
+def test_each_gradient_is_measured_once_in_a_step(monkeypatch):
+    """By the layer rate, whose norms the report and the recorder take over."""
+    model, measured = small(), []
+    optimizer = SGD(model, lr=0.1, layer_rate=LayerSpecific())
+    plain = norms._norms_of_blocks
+    monkeypatch.setattr(norms, "_norms_of_blocks", lambda array: measured.append(id(array)) or plain(array))
+    x, y = batch()
+    with GradientFlow(model, optimizer):
+        F.cross_entropy(model(x), y).backward()
+        gradients = {id(p.grad._data) for p in model.parameters()}
+        measured.clear()
+        optimizer.step()
+        optimizer.layer_report()
+    assert sorted(found for found in measured if found in gradients) == sorted(gradients)
 
 
 @pytest.mark.parametrize("every", [1, 3])
