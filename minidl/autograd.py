@@ -17,7 +17,6 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable
-from sys import getrefcount
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,7 +30,7 @@ from minidl.versions import Version
 
 _creation_order = itertools.count(1)
 SAVES_INPUTS, SAVES_OUTPUT, FOREIGN = 1, 2, 4  # what an op's class says of itself, added up to its `traits`
-FIRST, SECOND = 1, 2  # inputs 0 and 1 in `Function.needed`
+FIRST, SECOND, THIRD = 1, 2, 4  # inputs 0, 1 and 2 in `Function.needed`
 
 _READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that forward can be handed as they are
 
@@ -186,7 +185,9 @@ class Function(Source):
         result._grad = None
         result._version = None
         result._extras = None
-        is_view = data.base is not None or data is arrays[0] or data is arrays[-1] or data is arrays[len(arrays) // 2]
+        # Of one or two inputs, as most ops have, both are compared without a loop.
+        is_input = data is arrays[0] or data is arrays[-1] or (len(arrays) > 2 and any(data is x for x in arrays))
+        may_share = data.base is not None or is_input
         if needed and self.differentiable and current_mode() & RECORD:
             self._record(inputs, arrays, data, needed)
             result._op = self
@@ -194,7 +195,7 @@ class Function(Source):
         else:
             result._op = None
             result._requires_grad = False
-        if is_view:
+        if may_share:
             share_version(result, inputs)
         return result
 
@@ -205,8 +206,7 @@ class Function(Source):
         that is saved is kept by the node that made it (`_data`), never through its Tensor: so a Tensor can be
         written in place and get another history without changing what is recorded here.
         """
-        # To look for what is not there takes Python long. An op that is in no graph is held by this call alone.
-        if getrefcount(self) > ALONE and hasattr(self, "order"):
+        if hasattr(self, "order"):
             raise GraphError(
                 f"this {type(self).__name__} is already a node of a graph: make a new instance for each call, as in "
                 f"{type(self).__name__}(...)(x)"
@@ -255,21 +255,6 @@ class Function(Source):
         for x in [*inputs, *watched]:
             if isinstance(x, Variable):
                 version_of(x).guard(x._data)
-
-
-class _Alone(Function):
-    """Tells what `getrefcount` says in `_record` of an op that is in no graph and in no variable of the caller's."""
-
-    __slots__ = ()
-
-    def __call__(self, *inputs: Any) -> Any:
-        return self._record(inputs, [], None, 0)
-
-    def _record(self, inputs: tuple[Any, ...], arrays: list[Any], data: Any, needed: int) -> Any:
-        return getrefcount(self)
-
-
-ALONE = _Alone()()
 
 
 def _as_array(data: Any, op: Function) -> Any:

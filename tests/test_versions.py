@@ -362,6 +362,26 @@ def test_an_op_that_returns_its_second_input_shares_its_count() -> None:
         square.backward()
 
 
+@pytest.mark.parametrize(("which", "number"), [(i, n) for n in (3, 4, 5, 6) for i in range(n)])
+def test_an_op_that_returns_any_of_its_inputs_shares_its_count(which: int, number: int) -> None:
+    class Pick(md.Function):
+        """Its input number `which`, as it is."""
+
+        def forward(self, *arrays: Any) -> Any:
+            return arrays[which]
+
+        def backward(self, grad_out: Any) -> Any:
+            return tuple([grad_out if i == which else None for i in range(number)])
+
+    xs = [tensor([float(i), 2.0], requires_grad=True) * 1 for i in range(number)]
+    y = Pick()(*xs)
+    loss = (y * y).sum()
+    with md.no_grad():
+        xs[which][...] = 100.0
+    with pytest.raises(md.GraphError, match="overwritten"):
+        loss.backward()
+
+
 def test_a_write_noticed_at_the_next_forward_leaves_that_forward_guarded() -> None:
     w = tensor(START, requires_grad=True)
     first = (w * w).sum()

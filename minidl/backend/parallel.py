@@ -10,8 +10,9 @@ So at the first loop that is shared out minidl takes over: from then on BLAS has
 and large products are shared out as well (`product`). Without threadpoolctl the loops run on one thread, and BLAS as
 it comes.
 
-The parts depend on the number of threads alone, and what they add up is added in order: a given number of threads
-gives the same bits every time.
+The parts depend on the number of threads alone, and what they add up is added in order: a program that runs again with
+the same number of threads gives the same bits. (Within it, a product may round otherwise before minidl takes over than
+after: BLAS cuts it in other places.)
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ WORTH_PRODUCT = 1 << 23  # and multiplications, of a matrix product
 
 
 class _Threads:
-    """How many threads there are, the pool, and BLAS's own number before minidl took over."""
+    """How many threads there are, the pool, and BLAS's own numbers before minidl took over."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -60,25 +61,36 @@ class _Threads:
             self.wanted = _from_environment() or max(library.num_threads for library in self.find_blas())
         return self.wanted
 
-    def take_over(self) -> None:
-        """One thread for each of BLAS's products, once, and a pool of our own."""
-        from concurrent.futures import ThreadPoolExecutor
+    def submit(self, work: Callable[..., Any], count: int, operands: tuple[Any, ...]) -> tuple[list[Any], int]:
+        """Let other threads begin with their parts of range(count); their futures, and where the caller's part ends.
 
+        With the first one BLAS is taken over. The lock keeps `set_num_threads` in another thread away meanwhile.
+        """
         with self.lock:
-            if self.pool is None:
+            parts = min(self.count(), count)
+            if parts <= 1:
+                return [], count
+            if not self.blas_threads:
                 self.blas_threads = [library.num_threads for library in self.find_blas()]
                 for library in self.find_blas():
                     library.set_num_threads(1)
-                self.pool = ThreadPoolExecutor(self.count() - 1, thread_name_prefix="minidl", initializer=_begin_thread)
+            if self.pool is None:
+                from concurrent.futures import ThreadPoolExecutor
 
-    def give_back(self) -> None:
-        """End the pool and let BLAS have its threads again."""
+                self.pool = ThreadPoolExecutor(self.count() - 1, thread_name_prefix="minidl", initializer=_begin_thread)
+            bounds = [count * i // parts for i in range(parts + 1)]
+            return [self.pool.submit(work, *bounds[i : i + 2], *operands) for i in range(1, parts)], bounds[1]
+
+    def set(self, number: int) -> None:
+        """From now on `number` threads; BLAS has its own again until the next loop."""
         with self.lock:
             if self.pool is not None:
-                self.pool.shutdown()
+                self.pool.shutdown()  # what was begun is ended first
                 self.pool = None
-                for library, number in zip(self.find_blas(), self.blas_threads, strict=True):
-                    library.set_num_threads(number)
+            for library, threads in zip(self.find_blas(), self.blas_threads, strict=False):
+                library.set_num_threads(threads)
+            self.blas_threads = []
+            self.wanted = number
 
 
 _threads = _Threads()
@@ -130,8 +142,7 @@ def set_num_threads(number: int) -> None:
             f"set_num_threads({number}): several threads need threadpoolctl, to keep BLAS from starting its own beside "
             f"them: pip install 'minidl[speed]'"
         )
-    _threads.give_back()
-    _threads.wanted = int(number)
+    _threads.set(int(number))
 
 
 def shared_out(work: Callable[..., Any], count: int, bytes_each: int, *operands: Any) -> list[Any]:
@@ -143,14 +154,11 @@ def shared_out(work: Callable[..., Any], count: int, bytes_each: int, *operands:
         bytes_each: how much one of them is to work on.
         operands: what `work` is handed besides.
     """
-    parts = 1 if count * bytes_each < WORTH or hasattr(_own, "is_ours") else min(_threads.count(), count)
-    if parts <= 1:
+    if count * bytes_each < WORTH or hasattr(_own, "is_ours"):
         return [work(0, count, *operands)]
-    _threads.take_over()
-    bounds = [count * i // parts for i in range(parts + 1)]
-    others = [_threads.pool.submit(work, *bounds[i : i + 2], *operands) for i in range(1, parts)]
+    others, end = _threads.submit(work, count, operands)
     try:
-        first = work(*bounds[:2], *operands)
+        first = work(0, end, *operands)
     finally:
         for other in others:  # even after an error: they write into arrays of this call
             other.exception()

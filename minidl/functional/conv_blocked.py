@@ -62,10 +62,13 @@ def conv_input(grad_out: Any, weight: Any, x_shape: tuple[int, ...], geometry: G
         shape = (*x_shape[:2], 1, x_shape[2])
         return conv_input(_as_images(grad_out), _as_images(weight), shape, _of_images(geometry))[:, :, 0]
     out, kernel, sizes = grad_out.shape[2:], weight.shape[2:], x_shape[2:]
-    margin = tuple([reach - 1 - p for reach, p in zip(geometry.reach(kernel), geometry.padding, strict=True)])
-    turned_round = replace(geometry, padding=margin)
-    few_lost = set(geometry.stride) == {1} and min(margin) >= 0 and math.prod(out) >= 0.8 * math.prod(sizes)
-    if few_lost and turned_round.positions(out, kernel) == sizes:
+    reach = geometry.reach(kernel)
+    margin = tuple([r - 1 - p for r, p in zip(reach, geometry.padding, strict=True)])
+    reached = tuple([o + 2 * m - r + 1 for o, m, r in zip(out, margin, reach, strict=True)])
+    few_lost = math.prod(out) >= 0.8 * math.prod(sizes)
+    # An infinite weight would meet the zeros of the margin, and make them NaN.
+    if set(geometry.stride) == {1} and min(margin) >= 0 and reached == sizes and few_lost and np.isfinite(weight).all():
+        turned_round = replace(geometry, padding=margin)
         return conv(grad_out, _turned_round(weight, geometry.groups), None, sizes, turned_round)
     return _add_back(grad_out, weight, x_shape, geometry)
 
@@ -125,6 +128,12 @@ class Columns:
     `by_weight` says in which order a block is written. A window's row is a run of KW*C numbers: long enough to be
     copied fast, except in the first layer of a network, where it may be five. There the numbers one weight sees along a
     row of the output are the longer run, so the block is written weight by weight, as the transposed matrix.
+
+    Attributes:
+        channels, kernel, out, geometry: of the convolution; `dtype` is the one to compute in.
+        padded: height and width of an image with its padding, and `inside`: where in it the image lies.
+        bytes_a_row, bytes_an_image: how much the columns of one row of the output take, and those of an image.
+        band: how many rows of the output a block has.
     """
 
     def __init__(self, x_shape: tuple[int, ...], kernel: Sizes, out: Sizes, geometry: Geometry, dtype: Any) -> None:
@@ -143,14 +152,13 @@ class Columns:
             yield slice(first, min(first + self.band, self.out[0]))
 
     def space(self, images: int) -> tuple[Any, Any]:
-        """For blocks of that many images at most: padded images of zeros (n, H, W, C), and memory for columns."""
+        """For blocks of that many images at most: padded images (n, H, W, C), uninitialised, and memory for columns."""
         n = per_block(self.bytes_an_image, images)
         memory = workspace("columns", (n * self.bytes_a_row * self.band // self.dtype.itemsize,), self.dtype)
         if self.by_weight:
             padded = workspace("padded", (self.channels, n, *self.padded), self.dtype).transpose(1, 2, 3, 0)
         else:
             padded = workspace("padded", (n, *self.padded, self.channels), self.dtype)
-        padded[...] = 0
         return padded, memory
 
     def shaped(self, memory: Any, images: int, rows: int) -> Any:
@@ -164,6 +172,7 @@ class Columns:
     def of(self, x: Any, start: int, stop: int) -> Iterator[tuple[tuple[slice, slice], Any]]:
         """For each block of images start to stop of x: which images and rows, and their columns, a matrix a group."""
         padded, memory = self.space(stop - start)
+        padded[...] = 0
         x_rows, groups = pixels(x), self.geometry.groups
         for images in blocks(start, stop, self.bytes_an_image):
             n = images.stop - images.start

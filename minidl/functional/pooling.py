@@ -16,9 +16,9 @@ array([[ 5. ,  6.5],
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, repeat
 from typing import Any
 
 import numpy as np
@@ -134,19 +134,19 @@ class Pool:
         along = [[slice(i, i + (o - 1) * s + 1, s) for i in range(k)] for k, o, s in sides]
         return product([slice(None)], [slice(None)], *along)
 
-    def spread(self, x: Any, share: Callable[[int], Any]) -> None:
+    def spread(self, x: Any, shares: Iterable[Any]) -> None:
         """x, uninitialised, becomes what windows give to their places, added up where they overlap.
 
-        `share` gives, from the number of a place in the window, what all positions give to it.
+        `shares` has for each place in the window what all positions give to it.
         """
         padded, tiled = self.room(x), self.tiled()
         if not tiled:
             padded[...] = 0
-        for number, place in enumerate(self.places()):
+        for place, share in zip(self.places(), shares, strict=False):
             if tiled:
-                padded[place] = share(number)
+                padded[place] = share
             else:
-                padded[place] += share(number)
+                padded[place] += share
         if padded is not x:
             x[...] = self.cropped(padded)
 
@@ -209,7 +209,8 @@ class PutChosen(Function):
 
     def _put(self, images: slice, grad_out: Any, grad_x: Any) -> None:
         grad_out, chosen = grad_out[images], self.chosen[images]
-        self.pool.spread(grad_x[images], lambda number: zero_outside(chosen == number, grad_out))
+        places = range(math.prod(self.pool.kernel))
+        self.pool.spread(grad_x[images], (zero_outside(chosen == number, grad_out) for number in places))
 
     def backward(self, grad_x: Any) -> Any:
         return TakeChosen(self.pool, self.chosen)(grad_x)
@@ -314,7 +315,7 @@ class SpreadMean(Function):
 
     def _spread(self, images: slice, grad_out: Any, area: Any, grad_x: Any) -> None:
         share = grad_out[images] / area
-        self.pool.spread(grad_x[images], lambda number: share)
+        self.pool.spread(grad_x[images], repeat(share))
 
     def backward(self, grad_x: Any) -> Any:
         return AvgPool(self.pool, self.count_padding)(grad_x)

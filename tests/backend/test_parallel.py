@@ -22,7 +22,7 @@ def threads(monkeypatch):
     monkeypatch.setattr(parallel, "_threads", parallel._Threads())
     monkeypatch.setattr(parallel, "WORTH", 0)
     yield set_num_threads
-    parallel._threads.give_back()
+    parallel._threads.set(1)
 
 
 def blas_threads() -> set[int]:
@@ -180,16 +180,53 @@ print(hashlib.sha256(b"".join(p.numpy().tobytes() for p in model.parameters())).
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_number_of_threads_gives_the_same_bits_every_time(number):
+def test_a_number_of_threads_gives_the_same_bits_in_every_run(number):
     command = [sys.executable, "-c", TRAINING, str(number)]
     environment = {**os.environ, "MINIDL_BACKEND": "numpy"}
     runs = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(3)]
     assert len({run.stdout for run in runs}) == 1
 
 
+def test_the_number_may_be_set_while_other_threads_compute(threads):
+    threads(2)
+    done = threading.Event()
+    found: list[object] = []
+
+    def user():
+        try:
+            while not done.is_set():
+                parts = shared_out(lambda start, stop: list(range(start, stop)), 9, 1)
+                found.append(sum(len(part) for part in parts))
+        except Exception as error:
+            found.append(error)
+
+    users = [threading.Thread(target=user) for _ in range(3)]
+    for thread in users:
+        thread.start()
+    for k in range(200):
+        set_num_threads([1, 2, 3, 7][k % 4])
+    done.set()
+    for thread in users:
+        thread.join()
+    assert set(found) == {9}
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_makes_threads_of_its_own(threads):
+def test_a_forked_child_can_give_blas_its_threads_back(threads):
+    before = blas_threads()
+    threads(2)
+    in_blocks(lambda block: None, 2, 1)
+    child = os.fork()
+    if child == 0:
+        set_num_threads(2)
+        os._exit(0 if blas_threads() == before else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_makes_makes_threads_of_its_own(threads):
     threads(2)
     in_blocks(lambda block: None, 2, 1)
     child = os.fork()

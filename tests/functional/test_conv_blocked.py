@@ -28,7 +28,7 @@ def threads(request, monkeypatch):
     monkeypatch.setattr(parallel, "WORTH", 0)
     parallel.set_num_threads(request.param)
     yield request.param
-    parallel._threads.give_back()
+    parallel._threads.set(1)
 
 
 def three_products(way, x, weight, bias, out, geometry):
@@ -121,3 +121,19 @@ def test_results_are_channels_last_in_memory_and_own_it():
     assert dx.transpose(0, 2, 3, 1).flags.c_contiguous
     assert dw.flags.c_contiguous
     assert y.base is dx.base is None
+
+
+@pytest.mark.parametrize("weight", [[np.inf, 1, 1], [1, -np.inf, 1], [1, 1, np.nan]])
+def test_an_infinite_weight_reaches_only_the_numbers_that_it_multiplies(weight):
+    """Not those at the edge, beyond which a turned-round convolution would see zeros: inf * 0 is NaN."""
+    geometry = Geometry((1,), (1,), (1,), 1)
+    dy, w = np.ones((1, 1, 6)), np.array([[weight]])
+    found = [way.conv_input(dy, w, (1, 1, 6), geometry) for way in WAYS]
+    np.testing.assert_array_equal(*found)
+
+
+def test_fewer_positions_than_would_fit():
+    """As of a transposed convolution whose output has a place more (output_padding) than its windows reach."""
+    geometry = Geometry((1,), (3,), (2,), 1)
+    dy, w = np.ones((1, 1, 2)), np.ones((1, 1, 3))
+    np.testing.assert_array_equal(*[way.conv_input(dy, w, (1, 1, 1), geometry) for way in WAYS])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import minidl as md
 import minidl.functional as F
+from minidl import backend
 from tests.arrays import device, host, tensor
 from tests.factory import (
     SPECIAL,
@@ -105,12 +106,19 @@ def test_clip(limits, x):
     )
 
 
+def beside(t, low, high):
+    """The limits, one as an array and one as a Tensor, where t is and in its dtype."""
+    home = backend.device_of(t._data if isinstance(t, md.Tensor) else t)
+    array, other = (backend.to_device(x.astype(t.dtype), home) for x in (low, high))
+    return array, md.Tensor(other)
+
+
 @examples(20)
 @given(operands(3))
 def test_clip_between_arrays(xs):
     x, low, high = xs
     check(
-        lambda t: F.clip(t, device(low.values.astype(t.dtype)), tensor(high.values.astype(t.dtype))),
+        lambda t: F.clip(t, *beside(t, low.values, high.values)),
         lambda t: clamp(t, torch.tensor(low.values), torch.tensor(high.values)),
         x,
         numeric=False,
