@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
+import numpy as np
+
 from minidl import backend
 from minidl.autograd import FOREIGN, SAVES_INPUTS, Extras, Function, Source, Variable
 from minidl.diagnosis import explain_backward, not_finite, overwritten, wrong_number_of_gradients
@@ -200,7 +202,9 @@ def _deliver(
     if targets is not None:
         leaves = {id(x): x for x in targets if id(x) in leaves}  # the others' gradients may be incomplete
     for key, leaf in leaves.items():
-        grads[key] = _fit_to(leaf, grads[key])
+        grad, data = grads[key], leaf._data
+        if type(grad) is not np.ndarray or grad.shape != data.shape or grad.dtype is not data.dtype:
+            grads[key] = _fit_to(leaf, grad)
         if leaf._extras is not None:
             grads[key] = _run_extras(leaf._extras, grads[key], leaf, handed_out, targets is None)
     if targets is None:
@@ -222,7 +226,8 @@ def refuse_stale(x: Variable) -> None:
 
 def accumulate(x: Variable, grad: Any, handed_out: set[int]) -> None:
     """x.grad += grad, into memory that no other `.grad` uses."""
-    refuse_stale(x)
+    if x._version is not None and x._version.stale is not None:
+        refuse_stale(x)
     with _accumulation_lock:
         if x._grad is None:
             x._grad = _own(grad, x, handed_out)
@@ -237,7 +242,7 @@ def _own(grad: Any, x: Variable, handed_out: set[int]) -> Variable:
     A gradient may be shared because an op passes one array on to two inputs (Add), hands back a view (Reshape), or
     returns what the user gave it.
     """
-    array = grad._data if isinstance(grad, Variable) else backend.asarray(grad)
+    array = grad._data if isinstance(grad, Variable) else grad
     if array.base is not None or array is x._data or id(array) in handed_out:
         grad = grad.copy()
         array = grad._data if isinstance(grad, Variable) else grad

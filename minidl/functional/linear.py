@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Function
+from minidl.autograd import FIRST, SECOND, THIRD, Function
 from minidl.backend import product
 from minidl.errors import DTypeError, ShapeError
 from minidl.functional.arithmetic import multiply
 from minidl.functional.broadcasting import unbroadcast
-from minidl.functional.reduction import sum
 from minidl.functional.shape import flatten, reshape
 
 
@@ -100,11 +99,11 @@ class Linear(Function):
         out_features, in_features = weight.shape
         samples = math.prod(x.shape[:-1])  # all leading axes count samples
         rows = grad_out.reshape((samples, out_features))
-        grad_x = product(grad_out, weight) if self.needs(0) else None
-        grad_weight = product(rows.T, x.reshape((samples, in_features))) if self.needs(1) else None
+        grad_x = product(grad_out, weight) if self.needed & FIRST else None
+        grad_weight = product(rows.T, x.reshape((samples, in_features))) if self.needed & SECOND else None
         if bias is None:
             return (grad_x, grad_weight)
-        return grad_x, grad_weight, sum(rows, axis=0) if self.needs(2) else None
+        return grad_x, grad_weight, unbroadcast(rows, weight.shape[:1]) if self.needed & THIRD else None
 
 
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:

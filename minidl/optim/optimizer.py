@@ -171,13 +171,14 @@ class Optimizer(ABC):
         trained = [(name, p) for name, p in layer.parameters if p._grad is not None and p._requires_grad]
         if not trained:
             return
-        slots = self.slots
-        weights, gradients, decays = [], [], []
+        slots, lr, rate_inside = self.slots, self.lr, self.rate_inside
+        weights, gradients, rates, decays = [], [], [], []
         for name, p in trained:
-            w = p._data
+            scale, w = self.scales.get(name, UNSCALED), p._data
             weights.append(w)
             gradients.append(_gradient_of(name, p))
-            decays.append(self.weight_decay * self.scales.get(name, UNSCALED).decay)
+            rates.append(lr * scale.lr)
+            decays.append(self.weight_decay * scale.decay)
             if slots:
                 prepare_slots(self.state[name], slots, w.shape, w, w.dtype, name)
         none = [0.0] * len(trained)
@@ -192,26 +193,24 @@ class Optimizer(ABC):
             prepare_slots(of_layer, self.layer_slots, (), weights[0], np.float64, layer.name)
             self.see_layer(of_layer, view.direction)
 
-        directions, rates = [], []  # of a rate for the update
+        directions = []  # of a rate for the update
         for i, (name, p) in enumerate(trained):
-            w, g, state, m = weights[i], gradients[i], self.state[name], multipliers[i]
+            w, g, state, m, t = weights[i], gradients[i], self.state[name], multipliers[i], rates[i]
             state["steps"] += 1
             if of_layer:
                 state = {**state, **of_layer}
-            t = self.lr * self.scales.get(name, UNSCALED).lr
-            before, after = (m * t, 1.0) if self.rate_inside else (m, t)
+            before, after = (m * t, 1.0) if rate_inside else (m, t)
             move = Move(in_gradient[i], before, in_direction[i], after)
             if self._applies_to == "gradient":
                 update(self.direction, w, g, state, slots, move)
                 version_of(p).bump()
             else:
                 directions.append(directed(self.direction, w, g, state, move))
-                rates.append(after)
         if directions:  # a layer's have to exist together: their norm decides how far each goes
             view.direction = directions
             multipliers = read_multipliers(self.layer_rate, view)
             for (_, p), d, m, t in zip(trained, directions, multipliers, rates, strict=True):
-                p._data -= times(d, m * t)
+                p._data -= times(d, m if rate_inside else m * t)
                 version_of(p).bump()
         view.direction = ()
         self._last.append((view, multipliers, self.lr))

@@ -41,9 +41,10 @@ def update(
 ) -> None:
     """w <- w - after * d. The arrays of `state` called `slots`, of w's shape, are brought up to date."""
     each = (2 + len(slots) + TEMPORARIES) * w.itemsize
-    arrays = [w, gradient, *[state[slot] for slot in slots]]
-    fits = w.size <= backend.per_block(each, w.size)
-    if fits or not all(type(array) is np.ndarray and array.flags.c_contiguous for array in arrays):
+    arrays = None
+    if type(w) is np.ndarray and w.size > backend.per_block(each, w.size):
+        arrays = [w, gradient, *[state[slot] for slot in slots]]
+    if arrays is None or not all(array.flags.c_contiguous for array in arrays):
         w -= times(directed(direction, w, gradient, state, move), move.after)
         return
     flat = [array.reshape(-1) for array in arrays]
