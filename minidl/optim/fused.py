@@ -96,6 +96,8 @@ def fused_step(optimizer: Optimizer, live: Any = None) -> list[Trained] | None:
 
     Raises: what `Optimizer.step` raises.
     """
+    if not kernels.on_device(optimizer.layers[0].parameters[0][1]._data):
+        return None
     method = method_of(optimizer)
     if method is None:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backend import module_of
+from minidl.backend import kernels, module_of
 
 BLOCK = 1 << 16  # elements squared at a time: they and their squares stay in the processor's cache
 DEVICE_BLOCK = 1 << 20  # and on a GPU, where a block is a few launches, so that no large array has to be made
@@ -21,6 +21,8 @@ def l2_norm(arrays: Sequence[Any]) -> Any:
     1e-50, which float32 cannot hold) or overflows; float64 elements are divided by the largest of them first.
     The parts are joined by hypot, which does neither. NaN and infinity stay visible. No arrays, or empty ones: 0.
     """
+    if arrays and kernels.on_device(arrays[0]) and kernels.kernels_for(*arrays):
+        return kernels.norm_of(arrays)
     return joined([norm for array in arrays for norm in _norms_of_blocks(array)], module_of(*arrays))
 
 

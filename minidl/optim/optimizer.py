@@ -15,6 +15,7 @@ from minidl import backend
 from minidl.autograd import version_of
 from minidl.errors import DeviceError
 from minidl.hooks import RemovableHandle
+from minidl.optim.fused import fused_step
 from minidl.optim.layer_rates import LayerView, Uniform, as_layer_rate, read_multipliers
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.state import load_state, prepare_slots, save_state
@@ -160,9 +161,10 @@ class Optimizer(ABC):
         """
         for hook in tuple(self._pre_hooks.values()):
             hook(self)
-        self._last = []
-        for layer in self.layers:
-            self._step_layer(layer)
+        if fused_step(self) is None:  # on a GPU all parameters are updated in one launch, if the method has a kernel
+            self._last = []
+            for layer in self.layers:
+                self._step_layer(layer)
         self.step_count += 1
         for hook in tuple(self._post_hooks.values()):
             hook(self)
