@@ -186,7 +186,7 @@ class Function(Source):
         result._version = None
         result._extras = None
         # Of one or two inputs, as most ops have, both are compared without a loop.
-        is_input = data is arrays[0] or data is arrays[-1] or (len(arrays) > 2 and any(data is x for x in arrays))
+        is_input = data is arrays[0] or data is arrays[-1] or (len(arrays) > 2 and id(data) in map(id, arrays))
         may_share = data.base is not None or is_input
         if needed and self.differentiable and current_mode() & RECORD:
             self._record(inputs, arrays, data, needed)
