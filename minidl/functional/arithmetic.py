@@ -36,6 +36,8 @@ class Add(Function):
         return x + y
 
     def backward(self, grad_out: Any) -> Any:
+        if self.x_shape == self.y_shape:  # nothing was repeated
+            return grad_out, grad_out
         grad_x = unbroadcast(grad_out, self.x_shape) if self.needed & FIRST else None
         grad_y = unbroadcast(grad_out, self.y_shape) if self.needed & SECOND else None
         return grad_x, grad_y
