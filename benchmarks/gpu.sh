@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# One session on a machine with a GPU, in four parts of at most ten minutes each:
+# All that a machine with a GPU is to be asked, in parts of at most ten minutes each:
 #
-#     bash benchmarks/gpu_session.sh facts     OUT     the card, what is installed, one tensor            (1 minute)
-#     bash benchmarks/gpu_session.sh smoke     OUT     kernels, transfers, graphs, one model              (3 minutes)
-#     bash benchmarks/gpu_session.sh tests     OUT     the whole suite on CuPy                            (9 minutes)
-#     bash benchmarks/gpu_session.sh benchmark OUT     beside PyTorch: results.json and gpu.md            (8 minutes)
-#     bash benchmarks/gpu_session.sh loading   OUT     AlexNet at 227x227 from a folder of JPEGs          (2 minutes)
+#     bash benchmarks/gpu.sh facts     OUT     the card, what is installed, one tensor            (1 minute)
+#     bash benchmarks/gpu.sh smoke     OUT     kernels, transfers, graphs, one model              (3 minutes)
+#     bash benchmarks/gpu.sh tests     OUT     the whole suite on CuPy                            (9 minutes)
+#     bash benchmarks/gpu.sh benchmark OUT     beside PyTorch: results.json and gpu.md            (8 minutes)
+#     bash benchmarks/gpu.sh loading   OUT     AlexNet at 227x227 from a folder of JPEGs          (2 minutes)
 #
 # Needs Python with CuPy and, for tests and benchmark, PyTorch (with CUDA for the benchmark), pytest, pytest-xdist,
 # hypothesis, scipy, pillow, rich, safetensors and matplotlib; `facts` says what is missing. minidl itself is taken from
