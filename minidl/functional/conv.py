@@ -165,7 +165,8 @@ def conv2d(
         groups: the channels are cut into this many groups, each with F/groups filters of its own.
 
     Returns:
-        (N, F, OH, OW) with OH = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1.
+        (N, F, OH, OW) with OH = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1. On the CPU the channels lie last
+        in memory, so that a reshape of it copies (and is no view to write through).
 
     Raises:
         ShapeError, DTypeError: input, weight, bias, groups or window do not fit together.
