@@ -74,19 +74,26 @@ class _Threads:
                 self.blas_threads = [library.num_threads for library in self.find_blas()]
                 for library in self.find_blas():
                     library.set_num_threads(1)
-            if self.pool is None:
-                from concurrent.futures import ThreadPoolExecutor
-
-                self.pool = ThreadPoolExecutor(self.count() - 1, thread_name_prefix="minidl", initializer=_begin_thread)
             bounds = [count * i // parts for i in range(parts + 1)]
-            return [self.pool.submit(work, *bounds[i : i + 2], *operands) for i in range(1, parts)], bounds[1]
+            try:
+                if self.pool is None:
+                    self.pool = self.new_pool()
+                others = [self.pool.submit(work, *bounds[i : i + 2], *operands) for i in range(1, parts)]
+            except RuntimeError:  # the program is ending: Python starts nothing on other threads any more
+                return [], count
+            return others, bounds[1]
+
+    def new_pool(self) -> Any:
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(self.count() - 1, thread_name_prefix="minidl", initializer=_begin_thread)
 
     def set(self, number: int) -> None:
         """From now on `number` threads; BLAS has its own again until the next loop."""
         with self.lock:
-            if self.pool is not None:
-                self.pool.shutdown()  # what was begun is ended first
-                self.pool = None
+            pool, self.pool = self.pool, None
+            if pool is not None:
+                pool.shutdown()  # what was begun is ended first
             for library, threads in zip(self.find_blas(), self.blas_threads, strict=False):
                 library.set_num_threads(threads)
             self.blas_threads = []
@@ -106,6 +113,7 @@ def _after_fork() -> None:
     """A child process has the pool's object but none of its threads."""
     _threads.lock = threading.Lock()
     _threads.pool = None
+    _own.__dict__.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -149,7 +157,7 @@ def shared_out(work: Callable[..., Any], count: int, bytes_each: int, *operands:
     """`work(start, stop, *operands)` on consecutive parts of range(count), one a thread; the results in order.
 
     Args:
-        work: what to do, silenced as every op. What it shares out itself is not shared out further.
+        work: what to do, silenced as every op. What another thread shares out in its part is not shared out further.
         count: how many units there are, images for example.
         bytes_each: how much one of them is to work on.
         operands: what `work` is handed besides.
@@ -157,12 +165,26 @@ def shared_out(work: Callable[..., Any], count: int, bytes_each: int, *operands:
     if count * bytes_each < WORTH or hasattr(_own, "is_ours"):
         return [work(0, count, *operands)]
     others, end = _threads.submit(work, count, operands)
+    loud = ERROR_STATE.set(SILENT)
     try:
         first = work(0, end, *operands)
     finally:
-        for other in others:  # even after an error: they write into arrays of this call
-            other.exception()
+        ERROR_STATE.reset(loud)
+        _wait(others)  # even after an error: they write into arrays of this call
     return [first, *[other.result() for other in others]]
+
+
+def _wait(others: list[Any]) -> None:
+    """Until all have ended; a Ctrl-C meanwhile is raised then."""
+    interrupt: KeyboardInterrupt | None = None
+    for other in others:
+        while not other.done():
+            try:
+                other.exception()
+            except KeyboardInterrupt as error:
+                interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 def per_block(bytes_each: int, count: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -276,9 +277,12 @@ class Optimizer(ABC):
         """||g||_2 of each gradient of the last step, by the id of its parameter's array; on the device.
 
         The layer rate, the report and a recorder share these: each is computed once, when the first of them asks.
+        Parameters that share one array are left out: it does not say whose gradient is meant.
         """
         views = [view for view, _, _ in self._last]
-        return {id(w): norm for view in views for w, norm in zip(view.params, view.gradient_norms, strict=True)}
+        pairs = [(id(w), norm) for view in views for w, norm in zip(view.params, view.gradient_norms, strict=True)]
+        times = Counter(key for key, _ in pairs)
+        return {key: norm for key, norm in pairs if times[key] == 1}
 
     def layer_report(self) -> dict[str, LayerReport]:
         """`raw_report` as Python numbers (waits for the GPU)."""

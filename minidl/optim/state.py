@@ -28,6 +28,11 @@ def prepare_slots(state: dict[str, Any], slots: tuple[str, ...], shape: Any, lik
                 f"{name!r} is now {dtype}, but its {slot} is {state[slot].dtype}: build the optimizer after "
                 f"model.to(dtype=...)"
             )
+        elif state[slot].shape != shape:
+            raise ShapeError(
+                f"{name!r} is now of shape {tuple(shape)}, but its {slot} is of {tuple(state[slot].shape)}: build the "
+                f"optimizer after the parameter has its shape"
+            )
 
 
 def save_state(optimizer: Optimizer) -> dict[str, Any]:

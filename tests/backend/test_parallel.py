@@ -211,6 +211,22 @@ def test_the_number_may_be_set_while_other_threads_compute(threads):
     assert set(found) == {9}
 
 
+def test_a_thread_that_outlives_the_main_one_computes_alone():
+    program = """
+import threading, time
+from minidl.backend import parallel
+parallel.WORTH = 0
+parallel.set_num_threads(2)
+def late():
+    time.sleep(0.3)
+    print(parallel.shared_out(lambda start, stop: (start, stop), 4, 1))
+threading.Thread(target=late).start()
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout == "[(0, 4)]\n"
+    assert run.stderr == ""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_can_give_blas_its_threads_back(threads):

@@ -97,3 +97,16 @@ def test_a_rate_for_the_update_needs_the_directions_of_one_layer() -> None:
     optimizer = METHODS["adamw"](params, layer_rate=TrustRatio())
     optimizer.step()
     assert extra_bytes(optimizer) < 5 * LARGEST  # Adam's temporaries; the model's five would be 20
+
+
+@pytest.mark.parametrize("size", [40, 400_000])
+def test_a_parameter_that_was_given_another_shape_is_refused_however_large(size):
+    p = md.nn.Parameter(device(np.ones(size)))
+    optimizer = md.optim.SGD([p], lr=0.1, momentum=0.9)
+    p.grad = tensor(np.ones(size))
+    optimizer.step()
+    optimizer.zero_grad()
+    p.data = device(np.ones(size // 2))
+    p.grad = tensor(np.ones(size // 2))
+    with pytest.raises(md.ShapeError, match=r"is now of shape .*, but its velocity is of"):
+        optimizer.step()
