@@ -116,7 +116,7 @@ class Function(Source):
     saves_inputs: ClassVar[bool] = False
     saves_output: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
-    traits: ClassVar[int] = 0  # of the walk, which looks at a class once and not three times: that is its dearest step
+    traits: ClassVar[int] = 0  # all of that in one number: the walk looks at the class of each node once, not three times
 
     __slots__ = ("_dtype", "_saved_version", "inputs", "needed", "order")
 
