@@ -116,7 +116,7 @@ class Function(Source):
     saves_inputs: ClassVar[bool] = False
     saves_output: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
-    traits: ClassVar[int] = 0  # all of that in one number: the walk looks at the class of each node once, not three times
+    traits: ClassVar[int] = 0  # all of that in one number: the walk looks at each node's class once, not three times
 
     __slots__ = ("_dtype", "_saved_version", "inputs", "needed", "order")
 
