@@ -38,19 +38,24 @@ THREADS = ("OMP", "OPENBLAS", "MKL", "VECLIB", "MINIDL")
 
 @dataclass(frozen=True)
 class Peer:
-    """A library with a number of threads."""
+    """A library with a number of threads; `blas_alone`: they are BLAS's, as for minidl without the extra `speed`."""
 
     library: str
     threads: int
+    blas_alone: bool = False
 
     @property
     def title(self) -> str:
-        return f"{LIBRARIES[self.library]}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{LIBRARIES[self.library]}, {threads}{' of BLAS alone' if self.blas_alone else ''}"
 
     def environment(self) -> dict[str, str]:
         """The variables of a process that computes with so many threads: they are read when the libraries load."""
         names = [f"{name}_{'MAXIMUM' if name == 'VECLIB' else 'NUM'}_THREADS" for name in THREADS]
-        return dict(os.environ) | dict.fromkeys(names, str(self.threads))
+        variables = dict.fromkeys(names, str(self.threads))
+        if self.blas_alone:
+            variables["MINIDL_NUM_THREADS"] = "1"
+        return dict(os.environ) | variables
 
 
 def reason(library: str, workload: str) -> str | None:
@@ -78,7 +83,8 @@ def installed(library: str) -> bool:
 def entrants(threads: int) -> list[Peer]:
     """Who takes part: every library that is installed, PyTorch with all threads first, as the measure of the others."""
     counts = {library: (threads, 1) if library in BOTH and threads > 1 else (threads,) for library in LIBRARIES}
-    return [Peer(library, count) for library in LIBRARIES if installed(library) for count in counts[library]]
+    peers = [Peer(library, count) for library in LIBRARIES if installed(library) for count in counts[library]]
+    return [*peers, Peer("minidl", threads, blas_alone=True)] if threads > 1 else peers
 
 
 def steps_of(library: str) -> ModuleType:

@@ -10,6 +10,7 @@ With S arrays in a state, h or (h, c), the result is (S, T, N, H): the states af
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from minidl.autograd import Function
@@ -27,11 +28,19 @@ class Walk(Function):
 
     What gates let through at each step, its parts, is kept for a first derivative. A backward that is itself recorded
     may not use it, a constant to it: it computes the parts anew, those of all steps at once.
+
+    A subclass defines `parts(from_input, from_state)`, what the gates let through, each (N, H), or (T, N, H) of all
+    steps; `next_state(parts, state)`, the state after a step; and `step_back(grads, parts, before, after)`, from
+    dL/dstate_t the gradient of z_t, gate by gate, and what of dL/dstate_{t-1} does not come through z_t.
     """
 
     saves_inputs = True
     saves_output = True
     __slots__ = ("kept",)
+
+    parts: Callable[..., tuple[Any, ...]]
+    next_state: Callable[..., tuple[Any, ...]]
+    step_back: Callable[..., tuple[list[Any], tuple[Any, ...]]]
 
     def forward(self, from_input: Any, weight_hh: Any, bias_hh: Any, *state: Any) -> Any:
         xp = module_of(from_input)
@@ -70,18 +79,6 @@ class Walk(Function):
         grad_weight = product(of_state.T, before.reshape((-1, size))) if self.needs(1) else None
         grad_bias = sum(of_state, axis=0) if self.needs(2) else None
         return (self.of_input(grad_rows), grad_weight, grad_bias, *grads)
-
-    def parts(self, from_input: Any, from_state: Any) -> tuple[Any, ...]:
-        """What the gates let through, each (N, H), or (T, N, H) of all steps."""
-        raise NotImplementedError
-
-    def next_state(self, parts: Any, state: Any) -> tuple[Any, ...]:
-        """The state after a step."""
-        raise NotImplementedError
-
-    def step_back(self, grads: Any, parts: Any, before: Any, after: Any) -> tuple[list[Any], tuple[Any, ...]]:
-        """From dL/dstate_t the gradient of z_t, gate by gate, and what of dL/dstate_{t-1} does not come through z_t."""
-        raise NotImplementedError
 
     def of_input(self, grad_rows: Any) -> Any:
         """From what `step_back` made at all steps the gradient of from_input: that of z, where the two are added."""

@@ -62,12 +62,16 @@ def test_the_reference_comes_first_and_three_peers_take_part_with_one_thread_too
     assert there[0] == Peer("torch", 2)
     assert {peer.library for peer in there if peer.threads == 1} == {"torch", "numpy", "minidl"}
     assert {peer.threads for peer in entrants(1)} == {1}
+    assert there[-1] == Peer("minidl", 2, blas_alone=True)
+    assert there[-1].title == "minidl, 2 threads of BLAS alone"
     assert "autograd" not in {peer.library for peer in able(there, "Ca")}
 
 
 def test_a_peer_computes_in_a_process_of_its_own_with_its_number_of_threads():
     peer = Peer("numpy", 1)
     assert peer.environment()["OPENBLAS_NUM_THREADS"] == "1"
+    alone = Peer("minidl", 2, blas_alone=True).environment()
+    assert (alone["OPENBLAS_NUM_THREADS"], alone["MINIDL_NUM_THREADS"]) == ("2", "1")
     with Contestant(peer, "W5") as contestant:
         check("W5", {peer: contestant.results(1), Peer("minidl", 1): found("minidl", "W5")})
         assert contestant.turn(1) > 0

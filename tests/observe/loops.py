@@ -12,7 +12,7 @@ import minidl.functional as F
 from minidl import models, nn
 from minidl.observe import FlowRecording, GradientFlow
 from minidl.optim import SGD
-from tests.arrays import device, tensor
+from tests.arrays import device, host, tensor
 
 CLASSES = 3
 
@@ -52,3 +52,11 @@ def recorded(model: Any = None, steps: int = 4, lr: float = 0.1, **options: Any)
     with GradientFlow(model, optimizer) as flow:
         train(model, optimizer, steps)
     return flow.recording
+
+
+def rms(array):
+    return np.sqrt(np.mean(host(array).astype(np.float64) ** 2))
+
+
+def norm(*arrays):
+    return np.sqrt(sum((host(a).astype(np.float64) ** 2).sum() for a in arrays))
