@@ -184,29 +184,24 @@ def chain(name: str, length: int) -> Case:
             y = y * a + b
         return y.sum()
 
+    def step_of(x: Any, a: Any, b: Any, small: bool) -> Step:
+        def step() -> Any:
+            x.grad = a.grad = b.grad = None
+            loss = run(x, a, b, 10 if small else length)
+            loss.backward()
+            return loss.detach()
+
+        return step
+
     def torch_step(small: bool) -> Step:
         import torch
 
-        x, a, b = (torch.full((8,), v, device=torch_device(), requires_grad=True) for v in (1.0, 0.999, 1e-3))
-
-        def step() -> Any:
-            x.grad = a.grad = b.grad = None
-            loss = run(x, a, b, 10 if small else length)
-            loss.backward()
-            return loss.detach()
-
-        return step
+        return step_of(
+            *(torch.full((8,), v, device=torch_device(), requires_grad=True) for v in (1.0, 0.999, 1e-3)), small
+        )
 
     def minidl_step(small: bool) -> Step:
-        x, a, b = (on_gpu(np.full(8, v, np.float32), True) for v in (1.0, 0.999, 1e-3))
-
-        def step() -> Any:
-            x.grad = a.grad = b.grad = None
-            loss = run(x, a, b, 10 if small else length)
-            loss.backward()
-            return loss.detach()
-
-        return step
+        return step_of(*(on_gpu(np.full(8, v, np.float32), True) for v in (1.0, 0.999, 1e-3)), small)
 
     return Case(name, f"{length:,} times x*a + b on 8 numbers", 1, torch_step, minidl_step, (2.0, 1.0))
 
