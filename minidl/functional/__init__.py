@@ -41,10 +41,11 @@ from minidl.functional.loss import (
     mse_loss,
     smooth_l1_loss,
 )
-from minidl.functional.normalization import batch_norm, group_norm, layer_norm, local_response_norm
+from minidl.functional.normalization import batch_norm, group_norm, layer_norm
 from minidl.functional.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from minidl.functional.recurrent import gru_step, lstm_step, rnn_step
 from minidl.functional.reduction import cumsum, logsumexp, max, mean, min, norm, sum, var
+from minidl.functional.response import local_response_norm
 from minidl.functional.selection import (
     bitwise_and,
     bitwise_or,

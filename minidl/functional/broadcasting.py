@@ -18,6 +18,6 @@ def unbroadcast(grad: Any, shape: tuple[int, ...]) -> Any:
         return grad
     added = grad.ndim - len(shape)
     stretched = [added + i for i, n in enumerate(shape) if n == 1 and grad.shape[added + i] != 1]
-    axes = (*range(added), *stretched)
-    grad = add_up(grad, axes, keepdims=True) if is_array(grad) else grad.sum(axis=axes, keepdims=True)
-    return grad.reshape(shape)
+    axes, keep = (*range(added), *stretched), bool(stretched)
+    grad = add_up(grad, axes, keep) if is_array(grad) else grad.sum(axis=axes, keepdims=keep)
+    return grad.reshape(shape) if keep else grad

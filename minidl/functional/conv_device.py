@@ -53,8 +53,7 @@ def conv_input(grad_out: Any, weight: Any, x_shape: tuple[int, ...], geometry: G
         cols = xp.empty((x_shape[1] * math.prod(kernel), rows.shape[1]), dtype=grad_out.dtype)
         for w, r, target in zip(matrices, _by_group(rows, geometry), _by_group(cols, geometry), strict=True):
             xp.matmul(w.T, r, out=target)
-        part = (len(grad_out[images]), *x_shape[1:])
-        grad_x[images] = kernels.add_columns(cols, part, kernel, out, *window)
+        kernels.add_columns(cols, grad_x[images], kernel, out, *window)
     return grad_x
 
 
@@ -66,10 +65,12 @@ def conv_weight(x: Any, grad_out: Any, weight_shape: tuple[int, ...], geometry: 
     for images in _blocks(x, kernel, out):
         cols = kernels.columns(x[images], kernel, out, *window)
         rows = _as_rows(grad_out[images])
-        parts = [r @ c.T for r, c in zip(_by_group(rows, geometry), _by_group(cols, geometry), strict=True)]
-        part = parts[0] if len(parts) == 1 else xp.concatenate(parts)
-        total = part if total is None else total + part
-    return xp.zeros(weight_shape, dtype=x.dtype) if total is None else total.reshape(weight_shape)
+        part = xp.empty(weight_shape, dtype=x.dtype)
+        targets = _by_group(part.reshape((len(rows), -1)), geometry)
+        for r, c, target in zip(_by_group(rows, geometry), _by_group(cols, geometry), targets, strict=True):
+            xp.matmul(r, c.T, out=target)
+        total = part if total is None else xp.add(total, part, out=total)
+    return xp.zeros(weight_shape, dtype=x.dtype) if total is None else total
 
 
 def _blocks(x: Any, kernel: Sizes, out: Sizes) -> Iterator[slice]:

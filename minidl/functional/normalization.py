@@ -5,7 +5,7 @@
     layer_norm         the last axes              of the shape of these axes
     group_norm         H, W, a group of channels  (C,)
 
-local_response_norm, of the networks before them, divides each number by the size of its neighbours.
+local_response_norm, of the networks before them, is in response.py.
 
 >>> import numpy as np, minidl.functional as F
 >>> F.layer_norm(np.array([[1.0, 3.0], [10.0, 30.0]]), (2,), eps=0.0)
@@ -21,10 +21,9 @@ from typing import Any
 from minidl.autograd import Function
 from minidl.backend import is_array, kernels, module_of
 from minidl.errors import DTypeError, ShapeError, describe
-from minidl.functional.arithmetic import add, divide, multiply, power, subtract
+from minidl.functional.arithmetic import add, divide, multiply, subtract
 from minidl.functional.exponential import sqrt
-from minidl.functional.options import is_whole, number, whole
-from minidl.functional.pooling import avg_pool2d
+from minidl.functional.options import is_whole, number
 from minidl.functional.precision import HALF, widened
 from minidl.functional.reduction import mean, var
 from minidl.functional.shape import astype, reshape
@@ -196,49 +195,3 @@ def _scaled(z: Any, weight: Any, bias: Any, beside: tuple[int, ...], x: Any) -> 
     if bias is not None:
         z = add(z, reshape(bias, beside))
     return astype(z, HALF) if x.dtype == HALF else z
-
-
-def local_response_norm(
-    x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, within_channel: bool = False
-) -> Any:
-    """x (k + alpha a)^-beta with a the mean of x^2 over `size` neighbours: a strong response quiets those around it.
-
-    The neighbours of a number are the channels beside it, at the same place (Krizhevsky et al., NIPS 2012, section 3.3;
-    their alpha is alpha / size here, as in PyTorch and Caffe); or `within_channel` the size x size places around it
-    (Caffe's WITHIN_CHANNEL). Beyond the first and the last there are zeros, which count in the mean.
-
-    Args:
-        x: (N, C, L, ...); within channels (N, C, H, W).
-        size: how many channels (if even, one more before than after), or the side of the window, which must be odd.
-
-    Raises:
-        ShapeError: x has other axes.
-        ValueError: size is no such number.
-    """
-    ndim = getattr(x, "ndim", 0)
-    if ndim < 3 or (within_channel and ndim != 4):
-        axes = "(N, C, H, W)" if within_channel else "(N, C, L, ...)"
-        raise ShapeError(f"local_response_norm: expected x of shape {axes}; got {describe(x)}")
-    neighbours(size, within_channel, "local_response_norm")
-    if x.size == 0:
-        return x
-    wide = widened(x)
-    squares = multiply(wide, wide)
-    if within_channel:
-        average = avg_pool2d(squares, size, stride=1, padding=size // 2)
-    else:  # as images whose height is the channels, and a window of size x 1
-        samples, channels, *places = x.shape
-        images = reshape(squares, (samples, 1, channels, math.prod(places)))
-        average = avg_pool2d(images, (size, 1), stride=1, padding=(size // 2, 0))
-        if size % 2 == 0:
-            average = average[:, :, :channels]  # such a window has a position too many
-        average = reshape(average, x.shape)
-    z = multiply(wide, power(add(multiply(average, alpha), k), -beta))
-    return astype(z, HALF) if x.dtype == HALF else z
-
-
-def neighbours(size: Any, within_channel: bool, name: str) -> int:
-    """The `size` of local_response_norm: a whole number, and odd within channels."""
-    if whole(size, f"{name}: size") % 2 == 0 and within_channel:
-        raise ValueError(f"{name}: size: expected an odd number within channels, to be centred; got {size}")
-    return int(size)

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl.autograd import Function
-from minidl.backend import is_array, module_of, product
+from minidl.backend import is_array, kernels, module_of, product
+from minidl.errors import DTypeError, ShapeError
 from minidl.functional.activation import relu, sigmoid, tanh
 from minidl.functional.linear import linear
 from minidl.functional.precision import HALF
@@ -32,17 +33,23 @@ class Walk(Function):
     A subclass defines `parts(from_input, from_state)`, what the gates let through, each (N, H), or (T, N, H) of all
     steps; `next_state(parts, state)`, the state after a step; and `step_back(grads, parts, before, after)`, from
     dL/dstate_t the gradient of z_t, gate by gate, and what of dL/dstate_{t-1} does not come through z_t.
+
+    On a GPU a step is a product and one kernel, `kind`, each way.
     """
 
     saves_inputs = True
     saves_output = True
     __slots__ = ("kept",)
 
+    kind: str  # of the kernels
     parts: Callable[..., tuple[Any, ...]]
     next_state: Callable[..., tuple[Any, ...]]
     step_back: Callable[..., tuple[list[Any], tuple[Any, ...]]]
 
     def forward(self, from_input: Any, weight_hh: Any, bias_hh: Any, *state: Any) -> Any:
+        if kernels.on_device(from_input):
+            out, self.kept = kernels.walk(self.kind, from_input, weight_hh, bias_hh, state)
+            return out
         xp = module_of(from_input)
         weight = weight_hh.T.copy().T  # lies as the product reads it: BLAS would turn it round at every step
         out = xp.empty((len(state), len(from_input), *state[0].shape), dtype=from_input.dtype)
@@ -59,12 +66,25 @@ class Walk(Function):
         *state, out = state_and_out
         rows, size = weight_hh.shape
         before = concatenate([expand_dims(state[0], 0), out[0, :-1]])  # h_{t-1} for all t
-        kept = self.kept
-        if not is_array(grad_out):
-            kept = _by_step(self.parts(from_input, linear(before, weight_hh, bias_hh)))
+        if kernels.on_device(grad_out):
+            of_input, of_state, grads = kernels.walk_back(self.kind, grad_out, weight_hh, self.kept, state, out)
+        else:
+            kept = self.kept
+            if not is_array(grad_out):
+                kept = _by_step(self.parts(from_input, linear(before, weight_hh, bias_hh)))
+            grad_rows, grads = self.walk_back(grad_out, weight_hh, kept, state, out)
+            of_input, of_state = self.of_input(grad_rows), grad_rows[:, :, :rows]
+
+        of_state = of_state.reshape((-1, rows))
+        grad_weight = product(of_state.T, before.reshape((-1, size))) if self.needs(1) else None
+        grad_bias = sum(of_state, axis=0) if self.needs(2) else None
+        return (of_input, grad_weight, grad_bias, *grads)
+
+    def walk_back(self, grad_out: Any, weight_hh: Any, kept: Any, state: Any, out: Any) -> tuple[Any, Any]:
+        """The gradients that `step_back` makes, of all steps (T, N, all it makes), and those of the first state."""
+        rows = len(weight_hh)
         from_loss = _by_step([grad_out[s] for s in range(len(state))])
         states = [tuple(state), *_by_step([out[s] for s in range(len(state))])]
-
         grads: Any = (0,) * len(state)  # of the state after step t, from the steps after it
         grad_rows: Any = [None] * len(kept)
         for t in reversed(range(len(kept))):
@@ -73,12 +93,7 @@ class Walk(Function):
             grad_row = concatenate(of_parts, axis=-1)
             grads = (grad_row[:, :rows] @ weight_hh + direct[0], *direct[1:])
             grad_rows[t] = grad_row
-        grad_rows = stack(grad_rows)
-
-        of_state = grad_rows[:, :, :rows].reshape((-1, rows))
-        grad_weight = product(of_state.T, before.reshape((-1, size))) if self.needs(1) else None
-        grad_bias = sum(of_state, axis=0) if self.needs(2) else None
-        return (self.of_input(grad_rows), grad_weight, grad_bias, *grads)
+        return stack(grad_rows), grads
 
     def of_input(self, grad_rows: Any) -> Any:
         """From what `step_back` made at all steps the gradient of from_input: that of z, where the two are added."""
@@ -93,27 +108,28 @@ def _by_step(arrays: Any) -> list[tuple[Any, ...]]:
 class RNNWalk(Walk):
     """`rnn_step` through time: dL/dz = dL/dh (1 - h^2) for tanh; for relu it passes where h > 0."""
 
-    __slots__ = ("nonlinearity",)
+    __slots__ = ("kind",)
 
     def __init__(self, nonlinearity: str) -> None:
-        self.nonlinearity = nonlinearity
+        self.kind = nonlinearity
 
     def parts(self, from_input: Any, from_state: Any) -> tuple[Any, ...]:
         z = from_input + from_state
-        return (tanh(z) if self.nonlinearity == "tanh" else relu(z),)
+        return (tanh(z) if self.kind == "tanh" else relu(z),)
 
     def next_state(self, parts: Any, state: Any) -> tuple[Any, ...]:
         return tuple(parts)
 
     def step_back(self, grads: Any, parts: Any, before: Any, after: Any) -> tuple[list[Any], tuple[Any, ...]]:
         (h,) = parts
-        slope = 1 - h * h if self.nonlinearity == "tanh" else (h != 0).astype(h.dtype)
+        slope = 1 - h * h if self.kind == "tanh" else (h != 0).astype(h.dtype)
         return [grads[0] * slope], (0,)
 
 
 class LSTMWalk(Walk):
     """`lstm_step` through time: dL/dc_t is what comes along the cells, f dL/dc_{t+1}, and through h_t = o tanh(c_t)."""
 
+    kind = "lstm"
     __slots__ = ()
 
     def parts(self, from_input: Any, from_state: Any) -> tuple[Any, ...]:
@@ -143,6 +159,7 @@ class LSTMWalk(Walk):
 class GRUWalk(Walk):
     """`gru_step` through time: what the state adds to the proposal n passes r, so its gradient does too."""
 
+    kind = "gru"
     __slots__ = ()
 
     def parts(self, from_input: Any, from_state: Any) -> tuple[Any, ...]:
@@ -180,8 +197,14 @@ def walk(op: Walk, number: int, from_input: Any, state: Any, weight_hh: Any, bia
     Raises:
         ShapeError, DTypeError: the arrays do not fit together.
     """
-    check_shapes(type(op).__name__, number, from_input.shape[1:], state, weight_hh)
+    name = type(op).__name__
+    check_shapes(name, number, from_input.shape[1:], state, weight_hh)
+    if bias_hh is not None and bias_hh.shape != weight_hh.shape[:1]:
+        raise ShapeError(f"{name}: expected bias_hh of shape {weight_hh.shape[:1]}; got {bias_hh.shape}")
     arrays = [from_input, weight_hh, bias_hh, *state]
+    dtypes = [str(array.dtype) for array in arrays if array is not None]
+    if len(set(dtypes)) > 1:
+        raise DTypeError(f"{name}: expected inputs, weight_hh, bias_hh and state of one dtype; got {', '.join(dtypes)}")
     if from_input.dtype != HALF:
         return op(*arrays)
     return astype(op(*[array if array is None else astype(array, "float32") for array in arrays]), HALF)

@@ -18,8 +18,8 @@ import numpy as np
 
 from minidl import functional as F
 from minidl.errors import ShapeError, describe
-from minidl.functional.normalization import neighbours
 from minidl.functional.options import number, whole
+from minidl.functional.response import neighbours
 from minidl.nn import init
 from minidl.nn.making import blank, changed, times
 from minidl.nn.module import Module

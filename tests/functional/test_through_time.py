@@ -167,5 +167,19 @@ def test_arrays_that_do_not_fit_are_refused():
     expected = r"GRUWalk: expected from_input \(N, 3 H\), each state \(N, H\) and weight_hh \(3 H, H\); got \(2, 11\), "
     with pytest.raises(md.ShapeError, match=expected):
         whole("gru")(tensor(from_input[..., 1:]), tensor(hidden), tensor(weight), tensor(bias))
-    with pytest.raises(md.DTypeError, match="expected input, weight and bias of one dtype; got float64, float32"):
+    with pytest.raises(md.ShapeError, match=r"GRUWalk: expected bias_hh of shape \(12,\); got \(11,\)"):
+        whole("gru")(tensor(from_input), tensor(hidden), tensor(weight), tensor(bias[1:]))
+    expected = (
+        "GRUWalk: expected inputs, weight_hh, bias_hh and state of one dtype; got float64, float32, float64, float64"
+    )
+    with pytest.raises(md.DTypeError, match=expected):
         whole("gru")(tensor(from_input), tensor(hidden), tensor(weight.astype(np.float32)), tensor(bias))
+
+
+@every_kind
+def test_every_array_must_have_the_dtype_of_the_others(kind):
+    for odd in range(len(operands_of(kind, 3, 2, 4))):
+        arrays = operands_of(kind, 3, 2, 4)
+        arrays[odd] = arrays[odd].astype(np.float32)
+        with pytest.raises(md.DTypeError, match="of one dtype; got"):
+            whole(kind)(*map(tensor, arrays))

@@ -4,6 +4,8 @@ from minidl.backend.kernels.draws import uniform
 from minidl.backend.kernels.elementwise import fused
 from minidl.backend.kernels.groups import standardize, standardize_gradient
 from minidl.backend.kernels.norms import norm_of
+from minidl.backend.kernels.recurrent import walk, walk_back
+from minidl.backend.kernels.responses import respond, respond_gradient
 from minidl.backend.kernels.rows import cross_entropy, cross_entropy_gradient, softmax_rows, softmax_rows_gradient
 from minidl.backend.kernels.updates import NUMBERS, can_update, put_numbers, update
 from minidl.backend.kernels.windows import (
@@ -31,6 +33,8 @@ __all__ = [
     "norm_of",
     "put_chosen",
     "put_numbers",
+    "respond",
+    "respond_gradient",
     "softmax_rows",
     "softmax_rows_gradient",
     "spread_mean",
@@ -39,4 +43,6 @@ __all__ = [
     "take_chosen",
     "uniform",
     "update",
+    "walk",
+    "walk_back",
 ]

@@ -54,12 +54,9 @@ def columns(x: Any, kernel: Sizes, out: Sizes, stride: Sizes, padding: Sizes, di
     return cols
 
 
-def add_columns(
-    cols: Any, x_shape: Sizes, kernel: Sizes, out: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
-) -> Any:
-    """The transpose of `columns`: every number added back onto the place it came from; gives `x_shape`."""
-    x = module_of(cols).empty(x_shape, dtype=cols.dtype)
-    return _run("add_columns", cols, x, x, _windows(x_shape, kernel, stride, padding, dilation, out))
+def add_columns(cols: Any, x: Any, kernel: Sizes, out: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> None:
+    """The transpose of `columns`: every number added back onto the place it came from, written to x (C order)."""
+    _run("add_columns", cols, x, x, _windows(x.shape, kernel, stride, padding, dilation, out))
 
 
 def max_pool(x: Any, kernel: Sizes, stride: Sizes, padding: Sizes, out: Sizes) -> tuple[Any, Any]:

@@ -1,0 +1,108 @@
+"""Local response normalisation: a strong response quiets those around it.
+
+What came before batch normalisation, in AlexNet and in Caffe's networks: nothing is learnt, and no sample looks at
+another.
+
+>>> import numpy as np, minidl.functional as F
+>>> x = np.array([[[3.0], [4.0], [0.0]]])  # one sample, three channels, one place
+>>> F.local_response_norm(x, 3, alpha=3.0, beta=0.5, k=0.0)
+array([[[0.6],
+        [0.8],
+        [0. ]]])
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from minidl.autograd import Function
+from minidl.backend import is_array, kernels
+from minidl.errors import ShapeError, describe
+from minidl.functional.options import whole
+from minidl.functional.pooling import avg_pool2d
+from minidl.functional.precision import narrowed, widened
+from minidl.functional.shape import reshape
+
+
+class LocalResponse(Function):
+    """y = x s^-beta with s = k + alpha a, where a is the mean of x^2 over the neighbours.
+
+    Each x is in its own s and in those of its neighbours, which are all places that have it for a neighbour:
+
+        dL/dx = dL/dy s^-beta - 2 alpha beta x a',      a' the mean of dL/dy y / s over these places
+
+    Across channels an even `size` has one neighbour more before than after, and one place more after than before.
+    """
+
+    saves_inputs = True
+    saves_output = True
+    __slots__ = ("alpha", "beta", "k", "s", "size", "within_channel")
+
+    def __init__(self, size: int, alpha: float, beta: float, k: float, within_channel: bool) -> None:
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+        self.within_channel = within_channel
+
+    def forward(self, x: Any) -> Any:
+        if not self.within_channel and kernels.on_device(x):
+            y, self.s = kernels.respond(x, self.size, self.alpha, self.beta, self.k)
+            return y
+        self.s = self.k + self.alpha * self.mean_of_neighbours(x * x)
+        return x * self.s**-self.beta
+
+    def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
+        if not self.within_channel and kernels.on_device(grad_out):
+            return kernels.respond_gradient(grad_out, x, y, self.s, self.size, self.alpha, self.beta)
+        # s is kept for a first derivative; to a backward that is recorded it would be a constant.
+        s = self.s if is_array(grad_out) else self.k + self.alpha * self.mean_of_neighbours(x * x)
+        shared = self.mean_of_neighbours(grad_out * y / s, turned=True)
+        return grad_out * s**-self.beta - (2 * self.alpha * self.beta) * x * shared
+
+    def mean_of_neighbours(self, a: Any, turned: bool = False) -> Any:
+        """The mean over each place's neighbours, or (`turned`) over the places that have it for one. Outside is 0."""
+        size = self.size
+        if self.within_channel:
+            return avg_pool2d(a, size, stride=1, padding=size // 2)
+        samples, channels, *places = a.shape  # as images whose height is the channels, and a window of size x 1
+        images = reshape(a, (samples, 1, channels, math.prod(places)))
+        average = avg_pool2d(images, (size, 1), stride=1, padding=(size // 2, 0))
+        if size % 2 == 0:  # such a window has a position too many
+            average = average[:, :, 1:] if turned else average[:, :, :channels]
+        return reshape(average, a.shape)
+
+
+def local_response_norm(
+    x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, within_channel: bool = False
+) -> Any:
+    """x (k + alpha a)^-beta with a the mean of x^2 over `size` neighbours.
+
+    The neighbours of a number are the channels beside it, at the same place (Krizhevsky et al., NIPS 2012, section 3.3;
+    their alpha is alpha / size here, as in PyTorch and Caffe); or `within_channel` the size x size places around it
+    (Caffe's WITHIN_CHANNEL). Beyond the first and the last there are zeros, which count in the mean.
+
+    Args:
+        x: (N, C, L, ...); within channels (N, C, H, W).
+        size: how many channels (if even, one more before than after), or the side of the window, which must be odd.
+
+    Raises:
+        ShapeError: x has other axes.
+        ValueError: size is no such number.
+    """
+    ndim = getattr(x, "ndim", 0)
+    if ndim < 3 or (within_channel and ndim != 4):
+        axes = "(N, C, H, W)" if within_channel else "(N, C, L, ...)"
+        raise ShapeError(f"local_response_norm: expected x of shape {axes}; got {describe(x)}")
+    neighbours(size, within_channel, "local_response_norm")
+    if x.size == 0:
+        return x
+    return narrowed(LocalResponse(size, alpha, beta, k, within_channel)(widened(x)), x)
+
+
+def neighbours(size: Any, within_channel: bool, name: str) -> int:
+    """The `size` of local_response_norm: a whole number, and odd within channels."""
+    if whole(size, f"{name}: size") % 2 == 0 and within_channel:
+        raise ValueError(f"{name}: size: expected an odd number within channels, to be centred; got {size}")
+    return int(size)
