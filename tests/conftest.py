@@ -12,6 +12,7 @@ import torch
 
 from minidl import backend
 from tests import cupy_standin
+from tests.cupy_standin import kernels
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,10 +22,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="numpy",
         help="run on NumPy, on the strict stand-in for CuPy (needs no GPU), or on CuPy itself",
     )
+    parser.addoption(
+        "--arithmetic",
+        choices=("cpu", "gpu"),
+        default="cpu",
+        help="how the stand-in's kernels round: as NumPy, or as a GPU (see cupy_standin/kernels.py)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     chosen = config.getoption("--backend")
+    kernels.arithmetic = config.getoption("--arithmetic")
     if chosen == "standin":
         cupy_standin.install()
     backend.use("numpy" if chosen == "numpy" else "cupy")
@@ -39,7 +47,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return f"minidl backend under test: {config.getoption('--backend')}"
+    return f"minidl backend under test: {config.getoption('--backend')}; arithmetic: {config.getoption('--arithmetic')}"
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from types import ModuleType
 from typing import Any
 
@@ -142,6 +143,39 @@ def test_an_elementwise_kernel_refuses_what_has_no_type(cp: Any) -> None:
         kernel(x, np.ones(2, np.float32))
     with pytest.raises(ValueError, match="not allowed"):
         cp.ElementwiseKernel("T i", "T z", "z = i", "f")
+
+
+# ---- how a GPU rounds
+
+MULTIPLY_ADD = """
+extern "C" __global__ void multiply_add(const A* x, A* z) { z[0] = x[0] * x[1] + x[2]; z[1] = x[3] * x[4]; }
+"""
+
+
+def rounded(cp: Any, dtype: str, by: str) -> list[float]:
+    """(1 + e)(1 - e) - 1 with e the step after 1, and twice the largest number too small to be a normal one."""
+    c_type, limits = {"float32": "float", "float64": "double"}[dtype], np.finfo(dtype)
+    x = on(cp, [1 + limits.eps, 1 - limits.eps, -1, limits.smallest_normal - limits.smallest_subnormal, 2], dtype)
+    z = cp.empty(2, dtype=dtype)
+    if by == "RawKernel":
+        cp.RawKernel(f"typedef {c_type} A;{MULTIPLY_ADD}", "multiply_add")((1,), (1,), (x, z))
+    else:
+        run = cp.ElementwiseKernel("T a, T b, T c", "T z", "z = a * b + c", preamble=f"typedef {c_type} A;")
+        z[0], z[1] = run(x[0], x[1], x[2]), run(x[3], x[4], x[3] * 0)
+    return [float(value) for value in cp.asnumpy(z)]
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="known of these processors only")
+@pytest.mark.parametrize("by", ["RawKernel", "ElementwiseKernel"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_kernels_round_as_a_gpu_if_told_so(cp: Any, dtype: str, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = np.finfo(dtype)
+    doubled = float(2 * (limits.smallest_normal - limits.smallest_subnormal))
+    monkeypatch.setattr(kernels, "arithmetic", "cpu")
+    assert rounded(cp, dtype, by) == [0, doubled]
+    monkeypatch.setattr(kernels, "arithmetic", "gpu")
+    assert rounded(cp, dtype, by) == [-(float(limits.eps) ** 2), 0 if dtype == "float32" else doubled]
+    assert np.float32(1e-39) * np.float32(1) != 0  # NumPy still computes as before
 
 
 def test_memory_nobody_wrote_to_shows(cp: Any) -> None:

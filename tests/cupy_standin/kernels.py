@@ -1,6 +1,10 @@
 """Kernels without a GPU: the very CUDA C++ source, compiled for the host as `cuda/cuda_host.h` explains.
 
 Where there is no C++ compiler the stand-in has no RawKernel and no ElementwiseKernel, and minidl computes without.
+
+A GPU rounds otherwise than NumPy in two ways: a * b + c is rounded once (FMA), and CuPy has float32 numbers below
+1.18e-38 count as 0. With `pytest --arithmetic gpu` (`arithmetic` below) the host does both while a kernel runs, as far
+as it can: it needs a processor with FMA, and one of Intel's kind to flush. Without, kernels compute as NumPy does.
 """
 
 from __future__ import annotations
@@ -27,27 +31,32 @@ CACHE = Path(tempfile.gettempdir()) / f"cupy_standin_{getattr(os, 'getuid', lamb
 MOST_BLOCKS, MOST_THREADS = (2**31 - 1, 65535, 65535), (1024, 1024, 64)
 
 threads_in_a_warp = 1  # 32: shuffles and barriers as on a GPU, slowly
+arithmetic = "cpu"  # or gpu: see above
+
+_ROUNDING = {"cpu": ["-O1", "-ffp-contract=off"], "gpu": ["-O2", "-ffp-contract=fast", "-march=native"]}
 
 
 def compile_library(source: str, options: tuple[str, ...] = ()) -> ctypes.CDLL:
     """The library made of `source`, compiled unless that was done before."""
-    return _compiled(source, options, threads_in_a_warp)
+    return _compiled(source, options, threads_in_a_warp, arithmetic)
 
 
 @cache
-def _compiled(source: str, options: tuple[str, ...], warp: int) -> ctypes.CDLL:
+def _compiled(source: str, options: tuple[str, ...], warp: int, rounding: str) -> ctypes.CDLL:
     header = (HEADERS / "cuda_host.h").read_text(encoding="utf-8")
     # A macro called T may not reach the headers: CUDA's own have templates with a T.
     defined = "".join(f"#define {option[2:].replace('=', ' ', 1)}\n" for option in options if option[:2] == "-D")
-    text = f'#define STANDIN_WARP {warp}\n#include "cuda_host.h"\n{defined}{source}'
-    key = hashlib.sha256("\0".join([text, header, str(COMPILER)]).encode()).hexdigest()[:24]
+    # A processor can flush only float32 and float64 together, so what computes in float64 flushes nothing.
+    flush = int(rounding == "gpu" and "typedef double A;" not in source)
+    text = f'#define STANDIN_WARP {warp}\n#define STANDIN_FLUSH {flush}\n#include "cuda_host.h"\n{defined}{source}'
+    flags = ["-std=c++17", *_ROUNDING[rounding], "-shared", "-fPIC", f"-I{HEADERS}"]
+    key = hashlib.sha256("\0".join([text, header, str(COMPILER), *flags]).encode()).hexdigest()[:24]
     library = CACHE / f"{key}.so"
     if not library.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
             file, made = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
             file.write_text(text, encoding="utf-8")
-            flags = ["-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", f"-I{HEADERS}"]
             done = subprocess.run([str(COMPILER), *flags, str(file), "-o", str(made)], capture_output=True, text=True)
             if done.returncode:
                 raise RuntimeError(f"CompileException: {done.stderr}")
@@ -90,7 +99,7 @@ class RawKernel:
     def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int = 0) -> None:
         if shared_mem:
             raise NotImplementedError("the stand-in has no dynamic shared memory")
-        run, parameters = self._ready(threads_in_a_warp)
+        run, parameters = self._ready(threads_in_a_warp, arithmetic)
         if len(args) != len(parameters):
             raise TypeError(f"{self.name} has {len(parameters)} parameters; got {len(args)} arguments")
         blocks, threads = _size(grid, MOST_BLOCKS, self.name), _size(block, MOST_THREADS, self.name)
@@ -109,7 +118,7 @@ class RawKernel:
         run_on_device(self.name, work)
 
     @cache  # noqa: B019 - kernels are few and live as long as the program
-    def _ready(self, warp: int) -> tuple[Any, list[Parameter]]:
+    def _ready(self, warp: int, rounding: str) -> tuple[Any, list[Parameter]]:
         """The function that runs the kernel, and the kernel's parameters."""
         more = f"""
         extern "C" int standin_run(const unsigned* grid, const unsigned* block, void** args) {{
@@ -208,7 +217,7 @@ class ElementwiseKernel:
                 raise ValueError(f"Out shape is mismatched: {given.shape} and {shape}")
         if not outputs:
             outputs = [from_host(empty_host(shape, types[kind])) for kind, _ in self.outputs]
-        run = _elementwise(self, tuple(sorted((kind, dtype.name) for kind, dtype in types.items())), threads_in_a_warp)
+        run = _elementwise(self, tuple(sorted((kind, dtype.name) for kind, dtype in types.items())), arithmetic)
 
         def work() -> None:
             ready = [
@@ -260,7 +269,7 @@ def _typed(text: str) -> tuple[str, str]:
 
 
 @cache
-def _elementwise(kernel: ElementwiseKernel, types: tuple[tuple[str, str], ...], warp: int) -> Any:
+def _elementwise(kernel: ElementwiseKernel, types: tuple[tuple[str, str], ...], rounding: str) -> Any:
     """The function that applies the operation to as many elements as it is told."""
     typedefs = "\n".join(f"typedef {C_NAMES[dtype]} {kind};" for kind, dtype in types if len(kind) == 1)
     c_names = {kind: kind if len(kind) == 1 else C_NAMES[dtype] for kind, dtype in types}
@@ -270,11 +279,15 @@ def _elementwise(kernel: ElementwiseKernel, types: tuple[tuple[str, str], ...], 
         lines.append(f"{change}{c_names[kind]}& {name} = (({c_names[kind]}*)_arrays[{place}])[i];")
     source = f"""{typedefs}
     {kernel.preamble}
-    extern "C" void standin_run(long long _count, void** _arrays) {{
+    __attribute__((noinline)) static void run_all(long long _count, void** _arrays) {{
         for (long long i = 0; i < _count; i++) {{
             {" ".join(lines)}
             {kernel.operation};
         }}
+    }}
+    extern "C" void standin_run(long long _count, void** _arrays) {{
+        const Flushing flushing;
+        run_all(_count, _arrays);
     }}
     """
     return compile_library(source).standin_run

@@ -17,6 +17,12 @@
 #ifndef STANDIN_WARP
 #define STANDIN_WARP 1
 #endif
+#ifndef STANDIN_FLUSH
+#define STANDIN_FLUSH 0
+#endif
+#if STANDIN_FLUSH && defined(__SSE__)
+#include <xmmintrin.h>
+#endif
 
 #define __global__
 #define __device__
@@ -43,10 +49,26 @@ static inline T atomicAdd(T* place, T value) {
     *place = old + value;
     return old;
 }
+static inline unsigned __float_as_uint(float x) {
+    unsigned bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits;
+}
 static inline float rsqrt(float x) { return 1 / sqrtf(x); }
 static inline double rsqrt(double x) { return 1 / sqrt(x); }
 
 // ---- the launch
+
+// While there is one, numbers below the smallest normal one count as 0, as operands and as results.
+struct Flushing {
+#if STANDIN_FLUSH && defined(__SSE__)
+    const unsigned before = _mm_getcsr();
+    Flushing() { _mm_setcsr(before | 0x8040); }
+    ~Flushing() { _mm_setcsr(before); }
+#else
+    Flushing() {}
+#endif
+};
 
 typedef void (*Call)(void**);
 
@@ -150,6 +172,7 @@ static int run_block(Call call, void** args, unsigned threads) {
 #endif
 
 static int run_grid(Call call, const unsigned* grid, const unsigned* block, void** args) {
+    const Flushing flushing;
     gridDim = {grid[0], grid[1], grid[2]};
     blockDim = {block[0], block[1], block[2]};
     for (unsigned z = 0; z < grid[2]; z++)
