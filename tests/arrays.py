@@ -28,13 +28,16 @@ def tensor(array: Any, requires_grad: bool = False) -> md.Tensor:
     return md.Tensor(device(array), requires_grad)
 
 
-def assert_same(ours: Any, expected: Any, what: str = "") -> None:
+def assert_same(ours: Any, expected: Any, what: str = "", terms: Any = 0) -> None:
     """On NumPy bit for bit the same. On a device up to `UNITS` of the largest value: it adds up in another order, its
-    exponentials and powers are a few units off in the last place, and one of the two may come from one kernel."""
+    exponentials and powers are a few units off in the last place, and one of the two may come from one kernel.
+
+    Where large `terms` were added up to a small result, what is lost is a part of the largest term.
+    """
     found, wanted = host(ours), host(expected)
     if backend.current() == "numpy":
         np.testing.assert_array_equal(found, wanted, what)
         return
     units = max((UNITS * float(np.finfo(x.dtype).eps) for x in (found, wanted) if x.dtype.kind == "f"), default=0.0)
-    largest = float(np.abs(wanted).max(initial=0, where=np.isfinite(wanted)))
+    largest = max(float(np.abs(x).max(initial=0, where=np.isfinite(x))) for x in (wanted, host(terms)))
     np.testing.assert_allclose(found, wanted, rtol=units, atol=units * largest, err_msg=what)

@@ -45,12 +45,14 @@ def test_kernel_and_plain_version_agree(cupy: ModuleType, shapes: Any, dtype: st
         assert_agrees([numbers(shape, dtype, i) for i, shape in enumerate(shapes)])
 
 
+@pytest.mark.parametrize("arithmetic", ["cpu", "gpu"])
 @pytest.mark.parametrize(
     ("dtype", "values"),
     [
         ("float16", [6e-5, 6e4]),
         ("float32", [1e-25, 1e-30]),
         ("float32", [1e30, 1, 3e38]),
+        ("float32", [1.1e-38, -1e-40, 1e-45, 0]),  # CuPy counts them as 0
         ("float64", [5e-324, 0]),  # the smallest number there is
         ("float64", [1e-200, 3e-170, 1e-121]),
         ("float64", [1e-120, 1e-122, 3e-121]),  # on both sides of where numbers count as small
@@ -59,7 +61,10 @@ def test_kernel_and_plain_version_agree(cupy: ModuleType, shapes: Any, dtype: st
         ("float64", [0.0, -0.0]),
     ],
 )
-def test_no_square_is_lost(cupy: ModuleType, dtype: str, values: list[float]) -> None:
+def test_no_square_is_lost(
+    cupy: ModuleType, dtype: str, values: list[float], arithmetic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standin_kernels, "arithmetic", arithmetic)
     assert_agrees([np.array(values, dtype)])
     assert_agrees([np.array([value], dtype) for value in values])
 
