@@ -12,7 +12,7 @@ from minidl import backend
 from minidl import functional as F
 from minidl.autograd import Variable, extras_of, version_of
 from minidl.backward import run_backward, seed_gradient
-from minidl.errors import DTypeError, GraphError, ShapeError, describe
+from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.holder import DEFAULT_DTYPE, ArrayHolder, as_data
 from minidl.hooks import RemovableHandle, after_backward
 from minidl.writing import become, write_item
@@ -66,6 +66,8 @@ class Tensor(ArrayHolder):
             raise ShapeError(f"the gradient of {describe(self)} must have its shape; got {grad.shape}")
         if grad is not None and grad.dtype != self.dtype:
             raise DTypeError(f"the gradient of {describe(self)} must have its dtype; got {grad.dtype}: use .astype()")
+        if grad is not None and grad.device != self.device:
+            raise DeviceError(f"the gradient of {describe(self)} must be on its device; got {grad.device}: use .to()")
         self._grad = grad
 
     @property

@@ -62,3 +62,13 @@ def test_an_index_on_the_device_for_a_tensor_on_the_host_is_named(standin: Modul
     standin.reset_synchronizations()
     assert x.to("cupy")[np.array([0, 1])].device == "cupy"
     assert standin.synchronizations() == ()
+
+
+def test_a_gradient_belongs_on_the_device_of_its_tensor(standin: ModuleType) -> None:
+    x = md.Tensor(backend.to_device(np.ones(3), "cupy"), requires_grad=True, name="weight")
+    with pytest.raises(md.DeviceError, match=r"'weight'.* must be on its device; got numpy: use \.to\(\)"):
+        x.grad = md.Tensor(np.ones(3))
+    y = md.Tensor(np.ones(3), requires_grad=True)
+    x.grad, y.grad = md.Tensor(backend.to_device(np.ones(3), "cupy")), md.Tensor(np.ones(3))
+    with pytest.raises(md.DeviceError, match="all gradients on one device"):
+        md.optim.clip_grad_norm_([x, y], 1.0)

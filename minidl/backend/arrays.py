@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from minidl.backend import choice
+from minidl.backend import choice, recording
 
+PART_MOVED = 64 << 20  # bytes that go to the device at once
+MOST_JOINED = 8  # arrays that CuPy joins without a table of their addresses
 _LOOSE = (bool, int, float, complex, np.generic, list, tuple)  # what can be an operand without being an array
 
 
@@ -84,10 +86,19 @@ def to_device(array: Any, name: str) -> Any:
     if name == "numpy":
         return to_numpy(array)
     try:
-        return destination.asarray(array)
+        return destination.asarray(array) if array.nbytes <= PART_MOVED else _moved_in_parts(array, destination)
     except MemoryError as error:
         explain_memory(error)
         raise
+
+
+def _moved_in_parts(array: Any, xp: Any) -> Any:
+    """A large NumPy array on the device. CuPy copies through page-locked memory as large, and never gives it back."""
+    moved, flat = xp.empty(array.shape, dtype=array.dtype), array.reshape(-1)
+    target, step = moved.reshape(-1), max(1, PART_MOVED // array.itemsize)
+    for start in range(0, flat.size, step):
+        target[start : start + step] = xp.asarray(flat[start : start + step])
+    return moved
 
 
 def share_memory(view: Any, array: Any) -> bool:
@@ -114,6 +125,19 @@ def zero_outside(mask: Any, array: Any) -> Any:
         return module_of(array).where(mask, array, 0)
     bits = np.dtype(f"i{array.dtype.itemsize}")
     return ((-mask.view(np.int8)).astype(bits) & array.view(bits)).view(array.dtype)
+
+
+def concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays joined along an axis, as `numpy.concatenate` does.
+
+    Of more than 8 arrays CuPy sends a table with their addresses to the device, which cannot be recorded: while a step
+    is, they are joined by eights.
+    """
+    xp = module_of(*arrays)
+    while recording.current.get() is not None and xp is not np and len(arrays) > MOST_JOINED:
+        eights = range(0, len(arrays), MOST_JOINED)
+        arrays = [xp.concatenate(arrays[i : i + MOST_JOINED], axis=axis) for i in eights]
+    return xp.concatenate(arrays, axis=axis)
 
 
 def as_strided(array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
@@ -155,5 +179,8 @@ def _size(count: int) -> str:
 
 
 def memory_used(name: str) -> int:
-    """Bytes now held by arrays on the device 'cupy'; 0 for 'numpy', which keeps no account."""
-    return int(choice.module(name).get_default_memory_pool().used_bytes()) if name == "cupy" else 0
+    """Bytes now held by arrays on the device 'cupy', and by recorded steps; 0 for 'numpy', which keeps no account."""
+    if name != "cupy":
+        return 0
+    recorded = sum(graph.memory_used() for graph in recording.graphs)
+    return int(choice.module(name).get_default_memory_pool().used_bytes()) + recorded

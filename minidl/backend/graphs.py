@@ -8,38 +8,30 @@ What is recorded is the launches alone, with the very addresses they were given:
 * Python does not run in a replay. What it computed while recording, a rate, a number of steps, a branch, stays.
 * Arrays made while recording get memory from a pool of the recording's own, so that nobody else is given what a replay
   will write to. CuPy's pool gives back freed memory in the order of the stream, which the replay keeps.
-* Nobody can wait for the device, since nothing is done yet: a look at a value is refused by CUDA, and ends the
-  recording ("operation not permitted when stream is capturing").
-* A copy from the host would be recorded with the address of the page-locked memory that CuPy copies through, and give
-  whatever lies there at a replay, without a sign. So that memory is refused while recording.
+* Nobody can wait for the device, since nothing is done yet, nor copy from or to the host: a replay would copy what lies
+  there by then. CUDA and CuPy refuse both, which ends the recording. (Not so a single number that is made an array,
+  `md.tensor(0.5)`: that is recorded as it was.)
 * Random numbers would be the same in every replay if they came from a generator. They are drawn from seeds
   (`backend/random.py`), which the kernels read from the device: each launch of the graph gets new ones, drawn on the
   host as they would be without a recording, so that dropout drops the same.
+* Products of matrices are recorded in their own way (`cublas.py`).
 
-What CuPy makes when it is first used, modules with kernels and the handle and workspace of cuBLAS, has to be there
-before: the same work has to be done at least once without recording.
+What CuPy makes when it is first used, such as modules with kernels, has to be there before: the same work has to be
+done at least once without recording.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
-from minidl.backend import choice, kernels
+from minidl.backend import choice, kernels, recording
+from minidl.backend.cublas import Cublas
 from minidl.errors import GraphError
 
 MOST_DRAWS = 20  # times kernels.NUMBERS
-
-_recording: ContextVar[Draws | None] = ContextVar("minidl_recording", default=None)
-
-_COPY = (
-    "an array was copied from the host to the GPU while a step was recorded: a replay would copy whatever lies there "
-    "then. Make it before, on the GPU, and use that one"
-)
 
 
 class Draws:
@@ -67,11 +59,17 @@ class Draws:
 class Graph:
     """What was recorded; `launch` does it, in the current stream."""
 
-    def __init__(self, graph: Any, draws: Draws, *kept: Any) -> None:
+    def __init__(self, graph: Any, recorded: recording.Recording, pool: Any, stream: Any) -> None:
         self._graph = graph
-        self._draws = draws
-        self._kept = kept  # the pool, among others: lives as long as there may be a replay
+        self._draws = recorded.draws
+        self._pool = pool
+        self._kept = recorded, stream  # what a replay works with lives as long as there may be one
         self._launched = False
+        recording.graphs.add(self)
+
+    def memory_used(self) -> int:
+        """Bytes of the arrays that were made while it was recorded and that it still needs, or somebody has."""
+        return int(self._pool.used_bytes())
 
     def launch(self) -> None:
         """Ask for all of it; does not wait."""
@@ -88,9 +86,10 @@ def place_of_seed(seed: int, draw: Callable[[], int]) -> Any:
     Raises:
         GraphError: there is no place left.
     """
-    draws = _recording.get()
-    if draws is None:
+    recorded = recording.current.get()
+    if recorded is None:
         return None
+    draws = recorded.draws
     number = len(draws.seeds)
     if number == draws.live.size:
         raise GraphError(f"a recorded step may draw random arrays {number} times; this one does it more often")
@@ -102,22 +101,18 @@ def place_of_seed(seed: int, draw: Callable[[], int]) -> Any:
 def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
     """(what `work` asks of the GPU, as a Graph, and what it returns). Nothing is done yet: the arrays hold no results.
 
+    The arrays that it makes come from a pool of its own, so the default one is asked first for what it does not use.
+
     Raises:
-        GraphError: `work` copies something from the host.
-        Whatever `work` raises; of CUDA if it waits for the device.
+        Whatever `work` raises; of CUDA or CuPy if it waits for the device, or copies to or from it.
+        DeviceError: cuBLAS cannot be found.
     """
     cupy = choice.module("cupy")
     stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
-    page_locked, thread = cupy.get_default_pinned_memory_pool().malloc, threading.get_ident()
-
-    def refused(size: int) -> Any:
-        if threading.get_ident() != thread:  # a loader, say, that reads ahead
-            return page_locked(size)
-        raise GraphError(_COPY)
-
-    draws = Draws(cupy.zeros((MOST_DRAWS, kernels.NUMBERS), dtype=np.float64))
-    token = _recording.set(draws)
-    cupy.cuda.set_pinned_memory_allocator(refused)
+    live, counter = cupy.zeros((MOST_DRAWS, kernels.NUMBERS), dtype=np.float64), cupy.zeros(1, dtype=np.int32)
+    cupy.get_default_memory_pool().free_all_blocks()
+    kept = recording.Recording(Draws(live), Cublas(stream), counter)
+    token = recording.current.set(kept)
     try:
         with cupy.cuda.using_allocator(pool.malloc), stream:
             stream.begin_capture()
@@ -128,9 +123,9 @@ def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
                 raise
             graph = stream.end_capture()
     finally:
-        cupy.cuda.set_pinned_memory_allocator(page_locked)
-        _recording.reset(token)
-    return Graph(graph, draws, pool, stream), result
+        recording.current.reset(token)
+        kept.products.finish()
+    return Graph(graph, kept, pool, stream), result
 
 
 def _abandon(stream: Any) -> None:

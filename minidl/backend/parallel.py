@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.backend import recording
+from minidl.backend.arrays import is_array, module_of
 from minidl.backend.silence import ERROR_STATE, SILENT
 
 BLOCK = 2 << 20  # bytes that one step of a loop works on: about a core's share of the cache (0.5 to 4 MiB are alike)
@@ -224,14 +226,21 @@ def _each_block(start: int, stop: int, work: Callable[..., None], bytes_each: in
         work(block, *operands)
 
 
-def product(x: Any, y: Any) -> Any:
-    """The product x @ y with a matrix y, shared out among the threads where minidl has taken over those of BLAS.
+def product(x: Any, y: Any, out: Any = None) -> Any:
+    """The product x @ y, as `numpy.matmul` has it, of arrays of one device or of Tensors (these without `out`).
 
-    Each makes a part of the result's longer side: rows, of a part of x, or columns, of a part of y.
+    On the CPU it is shared out among the threads, where minidl has taken over those of BLAS and y is a matrix: each
+    makes a part of the result's longer side: rows, of a part of x, or columns, of a part of y.
     """
-    if _threads.pool is None or type(x) is not np.ndarray or x.ndim != 2 or x.size * y.shape[1] < WORTH_PRODUCT:
-        return x @ y
-    out = np.empty((len(x), y.shape[1]), np.result_type(x, y))
+    if type(x) is not np.ndarray:
+        recorded = recording.current.get()
+        if recorded is not None and is_array(x):
+            return recorded.products.product(x, y, out)
+        return x @ y if out is None else module_of(x).matmul(x, y, out=out)
+    if _threads.pool is None or x.ndim != 2 or y.ndim != 2 or x.size * y.shape[1] < WORTH_PRODUCT:
+        return x @ y if out is None else np.matmul(x, y, out=out)
+    if out is None:
+        out = np.empty((len(x), y.shape[1]), np.result_type(x, y))
     longer = max(out.shape)
     shared_out(_some_rows if longer == len(out) else _some_columns, longer, WORTH, x, y, out)
     return out

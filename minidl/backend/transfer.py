@@ -16,6 +16,7 @@ for, without the host waiting:
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -31,10 +32,22 @@ Batch = tuple[Any, ...]  # of arrays
 
 
 def pinned(array: Any) -> Any:
-    """A copy of a NumPy array in page-locked memory, for `sent_ahead`; any thread may ask for it."""
+    """A copy of a NumPy array in page-locked memory, for `sent_ahead`; any thread may ask for it.
+
+    The array itself, with a warning, if the host has no more memory to lock; it is then copied more slowly.
+    """
     if array.size == 0 or not isinstance(array, np.ndarray):
         return array
-    memory = choice.module("cupy").cuda.alloc_pinned_memory(array.nbytes)
+    cuda = choice.module("cupy").cuda
+    try:
+        memory = cuda.alloc_pinned_memory(array.nbytes)
+    except cuda.runtime.CUDARuntimeError as error:
+        warnings.warn(
+            f"batches of {array.nbytes / 2**20:.0f} MiB go to the GPU from ordinary memory, and while they do training "
+            f"waits: the host has no more memory to lock for them ({error})",
+            stacklevel=2,
+        )
+        return array
     copy = np.frombuffer(memory, array.dtype, array.size).reshape(array.shape)
     copy[...] = array
     return copy

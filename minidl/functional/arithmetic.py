@@ -189,6 +189,8 @@ class NumberPow(Function):
 
 def _raise(x: Any, y: Any) -> Any:
     try:
+        if isinstance(y, int) and y < 0 and x.dtype.kind in "iu" and module_of(x) is not np:
+            raise ValueError("negative integer powers")  # as NumPy does; CuPy gives 0
         if is_array(x) and is_array(y):
             return module_of(x).power(x, y)  # NumPy 2.0's ** takes a 0-d y for a number, which does not promote
         return x**y
@@ -202,7 +204,8 @@ def power(x: Any, y: Any) -> Any:
     """x ** y, elementwise with broadcasting. NaN where x < 0 and y is no whole number.
 
     Raises:
-        DTypeError: integers raised to negative integers.
+        DTypeError: integers raised to negative integers. (On a GPU, where looking would mean waiting, an array of
+            exponents may hold such; they give 0, and 1 and -1 their powers.)
     """
     if isinstance(y, (int, float, np.generic)):
         return PowNumber(y.item() if isinstance(y, np.generic) else y)(x)

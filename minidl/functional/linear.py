@@ -30,7 +30,7 @@ class MatMul(Function):
                 f"expected x.shape[-1] == y.shape[{summed}]; got {x.shape[-1]} != {y.shape[summed]} (x {x.shape}, "
                 f"y {y.shape})"
             )
-        return x @ y
+        return product(x, y)
 
     def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
         # A 1-d x is a row and a 1-d y a column; the axis they lack is put back, so that all are matrices.
@@ -44,9 +44,9 @@ class MatMul(Function):
         grad_out = grad_out.reshape(grad_shape)
         grad_x = grad_y = None
         if self.needs(0):
-            grad_x = unbroadcast(grad_out @ y.swapaxes(-1, -2), x.shape).reshape(x_shape)
+            grad_x = unbroadcast(product(grad_out, y.swapaxes(-1, -2)), x.shape).reshape(x_shape)
         if self.needs(1):
-            grad_y = unbroadcast(x.swapaxes(-1, -2) @ grad_out, y.shape).reshape(y_shape)
+            grad_y = unbroadcast(product(x.swapaxes(-1, -2), grad_out), y.shape).reshape(y_shape)
         return grad_x, grad_y
 
 

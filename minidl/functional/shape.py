@@ -19,6 +19,7 @@ import numpy as np
 
 from minidl.autograd import Function, Variable
 from minidl.backend import asarray, device_of, module_of
+from minidl.backend import concatenate as join_arrays
 from minidl.backend import to_device as to_device_array
 from minidl.errors import DTypeError, ShapeError
 from minidl.functional.axes import Axis, all_axes, one_axis
@@ -186,7 +187,7 @@ class Concatenate(Function):
             raise ShapeError("tensors of shape () have no axis to be joined along; use stack")
         self.axis = one_axis(self.axis, arrays[0].ndim)
         self.lengths = [a.shape[self.axis] for a in arrays]
-        return module_of(*arrays).concatenate(arrays, axis=self.axis)
+        return join_arrays(arrays, self.axis)
 
     def backward(self, grad_out: Any) -> Any:
         grads: list[Any] = []

@@ -91,7 +91,7 @@ class Walk(Function):
             grads = [later + here for later, here in zip(grads, from_loss[t], strict=True)]
             of_parts, direct = self.step_back(grads, kept[t], states[t], states[t + 1])
             grad_row = concatenate(of_parts, axis=-1)
-            grads = (grad_row[:, :rows] @ weight_hh + direct[0], *direct[1:])
+            grads = (product(grad_row[:, :rows], weight_hh) + direct[0], *direct[1:])
             grad_rows[t] = grad_row
         return stack(grad_rows), grads
 

@@ -231,6 +231,7 @@ class Module:
 
         Raises:
             DeviceError, DTypeError: there is no such device, or the dtype is not floating; nothing was moved.
+            MemoryError: there is too little of it; nothing was moved.
         """
         if dtype is None and _is_dtype(device):
             device, dtype = None, device
@@ -238,12 +239,15 @@ class Module:
             backend.module(device)  # refuse before anything has moved
         if dtype is not None and np.dtype(dtype).kind != "f":
             raise DTypeError(f"to: expected a floating dtype for the parameters; got {np.dtype(dtype)}")
-        for _, x in [*self.named_parameters(), *self.named_buffers()]:
-            moved, grad = _moved(x._data, device, dtype), x.grad
-            if moved is not x._data:
-                x.data = moved
-            if grad is not None:
-                x.grad = Tensor(_moved(grad._data, device, dtype))
+        tensors = [x for _, x in [*self.named_parameters(), *self.named_buffers()]]
+        moved = [
+            (_moved(x._data, device, dtype), None if x.grad is None else Tensor(_moved(x.grad._data, device, dtype)))
+            for x in tensors
+        ]
+        for x, (data, grad) in zip(tensors, moved, strict=True):
+            if data is not x._data:
+                x.data = data
+            x.grad = grad
         return self
 
     def double(self) -> Self:

@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd import version_of
-from minidl.errors import DTypeError, describe
+from minidl.errors import DeviceError, DTypeError, describe
 from minidl.nn import Module
 from minidl.optim.norms import l2_norm
 from minidl.tensor import Tensor
@@ -36,6 +36,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> T
     Raises:
         ValueError: `max_norm` is negative or NaN.
         DTypeError: something among the parameters is no Tensor.
+        DeviceError: the gradients are on several devices.
 
     Source: torch.nn.utils.clip_grad_norm_; Pascanu, Mikolov, Bengio, arXiv:1211.5063.
     """
@@ -45,12 +46,15 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> T
     if not grads:
         return Tensor(0.0)
     arrays = [grad._data for grad in grads]
+    if len(backend.devices_of(arrays)) > 1:
+        raise DeviceError("clip_grad_norm_: expected all gradients on one device; clip those of each device apart")
     norm = l2_norm(arrays)
     xp = backend.module_of(arrays[0])
     if max_norm < math.inf:
         factor = xp.minimum(float(max_norm) / (norm + 1e-6), 1.0)
+        factors = {dtype: factor.astype(dtype) for dtype in {array.dtype for array in arrays}}
         for grad, array in zip(grads, arrays, strict=True):
-            array *= factor.astype(array.dtype)
+            array *= factors[array.dtype]
             version_of(grad).bump()
     return Tensor(xp.asarray(norm, dtype=np.result_type(np.float32, *(array.dtype for array in arrays))))
 

@@ -16,7 +16,7 @@ import numpy as np
 from minidl import backend
 from minidl.autograd import version_of
 from minidl.backend import kernels
-from minidl.optim.layer_rates import LayerView, Uniform, read_multipliers
+from minidl.optim.layer_rates import LayerView, read_multipliers
 from minidl.optim.state import prepare_slots
 
 if TYPE_CHECKING:
@@ -69,14 +69,12 @@ class Trained(NamedTuple):
         name, parameter: its name and the Tensor.
         gradient: its raw gradient.
         multiplier: its layer rate's: a number, or a 0-d array on the device.
-        scale: what its rate and its decay are multiplied by.
     """
 
     name: str
     parameter: Any
     gradient: Any
     multiplier: Any
-    scale: Any
 
 
 def method_of(optimizer: Optimizer) -> Method | None:
@@ -87,55 +85,95 @@ def method_of(optimizer: Optimizer) -> Method | None:
     return METHODS.get(kind.__name__)
 
 
-def fused_step(optimizer: Optimizer, live: Any = None) -> list[Trained] | None:
-    """Update every parameter that has a gradient, as `Optimizer.step` does. None: nothing was done, see `method_of`.
+def fused_step(optimizer: Optimizer) -> bool:
+    """Update every parameter that has a gradient, as `Optimizer.step` does; False: nothing was done, see `planned`.
 
-    Args:
-        optimizer: whose hooks and `step_count` are left to the caller.
-        live: the table of `numbers`, on the device; the kernel then reads the rates from there when it runs.
+    Hooks and `step_count` are left to the caller. An error, of too little memory for instance, changes no weight and
+    no count.
 
     Raises: what `Optimizer.step` raises.
     """
     if not kernels.on_device(optimizer.layers[0].parameters[0][1]._data):
+        return False
+    steps = planned(optimizer)
+    if steps is None:
+        return False
+    launch(optimizer, steps)
+    count(optimizer, steps)
+    return True
+
+
+def planned(optimizer: Optimizer) -> list[Trained] | None:
+    """The parameters that take part in the coming step, with their slots made and their layer rates asked.
+
+    None if there is no kernel for the step: none for the method; arrays of several dtypes or devices, or not in C
+    order; gradients of another shape, which the plain lines broadcast; or an array that two parameters share.
+    """
+    if method_of(optimizer) is None:
         return None
-    method = method_of(optimizer)
-    if method is None:
+    layers = [(layer, own) for layer in optimizer.layers if (own := taking_part(layer))]
+    parameters = [named for _, own in layers for named in own]
+    weights, gradients = [p._data for _, p in parameters], [p._grad._data for _, p in parameters]
+    if not parameters or not kernels.can_update(weights) or not kernels.kernels_for(*weights, *gradients):
         return None
-    trained = _trained(optimizer)
-    parameters = [p for _, own in trained for _, p in own]
-    if not (
-        kernels.can_update([p._data for p in parameters]) and kernels.kernels_for(*[p._grad._data for p in parameters])
-    ):
+    places = [w.data.ptr for w in weights if w.size]
+    if len(set(places)) < len(places) or any(w.shape != g.shape for w, g in zip(weights, gradients, strict=True)):
+        return None
+    prepare(optimizer, parameters)
+    slots = [optimizer.state[name][slot] for name, _ in parameters for slot in optimizer.slots]
+    if slots and not kernels.can_update(slots):
         return None
     optimizer._last = []
-    steps: list[Trained] = []
-    for layer, own in trained:
-        steps += _of_layer(optimizer, layer, own)
-    states = [_ready_state(optimizer, step) for step in steps]
+    return [step for layer, own in layers for step in _of_layer(optimizer, layer, own)]
+
+
+def taking_part(layer: Any) -> list[tuple[str, Any]]:
+    """The layer's parameters that have a gradient and are not frozen, with their names."""
+    return [(name, p) for name, p in layer.parameters if p._grad is not None and p._requires_grad]
+
+
+def prepare(optimizer: Optimizer, parameters: list[tuple[str, Any]]) -> None:
+    """Make the slots of these parameters, as far as they are not there."""
+    for name, p in parameters:
+        prepare_slots(optimizer.state[name], optimizer.slots, p._data.shape, p._data, p._data.dtype, name)
+
+
+def launch(optimizer: Optimizer, steps: list[Trained], live: Any = None) -> None:
+    """Have the kernel make a step.
+
+    Args:
+        live: the table of `numbers`, on the device, from which the kernel then reads the rates when it runs.
+    """
+    method = METHODS[type(optimizer).__name__]
     multipliers = [step.multiplier if backend.is_array(step.multiplier) else None for step in steps]
     kernels.update(
         method.kernel,
         method.constants(optimizer),
         [step.parameter._data for step in steps],
         [step.gradient for step in steps],
-        [[state.get(slot) for slot in method.slots] for state in states],
+        [[optimizer.state[step.name].get(slot) for slot in method.slots] for step in steps],
         [None if m is None else m.astype(np.float64, copy=False) for m in multipliers],
         numbers(optimizer, steps),
         live,
     )
+
+
+def count(optimizer: Optimizer, steps: list[Trained]) -> None:
+    """Note that these parameters were updated."""
     for step in steps:
+        optimizer.state[step.name]["steps"] += 1
         version_of(step.parameter).bump()
-    return steps
 
 
 def numbers(optimizer: Optimizer, steps: list[Trained]) -> Any:
-    """The table of `backend.kernels.update` for this step, whose number is in the optimizer's state."""
+    """The table of `backend.kernels.update` for the coming step."""
     method = METHODS[type(optimizer).__name__]
     rows: dict[Any, tuple[float, ...]] = {}  # most parameters have the same
     table = []
     for step in steps:
         before = 1.0 if backend.is_array(step.multiplier) else float(step.multiplier)
-        key = before, step.scale, optimizer.state[step.name]["steps"]
+        scale = optimizer.scales.get(step.name, (1.0, 1.0))
+        key = before, scale, optimizer.state[step.name]["steps"] + 1
         if key not in rows:
             rows[key] = _row(optimizer, method, *key)
         table.append(rows[key])
@@ -151,34 +189,14 @@ def _row(optimizer: Optimizer, method: Method, before: float, scale: tuple[float
     return before, rate, *decays, *method.numbers(optimizer, k)
 
 
-def _trained(optimizer: Optimizer) -> list[tuple[Any, list[tuple[str, Any]]]]:
-    """Each layer with its parameters that take part in a step."""
-    taking_part = [
-        (layer, [(name, p) for name, p in layer.parameters if p._grad is not None and p._requires_grad])
-        for layer in optimizer.layers
-    ]
-    return [(layer, own) for layer, own in taking_part if own]
-
-
 def _of_layer(optimizer: Optimizer, layer: Any, own: list[tuple[str, Any]]) -> list[Trained]:
     """Ask the layer's rate for its multipliers, and note it for the report."""
-    weights, raw = [p._data for _, p in own], [p._grad._data for _, p in own]
+    weights, gradients = [p._data for _, p in own], [p._grad._data for _, p in own]
     scales = [optimizer.scales.get(name, (1.0, 1.0)) for name, _ in own]
     decays = [0.0 if optimizer.decoupled_decay else optimizer.weight_decay * decay for _, decay in scales]
-    gradients = raw
-    if not isinstance(optimizer.layer_rate, Uniform):  # another one may look at the gradient with its decay
-        gradients = [g + decay * w if decay else g for g, decay, w in zip(raw, decays, weights, strict=True)]
-    view = LayerView(layer.name, weights, raw, gradients, optimizer.step_count, decays)
+    view = LayerView(layer.name, weights, gradients, None, optimizer.step_count, decays)
     multipliers = read_multipliers(optimizer.layer_rate, view)
     view.direction = ()
     optimizer._last.append((view, multipliers, optimizer.lr))
-    columns = zip(own, raw, multipliers, scales, strict=True)
-    return [Trained(name, p, gradient, multiplier, scale) for (name, p), gradient, multiplier, scale in columns]
-
-
-def _ready_state(optimizer: Optimizer, step: Trained) -> dict[str, Any]:
-    weight = step.parameter._data
-    state = optimizer.state[step.name]
-    prepare_slots(state, optimizer.slots, weight.shape, weight, weight.dtype, step.name)
-    state["steps"] += 1
-    return state
+    columns = zip(own, gradients, multipliers, strict=True)
+    return [Trained(name, p, gradient, multiplier) for (name, p), gradient, multiplier in columns]

@@ -162,10 +162,14 @@ class Optimizer(ABC):
         """
         for hook in tuple(self._pre_hooks.values()):
             hook(self)
-        if fused_step(self) is None:  # on a GPU all parameters are updated in one launch, if the method has a kernel
-            self._last = []
-            for layer in self.layers:
-                self._step_layer(layer)
+        try:
+            if not fused_step(self):  # on a GPU all parameters are updated in one launch, if the method has a kernel
+                self._last = []
+                for layer in self.layers:
+                    self._step_layer(layer)
+        except MemoryError as error:
+            backend.explain_memory(error)
+            raise
         self.step_count += 1
         for hook in tuple(self._post_hooks.values()):
             hook(self)
@@ -311,13 +315,17 @@ class Optimizer(ABC):
         """Move the state to 'numpy' or 'cupy', after the model was moved there; return self.
 
         Raises:
-            DeviceError: there is no such device; nothing was moved.
+            DeviceError, MemoryError: there is no such device, or too little memory; nothing was moved.
         """
         backend.module(device)
-        for state in (*self.state.values(), *self.layer_state.values()):
-            for slot, value in state.items():
-                if backend.is_array(value):
-                    state[slot] = backend.to_device(value, device)
+        moved = [
+            (state, slot, backend.to_device(value, device))
+            for state in (*self.state.values(), *self.layer_state.values())
+            for slot, value in state.items()
+            if backend.is_array(value)
+        ]
+        for state, slot, value in moved:
+            state[slot] = value
         return self
 
     def state_dict(self) -> dict[str, Any]:

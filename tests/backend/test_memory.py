@@ -132,3 +132,18 @@ def test_arrays_of_two_gpus_are_told_apart(standin: ModuleType, monkeypatch: pyt
     monkeypatch.setattr(standin.ndarray, "device", property(lambda self: place(int(self is far._data))))
     with pytest.raises(md.DeviceError, match=r"Add needs its operands on one device.*they live on cupy, cupy:1"):
         near + far
+
+
+def test_a_move_that_does_not_fit_moves_nothing(cupy: ModuleType) -> None:
+    with md.using("numpy"):
+        model = md.nn.Sequential(md.nn.Linear(256, 256), md.nn.Linear(256, 256), md.nn.Linear(256, 256))
+        optimizer = md.optim.Adam(model)
+        model(md.Tensor(np.ones((2, 256), np.float32))).sum().backward()
+        optimizer.step()
+    with room_for(600 * 1024), pytest.raises(MemoryError):
+        model.to("cupy")
+    assert {p.device for p in model.parameters()} == {p.grad.device for p in model.parameters()} == {"numpy"}
+    with room_for(600 * 1024), pytest.raises(MemoryError):
+        optimizer.to("cupy")
+    kept = [value for state in optimizer.state.values() for value in state.values() if backend.is_array(value)]
+    assert {backend.device_of(value) for value in kept} == {"numpy"}

@@ -120,3 +120,15 @@ def test_the_standin_notices_what_is_missing(standin: ModuleType) -> None:
     del source  # given back before the copy is done
     copying.synchronize()
     assert np.isnan(backend.to_numpy(target)).all()
+
+
+def test_without_memory_to_lock_batches_go_from_ordinary_memory(
+    standin: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(size: int) -> None:
+        raise standin.cupy.cuda.runtime.CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
+
+    monkeypatch.setattr(standin.cupy.cuda, "alloc_pinned_memory", none_left)
+    array = np.ones(3)
+    with pytest.warns(UserWarning, match="the host has no more memory to lock"):
+        assert backend.pinned(array) is array

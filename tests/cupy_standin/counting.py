@@ -67,3 +67,15 @@ def refuse_while_capturing(what: str) -> None:
         raise RuntimeError(
             f"cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing ({what})"
         )
+
+
+def refuse_copy_while_capturing() -> None:
+    """What CuPy says to a copy from the host."""
+    if _recording is not None:
+        raise RuntimeError("the current stream is capturing, so H2D transfers are disallowed")
+
+
+def refuse_product_while_capturing() -> None:
+    """What CuPy says to anything that it would ask cuBLAS for."""
+    if _recording is not None:
+        raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")

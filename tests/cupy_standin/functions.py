@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from tests.cupy_standin.counting import capturing, refuse_while_capturing, run, synchronize
+from tests.cupy_standin.counting import (
+    refuse_copy_while_capturing,
+    refuse_product_while_capturing,
+    run,
+    synchronize,
+)
 from tests.cupy_standin.indexing import host_index, scatter
 from tests.cupy_standin.names import NAMES, Parameters, listed
 from tests.cupy_standin.ndarray import (
@@ -26,7 +31,6 @@ from tests.cupy_standin.ndarray import (
     unwrap,
     wrap,
 )
-from tests.cupy_standin.streams import alloc_pinned_memory
 
 UFUNCS = listed(
     """
@@ -64,6 +68,10 @@ WAITING = {"argwhere", "bincount", "flatnonzero", "nonzero", "shares_memory", "u
 IN_ANOTHER_ORDER = {"mean", "prod", "std", "sum", "var"}  # than NumPy adds up in
 
 PRODUCTS = {"dot", "matmul"}  # likewise
+
+BY_CUBLAS = {"dot", "inner", "matmul", "tensordot", "vdot"}
+
+MOST_IN_ONE_LAUNCH = 8  # arrays that are put together
 
 INEXACT = {"arctan", "cos", "exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "power", "sin", "tan", "tanh"}
 
@@ -165,13 +173,27 @@ def off_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def without_an_error(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`power` as CuPy has it: a negative power of an integer is 0, of 1 and -1 what it is, and no error."""
+
+    def call(x: Any, y: Any, **kwargs: Any) -> Any:
+        if np.result_type(x, y).kind not in "iu" or not (np.asarray(y) < 0).any():
+            return function(x, y, **kwargs)
+        whole = function(x, np.abs(y), **kwargs)
+        return np.where((np.asarray(y) < 0) & (np.abs(x) != 1), 0, whole)
+
+    call.__name__ = function.__name__
+    return call
+
+
 class ufunc:  # noqa: N801 - CuPy's name
     """An elementwise function: arrays of the device and scalars only, and none of NumPy's `where=`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._host = getattr(np, name)
-        self._elementwise = in_c_order(off_by_one(self._host) if name in INEXACT else self._host)
+        computed_as = without_an_error(self._host) if name == "power" else self._host
+        self._elementwise = in_c_order(off_by_one(computed_as) if name in INEXACT else computed_as)
 
     def __call__(self, *args: Any, out: Any = None, dtype: Any = None, casting: str = "same_kind") -> Any:
         for x in args:
@@ -207,6 +229,10 @@ def on_device(name: str, function: Callable[..., Any], check_first: Callable[[An
         if not check_first(args[0] if args else None):
             raise TypeError(f"cupy.{name}: expected an array of the device; got {type(args[0]) if args else 'nothing'}")
         last = name.rpartition(".")[2]
+        if last in BY_CUBLAS:
+            refuse_product_while_capturing()
+        if name in OF_SEQUENCES and len(args[0]) > MOST_IN_ONE_LAUNCH:
+            refuse_copy_while_capturing()  # of a table with all their addresses
         if last in WAITING or (last in ("arange", "linspace") and any(isinstance(x, ndarray) for x in args)):
             synchronize(name)
         if kwargs.get("kind") not in (None, "stable"):
@@ -254,10 +280,10 @@ def array(obj: Any, dtype: Any = None, copy: bool | None = True, order: str = "K
     """From the host to the device: the one door NumPy arrays come in by."""
     if isinstance(obj, ndarray):
         return obj if not copy and dtype in (None, obj.dtype) else obj.astype(obj.dtype if dtype is None else dtype)
-    if capturing():
-        alloc_pinned_memory(1)  # through which CuPy copies: what that memory holds later is what a replay would read
-    refuse_while_capturing("a copy from the host")
-    return from_host(np.array(obj, dtype=dtype, ndmin=ndmin))
+    value = np.array(obj, dtype=dtype, ndmin=ndmin)
+    if value.ndim:  # a single number is filled in by a kernel
+        refuse_copy_while_capturing()
+    return from_host(value)
 
 
 def empty(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
@@ -294,6 +320,7 @@ def array_equal(a1: ndarray, a2: ndarray, equal_nan: bool = False) -> ndarray:
 
 
 def einsum(*operands: Any, optimize: Any = False) -> ndarray:
+    refuse_product_while_capturing()
     return compute(np.einsum, operands, {"optimize": optimize})
 
 
@@ -351,6 +378,8 @@ def _method(name: str) -> Callable[..., Any]:
 
     def method(self: ndarray, *args: Any, **kwargs: Any) -> Any:
         parameters.check(f"ndarray.{name}", args, kwargs)
+        if name in BY_CUBLAS:
+            refuse_product_while_capturing()
         if name in WAITING:
             synchronize(f"{name}()")
         if kwargs.get("kind") not in (None, "stable"):

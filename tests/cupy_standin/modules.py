@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import sys
 from types import ModuleType
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.cupy_standin import memory, streams
+from tests.cupy_standin import cublas, memory, streams
 from tests.cupy_standin.counting import refuse_while_capturing, synchronize
 from tests.cupy_standin.functions import ufunc
 from tests.cupy_standin.kernels import COMPILER, ElementwiseKernel, RawKernel, RawModule
@@ -45,6 +46,8 @@ class Device:
     """The one device there is."""
 
     id = 0
+    compute_capability = "90"
+    cublas_handle = cublas.HANDLE
 
     def __init__(self, device: int | None = None) -> None:
         if device not in (None, 0):
@@ -55,6 +58,19 @@ class Device:
 
 
 def getDeviceCount() -> int:
+    return 1
+
+
+class CUDARuntimeError(RuntimeError):
+    """What CUDA could not do."""
+
+
+def runtimeGetVersion() -> int:
+    return 1000 * cublas.VERSION
+
+
+def get_compute_type(dtype: Any) -> int:
+    """What products are computed in: 1, exact."""
     return 1
 
 
@@ -77,6 +93,7 @@ def contents() -> dict[str, Any]:
         **functions,
         **kernels,
         **{name: getattr(np, name) for name in FROM_NUMPY},
+        "_core.get_compute_type": get_compute_type,
         "cuda.Device": Device,
         "cuda.Event": streams.Event,
         "cuda.MemoryPool": memory.MemoryPool,
@@ -84,13 +101,14 @@ def contents() -> dict[str, Any]:
         "cuda.runtime.memGetInfo": memory.memGetInfo,
         "cuda.Stream": streams.Stream,
         "cuda.using_allocator": memory.using_allocator,
-        "cuda.set_pinned_memory_allocator": streams.set_pinned_memory_allocator,
         "cuda.PinnedMemoryPool": streams.PinnedMemoryPool,
         "get_default_pinned_memory_pool": streams.PinnedMemoryPool,
         "cuda.alloc_pinned_memory": streams.alloc_pinned_memory,
         "cuda.get_current_stream": streams.get_current_stream,
         "cuda.get_elapsed_time": streams.get_elapsed_time,
+        "cuda.runtime.CUDARuntimeError": CUDARuntimeError,
         "cuda.runtime.getDeviceCount": getDeviceCount,
+        "cuda.runtime.runtimeGetVersion": runtimeGetVersion,
         "cupyx.scipy.special.erf": erf,
         "get_default_memory_pool": memory.get_default_memory_pool,
         "ndarray": ndarray,
@@ -128,4 +146,8 @@ def install(monkeypatch: Any = None) -> ModuleType:
             sys.modules[name] = module
         else:
             monkeypatch.setitem(sys.modules, name, module)
+    if monkeypatch is None:
+        ctypes.cdll.LoadLibrary = cublas.load_library  # type: ignore[method-assign]
+    else:
+        monkeypatch.setattr(ctypes.cdll, "LoadLibrary", cublas.load_library)
     return cupy

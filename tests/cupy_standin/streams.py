@@ -137,22 +137,13 @@ _pinned: dict[int, bytearray] = {}  # by address
 class PinnedMemoryPool:
     """The pool of page-locked memory."""
 
-    def malloc(self, size: int) -> Any:
-        return _page_locked(size)
-
-
-_allocator: Callable[[int], Any] | None = None
-
-
-def set_pinned_memory_allocator(allocator: Callable[[int], Any] | None = None) -> None:
-    """Who gives page-locked memory, also for the copies that CuPy makes by itself."""
-    global _allocator
-    _allocator = allocator
+    def free_all_blocks(self) -> None:
+        return None
 
 
 def alloc_pinned_memory(size: int) -> Any:
-    """Page-locked memory from the pool, or from whom `set_pinned_memory_allocator` names."""
-    return _page_locked(size) if _allocator is None else _allocator(size)
+    """Page-locked memory from the pool."""
+    return _page_locked(size)
 
 
 def _page_locked(size: int) -> Any:

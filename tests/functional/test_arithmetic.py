@@ -184,8 +184,12 @@ def test_an_integer_has_no_negative_power():
     x = tensor(np.array([2, 3]))
     with pytest.raises(md.DTypeError, match="astype"):
         F.power(x, -1)
-    with pytest.raises(md.DTypeError, match="astype"):
-        F.power(x, tensor(np.array([-1, 2])))
+    exponents = tensor(np.array([-1, 2]))
+    if x.device == "cupy":  # it would have to wait to see them
+        assert_same(F.power(x, exponents), [0, 9])
+    else:
+        with pytest.raises(md.DTypeError, match="astype"):
+            F.power(x, exponents)
     assert_same(F.power(x, -1.0), [1 / 2, 1 / 3])
 
 

@@ -175,3 +175,90 @@ def test_what_has_no_kernel_is_left_to_the_optimizer(cupy: ModuleType) -> None:
     ):
         assert not fused_step(optimizer)
     np.testing.assert_array_equal(host(there[0].weight), before)
+
+
+def fourth_of(there: Any, here: Any, change: Callable[[Any], None]) -> None:
+    """Gradients on both, and then `change` of each gradient's Tensor of the first layer."""
+    for network in (there, here):
+        give_gradients(network, "float32", 0)
+        for p in network[0].parameters():
+            change(p.grad)
+
+
+def widen(grad: Any) -> None:  # as clipping by hand with a norm in float64 does
+    grad.data = grad.data.astype(np.float64) * 0.5
+
+
+def narrow(grad: Any) -> None:
+    grad.data = grad.data[:1]
+
+
+def turn(grad: Any) -> None:
+    grad.data = backend.module_of(grad._data).asfortranarray(grad._data) if grad.ndim > 1 else grad.data[::-1]
+
+
+@pytest.mark.usefixtures("cupy")
+@pytest.mark.parametrize("change", [widen, narrow])
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adam"])
+def test_gradients_of_another_dtype_or_shape_are_what_they_are_on_numpy(name: str, change: Any) -> None:
+    there, fused, here, plain = pair(name, "float32")
+    fourth_of(there, here, change)
+    assert not fused_step(fused)
+    fused.step()
+    plain.step()
+    for found, expected in zip(there.parameters(), here.parameters(), strict=True):
+        np.testing.assert_allclose(host(found), host(expected), rtol=0, atol=2e-6)
+
+
+@pytest.mark.usefixtures("cupy")
+def test_a_saved_state_in_another_order_is_read_as_it_is() -> None:
+    there, fused, here, plain = pair("momentum", "float32")
+    for network, optimizer in ((there, fused), (here, plain)):
+        give_gradients(network, "float32", 0)
+        optimizer.step()
+        state = optimizer.state_dict()
+        optimizer.load_state_dict({key: np.array(value, order="F") for key, value in state.items()})
+        give_gradients(network, "float32", 1)
+    assert fused_step(fused)
+    plain.step()
+    for found, expected in zip(there.parameters(), here.parameters(), strict=True):
+        np.testing.assert_allclose(host(found), host(expected), rtol=0, atol=2e-6)
+
+
+@pytest.mark.usefixtures("cupy")
+def test_parameters_that_share_an_array_are_updated_one_after_the_other() -> None:
+    there, fused, here, plain = pair("sgd", "float32", layers=4)
+    for network, optimizer in ((there, fused), (here, plain)):
+        network[2].weight.data = network[1].weight._data
+        give_gradients(network, "float32", 0)
+        optimizer.step()
+    assert not fused_step(fused)
+    for found, expected in zip(there.parameters(), here.parameters(), strict=True):
+        np.testing.assert_allclose(host(found), host(expected), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "dampening", "layer_specific"])
+def test_too_little_memory_changes_nothing_and_says_what_helps(name: str, standin: ModuleType) -> None:
+    there = model("float32").to("cupy")
+    make = OPTIMIZERS[name]
+    optimizer, pool = make(there), standin.cupy.get_default_memory_pool()
+    plain = model("float32").to("cupy")
+    other = make(plain)
+    for network in (there, plain):
+        give_gradients(network, "float32", 0)
+    before, used = optimizer.state_dict(), pool.used_bytes()
+    for more in (512, 1024, 2048):
+        pool.set_limit(pool.used_bytes() + more)
+        try:
+            with pytest.raises(MemoryError) as caught:
+                optimizer.step()
+        finally:
+            pool.set_limit(None)
+        assert "this program's arrays hold" in caught.value.__notes__[0]
+        assert {state["steps"] for state in optimizer.state.values()} == {0}
+        optimizer.load_state_dict(before)
+    assert used <= pool.used_bytes()
+    optimizer.step()
+    other.step()
+    for found, expected in zip(there.parameters(), plain.parameters(), strict=True):
+        np.testing.assert_array_equal(host(found), host(expected))

@@ -355,8 +355,9 @@ def test_state_moves_with_the_model_or_an_error_says_how(method: Any, standin: M
 
 def test_a_gradient_left_on_the_other_device_is_named(standin: ModuleType) -> None:
     w = md.Tensor(np.ones(2), requires_grad=True, name="w")
-    w.grad = md.Tensor(backend.to_device(np.ones(2), "cupy"))
-    with pytest.raises(DeviceError, match="'w' is on numpy and its gradient on cupy"):
+    w.grad = md.Tensor(np.ones(2))
+    w.data = backend.to_device(np.ones(2), "cupy")
+    with pytest.raises(DeviceError, match="'w' is on cupy and its gradient on numpy"):
         SGD([w]).step()
 
 

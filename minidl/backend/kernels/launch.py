@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.backend import recording
 from minidl.backend.arrays import module_of
 
 THREADS = 256  # in a block
@@ -25,11 +27,12 @@ def on_device(x: Any) -> bool:
 
 
 def kernels_for(*arrays: Any) -> bool:
-    """Whether there are kernels for these arrays: float16, float32 or float64, on a device."""
-    xp = module_of(*arrays)
+    """Whether there are kernels for these arrays: all float16, float32 or float64, all on a device."""
+    xp, kind = module_of(*arrays), arrays[0].dtype
     return (
         xp is not np
-        and all(array.dtype.name in _TYPES and array.dtype == arrays[0].dtype for array in arrays)
+        and kind.name in _TYPES
+        and all(array.dtype == kind and type(array) is not np.ndarray for array in arrays)
         and hasattr(xp, "RawModule")
     )
 
@@ -69,11 +72,17 @@ def launch_rows(file: str, name: str, rows: int, *args: Any) -> None:
 
 
 @cache
-def _counter(xp: ModuleType, device: int, stream: int) -> Any:
+def _counter(xp: ModuleType, device: int, stream: int, thread: int) -> Any:
     return xp.zeros(1, dtype=np.int32)
 
 
 def arrived(xp: ModuleType) -> Any:
-    """Where the warps of a launch count themselves: one place a stream, whose launches follow each other."""
+    """Where the warps of a launch count themselves: a place for all launches that follow each other, those of a stream.
+
+    (Streams of several threads may have one number: "the thread's default stream" is the same for all.)
+    """
+    recorded = recording.current.get()
+    if recorded is not None:
+        return recorded.arrived
     stream = xp.cuda.get_current_stream()
-    return _counter(xp, xp.cuda.Device().id, stream.ptr)
+    return _counter(xp, xp.cuda.Device().id, stream.ptr, threading.get_ident())

@@ -12,6 +12,7 @@ import numpy as np
 
 from minidl.backend.arrays import module_of
 from minidl.backend.kernels.launch import launch
+from minidl.backend.parallel import product
 
 SOURCE = "recurrent.cu"
 PARTS = {"tanh": 1, "relu": 1, "lstm": 4, "gru": 4}  # arrays (N, H) that are kept of a step
@@ -35,7 +36,7 @@ def walk(kind: str, from_input: Any, weight_hh: Any, bias_hh: Any, state: Sequen
     from_state = xp.empty((samples, rows), dtype=from_input.dtype)
     sizes = np.int64(samples * size), np.int64(size)
     for t in range(steps):
-        xp.matmul(state[0], weight_hh.T, out=from_state)
+        product(state[0], weight_hh.T, out=from_state)
         after = [states[t] for states in out]
         cell = after[-1] if len(after) > 1 else None
         launch(
@@ -68,7 +69,7 @@ def walk_back(
             SOURCE, f"{kind}_step_back", samples * size, grad_out[0, t], grad_cell, later, direct, parts[t], before,
             out[-1, t], of_input[t], None if of_state is of_input else of_state[t], *sizes,
         )  # fmt: skip
-        xp.matmul(of_state[t], weight_hh, out=later)
+        product(of_state[t], weight_hh, out=later)
     if kind == "gru":
         later += direct
     return of_input, of_state, [later, direct][: len(state)]
