@@ -7,6 +7,7 @@ once, as PyTorch and CuPy do.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from minidl.backend import module_of
 
 HALF = np.dtype(np.float16)
 BLOCK = 64  # rows
+ROW = 1024  # numbers that BLAS may add up: it adds them one after the other, on a few lanes
 
 
 def widened(x: Any) -> Any:
@@ -45,6 +47,27 @@ def add_up(x: Any, axis: Any, keepdims: bool = False) -> Any:
         return x.sum(axis=axis, keepdims=keepdims)
     sums = _add_rows(rows)
     return sums.reshape([1 if i in axis else n for i, n in enumerate(x.shape)]) if keepdims else sums
+
+
+def add_products(x: Any, y: Any, axis: tuple[int, ...]) -> Any:
+    """The sum of x y over `axis` (counted from the front), kept with length 1, of raw arrays; y is as x, or None for 1.
+
+    Where the last axes are among these, and x and y lie row after row, BLAS multiplies and adds in one pass.
+    """
+    first = x.ndim
+    while first - 1 in axis:
+        first -= 1
+    part = length = math.prod(x.shape[first:])
+    while part > ROW and part % 2 == 0:
+        part //= 2
+    if type(x) is not np.ndarray or not (x if y is None else y).flags.c_contiguous or not x.flags.c_contiguous:
+        part = 0
+    if not 1 < part <= ROW:
+        return add_up(x if y is None else x * y, axis, keepdims=True)
+    rows = (*x.shape[:first], length // part, part)
+    sums = np.vecdot(x.reshape(rows), np.ones(part, x.dtype) if y is None else y.reshape(rows))
+    kept = [1 if i in axis else n for i, n in enumerate(x.shape)]
+    return add_up(sums, (*(i for i in axis if i < first), first)).reshape(kept)
 
 
 def _as_rows(x: Any, axis: tuple[int, ...] | None) -> Any:

@@ -1,5 +1,6 @@
-// Normalisation of groups of numbers: to mean 0 and variance 1, and the gradient of that. T is the arrays' type, A the
-// one to compute in; what is added up is added in double.
+// Normalisation of groups of numbers, y = w z + b with z = (x - m) / sqrt(v + eps), and its gradients. m and v are the
+// mean and variance of a group, w and b its weight and bias (null for 1 and 0). T is the arrays' type, A the one to
+// compute in; what is added up is added in double.
 //
 // An array is seen as (outer, groups, inner): a group is all numbers with one index in the middle. It is cut into
 // pieces, a warp for each. Where a group is one piece, one launch does all. Else a first launch adds up each piece,
@@ -20,15 +21,17 @@ __device__ Piece piece_of_warp(const Groups& g, long long number) {
 // Call `see` with the place in memory of every number of the piece that is this lane's.
 template <class See>
 __device__ void each(const Groups& g, const Piece& piece, See see) {
-    const long long rows = warpSize / g.inner, rest = warpSize % g.inner;
-    long long j = piece.from + threadIdx.x % warpSize, row = j / g.inner, i = j % g.inner;
+    const long long row = g.groups * g.inner;  // from a number of the group to the one below it
+    const long long over = warpSize % g.inner, step = warpSize / g.inner * row + over;
+    long long j = piece.from + threadIdx.x % warpSize, i = j % g.inner;
+    long long at = j / g.inner * row + piece.group * g.inner + i;
     for (; j < piece.to; j += warpSize) {
-        see((row * g.groups + piece.group) * g.inner + i);
-        row += rows;
-        i += rest;
-        if (i >= g.inner) {
+        see(at);
+        at += step;
+        i += over;
+        if (i >= g.inner) {  // beyond the end of its row
             i -= g.inner;
-            row++;
+            at += row - g.inner;
         }
     }
 }
@@ -64,12 +67,18 @@ __device__ Pair moments_of_group(const Pair* parts, const Groups& g, long long g
     return {mean, sum_of_warp(squares)};
 }
 
-// What dL/dx subtracts: the sums of dL/dz and of dL/dz z, over a piece and over a group.
-__device__ Pair sums_of_piece(const T* grad, const T* z, const Groups& g, const Piece& piece) {
+// z, for the way back. (Forward its scale is one with the weight.)
+struct Standard {
+    A mean, scale;
+    __device__ A operator()(T x) const { return ((A)x - mean) * scale; }
+};
+
+// The sums of dL/dy and of dL/dy z, over a piece and over a group: dL/db and dL/dw.
+__device__ Pair sums_of_piece(const T* grad, const T* x, Standard z, const Groups& g, const Piece& piece) {
     double total = 0, along = 0;
     each(g, piece, [&](long long at) {
         total += (double)(A)grad[at];
-        along += (double)(A)grad[at] * (double)(A)z[at];
+        along += (double)(A)grad[at] * (double)z(x[at]);
     });
     return {sum_of_warp(total), sum_of_warp(along)};
 }
@@ -91,6 +100,14 @@ __device__ void each_piece(const Groups& g, Work work) {
         work(i);
 }
 
+// The first piece of each group writes what there is once a group; one lane of it does.
+__device__ bool writes(const Piece& piece) { return piece.from == 0 && threadIdx.x % warpSize == 0; }
+
+// running <- (1 - momentum) running + momentum batch
+__device__ void follow(T& running, double batch, double momentum) {
+    running = (T)(A)((1 - momentum) * (double)(A)running + momentum * batch);
+}
+
 extern "C" __global__ void moments_of_pieces(const T* __restrict__ x, double* parts, const Groups g) {
     each_piece(g, [&](long long i) {
         const Pair own = moments_of_piece(x, g, piece_of_warp(g, i));
@@ -99,42 +116,61 @@ extern "C" __global__ void moments_of_pieces(const T* __restrict__ x, double* pa
 }
 
 extern "C" __global__ void sums_of_pieces(
-    const T* __restrict__ grad, const T* __restrict__ z, double* parts, const Groups g) {
+    const T* __restrict__ grad, const T* __restrict__ x, const A* __restrict__ mean,
+    const A* __restrict__ variance, double* parts, const Groups g, const double eps) {
     each_piece(g, [&](long long i) {
-        const Pair own = sums_of_piece(grad, z, g, piece_of_warp(g, i));
+        const Piece piece = piece_of_warp(g, i);
+        const Standard z = {mean[piece.group], 1 / sqrt(variance[piece.group] + (A)eps)};
+        const Pair own = sums_of_piece(grad, x, z, g, piece);
         if (threadIdx.x % warpSize == 0) ((Pair*)parts)[i] = own;
     });
 }
 
-// z = (x - m) / sqrt(v + eps); m and v of each group are kept. `parts` is null where a group is one piece.
-extern "C" __global__ void standardize(
-    const T* __restrict__ x, const double* __restrict__ parts, T* __restrict__ z, A* __restrict__ mean,
-    A* __restrict__ variance, const Groups g, const double eps) {
+// y; m and v of each group are kept. `parts` is null where a group is one piece, the running statistics where nobody
+// keeps them, and `momentum` where it is the `number`, not one that only the device knows.
+extern "C" __global__ void normalize(
+    const T* __restrict__ x, const T* __restrict__ weight, const T* __restrict__ bias,
+    const double* __restrict__ parts, T* __restrict__ y, A* __restrict__ mean, A* __restrict__ variance,
+    T* running_mean, T* running_variance, const double* momentum, const double number, const Groups g,
+    const double eps) {
+    const double n = (double)(g.outer * g.inner);
     each_piece(g, [&](long long i) {
         const Piece piece = piece_of_warp(g, i);
         const Pair found =
             parts ? moments_of_group((const Pair*)parts, g, piece.group) : moments_of_piece(x, g, piece);
-        const A m = (A)found.first, v = (A)(found.second / (double)(g.outer * g.inner));
-        const A scale = 1 / sqrt(v + (A)eps);
-        each(g, piece, [&](long long at) { z[at] = (T)(((A)x[at] - m) * scale); });
-        if (piece.from == 0 && threadIdx.x % warpSize == 0) {
+        const A m = (A)found.first, v = (A)(found.second / n);
+        const A scale = 1 / sqrt(v + (A)eps) * (weight ? (A)weight[piece.group] : (A)1);
+        const A b = bias ? (A)bias[piece.group] : (A)0;
+        each(g, piece, [&](long long at) { y[at] = (T)(((A)x[at] - m) * scale + b); });
+        if (writes(piece)) {
             mean[piece.group] = m;
             variance[piece.group] = v;
+            if (!running_mean) return;
+            follow(running_mean[piece.group], found.first, momentum ? *momentum : number);
+            follow(running_variance[piece.group], found.second / (n - 1), momentum ? *momentum : number);
         }
     });
 }
 
-// dL/dx = (dL/dz - mean(dL/dz) - z mean(dL/dz z)) / sqrt(v + eps).
-extern "C" __global__ void standardize_gradient(
-    const T* __restrict__ grad, const T* __restrict__ z, const double* __restrict__ parts,
-    const A* __restrict__ variance, T* __restrict__ grad_x, const Groups g, const double eps) {
+// dL/dx = w (dL/dy - mean(dL/dy) - z mean(dL/dy z)) / sqrt(v + eps), and dL/dw and dL/db.
+extern "C" __global__ void normalize_gradient(
+    const T* __restrict__ grad, const T* __restrict__ x, const T* __restrict__ weight, const A* __restrict__ mean,
+    const A* __restrict__ variance, const double* __restrict__ parts, T* __restrict__ grad_x,
+    T* __restrict__ grad_weight, T* __restrict__ grad_bias, const Groups g, const double eps) {
+    const double n = (double)(g.outer * g.inner);
     each_piece(g, [&](long long i) {
         const Piece piece = piece_of_warp(g, i);
+        const Standard z = {mean[piece.group], 1 / sqrt(variance[piece.group] + (A)eps)};
         const Pair sums =
-            parts ? sums_of_group((const Pair*)parts, g, piece.group) : sums_of_piece(grad, z, g, piece);
-        const double n = (double)(g.outer * g.inner);
-        const A mean = (A)(sums.first / n), along = (A)(sums.second / n);
-        const A scale = 1 / sqrt(variance[piece.group] + (A)eps);
-        each(g, piece, [&](long long at) { grad_x[at] = (T)(((A)grad[at] - mean - (A)z[at] * along) * scale); });
+            parts ? sums_of_group((const Pair*)parts, g, piece.group) : sums_of_piece(grad, x, z, g, piece);
+        const A total = (A)(sums.first / n), along = (A)(sums.second / n);
+        const A scale = weight ? z.scale * (A)weight[piece.group] : z.scale;
+        each(g, piece, [&](long long at) {
+            grad_x[at] = (T)(((A)grad[at] - total - z(x[at]) * along) * scale);
+        });
+        if (writes(piece)) {
+            grad_weight[piece.group] = (T)(A)sums.second;
+            grad_bias[piece.group] = (T)(A)sums.first;
+        }
     });
 }

@@ -1,6 +1,6 @@
 """Normalisation of groups of numbers, in one launch each way, or two where groups are long: `groups.cu`.
 
-The plain version is `Standardize` of `functional/normalization.py`.
+The plain versions are `BatchNorm` and `Standardize` of `functional/normalization.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backend.arrays import module_of
+from minidl.backend.arrays import is_array, module_of
 from minidl.backend.kernels.launch import launch_rows
 
 SOURCE = "groups.cu"
@@ -20,32 +20,51 @@ PIECE = 2048  # numbers that a warp goes through: few enough to be still in the 
 MOST_PIECES = 512  # of a group: each warp reads what all of them gave
 
 
-def standardize(x: Any, axis: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
-    """z = (x - m) / sqrt(v + eps), with m and v, the mean and variance over `axis`, which are kept with length 1.
+def normalize(
+    x: Any, axis: tuple[int, ...], eps: float, weight: Any = None, bias: Any = None, running: Any = None
+) -> tuple[Any, Any, Any]:
+    """y = weight z + bias with z = (x - m) / sqrt(v + eps), and m and v, the mean and variance over `axis`.
 
     Args:
-        x: float32 or float64.
-        axis: counted from the front; the axes left are neighbours.
+        x: of a dtype that has kernels.
+        axis: counted from the front; the axes left are neighbours. m and v have them, with length 1.
+        weight, bias: one number for each mean, in x's dtype, or None.
+        running: None, or (mean, variance, momentum): two such arrays, which are brought up to date in place, and how.
+
+    Returns:
+        y as x; m and v in the dtype that is computed in (float32 for float16).
     """
     xp, groups = module_of(x), _groups(x.shape, axis, PIECE, MOST_PIECES)
-    x, parts = xp.ascontiguousarray(x), _parts(xp, groups)
-    kept = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
-    z, mean, variance = (xp.empty(shape, dtype=x.dtype) for shape in (x.shape, kept, kept))
+    x, weight, bias = (None if a is None else xp.ascontiguousarray(a) for a in (x, weight, bias))
+    parts, y, wide = _parts(xp, groups), xp.empty(x.shape, dtype=x.dtype), _wide(x)
+    mean, variance = (xp.empty(_kept(x.shape, axis), dtype=wide) for _ in range(2))
+    places, (momentum, number) = (None, None), (None, 0.0)
+    if running is not None:
+        places = tuple(xp.ascontiguousarray(a) for a in running[:2])
+        momentum, number = (None, running[2]) if not is_array(running[2]) else (running[2].astype(np.float64), 0.0)
     if parts is not None:
         _run("moments_of_pieces", groups, x, parts, groups)
-    _run("standardize", groups, x, parts, z, mean, variance, groups, np.float64(eps))
-    return z, mean, variance
+    numbers = np.float64(number), groups, np.float64(eps)
+    _run("normalize", groups, x, weight, bias, parts, y, mean, variance, *places, momentum, *numbers)
+    for own, place in zip(running or (), places, strict=False):
+        if own is not place:  # it was not contiguous
+            own[...] = place
+    return y, mean, variance
 
 
-def standardize_gradient(grad: Any, z: Any, variance: Any, axis: tuple[int, ...], eps: float) -> Any:
-    """dL/dx from dL/dz, and the z and v that `standardize` gave."""
+def normalize_gradient(
+    grad: Any, x: Any, mean: Any, variance: Any, axis: tuple[int, ...], eps: float, weight: Any = None
+) -> tuple[Any, Any, Any]:
+    """dL/dx, and dL/dweight and dL/dbias (of one axis), from dL/dy, and what `normalize` was given and gave."""
     xp, groups = module_of(grad), _groups(grad.shape, axis, PIECE, MOST_PIECES)
-    grad, z, parts = xp.ascontiguousarray(grad), xp.ascontiguousarray(z), _parts(xp, groups)
-    grad_x = xp.empty(grad.shape, dtype=grad.dtype)
+    grad, x, weight = (None if a is None else xp.ascontiguousarray(a) for a in (grad, x, weight))
+    parts, grad_x = _parts(xp, groups), xp.empty(grad.shape, dtype=grad.dtype)
+    grad_weight, grad_bias = (xp.empty(mean.size, dtype=grad.dtype) for _ in range(2))
     if parts is not None:
-        _run("sums_of_pieces", groups, grad, z, parts, groups)
-    _run("standardize_gradient", groups, grad, z, parts, variance, grad_x, groups, np.float64(eps))
-    return grad_x
+        _run("sums_of_pieces", groups, grad, x, mean, variance, parts, groups, np.float64(eps))
+    results, numbers = (grad_x, grad_weight, grad_bias), (groups, np.float64(eps))
+    _run("normalize_gradient", groups, grad, x, weight, mean, variance, parts, *results, *numbers)
+    return results
 
 
 @lru_cache(maxsize=1024)
@@ -59,6 +78,15 @@ def _groups(shape: tuple[int, ...], axis: tuple[int, ...], piece: int, most_piec
         outer, inner = 0, 1  # the kernels divide by the latter
     length = max(piece, -(-n // most_pieces))
     return np.array((outer, groups, inner, max(1, -(-n // length)), length), GROUPS)
+
+
+def _kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(1 if a in axis else n for a, n in enumerate(shape))
+
+
+def _wide(x: Any) -> Any:
+    """The source's A: what x is computed in."""
+    return np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
 
 
 def _parts(xp: Any, groups: Any) -> Any:

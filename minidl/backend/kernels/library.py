@@ -2,7 +2,8 @@
 
 from minidl.backend.kernels.draws import uniform
 from minidl.backend.kernels.elementwise import fused
-from minidl.backend.kernels.groups import standardize, standardize_gradient
+from minidl.backend.kernels.filters import side_by_side
+from minidl.backend.kernels.groups import normalize, normalize_gradient
 from minidl.backend.kernels.norms import norm_of
 from minidl.backend.kernels.recurrent import walk, walk_back
 from minidl.backend.kernels.responses import respond, respond_gradient
@@ -31,15 +32,16 @@ __all__ = [
     "max_pool",
     "mean_pool",
     "norm_of",
+    "normalize",
+    "normalize_gradient",
     "put_chosen",
     "put_numbers",
     "respond",
     "respond_gradient",
+    "side_by_side",
     "softmax_rows",
     "softmax_rows_gradient",
     "spread_mean",
-    "standardize",
-    "standardize_gradient",
     "take_chosen",
     "uniform",
     "update",

@@ -83,8 +83,8 @@ def test_launches(cupy: ModuleType, dtype: str, piece: int, monkeypatch: pytest.
     op = Standardize((0, 2, 3), 1e-5)
     forward, backward = launches_of(lambda: op.forward(x)), launches_of(lambda: op.backward(x, x, x))
     one = piece > 100
-    assert forward in ((), ("standardize",) if one else ("moments_of_pieces", "standardize"))
-    assert backward in ((), ("standardize_gradient",) if one else ("sums_of_pieces", "standardize_gradient"))
+    assert forward in ((), ("normalize",) if one else ("moments_of_pieces", "normalize"))
+    assert backward in ((), ("normalize_gradient",) if one else ("sums_of_pieces", "normalize_gradient"))
 
 
 @wide
@@ -119,7 +119,7 @@ def test_large_means_and_many_numbers_lose_nothing(
     monkeypatch.setattr(groups, "PIECE", piece)
     x = (numbers((50, 1, 40, 40), "float32") + 3000).astype(np.float32)
     exact = x.astype(np.float64)
-    _, mean, variance = (backend.to_numpy(a) for a in groups.standardize(on_device(x), (0, 2, 3), 1e-5))
+    _, mean, variance = (backend.to_numpy(a) for a in groups.normalize(on_device(x), (0, 2, 3), 1e-5))
     np.testing.assert_allclose(mean.item(), exact.mean(), rtol=1e-7)  # the nearest float32
     np.testing.assert_allclose(variance.item(), exact.var(), rtol=2e-7)
 
@@ -150,7 +150,7 @@ def test_in_the_functions_that_use_it(cupy: ModuleType, name: str, dtype: str) -
 
     results, expected = both(step, *(numbers(shape, dtype, i) for i, shape in enumerate([(3, 4, 5), (4,), (3, 4, 5)])))
     names = launched()
-    assert not names or {"standardize", "standardize_gradient"} <= set(names)
+    assert not names or {"normalize", "normalize_gradient"} <= set(names)
     for found, plain in zip(results, expected, strict=True):
         assert_close(found, plain)
 
