@@ -6,8 +6,8 @@ version: to read, and for a test to hold the kernel equal to. The CUDA C++ is in
 kernel is first used.
 
 CuPy compiles its own kernels and these so that float32 numbers below 1.18e-38 (2^-126, the smallest with all digits)
-count as 0, where NumPy computes with them; float64 and float16 are not affected. So relu(1e-39) is 0 on a GPU, and its
-gradient too. `norm_of` alone counts such numbers.
+count as 0, where NumPy computes with them; float64 and float16 are not affected. So the gradient of relu at 1e-39 is 0
+on a GPU. `norm_of` alone counts such numbers.
 """
 
 from __future__ import annotations

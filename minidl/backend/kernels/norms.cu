@@ -47,7 +47,7 @@ extern "C" __global__ void norm_of_arrays(
         const long long start = (piece - arrays.first_piece[a]) * arrays.length;
         const long long stop = start + arrays.length < arrays.size[a] ? start + arrays.length : arrays.size[a];
         Squares own = {0, 0, 0};
-        #pragma unroll 8  // eight loads before the first is waited for
+        #pragma unroll 4  // four loads before the first is waited for
         for (long long i = start + lane; i < stop; i += warpSize) add(own, (A)data[i]);
         own = {sum_of_warp(own.small), sum_of_warp(own.middle), sum_of_warp(own.large)};
         if (lane == 0) ((Squares*)parts)[piece] = own;

@@ -60,42 +60,50 @@ extern "C" __global__ void softmax_rows_gradient(
 }
 
 // The cross entropy of each row with its label, and their mean (or sum) over the rows whose label is not `ignored`.
-// A label that is no class makes the result NaN. `counted` is how many rows count, or NaN.
-// The last warp adds up all rows, always in the same order.
+// A label that is no class makes the result NaN. `counted` is how many rows count, or NaN. A warp adds up a piece of so
+// many rows, `length`; the last warp adds up all pieces, always in the same order.
+struct Added {
+    double losses, rows;
+};
 extern "C" __global__ void cross_entropy(
-    const T* __restrict__ x, const long long* __restrict__ labels, T* loss, double* counted, A* losses, int* arrived,
-    const long long rows, const long long n, const long long ignored, const double smoothing, const int mean) {
+    const T* __restrict__ x, const long long* __restrict__ labels, T* loss, double* counted, double* parts,
+    int* arrived, const int pieces, const long long length, const long long rows, const long long n,
+    const long long ignored, const double smoothing, const int mean) {
     const int lane = threadIdx.x % warpSize, warps = blockDim.x / warpSize;
-    for (long long i = blockIdx.x * (long long)warps + threadIdx.x / warpSize; i < rows;
-         i += (long long)gridDim.x * warps) {
-        const T* row = x + i * n;
-        const long long label = labels[i];
-        if (label == ignored || label < 0 || label >= n) continue;  // the same for the whole warp
-        const Summed s = summed(row, n, lane);
-        const A rest = log(s.total);
-        A own = rest - ((A)row[label] - s.largest);
-        if (smoothing != 0) {
-            A all = 0;
-            for (long long j = lane; j < n; j += warpSize) all += rest - ((A)row[j] - s.largest);
-            own = (A)(1 - smoothing) * own + (A)smoothing * (sum_of_warp(all) / (A)n);
+    for (int piece = blockIdx.x * warps + threadIdx.x / warpSize; piece < pieces; piece += gridDim.x * warps) {
+        Added own = {0, 0};
+        for (long long i = piece * length; i < (piece + 1) * length && i < rows; i++) {
+            const T* row = x + i * n;
+            const long long label = labels[i];
+            if (label == ignored) continue;  // the same for the whole warp
+            if (label < 0 || label >= n) {
+                own.losses = own.rows = infinity() - infinity();
+                continue;
+            }
+            const Summed s = summed(row, n, lane);
+            const A rest = log(s.total);
+            A loss_of_row = rest - ((A)row[label] - s.largest);
+            if (smoothing != 0) {
+                A all = 0;
+                for (long long j = lane; j < n; j += warpSize) all += rest - ((A)row[j] - s.largest);
+                loss_of_row = (A)(1 - smoothing) * loss_of_row + (A)smoothing * (sum_of_warp(all) / (A)n);
+            }
+            own.losses += loss_of_row;
+            own.rows += 1;
         }
-        if (lane == 0) losses[i] = own;
+        if (lane == 0) ((Added*)parts)[piece] = own;
     }
     if (!is_last_warp(arrived)) return;
-    const volatile A* all_losses = losses;  // written by other warps: not to be taken from a cache
-    double total = 0, number = 0;
-    for (long long i = lane; i < rows; i += warpSize) {
-        const long long label = labels[i];
-        if (label == ignored) continue;
-        const bool wrong = label < 0 || label >= n;
-        total += wrong ? (double)(infinity() - infinity()) : (double)all_losses[i];
-        number += wrong ? (double)(infinity() - infinity()) : 1.0;
+    const volatile double* all = parts;  // written by other warps: not to be taken from a cache
+    Added total = {0, 0};
+    for (int piece = lane; piece < pieces; piece += warpSize) {
+        total.losses += all[2 * piece];
+        total.rows += all[2 * piece + 1];
     }
-    total = sum_of_warp(total);
-    number = sum_of_warp(number);
+    total = {sum_of_warp(total.losses), sum_of_warp(total.rows)};
     if (lane == 0) {
-        loss[0] = (T)(A)(mean ? total / number : total);
-        counted[0] = number;
+        loss[0] = (T)(A)(mean ? total.losses / total.rows : total.losses);
+        counted[0] = total.rows;
         arrived[0] = 0;
     }
 }

@@ -15,6 +15,7 @@ from minidl.backend.arrays import module_of
 from minidl.backend.kernels.launch import arrived, launch_rows
 
 SOURCE = "rows.cu"
+_MOST_PIECES = 4096  # of cross entropy, whose parts are added up by one warp
 
 
 def softmax_rows(x: Any, logarithm: bool = False) -> Any:
@@ -40,9 +41,15 @@ def cross_entropy(x: Any, labels: Any, ignored: int, smoothing: float, mean: boo
     """
     xp = module_of(x)
     loss, counted = xp.empty((), dtype=x.dtype), xp.empty((), dtype=np.float64)
-    losses = xp.empty(len(x), dtype=np.float64 if x.dtype == np.float64 else np.float32)
     options = np.int64(ignored), np.float64(smoothing), np.int32(mean)
-    _run("cross_entropy", x, _as_labels(labels), loss, counted, losses, arrived(xp), *_rows(x), *options)
+    length = max(1, -(-len(x) // _MOST_PIECES))
+    pieces = max(1, -(-len(x) // length))  # there is a loss also of no rows
+    parts = xp.empty((pieces, 2), dtype=np.float64)
+    split = np.int32(pieces), np.int64(length)
+    launch_rows(
+        SOURCE, "cross_entropy", pieces,
+        xp.ascontiguousarray(x), _as_labels(labels), loss, counted, parts, arrived(xp), *split, *_rows(x), *options,
+    )  # fmt: skip
     return loss, counted
 
 
@@ -66,6 +73,5 @@ def _as_labels(labels: Any) -> Any:
 
 
 def _run(name: str, x: Any, *args: Any) -> None:
-    """Run a kernel whose first parameter is x. There is a loss also of no rows."""
-    rows = max(math.prod(x.shape[:-1]), name == "cross_entropy")
-    launch_rows(SOURCE, name, int(rows), module_of(x).ascontiguousarray(x), *args)
+    """Run a kernel whose first parameter is x."""
+    launch_rows(SOURCE, name, math.prod(x.shape[:-1]), module_of(x).ascontiguousarray(x), *args)

@@ -107,6 +107,18 @@ def test_a_label_that_is_no_class_makes_the_loss_nan(cupy: ModuleType, wrong: in
     assert not slope[4].any()
 
 
+@pytest.mark.parametrize("most", [1, 3, 50])
+def test_pieces_of_several_rows(cupy: ModuleType, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_MOST_PIECES", most)
+    labels = np.arange(50) % 4
+    labels[::5] = -100
+    for x in (numbers((50, 4), "float32"), numbers((2, 4), "float64"), numbers((0, 4), "float64")):
+        loss, counted, _ = cross_entropy(x, labels[: len(x)], 0.1, False)
+        expected, _ = plain_cross_entropy(x, labels[: len(x)], 0.1, False)
+        assert counted == (labels[: len(x)] != -100).sum()
+        assert_close(loss, expected)
+
+
 def test_a_thousand_launches_count_from_0_every_time(cupy: ModuleType) -> None:
     x, labels = on_device(numbers((50, 4), "float32")), on_device(np.arange(50) % 4)
     losses = {float(rows.cross_entropy(x, labels, -100, 0.0, True)[0]) for _ in range(20)}
