@@ -7,8 +7,8 @@
 Both libraries start from the same weights and data and must agree in the losses of the first steps. Then they take
 turns: a turn is many steps between two waits for the device, a result the median of turns. All of it twice: with
 products of float32 matrices exact, and with TF32 (a mantissa of 10 bits, several times faster on the tensor cores), set
-alike in both. Each case is a process of its own, so that a kernel that goes wrong spoils no other. `results.json` and
-`gpu.md` in the output folder are written anew after every case.
+alike in both. Each case is a process of its own, so that a kernel that goes wrong spoils no other; what it has found
+out is kept however it ends. `results.json` and `gpu.md` in the output folder are written anew after every case.
 """
 
 from __future__ import annotations
@@ -75,11 +75,7 @@ def wait() -> None:
 
 
 def captured(step: Step) -> Step:
-    """minidl's training step, recorded as a CUDA graph and warmed up.
-
-    Raises:
-        Exception: this minidl has no graphs, the step is none of a network, or it cannot be recorded (dropout).
-    """
+    """minidl's training step of a network, recorded as a CUDA graph and warmed up."""
     import minidl as md
 
     model, optimizer, loss, inputs, labels = step.parts  # type: ignore[attr-defined]
@@ -144,37 +140,64 @@ def turn(step: Step, number: int) -> tuple[float, float]:
     return (time.perf_counter() - began) / number, (asked - began) / number
 
 
-def run(case: Case, mode: str, small: bool) -> dict[str, Any]:
-    """Everything that is known about a case in one mode."""
-    use_tf32(mode == "TF32")
-    result: dict[str, Any] = {"case": case.name, "mode": mode, "libraries": {}}
-    first = {"torch": losses(case.torch(small), AGREE), "minidl": losses(case.minidl(small), AGREE)}
-    result["losses"] = first
-    result["agree"] = bool(np.allclose(first["torch"], first["minidl"], rtol=TOLERANCE[mode], atol=1e-4))
+def nothing_of(name: str, mode: str) -> dict[str, Any]:
+    """What is known of a case before it begins."""
+    return {"case": name, "mode": mode, "losses": {}, "agree": False, "libraries": {}, "errors": {}}
 
+
+def run(case: Case, mode: str, small: bool, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Everything that is known about a case in one mode; `keep` is handed it as it grows.
+
+    What fails in one library is noted, and leaves the other's figures.
+    """
+    use_tf32(mode == "TF32")
+    result = nothing_of(case.name, mode)
     steps, memory = {}, {}
-    for library, make in (("torch", case.torch), ("minidl", case.minidl)):
-        steps[library], memory[library] = memory_of(lambda make=make: make(small), library)  # type: ignore[misc]
-    try:
+
+    def attempt(what: str, work: Callable[[], Any]) -> None:
+        try:
+            work()
+        except Exception:
+            result["errors"][what] = traceback.format_exc()
+        keep(result)
+
+    def first_losses(library: str, make: Callable[[bool], Step]) -> None:
+        result["losses"][library] = losses(make(small), AGREE)
+
+    def prepare(library: str, make: Callable[[bool], Step]) -> None:
+        steps[library], memory[library] = memory_of(lambda: make(small), library)
+
+    def record() -> None:
         steps["graph"] = captured(case.minidl(small))
-    except Exception as error:
-        result["graph_error"] = f"{type(error).__name__}: {error}"
+
+    for library, make in (("torch", case.torch), ("minidl", case.minidl)):
+        attempt(library, lambda library=library, make=make: first_losses(library, make))  # type: ignore[misc]
+        if library not in result["errors"]:
+            attempt(library, lambda library=library, make=make: prepare(library, make))  # type: ignore[misc]
+    if case.graph:
+        attempt("graph", record)
+    first = result["losses"]
+    result["agree"] = len(first) == 2 and bool(
+        np.allclose(first["torch"], first["minidl"], rtol=TOLERANCE[mode], atol=1e-4)
+    )
 
     numbers = {name: 1 if small else max(1, int(TURN / turn(step, 3)[0])) for name, step in steps.items()}
     turns: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
     for _ in range(2 if small else TURNS):
         for name, step in steps.items():
             turns[name].append(turn(step, numbers[name]))
+            seconds = [found[0] for found in turns[name]]
+            result["libraries"][name] = {
+                "ms": statistics.median(seconds) * 1e3,
+                "best_ms": min(seconds) * 1e3,
+                "asked_ms": statistics.median(found[1] for found in turns[name]) * 1e3,
+                "steps": numbers[name],
+                "memory_mib": memory.get(name),
+            }
+        keep(result)
     for name, step in steps.items():
-        seconds = [found[0] for found in turns[name]]
-        result["libraries"][name] = {
-            "ms": statistics.median(seconds) * 1e3,
-            "best_ms": min(seconds) * 1e3,
-            "asked_ms": statistics.median(found[1] for found in turns[name]) * 1e3,
-            "steps": numbers[name],
-            "memory_mib": memory.get(name),
-            **profile(step),
-        }
+        result["libraries"][name].update(profile(step))
+        keep(result)
     return result
 
 
@@ -271,40 +294,44 @@ def facts(standin: bool) -> dict[str, Any]:
 # ---- all cases
 
 
-def child(name: str, mode: str, standin: bool) -> dict[str, Any]:
-    """What a process of its own finds out."""
+def child(name: str, mode: str, standin: bool) -> None:
+    """What a process of its own finds out: a line of JSON each time it knows more."""
     import minidl as md
+
+    def say(found: dict[str, Any]) -> None:
+        print(json.dumps(found), flush=True)
 
     if standin:
         from tests import cupy_standin
 
         cupy_standin.install()
     md.use("cupy")
-    try:
-        if name == "facts":
-            return facts(standin)
-        (case,) = (case for case in CASES if case.name == name)
-        return run(case, mode, small=standin)
-    except Exception as error:
-        return {
-            "case": name,
-            "mode": mode,
-            "error": f"{type(error).__name__}: {error}",
-            "trace": traceback.format_exc(),
-        }
+    if name == "facts":
+        say(facts(standin))
+        return
+    (case,) = (case for case in CASES if case.name == name)
+    run(case, mode, standin, say)
 
 
 def ask(name: str, mode: str, standin: bool) -> dict[str, Any]:
-    """The same, from a process that ends with the case."""
+    """The same, from a process that ends with the case: the last that it said, with "died" if it went wrong."""
     command = [sys.executable, "-m", "benchmarks.gpu", "--child", name, "--mode", mode, *["--standin"] * standin]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
-        found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-        return found
-    except (subprocess.TimeoutExpired, ValueError, IndexError) as error:
-        said = getattr(error, "stderr", None) or (answer.stderr if "answer" in locals() else "")
-        said = said.decode(errors="replace") if isinstance(said, bytes) else said
-        return {"case": name, "mode": mode, "error": f"{type(error).__name__}: the process died", "trace": said[-3000:]}
+        answer = subprocess.run(command, capture_output=True, timeout=LONGEST)
+        said, errors = answer.stdout, answer.stderr
+        died = f"it ended with {answer.returncode}" if answer.returncode else ""
+    except subprocess.TimeoutExpired as error:
+        said, errors = error.stdout or b"", error.stderr or b""
+        died = f"it was stopped after {LONGEST} s"
+    found = {} if name == "facts" else nothing_of(name, mode)
+    for line in said.decode(errors="replace").splitlines():
+        try:
+            found = json.loads(line)
+        except ValueError:  # what a library prints, or half a line
+            continue
+    if died:
+        found["died"] = f"{died}\n{errors.decode(errors='replace')[-3000:]}"
+    return found
 
 
 def main() -> None:
@@ -319,7 +346,7 @@ def main() -> None:
     parser.add_argument("--mode", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(child(options.child, options.mode, options.standin)))
+        child(options.child, options.mode, options.standin)
         return
 
     began = time.perf_counter()
@@ -342,10 +369,11 @@ def main() -> None:
 
 def brief(result: dict[str, Any]) -> str:
     """A case in a line."""
-    if "error" in result:
-        return str(result["error"])[:160]
-    times = ", ".join(f"{name} {entry['ms']:.3f} ms" for name, entry in result["libraries"].items())
-    return times + ("" if result["agree"] else f"  DISAGREE {result['losses']}")
+    parts = [", ".join(f"{name} {entry['ms']:.3f} ms" for name, entry in result["libraries"].items())]
+    parts += [f"{what} FAILED: {error.splitlines()[-1][:120]}" for what, error in result["errors"].items()]
+    parts += ["DIED: " + result["died"].splitlines()[0]] if "died" in result else []
+    parts += [] if result["agree"] else [f"DISAGREE {result['losses']}"]
+    return "; ".join(filter(None, parts))
 
 
 def write(found: dict[str, Any], folder: Path) -> None:

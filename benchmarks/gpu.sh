@@ -23,7 +23,8 @@ python=${PYTHON:-python3}
 run_tests() { # seconds, then what to run; warnings do not fail a first run on a new machine, they are listed
     local seconds=$1
     shift
-    timeout "$seconds" "$python" -m pytest --backend cupy -q -p no:cacheprovider -W default --durations=25 "$@"
+    # An interrupt, as by Ctrl-C: pytest then tells what has failed so far.
+    timeout -s INT -k 20 "$seconds" "$python" -m pytest --backend cupy -q -p no:cacheprovider -W default --durations=25 "$@"
 }
 
 case $part in
@@ -68,7 +69,7 @@ benchmark)
 loading)
     images=$(mktemp -d)
     "$python" benchmarks/loading.py --make "$images" &&
-        timeout 240 "$python" benchmarks/loading.py "$images" --gpu 2>&1 | tee "$out/loading.txt"
+        timeout -s INT -k 20 240 "$python" benchmarks/loading.py "$images" --gpu 2>&1 | tee "$out/loading.txt"
     ;;
 *)
     echo "unknown part: $part" >&2

@@ -8,6 +8,10 @@ from benchmarks.gpu_cases import CASES
 from benchmarks.table import ratio
 
 CASE = {case.name: case for case in CASES}
+MEMORY = (
+    "Memory is what each library has taken from the device for the step: of PyTorch its peak with the workspaces of "
+    "cuBLAS and cuDNN, of minidl CuPy's pool, without cuBLAS's own 32 MiB."
+)
 
 
 def markdown(found: dict[str, Any]) -> str:
@@ -19,60 +23,73 @@ def markdown(found: dict[str, Any]) -> str:
             parts += [f"## {mode}", f"{words}. Times of a training step, forward and backward.", _times(results)]
     if found["not_run"]:
         parts.append("Not run, for lack of time: " + ", ".join(f"{name} ({mode})" for name, mode in found["not_run"]))
-    parts += [
-        f"{result['case']} ({result['mode']}) without a graph: {result['graph_error']}"
-        for result in found["results"]
-        if "graph_error" in result and CASE[result["case"]].target[1] < CASE[result["case"]].target[0]
-    ]
-    parts += [_failure(result) for result in found["results"] if "error" in result]
-    profiles = [_profile(result) for result in found["results"] if "error" not in result]
+    parts.append(MEMORY)
+    parts += [_failure(result, what, words) for result in found["results"] for what, words in _failures(result)]
+    profiles = [_profile(result) for result in found["results"]]
     if any(profiles):
         parts += ["## What takes the time", "One step each, milliseconds on the GPU.", *filter(None, profiles)]
     return "\n\n".join(parts) + "\n"
 
 
 def _facts(facts: dict[str, Any]) -> str:
-    rows = [f"| {name} | {_number(value)} |" for name, value in facts.items() if value is not None and name != "trace"]
+    rows = [f"| {name} | {_number(value)} |" for name, value in facts.items() if value is not None]
     return "\n".join(["| | |", "|---|---|", *rows])
 
 
 def _number(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value).replace("\n", " ")
 
 
 def _times(results: list[dict[str, Any]]) -> str:
     columns = ["", "PyTorch", "minidl", "ratio", "aim", "with a graph", "ratio", "aim", "a second", "asked for in"]
     columns += ["launches", "memory, MiB"]
     header = f"| {' | '.join(columns)} |\n|---|{'--:|' * (len(columns) - 1)}"
-    return "\n".join([header, *(_row(result) for result in results if "error" not in result)])
+    return "\n".join([header, *map(_row, results)])
 
 
 def _row(result: dict[str, Any]) -> str:
     case, found = CASE[result["case"]], result["libraries"]
-    theirs, ours, graph = found["torch"], found["minidl"], found.get("graph")
+    theirs, ours, graph = (found.get(name) for name in ("torch", "minidl", "graph"))
+    fastest = min((entry["ms"] for entry in (ours, graph) if entry), default=None)
     cells = [
-        case.about + ("" if result["agree"] else " (**the losses differ**)"),
+        case.about + ("" if result["agree"] or not (theirs and ours) else " (**the losses differ**)"),
         _ms(theirs),
         _ms(ours),
-        f"**{ratio(ours['ms'] / theirs['ms'])}**",
+        _ratio(ours, theirs),
         ratio(case.target[0]),
-        _ms(graph) if graph else "-",
-        f"**{ratio(graph['ms'] / theirs['ms'])}**" if graph else "-",
-        ratio(case.target[1]),
-        f"{case.batch / min(ours['ms'], graph['ms'] if graph else ours['ms']) * 1e3:,.0f}",
-        f"{ours['asked_ms']:.3f} ms",
-        f"{theirs.get('launches', '-')} / {ours.get('launches', '-')}",
-        f"{theirs['memory_mib']:,.0f} / {ours['memory_mib']:,.0f}",
+        _ms(graph),
+        _ratio(graph, theirs),
+        ratio(case.target[1]) if case.graph else "-",
+        f"{case.batch / fastest * 1e3:,.0f}" if fastest else "-",
+        f"{ours['asked_ms']:.3f} ms" if ours else "-",
+        _pair(theirs, ours, "launches"),
+        _pair(theirs, ours, "memory_mib"),
     ]
     return "| " + " | ".join(cells) + " |"
 
 
-def _ms(entry: dict[str, Any]) -> str:
-    return f"{entry['ms']:.3f} ms"
+def _ms(entry: dict[str, Any] | None) -> str:
+    return f"{entry['ms']:.3f} ms" if entry else "-"
 
 
-def _failure(result: dict[str, Any]) -> str:
-    return f"**{result['case']} ({result['mode']}) failed**: {result['error']}\n\n```\n{result['trace'][-1500:]}\n```"
+def _ratio(entry: dict[str, Any] | None, to: dict[str, Any] | None) -> str:
+    return f"**{ratio(entry['ms'] / to['ms'])}**" if entry and to else "-"
+
+
+def _pair(*args: Any) -> str:
+    *entries, key = args
+    values = [None if entry is None else entry.get(key) for entry in entries]
+    return " / ".join("-" if value is None else f"{value:,.0f}" for value in values)
+
+
+def _failures(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """(what, its last words) of all that went wrong in a case."""
+    died = [("the process", result["died"])] if "died" in result else []
+    return [*result["errors"].items(), *died]
+
+
+def _failure(result: dict[str, Any], what: str, words: str) -> str:
+    return f"**{result['case']} ({result['mode']}), {what} failed**\n\n```\n{words[-1500:].strip()}\n```"
 
 
 def _profile(result: dict[str, Any]) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from benchmarks.gpu import summary
+import minidl as md
+from benchmarks.gpu import brief, run, summary
 from benchmarks.gpu_cases import CASES
 from benchmarks.gpu_report import markdown
 
@@ -23,7 +27,8 @@ def entry(ms: float, **more: Any) -> dict[str, Any]:
 
 def result(**more: Any) -> dict[str, Any]:
     libraries = {"torch": entry(2.0), "minidl": entry(3.0, launches=7), "graph": {**entry(1.0), "memory_mib": None}}
-    return {"case": "mlp", "mode": "float32", "agree": True, "libraries": libraries, **more}
+    known = {"case": "mlp", "mode": "float32", "losses": {}, "agree": True, "libraries": libraries, "errors": {}}
+    return {**known, **more}
 
 
 def found(*results: dict[str, Any], not_run: Any = ()) -> dict[str, Any]:
@@ -40,12 +45,34 @@ def test_the_table_says_times_ratios_and_aims() -> None:
     assert "Not run, for lack of time: alexnet (TF32)" in text
 
 
-def test_what_failed_and_what_disagrees_is_said() -> None:
-    failed = {"case": "Ca", "mode": "float32", "error": "RuntimeError: no", "trace": "line 3"}
-    text = markdown(found(result(agree=False), failed))
+def test_what_failed_and_what_disagrees_is_said_and_the_rest_is_kept() -> None:
+    failed = result(
+        case="Ca", agree=False, libraries={"torch": entry(2.0)}, errors={"minidl": "Traceback\nRuntimeError: no"}
+    )
+    died = result(case="Cb", libraries={}, died="it was stopped after 100 s\nlast words")
+    text = markdown(found(result(agree=False), failed, died))
     assert "(**the losses differ**)" in text
-    assert "**Ca (float32) failed**: RuntimeError: no" in text
-    assert "line 3" in text
+    assert "**Ca (float32), minidl failed**\n\n```\nTraceback\nRuntimeError: no\n```" in text
+    assert "**Cb (float32), the process failed**\n\n```\nit was stopped after 100 s\nlast words" in text
+    row = next(line for line in text.splitlines() if line.startswith("| convolution 20"))
+    assert [cell.strip() for cell in row.strip("|").split("|")][1:4] == ["2.000 ms", "-", "-"]
+    assert brief(failed) == "torch 2.000 ms; minidl FAILED: RuntimeError: no; DISAGREE {}"
+    assert brief(died) == "DIED: it was stopped after 100 s"
+
+
+def test_what_fails_in_one_library_leaves_the_other(standin: ModuleType) -> None:
+    def fails(small: bool) -> Any:
+        raise ValueError("not here")
+
+    with md.using("cupy"):
+        case = next(case for case in CASES if case.name == "Ca")
+        kept: list[Any] = []
+        broken = run(replace(case, torch=fails), "float32", True, lambda found: kept.append(copy.deepcopy(found)))
+    assert "ValueError: not here" in broken["errors"]["torch"]
+    assert set(broken["libraries"]) == {"minidl"}
+    assert not broken["agree"]
+    assert kept[-1] == broken
+    assert "torch" in kept[0]["errors"]  # said at once
 
 
 def test_a_trace_becomes_the_kernels_that_take_longest() -> None:
@@ -72,8 +99,9 @@ def test_it_runs_from_end_to_end_on_the_standin(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--only", "mlp", "Ca"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())["results"]
-    assert [(entry["case"], entry.get("error"), entry["agree"]) for entry in results] == [
-        ("mlp", None, True),
-        ("Ca", None, True),
+    assert [(entry["case"], entry["errors"], entry["agree"]) for entry in results] == [
+        ("mlp", {}, True),
+        ("Ca", {}, True),
     ]
+    assert set(results[0]["libraries"]) == {"torch", "minidl", "graph"}
     assert "convolution 20 -> 50" in (tmp_path / "gpu.md").read_text()
