@@ -3,7 +3,7 @@
 // A launch is told of up to 30 tensors by value, as its parameter: where their weights, gradients and what the method
 // remembers (slots) lie. Each block works on one piece of one tensor.
 
-const int MOST = 30, PIECE = 2048, NUMBERS = 6;
+const int MOST = 30, PIECE = 2048, NUMBERS = 6, AT_ONCE = 4;
 
 struct Tensors {
     T* weight[MOST];
@@ -23,13 +23,16 @@ struct Numbers {  // of one tensor in one step
     A before, after, decay, decoupled, p, q;
 };
 
-struct Element {  // the gradient with its decay, the same times `before`, and where the slots are
+struct Element {  // the gradient with its decay, the same times `before`, and the slots, which the method changes
     A gradient, scaled;
-    T *first, *second, *third;
+    A first, second, third;
 };
 
 // Which tensor this block works on, its numbers, from `live` if they are on the device, and for each of its elements:
 // w <- w - after (direction(element) + decoupled w).
+//
+// A thread asks for all numbers of a few elements before it waits for the first, and stores them at the end: the
+// compiler cannot know that what is stored is not what is loaded next.
 template <class Direction>
 __device__ void update(const Tensors& tensors, const double* live, Direction direction) {
     int t = 0;
@@ -41,10 +44,30 @@ __device__ void update(const Tensors& tensors, const double* live, Direction dir
     const T* gradient = tensors.gradient[t];
     const long long start = (long long)((int)blockIdx.x - tensors.first_block[t]) * PIECE;
     const long long stop = start + PIECE < tensors.size[t] ? start + PIECE : tensors.size[t];
-    for (long long i = start + threadIdx.x; i < stop; i += blockDim.x) {
-        const A w = (A)weight[i], g = (A)gradient[i] + numbers.decay * w;
-        const A d = direction(Element{g, g * numbers.before, first + i, second + i, third + i}, numbers);
-        weight[i] = (T)(w - numbers.after * (d + numbers.decoupled * w));
+    for (long long i = start + threadIdx.x; i < stop; i += AT_ONCE * blockDim.x) {
+        A w[AT_ONCE];
+        Element e[AT_ONCE];
+        #pragma unroll
+        for (int j = 0; j < AT_ONCE; j++) {
+            const long long own = i + j * blockDim.x, at = own < stop ? own : i;  // past the end: any, not used
+            w[j] = (A)weight[at];
+            e[j].gradient = (A)gradient[at];
+            e[j].first = first ? (A)first[at] : 0;
+            e[j].second = second ? (A)second[at] : 0;
+            e[j].third = third ? (A)third[at] : 0;
+        }
+        #pragma unroll
+        for (int j = 0; j < AT_ONCE; j++) {
+            const long long at = i + j * blockDim.x;
+            if (at >= stop) break;
+            e[j].gradient += numbers.decay * w[j];
+            e[j].scaled = e[j].gradient * numbers.before;
+            const A d = direction(e[j], numbers);
+            weight[at] = (T)(w[j] - numbers.after * (d + numbers.decoupled * w[j]));
+            if (first) first[at] = (T)e[j].first;
+            if (second) second[at] = (T)e[j].second;
+            if (third) third[at] = (T)e[j].third;
+        }
     }
 }
 
@@ -52,11 +75,10 @@ __device__ void update(const Tensors& tensors, const double* live, Direction dir
 struct Sgd {
     A momentum;
     bool nesterov;
-    __device__ A operator()(const Element& e, const Numbers& n) const {
+    __device__ A operator()(Element& e, const Numbers& n) const {
         if (momentum == 0) return e.scaled;
-        const A v = momentum * (A)*e.first + n.p * e.scaled;
-        *e.first = (T)v;
-        return nesterov ? e.scaled + momentum * v : v;
+        e.first = momentum * e.first + n.p * e.scaled;
+        return nesterov ? e.scaled + momentum * e.first : e.first;
     }
 };
 extern "C" __global__ void sgd(const __grid_constant__ Tensors tensors, const Constants k, const double* live) {
@@ -66,12 +88,10 @@ extern "C" __global__ void sgd(const __grid_constant__ Tensors tensors, const Co
 // c: beta1, beta2, eps; p, q: 1 - beta^k, by which the moments are divided.
 struct Adam {
     A beta1, other1, beta2, other2, eps;
-    __device__ A operator()(const Element& e, const Numbers& n) const {
-        const A u = beta1 * (A)*e.first + other1 * e.scaled;
-        const A v = beta2 * (A)*e.second + other2 * e.gradient * e.gradient;
-        *e.first = (T)u;
-        *e.second = (T)v;
-        return u / n.p / (sqrt(v / n.q) + eps);
+    __device__ A operator()(Element& e, const Numbers& n) const {
+        e.first = beta1 * e.first + other1 * e.scaled;
+        e.second = beta2 * e.second + other2 * e.gradient * e.gradient;
+        return e.first / n.p / (sqrt(e.second / n.q) + eps);
     }
 };
 extern "C" __global__ void adam(const __grid_constant__ Tensors tensors, const Constants k, const double* live) {
@@ -82,19 +102,17 @@ extern "C" __global__ void adam(const __grid_constant__ Tensors tensors, const C
 struct RmsProp {
     A alpha, other, eps, momentum;
     bool centered;
-    __device__ A operator()(const Element& e, const Numbers&) const {
-        A spread = alpha * (A)*e.first + other * e.gradient * e.gradient;
-        *e.first = (T)spread;
+    __device__ A operator()(Element& e, const Numbers&) const {
+        e.first = alpha * e.first + other * e.gradient * e.gradient;
+        A spread = e.first;
         if (centered) {
-            const A mean = alpha * (A)*e.third + other * e.gradient;
-            *e.third = (T)mean;
-            spread = spread - mean * mean > 0 ? spread - mean * mean : 0;
+            e.third = alpha * e.third + other * e.gradient;
+            spread = spread - e.third * e.third > 0 ? spread - e.third * e.third : 0;
         }
         const A quotient = e.scaled / (sqrt(spread) + eps);
         if (momentum == 0) return quotient;
-        const A v = momentum * (A)*e.second + quotient;
-        *e.second = (T)v;
-        return v;
+        e.second = momentum * e.second + quotient;
+        return e.second;
     }
 };
 extern "C" __global__ void rmsprop(const __grid_constant__ Tensors tensors, const Constants k, const double* live) {
@@ -104,10 +122,9 @@ extern "C" __global__ void rmsprop(const __grid_constant__ Tensors tensors, cons
 // c: eps.
 struct AdaGrad {
     A eps;
-    __device__ A operator()(const Element& e, const Numbers&) const {
-        const A squares = (A)*e.first + e.gradient * e.gradient;
-        *e.first = (T)squares;
-        return e.scaled / (sqrt(squares) + eps);
+    __device__ A operator()(Element& e, const Numbers&) const {
+        e.first += e.gradient * e.gradient;
+        return e.scaled / (sqrt(e.first) + eps);
     }
 };
 extern "C" __global__ void adagrad(const __grid_constant__ Tensors tensors, const Constants k, const double* live) {
