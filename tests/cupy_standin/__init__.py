@@ -16,11 +16,14 @@ does what would be noticed:
 * A copy on a stream of its own, from pinned memory, is done as late as CUDA may do it: `streams.py`.
 * Only what `functions.py` and `modules.py` list exists, each function with CuPy's own parameters. Both are held
   against `cupy_names.txt`, which `take_names.py` takes from CuPy itself.
+* While a stream is recorded, copies from and to the host, waits and products of matrices are refused, as CuPy and CUDA
+  refuse them; a program may ask cuBLAS itself, whose C interface is in `cublas.py`.
 
 Read in the sources of CuPy 14.2, and imitated where minidl could meet it: `ufunc.at` takes few dtypes (`maximum.at` no
 float16, `subtract.at` int32 alone); `set` wants the same dtype and shape; `fill` with an array of the device waits, as
 `x[...] = array` does not; `sort` and `argsort` know `kind=None` and "stable"; `shape=()` is taken for no shape by
-`zeros_like` and its like; an in-place operator writes to overlapping memory as if it had read before. Not imitated:
+`zeros_like` and its like; a negative power of an integer is 0; an in-place operator writes to overlapping memory as if
+it had read before. Not imitated:
 
 * Here NumPy arrays are refused everywhere; CuPy takes them as an index, for `x[index] = array` with an index array, in
   `add.at`, `isclose` and `allclose`, and copies them to the device without a word.
