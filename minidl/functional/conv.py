@@ -65,6 +65,10 @@ class Conv(Function):
         return _products(x).conv(x, weight, bias, out, self.geometry)
 
     def backward(self, grad_out: Any, x: Any, weight: Any, bias: Any = None) -> Any:
+        if kernels.on_device(grad_out):  # one arrangement of dL/dy serves all three
+            wanted = [self.needs(0), self.needs(1), bias is not None and self.needs(2)]
+            grads = conv_device.gradients(grad_out, x, weight, self.geometry, wanted)
+            return grads[:2] if bias is None else grads
         grad_x = ConvInput(self.geometry, x.shape)(grad_out, weight) if self.needs(0) else None
         grad_weight = ConvWeight(self.geometry, weight.shape)(x, grad_out) if self.needs(1) else None
         if bias is None:

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import minidl as md
+import minidl.functional as F
 from minidl import backend
 from minidl.functional import conv_device, conv_plain
 from minidl.functional.geometry import Geometry
@@ -58,6 +60,55 @@ def test_all_three_products(cupy: ModuleType, case: Any, dtype: str, block: int)
             np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * 10)
     finally:
         conv_device.BLOCK = saved
+
+
+@few
+@given(case=convolutions(), wanted=st.lists(st.booleans(), min_size=3, max_size=3), block=st.sampled_from([1, 500]))
+def test_gradients_together_are_the_same_as_apart(cupy: ModuleType, case: Any, wanted: Any, block: int) -> None:
+    x_shape, weight_shape, geometry = case
+    out = geometry.positions(x_shape[2:], weight_shape[2:])
+    x, weight, grad = map(np.ones, (x_shape, weight_shape, (x_shape[0], weight_shape[0], *out)))
+    for array in (x, weight, grad):
+        array[...] = np.random.default_rng(0).integers(-4, 5, array.shape)  # whole: their sums are exact
+    apart = (
+        conv_plain.conv_input(grad, weight, x_shape, geometry),
+        conv_plain.conv_weight(x, grad, weight_shape, geometry),
+        grad.sum(axis=(0, *range(2, x.ndim))),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv_device, "BLOCK", block)
+        found = conv_device.gradients(*map(on_device, (grad, x, weight)), geometry, wanted)
+    for ours, expected, is_wanted in zip(found, apart, wanted, strict=True):
+        assert (ours is not None) == is_wanted
+        if is_wanted:
+            np.testing.assert_array_equal(host(ours), expected, strict=True)
+
+
+def test_blocks_share_the_images_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sizes(images: int, of_a_block: int) -> list[int]:
+        monkeypatch.setattr(conv_device, "BLOCK", of_a_block * 3 * 4 * 9 * 8)
+        blocks = conv_device._blocks(np.empty((images, 3, 5, 5)), (2, 2), (3, 3))
+        return [len(range(images)[block]) for block in blocks]
+
+    assert sizes(256, 244) == [128, 128]
+    assert sizes(10, 4) == [4, 4, 2]
+    assert sizes(5, 5) == [5]
+    assert sizes(3, 1) == [1, 1, 1]
+    assert sizes(0, 4) == []
+
+
+def test_a_step_makes_rows_of_the_gradient_once(standin: ModuleType) -> None:
+    x, weight, bias = (
+        md.tensor(np.ones(shape, np.float32), device="cupy", requires_grad=True)
+        for shape in ((4, 4, 6, 6), (8, 4, 3, 3), (8,))
+    )
+    y = F.conv2d(x, weight, bias, padding=1)
+    grad = backend.to_device(np.ones(y.shape, np.float32), "cupy")
+    standin.reset_launches()
+    y.backward(grad)
+    expected = ("side_by_side", "sums_of_rows", "matmul", "add_columns", "columns", "matmul")
+    assert tuple(name for name in standin.launches() if name in expected) == expected
+    assert [host(a.grad.data).sum() for a in (x, weight, bias)] == [4 * 4 * 8 * 16**2] * 2 + [4 * 8 * 36]
 
 
 def test_it_makes_one_product_a_group_and_does_not_wait(standin: ModuleType) -> None:

@@ -15,28 +15,45 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minidl.backend.arrays import module_of
-from minidl.backend.kernels.launch import launch
+from minidl.backend.kernels.launch import THREADS, kernel
+from minidl.errors import ShapeError
 
 Sizes: TypeAlias = tuple[int, ...]
 
 SOURCE = "windows.cu"
 MOST_PLACES = 2**15 - 1  # in a window of max pooling: each has a number, an int16
-_AXES = ("size", "kernel", "stride", "padding", "dilation", "out")
+BLOCKS = 1 << 13  # enough to keep a GPU busy; of more, each thread would have less to do once it has found its place
+FEW = 4  # images, or channels, at a time: as in the source
+WARP = 32
+_AXES = ("size", "kernel", "stride", "padding", "dilation", "out", "windows_apart", "numbers_apart")
 WINDOWS = np.dtype([("images", "i4"), ("channels", "i4"), *[(name, "i4", 3) for name in _AXES]])  # as in the source
 
 
 @lru_cache(maxsize=1024)
 def _windows(x_shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes | None, out: Sizes) -> Any:
     """How the window lies, as the source's `struct Windows`."""
-    axes = (x_shape[2:], kernel, stride, padding, dilation or (1,) * len(kernel), out)
-    missing = 3 - len(kernel)
+    if max(math.prod(x_shape[2:]), math.prod(out)) >= 2**31:
+        raise ShapeError(f"expected fewer than 2^31 numbers in a channel; got {x_shape[2:]} and windows {out}")
+    dilation = dilation or (1,) * len(kernel)
+    common = [math.gcd(s, d) for s, d in zip(stride, dilation, strict=True)]
+    steps = [tuple(n // g for n, g in zip(numbers, common, strict=True)) for numbers in (dilation, stride)]
+    axes, missing = (x_shape[2:], kernel, stride, padding, dilation, out, *steps), 3 - len(kernel)
     full = [(0 if name == "padding" else 1,) * missing + tuple(v) for name, v in zip(_AXES, axes, strict=True)]
     return np.array((*x_shape[:2], *full), WINDOWS)
 
 
-def _run(name: str, x: Any, result: Any, *more: Any) -> Any:
-    """`result`, which the kernel `name` makes of x, a thread for each number."""
-    launch(SOURCE, name, result.size, module_of(x).ascontiguousarray(x), *more)
+def _run(name: str, places: int, times: int, *args: Any) -> None:
+    """Run a kernel with a thread for each place; or several, which share out what is to be done there so many times."""
+    if places and times:
+        threads = min(THREADS, -(-places // WARP) * WARP)
+        blocks = -(-places // threads)
+        grid = blocks, min(-(-times // FEW), max(1, BLOCKS // blocks))
+        kernel(module_of(args[0]), SOURCE, name, args[0].dtype.name)(grid, (threads,), args)
+
+
+def _pool(name: str, x: Any, result: Any, *more: Any) -> Any:
+    """`result`, which the kernel `name` makes of x: the same at each place of an image, for all images."""
+    _run(name, math.prod(result.shape[1:]), len(result), module_of(x).ascontiguousarray(x), *more)
     return result
 
 
@@ -50,13 +67,15 @@ def columns(x: Any, kernel: Sizes, out: Sizes, stride: Sizes, padding: Sizes, di
     positions = images * math.prod(out)
     cols = xp.empty((channels * math.prod(kernel), positions), dtype=x.dtype)
     w = _windows(x.shape, kernel, stride, padding, dilation, out)
-    launch(SOURCE, "columns", channels * positions, xp.ascontiguousarray(x), cols, w)
+    _run("columns", positions, channels, xp.ascontiguousarray(x), cols, w)
     return cols
 
 
 def add_columns(cols: Any, x: Any, kernel: Sizes, out: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> None:
     """The transpose of `columns`: every number added back onto the place it came from, written to x (C order)."""
-    _run("add_columns", cols, x, x, _windows(x.shape, kernel, stride, padding, dilation, out))
+    w = _windows(x.shape, kernel, stride, padding, dilation, out)
+    places = len(x) * math.prod(x.shape[2:])
+    _run("add_columns", places, x.shape[1], module_of(x).ascontiguousarray(cols), x, w)
 
 
 def max_pool(x: Any, kernel: Sizes, stride: Sizes, padding: Sizes, out: Sizes) -> tuple[Any, Any]:
@@ -67,7 +86,7 @@ def max_pool(x: Any, kernel: Sizes, stride: Sizes, padding: Sizes, out: Sizes) -
     """
     xp, shape = module_of(x), (*x.shape[:2], *out)
     best, chosen = xp.empty(shape, dtype=x.dtype), xp.empty(shape, dtype=np.int16)
-    _run("max_pool", x, best, best, chosen, _windows(x.shape, kernel, stride, padding, None, out))
+    _pool("max_pool", x, best, best, chosen, _windows(x.shape, kernel, stride, padding, None, out))
     return best, chosen
 
 
@@ -75,25 +94,25 @@ def put_chosen(grad: Any, chosen: Any, x_shape: Sizes, kernel: Sizes, stride: Si
     """The gradient of `max_pool`: each window's number at the place that was chosen in it, added up; `x_shape`."""
     x = module_of(grad).empty(x_shape, dtype=grad.dtype)
     w = _windows(x_shape, kernel, stride, padding, None, chosen.shape[2:])
-    return _run("put_chosen", grad, x, chosen, x, w)
+    return _pool("put_chosen", grad, x, chosen, x, w)
 
 
 def take_chosen(x: Any, chosen: Any, kernel: Sizes, stride: Sizes, padding: Sizes) -> Any:
     """The transpose of `put_chosen`: from each window the number at the chosen place."""
     taken = module_of(x).empty(chosen.shape, dtype=x.dtype)
     w = _windows(x.shape, kernel, stride, padding, None, chosen.shape[2:])
-    return _run("take_chosen", x, taken, chosen, taken, w)
+    return _pool("take_chosen", x, taken, chosen, taken, w)
 
 
 def mean_pool(x: Any, kernel: Sizes, stride: Sizes, padding: Sizes, out: Sizes, with_padding: bool) -> Any:
     """The mean over each window, cut off at the input (`with_padding`: at its padding, whose zeros then count)."""
     mean = module_of(x).empty((*x.shape[:2], *out), dtype=x.dtype)
     w = _windows(x.shape, kernel, stride, padding, None, out)
-    return _run("mean_pool", x, mean, mean, w, np.int32(with_padding))
+    return _pool("mean_pool", x, mean, mean, w, np.int32(with_padding))
 
 
 def spread_mean(grad: Any, x_shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, with_padding: bool) -> Any:
     """The transpose of `mean_pool`: each window's number, over its area, at all of its places, added up; `x_shape`."""
     x = module_of(grad).empty(x_shape, dtype=grad.dtype)
     w = _windows(x_shape, kernel, stride, padding, None, grad.shape[2:])
-    return _run("spread_mean", grad, x, x, w, np.int32(with_padding))
+    return _pool("spread_mean", grad, x, x, w, np.int32(with_padding))

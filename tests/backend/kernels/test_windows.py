@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from minidl import backend
 from minidl.backend import kernels
 from minidl.backend.kernels import windows as w
+from minidl.errors import ShapeError
 from minidl.functional import conv_plain
 from minidl.functional.geometry import Geometry
 from minidl.functional.pooling import AvgPool, MaxPool, Pool, PutChosen, SpreadMean, TakeChosen
@@ -30,19 +33,20 @@ from tests.backend.kernels.agreement import (
 
 pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+most_blocks = st.sampled_from([1, 2, w.BLOCKS])  # of one, a thread has all images, or channels
 
 
 @st.composite
 def geometries(draw: Any, pooling: bool = False) -> Any:
     """(x_shape, kernel, stride, padding, dilation, out) for one to three axes."""
     n = draw(st.integers(1, 3))
-    images, channels = draw(st.integers(0 if not pooling else 1, 3)), draw(st.integers(1, 3))
+    images, channels = draw(st.integers(0 if not pooling else 1, 6)), draw(st.integers(1, 6))
     axes = []
     for _ in range(n):
         k, s = draw(st.integers(1, 4)), draw(st.integers(1, 3))
-        d = 1 if pooling else draw(st.integers(1, 2))
+        d = 1 if pooling else draw(st.integers(1, 3))
         p = draw(st.integers(0, k // 2 if pooling else 3))
-        size = draw(st.integers(max(1, d * (k - 1) + 1 - 2 * p), 9))
+        size = draw(st.integers(max(1, d * (k - 1) + 1 - 2 * p), 10))
         span = size + 2 * p - d * (k - 1) - 1
         out = span // s + 1
         if pooling and draw(st.booleans()):  # rounded up, as long as the last window begins inside
@@ -75,31 +79,46 @@ def add_columns(cols: Any, x_shape: Any, *window: Any) -> Any:
     return x
 
 
+@contextmanager
+def blocks(most: int) -> Iterator[None]:
+    """Launches with at most so many blocks a place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(w, "BLOCKS", most)
+        yield
+
+
 def run(kernel: Any, array: Any, *args: Any) -> Any:
     """What the kernel makes of a NumPy array."""
     return backend.to_numpy(kernel(on_device(array), *args))
 
 
 @few
-@given(geometry=geometries(), dtype=st.sampled_from(["float16", "float32", "float64"]), transposed=st.booleans())
-def test_columns(cupy: ModuleType, geometry: Any, dtype: str, transposed: bool) -> None:
+@given(
+    geometry=geometries(),
+    dtype=st.sampled_from(["float16", "float32", "float64"]),
+    transposed=st.booleans(),
+    most=most_blocks,
+)
+def test_columns(cupy: ModuleType, geometry: Any, dtype: str, transposed: bool, most: int) -> None:
     x_shape, k, s, p, d, out = geometry
     x = numbers(x_shape, dtype)
-    taken = run(w.columns, x, k, out, s, p, d)
+    with blocks(most):
+        taken = run(w.columns, x, k, out, s, p, d)
     np.testing.assert_array_equal(taken, columns_plain(x, k, out, s, p, d), strict=True)
 
     cols = numbers(taken.shape, dtype, 1)
     if transposed:  # strides as a product of transposed matrices gives them
         cols = np.asfortranarray(cols)
-    added = run(add_columns, cols, x_shape, k, out, s, p, d)
+    with blocks(most):
+        added = run(add_columns, cols, x_shape, k, out, s, p, d)
     assert_close(added, add_columns_plain(cols, x_shape, k, out, s, p, d))
     if dtype == "float64":  # one is the transpose of the other
         assert (taken * cols).sum() == pytest.approx((x * added).sum(), rel=1e-9, abs=1e-9)
 
 
 @few
-@given(case=pools(), dtype=st.sampled_from(["float16", "float32", "float64"]), data=st.data())
-def test_max_pooling(cupy: ModuleType, case: Any, dtype: str, data: Any) -> None:
+@given(case=pools(), dtype=st.sampled_from(["float16", "float32", "float64"]), data=st.data(), most=most_blocks)
+def test_max_pooling(cupy: ModuleType, case: Any, dtype: str, data: Any, most: int) -> None:
     x_shape, pool = case
     x = numbers(x_shape, dtype)
     kind = data.draw(st.sampled_from(["any", "equal", "nan", "low"]))
@@ -114,27 +133,32 @@ def test_max_pooling(cupy: ModuleType, case: Any, dtype: str, data: Any) -> None
         op = MaxPool(pool)
         return op.forward(x), op.chosen.astype(np.int16)
 
-    (best, chosen), (expected, expected_chosen) = both(best_and_chosen, x)
+    with blocks(most):
+        (best, chosen), (expected, expected_chosen) = both(best_and_chosen, x)
+        grad = numbers(best.shape, dtype, 1)
+        (put,), (expected_put,) = both(lambda g, c: PutChosen(pool, c).forward(g), grad, chosen)
+        (taken,), (expected_taken,) = both(lambda a, c: TakeChosen(pool, c).forward(a), numbers(x_shape, dtype), chosen)
     np.testing.assert_array_equal(best, expected, strict=True)
     np.testing.assert_array_equal(chosen, expected_chosen, strict=True)
-
-    grad = numbers(best.shape, dtype, 1)
-    (put,), (expected_put,) = both(lambda g, c: PutChosen(pool, c).forward(g), grad, chosen)
     assert_close(put, expected_put)
-    (taken,), (expected_taken,) = both(lambda a, c: TakeChosen(pool, c).forward(a), numbers(x_shape, dtype), chosen)
     np.testing.assert_array_equal(taken, expected_taken, strict=True)
 
 
 @few
-@given(case=pools(), dtype=st.sampled_from(["float16", "float32", "float64"]), with_padding=st.booleans())
-def test_average_pooling(cupy: ModuleType, case: Any, dtype: str, with_padding: bool) -> None:
+@given(
+    case=pools(),
+    dtype=st.sampled_from(["float16", "float32", "float64"]),
+    with_padding=st.booleans(),
+    most=most_blocks,
+)
+def test_average_pooling(cupy: ModuleType, case: Any, dtype: str, with_padding: bool, most: int) -> None:
     x_shape, pool = case
-    (mean,), (expected,) = both(lambda a: AvgPool(pool, with_padding).forward(a), numbers(x_shape, dtype))
-    assert_close(mean, expected)
-    (spread,), (expected,) = both(
-        lambda g: SpreadMean(pool, with_padding).forward(g), numbers((*x_shape[:2], *pool.out), dtype, 1)
-    )
-    assert_close(spread, expected)
+    grad = numbers((*x_shape[:2], *pool.out), dtype, 1)
+    with blocks(most):
+        (mean,), (expected_mean,) = both(lambda a: AvgPool(pool, with_padding).forward(a), numbers(x_shape, dtype))
+        (spread,), (expected_spread,) = both(lambda g: SpreadMean(pool, with_padding).forward(g), grad)
+    assert_close(mean, expected_mean)
+    assert_close(spread, expected_spread)
 
 
 @dtypes
@@ -153,6 +177,34 @@ def test_each_is_one_launch(cupy: ModuleType, dtype: str) -> None:
         ("spread_mean", lambda: SpreadMean(pool, True).forward(grad)),
     ]:
         assert launches_of(function) in ((), (name,))
+
+
+def test_a_channel_must_be_countable(cupy: ModuleType) -> None:
+    """In the kernels the number of a place in its channel is an int."""
+    side, one = 46341, (1, 1)
+    w._windows((1, 1, side, side - 1), one, one, (0, 0), None, (side, side - 1))
+    with pytest.raises(ShapeError, match=r"fewer than 2\^31 numbers in a channel; got \(46341, 46341\)"):
+        w._windows((1, 1, side, side), one, one, (0, 0), None, (side, side))
+
+
+@pytest.mark.parametrize(
+    ("shape", "grid", "threads"),
+    [
+        ((64, 50, 4, 4), (4, 16), 256),  # four images at a time
+        ((9, 2, 3, 5), (1, 3), 32),
+        ((256, 96, 55, 55), (1135, 7), 256),
+        ((3, 40, 256, 256), (10240, 1), 256),
+    ],
+)
+def test_threads_stay_busy(
+    cupy: ModuleType, shape: Any, grid: Any, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The places of an image fill the blocks, however small its planes are; few of them share the images out."""
+    started: list[Any] = []
+    monkeypatch.setattr(w, "kernel", lambda *_: lambda *sizes_and_args: started.append(sizes_and_args[:2]))
+    result = backend.module("cupy").empty(shape, dtype=np.float16)
+    w._pool("mean_pool", result, result)
+    assert started == [(grid, (threads,))]
 
 
 def test_a_view_is_copied_first(cupy: ModuleType) -> None:
