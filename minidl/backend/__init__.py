@@ -36,7 +36,7 @@ from minidl.backend.parallel import (
     shared_out,
     workspace,
 )
-from minidl.backend.random import device_uniform, generator, random_state, restore_random_state, seed
+from minidl.backend.random import device_seed, device_uniform, generator, random_state, restore_random_state, seed
 from minidl.backend.silence import ERROR_STATE, SILENT, reset_errors, set_errors
 from minidl.backend.special import erf
 from minidl.backend.transfer import pinned, sent_ahead
@@ -51,6 +51,7 @@ __all__ = [
     "concatenate",
     "current",
     "device_of",
+    "device_seed",
     "device_uniform",
     "devices_of",
     "erf",

@@ -50,13 +50,18 @@ def device_uniform(shape: tuple[int, ...], xp: ModuleType) -> Any:
     """Uniform float32 numbers in [0, 1) of `shape`, drawn where `xp` (numpy or cupy) keeps its arrays."""
     if xp is np:
         return _current().dropout.random(shape, dtype=np.float32)
-    device_seed = _device_seed()
     if hasattr(xp, "RawModule"):
-        return kernels.uniform(shape, xp, device_seed, graphs.place_of_seed(device_seed, _device_seed))
-    return xp.random.Generator(xp.random.Philox4x3210(device_seed)).random(shape, dtype=np.float32)
+        return kernels.uniform(shape, xp, *device_seed())
+    return xp.random.Generator(xp.random.Philox4x3210(_next_seed())).random(shape, dtype=np.float32)
 
 
-def _device_seed() -> int:
+def device_seed() -> tuple[int, Any]:
+    """For a kernel that draws: a seed, and where on the device it lies if this is recorded (`graphs.py`), else None."""
+    value = _next_seed()
+    return value, graphs.place_of_seed(value, _next_seed)
+
+
+def _next_seed() -> int:
     return int(_current().dropout.integers(2**31))
 
 

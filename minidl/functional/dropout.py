@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.autograd import Function
-from minidl.backend import device_uniform, module_of
+from minidl.backend import device_seed, device_uniform, kernels, module_of
 from minidl.errors import ShapeError, describe
 from minidl.functional.options import number
 
@@ -30,6 +30,9 @@ class Dropout(Function):
         self.axes = axes
 
     def forward(self, x: Any) -> Any:
+        if kernels.on_device(x) and self.axes is None:
+            z, self.scale = kernels.dropout(x, self.p, *device_seed())
+            return z
         own = x.shape[: self.axes]
         keep = device_uniform((*own, *(1 for _ in x.shape[len(own) :])), module_of(x)) >= self.p
         self.scale = keep.astype(x.dtype) * (1 / (1 - self.p) if self.p < 1 else 0)

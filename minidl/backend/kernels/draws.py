@@ -1,6 +1,7 @@
-"""Uniform random numbers by one kernel, without a generator that has to be set up: `draws.cu`.
+"""Uniform random numbers by one kernel, and dropout by one, without a generator that has to be set up: `draws.cu`.
 
-CuPy's generators keep a state for each thread, which takes longer to make than most masks take to draw.
+CuPy's generators keep a state for each thread, which takes longer to make than most masks take to draw. The plain
+version of dropout is the op's own lines in `functional/dropout.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.backend.arrays import module_of
 from minidl.backend.kernels.launch import launch
 
 SOURCE = "draws.cu"
@@ -33,6 +35,16 @@ def uniform(shape: tuple[int, ...], xp: ModuleType, seed: int, live: Any = None)
     counters[0] = np.arange(counters.shape[1])
     words = philox(counters, np.array([seed % 2**32, seed >> 32], np.uint64)).T.reshape(-1)[:count]
     return ((words >> np.uint64(8)).astype(np.float32) * np.float32(2**-24)).reshape(shape)
+
+
+def dropout(x: Any, p: float, seed: int, live: Any = None) -> tuple[Any, Any]:
+    """(x scale, scale), where scale is 0 for numbers of `uniform(x.shape, ...)` below p, and 1 / (1 - p) for others."""
+    xp = module_of(x)
+    z, scale = xp.empty(x.shape, dtype=x.dtype), xp.empty(x.shape, dtype=x.dtype)
+    kept = np.float64(x.dtype.type(1 / (1 - p) if p < 1 else 0))
+    numbers = np.int64(x.size), np.float64(p), kept, np.int64(seed)
+    launch(SOURCE, "dropout", -(-x.size // 4), xp.ascontiguousarray(x), z, scale, *numbers, live)
+    return z, scale
 
 
 def philox(counters: Any, key: Any) -> Any:

@@ -1,6 +1,6 @@
 """All kernels by name: what `minidl.backend.kernels` has for arrays on a device."""
 
-from minidl.backend.kernels.draws import uniform
+from minidl.backend.kernels.draws import dropout, uniform
 from minidl.backend.kernels.elementwise import fused
 from minidl.backend.kernels.filters import side_by_side
 from minidl.backend.kernels.groups import normalize, normalize_gradient
@@ -28,6 +28,7 @@ __all__ = [
     "columns",
     "cross_entropy",
     "cross_entropy_gradient",
+    "dropout",
     "fused",
     "max_pool",
     "mean_pool",

@@ -1,4 +1,4 @@
-"""The kernel draws the very numbers that Philox gives."""
+"""The kernels draw the very numbers that Philox gives, and dropout drops by them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from minidl import backend
-from minidl.backend.kernels.draws import philox, uniform
-from tests.backend.kernels.agreement import needs_compiler, on_device
+from minidl.backend.kernels.draws import dropout, philox, uniform
+from minidl.functional.dropout import Dropout
+from tests.backend.kernels.agreement import dtypes, launches_of, needs_compiler, numbers, on_device
 
 pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
 
@@ -39,6 +40,34 @@ def test_the_kernel_draws_the_same(cupy: ModuleType, shape: tuple[int, ...], see
     np.testing.assert_array_equal(found, expected, strict=True)
     live = on_device(np.array([float(seed)]))
     np.testing.assert_array_equal(backend.to_numpy(uniform(shape, cupy, 99, live)), expected)
+
+
+@dtypes
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (4,), (3, 5), (1001,)])
+@pytest.mark.parametrize("p", [0.1, 0.5, 1.0])
+def test_dropout_drops_by_the_same_numbers(cupy: ModuleType, shape: tuple[int, ...], dtype: str, p: float) -> None:
+    x = numbers(shape, dtype)
+    keep = uniform(shape, np, 5) >= p
+    scale = keep.astype(dtype) * (1 / (1 - p) if p < 1 else 0)
+    live = on_device(np.array([5.0]))
+    for found in (dropout(on_device(x), p, 5), dropout(on_device(x), p, 99, live)):
+        for ours, expected in zip(found, (x * scale, scale), strict=True):
+            np.testing.assert_array_equal(backend.to_numpy(ours), expected, strict=True)
+
+
+@dtypes
+def test_dropout_of_any_layout(cupy: ModuleType, dtype: str) -> None:
+    x = numbers((9, 7), dtype)
+    for view in (lambda a: a.T, lambda a: a[1:, 1:], lambda a: a.reshape(-1)[1:]):
+        z, scale = (backend.to_numpy(array) for array in dropout(view(on_device(x)), 0.3, 1))
+        np.testing.assert_array_equal(z, view(x) * scale, strict=True)
+
+
+@dtypes
+def test_dropout_is_one_launch_each_way(cupy: ModuleType, dtype: str) -> None:
+    op, x = Dropout(0.5), on_device(numbers((8, 6), dtype))
+    assert launches_of(lambda: op.forward(x)) in ((), ("dropout",))
+    assert launches_of(lambda: op.backward(x)) in ((), ("multiply",))
 
 
 def test_they_are_uniform(cupy: ModuleType) -> None:
