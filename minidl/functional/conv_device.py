@@ -35,11 +35,7 @@ def conv(x: Any, weight: Any, bias: Any, out: Sizes, geometry: Geometry) -> Any:
         rows = xp.empty((len(weight), cols.shape[1]), dtype=x.dtype)
         for w, c, target in zip(matrices, _by_group(cols, geometry), _by_group(rows, geometry), strict=True):
             product(w, c, target)
-        by_image = rows.reshape((len(weight), -1, *out)).swapaxes(0, 1)
-        if bias is None:
-            y[images] = by_image
-        else:
-            xp.add(by_image, bias.reshape((-1, *[1] * len(out))), out=y[images])
+        kernels.by_image(rows, bias, y[images])
     return y
 
 

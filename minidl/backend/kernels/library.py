@@ -2,7 +2,7 @@
 
 from minidl.backend.kernels.draws import dropout, uniform
 from minidl.backend.kernels.elementwise import fused
-from minidl.backend.kernels.filters import side_by_side
+from minidl.backend.kernels.filters import by_image, side_by_side
 from minidl.backend.kernels.groups import normalize, normalize_gradient
 from minidl.backend.kernels.norms import norm_of
 from minidl.backend.kernels.recurrent import walk, walk_back
@@ -24,6 +24,7 @@ __all__ = [
     "MOST_PLACES",
     "NUMBERS",
     "add_columns",
+    "by_image",
     "can_update",
     "columns",
     "cross_entropy",

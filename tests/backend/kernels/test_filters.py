@@ -1,4 +1,4 @@
-"""dL/dy of a convolution as rows, and their sums: the kernels compute what `swapaxes` and `sum` do on NumPy."""
+"""To a row for each filter and back: the kernels compute what `swapaxes`, `sum` and `+` do on NumPy."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from minidl.backend import module_of
 from minidl.backend.kernels import filters
 from tests.backend.kernels.agreement import assert_close, both, dtypes, launches_of, needs_compiler, numbers, on_device
 from tests.cupy_standin import kernels as standin_kernels
@@ -32,14 +33,28 @@ def side_by_side(grad: Any) -> Any:
     return np.ascontiguousarray(rows), rows.astype(np.float64).sum(axis=1).astype(grad.dtype)
 
 
+def by_image(rows: Any, bias: Any, shape: tuple[int, ...]) -> Any:
+    """Kernel or plain version, whichever the arrays ask for."""
+    y = module_of(rows).empty(shape, dtype=rows.dtype)
+    if not isinstance(rows, np.ndarray):
+        filters.by_image(rows, bias, y)
+        return y
+    y[...] = rows.reshape((shape[1], shape[0], *shape[2:])).swapaxes(0, 1)
+    return y if bias is None else y + bias.reshape((-1, *[1] * (len(shape) - 2)))
+
+
 @few
 @given(shape=shapes, dtype=st.sampled_from(["float16", "float32", "float64"]), piece=st.sampled_from([1, 7, 64, 2048]))
 def test_kernel_and_plain_version_agree(cupy: ModuleType, shape: Any, dtype: str, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(filters, "PIECE", piece)
         (rows, sums), (expected, expected_sums) = both(side_by_side, numbers(shape, dtype))
+        biases = (None, numbers(shape[1:2], dtype, 1))
+        there = [both(by_image, rows, bias, shape) for bias in biases]
     np.testing.assert_array_equal(rows, expected, strict=True)
     assert_close(sums, expected_sums)
+    for (found,), (plain,) in there:
+        np.testing.assert_array_equal(found, plain, strict=True)
 
 
 @dtypes
@@ -51,12 +66,16 @@ def test_32_threads_copy_side_by_side(cupy: ModuleType, dtype: str, monkeypatch:
             (rows, sums), (expected, expected_sums) = both(side_by_side, numbers(shape, dtype))
             np.testing.assert_array_equal(rows, expected, strict=True)
             assert_close(sums, expected_sums)
+            (found,), (plain,) = both(by_image, rows, numbers(shape[1:2], dtype, 1), shape)
+            np.testing.assert_array_equal(found, plain, strict=True)
 
 
 def test_launches(cupy: ModuleType) -> None:
     grad = on_device(numbers((2, 3, 4, 4), "float32"))
     assert launches_of(lambda: filters.side_by_side(grad, summed=False)) in ((), ("side_by_side",))
     assert launches_of(lambda: filters.side_by_side(grad, summed=True)) in ((), ("side_by_side", "sums_of_rows"))
+    rows, sums = filters.side_by_side(grad, summed=True)
+    assert launches_of(lambda: filters.by_image(rows, sums, grad)) in ((), ("by_image",))
 
 
 def test_many_float16_are_summed_in_double(cupy: ModuleType) -> None:
