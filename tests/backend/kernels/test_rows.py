@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import minidl as md
+import minidl.functional as F
 from minidl import backend
 from minidl.backend.kernels import rows
 from minidl.functional.classification import CrossEntropy, labels_that_count
@@ -155,3 +157,19 @@ def test_32_threads_add_up_among_themselves(cupy: ModuleType, dtype: str, monkey
         expected, expected_slope = plain_cross_entropy(x, labels, 0.1, True)
         assert_close(loss, expected)
         assert_close(slope, expected_slope)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_row_that_is_ignored_and_not_finite_has_the_gradient_that_it_has_on_numpy(
+    cupy: ModuleType, value: float
+) -> None:
+    def step(logits: Any, labels: Any) -> Any:
+        x = md.Tensor(logits, requires_grad=True)
+        F.cross_entropy(x, labels).backward()
+        return x.grad._data
+
+    x = numbers((4, 3), "float64")
+    x[1, 2] = x[2, 0] = value
+    (found,), (plain,) = both(step, x, np.array([0, -100, 1, 2]))
+    np.testing.assert_allclose(found, plain, rtol=1e-12)
+    assert np.isnan(found[1]).all() == (value != -np.inf)  # as PyTorch has it
