@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import functional as F
+from minidl.autograd import version_of
 from minidl.errors import ShapeError, describe
 from minidl.functional.options import number, whole
 from minidl.functional.response import neighbours
@@ -80,7 +81,8 @@ class BatchNorm(_Normalization):
         training, running = self.training or self.running_mean is None, (self.running_mean, self.running_var)
         y = F.batch_norm(x, *running, self.weight, self.bias, training, momentum, self.eps)
         if count is not None:  # only now: a batch that was refused does not count
-            count += 1
+            count._data += 1  # a Tensor's own += would add and then copy, which on a GPU are two launches
+            version_of(count).bump()
         return y
 
     def extra_repr(self) -> str:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import minidl as md
 import minidl.functional as F
 from minidl import backend
+from minidl.functional.precision import add_products
 from tests.arrays import device, host, tensor
 from tests.factory import Operand, check, examples, operand
 
@@ -143,6 +144,29 @@ def test_one_value_a_channel_cannot_be_trained_with(shape):
     np.testing.assert_allclose(host(F.batch_norm(x, *running)), 1, rtol=1e-4)
 
 
+def test_running_statistics_elsewhere_are_refused(standin):
+    x, running = md.Tensor(backend.to_device(np.ones((2, 3)), "cupy")), [md.Tensor(np.ones(3)) for _ in range(2)]
+    with pytest.raises(md.DeviceError, match=r"running statistics on one device; got .*cupy.*to\('numpy'\)"):
+        F.batch_norm(x, *running, training=True)
+
+
+@pytest.mark.parametrize("shape", [(7, 3, 4, 5), (5, 6, 9), (300, 4)])
+def test_batch_norm_of_channels_that_lie_last_in_memory(shape):
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(s).astype(np.float32) for s in (shape, shape, shape[1:2], shape[1:2])]
+    results = []
+    for last in (False, True):
+        x, grad, weight, bias = [
+            a if not last or a.ndim == 1 else np.moveaxis(np.moveaxis(a, 1, -1).copy(), -1, 1) for a in arrays
+        ]
+        x, weight, bias = tensor(x, True), tensor(weight, True), tensor(bias, True)
+        y = F.batch_norm(x, None, None, weight, bias, True)
+        y.backward(device(grad))
+        results.append([host(a) for a in (y, x.grad, weight.grad, bias.grad)])
+    for plain, last in zip(*results, strict=True):
+        np.testing.assert_allclose(last, plain, rtol=1e-5, atol=1e-5)
+
+
 # ---- layer_norm and group_norm
 
 
@@ -214,6 +238,15 @@ def test_large_means_do_not_cancel(normalise):
     x = noise + np.float32(1e4)
     exact = host(normalise(tensor(x.astype(np.float64))))
     np.testing.assert_allclose(host(normalise(tensor(x))), exact, atol=2e-3)  # 1e4 itself is rounded to 1e-3
+
+
+@pytest.mark.parametrize("places", [1000, 1 << 20, 999_999])
+def test_sums_of_products_keep_what_is_small(places):
+    """In float32 a million times 0.1, one after the other, are 100,958."""
+    x = np.full((1, 2, places), 0.1, np.float32)
+    exact = x.astype(np.float64).sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(add_products(x, None, (2,)), exact, rtol=1e-6)
+    np.testing.assert_allclose(add_products(x, x, (0, 2)), exact * x[0, 0, 0], rtol=1e-6)
 
 
 def test_float16_is_computed_in_float32():

@@ -18,21 +18,33 @@ __device__ Piece piece_of_warp(const Groups& g, long long number) {
     return {number / g.pieces, from, from + g.length < n ? from + g.length : n};
 }
 
-// Call `see` with the place in memory of every number of the piece that is this lane's.
-template <class See>
-__device__ void each(const Groups& g, const Piece& piece, See see) {
+// Call `see(at, load(at))` with the place in memory of every number of the piece that is this lane's. Several are loaded
+// before the first is waited for: what `see` writes could otherwise be, as far as the compiler knows, what comes next.
+template <class Load, class See>
+__device__ void each(const Groups& g, const Piece& piece, Load load, See see) {
+    const int AT_ONCE = 4;
     const long long row = g.groups * g.inner;  // from a number of the group to the one below it
     const long long over = warpSize % g.inner, step = warpSize / g.inner * row + over;
-    long long j = piece.from + threadIdx.x % warpSize, i = j % g.inner;
+    const long long j = piece.from + threadIdx.x % warpSize;
+    long long i = j % g.inner;
     long long at = j / g.inner * row + piece.group * g.inner + i;
-    for (; j < piece.to; j += warpSize) {
-        see(at);
-        at += step;
-        i += over;
-        if (i >= g.inner) {  // beyond the end of its row
-            i -= g.inner;
-            at += row - g.inner;
+    for (int left = (int)(piece.to - j); left > 0; left -= AT_ONCE * warpSize) {
+        long long places[AT_ONCE];
+        decltype(load(at)) loaded[AT_ONCE];
+        #pragma unroll
+        for (int k = 0; k < AT_ONCE; k++) {
+            places[k] = at;
+            if (k * warpSize < left) loaded[k] = load(at);
+            at += step;
+            i += over;
+            if (i >= g.inner) {  // beyond the end of its row
+                i -= g.inner;
+                at += row - g.inner;
+            }
         }
+        #pragma unroll
+        for (int k = 0; k < AT_ONCE; k++)
+            if (k * warpSize < left) see(places[k], loaded[k]);
     }
 }
 
@@ -43,10 +55,11 @@ struct Pair {
 // The mean of a piece, and the sum of the squares of the distances from it.
 __device__ Pair moments_of_piece(const T* x, const Groups& g, const Piece& piece) {
     double total = 0, squares = 0;
-    each(g, piece, [&](long long at) { total += (double)(A)x[at]; });
+    const auto number = [&](long long at) { return (A)x[at]; };
+    each(g, piece, number, [&](long long, A x) { total += (double)x; });
     const double mean = sum_of_warp(total) / (double)(piece.to - piece.from);
-    each(g, piece, [&](long long at) {
-        const double distance = (double)(A)x[at] - mean;
+    each(g, piece, number, [&](long long, A x) {
+        const double distance = (double)x - mean;
         squares += distance * distance;
     });
     return {mean, sum_of_warp(squares)};
@@ -67,18 +80,22 @@ __device__ Pair moments_of_group(const Pair* parts, const Groups& g, long long g
     return {mean, sum_of_warp(squares)};
 }
 
-// z, for the way back. (Forward its scale is one with the weight.)
-struct Standard {
+// What the way back reads: dL/dy, and the z that it computes again.
+struct Back {
+    const T *grad, *x;
     A mean, scale;
-    __device__ A operator()(T x) const { return ((A)x - mean) * scale; }
+    struct Read {
+        A grad, z;
+    };
+    __device__ Read operator()(long long at) const { return {(A)grad[at], ((A)x[at] - mean) * scale}; }
 };
 
 // The sums of dL/dy and of dL/dy z, over a piece and over a group: dL/db and dL/dw.
-__device__ Pair sums_of_piece(const T* grad, const T* x, Standard z, const Groups& g, const Piece& piece) {
+__device__ Pair sums_of_piece(const Back& back, const Groups& g, const Piece& piece) {
     double total = 0, along = 0;
-    each(g, piece, [&](long long at) {
-        total += (double)(A)grad[at];
-        along += (double)(A)grad[at] * (double)z(x[at]);
+    each(g, piece, back, [&](long long, Back::Read read) {
+        total += (double)read.grad;
+        along += (double)read.grad * (double)read.z;
     });
     return {sum_of_warp(total), sum_of_warp(along)};
 }
@@ -120,8 +137,8 @@ extern "C" __global__ void sums_of_pieces(
     const A* __restrict__ variance, double* parts, const Groups g, const double eps) {
     each_piece(g, [&](long long i) {
         const Piece piece = piece_of_warp(g, i);
-        const Standard z = {mean[piece.group], 1 / sqrt(variance[piece.group] + (A)eps)};
-        const Pair own = sums_of_piece(grad, x, z, g, piece);
+        const Back back = {grad, x, mean[piece.group], 1 / sqrt(variance[piece.group] + (A)eps)};
+        const Pair own = sums_of_piece(back, g, piece);
         if (threadIdx.x % warpSize == 0) ((Pair*)parts)[i] = own;
     });
 }
@@ -138,10 +155,13 @@ extern "C" __global__ void normalize(
         const Piece piece = piece_of_warp(g, i);
         const Pair found =
             parts ? moments_of_group((const Pair*)parts, g, piece.group) : moments_of_piece(x, g, piece);
-        const A m = (A)found.first, v = (A)(found.second / n);
+        // All lanes have the mean already. Through the shuffle it is a register, else rounded anew for each number.
+        const A m = __shfl_sync(0xffffffff, (A)found.first, 0), v = (A)(found.second / n);
         const A scale = 1 / sqrt(v + (A)eps) * (weight ? (A)weight[piece.group] : (A)1);
         const A b = bias ? (A)bias[piece.group] : (A)0;
-        each(g, piece, [&](long long at) { y[at] = (T)(((A)x[at] - m) * scale + b); });
+        each(g, piece, [&](long long at) { return (A)x[at]; }, [&](long long at, A x) {
+            y[at] = (T)((x - m) * scale + b);
+        });
         if (writes(piece)) {
             mean[piece.group] = m;
             variance[piece.group] = v;
@@ -160,13 +180,12 @@ extern "C" __global__ void normalize_gradient(
     const double n = (double)(g.outer * g.inner);
     each_piece(g, [&](long long i) {
         const Piece piece = piece_of_warp(g, i);
-        const Standard z = {mean[piece.group], 1 / sqrt(variance[piece.group] + (A)eps)};
-        const Pair sums =
-            parts ? sums_of_group((const Pair*)parts, g, piece.group) : sums_of_piece(grad, x, z, g, piece);
+        const Back back = {grad, x, mean[piece.group], 1 / sqrt(variance[piece.group] + (A)eps)};
+        const Pair sums = parts ? sums_of_group((const Pair*)parts, g, piece.group) : sums_of_piece(back, g, piece);
         const A total = (A)(sums.first / n), along = (A)(sums.second / n);
-        const A scale = weight ? z.scale * (A)weight[piece.group] : z.scale;
-        each(g, piece, [&](long long at) {
-            grad_x[at] = (T)(((A)grad[at] - total - z(x[at]) * along) * scale);
+        const A scale = weight ? back.scale * (A)weight[piece.group] : back.scale;
+        each(g, piece, back, [&](long long at, Back::Read read) {
+            grad_x[at] = (T)((read.grad - total - read.z * along) * scale);
         });
         if (writes(piece)) {
             grad_weight[piece.group] = (T)(A)sums.second;

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backend.arrays import is_array, module_of
+from minidl.backend.arrays import module_of
 from minidl.backend.kernels.launch import launch_rows
 
 SOURCE = "groups.cu"
@@ -38,16 +38,15 @@ def normalize(
     x, weight, bias = (None if a is None else xp.ascontiguousarray(a) for a in (x, weight, bias))
     parts, y, wide = _parts(xp, groups), xp.empty(x.shape, dtype=x.dtype), _wide(x)
     mean, variance = (xp.empty(_kept(x.shape, axis), dtype=wide) for _ in range(2))
-    places, (momentum, number) = (None, None), (None, 0.0)
-    if running is not None:
-        places = tuple(xp.ascontiguousarray(a) for a in running[:2])
-        momentum, number = (None, running[2]) if not is_array(running[2]) else (running[2].astype(np.float64), 0.0)
+    running_mean, running_var, momentum = running or (None, None, 0.0)
+    places = tuple(None if a is None else xp.ascontiguousarray(a) for a in (running_mean, running_var))
+    on_host = module_of(momentum) is np  # as a number is
+    known = (None, np.float64(momentum)) if on_host else (xp.asarray(momentum, dtype=np.float64), np.float64(0))
     if parts is not None:
         _run("moments_of_pieces", groups, x, parts, groups)
-    numbers = np.float64(number), groups, np.float64(eps)
-    _run("normalize", groups, x, weight, bias, parts, y, mean, variance, *places, momentum, *numbers)
-    for own, place in zip(running or (), places, strict=False):
-        if own is not place:  # it was not contiguous
+    _run("normalize", groups, x, weight, bias, parts, y, mean, variance, *places, *known, groups, np.float64(eps))
+    for own, place in zip((running_mean, running_var), places, strict=True):
+        if own is not None and not own.flags.c_contiguous:  # then the kernel wrote in a copy
             own[...] = place
     return y, mean, variance
 

@@ -14,7 +14,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import backend
 from minidl.backend.kernels import groups
-from minidl.functional.normalization import Standardize
+from minidl.functional.normalization import BatchNorm, Standardize
 from tests.backend.kernels.agreement import (
     assert_close,
     both,
@@ -73,6 +73,77 @@ def test_kernel_and_plain_version_agree(
         results, expected = both(there_and_back(axis, eps), numbers(shape, dtype), numbers(shape, dtype, 1))
     for found, plain in zip(results, expected, strict=True):
         assert_close(found, plain)
+
+
+def batch_norm(momentum: Any = 0.1, affine: tuple[bool, bool] = (True, True)) -> Any:
+    """A function of x, dL/dy, weight, bias and the running statistics that gives all that a step of training makes."""
+
+    def run(x: Any, grad: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, *more: Any) -> Any:
+        weight, bias = weight if affine[0] else None, bias if affine[1] else None
+        op = BatchNorm(1e-5, (running_mean, running_var, more[0] if more else momentum))
+        y = op.forward(x, weight, bias)
+        op.needed = 7
+        return y, op.mean, op.variance, running_mean, running_var, *op.backward(grad, x, weight, bias)
+
+    return run
+
+
+def batch(shape: tuple[int, ...], dtype: str) -> list[Any]:
+    """The arrays that function takes; the running variance is positive."""
+    arrays = [numbers(s, dtype, i) for i, s in enumerate((shape, shape, *((shape[1],) for _ in range(4))))]
+    return [*arrays[:5], abs(arrays[5]) + 1]
+
+
+@few
+@given(
+    shape=st.sampled_from([(5, 3), (4, 3, 5), (3, 2, 5, 7), (40, 1, 9, 11), (2, 33, 3, 3)]),
+    dtype=st.sampled_from(["float16", "float32", "float64"]),
+    affine=st.sampled_from([(True, True), (True, False), (False, True), (False, False)]),
+    momentum=st.sampled_from([0.1, 1.0, 0]),
+    piece=st.sampled_from([1, 7, 64, 2048]),
+    warp=st.sampled_from([1, 32]),
+)
+def test_batch_norm_agrees_with_its_plain_version(
+    cupy: ModuleType, shape: Any, dtype: str, affine: Any, momentum: float, piece: int, warp: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "PIECE", piece)
+        patch.setattr(standin_kernels, "threads_in_a_warp", warp)
+        results, expected = both(batch_norm(momentum, affine), *batch(shape, dtype))
+    for found, plain in zip(results, expected, strict=True):
+        assert_close(found, plain)
+
+
+@pytest.mark.parametrize("count", [np.array(0.25), np.array(1, np.float32)])
+def test_a_momentum_that_only_the_device_knows(cupy: ModuleType, count: Any) -> None:
+    results, expected = both(batch_norm(), *batch((4, 3, 5), "float32"), count)
+    for found, plain in zip(results, expected, strict=True):
+        assert_close(found, plain)
+
+
+def test_running_statistics_that_are_not_contiguous_are_written_too(cupy: ModuleType) -> None:
+    def run(x: Any, several: Any) -> Any:
+        F.batch_norm(x, several[:, 0], several[:, 1], training=True)
+        return several
+
+    (found,), (plain,) = both(run, numbers((4, 3, 5), "float32"), np.ones((3, 2), np.float32))
+    assert_close(found, plain)
+    assert (found != 1).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("piece", [64, 2048])
+def test_launches_of_a_layer(cupy: ModuleType, dtype: str, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "PIECE", piece)
+    layer = md.nn.BatchNorm2d(3).to("cupy", dtype)
+    x = md.Tensor(on_device(numbers((4, 3, 5, 5), dtype)), requires_grad=True)
+    y = layer(x)
+    grad = md.Tensor(on_device(numbers((4, 3, 5, 5), dtype)))
+    forward, backward = launches_of(lambda: layer(x)), launches_of(lambda: y.backward(grad))
+    one = piece > 100
+    count = ("add",)
+    assert not forward or forward == (("normalize",) if one else ("moments_of_pieces", "normalize")) + count
+    assert not backward or backward == (("normalize_gradient",) if one else ("sums_of_pieces", "normalize_gradient"))
 
 
 @wide
