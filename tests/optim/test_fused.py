@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from itertools import pairwise
 from types import ModuleType
@@ -246,7 +247,8 @@ def test_too_little_memory_changes_nothing_and_says_what_helps(name: str, standi
     other = make(plain)
     for network in (there, plain):
         give_gradients(network, "float32", 0)
-    before, used = optimizer.state_dict(), pool.used_bytes()
+    before = optimizer.state_dict()
+    gc.collect()  # none later, which would make room
     for more in (512, 1024, 2048):
         pool.set_limit(pool.used_bytes() + more)
         try:
@@ -257,7 +259,6 @@ def test_too_little_memory_changes_nothing_and_says_what_helps(name: str, standi
         assert "this program's arrays hold" in caught.value.__notes__[0]
         assert {state["steps"] for state in optimizer.state.values()} == {0}
         optimizer.load_state_dict(before)
-    assert used <= pool.used_bytes()
     optimizer.step()
     other.step()
     for found, expected in zip(there.parameters(), plain.parameters(), strict=True):
