@@ -6,24 +6,22 @@ cannot hold, is explained in `backend/graphs.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from minidl import backend
+from minidl import backend, recordable
 from minidl import functional as F
+from minidl.autograd import Variable, version_of
 from minidl.backend import graphs, kernels
-from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
+from minidl.errors import DTypeError, GraphError, ShapeError
 from minidl.functional.options import whole
-from minidl.modes import ANOMALY, RECORD, mode
+from minidl.modes import RECORD, mode
 from minidl.nn import Module
-from minidl.optim import LARS, LayerSpecific, Optimizer, Uniform, fused
+from minidl.optim import Optimizer, fused
 from minidl.optim.layer_rates import LayerView
 from minidl.tensor import Tensor
 
 __all__ = ["GraphedStep"]
-
-RATES = (Uniform, LayerSpecific, LARS)  # layer rates that compute on the device, and the same in every step
-PLAIN = (bool, int, float, str, tuple, type(None))  # what settings are
 
 
 class GraphedStep:
@@ -44,13 +42,14 @@ class GraphedStep:
     which the batches are copied from then on. Rates are read by the GPU when it makes the step: `optimizer.lr` may be
     written, by a schedule for instance, at any time, and `weight_decay` and `scale` unless there is a layer rate.
     Dropout draws as it would without a recording. Nothing waits for the GPU. `p.grad` holds the gradients of the last
-    step, in arrays that the next step overwrites, and `optimizer.layer_report()` tells what it did.
+    step, and `optimizer.layer_report()` tells what it did; the arrays behind both are overwritten by the next step.
 
     A replay runs no Python: it does what was recorded. A change that it would not notice (another array for a
-    parameter, a buffer or the optimizer's memory; settings, such as momentum or a probability; training or evaluation;
-    frozen parameters; hooks; a layer put in another's place) is refused; make a new GraphedStep then. Writing to the
-    elements of parameters is seen, and `load_state_dict` of the model does that. What a `forward` keeps elsewhere, or
-    decides by a value, is beyond what can be checked.
+    parameter, a buffer or the optimizer's memory; settings and other attributes of layers, loss and optimizer; training
+    or evaluation; frozen parameters; hooks; a layer put in another's place) is refused; make a new GraphedStep then.
+    Writing to the elements of parameters is seen, and `load_state_dict` of the model does that. A `forward` may assign
+    Tensors to attributes for somebody to look at, but no buffer and no number. What it keeps elsewhere, or decides by
+    something outside of the model, is beyond what can be checked.
 
     Args:
         model: on the GPU; all of its parameters that are not frozen are the optimizer's.
@@ -84,7 +83,7 @@ class GraphedStep:
         self.steps = 0
         self._updated: list[tuple[str, Any]] = []  # the parameters that got a gradient in the last step of the warm-up
         self._recorded: Recorded | None = None
-        _check(model, optimizer)
+        recordable.check(model, optimizer, loss)
 
     def __call__(self, inputs: Any, labels: Any) -> Tensor:
         """Make one step; returns its loss, a 0-d Tensor on the GPU without history."""
@@ -111,25 +110,32 @@ class GraphedStep:
         if self._recorded is None:
             self._recorded = self._record(batch)
         recorded, optimizer = self._recorded, self.optimizer
-        _refuse_changes(recorded.relied_on, _relied_on(self.model, optimizer))
+        recordable.refuse_changes(recorded.facts, self._facts(recorded.shown))
         _put(batch, recorded.batch)
         recorded.rates.put(fused.numbers(optimizer, recorded.updated))
         recorded.graph.launch()
 
         fused.count(optimizer, recorded.updated)
         optimizer.step_count += 1
-        for step, gradient in zip(recorded.updated, recorded.gradients, strict=True):
-            step.parameter._grad = gradient
+        for buffer in recorded.written:
+            version_of(buffer).bump()
+        for step in recorded.updated:
+            step.parameter._grad = Tensor(step.gradient)
         optimizer._last = [(_seen_anew(view), multipliers, optimizer.lr) for view, multipliers in recorded.report]
         return Tensor(recorded.loss.copy())
 
+    def _facts(self, shown: set[tuple[str, str]]) -> recordable.Facts:
+        """What a replay relies on, but for the Tensors that a forward assigns."""
+        found = recordable.facts(self.model, self.optimizer, self.loss)
+        return {key: value for key, value in found.items() if key not in shown} if shown else found
+
     def _record(self, batch: tuple[Any, ...]) -> Recorded:
-        _check(self.model, self.optimizer)
+        recordable.check(self.model, self.optimizer, self.loss)
         xp, optimizer = backend.module("cupy"), self.optimizer
         places = tuple(xp.empty(x.shape, dtype=x.dtype) for x in batch)
         rates = Rates(xp, len(self._updated))
         fused.prepare(optimizer, self._updated)  # zeros made while recording would be zeros again in every replay
-        report = optimizer._last
+        report, forward = optimizer._last, recordable.Forward(self.model, self.loss)
 
         def work() -> tuple[Any, list[fused.Trained]]:
             loss = self._forward_backward(*places)
@@ -147,14 +153,15 @@ class GraphedStep:
 
         try:
             graph, (loss, steps) = graphs.recorded(work)
+            shown = forward.assigned()
         except BaseException as error:
             optimizer.zero_grad()  # the gradients lie in arrays that nothing was written to
             optimizer._last = report
+            forward.undo()
             _explain(error)
             raise
         views = [(view, multipliers) for view, multipliers, _ in optimizer._last]
-        gradients = [step.parameter._grad for step in steps]
-        return Recorded(graph, places, loss, steps, gradients, views, rates, list(_relied_on(self.model, optimizer)))
+        return Recorded(graph, places, loss, steps, forward.written(), views, rates, shown, self._facts(shown))
 
 
 class Recorded(NamedTuple):
@@ -164,20 +171,23 @@ class Recorded(NamedTuple):
         graph: does it.
         batch: the arrays that inputs and labels are copied into.
         loss: its raw loss.
-        updated, gradients: the parameters and their `.grad`, written in every replay.
+        updated: the parameters with their raw gradients, written in every replay.
+        written: the buffers that are written too.
         report: the optimizer's views of its layers, and their multipliers.
         rates: the optimizer's numbers on the device.
-        relied_on: what must be as it was; see `_relied_on`.
+        shown: attributes of modules that forward assigns.
+        facts: what must be as it was.
     """
 
     graph: graphs.Graph
     batch: tuple[Any, ...]
     loss: Any
     updated: list[fused.Trained]
-    gradients: list[Any]
+    written: list[Variable]
     report: list[tuple[LayerView, list[Any]]]
     rates: Rates
-    relied_on: list[tuple[str, str, Any]]
+    shown: set[tuple[str, str]]
+    facts: recordable.Facts
 
 
 class Rates:
@@ -211,83 +221,6 @@ def _seen_anew(view: LayerView) -> LayerView:
     fresh = LayerView(view.name, view.params, view.gradients, (), view.step, view.decays)
     fresh.floored, fresh._norms = view.floored, view._norms
     return fresh
-
-
-# ---- what can be recorded
-
-
-def _check(model: Module, optimizer: Optimizer) -> None:
-    """Refuse what cannot be recorded and can be seen beforehand."""
-    devices = {backend.device_of(p._data) for p in model.parameters()}
-    if devices != {"cupy"}:
-        raise DeviceError(f"GraphedStep records work on a GPU, and the model is on {' and '.join(sorted(devices))}")
-    if not kernels.can_update([p._data for p in model.parameters()]):
-        raise DeviceError("GraphedStep needs kernels, which there are for parameters of one floating dtype on a GPU")
-    rate, kind = optimizer.layer_rate, type(optimizer).__name__
-    if optimizer.layer_slots:
-        raise ValueError(f"GraphedStep: {kind} with a rule for whole layers has no kernel; leave that option out")
-    if fused.method_of(optimizer) is None or type(rate) not in RATES:
-        raise ValueError(
-            f"GraphedStep: expected SGD, Adam, AdamW, RMSprop or AdaGrad, with no layer rate, LayerSpecific or LARS; "
-            f"what {kind} with {rate!r} computes on the host would stay what it was when recorded"
-        )
-    own = {id(p) for _, p in optimizer._parameters()}
-    others = [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in own]
-    if others:
-        raise ValueError(
-            f"GraphedStep: the gradients of {', '.join(others[:3])} would add up from step to step, since the "
-            f"optimizer does not have them; freeze them, requires_grad = False"
-        )
-    hooked = [where for where, what, value in _relied_on(model, optimizer) if what == "hooks" and value]
-    if hooked or mode.get() & ANOMALY:
-        reason = f"hooks of {', '.join(hooked)}" if hooked else "detect_anomaly(), which looks at every array"
-        raise GraphError(f"GraphedStep: a replay runs no Python, so not {reason} either")
-
-
-def _relied_on(model: Module, optimizer: Optimizer) -> Iterator[tuple[str, str, Any]]:
-    """(where, what, value) of all that a replay takes to be as it was recorded: settings, and arrays by their identity.
-
-    Numbers that go to the device with every step (`fused.numbers`) are not among them.
-    """
-    for name, module in model.named_modules():
-        where, hooks = name or "the model", module._hooks
-        yield where, "module", module
-        yield where, "hooks", hooks is not None and bool(hooks.pre or hooks.forward or hooks.backward)
-        for key, value in vars(module).items():
-            if isinstance(value, Tensor):
-                yield where, key, value
-                yield where, key, value._data
-                yield where, "hooks", value._extras is not None and bool(value._extras.hooks)
-                yield where, "requires_grad", value._requires_grad
-            elif type(value) in PLAIN:
-                yield where, key, value
-    yield "the optimizer", "hooks", bool(optimizer._pre_hooks or optimizer._post_hooks)
-    method = fused.method_of(optimizer)
-    yield "the optimizer", "settings", None if method is None else method.constants(optimizer)
-    rate = optimizer.layer_rate
-    yield "the optimizer", "layer_rate", rate
-    yield "the layer rate", "settings", tuple(vars(rate).items())
-    if type(rate) is not Uniform:  # it may have looked at the gradients with their decay
-        yield "the optimizer", "weight_decay", optimizer.weight_decay
-        yield "the optimizer", "scales", tuple(optimizer.scales.items())
-    for name, state in optimizer.state.items():
-        for slot, value in state.items():
-            if slot != "steps":
-                yield name, slot, value
-    yield "md.detect_anomaly()", "mode", mode.get() & ANOMALY
-
-
-def _refuse_changes(recorded: list[tuple[str, str, Any]], now: Iterator[tuple[str, str, Any]]) -> None:
-    """Raise if something that a replay relies on has changed."""
-    found = list(now)
-    for (_, _, before), (where, what, value) in zip(recorded, found, strict=False):
-        if before is not value and not (type(value) in PLAIN and before == value):
-            raise GraphError(
-                f"GraphedStep: {what!r} of {where!r} is not what it was when the step was recorded, and a replay would "
-                f"not notice; put it back, or make a new GraphedStep"
-            )
-    if len(found) != len(recorded):
-        raise GraphError("GraphedStep: the model or the optimizer has other parts than when the step was recorded")
 
 
 def _explain(error: BaseException) -> None:

@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"nn", "higher_order"},
     {"models", "optim", "curvature"},
     {"observe", "history", "interrupt"},
-    {"checkpoint", "weights", "evaluation"},
+    {"checkpoint", "weights", "evaluation", "recordable"},
     {"training", "graphed"},
     {"plot", "stepper"},
     {"experiments"},

@@ -388,6 +388,137 @@ def test_without_gradients_there_is_no_step() -> None:
         step(*batches(1)[0])
 
 
+class Net(md.nn.Module):
+    """Attributes of many kinds, and a forward that may assign some."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = md.nn.Linear(6, 3)
+        self.register_buffer("average", md.zeros(3))
+        self.bend = F.tanh
+        self.factors = [1.0, 2.0]
+        self.options = {"slope": 1.0}
+        self.number = np.float32(3)
+        self.constant = md.tensor([1.0, 2.0, 3.0])
+        self.calls = 0
+        self.assigns = "nothing"
+
+    def forward(self, x: Any) -> Any:
+        h = self.bend(self.linear(x))
+        if self.assigns == "shown":
+            self.shown = h.detach()
+        elif self.assigns == "average":
+            self.average = (0.9 * self.average + h.mean(axis=0)).detach()
+        elif self.assigns == "calls":
+            self.calls += 1
+        elif self.assigns == "elements":
+            with md.no_grad():
+                self.average[...] = 0.9 * self.average + h.mean(axis=0)
+        return (h - self.average) * self.factors[1] * float(self.number) * self.options["slope"] * self.constant
+
+
+def net(assigns: str = "nothing", loss: Any = F.cross_entropy, recorded: int = 3) -> Any:
+    """(network, step) recorded."""
+    md.seed(0)
+    network = Net().to("cupy")
+    network.constant = network.constant.to("cupy")
+    network.assigns = assigns
+    step = md.GraphedStep(network, md.optim.SGD(network, lr=0.1, momentum=0.5), loss, warm_up=1)
+    for batch in batches(recorded):
+        step(*batch)
+    return network, step
+
+
+ATTRIBUTES: dict[str, Callable[[Any], Any]] = {
+    "bend": lambda network: setattr(network, "bend", F.relu),
+    "factors": lambda network: network.factors.append(1.0),
+    "options": lambda network: network.options.update(slope=2.0),
+    "number": lambda network: setattr(network, "number", np.float32(4)),
+    "constant": lambda network: setattr(network, "constant", network.constant * 2),
+    "forward": lambda network: setattr(network, "forward", lambda x: network.linear(x)),
+    "extra": lambda network: setattr(network, "extra", 1),
+}
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_attributes_of_all_kinds_must_stay(name: str) -> None:
+    network, step = net()
+    network.number = np.float32(3)  # the same again
+    step(*batches(1)[0])
+    ATTRIBUTES[name](network)
+    with pytest.raises(md.GraphError, match=f"{name!r} of 'the model'"):
+        step(*batches(1)[0])
+
+
+class Times:
+    """A loss with a setting of its own."""
+
+    def __init__(self) -> None:
+        self.factor = 1.0
+
+    def __call__(self, output: Any, labels: Any) -> Any:
+        return F.cross_entropy(output, labels) * self.factor
+
+
+def test_the_loss_and_its_settings_must_stay() -> None:
+    module, own = md.nn.CrossEntropyLoss(), Times()
+    step = net(loss=module)[1]
+    module.label_smoothing = 0.5
+    with pytest.raises(md.GraphError, match="'label_smoothing' of 'the loss'"):
+        step(*batches(1)[0])
+    step = net(loss=own)[1]
+    own.factor = 2.0
+    with pytest.raises(md.GraphError, match="'factor' of 'the loss'"):
+        step(*batches(1)[0])
+    step = net()[1]
+    step.loss = F.mse_loss
+    with pytest.raises(md.GraphError, match="'function' of 'the loss'"):
+        step(*batches(1)[0])
+
+
+@pytest.mark.parametrize("name", ["average", "calls"])
+def test_what_a_forward_assigns_and_a_replay_would_not_is_refused_and_put_back(name: str) -> None:
+    network, step = net(name, recorded=1)
+    before = host(network.average), network.calls
+    with pytest.raises(md.GraphError, match=rf"forward assigns {name!r}.*self\.{name}\[\.\.\.\] = value"):
+        step(*batches(1)[0])
+    np.testing.assert_array_equal(host(network.average), before[0])
+    assert network.calls == before[1]
+    network.assigns = "nothing"
+    losses = [step(*batches(1)[0]).item() for _ in range(3)]
+    assert losses[-1] < losses[0]
+
+
+def test_a_forward_may_write_to_a_buffer_and_leave_tensors_to_look_at() -> None:
+    network, step = net("elements")
+    before, inputs = host(network.average).copy(), on_device(batches(1)[0])[0]
+    weight = md.Tensor(backend.to_device(np.ones(3, np.float32), "cupy"), requires_grad=True)
+    product = (network.average * weight).sum()
+    step(*batches(1)[0])
+    assert (host(network.average) != before).all()
+    with pytest.raises(md.GraphError, match="in place"):
+        product.backward()
+
+    network, step = net("shown")
+    with md.no_grad():
+        expected = host(network.bend(network.linear(inputs)))
+    step(*batches(1)[0])
+    np.testing.assert_allclose(host(network.shown), expected, rtol=1e-5)
+    with md.no_grad():
+        network(on_device(batches(1, size=2)[0])[0])  # which assigns another one
+    step(*batches(1)[0])
+
+
+def test_a_gradient_that_was_replaced_is_the_steps_again() -> None:
+    (plain, _, by_hand), (network, _, step) = eager_and_graphed(sgd)
+    for batch in batches(2):
+        for p in (plain[0].weight, network[0].weight):
+            p.grad.data = p.grad.data * 0.5
+        by_hand(*batch)
+        step(*batch)
+    np.testing.assert_allclose(host(network[0].weight.grad), host(plain[0].weight.grad), rtol=1e-3, atol=1e-5)
+
+
 # ---- a recording that fails
 
 
