@@ -161,7 +161,8 @@ class GraphedStep:
             _explain(error)
             raise
         views = [(view, multipliers) for view, multipliers, _ in optimizer._last]
-        return Recorded(graph, places, loss, steps, forward.written(), views, rates, shown, self._facts(shown))
+        kept = recordable.objects(self.model, optimizer, self.loss)
+        return Recorded(graph, places, loss, steps, forward.written(), views, rates, shown, self._facts(shown), kept)
 
 
 class Recorded(NamedTuple):
@@ -177,6 +178,7 @@ class Recorded(NamedTuple):
         rates: the optimizer's numbers on the device.
         shown: attributes of modules that forward assigns.
         facts: what must be as it was.
+        kept: the objects that are known by their `id`.
     """
 
     graph: graphs.Graph
@@ -188,6 +190,7 @@ class Recorded(NamedTuple):
     rates: Rates
     shown: set[tuple[str, str]]
     facts: recordable.Facts
+    kept: list[Any]
 
 
 class Rates:

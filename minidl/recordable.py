@@ -21,8 +21,10 @@ from minidl.optim import LARS, LayerSpecific, Optimizer, Uniform, fused
 from minidl.tensor import Tensor
 
 RATES = (Uniform, LayerSpecific, LARS)  # layer rates that compute on the device, and the same in every step
-COMPARED = (bool, int, float, complex, str, bytes, type(None))  # by value; arrays and other objects by identity
+COMPARED = (bool, int, float, complex, str, bytes, type(None))  # by value
 OWN = ("_hooks", "_place", "_buffers")  # what Module keeps for itself
+HOOKS = "hooks"
+MISSING = object()
 
 Loss = Callable[[Any, Any], Any]
 Facts = dict[tuple[str, str], Any]  # by (where, what)
@@ -61,13 +63,11 @@ def check(model: Module, optimizer: Optimizer, loss: Loss) -> None:
         raise GraphError(f"GraphedStep: a replay runs no Python, so not {reason} either")
 
 
-HOOKS = "hooks"
-
-
 def facts(model: Module, optimizer: Optimizer, loss: Loss) -> Facts:
-    """All that a replay takes to be as it was recorded: settings by their value, arrays and other objects by identity.
+    """All that a replay takes to be as it was recorded: settings as they are, arrays and other objects by their `id`.
 
-    Numbers that go to the device with every step (`fused.numbers`) are not among them.
+    Numbers that go to the device with every step (`fused.numbers`) are not among them. (An `id` belongs to an object
+    while it lives: keep the `objects` whose facts are kept.)
     """
     found: Facts = {}
     for part in _modules(model, loss):
@@ -77,23 +77,37 @@ def facts(model: Module, optimizer: Optimizer, loss: Loss) -> Facts:
             found[where, HOOKS] = hooks is not None and bool(hooks.pre or hooks.forward or hooks.backward)
             _add_attributes(found, where, vars(module))
     if not isinstance(loss, Module):
-        found["the loss", "function"] = loss
+        found["the loss", "function"] = id(loss)
         _add_attributes(found, "the loss", getattr(loss, "__dict__", {}))
 
     rate, method = optimizer.layer_rate, fused.method_of(optimizer)
     found["the optimizer", HOOKS] = bool(optimizer._pre_hooks or optimizer._post_hooks)
     found["the optimizer", "settings"] = None if method is None else method.constants(optimizer)
-    found["the optimizer", "layer_rate"] = rate
+    found["the optimizer", "layer_rate"] = id(rate)
     _add_attributes(found, "the layer rate", vars(rate))
     if type(rate) is not Uniform:  # it may have looked at the gradients with their decay
         found["the optimizer", "weight_decay"] = optimizer.weight_decay
         found["the optimizer", "scales"] = tuple(optimizer.scales.items())
     for name, state in optimizer.state.items():
-        for slot, value in state.items():
-            if slot != "steps":
-                found[name, slot] = value
+        for slot in optimizer.slots:
+            found[name, slot] = id(state.get(slot))
     found["detect_anomaly()", "mode"] = mode.get() & (ANOMALY | RECORD)
     return found
+
+
+def objects(model: Module, optimizer: Optimizer, loss: Loss) -> list[Any]:
+    """What `facts` knows by its `id`."""
+    kept: list[Any] = [loss, optimizer.layer_rate]
+    holders: list[Any] = [loss, optimizer.layer_rate]
+    holders += [module for part in _modules(model, loss) for module in part.modules()]
+    for attributes in (getattr(holder, "__dict__", {}) for holder in holders):
+        for value in attributes.values():
+            kept.append(value)
+            if isinstance(value, Tensor):
+                kept.append(value._data)
+            elif isinstance(value, (list, dict, set)):
+                kept += value.values() if isinstance(value, dict) else value
+    return kept + [array for state in optimizer.state.values() for array in state.values()]
 
 
 def _modules(model: Module, loss: Loss) -> Iterator[Module]:
@@ -105,25 +119,21 @@ def _modules(model: Module, loss: Loss) -> Iterator[Module]:
 
 def _add_attributes(found: Facts, where: str, attributes: dict[str, Any]) -> None:
     for key, value in attributes.items():
-        if key in OWN:
-            continue
-        if isinstance(value, Tensor):
-            hooked = value._extras is not None and bool(value._extras.hooks)
-            found[where, key] = (value, value._data, value._requires_grad, hooked)
-        elif isinstance(value, (list, dict, set)):  # as they are now
-            found[where, key] = tuple(value.items()) if isinstance(value, dict) else tuple(value)
-        else:
+        if type(value) in COMPARED:
             found[where, key] = value
+        elif key not in OWN:
+            found[where, key] = _fact(value)
 
 
-def alike(a: Any, b: Any) -> bool:
-    """Whether two facts are the same."""
-    if a is b:
-        return True
-    if type(a) is tuple and type(b) is tuple:
-        return len(a) == len(b) and all(map(alike, a, b))
-    plain = isinstance(a, (*COMPARED, np.generic)) and isinstance(b, (*COMPARED, np.generic))
-    return plain and bool(a == b or (a != a and b != b))
+def _fact(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        hooked = value._extras is not None and bool(value._extras.hooks)
+        return id(value), id(value._data), value._requires_grad, hooked
+    if isinstance(value, (tuple, list, set)):  # the members that they have now
+        return tuple(map(_fact, value))
+    if isinstance(value, dict):
+        return tuple((key, _fact(member)) for key, member in value.items())
+    return value if isinstance(value, (*COMPARED, np.generic)) else id(value)
 
 
 def refuse_changes(recorded: Facts, now: Facts) -> None:
@@ -132,13 +142,13 @@ def refuse_changes(recorded: Facts, now: Facts) -> None:
     Raises:
         GraphError: something has.
     """
-    for key in [*now, *recorded] if len(now) != len(recorded) else now:
-        if key not in recorded or key not in now or not alike(recorded[key], now[key]):
-            where, what = key
-            raise GraphError(
-                f"GraphedStep: {what!r} of {where!r} is not what it was when the step was recorded, and a replay would "
-                f"not notice; put it back, or make a new GraphedStep"
-            )
+    if recorded == now:
+        return
+    where, what = next(key for key in [*now, *recorded] if recorded.get(key, MISSING) != now.get(key, MISSING))
+    raise GraphError(
+        f"GraphedStep: {what!r} of {where!r} is not what it was when the step was recorded, and a replay would not "
+        f"notice; put it back, or make a new GraphedStep"
+    )
 
 
 class Forward:
@@ -172,7 +182,7 @@ class Forward:
         tensors: set[tuple[str, str]] = set()
         for where, module, before in self._before:
             for key, value in vars(module).items():
-                if key in OWN or (key in before and alike(before[key], value)):
+                if key in OWN or (key in before and _fact(before[key]) == _fact(value)):
                     continue
                 if not isinstance(value, Variable) or key in module._buffers:
                     raise GraphError(
