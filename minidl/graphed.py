@@ -47,16 +47,18 @@ class GraphedStep:
     A replay runs no Python: it does what was recorded. A change that it would not notice (another array for a
     parameter, a buffer or the optimizer's memory; settings and other attributes of layers, loss and optimizer; training
     or evaluation; frozen parameters; hooks; a layer put in another's place) is refused; make a new GraphedStep then.
-    Writing to the elements of parameters is seen, and `load_state_dict` of the model does that. A `forward` may assign
-    Tensors to attributes for somebody to look at, but no buffer and no number. What it keeps elsewhere, or decides by
-    something outside of the model, is beyond what can be checked.
+    Writing to the elements of parameters is seen, and `load_state_dict` of the model does that. A `forward` may leave
+    Tensors in attributes for somebody to look at, but what it goes on from in the next step must be a buffer, to whose
+    elements it writes. What it keeps or reads outside of model and loss is beyond what can be checked. Inputs get no
+    gradient.
 
     Args:
         model: on the GPU; all of its parameters that are not frozen are the optimizer's.
         optimizer: SGD, Adam, AdamW, RMSprop or AdaGrad, with no layer rate or one that computes on the GPU and applies
             to the gradient (LayerSpecific, LARS).
         loss: loss(model's output, labels).
-        warm_up: how many steps are made before one is recorded, at least 1.
+        warm_up: how many steps are made before one is recorded, at least 1. A batch of another shape than the one
+            before it is not recorded, but one more.
 
     Attributes:
         steps: how many were made.
@@ -81,7 +83,10 @@ class GraphedStep:
         self.loss = loss
         self.warm_up = whole(warm_up, "GraphedStep: warm_up")
         self.steps = 0
-        self._updated: list[tuple[str, Any]] = []  # the parameters that got a gradient in the last step of the warm-up
+        self._to_warm_up = self.warm_up
+        self._form: Any = None  # shapes and dtypes in the last step of the warm-up,
+        self._updated: list[tuple[str, Any]] = []  # the parameters that got a gradient in it,
+        self._shown: list[tuple[str, str]] = []  # and the attributes in which it left Tensors
         self._recorded: Recorded | None = None
         recordable.check(model, optimizer, loss)
 
@@ -90,13 +95,20 @@ class GraphedStep:
         if not mode.get() & RECORD:
             raise GraphError("GraphedStep: a training step needs gradients, which no_grad() has switched off")
         batch = tuple(x._data if isinstance(x, Tensor) else backend.asarray(x) for x in (inputs, labels))
-        loss = self._warm_up(batch) if self.steps < self.warm_up else self._replay(batch)
+        form = [(x.shape, x.dtype) for x in batch]
+        if self._recorded is None and (self._to_warm_up > 0 or form != self._form):
+            loss = self._warm_up(batch)
+            self._to_warm_up, self._form = max(0, self._to_warm_up - 1), form
+        else:
+            loss = self._replay(batch)
         self.steps += 1
         return loss
 
     def _warm_up(self, batch: tuple[Any, ...]) -> Tensor:
+        forward = recordable.Forward(self.model, self.optimizer, self.loss)
         loss = self._forward_backward(*(backend.to_device(x, "cupy") for x in batch))
         self._updated = [named for layer in self.optimizer.layers for named in fused.taking_part(layer)]
+        self._shown = forward.shown()
         self.optimizer.step()
         return loss.detach()
 
@@ -121,13 +133,17 @@ class GraphedStep:
             version_of(buffer).bump()
         for step in recorded.updated:
             step.parameter._grad = Tensor(step.gradient)
+        for shown in recorded.shown:
+            shown.attributes[shown.place[1]] = shown.value
         optimizer._last = [(_seen_anew(view), multipliers, optimizer.lr) for view, multipliers in recorded.report]
         return Tensor(recorded.loss.copy())
 
-    def _facts(self, shown: set[tuple[str, str]]) -> recordable.Facts:
-        """What a replay relies on, but for the Tensors that a forward assigns."""
+    def _facts(self, shown: list[recordable.Shown]) -> recordable.Facts:
+        """What a replay relies on: not on the Tensors that a step leaves in attributes."""
         found = recordable.facts(self.model, self.optimizer, self.loss)
-        return {key: value for key, value in found.items() if key not in shown} if shown else found
+        for tensor in shown:
+            found.pop(tensor.place, None)
+        return found
 
     def _record(self, batch: tuple[Any, ...]) -> Recorded:
         recordable.check(self.model, self.optimizer, self.loss)
@@ -135,19 +151,24 @@ class GraphedStep:
         places = tuple(xp.empty(x.shape, dtype=x.dtype) for x in batch)
         rates = Rates(xp, len(self._updated))
         fused.prepare(optimizer, self._updated)  # zeros made while recording would be zeros again in every replay
-        report, forward = optimizer._last, recordable.Forward(self.model, self.loss)
+        report = optimizer._last
+        forward = recordable.Forward(self.model, optimizer, self.loss, self._shown)
 
         def work() -> tuple[Any, list[fused.Trained]]:
             loss = self._forward_backward(*places)
             updated = [name for layer in optimizer.layers for name, _ in fused.taking_part(layer)]
             if updated != [name for name, _ in self._updated]:
+                self._to_warm_up = self.warm_up
                 raise GraphError(
-                    "GraphedStep: while recording other parameters got a gradient than in the step before; record a "
-                    "step that is always the same"
+                    "GraphedStep: while recording other parameters got a gradient than in the step before; a step must "
+                    "be the same each time. The next calls warm up again"
                 )
             steps = fused.planned(optimizer)
             if steps is None:
-                raise GraphError("GraphedStep: there is no kernel for gradients of another shape or dtype than theirs")
+                raise GraphError(
+                    "GraphedStep: there is no kernel for parameters that share memory, nor for gradients of another "
+                    "shape or dtype than theirs"
+                )
             fused.launch(optimizer, steps, rates.live)
             return loss._data, steps
 
@@ -176,7 +197,7 @@ class Recorded(NamedTuple):
         written: the buffers that are written too.
         report: the optimizer's views of its layers, and their multipliers.
         rates: the optimizer's numbers on the device.
-        shown: attributes of modules that forward assigns.
+        shown: the Tensors that forward leaves in attributes.
         facts: what must be as it was.
         kept: the objects that are known by their `id`.
     """
@@ -188,7 +209,7 @@ class Recorded(NamedTuple):
     written: list[Variable]
     report: list[tuple[LayerView, list[Any]]]
     rates: Rates
-    shown: set[tuple[str, str]]
+    shown: list[recordable.Shown]
     facts: recordable.Facts
     kept: list[Any]
 
@@ -211,9 +232,10 @@ def _put(batch: tuple[Any, ...], places: tuple[Any, ...]) -> None:
     """Copy a batch into the recorded arrays."""
     for name, x, place in zip(("inputs", "labels"), batch, places, strict=True):
         if x.shape != place.shape or x.dtype != place.dtype:
+            smaller = ". A smaller last batch: Loader(..., drop_last=True)" if x.shape[1:] == place.shape[1:] else ""
             raise (ShapeError if x.shape != place.shape else DTypeError)(
                 f"GraphedStep: expected {name} of shape {place.shape} and dtype {place.dtype}, as recorded; got "
-                f"{x.shape} and {x.dtype}. A smaller last batch: Loader(..., drop_last=True)"
+                f"{x.shape} and {x.dtype}{smaller}"
             )
     for x, place in zip(batch, places, strict=True):
         place[...] = backend.to_device(x, "cupy")
@@ -233,6 +255,7 @@ def _explain(error: BaseException) -> None:
     elif isinstance(error, RuntimeError) and not isinstance(error, GraphError):
         raise GraphError(
             f"GraphedStep: this step cannot be recorded ({error}). Nothing in it may wait for the GPU (float(), "
-            f"bool(), .item(), print) or copy from the host to it (md.tensor of a list or array); the error above this "
-            f"one shows where it does"
+            f"bool(), .item(), print) or copy from the host to it: make arrays (md.tensor, md.zeros, an index "
+            f"[[0, 2]], an operand [1.0, 2.0]) once, outside. A product of raw arrays is "
+            f"minidl.backend.product(x, y). The error above this one shows where it is"
         ) from error

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import gc
+import itertools
+import weakref
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -12,9 +16,11 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl import backend
+from minidl.backend import graphs
 from minidl.optim import LARS, LayerSpecific, Replayed, TrustRatio
 from tests.arrays import host
 from tests.cupy_standin import kernels as standin_kernels
+from tests.cupy_standin.memory import MemoryPool
 
 pytestmark = [
     pytest.mark.skipif(standin_kernels.COMPILER is None, reason="kernels without a GPU need a C++ compiler"),
@@ -476,11 +482,135 @@ def test_the_loss_and_its_settings_must_stay() -> None:
         step(*batches(1)[0])
 
 
+class Bound:
+    """A loss that is a method, and uses another one."""
+
+    def __init__(self) -> None:
+        self.factor = 1.0
+        self.inner = md.nn.CrossEntropyLoss()
+        self.count = 0
+
+    def loss(self, output: Any, labels: Any) -> Any:
+        return self.inner(output, labels) * self.factor
+
+    def counting(self, output: Any, labels: Any) -> Any:
+        self.count += 1
+        return self.inner(output, labels) * (1.0 + self.count)
+
+
+def smoothed(factor: float) -> Any:
+    return lambda output, labels: F.cross_entropy(output, labels) * factor
+
+
+def test_a_loss_of_any_kind_must_stay() -> None:
+    bound, partial = Bound(), functools.partial(F.cross_entropy, label_smoothing=0.1)
+    for change in (lambda: setattr(bound, "factor", 2.0), lambda: setattr(bound.inner, "label_smoothing", 0.5)):
+        step = net(loss=bound.loss)[1]
+        step(*batches(1)[0])
+        change()
+        with pytest.raises(md.GraphError, match="of 'the loss"):
+            step(*batches(1)[0])
+    step = net(loss=partial)[1]
+    partial.keywords["label_smoothing"] = 0.2
+    with pytest.raises(md.GraphError, match="'keywords' of 'the loss'"):
+        step(*batches(1)[0])
+    step = net(loss=smoothed(2.0))[1]
+    step.loss.__closure__[0].cell_contents = 3.0
+    with pytest.raises(md.GraphError, match="'variable factor' of 'the loss'"):
+        step(*batches(1)[0])
+    counting = Bound()
+    with pytest.raises(md.GraphError, match="a step changes 'count' of 'the loss'"):
+        net(loss=counting.counting)
+    assert counting.count == 1  # of the warm-up
+
+
+class Nested(md.nn.Module):
+    """A module whose part has a name that a loss's part has too."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.part = md.nn.Sequential(md.nn.Linear(6, size), md.nn.LeakyReLU(0.1))
+
+    def forward(self, x: Any, labels: Any = None) -> Any:
+        return self.part(x) if labels is None else F.cross_entropy(self.part[1](x), labels)
+
+
+def test_a_part_of_the_model_is_not_taken_for_one_of_the_loss_with_its_name() -> None:
+    for change in (
+        lambda network: setattr(network.part[1], "negative_slope", 0.5),
+        lambda network: network.part.register_forward_hook(lambda *args: None),
+        lambda network: setattr(network.part[0].weight, "data", network.part[0].weight.data.copy()),
+    ):
+        md.seed(0)
+        network, loss = Nested(3).to("cupy"), Nested(3).to("cupy").requires_grad_(False)
+        step = md.GraphedStep(network, md.optim.SGD(network, lr=0.1), loss, warm_up=1)
+        for batch in batches(3):
+            step(*batch)
+        change(network)
+        with pytest.raises(md.GraphError, match="of 'part"):
+            step(*batches(1)[0])
+
+
+def test_an_attribute_called_hooks_hides_none() -> None:
+    network, step = net()
+    network.hooks = None
+    with pytest.raises(md.GraphError, match="'hooks' of 'the model'"):
+        step(*batches(1)[0])
+    network, step = net()
+    network.register_forward_hook(lambda *args: None)
+    with pytest.raises(md.GraphError, match="'registered hooks' of 'the model'"):
+        step(*batches(1)[0])
+
+
+class Carries(md.nn.Module):
+    """A network that goes on from where it was in the step before."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.linear = md.nn.Linear(6, 3)
+        self.how = how
+        self.state: Any = [None] if how == "list" else None
+
+    def forward(self, x: Any) -> Any:
+        h = self.linear(x)
+        if self.how == "list":
+            h = h if self.state[0] is None else h + self.state[0]
+            self.state[0] = h.detach()
+        else:
+            h = h if self.state is None else h + self.state
+            self.state = h.detach()
+        return h
+
+
+@pytest.mark.parametrize("how", ["tensor", "list"])
+def test_a_state_outside_of_buffers_is_refused_and_put_back(how: str) -> None:
+    md.seed(0)
+    network = Carries(how).to("cupy")
+    step = md.GraphedStep(network, md.optim.SGD(network, lr=0.1), warm_up=2)
+    for batch in batches(2):
+        step(*batch)
+    before = host(network.state[0] if how == "list" else network.state)
+    with pytest.raises(md.GraphError, match=r"goes on from what it left in 'state'|changes 'state' of 'the model'"):
+        step(*batches(1)[0])
+    np.testing.assert_array_equal(host(network.state[0] if how == "list" else network.state), before)
+
+
+def test_a_batch_of_another_shape_before_the_recording_is_one_more_step_of_the_warm_up() -> None:
+    (plain, _, by_hand), (network, _, step) = eager_and_graphed(sgd, recorded=1)
+    recorded = []
+    for size in (3, 5, 5, 5):
+        by_hand(*batches(1, size=size)[0])
+        step(*batches(1, size=size)[0])
+        recorded.append(step._recorded is not None)
+    assert recorded == [False, False, True, True]
+    assert_alike(network, plain)
+
+
 @pytest.mark.parametrize("name", ["average", "calls"])
 def test_what_a_forward_assigns_and_a_replay_would_not_is_refused_and_put_back(name: str) -> None:
     network, step = net(name, recorded=1)
     before = host(network.average), network.calls
-    with pytest.raises(md.GraphError, match=rf"forward assigns {name!r}.*self\.{name}\[\.\.\.\] = value"):
+    with pytest.raises(md.GraphError, match=rf"a step changes {name!r} of 'the model'.*must be a buffer"):
         step(*batches(1)[0])
     np.testing.assert_array_equal(host(network.average), before[0])
     assert network.calls == before[1]
@@ -507,6 +637,7 @@ def test_a_forward_may_write_to_a_buffer_and_leave_tensors_to_look_at() -> None:
     with md.no_grad():
         network(on_device(batches(1, size=2)[0])[0])  # which assigns another one
     step(*batches(1)[0])
+    assert network.shown.shape == (5, 3)
 
 
 def test_a_gradient_that_was_replaced_is_the_steps_again() -> None:
@@ -526,14 +657,13 @@ class Once:
     """A loss that fails in one call."""
 
     def __init__(self, call: int, error: BaseException) -> None:
-        self.calls = 0
+        self.calls = itertools.count(1)
         self.call = call
         self.error = error
 
     def __call__(self, output: Any, labels: Any) -> Any:
-        self.calls += 1
         loss = F.cross_entropy(output, labels)
-        if self.calls == self.call:
+        if next(self.calls) == self.call:
             raise self.error
         return loss
 
@@ -693,3 +823,43 @@ def test_products_of_all_kinds_are_recorded(kind: str, dtype: str) -> None:
             [(eager_step(network, optimizer, batch) if step is None else step(*batch)).item() for batch in data]
         )
     assert losses[1] == pytest.approx(losses[0], rel=2e-2 if dtype == "float16" else 1e-4)
+
+
+@pytest.mark.parametrize("holder", ["model", "loss"])
+def test_a_tensor_that_learns_beside_the_optimizers_is_refused(holder: str) -> None:
+    network, bound = model(), Bound()
+    free = md.Tensor(backend.to_device(np.ones(3, np.float32), "cupy"), requires_grad=True)
+    (network if holder == "model" else bound).free = free
+    with pytest.raises(ValueError, match=rf"gradients of free of the {holder} would add up"):
+        md.GraphedStep(network, sgd(network), bound.loss)
+
+
+def test_memory_is_kept_that_the_pool_of_a_recording_asked_for(standin: ModuleType, monkeypatch: Any) -> None:
+    """Where it is short CuPy's pool gives back what is free there, and recorded launches would write to."""
+    asked = []
+
+    class Memory:
+        def __init__(self, size: int) -> None:
+            self.size = size
+            asked.append(weakref.ref(self))
+
+    cuda, pools = standin.cupy.cuda, []
+
+    def pool(allocator: Any) -> Any:
+        pools.append(MemoryPool(allocator))
+        return pools[-1]
+
+    monkeypatch.setattr(cuda, "Memory", Memory, raising=False)
+    monkeypatch.setattr(cuda, "MemoryPointer", lambda memory, offset: (memory, offset), raising=False)
+    monkeypatch.setattr(cuda, "MemoryPool", pool)
+
+    def work() -> None:
+        pools[-1].allocator(512)  # as CuPy's pool does, and lets go of it
+
+    graph, _ = graphs.recorded(work)
+    gc.collect()
+    assert asked[0]() is not None
+    pools.clear()
+    del graph
+    gc.collect()
+    assert asked[0]() is None

@@ -14,16 +14,17 @@ Source: the cuBLAS library documentation, `cublasGemmEx` and `cublasGemmStridedB
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minidl.backend import choice
 from minidl.errors import DeviceError, DTypeError, ShapeError
 
-WORKSPACE = 32 << 20  # bytes, what cuBLAS takes for itself on an H100
+WORKSPACE = 32 << 20  # bytes; what cuBLAS takes for itself on an H100
 
 # cuBLAS's numbers for: how an operand is read, the dtypes, what to compute in, and how to choose an algorithm.
 _AS_IT_LIES, _TRANSPOSED = 0, 1
@@ -43,14 +44,30 @@ def _library(version: int) -> Any:
         raise DeviceError(f"a step with products of matrices cannot be recorded: {name} cannot be loaded") from error
 
 
+class Operand(NamedTuple):
+    """A matrix, or the first of a stack of them, as cuBLAS is told of it.
+
+    Attributes:
+        read: whether as it lies, or transposed.
+        address: where it begins.
+        row: numbers from the beginning of a row to that of the next ("leading dimension").
+        stride: numbers from one matrix to the next.
+    """
+
+    read: int
+    address: int
+    row: int
+    stride: int
+
+
 class Cublas:
     """Products for the stream that is recorded; made before the recording begins."""
 
     def __init__(self, stream: Any) -> None:
         xp = choice.module("cupy")
         device = xp.cuda.Device()
+        self._handle = ctypes.c_void_p(device.cublas_handle)  # for which CuPy loads the library, if it was not yet
         self._library = _library(xp.cuda.runtime.runtimeGetVersion() // 1000)
-        self._handle = ctypes.c_void_p(device.cublas_handle)
         self._workspace = xp.empty(WORKSPACE, dtype=np.uint8)
         self._capability = int(device.compute_capability)
         _check(self._library.cublasSetStream_v2(self._handle, ctypes.c_void_p(stream.ptr)))
@@ -79,6 +96,8 @@ class Cublas:
         result = xp.empty(full, dtype=dtype) if out is None else out
         if left.shape[-1] == 0:
             result.fill(0)
+        elif full == (1, 1):
+            (left.reshape(-1) * right.reshape(-1)).sum(out=result.reshape(()))  # as CuPy does it
         elif result.size:
             left, right = (_in_stack(xp, a.astype(dtype, copy=False), stack) for a in (left, right))
             self._multiply(left, right, result)
@@ -90,31 +109,31 @@ class Cublas:
     def _multiply(self, x: Any, y: Any, out: Any) -> None:
         """cuBLAS takes matrices for columns side by side, where these are rows, and is asked for out^T = y^T x^T."""
         *stack, rows, columns = out.shape
-        how, number, algorithm = self._how(out.dtype)
-        operands = [*_operand(y), *_operand(x)]
-        reads, addresses, steps, strides = operands[::4], operands[1::4], operands[2::4], operands[3::4]
-        kind = ctypes.c_int(_DTYPES[out.dtype.name])
-        one, zero = ctypes.byref(number(1)), ctypes.byref(number(0))
-        sizes = map(ctypes.c_int, (columns, rows, x.shape[-1]))
-        batched = bool(stack)
+        if max(rows, columns, x.shape[-1]) >= 2**31:
+            raise ShapeError(f"a product in a recorded step may have sides up to 2^31; got {x.shape} and {y.shape}")
+        compute, number, algorithm = self._how(out.dtype, bool(stack))
+        first, second = _operand(y), _operand(x)
+        target = Operand(_AS_IT_LIES, out.data.ptr, columns, rows * columns)
+        kind, integer = ctypes.c_int(_DTYPES[out.dtype.name]), ctypes.c_int
 
-        def with_stride(address: int, step: int, stride: int) -> list[Any]:
-            matrix = [ctypes.c_void_p(address), kind, ctypes.c_int(step)]
-            return [*matrix, ctypes.c_longlong(stride)] if batched else matrix
+        def matrix(operand: Operand) -> list[Any]:
+            told = [ctypes.c_void_p(operand.address), kind, integer(operand.row)]
+            return [*told, ctypes.c_longlong(operand.stride)] if stack else told
 
-        first, second = (with_stride(*parts) for parts in zip(addresses, steps, strides, strict=True))
-        target = with_stride(out.data.ptr, columns, rows * columns)
-        call = self._library.cublasGemmStridedBatchedEx if batched else self._library.cublasGemmEx
-        number_of = [ctypes.c_int(int(np.prod(stack)))] if batched else []
-        _check(
-            call(
-                self._handle, *map(ctypes.c_int, reads), *sizes, one, *first, *second, zero, *target, *number_of,
-                ctypes.c_int(how), ctypes.c_int(algorithm),
-            )
+        call = self._library.cublasGemmStridedBatchedEx if stack else self._library.cublasGemmEx
+        status = call(
+            self._handle, integer(first.read), integer(second.read),
+            integer(columns), integer(rows), integer(x.shape[-1]),
+            ctypes.byref(number(1)), *matrix(first), *matrix(second),
+            ctypes.byref(number(0)), *matrix(target), *([integer(math.prod(stack))] if stack else []),
+            integer(compute), integer(algorithm),
         )  # fmt: skip
+        _check(status)
 
-    def _how(self, dtype: Any) -> tuple[int, Any, int]:
+    def _how(self, dtype: Any, stacked: bool) -> tuple[int, Any, int]:
         """What CuPy would have cuBLAS compute in, the C type of a factor then, and how to choose an algorithm."""
+        if stacked:  # where CuPy leaves it to the handle's mode
+            return (_DOUBLE, ctypes.c_double, _DEFAULT) if dtype == np.float64 else (_FLOAT, ctypes.c_float, _DEFAULT)
         kind = choice.module("cupy")._core.get_compute_type(dtype)
         cores = self._capability >= 80 or (self._capability >= 70 and dtype == np.float16)
         algorithm = _DEFAULT_TENSOR_CORES if cores else _DEFAULT
@@ -127,17 +146,17 @@ class Cublas:
 
 def _in_stack(xp: Any, array: Any, stack: tuple[int, ...]) -> Any:
     """A matrix as it is; of a stack of matrices as many as the product has, one behind the other."""
-    if array.ndim == 2:
+    if math.prod(array.shape[:-2]) == 1:  # one matrix for all
+        array = array.reshape(array.shape[-2:])
         return array if array.flags.c_contiguous or array.T.flags.c_contiguous else xp.ascontiguousarray(array)
     return xp.ascontiguousarray(xp.broadcast_to(array, (*stack, *array.shape[-2:])))
 
 
-def _operand(array: Any) -> tuple[int, int, int, int]:
-    """How cuBLAS reads it, its address, the numbers from one row to the next, and those to the next matrix."""
+def _operand(array: Any) -> Operand:
     turned = not array.flags.c_contiguous
-    stride = array.shape[-2] * array.shape[-1] if array.ndim > 2 else 0
-    step = array.shape[-2] if turned else array.shape[-1]
-    return _TRANSPOSED if turned else _AS_IT_LIES, array.data.ptr, step, stride
+    rows, columns = array.shape[-2:]
+    stride = rows * columns if array.ndim > 2 else 0
+    return Operand(_TRANSPOSED if turned else _AS_IT_LIES, array.data.ptr, rows if turned else columns, stride)
 
 
 def _check(status: int) -> None:

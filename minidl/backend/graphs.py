@@ -59,11 +59,11 @@ class Draws:
 class Graph:
     """What was recorded; `launch` does it, in the current stream."""
 
-    def __init__(self, graph: Any, recorded: recording.Recording, pool: Any, stream: Any) -> None:
+    def __init__(self, graph: Any, recorded: recording.Recording, pool: Any, *kept: Any) -> None:
         self._graph = graph
         self._draws = recorded.draws
         self._pool = pool
-        self._kept = recorded, stream  # what a replay works with lives as long as there may be one
+        self._kept = recorded, kept  # what a replay works with lives as long as there may be one
         self._launched = False
         recording.graphs.add(self)
 
@@ -108,7 +108,16 @@ def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
         DeviceError: cuBLAS cannot be found.
     """
     cupy = choice.module("cupy")
-    stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+    memory: list[Any] = []
+
+    def allocate(size: int) -> Any:
+        """What the pool asks for when it has nothing left. Kept: where memory is short CuPy gives back what is free in
+        the pool, and free there is also what the recorded launches will write to.
+        """
+        memory.append(cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0))
+        return memory[-1]
+
+    stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool(allocate)
     live, counter = cupy.zeros((MOST_DRAWS, kernels.NUMBERS), dtype=np.float64), cupy.zeros(1, dtype=np.int32)
     cupy.get_default_memory_pool().free_all_blocks()
     kept = recording.Recording(Draws(live), Cublas(stream), counter)
@@ -125,7 +134,7 @@ def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
     finally:
         recording.current.reset(token)
         kept.products.finish()
-    return Graph(graph, kept, pool, stream), result
+    return Graph(graph, kept, pool, stream, memory), result
 
 
 def _abandon(stream: Any) -> None:

@@ -233,10 +233,7 @@ def product(x: Any, y: Any, out: Any = None) -> Any:
     makes a part of the result's longer side: rows, of a part of x, or columns, of a part of y.
     """
     if type(x) is not np.ndarray:
-        recorded = recording.current.get()
-        if recorded is not None and is_array(x):
-            return recorded.products.product(x, y, out)
-        return x @ y if out is None else module_of(x).matmul(x, y, out=out)
+        return _product_on_device(x, y, out) if is_array(x) and is_array(y) else x @ y
     if _threads.pool is None or x.ndim != 2 or y.ndim != 2 or x.size * y.shape[1] < WORTH_PRODUCT:
         return x @ y if out is None else np.matmul(x, y, out=out)
     if out is None:
@@ -244,6 +241,16 @@ def product(x: Any, y: Any, out: Any = None) -> Any:
     longer = max(out.shape)
     shared_out(_some_rows if longer == len(out) else _some_columns, longer, WORTH, x, y, out)
     return out
+
+
+def _product_on_device(x: Any, y: Any, out: Any) -> Any:
+    if x.ndim > 2 and y.ndim == 2 and out is None:  # rows for one matrix: CuPy would copy it for each of the stack
+        rows = _product_on_device(x.reshape((math.prod(x.shape[:-1]), x.shape[-1])), y, None)
+        return rows.reshape((*x.shape[:-1], y.shape[1]))
+    recorded = recording.current.get()
+    if recorded is not None:
+        return recorded.products.product(x, y, out)
+    return x @ y if out is None else module_of(x).matmul(x, y, out=out)
 
 
 def _some_rows(start: int, stop: int, x: Any, y: Any, out: Any) -> None:

@@ -9,6 +9,7 @@ the device, where the kernel reads it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -88,8 +89,8 @@ def method_of(optimizer: Optimizer) -> Method | None:
 def fused_step(optimizer: Optimizer) -> bool:
     """Update every parameter that has a gradient, as `Optimizer.step` does; False: nothing was done, see `planned`.
 
-    Hooks and `step_count` are left to the caller. An error, of too little memory for instance, changes no weight and
-    no count.
+    Hooks and `step_count` are left to the caller. An error, of too little memory for instance, comes before any weight
+    or count is changed. (Where False is returned the plain lines update one layer after the other.)
 
     Raises: what `Optimizer.step` raises.
     """
@@ -107,7 +108,8 @@ def planned(optimizer: Optimizer) -> list[Trained] | None:
     """The parameters that take part in the coming step, with their slots made and their layer rates asked.
 
     None if there is no kernel for the step: none for the method; arrays of several dtypes or devices, or not in C
-    order; gradients of another shape, which the plain lines broadcast; or an array that two parameters share.
+    order; gradients of another shape, which the plain lines broadcast; or memory that two parameters share, which one
+    has to update after the other.
     """
     if method_of(optimizer) is None:
         return None
@@ -116,15 +118,19 @@ def planned(optimizer: Optimizer) -> list[Trained] | None:
     weights, gradients = [p._data for _, p in parameters], [p._grad._data for _, p in parameters]
     if not parameters or not kernels.can_update(weights) or not kernels.kernels_for(*weights, *gradients):
         return None
-    places = [w.data.ptr for w in weights if w.size]
-    if len(set(places)) < len(places) or any(w.shape != g.shape for w, g in zip(weights, gradients, strict=True)):
+    if _overlap(weights) or any(w.shape != g.shape for w, g in zip(weights, gradients, strict=True)):
         return None
     prepare(optimizer, parameters)
     slots = [optimizer.state[name][slot] for name, _ in parameters for slot in optimizer.slots]
     if slots and not kernels.can_update(slots):
         return None
-    optimizer._last = []
-    return [step for layer, own in layers for step in _of_layer(optimizer, layer, own)]
+    steps, report = [], []
+    for layer, own in layers:
+        view, multipliers = _asked(optimizer, layer, own)
+        report.append((view, multipliers, optimizer.lr))
+        steps += [Trained(name, p, p._grad._data, m) for (name, p), m in zip(own, multipliers, strict=True)]
+    optimizer._last = report
+    return steps
 
 
 def taking_part(layer: Any) -> list[tuple[str, Any]]:
@@ -189,14 +195,18 @@ def _row(optimizer: Optimizer, method: Method, before: float, scale: tuple[float
     return before, rate, *decays, *method.numbers(optimizer, k)
 
 
-def _of_layer(optimizer: Optimizer, layer: Any, own: list[tuple[str, Any]]) -> list[Trained]:
-    """Ask the layer's rate for its multipliers, and note it for the report."""
+def _asked(optimizer: Optimizer, layer: Any, own: list[tuple[str, Any]]) -> tuple[LayerView, list[Any]]:
+    """What the layer's rate sees of these parameters of the layer, and its multipliers."""
     weights, gradients = [p._data for _, p in own], [p._grad._data for _, p in own]
     scales = [optimizer.scales.get(name, (1.0, 1.0)) for name, _ in own]
     decays = [0.0 if optimizer.decoupled_decay else optimizer.weight_decay * decay for _, decay in scales]
     view = LayerView(layer.name, weights, gradients, None, optimizer.step_count, decays)
     multipliers = read_multipliers(optimizer.layer_rate, view)
     view.direction = ()
-    optimizer._last.append((view, multipliers, optimizer.lr))
-    columns = zip(own, gradients, multipliers, strict=True)
-    return [Trained(name, p, gradient, multiplier) for (name, p), gradient, multiplier in columns]
+    return view, multipliers
+
+
+def _overlap(arrays: list[Any]) -> bool:
+    """Whether some of the arrays, each in C order, share memory."""
+    spans = sorted((a.data.ptr, a.data.ptr + a.nbytes) for a in arrays if a.size)
+    return any(stop > start for (_, stop), (start, _) in pairwise(spans))

@@ -263,3 +263,25 @@ def test_too_little_memory_changes_nothing_and_says_what_helps(name: str, standi
     other.step()
     for found, expected in zip(there.parameters(), plain.parameters(), strict=True):
         np.testing.assert_array_equal(host(found), host(expected))
+
+
+@pytest.mark.usefixtures("cupy")
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw_plain", "rmsprop_centered"])
+@pytest.mark.parametrize("value", [np.inf, np.nan, 3e38])
+def test_what_is_not_finite_spoils_what_it_does_on_numpy(name: str, value: float) -> None:
+    make = {**OPTIMIZERS, "adamw_plain": lambda m: md.optim.AdamW(m, lr=0.1, weight_decay=0.0)}[name]
+    networks = model("float32").to("cupy"), model("float32").to("numpy")
+    optimizers = [make(network) for network in networks]
+    for optimizer in optimizers:
+        optimizer.weight_decay = 0.0
+    for step in range(3):
+        for network, optimizer in zip(networks, optimizers, strict=True):
+            give_gradients(network, "float32", step)
+            if step == 0:  # a weight and a gradient that have blown up, for one step
+                network[0].weight.data[1, 2] = value
+                network[0].weight.grad.data[2, 1] = value
+            with np.errstate(all="ignore"):
+                optimizer.step()
+            network[0].weight.data[1, 2] = 1.0  # loaded again
+    for found, expected in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
+        np.testing.assert_allclose(host(found), host(expected), rtol=1e-4, atol=2e-6)

@@ -60,10 +60,11 @@ __device__ void update(const Tensors& tensors, const double* live, Direction dir
         for (int j = 0; j < AT_ONCE; j++) {
             const long long at = i + j * blockDim.x;
             if (at >= stop) break;
-            e[j].gradient += numbers.decay * w[j];
+            if (numbers.decay != 0) e[j].gradient += numbers.decay * w[j];  // 0 times an infinite weight is NaN
             e[j].scaled = e[j].gradient * numbers.before;
             const A d = direction(e[j], numbers);
-            weight[at] = (T)(w[j] - numbers.after * (d + numbers.decoupled * w[j]));
+            const A shrunk = numbers.decoupled != 0 ? d + numbers.decoupled * w[j] : d;
+            weight[at] = (T)(w[j] - numbers.after * shrunk);
             if (first) first[at] = (T)e[j].first;
             if (second) second[at] = (T)e[j].second;
             if (third) third[at] = (T)e[j].third;
@@ -107,7 +108,8 @@ struct RmsProp {
         A spread = e.first;
         if (centered) {
             e.third = alpha * e.third + other * e.gradient;
-            spread = spread - e.third * e.third > 0 ? spread - e.third * e.third : 0;
+            const A rest = spread - e.third * e.third;
+            spread = rest < 0 ? 0 : rest;  // NaN stays
         }
         const A quotient = e.scaled / (sqrt(spread) + eps);
         if (momentum == 0) return quotient;
