@@ -296,7 +296,12 @@ def _checked(replacement: Any, grad: Variable) -> Variable:
         )
     if replacement._data.shape != grad._data.shape:
         raise ShapeError(f"a hook must return a gradient of shape {grad._data.shape}; got {describe(replacement)}")
-    return replacement
+    if type(replacement._data) is not type(grad._data):
+        raise DeviceError(f"a hook must return a gradient on the device it is on; got {describe(replacement)}")
+    if replacement._data.dtype == grad._data.dtype:
+        return replacement
+    fitted: Variable = replacement.astype(grad._data.dtype)
+    return fitted
 
 
 def _nodes_towards(outputs: Sequence[Variable], targets: Sequence[Variable]) -> set[int]:

@@ -72,3 +72,16 @@ def test_a_gradient_belongs_on_the_device_of_its_tensor(standin: ModuleType) -> 
     x.grad, y.grad = md.Tensor(backend.to_device(np.ones(3), "cupy")), md.Tensor(np.ones(3))
     with pytest.raises(md.DeviceError, match="all gradients on one device"):
         md.optim.clip_grad_norm_([x, y], 1.0)
+
+
+def test_an_array_of_a_gpu_that_is_not_in_use_reaches_no_kernel(standin: ModuleType, monkeypatch: Any) -> None:
+    if not hasattr(standin.cupy, "RawModule"):
+        pytest.skip("kernels without a GPU need a C++ compiler")
+    x = md.Tensor(backend.to_device(np.ones((2, 3), np.float32), "cupy"), requires_grad=True)
+    image = md.Tensor(backend.to_device(np.ones((1, 1, 4, 4), np.float32), "cupy"))
+    x.grad = md.Tensor(backend.to_device(np.ones((2, 3), np.float32), "cupy"))
+    optimizer = md.optim.SGD([x])
+    monkeypatch.setattr(standin.cupy.cuda.Device, "id", 1)  # all arrays say 0
+    for call in (lambda: F.softmax(x), lambda: F.max_pool2d(image, 2), optimizer.step):
+        with pytest.raises(md.DeviceError, match=r"is on cupy:0, and cupy:1 is in use.*cupy\.cuda\.Device\(0\)"):
+            call()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minidl as md
+import minidl.functional as F
 from minidl.hooks import RemovableHandle
 from tests.arrays import device, host, tensor
 
@@ -164,3 +165,22 @@ def test_a_hook_lasts_as_long_as_its_graph_not_its_tensor() -> None:
     del y
     z.backward()
     assert seen == [1]
+
+
+@pytest.mark.parametrize("name", ["softmax", "relu", "batch_norm", "max_pool1d", "cross_entropy"])
+def test_a_hook_may_return_another_dtype_and_the_gradient_keeps_its_own(name):
+    """As it comes where float32 meets float64; a kernel on a GPU relies on one dtype."""
+    ops = {
+        "batch_norm": lambda t: F.batch_norm(t, None, None, training=True),
+        "max_pool1d": lambda t: F.max_pool1d(t[None], 2),
+        "cross_entropy": lambda t: F.cross_entropy(t, tensor(np.array([0, 1, 2, 0]))),
+    }
+    found = []
+    for factor in (tensor(np.array(2.0, np.float64)), 2.0):
+        x = tensor(np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32), requires_grad=True)
+        y = ops.get(name, getattr(F, name))(x)
+        y.register_hook(lambda grad, factor=factor: grad * factor)
+        (y * y).sum().backward()
+        found.append(host(x.grad))
+    assert found[0].dtype == np.float32
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)

@@ -220,6 +220,8 @@ def batch_norm(
     if (running_mean is None) != (running_var is None) or (running_mean is None and not training):
         raise ValueError("batch_norm: expected running_mean and running_var, or in training None for both; got None")
     if training:
+        if getattr(momentum, "ndim", 0) != 0:
+            raise ShapeError(f"batch_norm: expected momentum to be a number or a 0-d array; got {describe(momentum)}")
         if x.size == x.shape[1] > 0:
             raise ShapeError(
                 f"batch_norm: expected more than one value per channel in training; got x {tuple(x.shape)}. Use larger "

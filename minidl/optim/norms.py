@@ -30,7 +30,13 @@ def joined(norms: Sequence[Any], xp: Any = np) -> Any:
     """The norm of parts from the norm of each, by hypot: no square underflows or overflows. Of none: 0 of `xp`'s."""
     if not norms:
         return xp.zeros((), dtype=np.float64)
-    return functools.reduce(module_of(norms[0]).hypot, norms)
+    return functools.reduce(hypot, norms)
+
+
+def hypot(a: Any, b: Any) -> Any:
+    """sqrt(a^2 + b^2) of two norms. NumPy's own says infinity of infinity and NaN; a NaN stays one here."""
+    xp = module_of(a, b)
+    return xp.maximum(xp.hypot(a, b), xp.maximum(a, b))
 
 
 def _norms_of_blocks(array: Any) -> list[Any]:

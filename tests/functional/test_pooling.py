@@ -220,3 +220,15 @@ def test_a_list_is_named():
 def test_what_does_not_fit_a_sequence(function, shape, options, words):
     with pytest.raises(md.ShapeError, match=words):
         function(tensor(np.ones(shape)), **options)
+
+
+@pytest.mark.parametrize("stride", [7, 2**31 - 1, 2**40])
+def test_a_stride_that_leads_out_of_the_input_gives_one_window(stride):
+    x = tensor(np.array([[[1.0, 3.0, 2.0, 0.0]]]), requires_grad=True)
+    y = F.max_pool1d(x, 3, stride, 1) + F.avg_pool1d(x, 3, stride, 1)
+    assert y.shape == (1, 1, 1)
+    y.sum().backward()
+    np.testing.assert_allclose(host(x.grad), [[[1 / 3, 4 / 3, 0, 0]]])
+    weight = tensor(np.ones((1, 1, 2)), requires_grad=True)
+    F.conv1d(x, weight, stride=stride, padding=1).sum().backward()
+    np.testing.assert_allclose(host(weight.grad), [[[0, 1]]])

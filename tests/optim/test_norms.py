@@ -63,3 +63,12 @@ def test_does_not_wait_for_the_device(standin: ModuleType) -> None:
     norm = l2_norm(arrays)
     assert standin.synchronizations() == ()
     assert float(norm) == pytest.approx(math.sqrt(12))
+
+
+def test_a_nan_is_seen_beside_an_infinity():
+    arrays = [device(np.array([value], np.float32)) for value in (np.inf, np.nan, 1.0)]
+    assert np.isnan(host(l2_norm(arrays)))
+    assert np.isnan(host(l2_norm(arrays[::-1])))
+    many = [device(np.ones(1, np.float32)) for _ in range(250)]
+    many[3], many[222] = arrays[:2]
+    assert np.isnan(host(l2_norm(many)))

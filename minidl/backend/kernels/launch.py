@@ -12,6 +12,7 @@ import numpy as np
 
 from minidl.backend import recording
 from minidl.backend.arrays import module_of
+from minidl.errors import DeviceError
 
 THREADS = 256  # in a block
 MOST_BLOCKS = 1 << 16  # a thread of a larger array works on several elements
@@ -57,9 +58,24 @@ def kernel(xp: ModuleType, file: str, name: str, dtype: str) -> Any:
     return _module(xp, file, dtype).get_function(name)
 
 
+def check_device(array: Any) -> None:
+    """Whether the array is on the GPU in use: a kernel runs there, and would read an address of another one.
+
+    Raises:
+        DeviceError: it is not.
+    """
+    current = module_of(array).cuda.Device().id
+    if array.device.id != current:
+        raise DeviceError(
+            f"an array is on cupy:{array.device.id}, and cupy:{current} is in use: minidl computes on one GPU. Make "
+            f"the array on that one, or compute inside `with cupy.cuda.Device({array.device.id}):`"
+        )
+
+
 def launch(file: str, name: str, count: int, *args: Any) -> None:
     """Run a kernel with a thread for each of `count` elements; the first argument is an array, which says the dtype."""
     if count:
+        check_device(args[0])
         run = kernel(module_of(args[0]), file, name, args[0].dtype.name)
         run((min(-(-count // THREADS), MOST_BLOCKS),), (THREADS,), args)
 
@@ -67,6 +83,7 @@ def launch(file: str, name: str, count: int, *args: Any) -> None:
 def launch_rows(file: str, name: str, rows: int, *args: Any) -> None:
     """Run a kernel with a warp, 32 threads, for each row; the first argument is an array, which says the dtype."""
     if rows:
+        check_device(args[0])
         blocks = min(-(-rows // (THREADS // _WARP)), _MOST_BLOCKS_OF_WARPS)
         kernel(module_of(args[0]), file, name, args[0].dtype.name)((blocks,), (THREADS,), args)
 

@@ -36,7 +36,7 @@ def norm_of(arrays: Sequence[Any]) -> Any:
     total: Any = None
     for start in range(0, len(arrays), _MOST):
         part = _norm_of_some([xp.ascontiguousarray(array) for array in arrays[start : start + _MOST]], xp)
-        total = part if total is None else xp.hypot(total, part)
+        total = part if total is None else xp.maximum(xp.hypot(total, part), xp.maximum(total, part))  # NaN stays
     return total
 
 

@@ -41,7 +41,7 @@ def cross_entropy(x: Any, labels: Any, ignored: int, smoothing: float, mean: boo
     """
     xp = module_of(x)
     loss, counted = xp.empty((), dtype=x.dtype), xp.empty((), dtype=np.float64)
-    options = np.int64(ignored), np.float64(smoothing), np.int32(mean)
+    options = _label(ignored), np.float64(smoothing), np.int32(mean)
     length = max(1, -(-len(x) // _MOST_PIECES))
     pieces = max(1, -(-len(x) // length))  # there is a loss also of no rows
     parts = xp.empty((pieces, 2), dtype=np.float64)
@@ -58,7 +58,7 @@ def cross_entropy_gradient(
 ) -> Any:
     """dL/dx of `cross_entropy` from dL/dloss, a 0-d array, and the `counted` that it gave."""
     grad_x = module_of(x).empty(x.shape, dtype=x.dtype)
-    options = np.int64(ignored), np.float64(smoothing), np.int32(mean)
+    options = _label(ignored), np.float64(smoothing), np.int32(mean)
     _run("cross_entropy_gradient", x, _as_labels(labels), grad, counted, grad_x, *_rows(x), *options)
     return grad_x
 
@@ -75,3 +75,9 @@ def _as_labels(labels: Any) -> Any:
 def _run(name: str, x: Any, *args: Any) -> None:
     """Run a kernel whose first parameter is x."""
     launch_rows(SOURCE, name, math.prod(x.shape[:-1]), module_of(x).ascontiguousarray(x), *args)
+
+
+def _label(ignored: int) -> Any:
+    """The label to ignore; for one that no int64 can be, the smallest, which nobody uses."""
+    smallest = np.iinfo(np.int64).min
+    return np.int64(ignored if smallest < ignored <= np.iinfo(np.int64).max else smallest)

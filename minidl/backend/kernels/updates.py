@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minidl.backend.arrays import module_of
-from minidl.backend.kernels.launch import THREADS, kernel, kernels_for
+from minidl.backend.kernels.launch import THREADS, check_device, kernel, kernels_for
 
 SOURCE = "updates.cu"
 METHODS = ("sgd", "adam", "rmsprop", "adagrad")
@@ -66,6 +66,8 @@ def update(
         live: the same on the device, read instead of `numbers` when the launch runs: for a step that is recorded once
             and made again with other rates.
     """
+    for array in (*weights, *gradients):
+        check_device(array)
     xp, dtype = module_of(weights[0]), weights[0].dtype.name
     run = kernel(xp, SOURCE, method, dtype)
     fixed = np.zeros((), CONSTANTS)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minidl.backend.arrays import module_of
-from minidl.backend.kernels.launch import THREADS, kernel
+from minidl.backend.kernels.launch import THREADS, check_device, kernel
 from minidl.errors import ShapeError
 
 Sizes: TypeAlias = tuple[int, ...]
@@ -32,9 +32,12 @@ WINDOWS = np.dtype([("images", "i4"), ("channels", "i4"), *[(name, "i4", 3) for 
 @lru_cache(maxsize=1024)
 def _windows(x_shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes | None, out: Sizes) -> Any:
     """How the window lies, as the source's `struct Windows`."""
-    if max(math.prod(x_shape[2:]), math.prod(out)) >= 2**31:
+    reach = [n + 2 * p for n, p in zip(x_shape[2:], padding, strict=True)]
+    if max(math.prod(reach), math.prod(out)) >= 2**31:
         raise ShapeError(f"expected fewer than 2^31 numbers in a channel; got {x_shape[2:]} and windows {out}")
-    dilation = dilation or (1,) * len(kernel)
+    # Of steps that lead out of the input at once it does not matter how far.
+    stride = tuple(map(min, stride, reach))
+    dilation = tuple(map(min, dilation or (1,) * len(kernel), reach))
     common = [math.gcd(s, d) for s, d in zip(stride, dilation, strict=True)]
     steps = [tuple(n // g for n, g in zip(numbers, common, strict=True)) for numbers in (dilation, stride)]
     axes, missing = (x_shape[2:], kernel, stride, padding, dilation, out, *steps), 3 - len(kernel)
@@ -48,6 +51,7 @@ def _run(name: str, places: int, times: int, *args: Any) -> None:
         threads = min(THREADS, -(-places // WARP) * WARP)
         blocks = -(-places // threads)
         grid = blocks, min(-(-times // FEW), max(1, BLOCKS // blocks))
+        check_device(args[0])
         kernel(module_of(args[0]), SOURCE, name, args[0].dtype.name)(grid, (threads,), args)
 
 
