@@ -16,6 +16,7 @@ from minidl import backend
 from minidl.optim import LARS, LayerSpecific, Replayed, TrustRatio
 from minidl.optim.fused import fused_step
 from tests.arrays import host
+from tests.cupy_standin import cupy as standin_cupy
 from tests.cupy_standin import kernels as standin_kernels
 
 pytestmark = pytest.mark.skipif(standin_kernels.COMPILER is None, reason="kernels without a GPU need a C++ compiler")
@@ -269,6 +270,9 @@ def test_too_little_memory_changes_nothing_and_says_what_helps(name: str, standi
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw_plain", "rmsprop_centered"])
 @pytest.mark.parametrize("value", [np.inf, np.nan, 3e38])
 def test_what_is_not_finite_spoils_what_it_does_on_numpy(name: str, value: float) -> None:
+    rounded_twice = backend.module("cupy") is standin_cupy and standin_kernels.arithmetic == "cpu"
+    if (name, value) == ("rmsprop_centered", 3e38) and not rounded_twice:
+        pytest.skip("v - c c is inf - inf = NaN where c c is rounded first, inf by a fused multiply-add")
     make = {**OPTIMIZERS, "adamw_plain": lambda m: md.optim.AdamW(m, lr=0.1, weight_decay=0.0)}[name]
     networks = model("float32").to("cupy"), model("float32").to("numpy")
     optimizers = [make(network) for network in networks]
