@@ -187,11 +187,11 @@ class State:
     """What stands for a Tensor that forward has left in an attribute: it may be assigned again, but not be used."""
 
     def __init__(self, where: str, key: str) -> None:
-        self.__dict__["what"] = f"{key!r} of {where!r}"
+        self.place = f"{key!r} of {where!r}"
 
     def __getattr__(self, name: str) -> Any:
         raise GraphError(
-            f"GraphedStep: forward goes on from what it left in {self.__dict__['what']} in the step before; a replay "
+            f"GraphedStep: forward goes on from what it left in {self.place} in the step before; a replay "
             f"would read an array that nobody writes to any more. Keep it in a buffer, and write to its elements"
         )
 

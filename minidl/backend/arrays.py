@@ -140,6 +140,14 @@ def concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
     return xp.concatenate(arrays, axis=axis)
 
 
+def hypot(a: Any, b: Any) -> Any:
+    """sqrt(a^2 + b^2), of which no square overflows, for a, b >= 0. The libraries' own gives infinity of infinity and
+    NaN; a NaN stays one here.
+    """
+    xp = module_of(a, b)
+    return xp.maximum(xp.hypot(a, b), xp.maximum(a, b))
+
+
 def as_strided(array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
     """A view of `array`'s memory with another shape and other strides (bytes); overlapping windows are such views."""
     return module_of(array).lib.stride_tricks.as_strided(array, shape=shape, strides=strides)

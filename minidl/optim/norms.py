@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backend import kernels, module_of
+from minidl.backend import hypot, kernels, module_of
 
 BLOCK = 1 << 16  # elements squared at a time: they and their squares stay in the processor's cache
 DEVICE_BLOCK = 1 << 20  # and on a GPU, where a block is a few launches, so that no large array has to be made
@@ -31,12 +31,6 @@ def joined(norms: Sequence[Any], xp: Any = np) -> Any:
     if not norms:
         return xp.zeros((), dtype=np.float64)
     return functools.reduce(hypot, norms)
-
-
-def hypot(a: Any, b: Any) -> Any:
-    """sqrt(a^2 + b^2) of two norms. NumPy's own says infinity of infinity and NaN; a NaN stays one here."""
-    xp = module_of(a, b)
-    return xp.maximum(xp.hypot(a, b), xp.maximum(a, b))
 
 
 def _norms_of_blocks(array: Any) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backend.arrays import module_of
+from minidl.backend.arrays import hypot, module_of
 from minidl.backend.kernels.launch import THREADS, arrived, kernel
 
 SOURCE = "norms.cu"
@@ -36,7 +36,7 @@ def norm_of(arrays: Sequence[Any]) -> Any:
     total: Any = None
     for start in range(0, len(arrays), _MOST):
         part = _norm_of_some([xp.ascontiguousarray(array) for array in arrays[start : start + _MOST]], xp)
-        total = part if total is None else xp.maximum(xp.hypot(total, part), xp.maximum(total, part))  # NaN stays
+        total = part if total is None else hypot(total, part)
     return total
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from minidl import backend
 from tests.cupy_standin.kernels import COMPILER
@@ -15,6 +16,12 @@ TOLERANCE = {"float16": 2e-3, "float32": 1e-5, "float64": 1e-12}  # relative to 
 
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="kernels without a GPU need a C++ compiler")
 dtypes = pytest.mark.parametrize("dtype", list(TOLERANCE))
+wide = pytest.mark.parametrize("dtype", ["float32", "float64"])  # of kernels before which float16 is widened
+
+
+def few(examples: int) -> Any:
+    """So many drawn examples."""
+    return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def numbers(shape: tuple[int, ...], dtype: Any, seed: int = 0) -> Any:

@@ -8,16 +8,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl.backend import module_of
 from minidl.backend.kernels import filters
-from tests.backend.kernels.agreement import assert_close, both, dtypes, launches_of, needs_compiler, numbers, on_device
+from tests.backend.kernels.agreement import (
+    assert_close,
+    both,
+    dtypes,
+    few,
+    launches_of,
+    needs_compiler,
+    numbers,
+    on_device,
+)
 from tests.cupy_standin import kernels as standin_kernels
 
 pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 shapes = st.one_of(
     st.tuples(*[st.integers(0, 5)] * 2, st.integers(1, 70)),
@@ -43,7 +51,7 @@ def by_image(rows: Any, bias: Any, shape: tuple[int, ...]) -> Any:
     return y if bias is None else y + bias.reshape((-1, *[1] * (len(shape) - 2)))
 
 
-@few
+@few(60)
 @given(shape=shapes, dtype=st.sampled_from(["float16", "float32", "float64"]), piece=st.sampled_from([1, 7, 64, 2048]))
 def test_kernel_and_plain_version_agree(cupy: ModuleType, shape: Any, dtype: str, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl as md
@@ -18,17 +18,17 @@ from minidl.functional.normalization import BatchNorm, Standardize
 from tests.backend.kernels.agreement import (
     assert_close,
     both,
+    few,
     launched,
     launches_of,
     needs_compiler,
     numbers,
     on_device,
+    wide,
 )
 from tests.cupy_standin import kernels as standin_kernels
 
 pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-wide = pytest.mark.parametrize("dtype", ["float32", "float64"])  # float16 is widened before
 
 CASES = [  # shape, axis
     ((5, 3), (0,)),  # batch norm of features
@@ -55,7 +55,7 @@ def there_and_back(axis: Any, eps: float = 1e-5) -> Any:
     return run
 
 
-@few
+@few(60)
 @given(
     case=st.sampled_from(CASES),
     dtype=st.sampled_from(["float32", "float64"]),
@@ -94,7 +94,7 @@ def batch(shape: tuple[int, ...], dtype: str) -> list[Any]:
     return [*arrays[:5], abs(arrays[5]) + 1]
 
 
-@few
+@few(60)
 @given(
     shape=st.sampled_from([(5, 3), (4, 3, 5), (3, 2, 5, 7), (40, 1, 9, 11), (2, 33, 3, 3)]),
     dtype=st.sampled_from(["float16", "float32", "float64"]),

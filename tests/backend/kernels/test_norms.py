@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl import backend
 from minidl.backend.kernels import norms
 from minidl.backend.kernels.norms import norm_of
 from minidl.optim.norms import l2_norm
-from tests.backend.kernels.agreement import dtypes, launches_of, needs_compiler, numbers, on_device
+from tests.backend.kernels.agreement import dtypes, few, launches_of, needs_compiler, numbers, on_device
 from tests.cupy_standin import kernels as standin_kernels
 
 pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def assert_agrees(arrays: list[Any]) -> None:
@@ -31,7 +30,7 @@ def assert_agrees(arrays: list[Any]) -> None:
     np.testing.assert_allclose(backend.to_numpy(found), expected, rtol=1e-13)
 
 
-@few
+@few(60)
 @given(
     shapes=st.lists(st.sampled_from([(), (0,), (1,), (3, 4), (33,), (5, 0), (700,)]), min_size=1, max_size=5),
     dtype=st.sampled_from(["float16", "float32", "float64"]),

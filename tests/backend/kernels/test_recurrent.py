@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl as md
@@ -15,15 +15,15 @@ from minidl.functional.through_time import GRUWalk, LSTMWalk, RNNWalk, walk
 from tests.backend.kernels.agreement import (
     assert_close,
     both,
+    few,
     launches_of,
     needs_compiler,
     numbers,
     on_device,
+    wide,
 )
 
 pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
-few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-wide = pytest.mark.parametrize("dtype", ["float32", "float64"])  # float16 is widened before
 
 KINDS = {  # a new op, its gates, the arrays of its state
     "tanh": (lambda: RNNWalk("tanh"), 1, 1),
@@ -58,7 +58,7 @@ def there_and_back(kind: str) -> Any:
     return run
 
 
-@few
+@few(40)
 @given(
     kind=st.sampled_from(list(KINDS)),
     dtype=st.sampled_from(["float32", "float64"]),

@@ -7,23 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl as md
 import minidl.functional as F
 from minidl.functional.response import LocalResponse
-from tests.backend.kernels.agreement import (
-    assert_close,
-    both,
-    launched,
-    needs_compiler,
-    numbers,
-)
+from tests.backend.kernels.agreement import assert_close, both, few, launched, needs_compiler, numbers, wide
 
 pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-wide = pytest.mark.parametrize("dtype", ["float32", "float64"])  # float16 is widened before
 
 
 def there_and_back(size: int, alpha: float = 1.5, beta: float = 0.75, k: float = 1.0) -> Any:
@@ -37,7 +29,7 @@ def there_and_back(size: int, alpha: float = 1.5, beta: float = 0.75, k: float =
     return run
 
 
-@few
+@few(60)
 @given(
     shape=st.tuples(
         st.integers(1, 3), st.integers(1, 40), *[st.integers(1, 6)] * 2, st.integers(1, 2)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl as md
@@ -16,11 +16,19 @@ from minidl import backend
 from minidl.backend.kernels import rows
 from minidl.functional.classification import CrossEntropy, labels_that_count
 from minidl.functional.softmax import LogSoftmax, Softmax
-from tests.backend.kernels.agreement import assert_close, both, dtypes, launches_of, needs_compiler, numbers, on_device
+from tests.backend.kernels.agreement import (
+    assert_close,
+    both,
+    dtypes,
+    few,
+    launches_of,
+    needs_compiler,
+    numbers,
+    on_device,
+)
 from tests.cupy_standin import kernels as standin_kernels
 
 pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
-few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 shapes = st.sampled_from([(1,), (7,), (3, 1), (5, 10), (2, 3, 33), (0, 4), (9, 70), (300, 3)])
 dtype_names = st.sampled_from(["float16", "float32", "float64"])
 
@@ -38,7 +46,7 @@ def slope_of(form: Any) -> Any:
     return slope
 
 
-@few
+@few(40)
 @given(shape=shapes, dtype=dtype_names, form=st.sampled_from([Softmax, LogSoftmax]), scale=st.sampled_from([1.0, 50.0]))
 def test_softmax(cupy: ModuleType, shape: Any, dtype: str, form: Any, scale: float) -> None:
     x = numbers(shape, dtype) * np.dtype(dtype).type(scale)
@@ -82,7 +90,7 @@ def plain_cross_entropy(x: Any, labels: Any, smoothing: float, mean: bool, grad:
         return np.asarray(op.forward(x)), op.backward(np.asarray(grad, x.dtype), x)
 
 
-@few
+@few(40)
 @given(sample=samples(), smoothing=st.sampled_from([0.0, 0.1]), mean=st.booleans())
 def test_cross_entropy(cupy: ModuleType, sample: Any, smoothing: float, mean: bool) -> None:
     x, labels = sample

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl import backend
@@ -24,6 +24,7 @@ from tests.backend.kernels.agreement import (
     assert_close,
     both,
     dtypes,
+    few,
     launched,
     launches_of,
     needs_compiler,
@@ -32,7 +33,6 @@ from tests.backend.kernels.agreement import (
 )
 
 pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
-few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 most_blocks = st.sampled_from([1, 2, w.BLOCKS])  # of one, a thread has all images, or channels
 
 
@@ -92,7 +92,7 @@ def run(kernel: Any, array: Any, *args: Any) -> Any:
     return backend.to_numpy(kernel(on_device(array), *args))
 
 
-@few
+@few(40)
 @given(
     geometry=geometries(),
     dtype=st.sampled_from(["float16", "float32", "float64"]),
@@ -116,7 +116,7 @@ def test_columns(cupy: ModuleType, geometry: Any, dtype: str, transposed: bool, 
         assert (taken * cols).sum() == pytest.approx((x * added).sum(), rel=1e-9, abs=1e-9)
 
 
-@few
+@few(40)
 @given(case=pools(), dtype=st.sampled_from(["float16", "float32", "float64"]), data=st.data(), most=most_blocks)
 def test_max_pooling(cupy: ModuleType, case: Any, dtype: str, data: Any, most: int) -> None:
     x_shape, pool = case
@@ -144,7 +144,7 @@ def test_max_pooling(cupy: ModuleType, case: Any, dtype: str, data: Any, most: i
     np.testing.assert_array_equal(taken, expected_taken, strict=True)
 
 
-@few
+@few(40)
 @given(
     case=pools(),
     dtype=st.sampled_from(["float16", "float32", "float64"]),
