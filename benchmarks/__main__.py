@@ -13,7 +13,7 @@ from benchmarks.peers import able, count, entrants
 from benchmarks.race import DisagreementError, race
 from benchmarks.turns import PeerError
 from benchmarks.workloads import WORKLOADS
-from minidl.progress import Bar
+from minidl.data.progress import Bar
 
 NAMES = (*WORKLOADS, "import", "memory")
 

@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from minidl.backend.kernels import launch
+from minidl.fast.gpu.kernels import launch
 
 ARCHITECTURES = ("sm_80", "sm_90")
 DTYPES = ("float16", "float32", "float64")

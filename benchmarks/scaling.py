@@ -25,7 +25,7 @@ import minidl.functional as F
 from benchmarks.fresh import peak
 from benchmarks.machine import described, share
 from benchmarks.peers import Peer, count
-from minidl.progress import Bar
+from minidl.data.progress import Bar
 
 ROOT = Path(__file__).parents[1]
 WARM_UP, SECONDS, AT_LEAST = 2, 0.4, 3  # steps that do not count; time each process is given, but so many steps

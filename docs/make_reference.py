@@ -17,10 +17,10 @@ from typing import Any
 import minidl as md
 import minidl.functional as F
 from minidl import data, models, nn, optim
-from minidl.autograd import Function
-from minidl.checkpoint import load_checkpoint, save_checkpoint
+from minidl.autograd.function import Function
 from minidl.data import transforms
 from minidl.nn import init, loss
+from minidl.training.checkpoint import load_checkpoint, save_checkpoint
 
 TARGET = Path(__file__).with_name("reference.md")
 
@@ -152,7 +152,7 @@ def reference() -> str:
             listed(nn, from_here(loss), "loss"),
             "## Initialisers: `minidl.nn.init`\n",
             listed(init, is_initialiser, "initialiser"),
-            "## Derivatives: `minidl`, `minidl.curvature`\n",
+            "## Derivatives: `minidl`, `minidl.derivatives.curvature`\n",
             table(("function", "computes"), rows) + "\n",
             "## Optimizers: `minidl.optim`\n",
             listed(optim, is_subclass(optim.Optimizer), "method"),

@@ -16,20 +16,23 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from minidl import backend, curvature, data, functional, models, nn, optim
-from minidl.autograd import Function
-from minidl.backend import get_num_threads, seed, set_num_threads, use, using
-from minidl.creation import arange, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
+from minidl import backend, data, functional, models, nn, optim
+from minidl.autograd.function import Function
+from minidl.autograd.modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad
+from minidl.backend import seed, use, using
+from minidl.derivatives import curvature
+from minidl.derivatives.gradients import grad, gradcheck, gradgradcheck
+from minidl.derivatives.higher_order import hessian, hvp, jacobian, jvp, vjp
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
-from minidl.evaluation import evaluate
-from minidl.gradients import grad, gradcheck, gradgradcheck
-from minidl.graphed import GraphedStep
-from minidl.higher_order import hessian, hvp, jacobian, jvp, vjp
-from minidl.modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad
-from minidl.tensor import Tensor
-from minidl.training import fit
+from minidl.fast.cpu.memory import keep_freed_memory
+from minidl.fast.cpu.threads import get_num_threads, set_num_threads
+from minidl.fast.graph.step import GraphedStep
+from minidl.files.weights import load, save
+from minidl.tensors.creation import arange, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
+from minidl.tensors.tensor import Tensor
+from minidl.training.evaluation import evaluate
+from minidl.training.loop import fit
 from minidl.version import __version__
-from minidl.weights import load, save
 
 _LAZY = ("observe", "plot")  # they need matplotlib, or are needed only to look
 
@@ -90,3 +93,6 @@ def __getattr__(name: str) -> ModuleType:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_LAZY])
+
+
+keep_freed_memory()

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import minidl as md
-from minidl import backend, progress
-from minidl.data import Dataset, Loader
+from minidl import backend
+from minidl.data import Dataset, Loader, progress
 from minidl.data import transforms as T
 from minidl.observe import GradientFlow
 from minidl.optim import SGD, Adam, LayerSpecific, clip_grad_norm_

@@ -150,9 +150,9 @@ import sys, numpy as np, minidl as md, minidl.functional as F
 x = md.tensor(np.ones((2, 1, 4, 4)), requires_grad=True)
 y = F.max_pool2d(F.conv2d(x, x[:, :, :1, :1]), 2)
 F.sum(F.softmax(F.batch_norm(F.gelu(y), None, None, training=True))).backward()
-print(*[name for name in sys.modules if name.startswith("minidl.backend.kernels.")])
+print(*[name for name in sys.modules if name.startswith("minidl.fast.gpu.kernels.")])
 """
-    assert run(program) == "minidl.backend.kernels.launch"
+    assert run(program) == "minidl.fast.gpu.kernels.launch"
 
 
 def test_import_minidl_needs_numpy_alone() -> None:

@@ -26,17 +26,6 @@ from minidl.backend.arrays import (
     zero_outside,
 )
 from minidl.backend.choice import current, module, use, using
-from minidl.backend.memory import keep_freed_memory
-from minidl.backend.parallel import (
-    blocks,
-    get_num_threads,
-    in_blocks,
-    per_block,
-    product,
-    set_num_threads,
-    shared_out,
-    workspace,
-)
 from minidl.backend.random import device_seed, device_uniform, generator, random_state, restore_random_state, seed
 from minidl.backend.silence import ERROR_STATE, SILENT, reset_errors, set_errors
 from minidl.backend.special import erf
@@ -48,7 +37,6 @@ __all__ = [
     "as_operands",
     "as_strided",
     "asarray",
-    "blocks",
     "concatenate",
     "current",
     "device_of",
@@ -58,16 +46,12 @@ __all__ = [
     "erf",
     "explain_memory",
     "generator",
-    "get_num_threads",
     "hypot",
-    "in_blocks",
     "is_array",
     "memory_used",
     "module",
     "module_of",
-    "per_block",
     "pinned",
-    "product",
     "random_state",
     "reset_errors",
     "restore_random_state",
@@ -75,16 +59,11 @@ __all__ = [
     "seed",
     "sent_ahead",
     "set_errors",
-    "set_num_threads",
     "share_memory",
-    "shared_out",
     "synchronize",
     "to_device",
     "to_numpy",
     "use",
     "using",
-    "workspace",
     "zero_outside",
 ]
-
-keep_freed_memory()

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backend import choice, recording
+from minidl.backend import choice
+from minidl.fast.graph import recording
 
 PART_MOVED = 64 << 20  # bytes that go to the device at once
 MOST_JOINED = 8  # arrays that CuPy joins without a table of their addresses

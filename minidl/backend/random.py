@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backend import graphs, kernels
+from minidl.fast.gpu import kernels
+from minidl.fast.graph import capture as graphs
 
 
 class _Streams:

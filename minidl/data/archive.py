@@ -18,7 +18,7 @@ from posixpath import normpath
 from stat import S_ISLNK
 from typing import IO, Any, NamedTuple
 
-from minidl.progress import Bar
+from minidl.data.progress import Bar
 
 _ZIP = b"PK\3\4"  # how the files begin
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "lzma", b"\x5d\0\0\x80": "lzma"}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl.data.dataset import Dataset, DataSplits
-from minidl.storage import load_arrays
+from minidl.files.arrays import load_arrays
 
 CLASSES = 10
 SPLITS = ("train", "validation", "test")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from minidl.progress import Bar
+from minidl.data.progress import Bar
 from minidl.version import __version__
 
 TIMEOUT = 30.0  # seconds of silence after which a server is given up

@@ -12,8 +12,8 @@ import numpy as np
 
 from minidl.data.archive import members_of
 from minidl.data.dataset import Dataset, is_whole
+from minidl.data.progress import Bar
 from minidl.errors import ShapeError
-from minidl.progress import Bar
 
 KINDS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _MODES = {1: "L", 3: "RGB"}  # Pillow's words

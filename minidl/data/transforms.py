@@ -27,8 +27,8 @@ import numpy as np
 
 from minidl import backend
 from minidl.data.dataset import Source, check_source, is_whole
+from minidl.data.progress import Bar
 from minidl.errors import DTypeError, ShapeError, describe
-from minidl.progress import Bar
 
 Transform = Callable[[Any, Any], Any]  # (images, rng) -> images
 CHUNK = 256  # images that MeanImage.of looks at together

@@ -25,8 +25,8 @@ from minidl.experiments.arms import LAYER_SPECIFIC, REPLAYED, RULES, TUNED, rule
 from minidl.experiments.runs import Run, RunKey, record_flow, train
 from minidl.experiments.settings import Settings
 from minidl.experiments.workers import Workers
+from minidl.files.arrays import load_arrays, save_arrays, write_atomically
 from minidl.observe import FlowRecording
-from minidl.storage import load_arrays, save_arrays, write_atomically
 
 FORMAT = 1
 

@@ -17,8 +17,8 @@ from minidl.experiments.results import same_runs, summarise
 from minidl.experiments.runs import RunKey, build_model
 from minidl.experiments.settings import Settings
 from minidl.experiments.workers import Workers
+from minidl.files.arrays import write_atomically
 from minidl.observe import FlowRecording, RaceRecording
-from minidl.storage import write_atomically
 
 # The flows that are drawn beside each other: SGD as it is, with a rate per layer, and with the best single rate.
 SHOWN = ("uniform", "layer-specific", "uniform-tuned")

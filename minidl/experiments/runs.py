@@ -12,12 +12,12 @@ import numpy as np
 from minidl import backend, models
 from minidl import functional as F
 from minidl.data import DataSplits, Loader
-from minidl.evaluation import Evaluation, evaluate
 from minidl.experiments.settings import BATCH_SIZE, Settings
 from minidl.nn import Module, init
 from minidl.observe import FlowRecording, GradientFlow
 from minidl.optim import SGD, AdaGrad, LayerSpecific, Optimizer, Replayed
-from minidl.tensor import Tensor
+from minidl.tensors.tensor import Tensor
+from minidl.training.evaluation import Evaluation, evaluate
 
 
 @dataclass(frozen=True)

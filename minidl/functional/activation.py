@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from minidl.autograd import Function
-from minidl.backend import kernels, module_of
+from minidl.autograd.function import Function
+from minidl.backend import module_of
+from minidl.checks import number
 from minidl.errors import ShapeError, describe
+from minidl.fast.gpu import kernels
 from minidl.functional.arithmetic import multiply
 from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.exponential import exp
-from minidl.functional.options import number
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.selection import masked, where
 from minidl.functional.shape import array_like, reshape

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd import FIRST, SECOND, Function
+from minidl.autograd.function import FIRST, SECOND, Function
 from minidl.backend import is_array, module_of
 from minidl.errors import DTypeError
 from minidl.functional.broadcasting import unbroadcast

@@ -18,17 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Function
-from minidl.backend import kernels, module_of
+from minidl.autograd.function import Function
+from minidl.backend import module_of
+from minidl.checks import choice, number, whole
 from minidl.errors import DTypeError, ShapeError, describe
+from minidl.fast.gpu import kernels
 from minidl.functional.activation import relu
 from minidl.functional.arithmetic import add, multiply, negative, subtract
 from minidl.functional.loss import REDUCTIONS, check_floating, constant, on_one_device, raw, reduced, warn_after
-from minidl.functional.options import choice, number, whole
 from minidl.functional.precision import narrowed, widened
+from minidl.functional.probabilities import Softmax, log_softmax, softmax
 from minidl.functional.reduction import mean, sum
 from minidl.functional.selection import where
-from minidl.functional.softmax import Softmax, log_softmax, softmax
 
 
 class _Likelihood(Function):

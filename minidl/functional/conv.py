@@ -27,12 +27,15 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Function
-from minidl.backend import kernels, module_of
+from minidl.autograd.function import Function
+from minidl.backend import module_of
 from minidl.errors import DTypeError, ShapeError, describe
-from minidl.functional import conv_blocked, conv_device, conv_plain
+from minidl.fast.cpu import conv as conv_blocked
+from minidl.fast.gpu import conv as conv_device
+from minidl.fast.gpu import kernels
+from minidl.functional import conv_plain
 from minidl.functional.geometry import WORDS, Geometry, Sizes, borders, no_batch, per_axis
-from minidl.functional.linear import one_dtype_expected
+from minidl.functional.products import one_dtype_expected
 from minidl.functional.reduction import sum
 from minidl.functional.shape import array_like, pad, reshape
 

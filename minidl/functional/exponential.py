@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from minidl import backend
-from minidl.autograd import Function
+from minidl.autograd.function import Function
 from minidl.backend import module_of
 from minidl.functional.precision import narrowed, widened
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minidl.autograd import Function
-from minidl.backend import kernels
+from minidl.autograd.function import Function
+from minidl.checks import choice
+from minidl.fast.gpu import kernels
 from minidl.functional.activation import sigmoid
 from minidl.functional.exponential import erf, exp
-from minidl.functional.options import choice
 from minidl.functional.precision import narrowed, widened
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from minidl.checks import is_whole
 from minidl.errors import ShapeError
-from minidl.functional.options import is_whole
 
 Sizes = tuple[int, ...]  # one number for each spatial axis
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Function, Variable
+from minidl.autograd.function import Function, Variable
 from minidl.backend import asarray, device_of, is_array, module_of, scatter_add
+from minidl.checks import whole
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.functional.broadcasting import unbroadcast
-from minidl.functional.options import whole
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.selection import masked, where
 

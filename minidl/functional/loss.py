@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Function, Variable, refuse_several
+from minidl.autograd.function import Function, Variable, refuse_several
 from minidl.backend import device_of, is_array, module_of
+from minidl.checks import choice, number
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.functional.activation import Sigmoid, relu, sigmoid, softplus
 from minidl.functional.arithmetic import absolute, divide, multiply, subtract
 from minidl.functional.exponential import exp, log
-from minidl.functional.options import choice, number
 from minidl.functional.precision import widened
 from minidl.functional.reduction import mean, sum
 from minidl.functional.selection import equal, less, masked, maximum, where

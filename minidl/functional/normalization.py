@@ -18,14 +18,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minidl.autograd import Function, Variable, version_of
-from minidl.backend import is_array, kernels, module_of
+from minidl.autograd.function import Function, Variable, writes_of
+from minidl.backend import is_array, module_of
+from minidl.checks import is_whole, number
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
+from minidl.fast.gpu import kernels
 from minidl.functional.arithmetic import add, divide, multiply, subtract
 from minidl.functional.broadcasting import spread, unbroadcast
 from minidl.functional.exponential import sqrt
 from minidl.functional.loss import raw
-from minidl.functional.options import is_whole, number
 from minidl.functional.precision import HALF, add_products, narrowed, widened
 from minidl.functional.shape import astype, broadcast_to, reshape
 
@@ -237,7 +238,7 @@ def batch_norm(
         y = BatchNorm(eps, (raw(running_mean), raw(running_var), raw(momentum)))(x, weight, bias)
         for written in (running_mean, running_var):
             if isinstance(written, Variable):
-                version_of(written).bump()
+                writes_of(written).bump()
         return y
     scale = divide(1, sqrt(add(widened(running_var), eps)))
     scale = scale if weight is None else multiply(scale, weight)

@@ -23,9 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Function
-from minidl.backend import in_blocks, kernels, module_of, zero_outside
+from minidl.autograd.function import Function
+from minidl.backend import module_of, zero_outside
 from minidl.errors import ShapeError, describe
+from minidl.fast.cpu.threads import in_blocks
+from minidl.fast.gpu import kernels
 from minidl.functional.geometry import WORDS, Sizes, no_batch, per_axis
 from minidl.functional.precision import narrowed, widened
 

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from minidl.checks import choice
 from minidl.errors import ShapeError
 from minidl.functional.activation import relu, sigmoid, tanh
-from minidl.functional.linear import linear
-from minidl.functional.options import choice
+from minidl.functional.products import linear
 
 NONLINEARITIES = ("tanh", "relu")
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Function
+from minidl.autograd.function import Function
 from minidl.backend import module_of
 from minidl.functional.arithmetic import absolute, sign
 from minidl.functional.axes import Axis, all_axes, one_axis

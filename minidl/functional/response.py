@@ -16,10 +16,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minidl.autograd import Function
-from minidl.backend import is_array, kernels
+from minidl.autograd.function import Function
+from minidl.backend import is_array
+from minidl.checks import whole
 from minidl.errors import ShapeError, describe
-from minidl.functional.options import whole
+from minidl.fast.gpu import kernels
 from minidl.functional.pooling import avg_pool2d
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.shape import reshape

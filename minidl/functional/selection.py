@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Function, Variable
+from minidl.autograd.function import Function, Variable
 from minidl.backend import is_array, module_of, zero_outside
 from minidl.errors import DTypeError, GraphError
 from minidl.functional.broadcasting import unbroadcast

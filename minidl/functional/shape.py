@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd import Function, Variable
+from minidl.autograd.function import Function, Variable
 from minidl.backend import asarray, device_of, module_of
 from minidl.backend import concatenate as join_arrays
 from minidl.backend import to_device as to_device_array

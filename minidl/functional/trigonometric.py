@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minidl.autograd import Function
+from minidl.autograd.function import Function
 from minidl.backend import module_of
 
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from minidl import backend, nn
 from minidl import functional as F
+from minidl.checks import whole
 from minidl.errors import describe
-from minidl.functional.options import whole
-from minidl.holder import DEFAULT_DTYPE
 from minidl.nn.evaluating import evaluating
+from minidl.tensors.array import DEFAULT_DTYPE
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from minidl import functional as F
 from minidl import nn
-from minidl.functional.options import whole
+from minidl.checks import whole
 from minidl.nn.init import he_normal_
 
 WIDTHS = (16, 32, 64)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from minidl import functional as F
+from minidl.checks import choice, number, whole
 from minidl.functional.activation import limits
 from minidl.functional.gated import FORMS
-from minidl.functional.options import choice, number, whole
 from minidl.nn.making import blank, changed
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter

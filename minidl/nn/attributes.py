@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.nn.parameter import Parameter
-from minidl.tensor import Tensor
+from minidl.tensors.tensor import Tensor
 
 
 def check_assignment(module: Any, module_class: type, name: str, value: Any) -> None:

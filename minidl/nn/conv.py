@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from minidl import functional as F
+from minidl.checks import whole
 from minidl.functional.conv import extra_border
 from minidl.functional.geometry import Sizes, borders, per_axis
-from minidl.functional.options import whole
 from minidl.nn.making import Init, blank, changed, start, times
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl import functional as F
-from minidl.functional.options import number
+from minidl.checks import number
 from minidl.nn.module import Module
 
 

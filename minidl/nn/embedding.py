@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from minidl import functional as F
+from minidl.checks import whole
 from minidl.functional.indexing import padding_row
-from minidl.functional.options import whole
 from minidl.nn import init
 from minidl.nn.making import blank, changed
 from minidl.nn.module import Module

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from minidl.modes import no_grad
+from minidl.autograd.modes import no_grad
 from minidl.nn.module import Module
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minidl.autograd import Function, Variable
+from minidl.autograd.function import Function, Variable
 from minidl.errors import GraphError
 
 Hooks = dict[int, Callable[..., Any]]

@@ -28,9 +28,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minidl import backend
-from minidl.autograd import version_of
+from minidl.autograd.function import writes_of
 from minidl.errors import GraphError, ShapeError, describe
-from minidl.tensor import Tensor
+from minidl.tensors.tensor import Tensor
 
 _T = TypeVar("_T", bound=Tensor)
 
@@ -153,5 +153,5 @@ def _write(tensor: _T, values: Any) -> _T:
     if not tensor.is_leaf:
         raise GraphError(f"an initialiser writes into a Parameter or leaf Tensor; got {describe(tensor)}, a result")
     tensor._data[...] = backend.to_device(values.astype(tensor.dtype), tensor.device)
-    version_of(tensor).bump()
+    writes_of(tensor).bump()
     return tensor

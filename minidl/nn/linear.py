@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl import functional as F
-from minidl.functional.options import whole
+from minidl.checks import whole
 from minidl.nn.making import Init, blank, changed, start
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter

@@ -10,12 +10,12 @@ import math
 from typing import Any
 
 from minidl import functional as F
+from minidl.checks import choice, number, whole
 from minidl.functional.classification import POWERS
 from minidl.functional.loss import REDUCTIONS
-from minidl.functional.options import choice, number, whole
 from minidl.nn.making import changed
 from minidl.nn.module import Module
-from minidl.tensor import Tensor
+from minidl.tensors.tensor import Tensor
 
 
 class Loss(Module):

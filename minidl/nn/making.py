@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.holder import DEFAULT_DTYPE
 from minidl.nn import init as initialisers
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.tensors.array import DEFAULT_DTYPE
 
 Init = Callable[[Parameter], Any]
 

@@ -9,14 +9,14 @@ from typing import Any, Self
 import numpy as np
 
 from minidl import backend
+from minidl.autograd.hooks import RemovableHandle
 from minidl.errors import DTypeError, describe
-from minidl.hooks import RemovableHandle
 from minidl.nn import state
 from minidl.nn.attributes import check_assignment
 from minidl.nn.hooks import ModuleHooks, call_with_hooks
 from minidl.nn.parameter import Parameter
 from minidl.nn.summary import summarize
-from minidl.tensor import Tensor
+from minidl.tensors.tensor import Tensor
 
 
 class Module:

@@ -17,15 +17,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import functional as F
-from minidl.autograd import version_of
+from minidl.autograd.function import writes_of
+from minidl.checks import number, whole
 from minidl.errors import ShapeError, describe
-from minidl.functional.options import number, whole
 from minidl.functional.response import neighbours
 from minidl.nn import init
 from minidl.nn.making import blank, changed, times
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.tensor import Tensor
+from minidl.tensors.tensor import Tensor
 
 
 class _Normalization(Module):
@@ -82,7 +82,7 @@ class BatchNorm(_Normalization):
         y = F.batch_norm(x, *running, self.weight, self.bias, training, momentum, self.eps)
         if count is not None:  # only now: a batch that was refused does not count
             count._data += 1  # a Tensor's own += would add and then copy, which on a GPU are two launches
-            version_of(count).bump()
+            writes_of(count).bump()
         return y
 
     def extra_repr(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from minidl.tensor import Tensor
+from minidl.tensors.tensor import Tensor
 
 
 class Parameter(Tensor):

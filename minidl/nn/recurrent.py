@@ -19,11 +19,11 @@ from typing import Any, ClassVar
 
 from minidl import backend
 from minidl import functional as F
-from minidl.autograd import Variable
+from minidl.autograd.function import Variable
+from minidl.checks import choice, number, whole
 from minidl.errors import DTypeError, ShapeError, describe
-from minidl.functional.options import choice, number, whole
+from minidl.fast.through_time import GRUWalk, LSTMWalk, RNNWalk, Walk, walk
 from minidl.functional.recurrent import NONLINEARITIES
-from minidl.functional.through_time import GRUWalk, LSTMWalk, RNNWalk, Walk, walk
 from minidl.nn import init
 from minidl.nn.making import blank, changed
 from minidl.nn.module import Module

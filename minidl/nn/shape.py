@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from minidl import functional as F
+from minidl.checks import whole
 from minidl.errors import ShapeError, describe
-from minidl.functional.options import whole
 from minidl.nn.module import Module
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl import backend
-from minidl.autograd import Variable, version_of
+from minidl.autograd.function import Variable, writes_of
 
 
 class Unmatched(NamedTuple):
@@ -66,7 +66,7 @@ def load(
         )
     for name, array in arrays.items():
         tensors[name]._data[...] = array
-        version_of(tensors[name]).bump()
+        writes_of(tensors[name]).bump()
     return unmatched
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd import Variable
-from minidl.holder import DEFAULT_DTYPE
-from minidl.modes import no_grad
+from minidl.autograd.function import Variable
+from minidl.autograd.modes import no_grad
 from minidl.nn.hooks import ModuleHooks
 from minidl.nn.parameter import Parameter
-from minidl.tensor import Tensor
+from minidl.tensors.array import DEFAULT_DTYPE
+from minidl.tensors.tensor import Tensor
 
 _HEAD = ("layer", "type", "output shape", "parameters", "")
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd import Variable
-from minidl.hooks import RemovableHandle, after_backward
-from minidl.modes import is_grad_enabled
+from minidl.autograd.function import Variable
+from minidl.autograd.hooks import RemovableHandle, after_backward
+from minidl.autograd.modes import is_grad_enabled
 from minidl.nn import LeakyReLU, Module, ReLU, Sigmoid, Softplus, Tanh
 from minidl.observe.clearing import ClearingWatch
 from minidl.observe.measures import norm

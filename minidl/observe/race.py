@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.storage import load_arrays, save_arrays
+from minidl.files.arrays import load_arrays, save_arrays
 
 KIND = "race"
 FORMAT = 1

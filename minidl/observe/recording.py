@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.files.arrays import load_arrays, save_arrays
 from minidl.observe.verdict import flow_verdict
-from minidl.storage import load_arrays, save_arrays
 
 KIND = "gradient_flow"
 FORMAT = 1

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd import version_of
+from minidl.autograd.function import writes_of
 from minidl.errors import DeviceError, DTypeError, describe
 from minidl.nn import Module
 from minidl.optim.norms import l2_norm
-from minidl.tensor import Tensor
+from minidl.tensors.tensor import Tensor
 
 
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> Tensor:
@@ -55,7 +55,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> T
         factors = {dtype: factor.astype(dtype) for dtype in {array.dtype for array in arrays}}
         for grad, array in zip(grads, arrays, strict=True):
             array *= factors[array.dtype]
-            version_of(grad).bump()
+            writes_of(grad).bump()
     return Tensor(xp.asarray(norm, dtype=np.result_type(np.float32, *(array.dtype for array in arrays))))
 
 
@@ -77,7 +77,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     for grad in _gradients(parameters):
         array = grad._data
         backend.module_of(array).clip(array, -float(clip_value), float(clip_value), out=array)
-        version_of(grad).bump()
+        writes_of(grad).bump()
 
 
 def _gradients(parameters: Any) -> list[Any]:

@@ -22,7 +22,7 @@ import numpy as np
 from minidl import backend
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.optim.norms import joined, l2_norm
-from minidl.tensor import Tensor
+from minidl.tensors.tensor import Tensor
 
 
 class LayerView:

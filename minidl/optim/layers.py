@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from minidl.errors import DTypeError, GraphError, describe
 from minidl.nn import Module
-from minidl.tensor import Tensor
+from minidl.tensors.tensor import Tensor
 
 ModelOrParameters: TypeAlias = Module | Iterable[Tensor]  # what an optimizer is made for
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backend import hypot, kernels, module_of
+from minidl.backend import hypot, module_of
+from minidl.fast.gpu import kernels
 
 BLOCK = 1 << 16  # elements squared at a time: they and their squares stay in the processor's cache
 DEVICE_BLOCK = 1 << 20  # and on a GPU, where a block is a few launches, so that no large array has to be made

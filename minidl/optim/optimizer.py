@@ -13,15 +13,15 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from minidl import backend
-from minidl.autograd import version_of
+from minidl.autograd.function import writes_of
+from minidl.autograd.hooks import RemovableHandle
 from minidl.errors import DeviceError
-from minidl.hooks import RemovableHandle
-from minidl.optim.fused import fused_step
+from minidl.fast.cpu.update import Move, directed, times, update
+from minidl.fast.gpu.update import fused_step
 from minidl.optim.layer_rates import LayerView, Uniform, as_layer_rate, read_multipliers
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.state import load_state, prepare_slots, save_state
-from minidl.optim.update import Move, directed, times, update
-from minidl.tensor import Tensor
+from minidl.tensors.tensor import Tensor
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class Optimizer(ABC):
             move = Move(in_gradient[i], before, in_direction[i], after)
             if self._applies_to == "gradient":
                 update(self.direction, w, g, state, slots, move)
-                version_of(p).bump()
+                writes_of(p).bump()
             else:
                 directions.append(directed(self.direction, w, g, state, move))
         if directions:  # a layer's have to exist together: their norm decides how far each goes
@@ -218,7 +218,7 @@ class Optimizer(ABC):
             multipliers = read_multipliers(self.layer_rate, view)
             for (_, p), d, m, t in zip(trained, directions, multipliers, rates, strict=True):
                 p._data -= times(d, m if rate_inside else m * t)
-                version_of(p).bump()
+                writes_of(p).bump()
         view.direction = ()
         self._last.append((view, multipliers, self.lr))
 

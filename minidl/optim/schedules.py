@@ -13,8 +13,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from minidl.checks import whole
 from minidl.errors import describe
-from minidl.functional.options import whole
 from minidl.optim.optimizer import Optimizer, nonnegative
 
 

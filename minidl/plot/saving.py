@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from minidl.storage import write_atomically
+from minidl.files.arrays import write_atomically
 
 DPI = 200
 

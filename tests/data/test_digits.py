@@ -9,7 +9,7 @@ import pytest
 import minidl.data
 from minidl.data import digits
 from minidl.data.digits import read_digits
-from minidl.storage import load_arrays, save_arrays
+from minidl.files.arrays import load_arrays, save_arrays
 
 FILE = Path(minidl.data.__file__).with_name("digits.npz")
 COUNTS = np.array([178, 182, 177, 183, 181, 182, 181, 179, 174, 180])

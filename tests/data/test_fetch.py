@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from minidl import progress
 from minidl.data import fetch as fetch_module
+from minidl.data import progress
 from minidl.data.fetch import Published, fetch, folders, locate
 from tests.data.server import serving
 

@@ -8,8 +8,8 @@ import numpy as np
 from minidl.experiments.pipeline import run_comparison
 from minidl.experiments.results import slope_per_layer
 from minidl.experiments.runs import Run
+from minidl.files.arrays import load_arrays
 from minidl.observe import FlowRecording, RaceRecording
-from minidl.storage import load_arrays
 from tests.experiments.conftest import small_settings
 
 FIGURES = ("race-sgd", "update_heatmap-sgd", "flow_profile-sgd", "gradient_flow-sgd")

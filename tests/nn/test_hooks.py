@@ -6,10 +6,10 @@ import pytest
 
 import minidl.functional as F
 from minidl import nn
-from minidl.autograd import Function
+from minidl.autograd.function import Function
+from minidl.autograd.modes import no_grad
+from minidl.derivatives.gradients import grad
 from minidl.errors import GraphError
-from minidl.gradients import grad
-from minidl.modes import no_grad
 from tests.arrays import host, tensor
 
 X = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)

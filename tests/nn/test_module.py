@@ -6,7 +6,7 @@ import pytest
 import minidl.functional as F
 from minidl import nn
 from minidl.errors import DeviceError, DTypeError
-from minidl.tensor import Tensor
+from minidl.tensors.tensor import Tensor
 from tests.arrays import device, host, tensor
 
 

@@ -10,8 +10,8 @@ import torch
 
 import minidl as md
 from minidl import backend, nn
-from minidl.checkpoint import load_checkpoint, save_checkpoint
 from minidl.errors import ShapeError
+from minidl.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.arrays import host, tensor
 
 LAYERS = [

@@ -7,7 +7,7 @@ import pytest
 
 from minidl import nn
 from minidl.errors import DTypeError
-from minidl.tensor import Tensor
+from minidl.tensors.tensor import Tensor
 from tests.arrays import device, host, tensor
 
 

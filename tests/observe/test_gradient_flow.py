@@ -7,8 +7,8 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl import backend, nn
-from minidl.backend import kernels
-from minidl.hooks import after_backward
+from minidl.autograd.hooks import after_backward
+from minidl.fast.gpu import kernels
 from minidl.observe import GradientFlow
 from minidl.optim import SGD, Adam, LayerSpecific, norms
 from tests.arrays import host

@@ -3,9 +3,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from minidl.files.arrays import save_arrays
 from minidl.observe import FlowRecording, RaceRecording
 from minidl.observe.recording import PER_LAYER, as_recordings
-from minidl.storage import save_arrays
 from tests.observe.loops import recorded, small
 
 

@@ -1,0 +1,111 @@
+"""Turns what went wrong inside an op into words: which op, which operands, what to do."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl import backend
+from minidl.errors import AxisError, DeviceError, DTypeError, GraphError, ShapeError, describe
+
+_HERE = str(Path(__file__).parent) + os.sep
+HOW_TO_SEE_LINES = "To see the line of your program, run it inside `with md.detect_anomaly():`."
+
+
+def users_lines(limit: int = 3) -> str:
+    """The innermost lines of the running program that are not minidl's own."""
+    frames = [frame for frame in traceback.extract_stack() if not frame.filename.startswith(_HERE)]
+    return "\n".join(f"  {frame.filename}:{frame.lineno} in {frame.name}: {frame.line}" for frame in frames[-limit:])
+
+
+def _name(op: Any) -> str:
+    return type(op).__name__
+
+
+def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error: Exception) -> None:
+    """Where `op.forward` failed: raise an error of the same family that names the op and its operands, if one is known.
+
+    It is raised here, under no name: a name in this frame or the caller's would tie the error and its traceback into a
+    circle, and the arrays of the failed step would stay until the collector comes.
+    """
+    operands = "; ".join(describe(x) for x in inputs)
+    homes = backend.devices_of(a for a in arrays if backend.is_array(a))
+    if len(homes) > 1:
+        where = "" if homes <= {"numpy", "cupy"} else f" (they live on {', '.join(sorted(homes))})"
+        raise DeviceError(
+            f"{_name(op)} needs its operands on one device; got {operands}{where}. Move one with .to('numpy') or "
+            f".to('cupy')"
+        ) from error
+    if isinstance(error, (ShapeError, DTypeError, DeviceError)):
+        raise type(error)(f"{_name(op)}: {error}") from error
+    message = f"{_name(op)} failed on {operands}: {error}"
+    if isinstance(error, np.exceptions.AxisError):
+        raise AxisError(message) from error
+    if isinstance(error, IndexError):
+        raise IndexError(message) from error
+    if isinstance(error, ValueError):
+        raise ShapeError(message) from error
+    if isinstance(error, TypeError):
+        raise DTypeError(message) from error
+    if isinstance(error, AttributeError) and not all(
+        backend.is_array(a) or isinstance(a, (int, float, np.generic)) for a in arrays
+    ):
+        raise DTypeError(f"{_name(op)} expected Tensors, arrays or numbers; got {operands}") from error
+    if isinstance(error, MemoryError):
+        backend.explain_memory(error)
+        error.add_note(f"in {_name(op)}, of {operands}")
+
+
+def _made_at(op: Any) -> str:
+    where = op._extras.where if op._extras is not None else None
+    return f"It was called at\n{where}" if where else HOW_TO_SEE_LINES
+
+
+def explain_backward(op: Any, grad_out: Any, error: Exception) -> None:
+    """Add to an error from `op.backward` which op it was, with its shapes, and where it was called."""
+    backend.explain_memory(error)
+    known = [describe(x) for x in op.inputs or () if getattr(x, "_data", None) is not None]
+    error.add_note(
+        f"in the backward of {_name(op)}, for an output gradient of shape {tuple(grad_out.shape)}"
+        + (f" and inputs {'; '.join(known)}" if known else "")
+        + f". {_made_at(op)}"
+    )
+
+
+def overwritten(op: Any) -> GraphError:
+    """The error for a saved array that was written between the forward and this backward."""
+    saved = [*(op.inputs if op.saves_inputs else ()), *([op] if op.saves_output else ())]
+    written = [x for x in saved if getattr(x, "_writes", None) is not None and x._writes.count > 0]
+    names = dict.fromkeys("its output" if x is op else _describe_saved(x) for x in written)
+    return GraphError(
+        f"{_name(op)} saved values for its backward that were overwritten since: {', '.join(names)}. Write in place "
+        f"only after backward(), or write to a copy: t = t.copy() before, or t = t + 1 instead of t += 1. "
+        f"{_made_at(op)}"
+    )
+
+
+def _describe_saved(x: Any) -> str:
+    """A leaf as it is; a node, which does not hold its Tensor, by the Tensor's name and its op."""
+    if hasattr(x, "shape"):
+        return describe(x)
+    name = x._extras.name if x._extras is not None else None
+    return f"the output {f'{name!r} ' if name else ''}of {_name(x)}, of shape {tuple(x._data.shape)}"
+
+
+def not_finite(op: Any, i: int) -> GraphError:
+    """Anomaly mode: the error for a backward that turned a finite gradient into NaN or infinity."""
+    return GraphError(
+        f"the backward of {_name(op)} produced NaN or infinity in the gradient of input {i}. {_made_at(op)}"
+    )
+
+
+def wrong_number_of_gradients(op: Any, given: int) -> GraphError:
+    """The error for a backward that returns more or fewer gradients than the op has inputs."""
+    return GraphError(
+        f"{_name(op)}.backward must return one gradient per input: expected {len(op.inputs)}, got {given}"
+    )

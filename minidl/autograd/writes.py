@@ -1,0 +1,115 @@
+"""How minidl notices that an array was overwritten between a forward and its backward.
+
+A gradient such as d(x*y)/dx = y is computed from the values the forward saw. If y is overwritten in between, the
+result would be wrong without a sign. So each array that an op saved has a `WriteCount`: every write through a Tensor
+counts it up, an op notes the count when it saves the array and compares when it goes backward.
+
+A write through the raw array, `t.data[...] = 0`, counts nothing. So whoever is handed the raw array of a saved tensor
+leaves a `Guard` behind, a copy to compare with. Guards end with the graphs that need them.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+
+class Graph:
+    """What the nodes that are recorded between two backward walks share. It lives as long as one of them is unwalked.
+
+    Attributes:
+        guards: of arrays that these nodes may have saved.
+    """
+
+    __slots__ = ("__weakref__", "guards")
+    live: weakref.WeakSet[Graph] = weakref.WeakSet()
+
+    def __init__(self) -> None:
+        self.guards: list[Guard] = []
+        Graph.live.add(self)
+
+
+class Guard:
+    """An array that was handed out raw, and its values at that time."""
+
+    __slots__ = ("__weakref__", "array", "before")
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.before = array.copy()
+
+    def broken(self) -> bool:
+        """Whether some numbers differ now; a NaN is equal to a NaN here. (`array_equal` waits for a device 4 times.)"""
+        array, before = self.array, self.before
+        return bool(((array != before) & ((array == array) | (before == before))).any())
+
+
+class WriteCount:
+    """The count of writes to one piece of memory; all Tensors that share the memory share it.
+
+    Attributes:
+        count: how many writes there were.
+        saved: whether an op saved the memory since the last write (then handing it out raw needs a guard).
+        stale: None, or why the Tensors that hold this count no longer show what they should.
+        writer: the Tensor whose write made them stale.
+        before_write: called once, before the memory may next be written: for a sum over it that is not yet made.
+    """
+
+    __slots__ = ("_guards", "before_write", "count", "saved", "stale", "writer")
+
+    def __init__(self, saved: bool = False) -> None:
+        self.count = 0
+        self.saved = saved
+        self.stale: str | None = None
+        self.writer: weakref.ref[Any] | None = None
+        self.before_write: Callable[[], Any] | None = None
+        self._guards: list[weakref.ref[Guard]] | None = None
+
+    def bump(self) -> None:
+        """Count one write. Values guarded before it are history: every op that saved them will see the count."""
+        self.count += 1
+        self.saved = False
+        self._guards = None
+
+    def announce(self) -> None:
+        """Say that the memory is about to be written, or handed out to somebody who may write to it."""
+        if self.before_write is not None:
+            call, self.before_write = self.before_write, None
+            call()
+
+    def guard(self, array: Any) -> None:
+        """Keep a copy of `array`, which is about to be handed out raw, as long as a graph may have saved it."""
+        known = [ref for ref in self._guards or () if ref() is not None]
+        if not any(_guards_this(ref, array) for ref in known) and Graph.live:
+            guard = Guard(array)
+            for graph in list(Graph.live):
+                graph.guards.append(guard)
+            known.append(weakref.ref(guard))
+        self._guards = known or None
+
+    def as_saved(self) -> WriteCount:
+        """The count for values an op saved: a write with history makes Tensors stale, not what was saved."""
+        if self.stale is None:
+            return self
+        writes = WriteCount(saved=True)
+        writes.count = self.count
+        return writes
+
+    def settled(self) -> int:
+        """The count, after counting a write that was made through an array handed out raw.
+
+        On a device this waits, once for each such array: an error that came after the gradients would come too late.
+        """
+        if self._guards is not None:
+            guards = [guard for ref in self._guards if (guard := ref()) is not None]
+            if any(guard.broken() for guard in guards):
+                self.bump()
+            elif not guards:
+                self._guards = None
+        return self.count
+
+
+def _guards_this(ref: weakref.ref[Guard], array: Any) -> bool:
+    guard = ref()
+    return guard is not None and guard.array is array

@@ -1,0 +1,180 @@
+"""Gradients asked for directly: `grad`, and the checks that compare an op's backward with finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl import backend
+from minidl.autograd.backward import run_backward, seed_gradient
+from minidl.autograd.function import Function
+from minidl.autograd.modes import enable_grad, no_grad
+from minidl.errors import DTypeError, GraphError, describe
+from minidl.functional import concatenate
+from minidl.tensors.tensor import Tensor
+
+
+class Constant(Function):
+    """z = g, whatever x is, so dz/dx = 0.
+
+    A gradient may not depend on the input it is taken by: that of relu does not, nor that of a sum. With this op it
+    has a history all the same, and its own derivative is 0, not an error.
+    """
+
+    __slots__ = ("dtype", "shape")
+
+    def forward(self, g: Any, x: Any) -> Any:
+        self.shape, self.dtype = x.shape, x.dtype
+        return g.copy()
+
+    def backward(self, grad_out: Any) -> Any:
+        array = grad_out._data if isinstance(grad_out, Tensor) else grad_out
+        zeros = backend.module_of(array).zeros(self.shape, dtype=self.dtype)
+        return None, grad_out.wrap(zeros) if isinstance(grad_out, Tensor) else zeros
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> Any:
+    """The gradients of `outputs` with respect to `inputs`, returned instead of left in `.grad`.
+
+    Args:
+        outputs: one tensor or several, whose gradients add up.
+        inputs: the tensors to differentiate by, leaves or not.
+        grad_outputs: the gradient at each output (one, or a sequence with None for "a single number, 1").
+        retain_graph: keep the graph; defaults to `create_graph`.
+        create_graph: give the result a history, to differentiate it again; by an input
+            that it does not depend on, but the outputs do, that gives 0.
+        allow_unused: return None for an input the outputs do not depend on, instead of an error.
+
+    Returns:
+        One Tensor for a single input, else a tuple in the order of `inputs`.
+
+    Raises:
+        GraphError: an input does not require a gradient, or the outputs do not depend on it.
+    """
+    many_outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+    many_inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if isinstance(grad_outputs, (list, tuple)):
+        given: Sequence[Any] = grad_outputs
+    else:
+        given = (grad_outputs,) if len(many_outputs) == 1 else (None,) * len(many_outputs)
+    if len(given) != len(many_outputs) or (grad_outputs is not None and given is not grad_outputs and len(given) != 1):
+        raise GraphError(f"grad: expected one entry in grad_outputs for each of {len(many_outputs)} outputs")
+    for x in many_inputs:
+        if not x.requires_grad:
+            raise GraphError(f"grad: {describe(x)} does not require a gradient; set requires_grad before the forward")
+    seeds = [seed_gradient(y, g, create_graph) for y, g in zip(many_outputs, given, strict=True)]
+    retain = create_graph if retain_graph is None else retain_graph
+    found = run_backward(many_outputs, seeds, retain, create_graph, targets=many_inputs)
+    for x, g in zip(many_inputs, found, strict=True):
+        if g is None and not allow_unused:
+            raise GraphError(f"grad: the outputs do not depend on {describe(x)}; allow_unused=True gives None for it")
+    if create_graph:
+        pairs = zip(found, many_inputs, strict=True)
+        found = [g if g is None or g.requires_grad else Constant()(g, x) for g, x in pairs]
+    return found[0] if isinstance(inputs, Tensor) else tuple(found)
+
+
+def gradcheck(
+    function: Callable[..., Any],
+    inputs: Sequence[Tensor],
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+) -> bool:
+    """Compare the gradients of `function(*inputs)` with central finite differences, element by element.
+
+    For each output element y_j and input element x_i: dy_j/dx_i against (y_j(x_i + eps) - y_j(x_i - eps)) / (2 eps).
+
+    Args:
+        function: takes the tensors, returns one tensor.
+        inputs: float64 tensors; those that require a gradient are checked.
+        eps, atol, rtol: the step, and the tolerance |a - n| <= atol + rtol |n|.
+
+    Returns:
+        True; a mismatch is an error that names the worst element.
+
+    Raises:
+        GraphError: the gradients differ.
+        DTypeError: an input is not float64, in which finite differences would be too coarse.
+    """
+    checked = [(i, x) for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+    if not checked:
+        raise GraphError("gradcheck: none of the inputs requires a gradient")
+    for i, x in checked:
+        if x.dtype != np.float64:
+            raise DTypeError(f"gradcheck: expected float64 inputs; input {i} is {describe(x)}")
+    output = function(*inputs)
+    for j in range(output.size):
+        one_hot = np.zeros(output.size)
+        one_hot[j] = 1
+        seed = backend.to_device(one_hot.reshape(output.shape), output.device)
+        analytic = grad(output, [x for _, x in checked], seed, retain_graph=True, allow_unused=True)
+        for (i, x), g in zip(checked, analytic, strict=True):
+            numeric = _finite_differences(function, inputs, x, j, eps)
+            exact = np.zeros(x.shape) if g is None else backend.to_numpy(g._data)
+            wrong = ~(np.abs(exact - numeric) <= atol + rtol * np.abs(numeric))
+            if wrong.any():
+                worst = tuple(int(k) for k in np.argwhere(wrong)[0])
+                raise GraphError(
+                    f"gradcheck: d output[{j}] / d input {i}{list(worst)}: backward says {exact[worst]:.6g}, finite "
+                    f"differences say {numeric[worst]:.6g}"
+                )
+    return True
+
+
+def _finite_differences(function: Callable[..., Any], inputs: Sequence[Any], x: Tensor, j: int, eps: float) -> Any:
+    """d output[j] / dx by central differences; x is moved and put back."""
+    numeric = np.zeros(x.shape)
+    original = x._data
+    with no_grad():
+        try:
+            for i in np.ndindex(x.shape):
+                values = []
+                for step in (eps, -eps):
+                    moved = original.copy()
+                    moved[i] += step
+                    x._data = moved
+                    values.append(float(function(*inputs)._data.reshape(-1)[j]))
+                numeric[i] = (values[0] - values[1]) / (2 * eps)
+        finally:
+            x._data = original
+    return numeric
+
+
+def gradgradcheck(
+    function: Callable[..., Any],
+    inputs: Sequence[Tensor],
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    seed: int = 0,
+) -> bool:
+    """`gradcheck` of the gradient itself: the second derivatives of `function` against finite differences.
+
+    The gradient is taken for a random output gradient, which is differentiated by as well. Arguments and errors as
+    for `gradcheck`.
+    """
+    checked = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
+    output = function(*inputs)
+    drawn = np.random.default_rng(seed).standard_normal(output.shape)
+    grad_out = Tensor(backend.to_device(drawn, output.device), requires_grad=True)
+
+    def gradients(*arguments: Tensor) -> Any:
+        with enable_grad():
+            y = function(*arguments[:-1])
+            found = grad(y, checked, arguments[-1], create_graph=True, allow_unused=True)
+        pieces = [g.reshape(-1) for g in found if g is not None]
+        if not pieces:
+            raise GraphError("gradgradcheck: the output depends on none of the inputs that require a gradient")
+        return concatenate(pieces)
+
+    return gradcheck(gradients, [*inputs, grad_out], eps, atol, rtol)

@@ -1,0 +1,261 @@
+"""The CPU's cores and caches: work cut into blocks that fit the cache, and shared out among threads.
+
+A loop over blocks of images wins twice. What one step of the loop writes the next reads from the cache, not from
+memory, which is four times slower; and no array as large as the whole batch's work has to exist. With the extra `speed`
+(threadpoolctl) several threads take a part of the images each, since NumPy lets others run while it computes.
+
+Those threads would fight with the ones that BLAS, which multiplies NumPy's matrices, starts for itself: idle ones keep
+a core busy for a tenth of a second after each product (measured: a loop on two cores takes twice as long after one).
+So at the first loop that is shared out minidl takes over: from then on BLAS has one thread a product in this process,
+and large products are shared out as well (`product`). Without threadpoolctl the loops run on one thread, and BLAS as
+it comes.
+
+The parts depend on the number of threads alone, and what they add up is added in order: a program that runs again with
+the same number of threads gives the same bits. (Within it, a product may round otherwise before minidl takes over than
+after: BLAS cuts it in other places.)
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from minidl.backend.arrays import is_array, module_of
+from minidl.backend.silence import ERROR_STATE, SILENT
+from minidl.fast.graph import recording
+
+BLOCK = 2 << 20  # bytes that one step of a loop works on: about a core's share of the cache (0.5 to 4 MiB are alike)
+WORTH = 1 << 19  # bytes of work below which waking another thread (50 us) takes longer than it saves
+WORTH_PRODUCT = 1 << 23  # and multiplications, of a matrix product
+
+
+class _Threads:
+    """How many threads there are, the pool, and BLAS's own numbers before minidl took over."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.wanted: int | None = None  # what set_num_threads or the environment asked for
+        self.controllers: list[Any] | None = None  # of BLAS, by threadpoolctl; empty without it
+        self.blas_threads: list[int] = []  # BLAS's own numbers; empty until minidl takes over
+        self.pool: Any = None
+
+    def find_blas(self) -> list[Any]:
+        if self.controllers is None:
+            try:
+                import threadpoolctl
+            except ImportError:
+                self.controllers = []
+            else:
+                found = threadpoolctl.ThreadpoolController().lib_controllers
+                self.controllers = [library for library in found if library.user_api == "blas"]
+        return self.controllers
+
+    def count(self) -> int:
+        """Threads for a loop: what was asked for, or as many as BLAS would use; 1 without threadpoolctl."""
+        if not self.find_blas():
+            return 1
+        if self.wanted is None:
+            self.wanted = _from_environment() or max(library.num_threads for library in self.find_blas())
+        return self.wanted
+
+    def submit(self, work: Callable[..., Any], count: int, operands: tuple[Any, ...]) -> tuple[list[Any], int]:
+        """Let other threads begin with their parts of range(count); their futures, and where the caller's part ends.
+
+        With the first one BLAS is taken over. The lock keeps `set_num_threads` in another thread away meanwhile.
+        """
+        with self.lock:
+            parts = min(self.count(), count)
+            if parts <= 1:
+                return [], count
+            if not self.blas_threads:
+                self.blas_threads = [library.num_threads for library in self.find_blas()]
+                for library in self.find_blas():
+                    library.set_num_threads(1)
+            bounds = [count * i // parts for i in range(parts + 1)]
+            try:
+                if self.pool is None:
+                    self.pool = self.new_pool()
+                others = [self.pool.submit(work, *bounds[i : i + 2], *operands) for i in range(1, parts)]
+            except RuntimeError:  # the program is ending: Python starts nothing on other threads any more
+                return [], count
+            return others, bounds[1]
+
+    def new_pool(self) -> Any:
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(self.count() - 1, thread_name_prefix="minidl", initializer=_begin_thread)
+
+    def set(self, number: int) -> None:
+        """From now on `number` threads; BLAS has its own again until the next loop."""
+        with self.lock:
+            pool, self.pool = self.pool, None
+            if pool is not None:
+                pool.shutdown()  # what was begun is ended first
+            for library, threads in zip(self.find_blas(), self.blas_threads, strict=False):
+                library.set_num_threads(threads)
+            self.blas_threads = []
+            self.wanted = number
+
+
+_threads = _Threads()
+_own = threading.local()  # what a thread has for itself
+
+
+def _begin_thread() -> None:
+    _own.is_ours = True
+    ERROR_STATE.set(SILENT)
+
+
+def _after_fork() -> None:
+    """A child process has the pool's object but none of its threads."""
+    _threads.lock = threading.Lock()
+    _threads.pool = None
+    _own.__dict__.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _from_environment() -> int | None:
+    given = os.environ.get("MINIDL_NUM_THREADS")
+    if given is None:
+        return None
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"MINIDL_NUM_THREADS: expected a whole number of at least 1; got {given!r}")
+    return int(given)
+
+
+def get_num_threads() -> int:
+    """How many threads share out loops over blocks of images; 1 without the extra `speed`."""
+    return _threads.count()
+
+
+def set_num_threads(number: int) -> None:
+    """Let `number` threads share out loops over blocks of images; BLAS has its own threads back until the next loop.
+
+    At first it is `MINIDL_NUM_THREADS`, or as many threads as BLAS would use (`OPENBLAS_NUM_THREADS`, or the cores).
+
+    Raises:
+        ValueError: it is no whole number of at least 1.
+        RuntimeError: more than 1 without the extra `speed`: `pip install 'minidl[speed]'`.
+    """
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+        raise ValueError(f"set_num_threads: expected a whole number of at least 1; got {number!r}")
+    if number > 1 and not _threads.find_blas():
+        raise RuntimeError(
+            f"set_num_threads({number}): several threads need threadpoolctl, to keep BLAS from starting its own beside "
+            f"them: pip install 'minidl[speed]'"
+        )
+    _threads.set(int(number))
+
+
+def shared_out(work: Callable[..., Any], count: int, bytes_each: int, *operands: Any) -> list[Any]:
+    """`work(start, stop, *operands)` on consecutive parts of range(count), one a thread; the results in order.
+
+    Args:
+        work: what to do, silenced as every op. What another thread shares out in its part is not shared out further.
+        count: how many units there are, images for example.
+        bytes_each: how much one of them is to work on.
+        operands: what `work` is handed besides.
+    """
+    if count * bytes_each < WORTH or hasattr(_own, "is_ours"):
+        return [work(0, count, *operands)]
+    others, end = _threads.submit(work, count, operands)
+    loud = ERROR_STATE.set(SILENT)
+    try:
+        first = work(0, end, *operands)
+    finally:
+        ERROR_STATE.reset(loud)
+        _wait(others)  # even after an error: they write into arrays of this call
+    return [first, *[other.result() for other in others]]
+
+
+def _wait(others: list[Any]) -> None:
+    """Until all have ended; a Ctrl-C meanwhile is raised then."""
+    interrupt: KeyboardInterrupt | None = None
+    for other in others:
+        while not other.done():
+            try:
+                other.exception()
+            except KeyboardInterrupt as error:
+                interrupt = error
+    if interrupt is not None:
+        raise interrupt
+
+
+def per_block(bytes_each: int, count: int) -> int:
+    """How many of `count` units fit into a block; at least 1."""
+    return max(1, min(count, BLOCK // max(1, bytes_each)))
+
+
+def blocks(start: int, stop: int, bytes_each: int) -> Iterator[slice]:
+    """Consecutive slices of range(start, stop) of about BLOCK bytes each."""
+    size = per_block(bytes_each, stop - start)
+    for first in range(start, stop, size):
+        yield slice(first, min(first + size, stop))
+
+
+def workspace(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    """An uninitialised array that belongs to this thread until it asks for another of the same name.
+
+    Memory fresh from the system costs more than the work that is done in it: a page fault for each 4 KiB.
+    """
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    memory = getattr(_own, name, None)
+    if memory is None or memory.size < size:
+        memory = np.empty(size, np.uint8)
+        if size <= 4 * BLOCK:  # more, for a huge image, is not held for ever
+            setattr(_own, name, memory)
+    return memory[:size].view(dtype).reshape(shape)
+
+
+def in_blocks(work: Callable[..., None], count: int, bytes_each: int, *operands: Any) -> None:
+    """`work(block, *operands)` for slices that cover range(count), shared out among the threads."""
+    shared_out(_each_block, count, bytes_each, work, bytes_each, operands)
+
+
+def _each_block(start: int, stop: int, work: Callable[..., None], bytes_each: int, operands: tuple[Any, ...]) -> None:
+    for block in blocks(start, stop, bytes_each):
+        work(block, *operands)
+
+
+def product(x: Any, y: Any, out: Any = None) -> Any:
+    """The product x @ y, as `numpy.matmul` has it, of arrays of one device or of Tensors (these without `out`).
+
+    On the CPU it is shared out among the threads, where minidl has taken over those of BLAS and y is a matrix: each
+    makes a part of the result's longer side: rows, of a part of x, or columns, of a part of y.
+    """
+    if type(x) is not np.ndarray:
+        return _product_on_device(x, y, out) if is_array(x) and is_array(y) else x @ y
+    if _threads.pool is None or x.ndim != 2 or y.ndim != 2 or x.size * y.shape[1] < WORTH_PRODUCT:
+        return x @ y if out is None else np.matmul(x, y, out=out)
+    if out is None:
+        out = np.empty((len(x), y.shape[1]), np.result_type(x, y))
+    longer = max(out.shape)
+    shared_out(_some_rows if longer == len(out) else _some_columns, longer, WORTH, x, y, out)
+    return out
+
+
+def _product_on_device(x: Any, y: Any, out: Any) -> Any:
+    if x.ndim > 2 and y.ndim == 2 and out is None:  # rows for one matrix: CuPy would copy it for each of the stack
+        rows = _product_on_device(x.reshape((math.prod(x.shape[:-1]), x.shape[-1])), y, None)
+        return rows.reshape((*x.shape[:-1], y.shape[1]))
+    recorded = recording.current.get()
+    if recorded is not None:
+        return recorded.products.product(x, y, out)
+    return x @ y if out is None else module_of(x).matmul(x, y, out=out)
+
+
+def _some_rows(start: int, stop: int, x: Any, y: Any, out: Any) -> None:
+    np.matmul(x[start:stop], y, out=out[start:stop])
+
+
+def _some_columns(start: int, stop: int, x: Any, y: Any, out: Any) -> None:
+    np.matmul(x, y[:, start:stop], out=out[:, start:stop])

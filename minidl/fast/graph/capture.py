@@ -1,0 +1,147 @@
+"""Work on the GPU that is recorded once and done again with one call: CUDA graphs.
+
+A training step of a small network is some hundred launches, and asking for each takes the host longer than the GPU
+takes to do it. A stream can record what it is given instead of doing it; what was recorded is then launched as a whole.
+
+What is recorded is the launches alone, with the very addresses they were given:
+
+* Python does not run in a replay. What it computed while recording, a rate, a number of steps, a branch, stays.
+* Arrays made while recording get memory from a pool of the recording's own, so that nobody else is given what a replay
+  will write to. CuPy's pool gives back freed memory in the order of the stream, which the replay keeps.
+* Nobody can wait for the device, since nothing is done yet, nor copy from or to the host: a replay would copy what lies
+  there by then. CUDA and CuPy refuse both, which ends the recording. (Not so a single number that is made an array,
+  `md.tensor(0.5)`: that is recorded as it was.)
+* Random numbers would be the same in every replay if they came from a generator. They are drawn from seeds
+  (`backend/random.py`), which the kernels read from the device: each launch of the graph gets new ones, drawn on the
+  host as they would be without a recording, so that dropout drops the same.
+* Products of matrices are recorded in their own way (`cublas.py`).
+
+What CuPy makes when it is first used, such as modules with kernels, has to be there before: the same work has to be
+done at least once without recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minidl.backend import choice
+from minidl.errors import GraphError
+from minidl.fast.gpu import kernels
+from minidl.fast.graph import recording
+from minidl.fast.graph.cublas import Cublas
+
+MOST_DRAWS = 20  # times kernels.NUMBERS
+
+
+class Draws:
+    """The seeds of the random numbers that a recording draws, and where the device finds them."""
+
+    def __init__(self, live: Any) -> None:
+        self.live = live  # (rows, NUMBERS) on the device
+        self.seeds: list[int] = []  # for the next launch; at first those of the recording itself
+        self.draw: Callable[[], int] | None = None
+
+    def put(self) -> None:
+        """Send the seeds to the device; the next ones are drawn when they are needed."""
+        if self.draw is None:
+            return
+        table = np.zeros(self.live.shape)
+        table.reshape(-1)[: len(self.seeds)] = self.seeds
+        kernels.put_numbers(self.live, table)
+
+    def renew(self) -> None:
+        """Draw as many again."""
+        if self.draw is not None:
+            self.seeds = [self.draw() for _ in self.seeds]
+
+
+class Graph:
+    """What was recorded; `launch` does it, in the current stream."""
+
+    def __init__(self, graph: Any, recorded: recording.Recording, pool: Any, *kept: Any) -> None:
+        self._graph = graph
+        self._draws = recorded.draws
+        self._pool = pool
+        self._kept = recorded, kept  # what a replay works with lives as long as there may be one
+        self._launched = False
+        recording.graphs.add(self)
+
+    def memory_used(self) -> int:
+        """Bytes of the arrays that were made while it was recorded and that it still needs, or somebody has."""
+        return int(self._pool.used_bytes())
+
+    def launch(self) -> None:
+        """Ask for all of it; does not wait."""
+        if self._launched:
+            self._draws.renew()
+        self._draws.put()
+        self._launched = True
+        self._graph.launch()
+
+
+def place_of_seed(seed: int, draw: Callable[[], int]) -> Any:
+    """While recording: a float64 array with the seed of one draw, at first `seed`, then what `draw` gives; else None.
+
+    Raises:
+        GraphError: there is no place left.
+    """
+    recorded = recording.current.get()
+    if recorded is None:
+        return None
+    draws = recorded.draws
+    number = len(draws.seeds)
+    if number == draws.live.size:
+        raise GraphError(f"a recorded step may draw random arrays {number} times; this one does it more often")
+    draws.seeds.append(seed)
+    draws.draw = draw
+    return draws.live.reshape(-1)[number : number + 1]
+
+
+def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
+    """(what `work` asks of the GPU, as a Graph, and what it returns). Nothing is done yet: the arrays hold no results.
+
+    The arrays that it makes come from a pool of its own, so the default one is asked first for what it does not use.
+
+    Raises:
+        Whatever `work` raises; of CUDA or CuPy if it waits for the device, or copies to or from it.
+        DeviceError: cuBLAS cannot be found.
+    """
+    cupy = choice.module("cupy")
+    memory: list[Any] = []
+
+    def allocate(size: int) -> Any:
+        """What the pool asks for when it has nothing left. Kept: where memory is short CuPy gives back what is free in
+        the pool, and free there is also what the recorded launches will write to.
+        """
+        memory.append(cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0))
+        return memory[-1]
+
+    stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool(allocate)
+    live, counter = cupy.zeros((MOST_DRAWS, kernels.NUMBERS), dtype=np.float64), cupy.zeros(1, dtype=np.int32)
+    cupy.get_default_memory_pool().free_all_blocks()
+    kept = recording.Recording(Draws(live), Cublas(stream), counter)
+    token = recording.current.set(kept)
+    try:
+        with cupy.cuda.using_allocator(pool.malloc), stream:
+            stream.begin_capture()
+            try:
+                result = work()
+            except BaseException:
+                _abandon(stream)
+                raise
+            graph = stream.end_capture()
+    finally:
+        recording.current.reset(token)
+        kept.products.finish()
+    return Graph(graph, kept, pool, stream, memory), result
+
+
+def _abandon(stream: Any) -> None:
+    """End a recording that failed; CUDA then says once more that it did."""
+    try:
+        stream.end_capture()
+    except Exception:
+        return

@@ -1,0 +1,72 @@
+"""Faster: what turns a subclass of an op into a faster version of it.
+
+    class ReLU(Faster, activation.ReLU):          # the op it replaces comes last
+        __slots__ = ()                            # the op instance becomes one of these: it can have nothing more
+        where = "on a GPU"
+
+        def fits(self, x):                        # `self` is still the plain op
+            return kernels.on_device(x)
+
+        def backward(self, grad_out, out):
+            return kernels.fused("relu_gradient", grad_out, out)
+
+`forward` must leave on `self` all that the op's own forward leaves there (shapes, axes, masks): under
+`create_graph=True`, which hands Tensors to `backward`, the op's own lines run. What only the version's own `backward`
+needs it puts in `self.kept`. A test finds every version here and holds it equal to its op.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+_PACKAGE = Path(__file__).parent.parent
+_all: list[type[Any]] = []
+
+
+class Faster:
+    """A faster version of the first of its base classes that is none itself.
+
+    Attributes:
+        where: in words, for which operands it fits.
+    """
+
+    __slots__ = ()
+    where: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        plain = next(base for base in cls.__mro__ if not issubclass(base, Faster))
+        if plain is not object:
+            cls.plain = plain
+            plain.versions = (*plain.versions, cls)
+            _all.append(cls)
+
+
+class Row(NamedTuple):
+    """One faster version: what it replaces, its name, for what it fits, and the file that has its lines."""
+
+    op: str
+    version: str
+    where: str
+    file: str
+
+
+def table() -> Table:
+    """Every faster version there is: the op it replaces, its name, where it fits, and the file to read."""
+    rows = []
+    for cls in _all:
+        plain: Any = cls.plain
+        path = Path(inspect.getfile(cls)).relative_to(_PACKAGE.parent).as_posix()
+        rows.append(Row(plain.__qualname__, cls.__qualname__, cls.where, path))
+    return Table(sorted(rows))
+
+
+class Table(list[Row]):
+    """Rows that show themselves as a table of four columns."""
+
+    def __repr__(self) -> str:
+        rows = [Row("op", "version", "fits", "file"), *self]
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -1,0 +1,137 @@
+"""The array in a Tensor: reading it, replacing it, and turning it into Python's and NumPy's values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl import backend
+from minidl.autograd.function import Variable, writes_of
+from minidl.errors import DTypeError, GraphError, ShapeError, describe
+
+DEFAULT_DTYPE = np.dtype(np.float32)  # for Python numbers; arrays keep the dtype they have
+
+
+class ArrayHolder(Variable):
+    """The part of Tensor that is about the array it holds, not about operations or gradients."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> Any:
+        """The raw array, shared. Reading it is not recorded; a write to it before backward() is noticed there."""
+        array, version = self._shown(), self._writes
+        if (version is not None and version.saved) or (self._op is not None and self._op._data is not None):
+            writes_of(self).guard(array)
+        return array
+
+    @data.setter
+    def data(self, array: Any) -> None:
+        new = as_data(array)
+        if self._requires_grad and new.dtype.kind != "f":
+            raise DTypeError(f"{describe(self)} requires a gradient, so its data must be floating; got {new.dtype}")
+        if new is not self._data and self._grad is not None and self._grad._data.shape != new.shape:
+            raise ShapeError(f"{describe(self)} has a gradient; new data must have its shape, got {new.shape}")
+        self._data = new
+        writes_of(self).bump()
+
+    def _shown(self) -> Any:
+        """The raw array, unless it no longer shows this tensor's values."""
+        if self._writes is not None and self._writes.stale is not None:
+            raise GraphError(f"{describe(self)}: {self._writes.stale}")
+        return self._data
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded op made this tensor."""
+        return self._op is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes."""
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of the elements."""
+        return self._data.dtype
+
+    @property
+    def device(self) -> str:
+        """'numpy' or 'cupy': where the array lives."""
+        return backend.device_of(self._data)
+
+    def numpy(self) -> Any:
+        """A NumPy array: sharing memory on the CPU, a copy of what is on the GPU."""
+        return self.data if self.device == "numpy" else backend.to_numpy(self._shown())  # nobody writes through a copy
+
+    def item(self) -> Any:
+        """The only element, as a Python number (waits for the device)."""
+        if self.size != 1:
+            raise ShapeError(f"item() needs exactly one element; got {describe(self)}")
+        return self._shown().item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self._shown().tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.ndim != 0 or self.dtype.kind not in "iu":
+            raise TypeError(f"only a single integer can be an index; got {describe(self)}")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a tensor without axes")
+        return self.shape[0]
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.ndim == 0 else object.__format__(self, spec)
+
+
+def as_data(value: Any) -> Any:
+    """The raw array for a new tensor: arrays as they are, numbers and lists on the current backend.
+
+    Raises:
+        DTypeError: the value is no array of numbers (complex, text, ragged lists).
+    """
+    if isinstance(value, Variable):
+        return value._data
+    if backend.is_array(value) or isinstance(value, np.generic):
+        array = backend.asarray(value)
+    else:
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError) as error:
+            raise DTypeError(f"expected numbers or nested lists of equal lengths; got {value!r}") from error
+        if array.dtype == np.float64:
+            array = array.astype(DEFAULT_DTYPE)
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(f"expected floating, integer or boolean numbers; got dtype {array.dtype}")
+    return array if backend.is_array(value) else backend.to_device(array, backend.current())

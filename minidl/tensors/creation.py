@@ -1,0 +1,86 @@
+"""Making tensors: tensor, zeros, ones, full, arange, rand, randn. New ones live on the current backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl import backend
+from minidl.tensors.array import DEFAULT_DTYPE, as_data
+from minidl.tensors.tensor import Tensor
+
+Shape = int | tuple[int, ...]
+
+
+def tensor(
+    data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None, device: str | None = None
+) -> Tensor:
+    """A new tensor with a copy of `data`.
+
+    Args:
+        data: an array, a Tensor, a number, or nested lists of numbers. Arrays keep their dtype; floats in lists become
+            float32, as in PyTorch.
+        dtype: another dtype.
+        requires_grad: record what is done with it.
+        name: what error messages and figures call it.
+        device: 'numpy' or 'cupy'; by default where `data` lives, and for lists the current backend.
+
+    Raises:
+        DTypeError: `data` is no array of numbers.
+    """
+    # With a dtype asked for, numbers go straight to it: by way of float32 they would lose digits.
+    array = as_data(
+        np.asarray(data, dtype) if dtype is not None and isinstance(data, (int, float, list, tuple)) else data
+    )
+    array = array.astype(dtype or array.dtype, copy=True)
+    if device is not None:
+        array = backend.to_device(array, device)
+    elif not isinstance(data, Tensor) and not backend.is_array(data):
+        array = backend.to_device(array, backend.current())
+    return Tensor(array, requires_grad, name)
+
+
+def _made(array: Any, requires_grad: bool) -> Tensor:
+    return Tensor(backend.to_device(array, backend.current()), requires_grad)
+
+
+def full(shape: Shape, value: float, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
+    """A tensor of `shape` filled with `value`."""
+    return _made(np.full(shape, value, dtype), requires_grad)
+
+
+def zeros(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
+    """A tensor of `shape` filled with 0: zeros(2, 3) or zeros((2, 3))."""
+    return full(shape[0] if len(shape) == 1 else shape, 0, dtype, requires_grad)
+
+
+def ones(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
+    """A tensor of `shape` filled with 1: ones(2, 3) or ones((2, 3))."""
+    return full(shape[0] if len(shape) == 1 else shape, 1, dtype, requires_grad)
+
+
+def zeros_like(other: Tensor, requires_grad: bool = False) -> Tensor:
+    """Zeros with the shape, dtype and device of `other`."""
+    return Tensor(backend.module_of(other._data).zeros_like(other._data), requires_grad)
+
+
+def ones_like(other: Tensor, requires_grad: bool = False) -> Tensor:
+    """Ones with the shape, dtype and device of `other`."""
+    return Tensor(backend.module_of(other._data).ones_like(other._data), requires_grad)
+
+
+def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
+    """start, start + step, ... below stop; from 0 if only one number is given. Floats make float32."""
+    values = np.arange(start, dtype=dtype) if stop is None else np.arange(start, stop, step, dtype=dtype)
+    return _made(values.astype(DEFAULT_DTYPE) if dtype is None and values.dtype.kind == "f" else values, False)
+
+
+def rand(*shape: int, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1) from the host stream that `md.seed` starts: the same on both backends."""
+    return _made(backend.generator().random(shape).astype(dtype), requires_grad)
+
+
+def randn(*shape: int, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
+    """Normal numbers (mean 0, standard deviation 1) from the host stream that `md.seed` starts."""
+    return _made(backend.generator().standard_normal(shape).astype(dtype), requires_grad)

@@ -1,0 +1,161 @@
+"""History: what a training run looked like, as plain numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field, fields
+from os import PathLike, fspath
+from typing import Any
+
+from minidl import backend
+from minidl.files.arrays import write_atomically
+
+KIND = "history"
+FORMAT = 1
+
+
+@dataclass
+class History:
+    """The course of a training, by step and by epoch.
+
+    Attributes:
+        step_loss: the loss of each step's batch, before the step.
+        step_rate: the optimizer's base rate in each step.
+        steps: how many steps were done at the end of each epoch.
+        train_loss: the mean of the step losses of each epoch.
+        validation_loss: after each epoch; empty without validation data.
+        validation_accuracy: likewise; empty also if the labels are no classes.
+        rates: the base rate of each epoch's last step.
+        seconds: how long each epoch took, with its validation.
+        open_seconds: how long the epoch that is not finished has taken.
+        interrupted: whether Ctrl-C ended the training.
+    """
+
+    step_loss: list[float] = field(default_factory=list)
+    step_rate: list[float] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    open_seconds: float = 0.0
+    interrupted: bool = False
+    _on_device: list[Any] = field(default_factory=list, repr=False, compare=False)  # losses not yet in step_loss
+
+    @property
+    def epochs(self) -> int:
+        """The number of finished epochs."""
+        return len(self.train_loss)
+
+    def add_step(self, loss: Any, rate: float) -> None:
+        """Note one step. The loss, a raw 0-d array, stays on its device until `settle`: no step waits for it."""
+        self._on_device.append(loss.reshape(1))
+        self.step_rate.append(float(rate))
+
+    def settle(self) -> None:
+        """Bring the losses of the last steps to the host, all at once.
+
+        Raises:
+            FloatingPointError: one is NaN or infinite.
+        """
+        if not self._on_device:
+            return
+        first = len(self.step_loss)
+        losses = backend.module_of(self._on_device[0]).concatenate(self._on_device)
+        self.step_loss += [float(value) for value in backend.to_numpy(losses)]
+        self._on_device.clear()
+        for step in range(first, len(self.step_loss)):
+            if not math.isfinite(self.step_loss[step]):
+                raise FloatingPointError(
+                    f"loss became {self.step_loss[step]} at step {step + 1} with lr={self.step_rate[step]:g}; try a "
+                    f"smaller rate. `with md.detect_anomaly():` stops at the operation that made it"
+                )
+
+    def end_epoch(self, validation_loss: float | None = None, validation_accuracy: float | None = None) -> None:
+        """Close an epoch with the steps since the last one."""
+        self.settle()
+        own = self.step_loss[self.steps[-1] if self.steps else 0 :]
+        self.steps.append(len(self.step_loss))
+        self.train_loss.append(math.fsum(own) / len(own))
+        self.rates.append(self.step_rate[-1])
+        self.seconds.append(self.open_seconds)
+        self.open_seconds = 0.0
+        if validation_loss is not None:
+            self.validation_loss.append(validation_loss)
+        if validation_accuracy is not None:
+            self.validation_accuracy.append(validation_accuracy)
+
+    # ---- files
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        self.settle()
+        return {name: getattr(self, name) for name in _entries()}
+
+    @classmethod
+    def from_dict(cls, entries: dict[str, Any]) -> History:
+        """What `as_dict` described.
+
+        Raises:
+            ValueError: entries are missing, unknown, of another type, or of lengths that do not fit each other.
+        """
+        if not isinstance(entries, dict) or set(entries) != set(_entries()):
+            found = ", ".join(map(str, entries)) if isinstance(entries, dict) else type(entries).__name__
+            raise ValueError(f"a history has the entries {', '.join(_entries())}; got {found}")
+        empty = cls()
+        for name, value in entries.items():
+            numbers = value if isinstance(value, list) else [value]
+            if isinstance(value, list) != isinstance(getattr(empty, name), list) or not all(
+                isinstance(x, (int, float)) for x in numbers
+            ):
+                raise ValueError(f"the history's {name} is not made of numbers")
+        own: dict[str, Any] = {name: list(v) if isinstance(v, list) else v for name, v in entries.items()}
+        history = cls(**own)
+        epochs, steps = history.epochs, len(history.step_loss)
+        lengths = {len(x) for x in (history.steps, history.rates, history.seconds)}
+        if lengths != {epochs} or len(history.step_rate) != steps or any(n > steps for n in history.steps):
+            raise ValueError("the history's entries do not fit each other")
+        return history
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a JSON file, whole or not at all.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        entries = {"kind": KIND, "format": FORMAT, **self.as_dict()}
+        for name, value in entries.items():
+            if isinstance(value, list):  # JSON has no NaN
+                entries[name] = [x if math.isfinite(x) else None for x in value]
+        write_atomically(path, json.dumps(entries, indent=1, allow_nan=False).encode())
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> History:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is damaged, or no history; it is named.
+        """
+        with open(path, "rb") as file:
+            content = file.read()
+        try:
+            entries = json.loads(content)
+            kind, version = entries.pop("kind"), entries.pop("format")
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise ValueError(f"{fspath(path)} is damaged or not a history: {error}") from error
+        if (kind, version) != (KIND, FORMAT):
+            raise ValueError(f"{fspath(path)} is a {kind} of format {version}; expected a {KIND} of format {FORMAT}")
+        for name, value in entries.items():
+            if isinstance(value, list):
+                entries[name] = [math.nan if x is None else x for x in value]
+        try:
+            return cls.from_dict(entries)
+        except ValueError as error:
+            raise ValueError(f"{fspath(path)}: {error}") from error
+
+
+def _entries() -> list[str]:
+    return [f.name for f in fields(History) if f.name != "_on_device"]

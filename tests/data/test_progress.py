@@ -1,0 +1,78 @@
+"""minidl/progress.py: a bar where somebody looks, nothing elsewhere."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from minidl.data import progress
+from minidl.data.progress import Bar, ProgressBar
+from tests.arrays import device
+
+LOSS = np.float32(0.25)
+
+
+def run(bar, steps=20):
+    with bar:
+        for i in range(steps):
+            bar.step(f"epoch {i // 10 + 1}/2", device(LOSS))
+        bar.validated("accuracy 90%")
+
+
+@pytest.fixture
+def screen():
+    return Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+
+
+def drawn(screen):
+    return screen.file.getvalue()
+
+
+def test_a_bar_that_was_asked_for_shows_epoch_steps_loss_and_validation(screen):
+    run(ProgressBar(True, steps=20, console=screen))
+    text = drawn(screen)
+    assert "epoch 1/2  loss 0.2500" in text
+    assert "20/20" in text
+    assert "accuracy 90%" in text
+
+
+def test_steps_done_before_are_counted(screen):
+    run(ProgressBar(True, steps=30, done=10, console=screen))
+    assert "11/30" in drawn(screen)
+    assert "30/30" in drawn(screen)
+
+
+def test_no_bar_where_nobody_looks(capsys, screen):
+    run(ProgressBar(None, steps=20, console=screen))  # pytest's output is no terminal
+    run(ProgressBar(False, steps=20, console=screen))
+    assert drawn(screen) == ""
+    assert capsys.readouterr() == ("", "")
+
+
+def test_in_a_terminal_only_what_takes_a_while_gets_a_bar(monkeypatch, screen):
+    monkeypatch.setattr(progress, "_in_terminal", lambda: True)
+    run(ProgressBar(None, steps=20, console=screen))
+    assert drawn(screen) == ""
+    clock = iter(np.arange(0, 100, 0.3))
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
+    run(ProgressBar(None, steps=20, console=screen))
+    assert "epoch 1/2  loss 0.2500" in drawn(screen)
+
+
+def test_the_loss_is_read_only_when_it_is_shown(monkeypatch, screen):
+    reads = []
+    monkeypatch.setattr(progress.backend, "to_numpy", lambda loss: reads.append(loss) or LOSS)
+    clock = iter(np.arange(0, 1, 0.01))
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
+    run(ProgressBar(True, steps=50, console=screen), steps=50)
+    assert 3 <= len(reads) <= 8
+
+
+@pytest.mark.parametrize(("total", "shown"), [(3, "3/3"), (None, "3/?")])
+def test_anything_can_be_counted(screen, total, shown):
+    with Bar(True, total, label="reading [a]", console=screen) as bar:
+        for _ in range(3):
+            bar.advance()
+    assert shown in drawn(screen)
+    assert "reading [a]" in drawn(screen)

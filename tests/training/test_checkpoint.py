@@ -1,0 +1,236 @@
+"""minidl/checkpoint.py: what is needed to go on bit for bit, and nothing half done."""
+
+import numpy as np
+import pytest
+
+import minidl as md
+import minidl.functional as F
+from minidl import backend, nn, optim
+from minidl.data import Dataset, Loader
+from minidl.files.arrays import load_arrays, save_arrays
+from minidl.training.checkpoint import load_checkpoint, save_checkpoint
+from minidl.training.history import History
+from tests.arrays import device, host
+
+RANDOM = np.random.default_rng(0)
+DATA = Dataset(RANDOM.normal(size=(24, 6)).astype(np.float32), RANDOM.integers(0, 3, size=24))
+
+
+def make(seed=0, hidden=5, activation=nn.Tanh, method=optim.SGD, batch_size=4, lr=0.1, scale=None, **options):
+    """A model, its optimizer, its schedule and a loader, as a fresh process would make them."""
+    backend.seed(seed)
+    model = nn.Sequential(
+        [
+            ("fc1", nn.Linear(6, hidden)),
+            ("act1", activation()),
+            ("drop", nn.Dropout(0.3)),
+            ("fc2", nn.Linear(hidden, 3)),
+        ]
+    ).to(backend.current())
+    if method is optim.SGD:
+        options = {"momentum": 0.9, **options}
+    optimizer = method(model, lr=lr, **options)
+    if scale is not None:
+        optimizer.scale(*scale)
+    return model, optimizer, Loader(DATA, batch_size), optim.InvLR(optimizer, gamma=0.1, power=0.75)
+
+
+def run(model, optimizer, loader, schedule, epochs=1):
+    losses = []
+    for _ in range(epochs):
+        for inputs, labels in loader:
+            loss = F.cross_entropy(model(md.Tensor(inputs)), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(float(host(loss)))
+    return losses
+
+
+def everything(model, optimizer, loader, schedule):
+    return {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "loader": loader.state_dict(),
+        "schedule": schedule.state_dict(),
+        "random": backend.random_state(),
+    }
+
+
+def saved(folder, **options):
+    parts = make(**options)
+    run(*parts)
+    path = folder / "run.npz"
+    save_checkpoint(path, *parts, history=History())
+    return path, parts
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        (optim.SGD, {"nesterov": True}),
+        (optim.SGD, {"momentum": 0.0}),
+        (optim.SGD, {"layer_rate": optim.LayerSpecific(), "weight_decay": 0.01}),
+        (optim.AdaGrad, {}),
+        (optim.AdaGrad, {"denominator": "layer"}),
+        (optim.Adam, {}),
+        (optim.AdamW, {"layer_rate": optim.TrustRatio(), "scale": ("*.bias", 2.0, 0.0)}),
+        (optim.RMSprop, {"momentum": 0.5, "centered": True}),
+    ],
+)
+def test_fresh_objects_go_on_bit_for_bit(tmp_path, method, options):
+    path, straight = saved(tmp_path, method=method, **options)
+    expected = run(*straight, epochs=2)
+
+    fresh = make(seed=99, method=method, **options)
+    load_checkpoint(path).resume(*fresh)
+    assert run(*fresh, epochs=2) == expected
+    np.testing.assert_equal(everything(*fresh), everything(*straight))
+
+
+def test_the_history_comes_back(tmp_path):
+    model, optimizer, loader, schedule = make()
+    history = History(interrupted=True)
+    history.add_step(device(np.float32(0.1)), 0.5)
+    history.open_seconds = 2.5
+    history.end_epoch(1.5, 0.75)
+    history.add_step(device(np.float32(0.3)), 0.25)
+    save_checkpoint(tmp_path / "run.npz", model, optimizer, loader, schedule, history)
+    found = load_checkpoint(tmp_path / "run.npz").resume(model, optimizer, loader, schedule)
+    assert not found.interrupted
+    history.interrupted = False
+    assert found == history
+
+
+def test_weights_alone_can_be_saved_and_read(tmp_path):
+    model, *_ = make()
+    save_checkpoint(tmp_path / "weights.npz", model)
+    checkpoint = load_checkpoint(tmp_path / "weights.npz")
+    assert checkpoint.optimizer is checkpoint.schedule is checkpoint.loader is None
+    other, *_ = make(seed=5)
+    other.load_state_dict(checkpoint.model)
+    np.testing.assert_equal(other.state_dict(), model.state_dict())
+
+
+def test_a_checkpoint_is_plain_numpy(tmp_path):
+    path, parts = saved(tmp_path)
+    with np.load(path, allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["model/fc1.weight"], parts[0].state_dict()["fc1.weight"])
+        assert "optimizer/fc1.weight/velocity" in file
+
+
+def test_a_checkpoint_goes_on_on_the_other_backend(tmp_path, standin):
+    with backend.using("numpy"):
+        path, (model, _, loader, _) = saved(tmp_path)
+    with backend.using("cupy"):
+        fresh = make(seed=5)
+        load_checkpoint(path).resume(*fresh)
+        assert fresh[0].fc1.weight.device == "cupy"
+        np.testing.assert_equal(fresh[0].state_dict(), model.state_dict())
+        np.testing.assert_array_equal(fresh[2].order(3), loader.order(3))
+        assert len(run(*fresh)) == len(loader)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"hidden": 7}, r"nothing was changed.*fc1\.weight: the model has shape \(7, 6\), the state \(5, 6\)"),
+        ({"activation": nn.ReLU}, "the module act1 is Tanh in the checkpoint and ReLU here"),
+        ({"method": optim.Adam}, "the optimizer is SGD in the checkpoint and Adam here"),
+        ({"momentum": 0.5}, "the momentum of the optimizer is 0.9 in the checkpoint and 0.5 here"),
+        ({"layer_rate": optim.LayerSpecific()}, "the layer rate is Uniform in the checkpoint and LayerSpecific here"),
+        ({"batch_size": 5}, "batch_size=4; this Loader has 5"),
+        ({"scale": ("*.bias", 2.0)}, "the scale of fc1.bias is missing in the checkpoint and lr=2.0, decay=1.0 here"),
+    ],
+)
+def test_another_model_method_or_loader_is_refused_and_nothing_changes(tmp_path, other, words):
+    path, _ = saved(tmp_path)
+    parts = make(seed=3, **other)
+    run(*parts)
+    before = everything(*parts)
+    with pytest.raises(ValueError, match=rf"(?s)run\.npz does not fit.*{words}"):
+        load_checkpoint(path).resume(*parts)
+    np.testing.assert_equal(everything(*parts), before)
+
+
+def test_other_multipliers_of_single_parameters_are_refused(tmp_path):
+    path, _ = saved(tmp_path, scale=("fc2.*", 2.0, 0.0))
+    load_checkpoint(path).resume(*make(scale=("fc2.*", 2.0, 0.0)))
+    with pytest.raises(ValueError, match=r"scale of fc2.weight is lr=2.0, decay=0.0 in the checkpoint and lr=3.0"):
+        load_checkpoint(path).resume(*make(scale=("fc2.*", 3.0, 0.0)))
+    with pytest.raises(ValueError, match=r"scale of fc2.bias is lr=2.0, decay=0.0 in the checkpoint and missing"):
+        load_checkpoint(path).resume(*make(scale=("fc2.*", 1.0, 1.0)))
+
+
+def test_joined_schedules_come_back(tmp_path):
+    def joined(rate):
+        model, optimizer, loader, _ = make(lr=rate)
+        parts = [optim.LinearLR(optimizer, total_iters=8), optim.CosineLR(optimizer, 30)]
+        return model, optimizer, loader, optim.SequentialLR(optimizer, parts, [8])
+
+    straight, fresh = joined(0.1), joined(0.5)
+    run(*straight)
+    save_checkpoint(tmp_path / "run.npz", *straight)
+    expected = run(*straight, epochs=2)
+    load_checkpoint(tmp_path / "run.npz").resume(*fresh)
+    assert run(*fresh, epochs=2) == expected
+    np.testing.assert_equal(everything(*fresh), everything(*straight))
+
+
+def test_a_missing_or_additional_schedule_is_refused(tmp_path):
+    path, (model, optimizer, loader, schedule) = saved(tmp_path)
+    with pytest.raises(ValueError, match="the schedule is InvLR in the checkpoint and missing here"):
+        load_checkpoint(path).resume(model, optimizer, loader)
+    save_checkpoint(path, model, optimizer, loader)
+    with pytest.raises(ValueError, match="the schedule is missing in the checkpoint and InvLR here"):
+        load_checkpoint(path).resume(model, optimizer, loader, schedule)
+
+
+def test_random_streams_that_cannot_be_restored_change_nothing(tmp_path):
+    path, _ = saved(tmp_path)
+    arrays, meta = load_arrays(path, kind="checkpoint")
+    meta["random"]["dropout"] = {"bit_generator": "MT19937"}
+    save_arrays(path, arrays, kind="checkpoint", meta=meta)
+    parts = make(seed=3)
+    before = everything(*parts)
+    with pytest.raises(ValueError, match=r"run\.npz does not fit, nothing was changed"):
+        load_checkpoint(path).resume(*parts)
+    np.testing.assert_equal(everything(*parts), before)
+
+
+@pytest.mark.parametrize("length", [0, 10, 1000, -1])
+def test_a_truncated_checkpoint_is_refused_by_name(tmp_path, length):
+    path, _ = saved(tmp_path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(ValueError, match=r"run\.npz is damaged"):
+        load_checkpoint(path)
+
+
+def test_foreign_files_are_refused_by_name(tmp_path):
+    path = tmp_path / "other.npz"
+    np.savez(path, weight=np.ones(3))
+    with pytest.raises(ValueError, match=r"other\.npz is not a checkpoint written by minidl"):
+        load_checkpoint(path)
+    save_arrays(path, {}, kind="race")
+    with pytest.raises(ValueError, match=r"other\.npz is a race; expected a checkpoint"):
+        load_checkpoint(path)
+    save_arrays(path, {}, kind="checkpoint")
+    with pytest.raises(ValueError, match=r"other\.npz is not a checkpoint this version can read"):
+        load_checkpoint(path)
+    with pytest.raises(FileNotFoundError, match="none"):
+        load_checkpoint(tmp_path / "none.npz")
+
+
+def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path, parts = saved(tmp_path)
+    before = path.read_bytes()
+
+    def full(*args):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("minidl.files.arrays.os.fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        save_checkpoint(path, *parts)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

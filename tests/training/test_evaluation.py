@@ -1,0 +1,110 @@
+"""minidl/evaluation.py: how well a model does on a data set."""
+
+import numpy as np
+import pytest
+
+import minidl as md
+import minidl.functional as F
+from minidl import backend, nn
+from minidl.data import Dataset, Loader, Mapped
+from minidl.training.evaluation import evaluate
+from tests.arrays import device, host
+
+RANDOM = np.random.default_rng(0)
+DATA = Dataset(RANDOM.normal(size=(26, 6)).astype(np.float32), RANDOM.integers(0, 3, size=26))
+
+
+def classifier():
+    backend.seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.Linear(8, 3)).to(backend.current())
+
+
+def test_evaluate_gives_the_mean_loss_and_the_share_of_hits():
+    model = classifier()
+    found = evaluate(model, DATA)
+    model.eval()
+    logits = model(md.Tensor(device(DATA.inputs)))
+    np.testing.assert_allclose(found.loss, host(F.cross_entropy(logits, device(DATA.labels))), rtol=1e-6)
+    assert found.accuracy == (host(logits).argmax(axis=1) == DATA.labels).mean()
+    assert str(found) == f"loss {found.loss:.4f}, accuracy {found.accuracy:.2%}"
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 13, 25, 26, 1000])
+def test_the_batch_size_does_not_change_the_result(batch_size):
+    model = classifier()
+    whole, parts = evaluate(model, DATA), evaluate(model, DATA, batch_size)
+    np.testing.assert_allclose(parts.loss, whole.loss, rtol=1e-6)
+    assert parts.accuracy == whole.accuracy
+
+
+def test_evaluate_puts_every_modules_mode_back_and_draws_nothing():
+    model = classifier()
+    model[1].eval()
+    before = backend.random_state()
+    evaluate(model, DATA)
+    assert [module.training for module in model.modules()] == [True, True, False, True]
+    assert backend.random_state() == before
+    with pytest.raises(md.ShapeError):
+        evaluate(model, Dataset(np.zeros((3, 5), dtype=np.float32), np.zeros(3, dtype=int)))
+    assert [module.training for module in model.modules()] == [True, True, False, True]
+
+
+def test_evaluate_records_nothing():
+    recorded = []
+
+    def loss(outputs, labels):
+        recorded.append(outputs.requires_grad)
+        return F.cross_entropy(outputs, labels)
+
+    evaluate(classifier(), DATA, loss=loss)
+    assert recorded == [False]
+
+
+def test_labels_of_pixels_count_one_by_one():
+    images = Dataset(RANDOM.normal(size=(4, 3, 2, 2)).astype(np.float32), RANDOM.integers(0, 3, size=(4, 2, 2)))
+    found = evaluate(nn.Sequential(), images, batch_size=3)
+    assert found.accuracy == (images.inputs.argmax(axis=1) == images.labels).mean()
+
+
+def test_any_source_is_evaluated():
+    class Rows:
+        """The examples of DATA, from a source that is no Dataset."""
+
+        labels = DATA.labels
+        classes = None
+
+        def __len__(self):
+            return len(DATA)
+
+        def take(self, indices):
+            return DATA.take(indices)
+
+    model = classifier()
+    assert evaluate(model, Rows(), batch_size=5) == evaluate(model, DATA, batch_size=5)
+    doubled = Mapped(Rows(), lambda inputs, rng: inputs * 2)
+    assert evaluate(model, doubled) == evaluate(model, Dataset(DATA.inputs * 2, DATA.labels))
+
+
+def test_a_model_may_return_more_than_scores():
+    """A recurrent network returns its state too: the loss knows what to do, and there is no accuracy."""
+    text = Dataset(RANDOM.integers(0, 5, (7, 4)), RANDOM.integers(0, 5, (7, 4)))
+    model = md.models.char_rnn(5, hidden=6)
+
+    def loss(outputs, labels):
+        return F.cross_entropy(outputs[0].reshape(-1, 5), labels.reshape(-1))
+
+    found = evaluate(model, text, loss=loss)
+    assert found.accuracy is None
+    assert found.loss == pytest.approx(np.log(5), rel=0.2)
+    history = md.fit(model, md.optim.SGD(model), Loader(text, 3), loss, epochs=1, validation=text)
+    assert len(history.validation_loss) == 1
+
+
+def test_evaluate_refuses_what_it_cannot_average():
+    model = classifier()
+    with pytest.raises(ValueError, match="expected at least one example; the data set is empty"):
+        evaluate(model, Dataset(np.zeros((0, 6), dtype=np.float32), np.zeros(0, dtype=int)))
+    with pytest.raises(ValueError, match="batch_size: expected a whole number of at least 1; got 0"):
+        evaluate(model, DATA, batch_size=0)
+    with pytest.raises(TypeError, match="expected a Dataset; got Loader"):
+        evaluate(model, Loader(DATA, 4))
