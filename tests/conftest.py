@@ -5,12 +5,14 @@ The stand-in has to be `sys.modules["cupy"]` before the tests are collected, so 
 
 from __future__ import annotations
 
+import os
 from types import ModuleType
 
 import pytest
 import torch
 
 from minidl import backend
+from minidl.autograd.modes import PLAIN, mode
 from tests import cupy_standin
 from tests.cupy_standin import kernels
 
@@ -28,10 +30,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="cpu",
         help="how the stand-in's kernels round: as NumPy, or as a GPU (see cupy_standin/kernels.py)",
     )
+    parser.addoption("--plain", action="store_true", help="run every op's own lines, no faster versions (md.plain())")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     chosen = config.getoption("--backend")
+    if config.getoption("--plain"):
+        os.environ["MINIDL_PLAIN"] = "1"  # for the programs that tests start
+        mode.set(mode.get() | PLAIN)
     kernels.arithmetic = config.getoption("--arithmetic")
     if chosen == "standin":
         cupy_standin.install()

@@ -18,7 +18,7 @@ import numpy as np
 from minidl import backend
 from minidl.autograd.diagnosis import explain_backward, not_finite, overwritten, wrong_number_of_gradients
 from minidl.autograd.function import FOREIGN, SAVES_INPUTS, Extras, Function, Source, Variable
-from minidl.autograd.modes import ANOMALY, RECORD, mode
+from minidl.autograd.modes import ANOMALY, PLAIN, RECORD, mode
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 
 _accumulation_lock = threading.Lock()  # two threads may add to the .grad of one shared weight
@@ -106,7 +106,7 @@ def run_backward(
     needed = -1  # every bit
     saved: list[Any] = []
     previous = mode.get()
-    mode.set((previous & ANOMALY) + (RECORD if create_graph else 0))
+    mode.set((previous & (ANOMALY | PLAIN)) + (RECORD if create_graph else 0))
     loud = backend.ERROR_STATE.set(backend.SILENT)  # an infinite slope, as of sqrt at 0, is a result
     try:
         while True:
@@ -150,6 +150,8 @@ def run_backward(
                     inputs = ()
                     continue
 
+            if create_graph or previous & PLAIN:
+                node.__class__ = node.plain  # whose lines serve Tensors too
             inputs, needed, traits = node.inputs, node.needed, node.traits
             if inputs is None:
                 raise GraphError(f"{type(node).__name__}: {FREED}")

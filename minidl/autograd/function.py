@@ -23,7 +23,8 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.diagnosis import explain_forward, users_lines
-from minidl.autograd.modes import ANOMALY, RECORD, current_mode
+from minidl.autograd.modes import ANOMALY, PLAIN, RECORD, current_mode
+from minidl.autograd.versions import Versioned, chosen
 from minidl.autograd.writes import WriteCount
 from minidl.backend import SILENT, reset_errors, set_errors
 from minidl.errors import DTypeError, GraphError, describe
@@ -99,7 +100,7 @@ def extras_of(x: Variable | Function) -> Extras:
     return x._extras
 
 
-class Function(Source):
+class Function(Versioned, Source):
     """One operation; once recorded, one node of the graph.
 
     A subclass defines `forward(*arrays)`, which returns one array, and `backward(grad_out, ...)`, which returns the
@@ -118,7 +119,7 @@ class Function(Source):
     differentiable: ClassVar[bool] = True
     traits: ClassVar[int] = 0  # all of that in one number: the walk looks at each node's class once, not three times
 
-    __slots__ = ("_dtype", "_saved_writes", "inputs", "needed", "order")
+    __slots__ = ("_dtype", "_saved_writes", "inputs", "kept", "needed", "order")
 
     inputs: tuple[Any, ...] | None  # None once the node was walked and freed
     needed: int  # 2^i added up over the inputs i whose gradient is wanted
@@ -130,6 +131,8 @@ class Function(Source):
     backward: Callable[..., Any]
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.versions, cls.plain = (), cls  # a subclass has its own lines, which no version of its parent's replaces
         foreign = not cls.__module__.startswith("minidl.")  # a user's, who may keep the arrays its backward returns
         cls.traits = SAVES_INPUTS * cls.saves_inputs + SAVES_OUTPUT * cls.saves_output + FOREIGN * foreign
 
@@ -166,6 +169,8 @@ class Function(Source):
         try:
             if loose or (result_class is None and type(arrays[0]) is not np.ndarray):
                 arrays = backend.as_operands(arrays)
+            if self.versions and not current_mode() & PLAIN:
+                self.__class__ = chosen(self, *arrays)
             if len(arrays) == 2:  # written out, because Python takes longer for a call with a star
                 data = self.forward(arrays[0], arrays[1])
             else:

@@ -18,11 +18,13 @@ from minidl.backend.arrays import (
     is_array,
     memory_used,
     module_of,
+    read_only,
     scatter_add,
     share_memory,
     synchronize,
     to_device,
     to_numpy,
+    writable_again,
     zero_outside,
 )
 from minidl.backend.choice import current, module, use, using
@@ -53,6 +55,7 @@ __all__ = [
     "module_of",
     "pinned",
     "random_state",
+    "read_only",
     "reset_errors",
     "restore_random_state",
     "scatter_add",
@@ -65,5 +68,6 @@ __all__ = [
     "to_numpy",
     "use",
     "using",
+    "writable_again",
     "zero_outside",
 ]

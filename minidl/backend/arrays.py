@@ -149,6 +149,25 @@ def hypot(a: Any, b: Any) -> Any:
     return xp.maximum(xp.hypot(a, b), xp.maximum(a, b))
 
 
+def read_only(x: Any) -> Any:
+    """For code that is not minidl's: a view that cannot be written to; of a device, whose arrays all can be, a copy."""
+    if not is_array(x):
+        return x
+    if module_of(x) is not np:
+        return x.copy()
+    view = x.view()
+    view.flags.writeable = False
+    return view
+
+
+def writable_again(result: Any, arrays: Iterable[Any]) -> None:
+    """Let a view that was made of a `read_only` one of `arrays` be written to, if that array can be."""
+    if module_of(result) is np and not result.flags.writeable:
+        shared = [x for x in arrays if type(x) is np.ndarray and share_memory(result, x)]
+        if shared and all(x.flags.writeable for x in shared):
+            result.flags.writeable = True
+
+
 def as_strided(array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
     """A view of `array`'s memory with another shape and other strides (bytes); overlapping windows are such views."""
     return module_of(array).lib.stride_tricks.as_strided(array, shape=shape, strides=strides)
