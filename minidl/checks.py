@@ -33,6 +33,29 @@ def number(value: Any, name: str, least: float = -math.inf, most: float = math.i
     raise ValueError(f"{name}: expected a number{within if above == -math.inf else f' above {above}'}; got {value!r}")
 
 
+def nonnegative(value: Any, name: str) -> float:
+    """A finite number of at least 0, as a plain float; whatever `float()` takes for one."""
+    found = _as_float(value, name)
+    if not (math.isfinite(found) and found >= 0):
+        raise ValueError(f"{name}: expected a finite number of at least 0; got {value!r}")
+    return found
+
+
+def fraction(value: Any, name: str) -> float:
+    """A number of at least 0 and below 1, as a plain float; whatever `float()` takes for one."""
+    found = _as_float(value, name)
+    if not 0 <= found < 1:
+        raise ValueError(f"{name}: expected a number of at least 0 and below 1; got {value!r}")
+    return found
+
+
+def _as_float(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected a number; got {value!r}") from error
+
+
 def choice(value: Any, name: str, allowed: tuple[Any, ...]) -> Any:
     """One of the values `allowed`."""
     if value not in allowed:

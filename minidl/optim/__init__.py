@@ -53,9 +53,11 @@ from minidl.optim.adam import Adam
 from minidl.optim.adamw import AdamW
 from minidl.optim.chained import ChainedScheduler, SequentialLR
 from minidl.optim.clipping import clip_grad_norm_, clip_grad_value_
-from minidl.optim.layer_rates import LayerRate, LayerSpecific, LayerView, Replayed, Uniform
+from minidl.optim.layer_rates import LayerRate, LayerSpecific, Replayed, Uniform
+from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup
-from minidl.optim.optimizer import LayerReport, Optimizer, Scale
+from minidl.optim.optimizer import Optimizer, Scale
+from minidl.optim.report import LayerReport
 from minidl.optim.rmsprop import RMSprop
 from minidl.optim.schedules import (
     CosineLR,

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minidl.backend import module_of
-from minidl.optim.layer_rates import LayerView
+from minidl.checks import choice, nonnegative
+from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import ModelOrParameters
 from minidl.optim.norms import l2_norm
-from minidl.optim.optimizer import Optimizer, nonnegative
+from minidl.optim.optimizer import Optimizer
+from minidl.types import Array
 
 
 class AdaGrad(Optimizer):
@@ -45,10 +47,8 @@ class AdaGrad(Optimizer):
         layer_rate: Callable[[LayerView], Any] | None = None,
     ) -> None:
         super().__init__(model_or_params, lr, weight_decay, layer_rate)
-        self.eps = nonnegative("eps", eps)
-        self.denominator = denominator
-        if denominator not in ("element", "layer"):
-            raise ValueError(f"expected denominator to be 'element' or 'layer'; got {denominator!r}")
+        self.eps = nonnegative(eps, f"{type(self).__name__}: eps")
+        self.denominator = choice(denominator, f"{type(self).__name__}: denominator", ("element", "layer"))
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -60,11 +60,11 @@ class AdaGrad(Optimizer):
         """h of the layer."""
         return ("squared_norms",) if self.denominator == "layer" else ()
 
-    def see_layer(self, state: dict[str, Any], gradients: Sequence[Any]) -> None:
+    def see_layer(self, state: dict[str, Any], gradients: Sequence[Array]) -> None:
         """h_l <- h_l + ||g_l||^2."""
         state["squared_norms"] += l2_norm(gradients) ** 2
 
-    def direction(self, state: dict[str, Any], gradient: Any, scaled: Any) -> Any:
+    def direction(self, state: dict[str, Any], gradient: Array, scaled: Array) -> Array:
         """m g / (sqrt(h) + eps), with h of each element, or of the layer."""
         if self.denominator == "layer":
             h = state["squared_norms"]

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl.backend import module_of
-from minidl.optim.layer_rates import LayerView
+from minidl.checks import fraction, nonnegative
+from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import ModelOrParameters
-from minidl.optim.optimizer import Optimizer, fraction, nonnegative
+from minidl.optim.optimizer import Optimizer
+from minidl.types import Array
 
 
 class Adam(Optimizer):
@@ -50,27 +52,21 @@ class Adam(Optimizer):
         layer_rate: Callable[[LayerView], Any] | None = None,
     ) -> None:
         super().__init__(model_or_params, lr, weight_decay, layer_rate)
-        beta1, beta2 = betas
-        self.betas = (fraction("betas[0]", beta1), fraction("betas[1]", beta2))
-        self.eps = nonnegative("eps", eps)
+        name, (beta1, beta2) = type(self).__name__, betas
+        self.betas = (fraction(beta1, f"{name}: betas[0]"), fraction(beta2, f"{name}: betas[1]"))
+        self.eps = nonnegative(eps, f"{name}: eps")
 
     @property
     def slots(self) -> tuple[str, ...]:
         """Both moments."""
         return ("first_moment", "second_moment")
 
-    def direction(self, state: dict[str, Any], gradient: Any, scaled: Any) -> Any:
+    def direction(self, state: dict[str, Any], gradient: Array, scaled: Array) -> Array:
         """The mean gradient over the root of the mean squared gradient."""
         u, v, k = state["first_moment"], state["second_moment"], state["steps"]
         beta1, beta2 = self.betas
         u *= beta1
         u += (1 - beta1) * scaled
         v *= beta2
-        square = (1 - beta2) * gradient
-        square *= gradient
-        v += square
-        root = module_of(v).sqrt(v / (1 - beta2**k))
-        root += self.eps
-        mean = u / (1 - beta1**k)
-        mean /= root
-        return mean
+        v += (1 - beta2) * gradient * gradient
+        return u / (1 - beta1**k) / (module_of(v).sqrt(v / (1 - beta2**k)) + self.eps)

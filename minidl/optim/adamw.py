@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl.optim.adam import Adam
-from minidl.optim.layer_rates import LayerView
+from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import ModelOrParameters
 
 

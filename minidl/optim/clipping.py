@@ -54,6 +54,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> T
         factor = xp.minimum(float(max_norm) / (norm + 1e-6), 1.0)
         factors = {dtype: factor.astype(dtype) for dtype in {array.dtype for array in arrays}}
         for grad, array in zip(grads, arrays, strict=True):
+            writes_of(grad).announce()
             array *= factors[array.dtype]
             writes_of(grad).bump()
     return Tensor(xp.asarray(norm, dtype=np.result_type(np.float32, *(array.dtype for array in arrays))))
@@ -76,6 +77,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         raise ValueError(f"expected clip_value to be at least 0; got {clip_value!r}")
     for grad in _gradients(parameters):
         array = grad._data
+        writes_of(grad).announce()
         backend.module_of(array).clip(array, -float(clip_value), float(clip_value), out=array)
         writes_of(grad).bump()
 

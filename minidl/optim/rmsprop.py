@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl.backend import module_of
-from minidl.optim.layer_rates import LayerView
+from minidl.checks import fraction, nonnegative
+from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import ModelOrParameters
-from minidl.optim.optimizer import Optimizer, fraction, nonnegative
+from minidl.optim.optimizer import Optimizer
+from minidl.types import Array
 
 
 class RMSprop(Optimizer):
@@ -51,9 +53,10 @@ class RMSprop(Optimizer):
         layer_rate: Callable[[LayerView], Any] | None = None,
     ) -> None:
         super().__init__(model_or_params, lr, weight_decay, layer_rate)
-        self.alpha = fraction("alpha", alpha)
-        self.eps = nonnegative("eps", eps)
-        self.momentum = nonnegative("momentum", momentum)
+        name = type(self).__name__
+        self.alpha = fraction(alpha, f"{name}: alpha")
+        self.eps = nonnegative(eps, f"{name}: eps")
+        self.momentum = nonnegative(momentum, f"{name}: momentum")
         self.centered = centered
 
     @property
@@ -62,23 +65,19 @@ class RMSprop(Optimizer):
         centered = ("mean_gradient",) if self.centered else ()
         return ("mean_square", *centered, "velocity") if self.momentum else ("mean_square", *centered)
 
-    def direction(self, state: dict[str, Any], gradient: Any, scaled: Any) -> Any:
+    def direction(self, state: dict[str, Any], gradient: Array, scaled: Array) -> Array:
         """m g over the root of the mean square (or variance), or the velocity made of that."""
         v = state["mean_square"]
         xp = module_of(v)
         v *= self.alpha
-        square = (1 - self.alpha) * gradient
-        square *= gradient
-        v += square
+        v += (1 - self.alpha) * gradient * gradient
         spread = v
         if self.centered:
             c = state["mean_gradient"]
             c *= self.alpha
             c += (1 - self.alpha) * gradient
             spread = xp.maximum(v - c * c, 0)  # rounding could make it negative, where the gradient hardly changes
-        root = xp.sqrt(spread)
-        root += self.eps
-        quotient = scaled / root
+        quotient = scaled / (xp.sqrt(spread) + self.eps)
         if not self.momentum:
             return quotient
         velocity = state["velocity"]

@@ -13,9 +13,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from minidl.checks import whole
+from minidl.checks import nonnegative, whole
 from minidl.errors import describe
-from minidl.optim.optimizer import Optimizer, nonnegative
+from minidl.optim.optimizer import Optimizer
 
 
 class Schedule(ABC):
@@ -76,7 +76,7 @@ class Schedule(ABC):
     def _check(self, state: dict[str, Any]) -> None:
         if set(state) != {"base_lr", "step_count"}:
             raise ValueError(f"expected 'base_lr' and 'step_count' in a schedule's state; got {sorted(state)}")
-        nonnegative("base_lr", state["base_lr"])
+        nonnegative(state["base_lr"], f"{type(self).__name__}: base_lr")
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.base_lr, self.step_count = float(state["base_lr"]), int(state["step_count"])
@@ -93,7 +93,7 @@ class StepLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size = whole(step_size, f"{type(self).__name__}: step_size")
-        self.gamma = nonnegative("gamma", gamma)
+        self.gamma = nonnegative(gamma, f"{type(self).__name__}: gamma")
         super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
@@ -114,7 +114,7 @@ class MultiStepLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
         self.milestones = sorted(whole_steps(milestones, "MultiStepLR: milestones"))
-        self.gamma = nonnegative("gamma", gamma)
+        self.gamma = nonnegative(gamma, f"{type(self).__name__}: gamma")
         super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
@@ -131,7 +131,7 @@ class ExponentialLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        self.gamma = nonnegative("gamma", gamma)
+        self.gamma = nonnegative(gamma, f"{type(self).__name__}: gamma")
         super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
@@ -181,7 +181,7 @@ class PolynomialLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0) -> None:
         self.total_iters = whole(total_iters, f"{type(self).__name__}: total_iters")
-        self.power = nonnegative("power", power)
+        self.power = nonnegative(power, f"{type(self).__name__}: power")
         super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
@@ -198,8 +198,8 @@ class InvLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, power: float) -> None:
-        self.gamma = nonnegative("gamma", gamma)
-        self.power = nonnegative("power", power)
+        self.gamma = nonnegative(gamma, f"{type(self).__name__}: gamma")
+        self.power = nonnegative(power, f"{type(self).__name__}: power")
         super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
@@ -220,7 +220,7 @@ class CosineLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, total_steps: int, min_lr: float = 0.0) -> None:
         self.total_steps = whole(total_steps, f"{type(self).__name__}: total_steps")
-        self.min_lr = nonnegative("min_lr", min_lr)
+        self.min_lr = nonnegative(min_lr, f"{type(self).__name__}: min_lr")
         super().__init__(optimizer)
 
     def rate(self, k: int) -> float:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minidl.optim.layer_rates import LayerView
+from minidl.checks import choice, nonnegative
+from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import ModelOrParameters
-from minidl.optim.optimizer import Optimizer, nonnegative
+from minidl.optim.optimizer import Optimizer
 from minidl.optim.trust import TrustRatio
+from minidl.types import Array
 
 
 class SGD(Optimizer):
@@ -57,12 +59,11 @@ class SGD(Optimizer):
         layer_rate: Callable[[LayerView], Any] | None = None,
     ) -> None:
         super().__init__(model_or_params, lr, weight_decay, layer_rate)
-        self.momentum = nonnegative("momentum", momentum)
-        self.dampening = nonnegative("dampening", dampening)
+        name = type(self).__name__
+        self.momentum = nonnegative(momentum, f"{name}: momentum")
+        self.dampening = nonnegative(dampening, f"{name}: dampening")
         self.nesterov = nesterov
-        self.momentum_form = momentum_form
-        if momentum_form not in ("pytorch", "caffe"):
-            raise ValueError(f"expected momentum_form to be 'pytorch' or 'caffe'; got {momentum_form!r}")
+        self.momentum_form = choice(momentum_form, f"{name}: momentum_form", ("pytorch", "caffe"))
         if nesterov and (not momentum or dampening):
             raise ValueError(
                 f"Nesterov's step needs momentum and no dampening; got momentum={momentum} and dampening={dampening}"
@@ -85,7 +86,7 @@ class SGD(Optimizer):
         """In Caffe's form the rate is part of the velocity."""
         return self.momentum_form == "caffe"
 
-    def direction(self, state: dict[str, Any], gradient: Any, scaled: Any) -> Any:
+    def direction(self, state: dict[str, Any], gradient: Array, scaled: Array) -> Array:
         """The velocity, or Nesterov's look ahead along it. `scaled` is m g, in Caffe's form t m g."""
         if not self.momentum:
             return scaled

@@ -1,98 +1,86 @@
-"""What an optimizer remembers: arrays beside their parameters, and their way into a saved state and back."""
+"""An optimizer's way into a saved state and back: plain numbers, and arrays by name."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from minidl import backend
-from minidl.errors import DeviceError, DTypeError, ShapeError
+from minidl.errors import DTypeError, ShapeError
+from minidl.optim.layers import LayerGroup
+from minidl.optim.trained import slot_dtype
+from minidl.types import Array, DType, Shape
 
-if TYPE_CHECKING:
-    from minidl.optim.optimizer import Optimizer
+State = dict[str, dict[str, Any]]  # numbers and arrays by the name of a parameter or layer, and by their own name
 
-
-def prepare_slots(state: dict[str, Any], slots: tuple[str, ...], shape: Any, like: Any, dtype: Any, name: str) -> None:
-    """Make the slots that are not there yet (0), beside `like`; those that are must be on its device."""
-    for slot in slots:
-        if slot not in state:
-            state[slot] = backend.module_of(like).zeros(shape, dtype=dtype)
-        elif type(state[slot]) is not type(like) and backend.device_of(state[slot]) != backend.device_of(like):
-            raise DeviceError(
-                f"{name!r} is on {backend.device_of(like)}, but its {slot} is on {backend.device_of(state[slot])}: "
-                f"build the optimizer after .to(), or call optimizer.to({backend.device_of(like)!r})"
-            )
-        elif state[slot].dtype != dtype:
-            raise DTypeError(
-                f"{name!r} is now {dtype}, but its {slot} is {state[slot].dtype}: build the optimizer after "
-                f"model.to(dtype=...)"
-            )
-        elif state[slot].shape != shape:
-            raise ShapeError(
-                f"{name!r} is now of shape {tuple(shape)}, but its {slot} is of {tuple(state[slot].shape)}: build the "
-                f"optimizer after the parameter has its shape"
-            )
-
-
-def save_state(optimizer: Optimizer) -> dict[str, Any]:
-    """Plain numbers, and copies of the arrays as NumPy arrays, by name."""
-    saved: dict[str, Any] = {"lr": optimizer.lr, "step_count": optimizer.step_count}
-    for entries in (optimizer.state, optimizer.layer_state):
-        for name, slots in entries.items():
-            for slot, value in slots.items():
-                copied = np.array(backend.to_numpy(value)) if backend.is_array(value) else value
-                saved[f"{name}/{slot}"] = copied
+def flat(*states: State) -> dict[str, Any]:
+    """The entries of several states under names such as "fc1.weight/velocity"; arrays as copies on NumPy."""
+    saved = {}
+    for state in states:
+        for name, own in state.items():
+            for key, value in own.items():
+                saved[f"{name}/{key}"] = np.array(backend.to_numpy(value)) if backend.is_array(value) else value
     return saved
 
 
-def load_state(optimizer: Optimizer, saved: dict[str, Any]) -> None:
-    """Write what `save_state` gave into the optimizer: all of it, or on an error nothing."""
-    _check_names(optimizer, saved)
-    loaded: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    for layer in optimizer.layers:
+def read_states(
+    saved: dict[str, Any], method: str, layers: Sequence[LayerGroup], slots: Sequence[str], layer_slots: Sequence[str]
+) -> tuple[State, State]:
+    """The state of parameters, and that of layers, from what `flat` made of them.
+
+    Args:
+        saved: what `Optimizer.state_dict` returned.
+        method: the optimizer's class, for the error.
+        layers: whose state it is.
+        slots, layer_slots: the names of the arrays that the method keeps of a parameter and of a layer.
+
+    Raises:
+        ValueError, ShapeError, DTypeError: as `Optimizer.load_state_dict` says.
+    """
+    _check_names(saved, method, layers, slots, layer_slots)
+    state, layer_state = {}, {}
+    for layer in layers:
         for name, p in layer.parameters:
-            arrays = _read_slots(saved, name, optimizer.slots, p._data.shape, p._data.dtype, p._data)
-            loaded.append((optimizer.state[name], {"steps": int(saved[f"{name}/steps"]), **arrays}))
+            w = p._data
+            arrays = _read_arrays(saved, name, slots, w.shape, slot_dtype(w.dtype), w)
+            state[name] = {"steps": int(saved[f"{name}/steps"]), **arrays}
         like = layer.parameters[0][1]._data
-        arrays = _read_slots(saved, layer.name, optimizer.layer_slots, (), np.dtype(np.float64), like)
-        loaded.append((optimizer.layer_state[layer.name], arrays))
-    step_count = int(saved["step_count"])
-    optimizer.lr = float(saved["lr"])
-    optimizer.step_count = step_count
-    for target, values in loaded:
-        target.clear()
-        target.update(values)
+        layer_state[layer.name] = _read_arrays(saved, layer.name, layer_slots, (), np.dtype(np.float64), like)
+    return state, layer_state
 
 
-def _check_names(optimizer: Optimizer, saved: dict[str, Any]) -> None:
-    """Compare the names in a saved state with those of this optimizer."""
+def _check_names(
+    saved: dict[str, Any], method: str, layers: Sequence[LayerGroup], slots: Sequence[str], layer_slots: Sequence[str]
+) -> None:
+    """Compare the names in a saved state with those that this optimizer has."""
     required, possible = {"lr", "step_count"}, set()
-    for layer in optimizer.layers:
+    for layer in layers:
         started = False
         for name, _ in layer.parameters:
             required.add(f"{name}/steps")
-            slots = {f"{name}/{slot}" for slot in optimizer.slots}
+            own = {f"{name}/{slot}" for slot in slots}
             if int(saved.get(f"{name}/steps", 0)) > 0:
-                required |= slots
+                required |= own
                 started = True
-            possible |= slots
-        slots = {f"{layer.name}/{slot}" for slot in optimizer.layer_slots}
-        required |= slots if started else set()
-        possible |= slots
+            possible |= own
+        own = {f"{layer.name}/{slot}" for slot in layer_slots}
+        required |= own if started else set()
+        possible |= own
     missing, unknown = sorted(required - set(saved)), sorted(set(saved) - required - possible)
     if missing or unknown:
         raise ValueError(
-            f"the saved state does not fit this {type(optimizer).__name__}: missing {_listed(missing)}; not known here "
+            f"the saved state does not fit this {method}: missing {_listed(missing)}; not known here "
             f"{_listed(unknown)}. It has to come from the same method, with the same options, for the same model"
         )
 
 
-def _read_slots(
-    saved: dict[str, Any], name: str, slots: tuple[str, ...], shape: tuple[int, ...], dtype: Any, like: Any
-) -> dict[str, Any]:
+def _read_arrays(
+    saved: dict[str, Any], name: str, slots: Sequence[str], shape: Shape, dtype: DType, like: Array
+) -> dict[str, Array]:
     """The arrays saved for one parameter or layer, checked, copied and brought to the device of `like`."""
-    arrays: dict[str, Any] = {}
+    arrays = {}
     for slot in slots:
         key = f"{name}/{slot}"
         if key in saved:
@@ -100,8 +88,10 @@ def _read_slots(
             array = np.array(backend.to_numpy(value) if backend.is_array(value) else value, order="C")
             if array.shape != shape:
                 raise ShapeError(f"the saved {key!r} has shape {array.shape}; expected {tuple(shape)}")
+            if array.dtype == np.float16 == like.dtype:
+                array = array.astype(dtype)  # saved by a version of minidl that kept it in the parameter's dtype
             if array.dtype != dtype:
-                raise DTypeError(f"the saved {key!r} is {array.dtype}; expected {dtype}, as the parameter is")
+                raise DTypeError(f"the saved {key!r} is {array.dtype}; expected {dtype} for a parameter of {like.dtype}")
             arrays[slot] = backend.to_device(array, backend.device_of(like))
     return arrays
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.backend import module_of
-from minidl.optim.layer_rates import LayerRate, LayerView, one_of
+from minidl.checks import choice, nonnegative
+from minidl.optim.layer_rates import LayerRate
+from minidl.optim.layer_view import LayerView
 from minidl.optim.norms import joined, l2_norm
-from minidl.optim.optimizer import nonnegative
+from minidl.types import Array
+
+SMALLEST = 1e-290  # a smaller norm, which only float64 can have, counts as 0: a ratio to it might be infinite
 
 
 class LARS(LayerRate):
@@ -20,7 +24,8 @@ class LARS(LayerRate):
         v <- mu v + t m_l (g + beta w);   w <- w - v
 
     beta is the optimizer's weight decay (where `scale` gives parameters different ones, beta ||w|| is the norm of all
-    beta w together). m_l is 1 where ||w|| or ||g|| is 0, and the report says `floored` then.
+    beta w together). m_l is 1 where ||w|| or ||g|| is 0, and the report says `floored` then. In a layer whose gradient
+    vanishes m_l may be larger than float32 can hold; m_l g is not, and is computed without overflow.
 
     Args:
         eta: the trust coefficient: t eta is about the part of its norm by which a layer moves in a step.
@@ -30,8 +35,8 @@ class LARS(LayerRate):
     """
 
     def __init__(self, eta: float = 0.001, norm_scope: str = "layer") -> None:
-        self.eta = nonnegative("eta", eta)
-        self.norm_scope = one_of("norm_scope", norm_scope, ("layer", "tensor"))
+        self.eta = nonnegative(eta, "LARS: eta")
+        self.norm_scope = choice(norm_scope, "LARS: norm_scope", ("layer", "tensor"))
 
     def __call__(self, view: LayerView) -> Any:
         weight_norms = [l2_norm([w]) for w in view.params]
@@ -42,7 +47,7 @@ class LARS(LayerRate):
         return [self._rate(view, *three) for three in norms]
 
     def _rate(self, view: LayerView, weight: Any, gradient: Any, decay: Any) -> Any:
-        return _ratio(view, self.eta * weight, gradient + decay, (weight == 0) | (gradient == 0))
+        return _ratio(view, self.eta * weight, gradient + decay, (weight == 0) | (gradient < SMALLEST))
 
     def __repr__(self) -> str:
         return f"LARS(eta={self.eta}, norm_scope={self.norm_scope!r})"
@@ -63,7 +68,7 @@ class TrustRatio(LayerRate):
     applies_to = "update"
 
     def __init__(self, norm_scope: str = "layer") -> None:
-        self.norm_scope = one_of("norm_scope", norm_scope, ("layer", "tensor"))
+        self.norm_scope = choice(norm_scope, "TrustRatio: norm_scope", ("layer", "tensor"))
 
     def __call__(self, view: LayerView) -> Any:
         if self.norm_scope == "layer":
@@ -72,7 +77,7 @@ class TrustRatio(LayerRate):
         return [self._rate(view, l2_norm([w]), l2_norm([d])) for w, d in pairs]
 
     def _rate(self, view: LayerView, weight: Any, update: Any) -> Any:
-        return _ratio(view, weight, update, (weight == 0) | (update == 0))
+        return _ratio(view, weight, update, (weight == 0) | (update < SMALLEST))
 
     def __repr__(self) -> str:
         return f"TrustRatio(norm_scope={self.norm_scope!r})"

@@ -123,7 +123,7 @@ def test_the_logarithm_to_base_ten() -> None:
 
 @pytest.mark.parametrize("option", ["norm_scope", "norm_of", "log"])
 def test_an_unknown_option_is_named(option: str) -> None:
-    with pytest.raises(ValueError, match=f"expected {option} to be '.*' or '.*'; got 'network'"):
+    with pytest.raises(ValueError, match=f"{option}: expected '.*' or '.*'; got 'network'"):
         LayerSpecific(**{option: "network"})
 
 

@@ -111,10 +111,10 @@ def test_refuses_what_cannot_be_optimized(source: Callable[[], Any], error: type
 
 @pytest.mark.parametrize("lr", [-0.1, float("nan"), float("inf"), "fast", None])
 def test_refuses_a_rate_that_is_none(lr: Any) -> None:
-    with pytest.raises(ValueError, match="expected lr to be"):
+    with pytest.raises(ValueError, match="SGD: lr: expected a"):
         SGD([scalar()], lr=lr)
     optimizer = SGD([scalar()], lr=0.5)
-    with pytest.raises(ValueError, match="expected lr to be"):
+    with pytest.raises(ValueError, match="SGD: lr: expected a"):
         optimizer.lr = lr
     assert optimizer.lr == 0.5
 
@@ -316,7 +316,7 @@ def test_a_state_that_does_not_fit_is_refused_by_name_and_changes_nothing() -> N
     refused({}, ValueError, "and 1 more")
     refused({**saved, "lr": 9.0, "fc2.bias/velocity": np.zeros(4, np.float32)}, ShapeError, r"shape \(4,\); expected")
     refused({**saved, "lr": 9.0, "fc2.bias/velocity": np.zeros(3)}, DTypeError, "float64; expected float32")
-    refused({**saved, "lr": -1.0}, ValueError, "expected lr")
+    refused({**saved, "lr": -1.0}, ValueError, "SGD: lr: expected")
     with pytest.raises(ValueError, match=r"not known here 'fc1.bias/velocity'"):
         SGD(model).load_state_dict(saved)
     with pytest.raises(ValueError, match="missing 'fc1/squared_norms'"):

@@ -52,5 +52,5 @@ def test_a_variance_that_rounding_makes_negative_counts_as_0() -> None:
 
 @pytest.mark.parametrize("options", [{"alpha": 1.0}, {"alpha": -0.1}, {"eps": -1}, {"momentum": -0.1}], ids=str)
 def test_refuses_options_that_make_no_sense(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"expected {next(iter(options))}"):
+    with pytest.raises(ValueError, match=f"RMSprop: {next(iter(options))}: expected"):
         RMSprop([scalar()], **options)

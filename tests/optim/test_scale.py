@@ -141,9 +141,9 @@ def test_later_calls_override_and_leave_what_they_do_not_name() -> None:
         (("bias",), r"no parameter is called 'bias'; there are first.weight, first.bias, second.weight, second.bias"),
         (("*.Bias", 2.0), "no parameter is called"),
         (("*.bias",), "lr=, decay= or both"),
-        (("*.bias", -1.0), "expected scale: lr to be a finite number"),
-        (("*.bias", 1.0, float("inf")), "expected scale: decay to be a finite number"),
-        (("*.bias", "fast"), "expected scale: lr to be a number"),
+        (("*.bias", -1.0), "scale: lr: expected a finite number"),
+        (("*.bias", 1.0, float("inf")), "scale: decay: expected a finite number"),
+        (("*.bias", "fast"), "scale: lr: expected a number"),
     ],
 )
 def test_refuses_what_makes_no_sense_and_changes_nothing(arguments: Any, words: str) -> None:

@@ -180,7 +180,7 @@ def test_caffes_momentum_and_the_trust_ratio_exclude_each_other() -> None:
 
 def test_refuses_options_that_make_no_sense() -> None:
     for rate in (LARS, TrustRatio):
-        with pytest.raises(ValueError, match="expected norm_scope to be 'layer' or 'tensor'; got 'network'"):
+        with pytest.raises(ValueError, match="norm_scope: expected 'layer' or 'tensor'; got 'network'"):
             rate(norm_scope="network")
     with pytest.raises(ValueError, match="eta"):
         LARS(eta=-1)

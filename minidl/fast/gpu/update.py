@@ -1,34 +1,37 @@
-"""An optimizer's whole step in one launch on a GPU: what `Optimizer.step` does parameter by parameter.
+"""An optimizer's whole step in one launch on a GPU: what `Optimizer.update_all` does parameter by parameter.
 
-The formulas are those of `Optimizer` and of each method's `direction`, done by the kernels of
-`backend/kernels/updates.cu` for up to 30 parameters at once. The numbers that change from step to step (rates, decays,
-Adam's divisors) are computed here as a small table, a row a parameter; a multiplier that a layer rate computed stays on
-the device, where the kernel reads it.
+The formulas are those of `Optimizer` and of each method's `direction`, done by the kernels of `kernels/updates.cu` for
+up to 30 parameters at once. The numbers that change from step to step (rates, decays, Adam's divisors) are computed here
+as a small table, a row a parameter; a multiplier that a layer rate computed stays on the device, where the kernel reads
+it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minidl import backend
 from minidl.autograd.function import writes_of
+from minidl.fast.cpu import update as in_place
 from minidl.fast.gpu import kernels
-from minidl.optim.layer_rates import LayerView, read_multipliers
-from minidl.optim.state import prepare_slots
-
-if TYPE_CHECKING:
-    from minidl.optim.optimizer import Optimizer
+from minidl.fast.versions import Faster
+from minidl.optim.layers import LayerGroup
+from minidl.optim.optimizer import UNSCALED, Optimizer, Scale
+from minidl.optim.report import Seen
+from minidl.optim.trained import Trained, slot_dtype, slots_beside
+from minidl.tensors.tensor import Tensor
+from minidl.types import Array
 
 
 class Method(NamedTuple):
     """How a kernel does what an optimizer's class does.
 
     Attributes:
-        kernel: its name in `backend.kernels.METHODS`.
+        kernel: its name in `kernels/updates.cu`.
         constants: its constants, from the optimizer.
         slots: the names of its slots in the kernel's order.
         numbers: the last two of a parameter's six numbers, from the optimizer and the number of the update, from 1.
@@ -63,19 +66,64 @@ METHODS = {
 }
 
 
-class Trained(NamedTuple):
-    """One parameter in one step.
+class Update(NamedTuple):
+    """One parameter in one step, and its layer rate's multiplier: a number, or a 0-d array on the device."""
 
-    Attributes:
-        name, parameter: its name and the Tensor.
-        gradient: its raw gradient.
-        multiplier: its layer rate's: a number, or a 0-d array on the device.
-    """
-
-    name: str
-    parameter: Any
-    gradient: Any
+    trained: Trained
     multiplier: Any
+
+
+class Fused(Faster, Optimizer):
+    """All parameters in one launch, or one for each 30. The errors that there are come before it."""
+
+    where = "on a GPU, minidl's methods, arrays of one dtype and in C order"
+
+    def fits(self) -> bool:
+        """Not where there is no kernel: for the method; for arrays of several dtypes or devices, or not in C order;
+        for gradients of another shape, which the plain lines broadcast; or for memory that two parameters share.
+        """
+        if not kernels.on_device(self.layers[0].parameters[0][1]._data) or method_of(self) is None:
+            return False
+        parameters = [named for layer in self.layers for named in taking_part(layer)]
+        return bool(parameters) and has_kernel(self, parameters)
+
+    def update_all(self) -> None:
+        try:
+            updates, seen = planned(self)
+            launch(self, updates)
+        except MemoryError as error:
+            backend.explain_memory(error)
+            raise
+        for p, _ in updates:
+            self.state[p.name].update(p.state)
+            writes_of(p.parameter).bump()
+        self.remember(seen)
+
+
+class OnDevice(in_place.InPlace):
+    """In place as on the CPU, for what has no kernel."""
+
+    where = "on a GPU"
+
+    def fits(self) -> bool:
+        return type(self.layers[0].parameters[0][1]._data) is not np.ndarray and not in_place.would_see_updates(self)
+
+    def update_all(self) -> None:
+        try:
+            plans, seen = in_place.plan(self)
+            _make_room(plans)
+        except MemoryError as error:
+            backend.explain_memory(error)
+            raise
+        in_place.write(self, plans, seen)
+
+
+def _make_room(plans: list[in_place.Planned]) -> None:
+    """Ask for as much memory as the largest update takes, and give it back: too little of it shows before any write."""
+    weights = [w for planned in plans for w in planned.weights]
+    if weights:
+        size = max(w.size for w in weights)
+        backend.module_of(*weights).empty(in_place.TEMPORARIES * size, dtype=np.float64)
 
 
 def method_of(optimizer: Optimizer) -> Method | None:
@@ -86,127 +134,88 @@ def method_of(optimizer: Optimizer) -> Method | None:
     return METHODS.get(kind.__name__)
 
 
-def fused_step(optimizer: Optimizer) -> bool:
-    """Update every parameter that has a gradient, as `Optimizer.step` does; False: nothing was done, see `planned`.
-
-    Hooks and `step_count` are left to the caller. An error, of too little memory for instance, comes before any weight
-    or count is changed. (Where False is returned the plain lines update one layer after the other.)
-
-    Raises: what `Optimizer.step` raises.
-    """
-    if not kernels.on_device(optimizer.layers[0].parameters[0][1]._data):
-        return False
-    steps = planned(optimizer)
-    if steps is None:
-        return False
-    launch(optimizer, steps)
-    count(optimizer, steps)
-    return True
-
-
-def planned(optimizer: Optimizer) -> list[Trained] | None:
-    """The parameters that take part in the coming step, with their slots made and their layer rates asked.
-
-    None if there is no kernel for the step: none for the method; arrays of several dtypes or devices, or not in C
-    order; gradients of another shape, which the plain lines broadcast; or memory that two parameters share, which one
-    has to update after the other.
-    """
-    if method_of(optimizer) is None:
-        return None
-    layers = [(layer, own) for layer in optimizer.layers if (own := taking_part(layer))]
-    parameters = [named for _, own in layers for named in own]
-    weights, gradients = [p._data for _, p in parameters], [p._grad._data for _, p in parameters]
-    if not parameters or not kernels.can_update(weights) or not kernels.kernels_for(*weights, *gradients):
-        return None
-    if _overlap(weights) or any(w.shape != g.shape for w, g in zip(weights, gradients, strict=True)):
-        return None
-    prepare(optimizer, parameters)
-    slots = [optimizer.state[name][slot] for name, _ in parameters for slot in optimizer.slots]
-    if slots and not kernels.can_update(slots):
-        return None
-    steps, report = [], []
-    for layer, own in layers:
-        view, multipliers = _asked(optimizer, layer, own)
-        report.append((view, multipliers, optimizer.lr))
-        steps += [Trained(name, p, p._grad._data, m) for (name, p), m in zip(own, multipliers, strict=True)]
-    optimizer._last = report
-    return steps
-
-
-def taking_part(layer: Any) -> list[tuple[str, Any]]:
+def taking_part(layer: LayerGroup) -> list[tuple[str, Tensor]]:
     """The layer's parameters that have a gradient and are not frozen, with their names."""
     return [(name, p) for name, p in layer.parameters if p._grad is not None and p._requires_grad]
 
 
-def prepare(optimizer: Optimizer, parameters: list[tuple[str, Any]]) -> None:
+def has_kernel(optimizer: Optimizer, parameters: list[tuple[str, Tensor]]) -> bool:
+    """Whether the kernel takes these parameters with their gradients and what the method remembers of them."""
+    weights, gradients = [p._data for _, p in parameters], [p._grad._data for _, p in parameters]  # type: ignore[union-attr]
+    if not kernels.can_update(weights) or not kernels.kernels_for(*weights, *gradients):
+        return False
+    if _overlap(weights) or any(w.shape != g.shape for w, g in zip(weights, gradients, strict=True)):
+        return False
+    states = [optimizer.state[name] for name, _ in parameters]
+    slots = [state[slot] for state in states for slot in optimizer.slots if slot in state]
+    return not slots or (kernels.can_update(slots) and slots[0].dtype == slot_dtype(weights[0].dtype))
+
+
+def prepare(optimizer: Optimizer, parameters: list[tuple[str, Tensor]]) -> None:
     """Make the slots of these parameters, as far as they are not there."""
     for name, p in parameters:
-        prepare_slots(optimizer.state[name], optimizer.slots, p._data.shape, p._data, p._data.dtype, name)
+        w, state = p._data, optimizer.state[name]
+        state.update(slots_beside(w, state, optimizer.slots, w.shape, slot_dtype(w.dtype), name))
 
 
-def launch(optimizer: Optimizer, steps: list[Trained], live: Any = None) -> None:
+def planned(optimizer: Optimizer) -> tuple[list[Update], list[Seen]]:
+    """The updates of the coming step, for which there is a kernel, and what to remember for the report."""
+    updates, seen = [], []
+    for layer in optimizer.layers:
+        trained = optimizer.trained(layer)
+        if trained:
+            view = optimizer.view(layer, trained)
+            multipliers = optimizer.multipliers("gradient", view)
+            updates += [Update(p, m) for p, m in zip(trained, multipliers, strict=True)]
+            seen.append(optimizer.seen(view, multipliers, trained))
+    return updates, seen
+
+
+def launch(optimizer: Optimizer, updates: list[Update], live: Any = None) -> None:
     """Have the kernel make a step.
 
     Args:
         live: the table of `numbers`, on the device, from which the kernel then reads the rates when it runs.
     """
     method = METHODS[type(optimizer).__name__]
-    multipliers = [step.multiplier if backend.is_array(step.multiplier) else None for step in steps]
+    multipliers = [m if backend.is_array(m) else None for _, m in updates]
     kernels.update(
         method.kernel,
         method.constants(optimizer),
-        [step.parameter._data for step in steps],
-        [step.gradient for step in steps],
-        [[optimizer.state[step.name].get(slot) for slot in method.slots] for step in steps],
+        [p.weight for p, _ in updates],
+        [p.gradient for p, _ in updates],
+        [[p.state.get(slot) for slot in method.slots] for p, _ in updates],
         [None if m is None else m.astype(np.float64, copy=False) for m in multipliers],
-        numbers(optimizer, steps),
+        numbers(optimizer, updates),
         live,
     )
 
 
-def count(optimizer: Optimizer, steps: list[Trained]) -> None:
-    """Note that these parameters were updated."""
-    for step in steps:
-        optimizer.state[step.name]["steps"] += 1
-        writes_of(step.parameter).bump()
-
-
-def numbers(optimizer: Optimizer, steps: list[Trained]) -> Any:
-    """The table of `backend.kernels.update` for the coming step."""
+def numbers(optimizer: Optimizer, updates: list[Update]) -> Any:
+    """The table of `kernels.update` for the coming step."""
     method = METHODS[type(optimizer).__name__]
     rows: dict[Any, tuple[float, ...]] = {}  # most parameters have the same
     table = []
-    for step in steps:
-        before = 1.0 if backend.is_array(step.multiplier) else float(step.multiplier)
-        scale = optimizer.scales.get(step.name, (1.0, 1.0))
-        key = before, scale, optimizer.state[step.name]["steps"] + 1
+    for p, m in updates:
+        before = 1.0 if backend.is_array(m) else float(m)
+        scale = optimizer.scales.get(p.name, UNSCALED)
+        key = before, scale, optimizer.state[p.name]["steps"] + 1
         if key not in rows:
             rows[key] = _row(optimizer, method, *key)
         table.append(rows[key])
-    return np.array(table).reshape((len(steps), kernels.NUMBERS))
+    return np.array(table).reshape((len(updates), kernels.NUMBERS))
 
 
-def _row(optimizer: Optimizer, method: Method, before: float, scale: tuple[float, float], k: int) -> tuple[float, ...]:
+def _row(optimizer: Optimizer, method: Method, before: float, scale: Scale, k: int) -> tuple[float, ...]:
     """One parameter's numbers in its k-th update."""
-    rate, decay = optimizer.lr * scale[0], optimizer.weight_decay * scale[1]
+    rate, decay = optimizer.lr * scale.lr, optimizer.weight_decay * scale.decay
     if optimizer.rate_inside:
-        before, rate = before * rate, 1.0
+        before, rate = in_place.product(before, rate), 1.0
     decays = (0.0, decay) if optimizer.decoupled_decay else (decay, 0.0)
     return before, rate, *decays, *method.numbers(optimizer, k)
 
 
-def _asked(optimizer: Optimizer, layer: Any, own: list[tuple[str, Any]]) -> tuple[LayerView, list[Any]]:
-    """What the layer's rate sees of these parameters of the layer, and its multipliers."""
-    weights, gradients = [p._data for _, p in own], [p._grad._data for _, p in own]
-    scales = [optimizer.scales.get(name, (1.0, 1.0)) for name, _ in own]
-    decays = [0.0 if optimizer.decoupled_decay else optimizer.weight_decay * decay for _, decay in scales]
-    view = LayerView(layer.name, weights, gradients, None, optimizer.step_count, decays)
-    multipliers = read_multipliers(optimizer.layer_rate, view)
-    view.direction = ()
-    return view, multipliers
-
-
-def _overlap(arrays: list[Any]) -> bool:
+def _overlap(arrays: list[Array]) -> bool:
     """Whether some of the arrays, each in C order, share memory."""
     spans = sorted((a.data.ptr, a.data.ptr + a.nbytes) for a in arrays if a.size)
     return any(stop > start for (_, stop), (start, _) in pairwise(spans))

@@ -6,7 +6,7 @@ cannot hold, is explained in `backend/graphs.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from minidl import backend
@@ -21,7 +21,8 @@ from minidl.fast.graph import capture as graphs
 from minidl.fast.graph import recordable
 from minidl.nn import Module
 from minidl.optim import Optimizer
-from minidl.optim.layer_rates import LayerView
+from minidl.optim.layer_view import LayerView
+from minidl.optim.report import Seen
 from minidl.tensors.tensor import Tensor
 
 __all__ = ["GraphedStep"]
@@ -130,15 +131,18 @@ class GraphedStep:
         recorded.rates.put(fused.numbers(optimizer, recorded.updated))
         recorded.graph.launch()
 
-        fused.count(optimizer, recorded.updated)
+        for p, _ in recorded.updated:
+            optimizer.state[p.name]["steps"] += 1
+            writes_of(p.parameter).bump()
         optimizer.step_count += 1
         for buffer in recorded.written:
             writes_of(buffer).bump()
-        for step in recorded.updated:
-            step.parameter._grad = Tensor(step.gradient)
+        for p, _ in recorded.updated:
+            p.parameter._grad = Tensor(p.gradient)
         for shown in recorded.shown:
             shown.attributes[shown.place[1]] = shown.value
-        optimizer._last = [(_seen_anew(view), multipliers, optimizer.lr) for view, multipliers in recorded.report]
+        gradients = iter(p.parameter._grad for p, _ in recorded.updated)
+        optimizer.remember([_seen_anew(seen, optimizer.lr, gradients) for seen in recorded.report])
         return Tensor(recorded.loss.copy())
 
     def _facts(self, shown: list[recordable.Shown]) -> recordable.Facts:
@@ -154,10 +158,9 @@ class GraphedStep:
         places = tuple(xp.empty(x.shape, dtype=x.dtype) for x in batch)
         rates = Rates(xp, len(self._updated))
         fused.prepare(optimizer, self._updated)  # zeros made while recording would be zeros again in every replay
-        report = optimizer._last
         forward = recordable.Forward(self.model, optimizer, self.loss, self._shown)
 
-        def work() -> tuple[Any, list[fused.Trained]]:
+        def work() -> tuple[Any, list[fused.Update], list[Seen]]:
             loss = self._forward_backward(*places)
             updated = [name for layer in optimizer.layers for name, _ in fused.taking_part(layer)]
             if updated != [name for name, _ in self._updated]:
@@ -166,27 +169,25 @@ class GraphedStep:
                     "GraphedStep: while recording other parameters got a gradient than in the step before; a step must "
                     "be the same each time. The next calls warm up again"
                 )
-            steps = fused.planned(optimizer)
-            if steps is None:
+            if not fused.has_kernel(optimizer, self._updated):
                 raise GraphError(
                     "GraphedStep: there is no kernel for parameters that share memory, nor for gradients of another "
                     "shape or dtype than theirs"
                 )
-            fused.launch(optimizer, steps, rates.live)
-            return loss._data, steps
+            updates, seen = fused.planned(optimizer)
+            fused.launch(optimizer, updates, rates.live)
+            return loss._data, updates, seen
 
         try:
-            graph, (loss, steps) = graphs.recorded(work)
+            graph, (loss, updates, seen) = graphs.recorded(work)
             shown = forward.assigned()
         except BaseException as error:
             optimizer.zero_grad()  # the gradients lie in arrays that nothing was written to
-            optimizer._last = report
             forward.undo()
             _explain(error)
             raise
-        views = [(view, multipliers) for view, multipliers, _ in optimizer._last]
         kept = recordable.objects(self.model, optimizer, self.loss)
-        return Recorded(graph, places, loss, steps, forward.written(), views, rates, shown, self._facts(shown), kept)
+        return Recorded(graph, places, loss, updates, forward.written(), seen, rates, shown, self._facts(shown), kept)
 
 
 class Recorded(NamedTuple):
@@ -208,9 +209,9 @@ class Recorded(NamedTuple):
     graph: graphs.Graph
     batch: tuple[Any, ...]
     loss: Any
-    updated: list[fused.Trained]
+    updated: list[fused.Update]
     written: list[Variable]
-    report: list[tuple[LayerView, list[Any]]]
+    report: list[Seen]
     rates: Rates
     shown: list[recordable.Shown]
     facts: recordable.Facts
@@ -244,11 +245,12 @@ def _put(batch: tuple[Any, ...], places: tuple[Any, ...]) -> None:
         place[...] = backend.to_device(x, "cupy")
 
 
-def _seen_anew(view: LayerView) -> LayerView:
-    """The view for another step: norms that a replay computes are kept, others forgotten, which are the last step's."""
+def _seen_anew(seen: Seen, lr: float, gradients: Iterator[Any]) -> Seen:
+    """The same for another step: norms that a replay computes are kept, others forgotten, which are the last step's."""
+    view = seen.view
     fresh = LayerView(view.name, view.params, view.gradients, (), view.step, view.decays)
     fresh.floored, fresh._norms = view.floored, view._norms
-    return fresh
+    return Seen(fresh, seen.multipliers, lr, [writes_of(next(gradients)) for _ in view.params])
 
 
 def _explain(error: BaseException) -> None:

@@ -8,7 +8,7 @@ const int MOST = 30, PIECE = 2048, NUMBERS = 6, AT_ONCE = 4;
 struct Tensors {
     T* weight[MOST];
     const T* gradient[MOST];
-    T* slot[3][MOST];
+    A* slot[3][MOST];  // of float16 weights float32: the squares of small gradients would be 0 in float16
     const double* multiplier[MOST];  // of the layer's rate, on the device; null: 1
     double number[MOST][NUMBERS];    // see Numbers
     long long size[MOST];
@@ -40,7 +40,8 @@ __device__ void update(const Tensors& tensors, const double* live, Direction dir
     const double* n = live ? live + t * NUMBERS : tensors.number[t];
     const double multiplier = tensors.multiplier[t] ? *tensors.multiplier[t] : 1.0;
     const Numbers numbers = {(A)(n[0] * multiplier), (A)n[1], (A)n[2], (A)n[3], (A)n[4], (A)n[5]};
-    T *weight = tensors.weight[t], *first = tensors.slot[0][t], *second = tensors.slot[1][t], *third = tensors.slot[2][t];
+    T* weight = tensors.weight[t];
+    A *first = tensors.slot[0][t], *second = tensors.slot[1][t], *third = tensors.slot[2][t];
     const T* gradient = tensors.gradient[t];
     const long long start = (long long)((int)blockIdx.x - tensors.first_block[t]) * PIECE;
     const long long stop = start + PIECE < tensors.size[t] ? start + PIECE : tensors.size[t];
@@ -52,9 +53,9 @@ __device__ void update(const Tensors& tensors, const double* live, Direction dir
             const long long own = i + j * blockDim.x, at = own < stop ? own : i;  // past the end: any, not used
             w[j] = (A)weight[at];
             e[j].gradient = (A)gradient[at];
-            e[j].first = first ? (A)first[at] : 0;
-            e[j].second = second ? (A)second[at] : 0;
-            e[j].third = third ? (A)third[at] : 0;
+            e[j].first = first ? first[at] : 0;
+            e[j].second = second ? second[at] : 0;
+            e[j].third = third ? third[at] : 0;
         }
         #pragma unroll
         for (int j = 0; j < AT_ONCE; j++) {
@@ -65,9 +66,9 @@ __device__ void update(const Tensors& tensors, const double* live, Direction dir
             const A d = direction(e[j], numbers);
             const A shrunk = numbers.decoupled != 0 ? d + numbers.decoupled * w[j] : d;
             weight[at] = (T)(w[j] - numbers.after * shrunk);
-            if (first) first[at] = (T)e[j].first;
-            if (second) second[at] = (T)e[j].second;
-            if (third) third[at] = (T)e[j].third;
+            if (first) first[at] = e[j].first;
+            if (second) second[at] = e[j].second;
+            if (third) third[at] = e[j].third;
         }
     }
 }

@@ -1,0 +1,25 @@
+"""The Euclidean norm on a GPU: one launch for all arrays of one dtype."""
+
+from __future__ import annotations
+
+from minidl.fast.gpu import kernels
+from minidl.fast.versions import Faster
+from minidl.optim import norms
+from minidl.optim.norms import joined
+from minidl.types import Array
+
+
+class L2Norm(Faster, norms.L2Norm):
+    """The kernel of `kernels/norms.cu`, which loses no square either, of float64 numbers too."""
+
+    __slots__ = ()
+    where = "on a GPU"
+
+    def fits(self, *arrays: Array) -> bool:
+        return all(kernels.on_device(array) for array in arrays)
+
+    def forward(self, *arrays: Array) -> Array:
+        by_dtype: dict[str, list[Array]] = {}
+        for array in arrays:
+            by_dtype.setdefault(array.dtype.name, []).append(array)
+        return joined([kernels.norm_of(alike) for alike in by_dtype.values()])

@@ -1,0 +1,70 @@
+"""What an optimizer can tell about its last step: norms, multipliers and rates, layer by layer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from minidl.autograd.writes import WriteCount
+from minidl.optim.layer_view import LayerView
+from minidl.types import Array
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What the last step did to one layer.
+
+    Attributes:
+        grad_norm: ||g_l||_2 of its gradients, weights and biases together, before weight decay.
+        multiplier: its layer rate's multiplier; the mean, if its tensors have different ones.
+        rate: its effective rate, lr times the multiplier, without what `scale` adds for single parameters.
+        floored: whether the layer rate found the norm too small to use.
+        tensor_multipliers: the multiplier of each of its tensors that had a gradient.
+    """
+
+    grad_norm: Any
+    multiplier: Any
+    rate: Any
+    floored: Any
+    tensor_multipliers: tuple[Any, ...]
+
+
+class Seen(NamedTuple):
+    """What a step leaves behind of one layer.
+
+    Attributes:
+        view: what its layer rate was shown.
+        multipliers: what it returned, for each parameter.
+        lr: the base rate.
+        writes: the WriteCounts of the gradients.
+    """
+
+    view: LayerView
+    multipliers: list[Any]
+    lr: float
+    writes: list[WriteCount]
+
+
+def report_of(seen: Seen) -> LayerReport:
+    """The report on one layer, whose numbers stay on the device."""
+    view, multipliers, lr, _ = seen
+    mean = multipliers[0]
+    if any(m is not mean for m in multipliers):
+        mean = sum(multipliers[1:], start=mean) / len(multipliers)
+    return LayerReport(view.gradient_norm, mean, mean * lr, view.floored, tuple(multipliers))
+
+
+def as_numbers(report: LayerReport) -> LayerReport:
+    """The same report as Python numbers."""
+    multipliers = tuple([float(m) for m in report.tensor_multipliers])
+    floored = bool(report.floored)
+    return LayerReport(float(report.grad_norm), float(report.multiplier), float(report.rate), floored, multipliers)
+
+
+def norms_by_array(views: Iterable[LayerView]) -> dict[int, Array]:
+    """The norm of each gradient by the id of its parameter's array, without arrays that several parameters share."""
+    pairs = [(id(w), norm) for view in views for w, norm in zip(view.params, view.gradient_norms, strict=True)]
+    times = Counter(key for key, _ in pairs)
+    return {key: norm for key, norm in pairs if times[key] == 1}
