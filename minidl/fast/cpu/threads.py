@@ -158,11 +158,6 @@ def _why_it_has_not() -> str:
     return "but minidl finds none that threadpoolctl knows: pip install threadpoolctl"
 
 
-def has_taken_over() -> bool:
-    """As take_over_blas."""
-    return take_over_blas()
-
-
 def hold_blas(allowed: bool) -> None:
     """Whether minidl may hold BLAS to one thread. If not, BLAS has its own again, and everything else runs on one."""
     with _threads.lock:
