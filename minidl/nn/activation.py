@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from minidl import functional as F
-from minidl.checks import choice, number, whole
-from minidl.functional.activation import limits
+from minidl.checks import choice, limits, number, whole
 from minidl.functional.gated import FORMS
-from minidl.nn.making import blank, changed
+from minidl.nn.display import options_text
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.tensors.creation import full
 
 
 class _Activation(Module):
     """One that has options, and shows them."""
 
     def extra_repr(self) -> str:
-        return changed(self)
+        return options_text(self)
 
 
 class ReLU(Module):
@@ -54,7 +54,7 @@ class PReLU(_Activation):
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
         self.num_parameters = whole(num_parameters, "PReLU: num_parameters")
-        self.weight = Parameter(blank(num_parameters) + number(init, "PReLU: init"))
+        self.weight = Parameter(full(num_parameters, number(init, "PReLU: init")))
 
     def forward(self, x: Any) -> Any:
         return F.prelu(x, self.weight)
@@ -86,7 +86,7 @@ class SiLU(Module):
 
 
 class GELU(_Activation):
-    """x times the standard normal distribution at x, elementwise; approximate="tanh" for GPT-2's approximation."""
+    """x times the cumulative distribution function of the standard normal at x: see `functional.gelu`."""
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()

@@ -8,9 +8,10 @@ from minidl import functional as F
 from minidl.checks import whole
 from minidl.functional.indexing import padding_row
 from minidl.nn import init
-from minidl.nn.making import blank, changed
+from minidl.nn.display import options_text
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.tensors.creation import zeros
 
 
 class Embedding(Module):
@@ -31,7 +32,7 @@ class Embedding(Module):
         super().__init__()
         self.num_embeddings = whole(num_embeddings, "Embedding: num_embeddings")
         self.embedding_dim = whole(embedding_dim, "Embedding: embedding_dim")
-        self.weight = init.normal_(Parameter(blank(num_embeddings, embedding_dim)))
+        self.weight = init.normal_(Parameter(zeros(num_embeddings, embedding_dim)))
         self.padding_idx = padding_idx
         if padding_idx is not None:
             self.padding_idx = padding_row(padding_idx, num_embeddings, "Embedding")
@@ -41,4 +42,4 @@ class Embedding(Module):
         return F.embedding(indices, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
-        return changed(self, f"{self.num_embeddings}, {self.embedding_dim}")
+        return options_text(self, f"{self.num_embeddings}, {self.embedding_dim}")

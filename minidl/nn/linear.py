@@ -6,9 +6,11 @@ from typing import Any
 
 from minidl import functional as F
 from minidl.checks import whole
-from minidl.nn.making import Init, blank, changed, start
+from minidl.nn.display import options_text
+from minidl.nn.init import Initializer, initialize
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.tensors.creation import zeros
 
 
 class Linear(Module):
@@ -28,16 +30,16 @@ class Linear(Module):
     weight: Parameter
     bias: Parameter | None
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, init: Init | None = None) -> None:
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, init: Initializer | None = None) -> None:
         super().__init__()
         self.in_features = whole(in_features, "Linear: in_features")
         self.out_features = whole(out_features, "Linear: out_features")
-        self.weight = Parameter(blank(out_features, in_features))
-        self.bias = Parameter(blank(out_features)) if bias else None
-        start(self.weight, self.bias, init)
+        self.weight = Parameter(zeros(out_features, in_features))
+        self.bias = Parameter(zeros(out_features)) if bias else None
+        initialize(self.weight, self.bias, init)
 
     def forward(self, x: Any) -> Any:
         return F.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return changed(self, f"{self.in_features}->{self.out_features}")
+        return options_text(self, f"{self.in_features}->{self.out_features}")

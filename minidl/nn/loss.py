@@ -11,9 +11,9 @@ from typing import Any
 
 from minidl import functional as F
 from minidl.checks import choice, number, whole
-from minidl.functional.classification import POWERS
-from minidl.functional.loss import REDUCTIONS
-from minidl.nn.making import changed
+from minidl.functional.margin import POWERS
+from minidl.functional.targets import REDUCTIONS
+from minidl.nn.display import options_text
 from minidl.nn.module import Module
 from minidl.tensors.tensor import Tensor
 
@@ -36,7 +36,7 @@ class Loss(Module):
             self.register_buffer(name, weight)
 
     def extra_repr(self) -> str:
-        return changed(self)
+        return options_text(self)
 
 
 class CrossEntropyLoss(Loss):

@@ -21,10 +21,10 @@ from minidl.autograd.function import writes_of
 from minidl.checks import number, whole
 from minidl.errors import ShapeError, describe
 from minidl.functional.response import neighbours
-from minidl.nn import init
-from minidl.nn.making import blank, changed, times
+from minidl.nn.display import options_text, sizes_text
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.tensors.creation import ones, zeros
 from minidl.tensors.tensor import Tensor
 
 
@@ -37,8 +37,8 @@ class _Normalization(Module):
     def __init__(self, shape: tuple[int, ...], eps: float, weight: bool, bias: bool) -> None:
         super().__init__()
         self.eps = number(eps, f"{type(self).__name__}: eps", 0)
-        self.weight = init.constant_(Parameter(blank(*shape)), 1.0) if weight else None
-        self.bias = Parameter(blank(*shape)) if bias else None
+        self.weight = Parameter(ones(*shape)) if weight else None
+        self.bias = Parameter(zeros(*shape)) if bias else None
 
 
 class BatchNorm(_Normalization):
@@ -64,9 +64,9 @@ class BatchNorm(_Normalization):
         self.affine = affine
         self.track_running_stats = track_running_stats
         if track_running_stats:
-            self.register_buffer("running_mean", blank(num_features))
-            self.register_buffer("running_var", blank(num_features) + 1)
-            self.register_buffer("num_batches_tracked", blank().astype(np.int64))
+            self.register_buffer("running_mean", zeros(num_features))
+            self.register_buffer("running_var", ones(num_features))
+            self.register_buffer("num_batches_tracked", zeros(dtype=np.int64))
         else:
             self.running_mean = self.running_var = self.num_batches_tracked = None
 
@@ -86,7 +86,7 @@ class BatchNorm(_Normalization):
         return y
 
     def extra_repr(self) -> str:
-        return changed(self, str(self.num_features))
+        return options_text(self, str(self.num_features))
 
 
 class BatchNorm1d(BatchNorm):
@@ -146,7 +146,7 @@ class LayerNorm(_Normalization):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return changed(self, times(self.normalized_shape))
+        return options_text(self, sizes_text(self.normalized_shape))
 
 
 class GroupNorm(_Normalization):
@@ -177,7 +177,7 @@ class GroupNorm(_Normalization):
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return changed(self, f"{self.num_channels} in {self.num_groups} groups")
+        return options_text(self, f"{self.num_channels} in {self.num_groups} groups")
 
 
 class LocalResponseNorm(Module):
@@ -197,4 +197,4 @@ class LocalResponseNorm(Module):
         return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k, self.within_channel)
 
     def extra_repr(self) -> str:
-        return changed(self, str(self.size))
+        return options_text(self, str(self.size))

@@ -15,7 +15,7 @@ from minidl.data import Source
 from minidl.data.dataset import check_source
 from minidl.data.progress import Bar
 from minidl.nn import Module
-from minidl.nn.evaluating import evaluating
+from minidl.nn.modes import evaluating
 from minidl.tensors.tensor import Tensor
 
 
