@@ -16,17 +16,17 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from minidl import backend, data, functional, models, nn, optim
+from minidl import backend, data, fast, functional, models, nn, optim
 from minidl.autograd.function import Function
-from minidl.autograd.modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad
+from minidl.autograd.modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad, plain
 from minidl.backend import seed, use, using
 from minidl.derivatives import curvature
 from minidl.derivatives.gradients import grad, gradcheck, gradgradcheck
 from minidl.derivatives.higher_order import hessian, hvp, jacobian, jvp, vjp
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
-from minidl.fast.cpu.memory import keep_freed_memory
 from minidl.fast.cpu.threads import get_num_threads, set_num_threads
 from minidl.fast.graph.step import GraphedStep
+from minidl.fast.process import tune_unless_forbidden
 from minidl.files.weights import load, save
 from minidl.tensors.creation import arange, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
 from minidl.tensors.tensor import Tensor
@@ -52,6 +52,7 @@ __all__ = [
     "detect_anomaly",
     "enable_grad",
     "evaluate",
+    "fast",
     "fit",
     "full",
     "functional",
@@ -71,6 +72,7 @@ __all__ = [
     "ones",
     "ones_like",
     "optim",
+    "plain",
     "rand",
     "randn",
     "save",
@@ -95,4 +97,4 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_LAZY])
 
 
-keep_freed_memory()
+tune_unless_forbidden()

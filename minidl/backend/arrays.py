@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakSet
 
 import numpy as np
 
 from minidl.backend import choice
-from minidl.fast.graph import recording
+from minidl.errors import DeviceError, describe
 
 PART_MOVED = 64 << 20  # bytes that go to the device at once
-MOST_JOINED = 8  # arrays that CuPy joins without a table of their addresses
 _LOOSE = (bool, int, float, complex, np.generic, list, tuple)  # what can be an operand without being an array
 
 
@@ -32,12 +32,17 @@ def is_array(value: object) -> bool:
 
 def module_of(*values: object) -> ModuleType:
     """The library, numpy or cupy, that the first array among `values` belongs to; numpy if none is an array."""
+    return np if type(values[0]) is np.ndarray else _module_of_first(values)
+
+
+def _module_of_first(values: Iterable[object]) -> ModuleType:
+    """As `module_of`, which needs one line for what is most frequent: one array of NumPy's."""
+    cupy = _cupy_if_loaded()
     for value in values:
-        if type(value) is np.ndarray:
+        if isinstance(value, np.ndarray):
             return np
-        cupy = _cupy_if_loaded()
         if cupy is not None and isinstance(value, cupy.ndarray):
-            return cupy
+            return cupy  # type: ignore[no-any-return]
     return np
 
 
@@ -128,17 +133,53 @@ def zero_outside(mask: Any, array: Any) -> Any:
     return ((-mask.view(np.int8)).astype(bits) & array.view(bits)).view(array.dtype)
 
 
-def concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
-    """Arrays joined along an axis, as `numpy.concatenate` does.
+def power(x: Any, y: Any) -> Any:
+    """x ** y of arrays and numbers, as NumPy's.
 
-    Of more than 8 arrays CuPy sends a table with their addresses to the device, which cannot be recorded: while a step
-    is, they are joined by eights.
+    NumPy refuses to raise integers to a negative integer, where CuPy gives 0. (Exponents in an array of the device are
+    not looked at: that would make the program wait.) Of two arrays NumPy 2.0's ** takes a 0-d y for a number, which
+    does not promote; its function `power` promotes.
+
+    Raises:
+        ValueError: integers are raised to a negative integer.
     """
-    xp = module_of(*arrays)
-    while recording.current.get() is not None and xp is not np and len(arrays) > MOST_JOINED:
-        eights = range(0, len(arrays), MOST_JOINED)
-        arrays = [xp.concatenate(arrays[i : i + MOST_JOINED], axis=axis) for i in eights]
-    return xp.concatenate(arrays, axis=axis)
+    if is_array(x) and is_array(y):
+        return module_of(x).power(x, y)
+    if isinstance(y, int) and y < 0 and x.dtype.kind in "iu" and module_of(x) is not np:
+        raise ValueError("negative integer powers")  # NumPy's words
+    return x**y
+
+
+def moved_beside(index: Any, x: Any) -> Any:
+    """The array `index`, a small one, where x lives: moved from the host to the device if need be.
+
+    Raises:
+        DeviceError: it would have to be fetched from the device, for which the program would wait.
+    """
+    if device_of(x) == "numpy" and device_of(index) != "numpy":
+        raise DeviceError(f"the index {describe(index)} lives elsewhere than {describe(x)}: move it with .to('numpy')")
+    return module_of(x).asarray(index)
+
+
+def found_outside(numbers: Any, stop: int) -> int | None:
+    """One of the whole `numbers` that is not from 0 to stop - 1, or None if there is none.
+
+    None as well for numbers on a device: to look at them would make the program wait for it.
+    """
+    if not at_hand(numbers) or numbers.size == 0:
+        return None
+    least, most = int(numbers.min()), int(numbers.max())
+    return least if least < 0 else most if most >= stop else None
+
+
+def at_hand(array: Any) -> bool:
+    """Whether the values of `array` can be looked at without making the program wait for a device."""
+    return module_of(array) is np
+
+
+def may_contain(numbers: Any, value: Any) -> bool:
+    """Whether `value` is among the `numbers`; True as well for numbers on a device, which are not looked at."""
+    return not at_hand(numbers) or bool((numbers == value).any())
 
 
 def hypot(a: Any, b: Any) -> Any:
@@ -206,9 +247,20 @@ def _size(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
+class Pool(Protocol):
+    """Memory on the device that CuPy's own pool does not count."""
+
+    def used_bytes(self) -> int:
+        """How much of it is in use."""
+        ...
+
+
+further_pools: WeakSet[Pool] = WeakSet()  # whoever keeps such memory adds itself here
+
+
 def memory_used(name: str) -> int:
-    """Bytes now held by arrays on the device 'cupy', and by recorded steps; 0 for 'numpy', which keeps no account."""
+    """Bytes now held on the device 'cupy' by arrays, and by `further_pools`; 0 for 'numpy', which keeps no account."""
     if name != "cupy":
         return 0
-    recorded = sum(graph.memory_used() for graph in recording.graphs)
-    return int(choice.module(name).get_default_memory_pool().used_bytes()) + recorded
+    further = sum(pool.used_bytes() for pool in list(further_pools))
+    return int(choice.module(name).get_default_memory_pool().used_bytes()) + further

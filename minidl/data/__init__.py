@@ -3,13 +3,13 @@
 from minidl.data import transforms
 from minidl.data.cifar import cifar10
 from minidl.data.dataset import Dataset, DataSplits, Source
-from minidl.data.digits import digits
 from minidl.data.folder import ImageFolder
 from minidl.data.loader import Loader
-from minidl.data.mnist import fashion_mnist, mnist
+from minidl.data.mnist_family import fashion_mnist, mnist
 from minidl.data.synthetic import blobs, moons, spirals, xor
 from minidl.data.text import characters
 from minidl.data.transforms import Mapped
+from minidl.data.uci_digits import digits
 
 __all__ = [
     "DataSplits",

@@ -1,0 +1,29 @@
+"""ONLY FOR SPEED: faster versions of ops, each a subclass that says for which operands it computes instead of them.
+
+`versions.py` says how one is written. All that exist are imported here, which registers them; `md.fast.table()` lists
+them, and `with md.plain():` turns them off.
+"""
+
+# ruff: noqa: F401
+
+import minidl.fast.cpu.activation
+import minidl.fast.cpu.exponential
+import minidl.fast.cpu.normalization
+import minidl.fast.cpu.products
+import minidl.fast.cpu.selection
+import minidl.fast.cpu.sums
+import minidl.fast.gpu.activation
+import minidl.fast.gpu.likelihood
+import minidl.fast.gpu.normalization
+import minidl.fast.gpu.probabilities
+import minidl.fast.gpu.products
+import minidl.fast.gpu.regularization
+import minidl.fast.gpu.sums
+import minidl.fast.gpu.through_time
+import minidl.fast.graph.shape
+import minidl.fast.through_time
+import minidl.fast.walk
+from minidl.fast.process import tune_process
+from minidl.fast.versions import table
+
+__all__ = ["table", "tune_process"]

@@ -24,27 +24,30 @@ from minidl.functional.adaptive_pooling import (
     global_avg_pool,
 )
 from minidl.functional.arithmetic import absolute, add, divide, multiply, negative, power, sign, subtract
-from minidl.functional.classification import cross_entropy, multi_margin_loss, nll_loss
-from minidl.functional.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from minidl.functional.broadcasting import broadcast_to, sum
+from minidl.functional.classification import cross_entropy
+from minidl.functional.conv import conv1d, conv2d
+from minidl.functional.conv_transpose import conv_transpose1d, conv_transpose2d
 from minidl.functional.exponential import erf, exp, log, sqrt
 from minidl.functional.gated import gelu, silu
 from minidl.functional.indexing import embedding, getitem, setitem, write_item
+from minidl.functional.likelihood import nll_loss
 from minidl.functional.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    hinge_loss,
     huber_loss,
     kl_div,
     l1_loss,
     mse_loss,
     smooth_l1_loss,
 )
+from minidl.functional.margin import hinge_loss, multi_margin_loss
 from minidl.functional.normalization import batch_norm, group_norm, layer_norm
 from minidl.functional.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from minidl.functional.probabilities import log_softmax, softmax
 from minidl.functional.products import linear, matmul, outer
 from minidl.functional.recurrent import gru_step, lstm_step, rnn_step
-from minidl.functional.reduction import cumsum, logsumexp, max, mean, min, norm, sum, var
+from minidl.functional.reduction import cumsum, logsumexp, max, mean, min, norm, var
 from minidl.functional.regularization import dropout, dropout1d, dropout2d
 from minidl.functional.response import local_response_norm
 from minidl.functional.selection import (
@@ -67,7 +70,6 @@ from minidl.functional.selection import (
 )
 from minidl.functional.shape import (
     astype,
-    broadcast_to,
     concatenate,
     copy,
     expand_dims,

@@ -13,16 +13,15 @@ Tensor([0.5, 1. ])
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from minidl.autograd.function import FIRST, SECOND, Function
-from minidl.backend import is_array, module_of
+from minidl import backend
+from minidl.autograd.function import Function
 from minidl.errors import DTypeError
 from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.exponential import log
 from minidl.functional.selection import where
+from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
 
 class Add(Function):
@@ -30,20 +29,20 @@ class Add(Function):
 
     __slots__ = ("x_shape", "y_shape")
 
-    def forward(self, x: Any, y: Any) -> Any:
+    def forward(self, x: Array, y: Array) -> Array:
         self.x_shape = getattr(x, "shape", ())  # of a number: ()
         self.y_shape = getattr(y, "shape", ())
         return x + y
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         if self.x_shape == self.y_shape:  # nothing was repeated
             return grad_out, grad_out
-        grad_x = unbroadcast(grad_out, self.x_shape) if self.needed & FIRST else None
-        grad_y = unbroadcast(grad_out, self.y_shape) if self.needed & SECOND else None
+        grad_x = unbroadcast(grad_out, self.x_shape) if self.needs(0) else None
+        grad_y = unbroadcast(grad_out, self.y_shape) if self.needs(1) else None
         return grad_x, grad_y
 
 
-def add(x: Any, y: Any) -> Any:
+def add(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x + y, elementwise with broadcasting."""
     return Add()(x, y)
 
@@ -53,18 +52,18 @@ class Sub(Function):
 
     __slots__ = ("x_shape", "y_shape")
 
-    def forward(self, x: Any, y: Any) -> Any:
+    def forward(self, x: Array, y: Array) -> Array:
         self.x_shape = getattr(x, "shape", ())
         self.y_shape = getattr(y, "shape", ())
         return x - y
 
-    def backward(self, grad_out: Any) -> Any:
-        grad_x = unbroadcast(grad_out, self.x_shape) if self.needed & FIRST else None
-        grad_y = unbroadcast(-grad_out, self.y_shape) if self.needed & SECOND else None
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
+        grad_x = unbroadcast(grad_out, self.x_shape) if self.needs(0) else None
+        grad_y = unbroadcast(-grad_out, self.y_shape) if self.needs(1) else None
         return grad_x, grad_y
 
 
-def subtract(x: Any, y: Any) -> Any:
+def subtract(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x - y, elementwise with broadcasting."""
     return Sub()(x, y)
 
@@ -73,18 +72,19 @@ class Mul(Function):
     """z = x y, so dz/dx = y and dz/dy = x."""
 
     saves_inputs = True
+    reads = ((1,), (0,))
     __slots__ = ()
 
-    def forward(self, x: Any, y: Any) -> Any:
+    def forward(self, x: Array, y: Array) -> Array:
         return x * y
 
-    def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
-        grad_x = unbroadcast(grad_out * y, x.shape) if self.needed & FIRST else None
-        grad_y = unbroadcast(grad_out * x, y.shape) if self.needed & SECOND else None
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, y: ArrayOrTensor) -> Gradients:
+        grad_x = unbroadcast(grad_out * y, x.shape) if self.needs(0) else None
+        grad_y = unbroadcast(grad_out * x, y.shape) if self.needs(1) else None
         return grad_x, grad_y
 
 
-def multiply(x: Any, y: Any) -> Any:
+def multiply(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x * y, elementwise with broadcasting."""
     return Mul()(x, y)
 
@@ -93,18 +93,19 @@ class Div(Function):
     """z = x / y, so dz/dx = 1/y and dz/dy = -x/y^2."""
 
     saves_inputs = True
+    reads = ((1,), (0, 1))
     __slots__ = ()
 
-    def forward(self, x: Any, y: Any) -> Any:
+    def forward(self, x: Array, y: Array) -> Array:
         return x / y
 
-    def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
-        grad_x = unbroadcast(grad_out / y, x.shape) if self.needed & FIRST else None
-        grad_y = unbroadcast(-grad_out * ((x / y) / y), y.shape) if self.needed & SECOND else None
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, y: ArrayOrTensor) -> Gradients:
+        grad_x = unbroadcast(grad_out / y, x.shape) if self.needs(0) else None
+        grad_y = unbroadcast(-grad_out * ((x / y) / y), y.shape) if self.needs(1) else None
         return grad_x, grad_y
 
 
-def divide(x: Any, y: Any) -> Any:
+def divide(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x / y, elementwise with broadcasting; of integers too it is the true quotient (float64, as NumPy's)."""
     return Div()(x, y)
 
@@ -114,14 +115,14 @@ class Neg(Function):
 
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return -x
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         return -grad_out
 
 
-def negative(x: Any) -> Any:
+def negative(x: TensorLike) -> ArrayOrTensor:
     """-x, elementwise."""
     return Neg()(x)
 
@@ -135,16 +136,16 @@ class Pow(Function):
     saves_inputs = True
     __slots__ = ()
 
-    def forward(self, x: Any, y: Any) -> Any:
-        return _raise(x, y)
+    def forward(self, x: Array, y: Array) -> Array:
+        return _power(x, y)
 
-    def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, y: ArrayOrTensor) -> Gradients:
         grad_x = grad_y = None
-        if self.needed & FIRST:
+        if self.needs(0):
             constant = y == 0
             slope_x = where(constant, 0, y * x ** where(constant, 1, y - 1))
             grad_x = unbroadcast(grad_out * slope_x, x.shape)
-        if self.needed & SECOND:
+        if self.needs(1):
             flat = (x == 0) & (y >= 0)
             slope_y = where(flat, 0, x**y * log(where(flat, 1, x)))
             grad_y = unbroadcast(grad_out * slope_y, y.shape)
@@ -160,10 +161,10 @@ class PowNumber(Function):
     def __init__(self, n: float) -> None:
         self.n = n
 
-    def forward(self, x: Any) -> Any:
-        return _raise(x, self.n)
+    def forward(self, x: Array) -> Array:
+        return _power(x, self.n)
 
-    def backward(self, grad_out: Any, x: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> Gradients:
         if self.n == 0:
             return grad_out * 0
         return grad_out * (self.n * x ** (self.n - 1))
@@ -179,28 +180,25 @@ class NumberPow(Function):
     def __init__(self, b: float) -> None:
         self.b = b
 
-    def forward(self, y: Any) -> Any:
-        return _raise(self.b, y)
+    def forward(self, y: Array) -> Array:
+        return _power(self.b, y)
 
-    def backward(self, grad_out: Any, y: Any, out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, y: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
         slope = out * float(np.log(self.b))
         return grad_out * (slope if self.b != 0 else where(y >= 0, 0, slope))
 
 
-def _raise(x: Any, y: Any) -> Any:
+def _power(x: TensorLike, y: TensorLike) -> Array:
+    """x ** y of raw arrays or numbers."""
     try:
-        if isinstance(y, int) and y < 0 and x.dtype.kind in "iu" and module_of(x) is not np:
-            raise ValueError("negative integer powers")  # as NumPy does; CuPy gives 0
-        if is_array(x) and is_array(y):
-            return module_of(x).power(x, y)  # NumPy 2.0's ** takes a 0-d y for a number, which does not promote
-        return x**y
+        return backend.power(x, y)
     except ValueError as error:
         if "negative integer powers" not in str(error):
             raise
         raise DTypeError("a negative power of an integer is no integer; use x.astype('float32') ** y") from error
 
 
-def power(x: Any, y: Any) -> Any:
+def power(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x ** y, elementwise with broadcasting. NaN where x < 0 and y is no whole number.
 
     Raises:
@@ -220,14 +218,14 @@ class Abs(Function):
     saves_inputs = True
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return abs(x)
 
-    def backward(self, grad_out: Any, x: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> Gradients:
         return grad_out * sign(x)
 
 
-def absolute(x: Any) -> Any:
+def absolute(x: TensorLike) -> ArrayOrTensor:
     """|x|, elementwise."""
     return Abs()(x)
 
@@ -237,13 +235,13 @@ class Sign(Function):
 
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
-        return module_of(x).sign(x)
+    def forward(self, x: Array) -> Array:
+        return backend.module_of(x).sign(x)
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         return grad_out * 0
 
 
-def sign(x: Any) -> Any:
+def sign(x: TensorLike) -> ArrayOrTensor:
     """-1, 0 or 1 after the sign of x, elementwise."""
     return Sign()(x)

@@ -1,13 +1,11 @@
-"""Which axis is meant, once it is known how many there are: -1 is the last."""
+"""Axes and shapes as a user writes them, made into tuples of whole numbers: axis -1 is the last one."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 
 from minidl.errors import AxisError, DTypeError, ShapeError
-
-Axis = int | Sequence[int] | None
+from minidl.types import Axis, Shape, ShapeLike
 
 
 def one_axis(axis: int, ndim: int) -> int:
@@ -45,3 +43,16 @@ def all_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     if len(set(found)) < len(found):
         raise ShapeError(f"expected each axis once; got {axis}")
     return found
+
+
+def as_shape(shape: ShapeLike) -> Shape:
+    """`shape`, one length or several (or the order of some axes), as a tuple of ints.
+
+    Raises:
+        DTypeError: a length is no whole number.
+    """
+    lengths = shape if isinstance(shape, (tuple, list)) else (shape,)
+    try:
+        return tuple(operator.index(n) for n in lengths)
+    except TypeError as error:
+        raise DTypeError(f"expected a shape of whole numbers; got {shape!r}") from error

@@ -1,38 +1,123 @@
-"""What broadcasting does to gradients, and to speed."""
+"""Broadcasting and summing: each is the gradient of the other.
+
+Broadcasting copies one number to many places. Each copy contributes to the loss, so in the backward the gradients of
+all copies are added up. A sum does the opposite: in the backward every number it added gets the gradient of the sum.
+
+>>> import minidl as md, minidl.functional as F
+>>> x = md.tensor([1.0, 2.0], requires_grad=True)
+>>> F.sum(F.broadcast_to(x, (3, 2))).backward()
+>>> x.grad
+Tensor([3., 3.])
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
-import numpy as np
-
-from minidl.backend import is_array
+from minidl.autograd.function import Function, Variable
+from minidl.backend import module_of
+from minidl.functional.axes import all_axes, as_shape
 from minidl.functional.precision import add_up
+from minidl.types import Array, ArrayOrTensor, Axis, Gradients, Shape, ShapeLike, TensorLike
 
 
-def unbroadcast(grad: Any, shape: tuple[int, ...]) -> Any:
+class Reduction(Function):
+    """An op that makes one number of all numbers along some axes.
+
+    Attributes:
+        axis: the reduced axes, counted from the front, or None for all.
+        keepdims: whether they stay in the result with length 1.
+        in_shape: the shape of x.
+        kept_shape: the same with length 1 on the reduced axes, so that it broadcasts with x.
+    """
+
+    __slots__ = ("axis", "in_shape", "keepdims", "kept_shape")
+
+    axis: Axis
+    in_shape: Shape
+    kept_shape: Shape
+
+    def __init__(self, axis: Axis, keepdims: bool) -> None:
+        self.axis = axis
+        self.keepdims = keepdims
+
+    def note_shapes(self, x: Array) -> None:
+        """Set `axis` and the shapes, now that x is known. (None stays None: it is what NumPy reduces fastest.)"""
+        self.in_shape = x.shape
+        reduced = all_axes(self.axis, x.ndim)
+        if self.axis is not None:
+            self.axis = reduced
+        self.kept_shape = tuple([1 if i in reduced else n for i, n in enumerate(x.shape)])
+
+    def count(self) -> int:
+        """How many numbers went into each result."""
+        return math.prod([n for n, kept in zip(self.in_shape, self.kept_shape, strict=True) if kept == 1])
+
+
+class Sum(Reduction):
+    """s = sum of x_i, so ds/dx_i = 1."""
+
+    __slots__ = ()
+
+    def forward(self, x: Array) -> Array:
+        self.note_shapes(x)
+        return add_up(x, self.axis, self.keepdims)
+
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
+        return repeated(grad_out.reshape(self.kept_shape), self.in_shape)
+
+
+def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:
+    """The sum over `axis`; 0 of no numbers.
+
+    Raises:
+        AxisError, DTypeError, ShapeError: x has no such axis, it is no whole number, or one is named twice.
+    """
+    return Sum(axis, keepdims)(x)
+
+
+class BroadcastTo(Function):
+    """The same numbers repeated along new axes and along axes of length 1."""
+
+    __slots__ = ("in_shape", "shape")
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+
+    def forward(self, x: Array) -> Array:
+        self.in_shape = x.shape
+        return module_of(x).broadcast_to(x, self.shape)
+
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
+        return unbroadcast(grad_out, self.in_shape)
+
+
+def broadcast_to(x: TensorLike, shape: ShapeLike) -> ArrayOrTensor:
+    """x repeated, without copying, to `shape`. The result is read-only, as NumPy's.
+
+    Raises:
+        ShapeError: x does not broadcast to `shape`.
+        DTypeError: a length is no whole number.
+    """
+    return BroadcastTo(as_shape(shape))(x)
+
+
+def repeated(x: ArrayOrTensor, shape: Shape) -> ArrayOrTensor:
+    """x repeated along its axes of length 1 to `shape`, as an array of its own. For the backwards of reductions."""
+    if isinstance(x, Variable):
+        return BroadcastTo(shape)(x)
+    out = module_of(x).empty(shape, x.dtype)
+    out[...] = x
+    return out
+
+
+def unbroadcast(grad: ArrayOrTensor, shape: Shape) -> ArrayOrTensor:
     """Sum `grad` over the axes along which an input of `shape` was repeated.
 
-    Broadcasting copies one number to many places; each copy contributes to the loss, so the contributions add up.
-    `grad` is a raw array or a Tensor. For grad of shape (5, 3, 4) and shape (3, 1): summed over axes 0 and 2.
+    For grad of shape (5, 3, 4) and shape (3, 1): summed over axes 0 and 2.
     """
     if grad.shape == shape:
         return grad
     added = grad.ndim - len(shape)
-    stretched = [added + i for i, n in enumerate(shape) if n == 1 and grad.shape[added + i] != 1]
-    axes, keep = (*range(added), *stretched), bool(stretched)
-    grad = add_up(grad, axes, keep) if is_array(grad) else grad.sum(axis=axes, keepdims=keep)
-    return grad.reshape(shape) if keep else grad
-
-
-def spread(a: Any, x: Any) -> Any:
-    """`a`, which is to be broadcast over x (N, ...), as a whole sample of x if it is the same for all samples.
-
-    Beside x (64, 32, 8, 8) NumPy meets an `a` of (32, 1, 1) in loops over 64 numbers, and of (1, 32, 8, 8) over 2048,
-    which takes half the time. Whatever is not an array of NumPy's is returned as it is.
-    """
-    if type(x) is not np.ndarray or type(a) is not np.ndarray or x.ndim < 3 or (a.ndim == x.ndim and len(a) > 1):
-        return a
-    sample = np.empty_like(x[:1], dtype=a.dtype)  # its axes lie in memory as x's do
-    sample[...] = a
-    return sample
+    stretched = [added + i for i, n in enumerate(shape) if n == 1]
+    return sum(grad, (*range(added), *stretched), keepdims=True).reshape(shape)

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.function import Function, Variable
-from minidl.backend import asarray, device_of, is_array, module_of, scatter_add
+from minidl.backend import asarray, found_outside, is_array, module_of, moved_beside, scatter_add
 from minidl.checks import whole
-from minidl.errors import DeviceError, DTypeError, ShapeError, describe
+from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.selection import masked, where
+from minidl.types import Array, ArrayOrTensor, Gradients, Shape, TensorLike
 
 
 class GetItem(Function):
@@ -31,7 +32,7 @@ class GetItem(Function):
     def __init__(self, index: Any) -> None:
         self.index = index
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         self.shape = x.shape
         self.index = _beside(self.index, x)
         out = x[self.index]
@@ -39,7 +40,7 @@ class GetItem(Function):
             out = x[(*self.index, ...) if isinstance(self.index, tuple) else (self.index, ...)]
         return out
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         return PutAt(self.index, self.shape)(grad_out)
 
 
@@ -48,11 +49,11 @@ class PutAt(Function):
 
     __slots__ = ("index", "shape")
 
-    def __init__(self, index: Any, shape: tuple[int, ...]) -> None:
+    def __init__(self, index: Any, shape: Shape) -> None:
         self.index = index
         self.shape = shape
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         wide = widened(x)
         out = module_of(x).zeros(self.shape, dtype=wide.dtype)
         if _may_repeat(self.index):
@@ -61,7 +62,7 @@ class PutAt(Function):
             out[self.index] = wide
         return narrowed(out, x)
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         return grad_out[self.index]
 
 
@@ -76,14 +77,14 @@ class SetItem(Function):
     def __init__(self, index: Any) -> None:
         self.index = index
 
-    def forward(self, x: Any, value: Any) -> Any:
+    def forward(self, x: Array, value: Array) -> Array:
         self.index = _beside(self.index, x)
         self.value_shape = getattr(value, "shape", ())
         out = x.copy()
         self.winners = _write(out, self.index, value)
         return out
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         grad_x = SetItem(self.index)(grad_out, 0) if self.needs(0) else None
         grad_value = None
         if self.needs(1):
@@ -105,12 +106,12 @@ class WriteItem(Function):
     def __init__(self, index: Any) -> None:
         self.index = index
 
-    def forward(self, x: Any, value: Any) -> Any:
+    def forward(self, x: Array, value: Array) -> Array:
         _write(x, _beside(self.index, x), value)
         return x
 
 
-def _write(target: Any, index: Any, value: Any) -> Any:
+def _write(target: Array, index: Any, value: Array) -> Array | None:
     """target[index] = value. Where an index is repeated the last value stays.
 
     Returns:
@@ -132,7 +133,7 @@ def _write(target: Any, index: Any, value: Any) -> Any:
     return last == numbers
 
 
-def getitem(x: Any, index: Any) -> Any:
+def getitem(x: TensorLike, index: Any) -> ArrayOrTensor:
     """x[index]: a view for slices and integers, a copy for index arrays, as in NumPy.
 
     Raises:
@@ -141,13 +142,14 @@ def getitem(x: Any, index: Any) -> Any:
     return GetItem(_plain(index))(x)
 
 
-def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Any:
-    """The row of `weight` that each index names: the vector of each word, where words are numbers.
+def embedding(indices: TensorLike, weight: TensorLike, padding_idx: int | None = None) -> ArrayOrTensor:
+    """weight[indices]: for each index a row, such as the vector of each word of a text whose words are numbered.
 
     Args:
         indices: whole numbers from 0 to num_embeddings - 1, in any shape (...).
         weight: (num_embeddings, embedding_dim).
-        padding_idx: the number of a word that says nothing (it fills short sentences up); its row gets no gradient.
+        padding_idx: the index that fills short sequences up to one length; its row gets no gradient. None if there is
+            no such index.
 
     Returns:
         (..., embedding_dim). A row that is named several times gets the sum of their gradients, others 0.
@@ -164,15 +166,15 @@ def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Any:
     shape = np.shape(weight)
     if len(shape) != 2:
         raise ShapeError(f"embedding: expected a weight (num_embeddings, embedding_dim); got shape {shape}")
-    if device_of(places) == "numpy" and places.size and not 0 <= places.min() <= places.max() < shape[0]:
-        wrong = places.min() if places.min() < 0 else places.max()
+    wrong = found_outside(places, shape[0])
+    if wrong is not None:
         raise IndexError(f"embedding: expected indices from 0 to {shape[0] - 1}; got {wrong}")
     rows = getitem(weight, places)
     if padding_idx is None:
         return rows
     constant = rows._data if isinstance(rows, Variable) else rows
-    said = _beside(places, constant) != padding_row(padding_idx, shape[0], "embedding")
-    return where(said[..., None], rows, constant)
+    is_word = moved_beside(places, constant) != padding_row(padding_idx, shape[0], "embedding")
+    return where(is_word[..., None], rows, constant)
 
 
 def padding_row(padding_idx: Any, rows: int, name: str) -> int:
@@ -182,7 +184,7 @@ def padding_row(padding_idx: Any, rows: int, name: str) -> int:
     return int(padding_idx) % rows
 
 
-def setitem(x: Any, index: Any, value: Any) -> Any:
+def setitem(x: TensorLike, index: Any, value: TensorLike) -> ArrayOrTensor:
     """A copy of x with x[index] = value; gradients reach x and the value. It keeps x's dtype.
 
     Raises:
@@ -197,7 +199,7 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     return SetItem(_plain(index))(x, value)
 
 
-def write_item(x: Any, index: Any, value: Any) -> None:
+def write_item(x: TensorLike, index: Any, value: TensorLike) -> None:
     """x[index] = value in x's own memory, without a gradient.
 
     Raises:
@@ -218,15 +220,11 @@ def _plain(index: Any) -> Any:
     return index.copy() if is_array(index) else index
 
 
-def _beside(index: Any, x: Any) -> Any:
+def _beside(index: Any, x: Array) -> Any:
     """The index with its arrays on x's device: small ones of the host are moved there, none is fetched from there."""
     if isinstance(index, tuple):
         return tuple(_beside(part, x) for part in index)
-    if not is_array(index):
-        return index
-    if device_of(x) == "numpy" and device_of(index) != "numpy":
-        raise DeviceError(f"the index {describe(index)} lives elsewhere than {describe(x)}: move it with .to('numpy')")
-    return module_of(x).asarray(index)
+    return moved_beside(index, x) if is_array(index) else index
 
 
 def _may_repeat(index: Any) -> bool:

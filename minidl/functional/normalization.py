@@ -5,7 +5,7 @@
     layer_norm         the last axes              of the shape of these axes
     group_norm         H, W, a group of channels  (C,)
 
-local_response_norm, of the networks before them, is in response.py.
+local_response_norm, which divides by the size of a number's neighbours, is in response.py.
 
 >>> import numpy as np, minidl.functional as F
 >>> F.layer_norm(np.array([[1.0, 3.0], [10.0, 30.0]]), (2,), eps=0.0)
@@ -19,16 +19,15 @@ import math
 from typing import Any
 
 from minidl.autograd.function import Function, Variable, writes_of
-from minidl.backend import is_array, module_of
 from minidl.checks import is_whole, number
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
-from minidl.fast.gpu import kernels
 from minidl.functional.arithmetic import add, divide, multiply, subtract
-from minidl.functional.broadcasting import spread, unbroadcast
+from minidl.functional.broadcasting import sum, unbroadcast
 from minidl.functional.exponential import sqrt
-from minidl.functional.loss import raw
-from minidl.functional.precision import HALF, add_products, narrowed, widened
-from minidl.functional.shape import astype, broadcast_to, reshape
+from minidl.functional.precision import HALF, narrowed, widened
+from minidl.functional.reduction import mean, var
+from minidl.functional.shape import astype, reshape
+from minidl.types import Array, ArrayOrTensor, Gradients, Shape, ShapeLike, TensorLike
 
 
 class BatchNorm(Function):
@@ -43,48 +42,65 @@ class BatchNorm(Function):
 
     (Ioffe & Szegedy, arXiv:1502.03167, section 3): no change of the gradient's mean, nor along z, gets through.
 
-    `running` is None, or (mean, variance, momentum), of which the first two are raw arrays that follow the batch's.
-
-    `mean` and `variance` are kept for the backward. If that is itself recorded it may not use them: they are constants
-    to it.
+    Args:
+        running: None, or (mean, variance, momentum), of which the first two are raw arrays that follow the batch's.
     """
 
     saves_inputs = True
-    __slots__ = ("axis", "eps", "mean", "running", "variance")
+    reads = ((0, 1), (0,), ())
+    __slots__ = ("axis", "eps", "running")
 
-    def __init__(self, eps: float, running: tuple[Any, Any, Any] | None) -> None:
+    def __init__(self, eps: float, running: tuple[Array, Array, Any] | None) -> None:
         self.eps = eps
         self.running = running
 
-    def forward(self, x: Any, weight: Any, bias: Any) -> Any:
+    def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
         self.axis = (0, *range(2, x.ndim))
-        if kernels.on_device(x):
-            y, self.mean, self.variance = kernels.normalize(x, self.axis, self.eps, weight, bias, self.running)
-            return y
-        wide, n = widened(x), _count(x, self.axis)
-        self.mean, self.variance, y = _moments(wide, self.axis)
-        scale = 1 / module_of(x).sqrt(self.variance + self.eps)
-        y *= spread(scale if weight is None else scale * _beside(weight, x), wide)
+        wide = widened(x)
+        m, v = mean(wide, self.axis, keepdims=True), var(wide, self.axis, keepdims=True)
+        y = (wide - m) / sqrt(v + self.eps)
+        if weight is not None:
+            y = y * per_channel(weight, x)
         if bias is not None:
-            y += spread(_beside(bias, x), wide)
+            y = y + per_channel(bias, x)
         if self.running is not None:
-            running_mean, running_var, momentum = self.running
-            for running, batch in ((running_mean, self.mean), (running_var, self.variance * (n / (n - 1)))):
-                running[...] = (1 - momentum) * running + momentum * batch.reshape(running.shape)
+            follow(self.running, m, v, x)
         return narrowed(y, x)
 
-    def backward(self, grad_out: Any, x: Any, weight: Any, bias: Any) -> Any:
-        if kernels.on_device(grad_out):
-            return kernels.normalize_gradient(grad_out, x, self.mean, self.variance, self.axis, self.eps, weight)
-        grad, wide, n = widened(grad_out), widened(x), _count(x, self.axis)
-        m, v = (self.mean, self.variance) if is_array(grad_out) else _moments(wide, self.axis)[:2]
-        scale = 1 / sqrt(v + self.eps)
-        z = (wide - spread(m, wide)) * spread(scale, wide)
-        grad_bias = SumOfProducts(self.axis)(grad)
-        grad_weight = SumOfProducts(self.axis)(grad, z)
-        slope = scale if weight is None else scale * _beside(weight, x)
-        grad_x = _projected(grad, z, grad_bias / n, grad_weight / n, slope, memory=z)
-        return narrowed(grad_x, x), *(narrowed(reshape(g, (-1,)), x) for g in (grad_weight, grad_bias))
+    def backward(
+        self, grad_out: ArrayOrTensor, x: ArrayOrTensor, weight: ArrayOrTensor | None, bias: ArrayOrTensor | None
+    ) -> Gradients:
+        grad, wide, n = widened(grad_out), widened(x), values_per_channel(x)
+        m, v = mean(wide, self.axis, keepdims=True), var(wide, self.axis, keepdims=True)
+        s = sqrt(v + self.eps)
+        z = (wide - m) / s
+        grad_bias = sum(grad, self.axis, keepdims=True)
+        grad_weight = sum(grad * z, self.axis, keepdims=True)
+        grad_x = (grad - grad_bias / n - z * (grad_weight / n)) / s
+        if weight is not None:
+            grad_x = grad_x * per_channel(weight, x)
+        return narrowed(grad_x, x), narrowed(reshape(grad_weight, -1), x), narrowed(reshape(grad_bias, -1), x)
+
+
+def per_channel(a: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
+    """`a` (C,) in the shape that broadcasts over x (N, C, ...), and in the dtype to compute with."""
+    return reshape(widened(a), (x.shape[1],) + (1,) * (x.ndim - 2))
+
+
+def values_per_channel(x: ArrayOrTensor) -> int:
+    """n: how many numbers of x (N, C, ...) each channel has."""
+    return x.shape[0] * math.prod(x.shape[2:])
+
+
+def follow(running: tuple[Array, Array, Any], m: Array, v: Array, x: Array) -> None:
+    """Let the running mean and variance (C,), written in place, follow the m and v of the batch x.
+
+    The variance of n numbers about their own mean is too small by (n - 1) / n; the running one is made up for that.
+    """
+    running_mean, running_var, momentum = running
+    n = values_per_channel(x)
+    for average, batch in ((running_mean, m), (running_var, v * (n / (n - 1)))):
+        average[...] = (1 - momentum) * average + momentum * batch.reshape(average.shape)
 
 
 class Standardize(Function):
@@ -98,105 +114,52 @@ class Standardize(Function):
 
     saves_inputs = True
     saves_output = True
-    __slots__ = ("axis", "eps", "mean", "variance")
+    __slots__ = ("axis", "eps")
 
     def __init__(self, axis: tuple[int, ...], eps: float) -> None:
         self.axis = axis
         self.eps = eps
 
-    def forward(self, x: Any) -> Any:
-        if kernels.on_device(x):
-            z, self.mean, self.variance = kernels.normalize(x, self.axis, self.eps)
-            return z
-        self.mean, self.variance, z = _moments(x, self.axis)
-        z *= 1 / module_of(x).sqrt(self.variance + self.eps)
-        return z
+    def forward(self, x: Array) -> Array:
+        m, v = mean(x, self.axis, keepdims=True), var(x, self.axis, keepdims=True)
+        return (x - m) / sqrt(v + self.eps)
 
-    def backward(self, grad_out: Any, x: Any, out: Any) -> Any:
-        if kernels.on_device(grad_out):
-            return kernels.normalize_gradient(grad_out, x, self.mean, self.variance, self.axis, self.eps)[0]
-        n = _count(x, self.axis)
-        v = self.variance if is_array(grad_out) else _moments(x, self.axis)[1]
-        shift, along = SumOfProducts(self.axis)(grad_out) / n, SumOfProducts(self.axis)(grad_out, out) / n
-        return _projected(grad_out, out, shift, along, 1 / sqrt(v + self.eps))
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
+        s = sqrt(var(x, self.axis, keepdims=True) + self.eps)
+        shift, along = mean(grad_out, self.axis, keepdims=True), mean(grad_out * out, self.axis, keepdims=True)
+        return (grad_out - shift - out * along) / s
 
 
 class Affine(Function):
     """y = w z + b, where weight and bias are broadcast over z; so dz = w dy, dw = sum of dy z, db = sum of dy."""
 
     saves_inputs = True
+    reads = ((1,), (0,), ())
     __slots__ = ()
 
-    def forward(self, z: Any, weight: Any, bias: Any) -> Any:
-        y = z * spread(weight, z)
-        if bias is not None:
-            y += spread(bias, z)
-        return y
+    def forward(self, z: Array, weight: Array, bias: Array | None) -> Array:
+        y = z * weight
+        return y if bias is None else y + bias
 
-    def backward(self, grad_out: Any, z: Any, weight: Any, bias: Any) -> Any:
+    def backward(
+        self, grad_out: ArrayOrTensor, z: ArrayOrTensor, weight: ArrayOrTensor, bias: ArrayOrTensor | None
+    ) -> Gradients:
+        grad_z = grad_out * weight if self.needs(0) else None
         grad_weight = unbroadcast(grad_out * z, weight.shape) if self.needs(1) else None
-        grad_bias = unbroadcast(grad_out, bias.shape) if self.needs(2) else None
-        return grad_out * spread(weight, grad_out), grad_weight, grad_bias
-
-
-class SumOfProducts(Function):
-    """p = sum of x_i y_i (without y: of x_i) over the axes `axis`, kept with length 1; so dp/dx_i = y_i, dp/dy_i = x_i.
-
-    In one pass over memory, where x * y and then its sum take two.
-    """
-
-    saves_inputs = True
-    __slots__ = ("axis",)
-
-    def __init__(self, axis: tuple[int, ...]) -> None:
-        self.axis = axis
-
-    def forward(self, x: Any, y: Any = None) -> Any:
-        return add_products(x, y, self.axis)
-
-    def backward(self, grad_out: Any, x: Any, y: Any = None) -> Any:
-        return broadcast_to(grad_out, x.shape) if y is None else (grad_out * y, grad_out * x)
-
-
-def _moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any, Any]:
-    """The mean m of x over `axis`, the variance, and x - m. (mean(x^2) - m^2 would cancel where m is large.)"""
-    n = _count(x, axis)
-    m = SumOfProducts(axis)(x) / n
-    centred = x - spread(m, x)
-    return m, SumOfProducts(axis)(centred, centred) / n, centred
-
-
-def _count(x: Any, axis: tuple[int, ...]) -> int:
-    return math.prod(x.shape[a] for a in axis)
-
-
-def _projected(grad: Any, z: Any, shift: Any, along: Any, factor: Any, memory: Any = None) -> Any:
-    """(grad - z along - shift) factor; of raw arrays in `memory`, or one new array, which stays in the cache."""
-    if not is_array(grad):
-        return (grad - z * along - shift) * factor
-    xp = module_of(grad)
-    result = xp.multiply(z, spread(along, z), out=memory)
-    xp.subtract(grad, result, out=result)
-    result -= spread(shift, z)
-    result *= spread(factor, z)
-    return result
-
-
-def _beside(a: Any, x: Any) -> Any:
-    """`a` (C,) in the shape that broadcasts over x (N, C, ...), and in the dtype to compute with."""
-    return reshape(widened(a), (x.shape[1],) + (1,) * (x.ndim - 2))
+        grad_bias = unbroadcast(grad_out, bias.shape) if bias is not None and self.needs(2) else None
+        return grad_z, grad_weight, grad_bias
 
 
 def batch_norm(
-    x: Any,
-    running_mean: Any,
-    running_var: Any,
-    weight: Any = None,
-    bias: Any = None,
+    x: TensorLike,
+    running_mean: TensorLike,
+    running_var: TensorLike,
+    weight: TensorLike = None,
+    bias: TensorLike = None,
     training: bool = False,
     momentum: Any = 0.1,
     eps: float = 1e-5,
-) -> Any:
+) -> ArrayOrTensor:
     """weight (x - m) / sqrt(v + eps) + bias for each channel (Ioffe & Szegedy, arXiv:1502.03167, algorithm 1).
 
     In training m and v are the mean and variance of this batch, over all axes but 1, and the running ones follow them,
@@ -215,39 +178,58 @@ def batch_norm(
     """
     if getattr(x, "ndim", 0) < 2:
         raise ShapeError(f"batch_norm: expected x of shape (N, C, ...); got {describe(x)}")
-    x, channels = x if x.dtype.kind == "f" else widened(x), x.shape[1]
+    x = x if x.dtype.kind == "f" else widened(x)
     arrays = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
-    _check("batch_norm", x, eps, (channels,), arrays)
+    _check("batch_norm", x, eps, (x.shape[1],), arrays)
     if (running_mean is None) != (running_var is None) or (running_mean is None and not training):
         raise ValueError("batch_norm: expected running_mean and running_var, or in training None for both; got None")
-    if training:
-        if getattr(momentum, "ndim", 0) != 0:
-            raise ShapeError(f"batch_norm: expected momentum to be a number or a 0-d array; got {describe(momentum)}")
-        if x.size == x.shape[1] > 0:
-            raise ShapeError(
-                f"batch_norm: expected more than one value per channel in training; got x {tuple(x.shape)}. Use larger "
-                f"batches (drop the last, smaller one), or to evaluate model.eval()"
-            )
-        if running_mean is None or x.size == 0:
-            return BatchNorm(eps, None)(x, weight, bias)
-        if not type(raw(running_mean)) is type(raw(running_var)) is type(raw(x)):
-            raise DeviceError(
-                f"batch_norm: expected x and its running statistics on one device; got {describe(x)}, "
-                f"{describe(running_mean)}, {describe(running_var)}. Move one with .to('numpy') or .to('cupy')"
-            )
-        y = BatchNorm(eps, (raw(running_mean), raw(running_var), raw(momentum)))(x, weight, bias)
-        for written in (running_mean, running_var):
-            if isinstance(written, Variable):
-                writes_of(written).bump()
-        return y
-    scale = divide(1, sqrt(add(widened(running_var), eps)))
+    if not training:
+        return _with_running(x, running_mean, running_var, weight, bias, eps)
+    _check_training(x, running_mean, running_var, momentum)
+    if running_mean is None or x.size == 0:
+        return BatchNorm(eps, None)(x, weight, bias)
+    y = BatchNorm(eps, (_raw(running_mean), _raw(running_var), _raw(momentum)))(x, weight, bias)
+    for written in (running_mean, running_var):
+        if isinstance(written, Variable):
+            writes_of(written).bump()
+    return y
+
+
+def _with_running(
+    x: TensorLike, m: TensorLike, v: TensorLike, weight: TensorLike, bias: TensorLike, eps: float
+) -> ArrayOrTensor:
+    """weight (x - m) / sqrt(v + eps) + bias with the running mean and variance, to evaluate."""
+    scale = divide(1, sqrt(add(widened(v), eps)))
     scale = scale if weight is None else multiply(scale, weight)
-    y = multiply(subtract(widened(x), _beside(running_mean, x)), _beside(scale, x))
-    y = y if bias is None else add(y, _beside(bias, x))
+    y = multiply(subtract(widened(x), per_channel(m, x)), per_channel(scale, x))
+    y = y if bias is None else add(y, per_channel(bias, x))
     return narrowed(y, x)
 
 
-def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def _check_training(x: TensorLike, running_mean: TensorLike, running_var: TensorLike, momentum: Any) -> None:
+    """Whether a batch can be trained with, and whether what it is trained with fits together."""
+    if getattr(momentum, "ndim", 0) != 0:
+        raise ShapeError(f"batch_norm: expected momentum to be a number or a 0-d array; got {describe(momentum)}")
+    if x.size == x.shape[1] > 0:
+        raise ShapeError(
+            f"batch_norm: expected more than one value per channel in training; got x {tuple(x.shape)}. Use larger "
+            f"batches (drop the last, smaller one), or to evaluate model.eval()"
+        )
+    if running_mean is not None and not type(_raw(running_mean)) is type(_raw(running_var)) is type(_raw(x)):
+        raise DeviceError(
+            f"batch_norm: expected x and its running statistics on one device; got {describe(x)}, "
+            f"{describe(running_mean)}, {describe(running_var)}. Move one with .to('numpy') or .to('cupy')"
+        )
+
+
+def _raw(x: TensorLike) -> TensorLike:
+    """The array of a Tensor; anything else as it is."""
+    return x._data if isinstance(x, Variable) else x
+
+
+def layer_norm(
+    x: TensorLike, normalized_shape: ShapeLike, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5
+) -> ArrayOrTensor:
     """weight (x - m) / sqrt(v + eps) + bias with m and v over the last axes (Ba et al., arXiv:1607.06450, eq. 3).
 
     Args:
@@ -268,7 +250,9 @@ def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = No
     return _scaled(z, weight, bias, shape, x)
 
 
-def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def group_norm(
+    x: TensorLike, num_groups: int, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5
+) -> ArrayOrTensor:
     """weight (x - m) / sqrt(v + eps) + bias with m and v over each sample's groups of channels.
 
     With one group it is layer normalisation of a whole image (Wu & He, arXiv:1803.08494, section 3.1).
@@ -293,7 +277,7 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
     return _scaled(z, weight, bias, (channels,) + (1,) * len(places), x)
 
 
-def _check(name: str, x: Any, eps: float, shape: tuple[int, ...], arrays: dict[str, Any]) -> None:
+def _check(name: str, x: TensorLike, eps: float, shape: Shape, arrays: dict[str, TensorLike]) -> None:
     """eps is a number, and each of the arrays that is there has `shape` and the dtype of x."""
     number(eps, f"{name}: eps", 0)
     for key, array in arrays.items():
@@ -306,7 +290,7 @@ def _check(name: str, x: Any, eps: float, shape: tuple[int, ...], arrays: dict[s
             )
 
 
-def _scaled(z: Any, weight: Any, bias: Any, beside: tuple[int, ...], x: Any) -> Any:
+def _scaled(z: TensorLike, weight: TensorLike, bias: TensorLike, beside: Shape, x: TensorLike) -> ArrayOrTensor:
     """weight z + bias, both in the shape `beside`; float16 if x is (until here it was computed in float32)."""
     weight, bias = (None if a is None else reshape(a, beside) for a in (weight, bias))
     if weight is not None:

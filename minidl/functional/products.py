@@ -1,56 +1,56 @@
-"""Matrix products: matmul, outer, and linear, the dense layer."""
+"""Matrix products: matmul, outer, and linear, the dense layer.
+
+>>> import numpy as np, minidl.functional as F
+>>> F.linear(np.array([1.0, 2.0]), weight=np.array([[3.0, 4.0], [5.0, 6.0]]), bias=np.array([0.5, 0.0]))
+array([11.5, 17. ])
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from minidl.autograd.function import FIRST, SECOND, THIRD, Function
+from minidl.autograd.function import Function
 from minidl.errors import DTypeError, ShapeError
-from minidl.fast.cpu.threads import product
 from minidl.functional.arithmetic import multiply
-from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.broadcasting import sum, unbroadcast
 from minidl.functional.shape import flatten, reshape
+from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
 
 class MatMul(Function):
     """Z = X Y, so dL/dX = dL/dZ Y^T and dL/dY = X^T dL/dZ."""
 
     saves_inputs = True
+    reads = ((1,), (0,))
     __slots__ = ()
 
-    def forward(self, x: Any, y: Any) -> Any:
-        if np.ndim(x) == 0 or np.ndim(y) == 0:
-            raise ShapeError("expected operands with at least one axis; got a single number: use * for numbers")
-        summed = -2 if y.ndim > 1 else 0
-        if x.shape[-1] != y.shape[summed]:
-            raise ShapeError(
-                f"expected x.shape[-1] == y.shape[{summed}]; got {x.shape[-1]} != {y.shape[summed]} (x {x.shape}, "
-                f"y {y.shape})"
-            )
-        return product(x, y)
+    def forward(self, x: Array, y: Array) -> Array:
+        check_factors(x, y)
+        return x @ y
 
-    def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
-        # A 1-d x is a row and a 1-d y a column; the axis they lack is put back, so that all are matrices.
-        x_shape, y_shape, grad_shape = x.shape, y.shape, grad_out.shape
-        if y.ndim == 1:
-            y = y.reshape((*y_shape, 1))
-            grad_shape = (*grad_shape, 1)
-        if x.ndim == 1:
-            x = x.reshape((1, *x_shape))
-            grad_shape = (*grad_shape[:-1], 1, grad_shape[-1])
-        grad_out = grad_out.reshape(grad_shape)
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, y: ArrayOrTensor) -> Gradients:
+        grad_z, rows, columns = as_matrices(grad_out, x, y)
         grad_x = grad_y = None
         if self.needs(0):
-            grad_x = unbroadcast(product(grad_out, y.swapaxes(-1, -2)), x.shape).reshape(x_shape)
+            grad_x = unbroadcast(grad_z @ columns.swapaxes(-1, -2), rows.shape).reshape(x.shape)
         if self.needs(1):
-            grad_y = unbroadcast(product(x.swapaxes(-1, -2), grad_out), y.shape).reshape(y_shape)
+            grad_y = unbroadcast(rows.swapaxes(-1, -2) @ grad_z, columns.shape).reshape(y.shape)
         return grad_x, grad_y
 
 
-def matmul(x: Any, y: Any) -> Any:
+def as_matrices(
+    grad_out: ArrayOrTensor, x: ArrayOrTensor, y: ArrayOrTensor
+) -> tuple[ArrayOrTensor, ArrayOrTensor, ArrayOrTensor]:
+    """The three of a product of vectors as matrices, or stacks of them: a 1-d x is a row, and a 1-d y a column."""
+    rows = x.reshape((1, *x.shape)) if x.ndim == 1 else x
+    columns = y.reshape((*y.shape, 1)) if y.ndim == 1 else y
+    stack = grad_out.shape[: grad_out.ndim - (x.ndim > 1) - (y.ndim > 1)]
+    return grad_out.reshape((*stack, rows.shape[-2], columns.shape[-1])), rows, columns
+
+
+def matmul(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """The matrix product x @ y as NumPy's: 1-d operands are vectors, further axes are batches and broadcast.
 
     (n, k) @ (k, m) is (n, m); (k,) @ (k, m) is (m,); (n, k) @ (k,) is (n,); (5, 1, n, k) @ (3, k, m) is (5, 3, n, m).
@@ -61,52 +61,53 @@ def matmul(x: Any, y: Any) -> Any:
     return MatMul()(x, y)
 
 
-def outer(x: Any, y: Any) -> Any:
+def check_factors(x: Array, y: Array) -> None:
+    """Whether x @ y is a product.
+
+    Raises:
+        ShapeError: it is not.
+    """
+    if np.ndim(x) == 0 or np.ndim(y) == 0:
+        raise ShapeError("expected operands with at least one axis; got a single number: use * for numbers")
+    summed = -2 if y.ndim > 1 else 0
+    if x.shape[-1] != y.shape[summed]:
+        raise ShapeError(
+            f"expected x.shape[-1] == y.shape[{summed}]; got {x.shape[-1]} != {y.shape[summed]} (x {x.shape}, "
+            f"y {y.shape})"
+        )
+
+
+def outer(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """Every element of x times every element of y: (n, m) for n and m of them, both flattened."""
     return multiply(reshape(flatten(x), (-1, 1)), flatten(y))
-
-
-def one_dtype_expected(x: Any, weight: Any, bias: Any) -> str:
-    """What to say when a layer's input and parameters differ in dtype."""
-    dtypes = ", ".join(str(array.dtype) for array in (x, weight, bias) if array is not None)
-    return f"expected input, weight and bias of one dtype; got {dtypes}: for example x.astype({str(weight.dtype)!r})"
 
 
 class Linear(Function):
     """Y = X W^T + b, so dL/dX = dL/dY W, dL/dW = (dL/dY)^T X and dL/db = dL/dY summed over the samples."""
 
     saves_inputs = True
+    reads = ((1,), (0,), ())
     __slots__ = ()
 
-    def forward(self, x: Any, weight: Any, bias: Any = None) -> Any:
-        if weight.ndim != 2:
-            raise ShapeError(f"expected a weight of shape (out_features, in_features); got {weight.shape}")
-        if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
-            raise ShapeError(
-                f"expected an input of shape (..., in_features={weight.shape[1]}) for a weight of shape "
-                f"{weight.shape}; got {x.shape}"
-            )
-        if x.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
-            raise DTypeError(one_dtype_expected(x, weight, bias))
-        if bias is not None and bias.shape != weight.shape[:1]:
-            raise ShapeError(f"expected a bias of shape {weight.shape[:1]}; got {bias.shape}")
-        out = product(x, weight.T)
-        if bias is not None:
-            out += bias
-        return out
+    def forward(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
+        check_layer(x, weight, bias)
+        product = x @ weight.T
+        return product if bias is None else product + bias
 
-    def backward(self, grad_out: Any, x: Any, weight: Any, bias: Any = None) -> Any:
+    def backward(
+        self, grad_out: ArrayOrTensor, x: ArrayOrTensor, weight: ArrayOrTensor, bias: ArrayOrTensor | None = None
+    ) -> Gradients:
         out_features, in_features = weight.shape
         samples = math.prod(x.shape[:-1])  # all leading axes count samples
         rows = grad_out.reshape((samples, out_features))
-        grad_x = product(grad_out, weight) if self.needed & FIRST else None
-        grad_weight = product(rows.T, x.reshape((samples, in_features))) if self.needed & SECOND else None
+        grad_x = grad_out @ weight if self.needs(0) else None
+        grad_weight = rows.T @ x.reshape((samples, in_features)) if self.needs(1) else None
         if bias is None:
-            return (grad_x, grad_weight)
-        return grad_x, grad_weight, unbroadcast(rows, weight.shape[:1]) if self.needed & THIRD else None
+            return grad_x, grad_weight
+        return grad_x, grad_weight, sum(rows, axis=0) if self.needs(2) else None
 
 
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> ArrayOrTensor:
     """x @ weight.T + bias, the dense layer.
 
     Args:
@@ -121,3 +122,28 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         ShapeError, DTypeError: the three do not fit together. They must have one dtype, as in PyTorch.
     """
     return Linear()(x, weight) if bias is None else Linear()(x, weight, bias)
+
+
+def check_layer(x: Array, weight: Array, bias: Array | None) -> None:
+    """Whether an input, a weight and a bias (or None) make a dense layer.
+
+    Raises:
+        ShapeError, DTypeError: they do not.
+    """
+    if weight.ndim != 2:
+        raise ShapeError(f"expected a weight of shape (out_features, in_features); got {weight.shape}")
+    if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+        raise ShapeError(
+            f"expected an input of shape (..., in_features={weight.shape[1]}) for a weight of shape {weight.shape}; "
+            f"got {x.shape}"
+        )
+    if x.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
+        raise DTypeError(one_dtype_expected(x, weight, bias))
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ShapeError(f"expected a bias of shape {weight.shape[:1]}; got {bias.shape}")
+
+
+def one_dtype_expected(x: Array, weight: Array, bias: Array | None) -> str:
+    """What to say when a layer's input and parameters differ in dtype."""
+    dtypes = ", ".join(str(array.dtype) for array in (x, weight, bias) if array is not None)
+    return f"expected input, weight and bias of one dtype; got {dtypes}: for example x.astype({str(weight.dtype)!r})"

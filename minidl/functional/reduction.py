@@ -1,7 +1,8 @@
-"""Reductions along axes: sum, mean, var, max, min, logsumexp, norm; and cumsum. Names and arguments are NumPy's.
+"""Reductions along axes: mean, var, max, min, logsumexp, norm; and cumsum. Names and arguments are NumPy's.
 
 `axis` is one axis, several, or None for all; negative ones count from the end; `keepdims=True` leaves the reduced
-axes in place with length 1. An axis that is not there is an AxisError.
+axes in place with length 1. An axis that is not there is an AxisError. `sum` is in broadcasting.py: the gradient of
+every op that broadcasts is a sum.
 
 >>> import minidl as md
 >>> x = md.tensor([[1.0, 5.0], [5.0, 2.0]], requires_grad=True)
@@ -21,79 +22,36 @@ import numpy as np
 from minidl.autograd.function import Function
 from minidl.backend import module_of
 from minidl.functional.arithmetic import absolute, sign
-from minidl.functional.axes import Axis, all_axes, one_axis
+from minidl.functional.axes import all_axes, one_axis
+from minidl.functional.broadcasting import Reduction, repeated, sum
 from minidl.functional.exponential import exp
-from minidl.functional.precision import add_up, narrowed, widened
+from minidl.functional.precision import narrowed, widened
 from minidl.functional.selection import masked, where
-from minidl.functional.shape import array_like, astype, broadcast_to, flatten
+from minidl.functional.shape import array_like, astype, flatten
+from minidl.types import Array, ArrayOrTensor, Axis, Gradients, TensorLike
 
 
-class _Reduction(Function):
-    """Keeps which axes were reduced, so that a gradient can be spread over them again."""
-
-    __slots__ = ("axis", "in_shape", "keepdims")
-
-    def __init__(self, axis: Axis, keepdims: bool) -> None:
-        self.axis: Any = axis
-        self.keepdims = keepdims
-
-    def look_at(self, x: Any) -> None:
-        """Note x's shape, and `axis` as a tuple counted from the front (None stays: NumPy is fastest with it)."""
-        self.in_shape = x.shape
-        if self.axis is not None:
-            self.axis = all_axes(self.axis, x.ndim)
-
-    def restore_axes(self, reduced: Any) -> Any:
-        """`reduced` (a result or its gradient) with the reduced axes back as length 1, ready to broadcast."""
-        if self.keepdims:
-            return reduced
-        gone = range(len(self.in_shape)) if self.axis is None else self.axis
-        return reduced.reshape(tuple(1 if i in gone else n for i, n in enumerate(self.in_shape)))
-
-    def count(self) -> int:
-        """How many numbers went into each result."""
-        return math.prod(self.in_shape if self.axis is None else [self.in_shape[a] for a in self.axis])
-
-
-class Sum(_Reduction):
-    """s = sum of x_i, so ds/dx_i = 1."""
-
-    __slots__ = ()
-
-    def forward(self, x: Any) -> Any:
-        self.look_at(x)
-        return add_up(x, self.axis, self.keepdims)
-
-    def backward(self, grad_out: Any) -> Any:
-        return broadcast_to(self.restore_axes(grad_out), self.in_shape)
-
-
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The sum over `axis`; 0 of no numbers."""
-    return Sum(axis, keepdims)(x)
-
-
-class Mean(_Reduction):
+class Mean(Reduction):
     """m = sum of x_i / n, so dm/dx_i = 1/n."""
 
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
-        self.look_at(x)
-        return narrowed(add_up(widened(x), self.axis, self.keepdims) / self.count(), x)
+    def forward(self, x: Array) -> Array:
+        self.note_shapes(x)
+        return narrowed(sum(widened(x), self.axis, self.keepdims) / self.count(), x)
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         share = narrowed(widened(grad_out) / (self.count() or 1), grad_out)
-        return broadcast_to(self.restore_axes(share), self.in_shape)
+        return repeated(share.reshape(self.kept_shape), self.in_shape)
 
 
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The arithmetic mean over `axis`; NaN of no numbers."""
+def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:
+    """The arithmetic mean over `axis`; NaN of no numbers. Of integers it is float64."""
     return Mean(axis, keepdims)(x)
 
 
-class Var(_Reduction):
-    """v = sum of (x_i - m)^2 / (n - ddof), so dv/dx_i = 2 (x_i - m) / (n - ddof)."""
+class Var(Reduction):
+    """v = sum of (x_i - m)^2 / (n - ddof) with the mean m, so dv/dx_i = 2 (x_i - m) / (n - ddof)."""
 
     saves_inputs = True
     __slots__ = ("ddof",)
@@ -102,17 +60,17 @@ class Var(_Reduction):
         super().__init__(axis, keepdims)
         self.ddof = ddof
 
-    def forward(self, x: Any) -> Any:
-        self.look_at(x)
+    def forward(self, x: Array) -> Array:
+        self.note_shapes(x)
         wide = widened(x)
-        centred = wide - add_up(wide, self.axis, keepdims=True) / self.count()
-        return narrowed(add_up(centred * centred, self.axis, self.keepdims) / self.freedom(), x)
+        centred = wide - mean(wide, self.axis, keepdims=True)
+        return narrowed(sum(centred * centred, self.axis, self.keepdims) / self.freedom(), x)
 
-    def backward(self, grad_out: Any, x: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> Gradients:
         wide = widened(x)
-        centred = wide - sum(wide, self.axis, keepdims=True) / self.count()
+        centred = wide - mean(wide, self.axis, keepdims=True)
         scale = 2 / self.freedom() if self.freedom() else math.nan
-        return narrowed(self.restore_axes(widened(grad_out)) * (scale * centred), x)
+        return narrowed(widened(grad_out).reshape(self.kept_shape) * (scale * centred), x)
 
     def freedom(self) -> int:
         """The degrees of freedom; over 0 of them the variance is infinite, or NaN if all numbers are equal."""
@@ -120,7 +78,7 @@ class Var(_Reduction):
         return left if left > 0 else 0
 
 
-def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> ArrayOrTensor:
     """The variance over `axis`, divided by n - ddof (NumPy's default ddof=0; PyTorch's is 1).
 
     NaN or infinity, with a gradient of NaN, where n <= ddof: so few numbers have no such variance.
@@ -128,18 +86,18 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any
     return Var(axis, keepdims, ddof)(x)
 
 
-class _ReduceExtremum(_Reduction):
+class _ReduceExtremum(Reduction):
     """The extreme value along axes. Several equal ones share its gradient evenly."""
 
     saves_inputs = True
     saves_output = True
     __slots__ = ()
 
-    def backward(self, grad_out: Any, x: Any, out: Any) -> Any:
-        out = self.restore_axes(out)
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
+        out = out.reshape(self.kept_shape)
         chosen = (x == out) | ((x != x) & (out != out))  # a NaN is what max and min return, but equals nothing
         share = widened(chosen.astype(grad_out.dtype))
-        return narrowed(self.restore_axes(widened(grad_out)) * (share / sum(share, self.axis, keepdims=True)), x)
+        return narrowed(widened(grad_out).reshape(self.kept_shape) * (share / sum(share, self.axis, keepdims=True)), x)
 
 
 class Max(_ReduceExtremum):
@@ -147,8 +105,8 @@ class Max(_ReduceExtremum):
 
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
-        self.look_at(x)
+    def forward(self, x: Array) -> Array:
+        self.note_shapes(x)
         return x.max(axis=self.axis, keepdims=self.keepdims)
 
 
@@ -157,12 +115,12 @@ class Min(_ReduceExtremum):
 
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
-        self.look_at(x)
+    def forward(self, x: Array) -> Array:
+        self.note_shapes(x)
         return x.min(axis=self.axis, keepdims=self.keepdims)
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:
     """The largest value over `axis` (NaN if one is NaN); equal largest ones share the gradient evenly.
 
     Raises:
@@ -171,7 +129,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return Max(axis, keepdims)(x)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:
     """The smallest value over `axis` (NaN if one is NaN); equal smallest ones share the gradient evenly.
 
     Raises:
@@ -180,34 +138,34 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return Min(axis, keepdims)(x)
 
 
-class LogSumExp(_Reduction):
+class LogSumExp(Reduction):
     """s = ln sum of e^x_i, so ds/dx_i = e^(x_i - s), the softmax. The maximum is taken out first: no overflow."""
 
     saves_inputs = True
     saves_output = True
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
-        self.look_at(x)
+    def forward(self, x: Array) -> Array:
+        self.note_shapes(x)
         xp = module_of(x)
         wide = widened(x)
         if x.size == 0:
-            return narrowed(xp.log(xp.exp(wide).sum(axis=self.axis, keepdims=self.keepdims)), x)
+            return narrowed(xp.log(sum(xp.exp(wide), self.axis, self.keepdims)), x)
         peak = wide.max(axis=self.axis, keepdims=True)
         peak = xp.where(xp.isfinite(peak), peak, 0)  # inf - inf would be NaN
-        total = xp.exp(wide - peak).sum(axis=self.axis, keepdims=self.keepdims)
+        total = sum(xp.exp(wide - peak), self.axis, self.keepdims)
         return narrowed(xp.log(total) + peak.reshape(total.shape), x)
 
-    def backward(self, grad_out: Any, x: Any, out: Any) -> Any:
-        return self.restore_axes(grad_out) * exp(x - self.restore_axes(out))
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
+        return grad_out.reshape(self.kept_shape) * exp(x - out.reshape(self.kept_shape))
 
 
-def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:
     """ln(sum(exp(x))) over `axis`, without overflow; -infinity of no numbers."""
     return LogSumExp(axis, keepdims)(x)
 
 
-class Norm(_Reduction):
+class Norm(Reduction):
     """n = (sum of |x_i|^p)^(1/p), so dn/dx_i = sign(x_i) (|x_i| / n)^(p-1), which for p = 2 is x_i / n.
 
     That is computed as m (sum of (|x_i| / m)^p)^(1/p) with the largest |x_i| for m: no power overflows or vanishes.
@@ -222,19 +180,19 @@ class Norm(_Reduction):
         super().__init__(axis, keepdims)
         self.p = p
 
-    def forward(self, x: Any) -> Any:
-        self.look_at(x)
+    def forward(self, x: Array) -> Array:
+        self.note_shapes(x)
         xp = module_of(x)
         size = abs(widened(x))
         if x.size == 0:
-            return add_up(size, self.axis, self.keepdims).astype(x.dtype)
+            return sum(size, self.axis, self.keepdims).astype(x.dtype)
         peak = size.max(axis=self.axis, keepdims=True)
         peak = xp.where((peak > 0) & (peak < math.inf), peak, 1)
-        total = add_up((size / peak) ** self.p, self.axis, self.keepdims)
+        total = sum((size / peak) ** self.p, self.axis, self.keepdims)
         return narrowed(peak.reshape(total.shape) * total ** (1 / self.p), x)
 
-    def backward(self, grad_out: Any, x: Any, out: Any) -> Any:
-        wide, norm = widened(x), self.restore_axes(widened(out))
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
+        wide, norm = widened(x), widened(out).reshape(self.kept_shape)
         ratio = wide / where(norm == 0, 1, norm)
         if self.p == 2:
             slope = masked(ratio, norm != 0)
@@ -242,10 +200,10 @@ class Norm(_Reduction):
             there = wide != 0
             ratio = where(there, ratio, 1)
             slope = masked(sign(ratio) * absolute(ratio) ** (self.p - 1), there)
-        return narrowed(self.restore_axes(widened(grad_out)) * slope, x)
+        return narrowed(widened(grad_out).reshape(self.kept_shape) * slope, x)
 
 
-def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
+def norm(x: TensorLike, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:
     """The length of the vectors along `axis`, as `numpy.linalg.norm`; float64 of integers.
 
     Args:
@@ -288,19 +246,19 @@ class CumSum(Function):
     def __init__(self, axis: int) -> None:
         self.axis = axis
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         self.axis = one_axis(self.axis, x.ndim)
         if x.dtype.kind != "f":
             return x.cumsum(axis=self.axis)
         total = x.cumsum(axis=self.axis, dtype=np.float64)  # in float16 it would stop growing at 2048
         return total.astype(x.dtype, copy=False)
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         from_the_end = (*(slice(None),) * self.axis, slice(None, None, -1))
         return cumsum(grad_out[from_the_end], self.axis)[from_the_end]
 
 
-def cumsum(x: Any, axis: int | None = None) -> Any:
+def cumsum(x: TensorLike, axis: int | None = None) -> ArrayOrTensor:
     """The sum of everything up to and with each element along `axis`; without one, of x flattened."""
     x = array_like(x)
     if axis is None or x.ndim == 0:

@@ -1,7 +1,7 @@
-"""Local response normalisation: a strong response quiets those around it.
+"""Local response normalisation: each number is divided by the size of its neighbours.
 
-What came before batch normalisation, in AlexNet and in Caffe's networks: nothing is learnt, and no sample looks at
-another.
+AlexNet and Caffe's networks have it, which are older than batch normalisation. It has no parameters, and each sample is
+normalised for itself.
 
 >>> import numpy as np, minidl.functional as F
 >>> x = np.array([[[3.0], [4.0], [0.0]]])  # one sample, three channels, one place
@@ -17,13 +17,12 @@ import math
 from typing import Any
 
 from minidl.autograd.function import Function
-from minidl.backend import is_array
 from minidl.checks import whole
 from minidl.errors import ShapeError, describe
-from minidl.fast.gpu import kernels
 from minidl.functional.pooling import avg_pool2d
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.shape import reshape
+from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
 
 class LocalResponse(Function):
@@ -38,7 +37,7 @@ class LocalResponse(Function):
 
     saves_inputs = True
     saves_output = True
-    __slots__ = ("alpha", "beta", "k", "s", "size", "within_channel")
+    __slots__ = ("alpha", "beta", "k", "size", "within_channel")
 
     def __init__(self, size: int, alpha: float, beta: float, k: float, within_channel: bool) -> None:
         self.size = size
@@ -47,22 +46,22 @@ class LocalResponse(Function):
         self.k = k
         self.within_channel = within_channel
 
-    def forward(self, x: Any) -> Any:
-        if not self.within_channel and kernels.on_device(x):
-            y, self.s = kernels.respond(x, self.size, self.alpha, self.beta, self.k)
-            return y
-        self.s = self.k + self.alpha * self.mean_of_neighbours(x * x)
-        return x * self.s**-self.beta
+    def forward(self, x: Array) -> Array:
+        return x * self.scale(x) ** -self.beta
 
-    def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
-        if not self.within_channel and kernels.on_device(grad_out):
-            return kernels.respond_gradient(grad_out, x, y, self.s, self.size, self.alpha, self.beta)
-        # s is kept for a first derivative; to a backward that is recorded it would be a constant.
-        s = self.s if is_array(grad_out) else self.k + self.alpha * self.mean_of_neighbours(x * x)
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, y: ArrayOrTensor) -> Gradients:
+        return self.gradient(grad_out, x, y, self.scale(x))
+
+    def scale(self, x: ArrayOrTensor) -> ArrayOrTensor:
+        """s of the formula."""
+        return self.k + self.alpha * self.mean_of_neighbours(x * x)
+
+    def gradient(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, y: ArrayOrTensor, s: ArrayOrTensor) -> ArrayOrTensor:
+        """dL/dx of the formula."""
         shared = self.mean_of_neighbours(grad_out * y / s, turned=True)
         return grad_out * s**-self.beta - (2 * self.alpha * self.beta) * x * shared
 
-    def mean_of_neighbours(self, a: Any, turned: bool = False) -> Any:
+    def mean_of_neighbours(self, a: ArrayOrTensor, turned: bool = False) -> ArrayOrTensor:
         """The mean over each place's neighbours, or (`turned`) over the places that have it for one. Outside is 0."""
         size = self.size
         if self.within_channel:
@@ -76,8 +75,8 @@ class LocalResponse(Function):
 
 
 def local_response_norm(
-    x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, within_channel: bool = False
-) -> Any:
+    x: TensorLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, within_channel: bool = False
+) -> ArrayOrTensor:
     """x (k + alpha a)^-beta with a the mean of x^2 over `size` neighbours.
 
     The neighbours of a number are the channels beside it, at the same place (Krizhevsky et al., NIPS 2012, section 3.3;

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.function import Function, Variable
-from minidl.backend import is_array, module_of, zero_outside
+from minidl.backend import is_array, module_of
 from minidl.errors import DTypeError, GraphError
 from minidl.functional.broadcasting import unbroadcast
+from minidl.types import Array, ArrayOrTensor, Gradients, Shape, TensorLike
 
 
 class Masked(Function):
@@ -28,18 +29,21 @@ class Masked(Function):
 
     __slots__ = ("mask",)
 
-    def __init__(self, mask: Any) -> None:
+    def __init__(self, mask: ArrayOrTensor) -> None:
         self.mask = mask._data if isinstance(mask, Variable) else mask
 
-    def forward(self, x: Any) -> Any:
-        return zero_outside(self.mask, x)
+    def forward(self, x: Array) -> Array:
+        return module_of(x).where(self.mask, x, 0)
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         return masked(grad_out, self.mask)
 
 
-def masked(x: Any, mask: Any) -> Any:
-    """x where the boolean `mask` (which nobody may write to any more) is true, else 0. For the backwards of ops."""
+def masked(x: TensorLike, mask: TensorLike) -> ArrayOrTensor:
+    """x where the boolean `mask` is true, else exactly 0 (0 times infinity would be NaN). For the backwards of ops.
+
+    The mask, which broadcasts to x's shape, is kept as it is: nobody may write to it any more.
+    """
     return Masked(mask)(x)
 
 
@@ -48,7 +52,7 @@ class Where(Function):
 
     __slots__ = ("chosen", "x_shape", "y_shape")
 
-    def forward(self, condition: Any, x: Any, y: Any) -> Any:
+    def forward(self, condition: Array, x: Array, y: Array) -> Array:
         self.x_shape = getattr(x, "shape", ())
         self.y_shape = getattr(y, "shape", ())
         xp = module_of(condition, x, y)
@@ -58,13 +62,13 @@ class Where(Function):
             raise DTypeError("expected Tensors, arrays or numbers to choose from; got None")
         return xp.where(self.chosen, x, y)
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         grad_x = unbroadcast(masked(grad_out, self.chosen), self.x_shape) if self.needs(1) else None
         grad_y = unbroadcast(masked(grad_out, ~self.chosen), self.y_shape) if self.needs(2) else None
         return None, grad_x, grad_y
 
 
-def where(condition: Any, x: Any, y: Any) -> Any:
+def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x where `condition` is true, else y, elementwise with broadcasting. The condition gets no gradient."""
     return Where()(condition, x, y)
 
@@ -78,10 +82,10 @@ class _Extremum(Function):
     saves_inputs = True
     __slots__ = ()
 
-    def loses(self, a: Any, b: Any) -> Any:
+    def loses(self, a: ArrayOrTensor, b: ArrayOrTensor) -> ArrayOrTensor:
         raise TypeError("_Extremum is abstract")
 
-    def backward(self, grad_out: Any, x: Any, y: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, y: ArrayOrTensor) -> Gradients:
         share = where(x == y, grad_out / 2, grad_out)
         grad_x = unbroadcast(masked(share, ~self.loses(x, y)), _shape(x)) if self.needs(0) else None
         grad_y = unbroadcast(masked(share, ~self.loses(y, x)), _shape(y)) if self.needs(1) else None
@@ -93,10 +97,10 @@ class Maximum(_Extremum):
 
     __slots__ = ()
 
-    def forward(self, x: Any, y: Any) -> Any:
+    def forward(self, x: Array, y: Array) -> Array:
         return module_of(x, y).maximum(x, y)
 
-    def loses(self, a: Any, b: Any) -> Any:
+    def loses(self, a: ArrayOrTensor, b: ArrayOrTensor) -> ArrayOrTensor:
         return a < b
 
 
@@ -105,23 +109,23 @@ class Minimum(_Extremum):
 
     __slots__ = ()
 
-    def forward(self, x: Any, y: Any) -> Any:
+    def forward(self, x: Array, y: Array) -> Array:
         return module_of(x, y).minimum(x, y)
 
-    def loses(self, a: Any, b: Any) -> Any:
+    def loses(self, a: ArrayOrTensor, b: ArrayOrTensor) -> ArrayOrTensor:
         return a > b
 
 
-def _shape(x: Any) -> tuple[int, ...]:
+def _shape(x: TensorLike) -> Shape:
     return getattr(x, "shape", ())
 
 
-def maximum(x: Any, y: Any) -> Any:
+def maximum(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """The larger of x and y, elementwise with broadcasting; where they are equal each gets half of the gradient."""
     return Maximum()(x, y)
 
 
-def minimum(x: Any, y: Any) -> Any:
+def minimum(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """The smaller of x and y, elementwise with broadcasting; where they are equal each gets half of the gradient."""
     return Minimum()(x, y)
 
@@ -132,17 +136,17 @@ class Clip(Function):
     saves_inputs = True
     __slots__ = ("high", "low", "shape")
 
-    def __init__(self, low: Any, high: Any) -> None:
+    def __init__(self, low: TensorLike, high: TensorLike) -> None:
         self.low = low
         self.high = high
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         self.shape = x.shape
         if self.low is None and self.high is None:
             return x.copy()
         return module_of(x).clip(x, self.low, self.high)
 
-    def backward(self, grad_out: Any, x: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> Gradients:
         grad_x = grad_out
         if self.low is not None:
             grad_x = masked(grad_x, x >= self.low)
@@ -151,7 +155,7 @@ class Clip(Function):
         return unbroadcast(grad_x, self.shape)
 
 
-def clip(x: Any, low: Any = None, high: Any = None) -> Any:
+def clip(x: TensorLike, low: TensorLike = None, high: TensorLike = None) -> ArrayOrTensor:
     """x limited to [low, high], elementwise; None leaves a side open. Where low > high the result is high.
 
     The limits, numbers or arrays that broadcast with x, are constants.
@@ -180,36 +184,36 @@ class Compare(Function):
     def __init__(self, compare: Callable[..., Any]) -> None:
         self.compare = compare
 
-    def forward(self, x: Any, y: Any) -> Any:
+    def forward(self, x: Array, y: Array) -> Array:
         return self.compare(x, y)
 
 
-def equal(x: Any, y: Any) -> Any:
+def equal(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x == y, elementwise with broadcasting."""
     return Compare(operator.eq)(x, y)
 
 
-def not_equal(x: Any, y: Any) -> Any:
+def not_equal(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x != y, elementwise with broadcasting."""
     return Compare(operator.ne)(x, y)
 
 
-def less(x: Any, y: Any) -> Any:
+def less(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x < y, elementwise with broadcasting."""
     return Compare(operator.lt)(x, y)
 
 
-def less_equal(x: Any, y: Any) -> Any:
+def less_equal(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x <= y, elementwise with broadcasting."""
     return Compare(operator.le)(x, y)
 
 
-def greater(x: Any, y: Any) -> Any:
+def greater(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x > y, elementwise with broadcasting."""
     return Compare(operator.gt)(x, y)
 
 
-def greater_equal(x: Any, y: Any) -> Any:
+def greater_equal(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x >= y, elementwise with broadcasting."""
     return Compare(operator.ge)(x, y)
 
@@ -223,35 +227,35 @@ class Logical(Function):
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def forward(self, *operands: Any) -> Any:
+    def forward(self, *operands: Array) -> Array:
         return getattr(module_of(*operands), self.name)(*operands)
 
 
-def logical_and(x: Any, y: Any) -> Any:
+def logical_and(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """Whether both are true (not 0), elementwise with broadcasting."""
     return Logical("logical_and")(x, y)
 
 
-def logical_or(x: Any, y: Any) -> Any:
+def logical_or(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """Whether one or both are true (not 0), elementwise with broadcasting."""
     return Logical("logical_or")(x, y)
 
 
-def logical_not(x: Any) -> Any:
+def logical_not(x: TensorLike) -> ArrayOrTensor:
     """Whether x is false (0), elementwise."""
     return Logical("logical_not")(x)
 
 
-def bitwise_and(x: Any, y: Any) -> Any:
+def bitwise_and(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x & y: of booleans whether both are true, of integers bit by bit."""
     return Logical("bitwise_and")(x, y)
 
 
-def bitwise_or(x: Any, y: Any) -> Any:
+def bitwise_or(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """x | y: of booleans whether one or both are true, of integers bit by bit."""
     return Logical("bitwise_or")(x, y)
 
 
-def invert(x: Any) -> Any:
+def invert(x: TensorLike) -> ArrayOrTensor:
     """~x: of booleans the opposite, of integers bit by bit."""
     return Logical("invert")(x)

@@ -13,18 +13,16 @@ import itertools
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from minidl.autograd.function import Function, Variable
+from minidl.autograd.function import Function
 from minidl.backend import asarray, device_of, module_of
-from minidl.backend import concatenate as join_arrays
 from minidl.backend import to_device as to_device_array
 from minidl.errors import DTypeError, ShapeError
-from minidl.functional.axes import Axis, all_axes, one_axis
-from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.axes import all_axes, as_shape, one_axis
 from minidl.functional.indexing import getitem
+from minidl.types import Array, ArrayOrTensor, Axis, DTypeLike, Gradients, Shape, ShapeLike, TensorLike
 
 
 class Reshape(Function):
@@ -32,41 +30,33 @@ class Reshape(Function):
 
     __slots__ = ("in_shape", "shape")
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: Shape) -> None:
         self.shape = shape
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         self.in_shape = x.shape
         return x.reshape(self.shape)
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         return grad_out.reshape(self.in_shape)
 
 
-def reshape(x: Any, shape: int | Sequence[int]) -> Any:
+def reshape(x: TensorLike, shape: ShapeLike) -> ArrayOrTensor:
     """x under another shape with as many elements; one length may be -1. A view where NumPy gives a view.
 
     Raises:
         ShapeError: x has another number of elements.
         DTypeError: a length is no whole number.
     """
-    return Reshape(_as_tuple(shape))(x)
+    return Reshape(as_shape(shape))(x)
 
 
-def _as_tuple(shape: int | Sequence[int]) -> tuple[int, ...]:
-    lengths: Any = shape if isinstance(shape, (tuple, list)) else (shape,)
-    try:
-        return tuple(operator.index(n) for n in lengths)
-    except TypeError as error:
-        raise DTypeError(f"expected a shape of whole numbers; got {shape!r}") from error
-
-
-def array_like(x: Any) -> Any:
+def array_like(x: TensorLike) -> ArrayOrTensor:
     """x if it has a shape (a Tensor or an array), else the array of it."""
     return x if hasattr(x, "shape") else asarray(x)
 
 
-def flatten(x: Any, start_axis: int = 0) -> Any:
+def flatten(x: TensorLike, start_axis: int = 0) -> ArrayOrTensor:
     """Merge the axes from `start_axis` on into one: (N, C, H, W) with start_axis=1 becomes (N, C*H*W); () is (1,).
 
     Raises:
@@ -79,7 +69,7 @@ def flatten(x: Any, start_axis: int = 0) -> Any:
     return reshape(x, (*x.shape[:start], math.prod(x.shape[start:])))
 
 
-def squeeze(x: Any, axis: Axis = None) -> Any:
+def squeeze(x: TensorLike, axis: Axis = None) -> ArrayOrTensor:
     """x without those of its axes that have length 1, or only without the ones named: (2, 1, 3) becomes (2, 3).
 
     Raises:
@@ -93,7 +83,7 @@ def squeeze(x: Any, axis: Axis = None) -> Any:
     return reshape(x, [n for i, n in enumerate(x.shape) if i not in gone])
 
 
-def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
+def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> ArrayOrTensor:
     """x with new axes of length 1, which are then number `axis` of the result: axis=1 makes (2, 1, 3) of (2, 3).
 
     Raises:
@@ -101,7 +91,7 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
         ShapeError: an axis is named twice.
     """
     x = array_like(x)
-    several: Sequence[Any] = axis if isinstance(axis, (tuple, list)) else (axis,)
+    several: Sequence[int] = axis if isinstance(axis, (tuple, list)) else (axis,)
     new = all_axes(several, x.ndim + len(several))
     lengths = iter(x.shape)
     return reshape(x, [1 if i in new else next(lengths) for i in range(x.ndim + len(several))])
@@ -115,26 +105,26 @@ class Transpose(Function):
     def __init__(self, axes: tuple[int, ...] | None) -> None:
         self.axes = axes
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return x.transpose() if self.axes is None else x.transpose(self.axes)
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         if self.axes is None:
             return grad_out.transpose()
         inverse = sorted(range(len(self.axes)), key=[axis % len(self.axes) for axis in self.axes].__getitem__)
         return grad_out.transpose(inverse)
 
 
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> ArrayOrTensor:
     """x with its axes in the order `axes`; reversed if None. A view.
 
     Raises:
         ShapeError, AxisError: `axes` does not name each axis of x once.
     """
-    return Transpose(None if axes is None else _as_tuple(axes))(x)
+    return Transpose(None if axes is None else as_shape(axes))(x)
 
 
-def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+def swapaxes(x: TensorLike, axis1: int, axis2: int) -> ArrayOrTensor:
     """x with two axes exchanged. A view.
 
     Raises:
@@ -147,31 +137,6 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     return transpose(x, order)
 
 
-class BroadcastTo(Function):
-    """The same numbers repeated along new or length-1 axes."""
-
-    __slots__ = ("in_shape", "shape")
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape = shape
-
-    def forward(self, x: Any) -> Any:
-        self.in_shape = x.shape
-        return module_of(x).broadcast_to(x, self.shape)
-
-    def backward(self, grad_out: Any) -> Any:
-        return unbroadcast(grad_out, self.in_shape)
-
-
-def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
-    """x repeated, without copying, to `shape`. The result is read-only, as NumPy's.
-
-    Raises:
-        ShapeError: x does not broadcast to `shape`.
-    """
-    return BroadcastTo(_as_tuple(shape))(x)
-
-
 class Concatenate(Function):
     """Arrays joined along an axis: the gradient is cut where they were joined."""
 
@@ -180,17 +145,21 @@ class Concatenate(Function):
     def __init__(self, axis: int) -> None:
         self.axis = axis
 
-    def forward(self, *arrays: Any) -> Any:
+    def forward(self, *arrays: Array) -> Array:
+        self.note_lengths(arrays)
+        return module_of(*arrays).concatenate(arrays, axis=self.axis)
+
+    def note_lengths(self, arrays: Sequence[Array]) -> None:
+        """Set `axis`, counted from the front, and the arrays' lengths along it."""
         if any(np.ndim(a) != np.ndim(arrays[0]) for a in arrays):
             raise ShapeError(f"expected tensors with equally many axes; got {[tuple(np.shape(a)) for a in arrays]}")
         if np.ndim(arrays[0]) == 0:
             raise ShapeError("tensors of shape () have no axis to be joined along; use stack")
         self.axis = one_axis(self.axis, arrays[0].ndim)
         self.lengths = [a.shape[self.axis] for a in arrays]
-        return join_arrays(arrays, self.axis)
 
-    def backward(self, grad_out: Any) -> Any:
-        grads: list[Any] = []
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
+        grads: list[ArrayOrTensor] = []
         start = 0
         before = (slice(None),) * self.axis
         for i, length in enumerate(self.lengths):
@@ -200,7 +169,7 @@ class Concatenate(Function):
         return tuple(grads)
 
 
-def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
+def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> ArrayOrTensor:
     """Join tensors along an existing axis; all other lengths must agree. Mixed dtypes promote as in NumPy.
 
     Raises:
@@ -213,7 +182,7 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
     return Concatenate(axis)(*several)
 
 
-def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
+def stack(tensors: Sequence[TensorLike], axis: int = 0) -> ArrayOrTensor:
     """Join tensors of one shape along a new axis, which is then number `axis` of the result.
 
     Raises:
@@ -230,7 +199,7 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     return concatenate([reshape(t, (*shape[:at], 1, *shape[at:])) for t in several], axis=at)
 
 
-def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+def split(x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[ArrayOrTensor]:
     """Cut x along an axis, as `numpy.split`. The parts are views.
 
     Args:
@@ -273,16 +242,16 @@ class Pad(Function):
         self.widths = widths
         self.value = value
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         if x.ndim == 0:
             return x.copy()
         return module_of(x).pad(x, self.widths, mode="constant", constant_values=self.value)
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         return grad_out[tuple(slice(a, n - b) for (a, b), n in zip(self.widths, grad_out.shape, strict=True))]
 
 
-def pad(x: Any, pad_width: Any, constant_values: float = 0) -> Any:
+def pad(x: TensorLike, pad_width: TensorLike, constant_values: float = 0) -> ArrayOrTensor:
     """x with a border of a constant, as `numpy.pad`.
 
     Args:
@@ -311,18 +280,31 @@ class Cast(Function):
 
     __slots__ = ("dtype", "in_dtype")
 
-    def __init__(self, dtype: Any) -> None:
+    def __init__(self, dtype: DTypeLike) -> None:
         self.dtype = dtype
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         self.in_dtype = x.dtype
         return x.astype(self.dtype)
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         return grad_out.astype(self.in_dtype)
 
 
-def astype(x: Any, dtype: Any) -> Any:
+class CastToWhole(Function):
+    """The same numbers as integers or booleans, which have no gradient."""
+
+    differentiable = False
+    __slots__ = ("dtype",)
+
+    def __init__(self, dtype: DTypeLike) -> None:
+        self.dtype = dtype
+
+    def forward(self, x: Array) -> Array:
+        return x.astype(self.dtype)
+
+
+def astype(x: TensorLike, dtype: DTypeLike) -> ArrayOrTensor:
     """x in another dtype, always a copy. Only between floating dtypes has it a gradient.
 
     Raises:
@@ -334,9 +316,7 @@ def astype(x: Any, dtype: Any) -> Any:
         raise DTypeError(f"astype: expected a dtype such as 'float32'; got {dtype!r}") from error
     if dtype.kind not in "fiub":
         raise DTypeError(f"astype: expected a floating, integer or boolean dtype; got {dtype}")
-    if isinstance(x, Variable) and dtype.kind != "f":
-        return x.wrap(x._data.astype(dtype))
-    return Cast(dtype)(x)
+    return Cast(dtype)(x) if dtype.kind == "f" else CastToWhole(dtype)(x)
 
 
 class Copy(Function):
@@ -344,14 +324,14 @@ class Copy(Function):
 
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return x.copy()
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         return grad_out
 
 
-def copy(x: Any) -> Any:
+def copy(x: TensorLike) -> ArrayOrTensor:
     """x in memory of its own, with the gradient going through."""
     return Copy()(x)
 
@@ -364,14 +344,14 @@ class ToDevice(Function):
     def __init__(self, device: str) -> None:
         self.device = device
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         self.home = device_of(x)
         return to_device_array(x, self.device)
 
-    def backward(self, grad_out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         return ToDevice(self.home)(grad_out)
 
 
-def to_device(x: Any, device: str) -> Any:
+def to_device(x: TensorLike, device: str) -> ArrayOrTensor:
     """x on 'numpy' or 'cupy'."""
     return ToDevice(device)(x)

@@ -1,12 +1,12 @@
 """The networks of the examples, from a multi-layer perceptron to AlexNet: each file is one of them."""
 
 from minidl.models.activations import ACTIVATIONS
-from minidl.models.alexnet import alexnet, alexnet_32
 from minidl.models.caffe import cifar10_full, cifar10_quick, lenet
-from minidl.models.char_rnn import char_rnn, sample
-from minidl.models.digits_conv import digits_conv
-from minidl.models.mlp import mlp
+from minidl.models.convnet import digits_conv
+from minidl.models.imagenet import alexnet, alexnet_32
+from minidl.models.perceptron import mlp
 from minidl.models.resnet import resnet_cifar
+from minidl.models.text import char_rnn, sample
 
 __all__ = [
     "ACTIVATIONS",

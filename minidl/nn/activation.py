@@ -1,29 +1,28 @@
-"""Activation functions as modules; their formulas are beside the functions in `minidl.functional`."""
+"""Activation functions as modules. Formulas, errors and sources are at the functions in `minidl.functional`."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from minidl import functional as F
-from minidl.checks import choice, number, whole
-from minidl.functional.activation import limits
+from minidl.checks import choice, limits, number, whole
 from minidl.functional.gated import FORMS
-from minidl.nn.making import blank, changed
+from minidl.nn.display import options_text
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.tensors.creation import full
+from minidl.types import TensorLike
 
 
 class _Activation(Module):
-    """One that has options, and shows them."""
+    """An activation function with options, which it shows in its repr."""
 
     def extra_repr(self) -> str:
-        return changed(self)
+        return options_text(self)
 
 
 class ReLU(Module):
     """max(x, 0), elementwise."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.relu(x)
 
 
@@ -34,19 +33,19 @@ class LeakyReLU(_Activation):
         super().__init__()
         self.negative_slope = number(negative_slope, "LeakyReLU: negative_slope")
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.leaky_relu(x, self.negative_slope)
 
 
 class PReLU(_Activation):
-    """x where x > 0, else weight * x, elementwise: a LeakyReLU that learns its slope.
+    """x where x > 0, else weight * x, elementwise: a LeakyReLU that learns its negative slope (He et al. 2015).
 
     Attributes:
         weight: (num_parameters,).
 
     Args:
         num_parameters: 1 for one slope, or C for one for each channel of x (N, C, ...).
-        init: the slopes at the start.
+        init: the first value of the slopes.
     """
 
     weight: Parameter
@@ -54,9 +53,9 @@ class PReLU(_Activation):
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
         self.num_parameters = whole(num_parameters, "PReLU: num_parameters")
-        self.weight = Parameter(blank(num_parameters) + number(init, "PReLU: init"))
+        self.weight = Parameter(full(num_parameters, number(init, "PReLU: init")))
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.prelu(x, self.weight)
 
 
@@ -67,32 +66,32 @@ class ELU(_Activation):
         super().__init__()
         self.alpha = number(alpha, "ELU: alpha")
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.elu(x, self.alpha)
 
 
 class SELU(Module):
-    """1.0507 * elu(x, 1.6733), elementwise; its weights start from `nn.init.lecun_normal_`."""
+    """1.0507 * elu(x, 1.6733), elementwise. The layers before it shall start from `nn.init.lecun_normal_`."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.selu(x)
 
 
 class SiLU(Module):
     """x * sigmoid(x), elementwise."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.silu(x)
 
 
 class GELU(_Activation):
-    """x times the standard normal distribution at x, elementwise; approximate="tanh" for GPT-2's approximation."""
+    """x times the cumulative distribution function of the standard normal at x: see `functional.gelu`."""
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         self.approximate = choice(approximate, "GELU: approximate", FORMS)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.gelu(x, self.approximate)
 
 
@@ -103,46 +102,46 @@ class Hardtanh(_Activation):
         super().__init__()
         self.min_val, self.max_val = limits(min_val, max_val, "Hardtanh")
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.hardtanh(x, self.min_val, self.max_val)
 
 
 class Sigmoid(Module):
     """1 / (1 + exp(-x)), elementwise."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.sigmoid(x)
 
 
 class Tanh(Module):
     """The hyperbolic tangent, elementwise."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.tanh(x)
 
 
 class Softsign(Module):
     """x / (1 + |x|), elementwise."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.softsign(x)
 
 
 class Softplus(Module):
     """ln(1 + exp(x)), elementwise."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.softplus(x)
 
 
 class Softmax(_Activation):
-    """exp(x) over its sum along `axis`. A model that is trained with cross_entropy ends without it."""
+    """exp(x) / sum(exp(x)) along `axis`. Not needed before cross_entropy, which takes raw scores."""
 
     def __init__(self, axis: int = -1) -> None:
         super().__init__()
         self.axis = axis
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.softmax(x, self.axis)
 
 
@@ -153,5 +152,5 @@ class LogSoftmax(_Activation):
         super().__init__()
         self.axis = axis
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.log_softmax(x, self.axis)

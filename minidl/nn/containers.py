@@ -1,4 +1,4 @@
-"""Sequential and ModuleList, modules that hold modules in order; and Residual, which goes around one."""
+"""Modules made of modules: Sequential, ModuleList and Residual."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any, Self
 
 from minidl.errors import ShapeError
 from minidl.nn.module import Module
+from minidl.types import TensorLike
 
 
 class ModuleList(Module):
-    """A list of modules, registered so that their parameters are found; calling them is up to you.
+    """A list of modules, registered so that their parameters are found. It has no forward: call its modules yourself.
 
     Args:
         modules: the modules; they are named '0', '1', ...
@@ -56,6 +57,10 @@ class Sequential(ModuleList):
 
     Args:
         modules: the modules; or one list of (name, module) pairs; or one dict, as an OrderedDict, of modules by name.
+
+    Raises:
+        TypeError: something among them is no Module, or the list has modules without names.
+        ValueError: two modules have the same name.
     """
 
     def __init__(self, *modules: Any) -> None:
@@ -74,7 +79,7 @@ class Sequential(ModuleList):
         for name, module in pairs:
             self._add(name, module)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         for module in self.children():
             x = module(x)
         return x
@@ -87,12 +92,12 @@ class Sequential(ModuleList):
 class Residual(Module):
     """y = body(x) + shortcut(x): the body learns only what is to be added to x (He et al. 2016, arXiv:1512.03385).
 
-    dL/dx = dL/dy (1 + d body/dx) where the shortcut is x itself: however small the body's slope, the gradient passes.
+    Where the shortcut is x itself, dL/dx = dL/dy (1 + d body/dx): the gradient passes even if d body/dx vanishes.
 
     Args:
-        body: the module to go around; it gets an attribute of that name.
-        shortcut: None for x itself. Where the body changes the shape, a module that changes it alike, such as a 1x1
-            convolution with the body's stride.
+        body: the module whose output is added to the shortcut's.
+        shortcut: None for x itself. Where the body changes the shape, a module that changes it in the same way, such as
+            a 1x1 convolution with the body's stride.
 
     Raises:
         ShapeError: (in the forward) body and shortcut give different shapes.
@@ -106,19 +111,19 @@ class Residual(Module):
         self.body = body
         self.shortcut = shortcut
 
-    def forward(self, x: Any) -> Any:
-        change = self.body(x)
-        straight = x if self.shortcut is None else self.shortcut(x)
-        if change.shape != straight.shape:
+    def forward(self, x: TensorLike) -> TensorLike:
+        residual = self.body(x)
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        if residual.shape != shortcut.shape:
             raise ShapeError(
-                f"Residual: the body gives {change.shape}, the shortcut {straight.shape}: give it a shortcut that "
+                f"Residual: the body gives {residual.shape}, the shortcut {shortcut.shape}: give it a shortcut that "
                 f"changes the shape as the body does, such as nn.Conv2d(in_channels, out_channels, 1, stride)"
             )
-        return change + straight
+        return residual + shortcut
 
 
 def _check_module(kind: str, name: str, module: Any) -> None:
-    """Raise if `module`, to be called `name`, is none, with a word on what was probably meant."""
+    """Raise if `module`, to be registered as `name`, is no Module; the message says what was probably meant."""
     if isinstance(module, type) and issubclass(module, Module):
         raise TypeError(f"{kind}: got the class {module.__name__} for {name!r}; make one: {module.__name__}(...)")
     if not isinstance(module, Module):

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 
 from minidl import functional as F
 from minidl.checks import whole
-from minidl.functional.conv import extra_border
-from minidl.functional.geometry import Sizes, borders, per_axis
-from minidl.nn.making import Init, blank, changed, start, times
+from minidl.functional.geometry import Size, Sizes, borders, extra_border, per_axis
+from minidl.nn.display import options_text, sizes_text
+from minidl.nn.init import Initializer, initialize
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.tensors.creation import zeros
 
 Size = int | tuple[int, ...]
-
 
 class Convolution(Module):
     """What the layers share: a window that moves over `axes` spatial axes, and a weight and a bias for it."""
@@ -35,7 +35,7 @@ class Convolution(Module):
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
-        init: Init | None = None,
+        init: Initializer | None = None,
     ) -> None:
         super().__init__()
         kind, n = type(self).__name__, self.axes
@@ -49,16 +49,15 @@ class Convolution(Module):
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"{kind}: groups={groups} must divide the channels; got {in_channels}->{out_channels}")
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        self.weight = Parameter(blank(first, second // groups, *self.kernel_size))
-        self.bias = Parameter(blank(out_channels)) if bias else None
-        start(self.weight, self.bias, init)
+        self.weight = Parameter(zeros(first, second // groups, *self.kernel_size))
+        self.bias = Parameter(zeros(out_channels)) if bias else None
+        initialize(self.weight, self.bias, init)
 
     def forward(self, x: Any) -> Any:
         return self.convolve(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
-        return changed(self, f"{self.in_channels}->{self.out_channels}", times(self.kernel_size))
-
+        return options_text(self, f"{self.in_channels}->{self.out_channels}", sizes_text(self.kernel_size))
 
 class Conv1d(Convolution):
     """1-d convolution of sequences (N, C, L) into (N, F, OL): as `Conv2d`, with one number for two.
@@ -69,7 +68,6 @@ class Conv1d(Convolution):
     """
 
     axes, convolve = 1, staticmethod(F.conv1d)
-
 
 class Conv2d(Convolution):
     """2-d convolution of images (N, C, H, W) into (N, F, OH, OW), OH = (H + 2p - d (KH - 1) - 1) // s + 1.
@@ -95,7 +93,6 @@ class Conv2d(Convolution):
 
     axes, convolve = 2, staticmethod(F.conv2d)
 
-
 class TransposedConvolution(Convolution):
     """PyTorch's order of arguments, and output_padding."""
 
@@ -113,7 +110,7 @@ class TransposedConvolution(Convolution):
         groups: int = 1,
         bias: bool = True,
         dilation: Size = 1,
-        init: Init | None = None,
+        init: Initializer | None = None,
     ) -> None:
         kind = type(self).__name__
         padding = per_axis(padding, self.axes, f"{kind}: padding", 0)  # a number: there is no "same" here
@@ -124,7 +121,6 @@ class TransposedConvolution(Convolution):
         window = self.stride, self.padding, self.output_padding, self.groups, self.dilation
         return self.convolve(x, self.weight, self.bias, *window)
 
-
 class ConvTranspose1d(TransposedConvolution):
     """Transposed convolution of sequences (N, C, L) into (N, F, OL): as `ConvTranspose2d`.
 
@@ -134,7 +130,6 @@ class ConvTranspose1d(TransposedConvolution):
     """
 
     axes, convolve = 1, staticmethod(F.conv_transpose1d)
-
 
 class ConvTranspose2d(TransposedConvolution):
     """Transposed convolution of images (N, C, H, W) into (N, F, OH, OW), OH = (H-1) s - 2p + d (KH-1) + o + 1.

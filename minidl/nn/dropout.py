@@ -1,18 +1,21 @@
-"""Dropout, and Dropout1d and Dropout2d of whole channels."""
+"""Dropout: of single elements, and of whole channels (Dropout1d, Dropout2d)."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from minidl import functional as F
 from minidl.checks import number
 from minidl.nn.module import Module
+from minidl.types import TensorLike
 
 
 class Dropout(Module):
-    """In training: each number is 0 with probability p, the others are divided by 1 - p. In evaluation: x itself.
+    """In training mode each element is set to 0 with probability p, and the others are divided by 1 - p.
 
-    Srivastava et al., JMLR 15 (2014), scaled in training ("inverted") as everywhere today.
+    In evaluation mode the output is x itself. Srivastava et al., JMLR 15 (2014), there without the division in training
+    but with a multiplication by 1 - p in evaluation; the expected values are the same.
+
+    Args:
+        p: the probability, from 0 to 1.
 
     Raises:
         ValueError: p is not from 0 to 1.
@@ -22,7 +25,7 @@ class Dropout(Module):
         super().__init__()
         self.p = number(p, f"{type(self).__name__}: p", 0, 1)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.dropout(x, self.p, self.training)
 
     def extra_repr(self) -> str:
@@ -32,12 +35,12 @@ class Dropout(Module):
 class Dropout1d(Dropout):
     """Dropout of whole channels of (N, C, L): see `functional.dropout1d`."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.dropout1d(x, self.p, self.training)
 
 
 class Dropout2d(Dropout):
     """Dropout of whole channels of images (N, C, H, W): see `functional.dropout1d`."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.dropout2d(x, self.p, self.training)

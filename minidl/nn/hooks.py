@@ -1,9 +1,11 @@
 """Hooks on modules: functions that see a module's inputs, its output, and the gradients that pass through it.
 
-Forward hooks are calls before and after `forward`. For the backward hooks the module's inputs and its output pass
-through gates: ops that change nothing and whose `backward` sees the gradient go by.
+Forward hooks are called before and after `forward`. Backward hooks need the gradients of the module's own inputs and
+outputs. So the inputs and outputs of a module with a backward hook pass through identity ops, z = x, whose `backward`
+sees the gradient go by:
 
-    x --> Inlet --> forward --> Outlet --> y         grad_input at the inlet, grad_output at the outlet
+    x --> InputIdentity --> forward --> OutputIdentity --> y
+          its gradient is grad_input    its gradient is grad_output
 
 (The gradient of x itself would not do: x may be used elsewhere too, as in a residual connection.)
 """
@@ -15,12 +17,13 @@ from typing import Any
 
 from minidl.autograd.function import Function, Variable
 from minidl.errors import GraphError
+from minidl.types import Array, ArrayOrTensor
 
 Hooks = dict[int, Callable[..., Any]]
 
 
 class ModuleHooks:
-    """The hooks of one module; made when the first is registered."""
+    """The hooks of one module, made when the first is registered: before forward, after forward, and in backward."""
 
     __slots__ = ("backward", "forward", "pre")
 
@@ -30,49 +33,68 @@ class ModuleHooks:
         self.backward: Hooks = {}
 
 
-class Passage:
-    """The gradients of one call of a module, gathered until all are there and the hooks can be called.
+def call_with_hooks(module: Any, hooks: ModuleHooks, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """module.forward(*inputs, **named), with the module's hooks called around it."""
+    for hook in list(hooks.pre.values()):
+        replacement = hook(module, inputs)
+        if replacement is not None:
+            inputs = replacement if isinstance(replacement, tuple) else (replacement,)
+    if hooks.backward:
+        output = _call_between_identities(CallGradients(module, hooks.backward, len(inputs)), inputs, named)
+    else:
+        output = module.forward(*inputs, **named)
+    for hook in list(hooks.forward.values()):
+        replacement = hook(module, inputs, output)
+        if replacement is not None:
+            output = replacement
+    return output
+
+
+class CallGradients:
+    """The gradients of one call of a module, collected until all have arrived and the backward hooks can be called.
 
     Attributes:
-        expected: how many gradients to wait for: the inlets the output depends on, else (no input wants a gradient)
-            the outlets.
+        of_inputs: whether the hooks wait for gradients of inputs. If no input requires one, they wait for the outputs'.
+        expected: how many gradients they wait for: those of the inputs that the output depends on, or of the outputs.
     """
 
-    __slots__ = ("_came", "_grad_input", "_grad_output", "expected", "hooks", "module", "of_inputs")
+    __slots__ = ("_arrived", "_grad_input", "_grad_output", "expected", "hooks", "module", "of_inputs")
 
     def __init__(self, module: Any, hooks: Hooks, inputs: int) -> None:
         self.module = module
         self.hooks = hooks
         self.expected = 0
         self.of_inputs = False
-        self._came = 0
+        self._arrived = 0
         self._grad_input: list[Any] = [None] * inputs
         self._grad_output: list[Any] = []
 
-    def opened(self, outputs: int) -> None:
-        """The module returned so many outputs."""
-        self._grad_output = [None] * outputs
+    def expect(self, inputs: int, outputs: Sequence[Any]) -> None:
+        """The module has returned `outputs`, which depend on so many of the inputs that require a gradient."""
+        self._grad_output = [None] * len(outputs)
+        self.of_inputs = inputs > 0
+        self.expected = inputs or sum(_requires_grad(y) for y in outputs)
 
-    def at_output(self, i: int, grad: Any) -> Any:
-        """The gradient of output i is complete."""
+    def output_grad(self, i: int, grad: ArrayOrTensor) -> ArrayOrTensor:
+        """The gradient of output i has arrived; returns it."""
         self._grad_output[i] = grad
         if self.of_inputs:
-            self._came = 0  # outputs come first; an earlier walk may have stopped halfway, as md.grad does
+            self._arrived = 0  # outputs come first; an earlier backward may have stopped halfway, as md.grad does
         else:
-            self._came += 1
-            if self._came == self.expected:
+            self._arrived += 1
+            if self._arrived == self.expected:
                 self._call_hooks()
         return grad
 
-    def at_input(self, i: int, grad: Any) -> Any:
-        """The gradient of input i is complete; returns it, or what a hook wants instead."""
+    def input_grad(self, i: int, grad: ArrayOrTensor) -> ArrayOrTensor:
+        """The gradient of input i has arrived; returns it, or what a hook wants instead."""
         self._grad_input[i] = grad
-        self._came += 1
-        return self._call_hooks()[i] if self._came == self.expected else grad
+        self._arrived += 1
+        return self._call_hooks()[i] if self._arrived == self.expected else grad
 
     def _call_hooks(self) -> list[Any]:
         grads, grad_output = list(self._grad_input), tuple(_as_tensor(g) for g in self._grad_output)
-        self._came = 0  # with retain_graph there may be another backward
+        self._arrived = 0  # with retain_graph there may be another backward
         self._grad_input, self._grad_output = [None] * len(grads), [None] * len(grad_output)
         for hook in list(self.hooks.values()):
             seen = tuple(_as_tensor(g) for g in grads)
@@ -82,7 +104,7 @@ class Passage:
         return grads
 
     def _replaced(self, grads: list[Any], replacement: Any) -> list[Any]:
-        """The gradients with those a hook returned, in the form (array or Tensor) the walk uses."""
+        """The gradients with those that a hook returned, as arrays or as Tensors, whichever `grads` are."""
         new = replacement if isinstance(replacement, (tuple, list)) else (replacement,)
         if self.expected != 1 or not self.of_inputs or len(new) != len(grads):
             raise GraphError(
@@ -97,86 +119,68 @@ class Passage:
         return result
 
 
+class InputIdentity(Function):
+    """z = x for input i of a module; its backward hands dL/dz to the hooks."""
+
+    __slots__ = ("call", "i")
+
+    def __init__(self, call: CallGradients, i: int) -> None:
+        self.call = call
+        self.i = i
+
+    def forward(self, x: Array) -> Array:
+        return x
+
+    def backward(self, grad_out: ArrayOrTensor) -> ArrayOrTensor:
+        return self.call.input_grad(self.i, grad_out)
+
+
+class OutputIdentity(Function):
+    """z = x for output i of a module; its backward hands dL/dz to the hooks."""
+
+    __slots__ = ("call", "i")
+
+    def __init__(self, call: CallGradients, i: int) -> None:
+        self.call = call
+        self.i = i
+
+    def forward(self, x: Array) -> Array:
+        return x
+
+    def backward(self, grad_out: ArrayOrTensor) -> ArrayOrTensor:
+        return self.call.output_grad(self.i, grad_out)
+
+
+def _call_between_identities(call: CallGradients, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """module.forward(...), with an identity around each input and output that requires a gradient."""
+    passed = [InputIdentity(call, i)(x) if _requires_grad(x) else x for i, x in enumerate(inputs)]
+    identities = [y._op for x, y in zip(inputs, passed, strict=True) if y is not x and y._op is not None]
+    output = call.module.forward(*passed, **named)
+    outputs = list(output) if type(output) in (tuple, list) else [output]
+    if not any(isinstance(y, Variable) for y in outputs):
+        raise GraphError(
+            f"a backward hook of {call.module._label()} needs an output that is a Tensor, or a tuple or list with "
+            f"Tensors; got {type(output).__name__}"
+        )
+    made_by = [y._op for y in outputs if isinstance(y, Variable) and y._op is not None]
+    call.expect(_reached(made_by, identities), outputs)
+    outputs = [OutputIdentity(call, i)(y) if _requires_grad(y) else y for i, y in enumerate(outputs)]
+    return type(output)(outputs) if type(output) in (tuple, list) else outputs[0]
+
+
+def _requires_grad(x: Any) -> bool:
+    return isinstance(x, Variable) and x._requires_grad
+
+
 def _as_tensor(grad: Any) -> Any:
     return grad if grad is None or isinstance(grad, Variable) else Variable.result_class.wrap(grad)
 
 
-class Inlet(Function):
-    """z = x; its backward hands the gradient of a module's input i to the hooks."""
-
-    __slots__ = ("i", "passage")
-
-    def __init__(self, passage: Passage, i: int) -> None:
-        self.passage = passage
-        self.i = i
-
-    def forward(self, x: Any) -> Any:
-        return x
-
-    def backward(self, grad_out: Any) -> Any:
-        return self.passage.at_input(self.i, grad_out)
-
-
-class Outlet(Function):
-    """z = x; its backward hands the gradient of a module's output i to the hooks."""
-
-    __slots__ = ("i", "passage")
-
-    def __init__(self, passage: Passage, i: int) -> None:
-        self.passage = passage
-        self.i = i
-
-    def forward(self, x: Any) -> Any:
-        return x
-
-    def backward(self, grad_out: Any) -> Any:
-        return self.passage.at_output(self.i, grad_out)
-
-
-def call_with_hooks(module: Any, hooks: ModuleHooks, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    """module.forward(*inputs, **named), with the module's hooks called around it."""
-    for hook in list(hooks.pre.values()):
-        changed = hook(module, inputs)
-        if changed is not None:
-            inputs = changed if isinstance(changed, tuple) else (changed,)
-    if hooks.backward:
-        output = _call_between_gates(Passage(module, hooks.backward, len(inputs)), inputs, named)
-    else:
-        output = module.forward(*inputs, **named)
-    for hook in list(hooks.forward.values()):
-        changed = hook(module, inputs, output)
-        if changed is not None:
-            output = changed
-    return output
-
-
-def _call_between_gates(passage: Passage, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    gated = [Inlet(passage, i)(x) if _wants_grad(x) else x for i, x in enumerate(inputs)]
-    inlets = [y._op for x, y in zip(inputs, gated, strict=True) if y is not x and y._op is not None]
-    output = passage.module.forward(*gated, **named)
-    outputs = list(output) if type(output) in (tuple, list) else [output]
-    if not any(isinstance(y, Variable) for y in outputs):
-        raise GraphError(
-            f"a backward hook of {passage.module._label()} needs an output that is a Tensor, or a tuple or list with "
-            f"Tensors; got {type(output).__name__}"
-        )
-    waited_for = _reached([y._op for y in outputs if isinstance(y, Variable) and y._op is not None], inlets)
-    passage.opened(len(outputs))
-    passage.of_inputs = waited_for > 0
-    passage.expected = waited_for or sum(_wants_grad(y) for y in outputs)
-    outputs = [Outlet(passage, i)(y) if _wants_grad(y) else y for i, y in enumerate(outputs)]
-    return type(output)(outputs) if type(output) in (tuple, list) else outputs[0]
-
-
-def _wants_grad(x: Any) -> bool:
-    return isinstance(x, Variable) and x._requires_grad
-
-
-def _reached(outputs: Sequence[Function], inlets: Sequence[Function]) -> int:
-    """How many of `inlets` the nodes `outputs` depend on: the others will never see a gradient."""
-    if not inlets:
+def _reached(outputs: Sequence[Function], inputs: Sequence[Function]) -> int:
+    """How many of the nodes `inputs` the nodes `outputs` depend on: the others will never see a gradient."""
+    if not inputs:
         return 0
-    first = min(node.order for node in inlets)  # older nodes belong to what came before the module
+    first = min(node.order for node in inputs)  # older nodes belong to what came before the module
     seen: set[int] = set()
     waiting = list(outputs)
     while waiting:
@@ -184,4 +188,4 @@ def _reached(outputs: Sequence[Function], inlets: Sequence[Function]) -> int:
         if node.order >= first and node.order not in seen:
             seen.add(node.order)
             waiting.extend(x for x in node.inputs or () if isinstance(x, Function))
-    return sum(node.order in seen for node in inlets)
+    return sum(node.order in seen for node in inputs)

@@ -16,13 +16,14 @@
 | orthogonal_ | W W^T = gain^2 I, or W^T W if W has more rows than columns | Saxe et al., ICLR 2014 (arXiv:1312.6120) |
 | layer_default_ | U(-b, b), b = 1 / sqrt(fan_in), weight and bias | PyTorch's Linear and Conv2d |
 
-All numbers are drawn on the host, by default from the stream that `md.seed` starts, and then moved: one seed gives the
-same weights on both backends (and, rounded, in every dtype).
+All numbers are drawn by NumPy, by default from the stream that `md.seed` starts, and then moved to where the weight
+lives: one seed gives the same weights on both backends (and, rounded, in every dtype).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -33,6 +34,21 @@ from minidl.errors import GraphError, ShapeError, describe
 from minidl.tensors.tensor import Tensor
 
 _T = TypeVar("_T", bound=Tensor)
+Initializer = Callable[[Any], Any]  # writes into a weight: what a layer takes as `init`
+
+
+def initialize(weight: Tensor, bias: Tensor | None, init: Initializer | None) -> None:
+    """Initialise a new layer: its weight by `init`, its bias staying 0; without `init` both by `layer_default_`.
+
+    Raises:
+        TypeError: `init` is no function.
+    """
+    if init is None:
+        layer_default_(weight, bias)
+    elif callable(init):
+        init(weight)
+    else:
+        raise TypeError(f"expected init as a function of the weight, such as nn.init.he_normal_; got {init!r}")
 
 
 def fans(weight: Tensor) -> tuple[int, int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from minidl import functional as F
 from minidl.checks import whole
-from minidl.nn.making import Init, blank, changed, start
+from minidl.nn.display import options_text
+from minidl.nn.init import Initializer, initialize
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.tensors.creation import zeros
+from minidl.types import TensorLike
 
 
 class Linear(Module):
@@ -19,25 +20,29 @@ class Linear(Module):
         bias: (out_features,), or None.
 
     Args:
-        in_features, out_features: lengths of the last axis of x and of y.
-        bias: whether there is one.
+        in_features, out_features: the lengths of the last axis of x and of y.
+        bias: whether there is a bias b.
         init: an initialiser for the weight, such as `nn.init.xavier_caffe_`; the bias then starts at 0. Without it both
-            start as PyTorch's: U(-b, b) with b = 1 / sqrt(in_features).
+            start as in PyTorch: U(-b, b) with b = 1 / sqrt(in_features).
+
+    Raises:
+        ValueError: a size is no whole number of at least 1.
+        ShapeError, DTypeError: (in the forward) x does not fit.
     """
 
     weight: Parameter
     bias: Parameter | None
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, init: Init | None = None) -> None:
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, init: Initializer | None = None) -> None:
         super().__init__()
         self.in_features = whole(in_features, "Linear: in_features")
         self.out_features = whole(out_features, "Linear: out_features")
-        self.weight = Parameter(blank(out_features, in_features))
-        self.bias = Parameter(blank(out_features)) if bias else None
-        start(self.weight, self.bias, init)
+        self.weight = Parameter(zeros(out_features, in_features))
+        self.bias = Parameter(zeros(out_features)) if bias else None
+        initialize(self.weight, self.bias, init)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return changed(self, f"{self.in_features}->{self.out_features}")
+        return options_text(self, f"{self.in_features}->{self.out_features}")

@@ -1,7 +1,7 @@
 """The losses as modules: `criterion = nn.CrossEntropyLoss()`, then `criterion(model(x), labels)`.
 
-What each computes is at its function in `minidl.functional`, with the shapes and errors. All take a `reduction`: "mean"
-or "sum" over all, or "none" for one loss each. Weights are buffers: saved with the state, and moved by `to`.
+Formula, shapes and errors of each are at its function in `minidl.functional`. All take a `reduction`: "mean" or "sum"
+over all losses, or "none" to return each of them. Weights are buffers: saved with the state, and moved by `to`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from typing import Any
 
 from minidl import functional as F
 from minidl.checks import choice, number, whole
-from minidl.functional.classification import POWERS
-from minidl.functional.loss import REDUCTIONS
-from minidl.nn.making import changed
+from minidl.functional.margin import POWERS
+from minidl.functional.targets import REDUCTIONS
+from minidl.nn.display import options_text
 from minidl.nn.module import Module
 from minidl.tensors.tensor import Tensor
+from minidl.types import TensorLike
 
 
 class Loss(Module):
-    """A loss with its reduction and, where a subclass takes one, its weight (None for all alike)."""
+    """A loss with its reduction and, where a subclass takes one, its weight (None to count all alike)."""
 
     weight: Tensor | None
     reductions: tuple[str, ...] = REDUCTIONS
@@ -28,36 +29,40 @@ class Loss(Module):
         super().__init__()
         self.reduction = choice(reduction, f"{type(self).__name__}: reduction", self.reductions)
 
-    def keep(self, name: str, weight: Any) -> None:
-        """Make `weight`, a Tensor, array, list or None, the attribute `name`; only one that is given has a state."""
+    def keep_weight(self, name: str, weight: TensorLike | None) -> None:
+        """Keep `weight`, a Tensor, array or list, as the buffer `name`; None becomes an attribute that has no state."""
         if weight is None:
             setattr(self, name, None)
         else:
             self.register_buffer(name, weight)
 
     def extra_repr(self) -> str:
-        return changed(self)
+        return options_text(self)
 
 
 class CrossEntropyLoss(Loss):
     """The cross-entropy of the softmax of raw scores (N, C, ...) against labels or probabilities: cross_entropy.
 
     Args:
-        weight: (C,), what each class counts.
+        weight: (C,), how much each class counts.
         ignore_index: samples with this label are left out.
         reduction: as in all losses.
         label_smoothing: s in [0, 1]; the target becomes (1-s) target + s/C.
     """
 
     def __init__(
-        self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+        self,
+        weight: TensorLike | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(reduction)
-        self.keep("weight", weight)
+        self.keep_weight("weight", weight)
         self.ignore_index = whole(ignore_index, "CrossEntropyLoss: ignore_index", -math.inf)
         self.label_smoothing = number(label_smoothing, "CrossEntropyLoss: label_smoothing", 0, 1)
 
-    def forward(self, input: Any, target: Any) -> Any:
+    def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
@@ -65,58 +70,60 @@ class NLLLoss(Loss):
     """The negative log-likelihood of labels under log-probabilities (N, C, ...), as LogSoftmax gives them: nll_loss.
 
     Args:
-        weight: (C,), what each class counts.
+        weight: (C,), how much each class counts.
         ignore_index: samples with this label are left out.
         reduction: as in all losses.
     """
 
-    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
+    def __init__(self, weight: TensorLike | None = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.keep("weight", weight)
+        self.keep_weight("weight", weight)
         self.ignore_index = whole(ignore_index, "NLLLoss: ignore_index", -math.inf)
 
-    def forward(self, input: Any, target: Any) -> Any:
+    def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
 
 
 class MultiMarginLoss(Loss):
-    """The hinge loss of several classes, for scores (N, C) against labels: multi_margin_loss.
+    """The hinge loss for several classes, of scores (N, C) against labels: multi_margin_loss.
 
     Args:
         p: 1 or 2, the power.
-        margin: by how much the right class has to lead.
-        weight: (C,), what each class counts.
+        margin: by how much the score of the right class has to exceed the others.
+        weight: (C,), how much each class counts.
         reduction: as in all losses.
     """
 
-    def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
+    def __init__(
+        self, p: int = 1, margin: float = 1.0, weight: TensorLike | None = None, reduction: str = "mean"
+    ) -> None:
         super().__init__(reduction)
         self.p = choice(p, "MultiMarginLoss: p", POWERS)
         self.margin = number(margin, "MultiMarginLoss: margin")
-        self.keep("weight", weight)
+        self.keep_weight("weight", weight)
 
-    def forward(self, input: Any, target: Any) -> Any:
+    def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.multi_margin_loss(input, target, self.p, self.margin, self.weight, self.reduction)
 
 
 class BCELoss(Loss):
-    """The cross-entropy of probabilities of one thing each, as Sigmoid gives them: binary_cross_entropy.
+    """The cross-entropy of probabilities of yes or no, as Sigmoid gives them: binary_cross_entropy.
 
     Args:
         weight: multiplies each loss; it broadcasts to the input.
         reduction: as in all losses.
     """
 
-    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
+    def __init__(self, weight: TensorLike | None = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.keep("weight", weight)
+        self.keep_weight("weight", weight)
 
-    def forward(self, input: Any, target: Any) -> Any:
+    def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.binary_cross_entropy(input, target, self.weight, self.reduction)
 
 
 class BCEWithLogitsLoss(Loss):
-    """BCELoss of the sigmoid of raw scores, exact for all scores: binary_cross_entropy_with_logits.
+    """BCELoss of the sigmoid of raw scores, without overflow for large ones: binary_cross_entropy_with_logits.
 
     Args:
         weight: multiplies each loss; it broadcasts to the input.
@@ -126,26 +133,26 @@ class BCEWithLogitsLoss(Loss):
 
     pos_weight: Tensor | None
 
-    def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
+    def __init__(self, weight: TensorLike | None = None, reduction: str = "mean", pos_weight: Any = None) -> None:
         super().__init__(reduction)
-        self.keep("weight", weight)
-        self.keep("pos_weight", pos_weight)
+        self.keep_weight("weight", weight)
+        self.keep_weight("pos_weight", pos_weight)
 
-    def forward(self, input: Any, target: Any) -> Any:
+    def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
 
 
 class MSELoss(Loss):
     """(input - target)^2."""
 
-    def forward(self, input: Any, target: Any) -> Any:
+    def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.mse_loss(input, target, self.reduction)
 
 
 class L1Loss(Loss):
     """|input - target|."""
 
-    def forward(self, input: Any, target: Any) -> Any:
+    def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.l1_loss(input, target, self.reduction)
 
 
@@ -156,7 +163,7 @@ class SmoothL1Loss(Loss):
         super().__init__(reduction)
         self.beta = number(beta, "SmoothL1Loss: beta", 0)
 
-    def forward(self, input: Any, target: Any) -> Any:
+    def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.smooth_l1_loss(input, target, self.reduction, self.beta)
 
 
@@ -167,14 +174,14 @@ class HuberLoss(Loss):
         super().__init__(reduction)
         self.delta = number(delta, "HuberLoss: delta", above=0)
 
-    def forward(self, input: Any, target: Any) -> Any:
+    def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.huber_loss(input, target, self.reduction, self.delta)
 
 
 class HingeLoss(Loss):
     """max(0, 1 - target * input) for targets of -1 and +1: hinge_loss."""
 
-    def forward(self, input: Any, target: Any) -> Any:
+    def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.hinge_loss(input, target, self.reduction)
 
 
@@ -192,5 +199,5 @@ class KLDivLoss(Loss):
         super().__init__(reduction)
         self.log_target = log_target
 
-    def forward(self, input: Any, target: Any) -> Any:
+    def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.kl_div(input, target, self.reduction, self.log_target)

@@ -1,4 +1,4 @@
-"""Module: what every layer and every model is."""
+"""Module: the class of every layer and every model."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from minidl import backend
 from minidl.autograd.hooks import RemovableHandle
-from minidl.errors import DTypeError, describe
+from minidl.errors import describe
 from minidl.nn import state
-from minidl.nn.attributes import check_assignment
+from minidl.nn.assignment import check_assignment, missing_attribute
+from minidl.nn.display import module_text
 from minidl.nn.hooks import ModuleHooks, call_with_hooks
+from minidl.nn.moving import move
 from minidl.nn.parameter import Parameter
+from minidl.nn.state import dotted
 from minidl.nn.summary import summarize
 from minidl.tensors.tensor import Tensor
+from minidl.types import Array, DTypeLike, TensorLike
 
 
 class Module:
@@ -63,18 +66,18 @@ class Module:
                 return self.forward(inputs[0])
             return self.forward(*inputs, **named)
         except Exception as error:
-            self._note_place(error, inputs)
+            self._add_note(error, inputs)
             raise
 
-    def _note_place(self, error: Exception, inputs: tuple[Any, ...]) -> None:
-        """Add to an error in `forward` in which layer it happened; the innermost module speaks."""
+    def _add_note(self, error: Exception, inputs: tuple[Any, ...]) -> None:
+        """Add to an error in `forward` in which layer it happened, unless a module inside this one has done so."""
         if any(note.startswith("in layer ") for note in getattr(error, "__notes__", ())):
             return
         path, label = self._path(), self._label()
         where = f"{path!r} ({label})" if path else label
         error.add_note(f"in layer {where}, called with {', '.join(describe(x) for x in inputs) or 'nothing'}")
 
-    # ---- what it holds
+    # ---- the parameters and modules it holds
 
     def __setattr__(self, name: str, value: Any) -> None:
         check_assignment(self, Module, name, value)
@@ -83,48 +86,21 @@ class Module:
             value._claim(self, name)
 
     def __getattr__(self, name: str) -> Any:
-        if "training" not in self.__dict__:
-            kind = type(self).__name__
-            message = f"{kind} has no {name!r}: {kind}.__init__ must call super().__init__() before it assigns anything"
-        elif name == "forward":
-            message = f"{type(self).__name__} does not say what it computes: define forward(self, x) in the class"
-        else:
-            held = [key for key, value in self.__dict__.items() if isinstance(value, (Parameter, Module))]
-            message = f"{type(self).__name__} has no attribute {name!r}; it holds {', '.join(held) or 'nothing'}"
-        raise AttributeError(message, name=name, obj=self)
+        raise AttributeError(missing_attribute(self, Module, name), name=name, obj=self)
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
         self.__dict__["_buffers"] = tuple(key for key in self._buffers if key != name)
 
-    def _claim(self, module: Module, key: str) -> None:
-        """Make `module`, which has this one as its attribute `key`, the parent that names it, unless there is one."""
-        if self._home() is None:
-            self._place = weakref.ref(module), key
-
-    def _home(self) -> tuple[Module, str] | None:
-        """The module this one belongs to and its name there; None for a model by itself."""
-        place: tuple[weakref.ref[Module], str] | None = self.__dict__.get("_place")
-        parent = None if place is None else place[0]()
-        if place is None or parent is None or parent.__dict__.get(place[1]) is not self:
-            return None
-        return parent, place[1]
-
-    def _path(self) -> str:
-        """The dotted name of this module in the model it belongs to, 'encoder.fc1'; '' for the model itself."""
-        keys: list[str] = []
-        home = self._home()
-        while home is not None:
-            keys.append(home[1])
-            home = home[0]._home()
-        return ".".join(reversed(keys))
-
-    def register_buffer(self, name: str, value: Any) -> None:
+    def register_buffer(self, name: str, value: TensorLike) -> None:
         """Keep a tensor that is not learned but belongs to the state: saved with it, and moved by `to`.
 
         Args:
             name: the attribute it becomes.
             value: a Tensor or array.
+
+        Raises:
+            AttributeError: there is another attribute of that name.
         """
         if name not in self._buffers and name in self.__dict__:
             raise AttributeError(f"register_buffer: {type(self).__name__} already has an attribute {name!r}")
@@ -147,7 +123,7 @@ class Module:
             name, module = waiting.pop()
             if id(module) not in found:
                 found[id(module)] = name, module
-                waiting += [(_join(name, key), child) for key, child in reversed(module.named_children())]
+                waiting += [(dotted(name, key), child) for key, child in reversed(module.named_children())]
         return list(found.values())
 
     def modules(self) -> list[Module]:
@@ -171,7 +147,7 @@ class Module:
                     value._claim(module, key)  # its first owner may be gone
                     if value.owner is module or id(value.owner) not in inside:
                         listed.add(id(value))
-                        own.append((_join(name, key), value))
+                        own.append((dotted(name, key), value))
             if own:
                 layers.append((name or type(self).__name__, module, own))
         return layers
@@ -191,9 +167,33 @@ class Module:
     def named_buffers(self) -> list[tuple[str, Tensor]]:
         """(dotted name, tensor) for all buffers."""
         modules = self.named_modules()
-        return [(_join(name, key), module.__dict__[key]) for name, module in modules for key in module._buffers]
+        return [(dotted(name, key), module.__dict__[key]) for name, module in modules for key in module._buffers]
 
-    # ---- what is done to the whole tree
+    # ---- its place in a model
+
+    def _claim(self, module: Module, key: str) -> None:
+        """Make `module`, which has this one as its attribute `key`, the parent that names it, unless there is one."""
+        if self._parent() is None:
+            self._place = weakref.ref(module), key
+
+    def _parent(self) -> tuple[Module, str] | None:
+        """The module this one belongs to and its name there; None for a model by itself."""
+        place: tuple[weakref.ref[Module], str] | None = self.__dict__.get("_place")
+        parent = None if place is None else place[0]()
+        if place is None or parent is None or parent.__dict__.get(place[1]) is not self:
+            return None
+        return parent, place[1]
+
+    def _path(self) -> str:
+        """The dotted name of this module in the model it belongs to, 'encoder.fc1'; '' for the model itself."""
+        keys: list[str] = []
+        parent = self._parent()
+        while parent is not None:
+            keys.append(parent[1])
+            parent = parent[0]._parent()
+        return ".".join(reversed(keys))
+
+    # ---- what is done to all parameters and modules in it
 
     def train(self, mode: bool = True) -> Self:
         """Go into training mode (dropout active), or with False out of it; returns self."""
@@ -223,7 +223,7 @@ class Module:
         function(self)
         return self
 
-    def to(self, device: Any = None, dtype: Any = None) -> Self:
+    def to(self, device: str | DTypeLike | None = None, dtype: DTypeLike = None) -> Self:
         """Move parameters, their gradients and buffers to 'numpy' or 'cupy', and floating ones to `dtype`; in place.
 
         `to("float64")`, `to(np.float64)` and `double()` mean the dtype. Move the model before an optimizer is made for
@@ -231,23 +231,9 @@ class Module:
 
         Raises:
             DeviceError, DTypeError: there is no such device, or the dtype is not floating; nothing was moved.
-            MemoryError: there is too little of it; nothing was moved.
+            MemoryError: the memory does not suffice; nothing was moved.
         """
-        if dtype is None and _is_dtype(device):
-            device, dtype = None, device
-        if device is not None:
-            backend.module(device)  # refuse before anything has moved
-        if dtype is not None and np.dtype(dtype).kind != "f":
-            raise DTypeError(f"to: expected a floating dtype for the parameters; got {np.dtype(dtype)}")
-        tensors = [x for _, x in [*self.named_parameters(), *self.named_buffers()]]
-        moved = [
-            (_moved(x._data, device, dtype), None if x.grad is None else Tensor(_moved(x.grad._data, device, dtype)))
-            for x in tensors
-        ]
-        for x, (data, grad) in zip(tensors, moved, strict=True):
-            if data is not x._data:
-                x.data = data
-            x.grad = grad
+        move([x for _, x in [*self.named_parameters(), *self.named_buffers()]], device, dtype)
         return self
 
     def double(self) -> Self:
@@ -262,11 +248,11 @@ class Module:
         """Convert floating parameters and buffers to float16; returns self."""
         return self.to(dtype=np.float16)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Array]:
         """NumPy copies of all parameters and buffers, by dotted name; a tied parameter once, under its first name."""
-        return state.save(self._state())
+        return state.save(state.tensors_by_name(self))
 
-    def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> state.Unmatched:
+    def load_state_dict(self, values: Mapping[str, TensorLike], strict: bool = True) -> state.Unmatched:
         """Set parameters and buffers to the arrays in `values`, converted to their dtype and device.
 
         Args:
@@ -275,33 +261,10 @@ class Module:
             strict: refuse missing and unexpected names; otherwise they are left out and returned.
 
         Raises:
+            TypeError: `values` is no mapping from names to arrays.
             ValueError: names, shapes or dtypes do not fit. The message lists all that are wrong; nothing was changed.
         """
-        return state.load(self._label(), self._state(), values, strict, self._tied_names())
-
-    def _state(self) -> dict[str, Tensor]:
-        """All parameters and buffers by name, module by module: the order of PyTorch's state."""
-        own = {id(module): parameters for _, module, parameters in self.layer_parameters()}
-        entries: dict[str, Tensor] = {}
-        for name, module in self.named_modules():
-            entries.update(own.get(id(module), []))
-            entries.update((_join(name, key), module.__dict__[key]) for key in module._buffers)
-        return entries
-
-    def _tied_names(self) -> dict[str, str]:
-        """The further names of tied parameters, and of modules' that are there twice, each with the name listed."""
-        listed = {id(x): name for name, x in self._state().items()}
-        further: dict[str, str] = {}
-        waiting: list[tuple[str, Module]] = [("", self)]
-        while waiting:  # by every path, where `named_modules` takes each module once
-            path, module = waiting.pop()
-            for key, value in module.__dict__.items():
-                name = _join(path, key)
-                if isinstance(value, Module):
-                    waiting.append((name, value))
-                elif listed.get(id(value), name) != name:
-                    further[name] = listed[id(value)]
-        return further
+        return state.load(self._label(), state.tensors_by_name(self), values, strict, state.tied_names(self))
 
     # ---- hooks
 
@@ -347,11 +310,7 @@ class Module:
         return f"{type(self).__name__} {self.extra_repr()}".rstrip()
 
     def __repr__(self) -> str:
-        inside = [self.extra_repr()] if self.extra_repr() else []
-        children = [f"({key}): {child!r}".replace("\n", "\n  ") for key, child in self.named_children()]
-        if not children:
-            return f"{type(self).__name__}({''.join(inside)})"
-        return f"{type(self).__name__}(\n  " + "\n  ".join([*inside, *children]) + "\n)"
+        return module_text(self)
 
     def summary(self, inputs: Any = None) -> str:
         """A table of the model: each layer's name, type, output shape, number of parameters, trainable or frozen.
@@ -365,11 +324,11 @@ class Module:
         """
         return summarize(self, inputs)
 
-    # ---- copies (copy.deepcopy, pickle): independent, with links of their own and without the original's hooks
+    # ---- copies (copy.deepcopy, pickle): independent, with their own owners and parents, and without hooks
 
     def __getstate__(self) -> dict[str, Any]:
         owned = [key for key, value in self.__dict__.items() if isinstance(value, Parameter) and value.owner is self]
-        placed = [key for key, value in self.named_children() if value._home() == (self, key)]
+        placed = [key for key, value in self.named_children() if value._parent() == (self, key)]
         return {**self.__dict__, "_hooks": None, "_place": None, "_claimed": [*owned, *placed]}
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
@@ -377,21 +336,3 @@ class Module:
         self.__dict__.update(attributes)
         for key in claimed:
             self.__dict__[key]._claim(self, key)
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
-
-
-def _moved(array: Any, device: str | None, dtype: Any) -> Any:
-    if dtype is not None and array.dtype.kind == "f":
-        array = array.astype(dtype, copy=False)
-    return array if device is None else backend.to_device(array, device)
-
-
-def _is_dtype(value: Any) -> bool:
-    """Whether what stands in the place of a device is a dtype: np.float64 or 'float64'."""
-    try:
-        return value is not None and np.dtype(value) is not None
-    except TypeError:
-        return False

@@ -1,11 +1,11 @@
 """BatchNorm1d, BatchNorm2d, LayerNorm, GroupNorm and LocalResponseNorm.
 
-BatchNorm is two layers in one. In training it uses the statistics of the batch, in evaluation those it has followed
-while it was trained, and each in the place of the other is a common mistake:
+BatchNorm computes differently in its two modes: in training mode with the mean and variance of the batch, in evaluation
+mode with the running ones, which it has updated during training. To be in the wrong mode is a common mistake:
 
-* A model left in training mode, `model.train()`, answers differently about a sample in other company, goes on changing
-  its running statistics, also inside `no_grad`, and refuses a sample alone.
-* A model left in evaluation mode, `model.eval()`, trains against statistics that no longer follow its weights.
+* A model left in training mode, `model.train()`, gives an output for a sample that depends on the other samples of the
+  batch, goes on updating its running statistics, also inside `no_grad`, and refuses a batch of one sample.
+* A model left in evaluation mode, `model.eval()`, is trained with running statistics that no longer follow its weights.
 
 `md.fit` and `md.evaluate` set the mode themselves. LayerNorm and GroupNorm do the same in both modes.
 """
@@ -21,15 +21,16 @@ from minidl.autograd.function import writes_of
 from minidl.checks import number, whole
 from minidl.errors import ShapeError, describe
 from minidl.functional.response import neighbours
-from minidl.nn import init
-from minidl.nn.making import blank, changed, times
+from minidl.nn.display import options_text, sizes_text
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.tensors.creation import ones, zeros
 from minidl.tensors.tensor import Tensor
+from minidl.types import TensorLike
 
 
 class _Normalization(Module):
-    """What all share that learn how to scale and to shift what they normalised."""
+    """The parameters that normalisations learn: after normalising they multiply by `weight` and add `bias`."""
 
     weight: Parameter | None
     bias: Parameter | None
@@ -37,12 +38,12 @@ class _Normalization(Module):
     def __init__(self, shape: tuple[int, ...], eps: float, weight: bool, bias: bool) -> None:
         super().__init__()
         self.eps = number(eps, f"{type(self).__name__}: eps", 0)
-        self.weight = init.constant_(Parameter(blank(*shape)), 1.0) if weight else None
-        self.bias = Parameter(blank(*shape)) if bias else None
+        self.weight = Parameter(ones(*shape)) if weight else None
+        self.bias = Parameter(zeros(*shape)) if bias else None
 
 
 class BatchNorm(_Normalization):
-    """What the batch normalisations share; they differ in the inputs they accept."""
+    """What BatchNorm1d and BatchNorm2d have in common; they differ in the inputs that they accept."""
 
     inputs: ClassVar[dict[int, str]]  # how many axes they may have, and which
     running_mean: Tensor | None
@@ -64,13 +65,13 @@ class BatchNorm(_Normalization):
         self.affine = affine
         self.track_running_stats = track_running_stats
         if track_running_stats:
-            self.register_buffer("running_mean", blank(num_features))
-            self.register_buffer("running_var", blank(num_features) + 1)
-            self.register_buffer("num_batches_tracked", blank().astype(np.int64))
+            self.register_buffer("running_mean", zeros(num_features))
+            self.register_buffer("running_var", ones(num_features))
+            self.register_buffer("num_batches_tracked", zeros(dtype=np.int64))
         else:
             self.running_mean = self.running_var = self.num_batches_tracked = None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         if getattr(x, "ndim", None) not in self.inputs or x.shape[1] != self.num_features:
             shape = f"{' or '.join(self.inputs.values())} with C = {self.num_features}"
             raise ShapeError(f"{type(self).__name__}: expected x of shape {shape}; got {describe(x)}")
@@ -81,38 +82,38 @@ class BatchNorm(_Normalization):
         training, running = self.training or self.running_mean is None, (self.running_mean, self.running_var)
         y = F.batch_norm(x, *running, self.weight, self.bias, training, momentum, self.eps)
         if count is not None:  # only now: a batch that was refused does not count
-            count._data += 1  # a Tensor's own += would add and then copy, which on a GPU are two launches
+            count._data += 1  # in place
             writes_of(count).bump()
         return y
 
     def extra_repr(self) -> str:
-        return changed(self, str(self.num_features))
+        return options_text(self, str(self.num_features))
 
 
 class BatchNorm1d(BatchNorm):
     """Batch normalisation of (N, C) or (N, C, L); the formula is at `functional.batch_norm`.
 
-    In training with the statistics of the batch, which must have more than one value a channel; in evaluation with the
-    running ones. What goes wrong in the wrong mode is said at the top of this file.
+    In training mode with the statistics of the batch, which must have more than one value a channel; in evaluation mode
+    with the running ones. The top of this file says what goes wrong in the wrong mode.
 
     Attributes:
         weight, bias: (C,), at first 1 and 0; None without `affine`.
         running_mean, running_var: (C,), at first 0 and 1.
-        num_batches_tracked: how many batches these have followed, a 0-d int64. The three are buffers.
+        num_batches_tracked: how many batches these have been updated with, a 0-d int64. The three are buffers.
 
     Args:
         num_features: C.
         eps: added to the variance, so that a constant channel is not divided by 0.
-        momentum: how much of each batch the running statistics take; None for the plain average of all batches.
+        momentum: m in running = (1 - m) running + m batch; None for the plain average over all batches.
         affine: whether there are weight and bias.
-        track_running_stats: whether there are running statistics; without them (None) evaluation uses the batch's too.
+        track_running_stats: whether there are running statistics; without them (None) both modes use the batch's.
     """
 
     inputs: ClassVar = {2: "(N, C)", 3: "(N, C, L)"}
 
 
 class BatchNorm2d(BatchNorm):
-    """Batch normalisation of images (N, C, H, W): as BatchNorm1d, with the places of a channel as further samples."""
+    """Batch normalisation of images (N, C, H, W): as BatchNorm1d, where each pixel of a channel counts as a sample."""
 
     inputs: ClassVar = {4: "(N, C, H, W)"}
 
@@ -125,7 +126,7 @@ class LayerNorm(_Normalization):
 
     Args:
         normalized_shape: the lengths of the last axes, or the length of the last one.
-        eps: added to the variance, so that constant numbers are not divided by 0.
+        eps: added to the variance, so that a constant sample is not divided by 0.
         elementwise_affine: whether there is a weight, and, unless `bias` is False, a bias.
     """
 
@@ -142,11 +143,11 @@ class LayerNorm(_Normalization):
         self.normalized_shape = shape
         self.elementwise_affine = elementwise_affine
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return changed(self, times(self.normalized_shape))
+        return options_text(self, sizes_text(self.normalized_shape))
 
 
 class GroupNorm(_Normalization):
@@ -169,7 +170,7 @@ class GroupNorm(_Normalization):
         self.num_channels = num_channels
         self.affine = affine
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         if getattr(x, "ndim", 0) < 2 or x.shape[1] != self.num_channels:
             raise ShapeError(
                 f"GroupNorm: expected x of shape (N, C, ...) with C = {self.num_channels}; got {describe(x)}"
@@ -177,11 +178,11 @@ class GroupNorm(_Normalization):
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return changed(self, f"{self.num_channels} in {self.num_groups} groups")
+        return options_text(self, f"{self.num_channels} in {self.num_groups} groups")
 
 
 class LocalResponseNorm(Module):
-    """Each number divided by the size of its neighbours; formula and arguments: `functional.local_response_norm`."""
+    """Divides each element by a power of the mean square around it; see `functional.local_response_norm`."""
 
     def __init__(
         self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, within_channel: bool = False
@@ -193,8 +194,8 @@ class LocalResponseNorm(Module):
         self.k = number(k, "LocalResponseNorm: k")
         self.within_channel = within_channel
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k, self.within_channel)
 
     def extra_repr(self) -> str:
-        return changed(self, str(self.size))
+        return options_text(self, str(self.size))

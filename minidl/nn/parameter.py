@@ -1,4 +1,4 @@
-"""Parameter: a Tensor that a layer learns."""
+"""Parameter: a Tensor that belongs to a layer and is learned."""
 
 from __future__ import annotations
 

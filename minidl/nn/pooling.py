@@ -9,7 +9,7 @@ from minidl import functional as F
 from minidl.functional.adaptive_pooling import bins
 from minidl.functional.pooling import window
 from minidl.nn.conv import Size
-from minidl.nn.making import changed, times
+from minidl.nn.display import options_text, sizes_text
 from minidl.nn.module import Module
 
 
@@ -31,8 +31,8 @@ class Pooling(Module):
         return self.pool(x, self.kernel_size, self.stride, self.padding, self.ceil_mode)
 
     def extra_repr(self) -> str:
-        shown = changed(self, times(self.kernel_size))
-        return shown.replace(f", stride={times(self.stride)}", "") if self.stride == self.kernel_size else shown
+        shown = options_text(self, sizes_text(self.kernel_size))
+        return shown.replace(f", stride={sizes_text(self.stride)}", "") if self.stride == self.kernel_size else shown
 
 
 class MaxPool1d(Pooling):

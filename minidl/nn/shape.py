@@ -1,4 +1,4 @@
-"""Modules that only change the shape, Flatten and Reshape; and Identity, which changes nothing."""
+"""Modules that change the shape and no number: Flatten, Reshape; and Identity, which changes nothing at all."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from minidl import functional as F
 from minidl.checks import whole
 from minidl.errors import ShapeError, describe
 from minidl.nn.module import Module
+from minidl.types import TensorLike
 
 
 class Flatten(Module):
-    """The axes from `start_axis` on become one: (N, C, H, W) becomes (N, C*H*W), what a dense layer takes."""
+    """Joins the axes from `start_axis` on into one: (N, C, H, W) becomes (N, C*H*W), which a dense layer takes."""
 
     def __init__(self, start_axis: int = 1) -> None:
         super().__init__()
         self.start_axis = start_axis
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.flatten(x, self.start_axis)
 
 
 class Reshape(Module):
-    """Each sample under another shape: (N, ...) becomes (N, *shape), for example rows of 64 pixels images (1, 8, 8).
+    """Gives each sample another shape: (N, ...) becomes (N, *shape), for example rows of 64 pixels images (1, 8, 8).
 
     Raises:
         ShapeError: (in the forward) a sample has another number of elements.
@@ -33,7 +34,7 @@ class Reshape(Module):
         super().__init__()
         self.shape = tuple(whole(n, "Reshape: each length") for n in shape)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         if x.ndim < 1 or math.prod(x.shape[1:]) != math.prod(self.shape):
             raise ShapeError(
                 f"expected samples of {math.prod(self.shape)} elements, to be seen as {self.shape}; got {describe(x)}"
@@ -45,10 +46,10 @@ class Reshape(Module):
 
 
 class Identity(Module):
-    """x itself: what stands where another model has a layer. It takes any arguments and uses none, as PyTorch's."""
+    """Returns x itself: a placeholder for a layer. It takes any arguments, as in PyTorch, and uses none."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return x

@@ -1,4 +1,4 @@
-"""A model's state by name: what `state_dict` gives and `load_state_dict` takes."""
+"""A model's state, its parameters and buffers by name: what `state_dict` gives and `load_state_dict` takes."""
 
 from __future__ import annotations
 
@@ -9,32 +9,74 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.function import Variable, writes_of
+from minidl.tensors.tensor import Tensor
+from minidl.types import Array, TensorLike
 
 
 class Unmatched(NamedTuple):
-    """What `load_state_dict(..., strict=False)` left out.
+    """The names that `load_state_dict(..., strict=False)` left out.
 
     Attributes:
-        missing: names of the model that the state does not have.
-        unexpected: names of the state that the model does not have.
+        missing: those that the model has and the state does not.
+        unexpected: those that the state has and the model does not.
     """
 
     missing: list[str]
     unexpected: list[str]
 
 
-def save(tensors: Mapping[str, Variable]) -> dict[str, Any]:
+def tensors_by_name(model: Any) -> dict[str, Tensor]:
+    """All parameters and buffers of a Module by dotted name, module by module: the order of PyTorch's state."""
+    own = {id(module): parameters for _, module, parameters in model.layer_parameters()}
+    entries: dict[str, Tensor] = {}
+    for name, module in model.named_modules():
+        entries.update(own.get(id(module), []))
+        entries.update((dotted(name, key), module.__dict__[key]) for key in module._buffers)
+    return entries
+
+
+def tied_names(model: Any) -> dict[str, str]:
+    """Further names of parameters: name -> the name in `tensors_by_name`.
+
+    A parameter has several names if it is tied (assigned to several modules), or if its module occurs several times.
+    """
+    listed = {id(x): name for name, x in tensors_by_name(model).items()}
+    children = {id(child) for module in model.modules() for child in module.children()}
+    further: dict[str, str] = {}
+    waiting = [("", model)]
+    while waiting:  # by every path, where `named_modules` takes each module once
+        path, module = waiting.pop()
+        for key, value in module.__dict__.items():
+            name = dotted(path, key)
+            if id(value) in children:
+                waiting.append((name, value))
+            elif listed.get(id(value), name) != name:
+                further[name] = listed[id(value)]
+    return further
+
+
+def dotted(path: str, key: str) -> str:
+    """The name of attribute `key` of the module at `path`: 'encoder.fc1', or 'fc1' of the model itself."""
+    return f"{path}.{key}" if path else key
+
+
+def save(tensors: Mapping[str, Tensor]) -> dict[str, Array]:
     """A NumPy copy of each tensor, by name."""
     return {name: np.array(backend.to_numpy(x._data)) for name, x in tensors.items()}
 
 
 def load(
-    label: str, tensors: Mapping[str, Variable], state: Mapping[str, Any], strict: bool, tied: Mapping[str, str]
+    label: str, tensors: Mapping[str, Tensor], state: Mapping[str, TensorLike], strict: bool, tied: Mapping[str, str]
 ) -> Unmatched:
     """Write the arrays of `state` into the tensors of the same names: all of them, or on an error none.
 
-    `tied` are further names of some tensors. What the state has under one of these must equal what it has under the
-    tensor's own name, or takes its place.
+    Args:
+        label: what messages call the model.
+        tensors: the model's, by name.
+        state: what to load.
+        strict: whether missing and unexpected names are an error.
+        tied: further names of some tensors. What the state has under one of these must equal what it has under the
+            tensor's own name, or is taken where that is missing.
 
     Raises:
         TypeError: `state` is no mapping from names to arrays.
@@ -70,13 +112,13 @@ def load(
     return unmatched
 
 
-def _equal(first: Any, second: Any) -> bool:
+def _equal(first: TensorLike, second: TensorLike) -> bool:
     raws = [value._data if isinstance(value, Variable) else value for value in (first, second)]
     first, second = (backend.to_numpy(backend.asarray(raw)) for raw in raws)
     return np.array_equal(first, second, equal_nan=True)
 
 
-def _fitted(value: Any, x: Variable) -> tuple[Any, str]:
+def _fitted(value: TensorLike, x: Tensor) -> tuple[Array, str]:
     """`value` as an array with the dtype and device of x, or what is wrong with it."""
     raw = value._data if isinstance(value, Variable) else value
     try:

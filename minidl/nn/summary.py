@@ -1,4 +1,4 @@
-"""The table that `Module.summary` shows."""
+"""The table that `Module.summary` returns."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from minidl.autograd.function import Variable
 from minidl.autograd.hooks import RemovableHandle, after_backward
 from minidl.autograd.modes import is_grad_enabled
 from minidl.nn import LeakyReLU, Module, ReLU, Sigmoid, Softplus, Tanh
-from minidl.observe.clearing import ClearingWatch
-from minidl.observe.measures import norm
+from minidl.observe.forgotten_zero_grad import ForgottenZeroGrad
 from minidl.observe.recording import PER_LAYER, FlowRecording
+from minidl.observe.statistics import norm
 from minidl.observe.step import Step, layers_of
 from minidl.optim import Optimizer
 
@@ -98,7 +98,7 @@ class GradientFlow:
         self._arrived = False  # a gradient reached one of our layers since the last backward() ended
         self._walked = False  # a backward() of this step has ended
         remedy = "optimizer.zero_grad()" if self._optimizer is not None else "model.zero_grad()"
-        self._clearing = ClearingWatch([p for layer in self._layers for p in layer.parameters], remedy)
+        self._forgotten_zero_grad = ForgottenZeroGrad([p for layer in self._layers for p in layer.parameters], remedy)
 
     # ---- the block
 
@@ -205,7 +205,7 @@ class GradientFlow:
     def _gradient_arrived(self, passage: _Passage, gradient: Any) -> None:
         if not self._arrived:
             self._arrived = True
-            self._clearing.backward_begins(self._step.number)
+            self._forgotten_zero_grad.backward_begins(self._step.number)
         if self._step.recorded:
             self._count(passage)
             with np.errstate(all="ignore"):
@@ -226,7 +226,7 @@ class GradientFlow:
                     self._step.read_gradients({})
 
     def _before_step(self, optimizer: Optimizer) -> None:
-        self._clearing.update_begins()
+        self._forgotten_zero_grad.update_begins()
         if self._step.recorded:
             with np.errstate(all="ignore"):
                 self._step.keep_weights()
@@ -242,7 +242,7 @@ class GradientFlow:
         """The update is done: pack the step's numbers and begin the next step."""
         step = self._step
         if self._optimizer is None:
-            self._clearing.update_begins()
+            self._forgotten_zero_grad.update_begins()
         if step.recorded:
             with np.errstate(all="ignore"):
                 step.read_update()
@@ -259,7 +259,7 @@ class GradientFlow:
         number = step.number + 1
         self._step = Step(number, (number - self._first) % self._every == 0, self._layers)
         self._walked = self._arrived = False
-        self._clearing.step_begins()
+        self._forgotten_zero_grad.step_begins()
 
     # ---- words
 
@@ -305,8 +305,8 @@ class GradientFlow:
         most = max(self._backwards, default=0)
         if most > 1:
             notes.append(f"gradients were accumulated over up to {most} backward passes a step; the loss is their sum")
-        if self._clearing.finding is not None:
-            notes.append(self._clearing.finding)
+        if self._forgotten_zero_grad.finding is not None:
+            notes.append(self._forgotten_zero_grad.finding)
         return notes
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from minidl import backend
 from minidl.nn import Module, Parameter
-from minidl.observe.measures import count_of, max_abs, mean_abs, norm
 from minidl.observe.recording import PER_LAYER
+from minidl.observe.statistics import count_of, max_abs, mean_abs, norm
 from minidl.optim.norms import joined
 
 

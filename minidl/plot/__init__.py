@@ -9,10 +9,10 @@ number) and `.numbers` (what is drawn, ready for json).
 """
 
 from minidl.plot.drawing import FIGURES, draw
-from minidl.plot.flow_profile import flow_profile
-from minidl.plot.gradient_flow import gradient_flow
-from minidl.plot.race import race
+from minidl.plot.flow_profile_figure import flow_profile
+from minidl.plot.gradient_flow_figure import gradient_flow
+from minidl.plot.race_figure import race
 from minidl.plot.saving import save_figure
-from minidl.plot.update_heatmap import update_heatmap
+from minidl.plot.update_heatmap_figure import update_heatmap
 
 __all__ = ["FIGURES", "draw", "flow_profile", "gradient_flow", "race", "save_figure", "update_heatmap"]

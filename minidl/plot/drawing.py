@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from minidl.observe import FlowRecording, RaceRecording
-from minidl.plot.flow_profile import flow_profile
-from minidl.plot.gradient_flow import gradient_flow
-from minidl.plot.race import race
+from minidl.plot.flow_profile_figure import flow_profile
+from minidl.plot.gradient_flow_figure import gradient_flow
+from minidl.plot.race_figure import race
 from minidl.plot.style import ClaimFigure
-from minidl.plot.update_heatmap import update_heatmap
+from minidl.plot.update_heatmap_figure import update_heatmap
 
 
 @dataclass(frozen=True)

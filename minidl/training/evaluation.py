@@ -15,7 +15,7 @@ from minidl.data import Source
 from minidl.data.dataset import check_source
 from minidl.data.progress import Bar
 from minidl.nn import Module
-from minidl.nn.evaluating import evaluating
+from minidl.nn.modes import evaluating
 from minidl.tensors.tensor import Tensor
 
 
@@ -64,6 +64,20 @@ def evaluate(
         ValueError: there are no examples, or the batch size is none.
         TypeError: `dataset` is no source of data.
     """
+    evaluation = evaluate_unless(lambda: False, model, dataset, batch_size, loss, progress)
+    assert evaluation is not None
+    return evaluation
+
+
+def evaluate_unless(
+    stopped: Callable[[], bool],
+    model: Module,
+    dataset: Source,
+    batch_size: int = 256,
+    loss: Callable[[Any, Any], Any] = F.cross_entropy,
+    progress: bool | None = False,
+) -> Evaluation | None:
+    """As `evaluate`; None if `stopped()`, which is asked before each batch, says that nobody waits for it any more."""
     check_source(dataset, "evaluate: expected a Dataset")
     if len(dataset) == 0:
         raise ValueError("evaluate: expected at least one example; the data set is empty")
@@ -73,6 +87,8 @@ def evaluate(
     correct: Any = None
     with evaluating(model), Bar(progress, len(dataset), label="evaluation") as bar:
         for start in range(0, len(dataset), batch_size):
+            if stopped():
+                return None
             examples = dataset.take(np.arange(start, min(start + batch_size, len(dataset))))
             inputs, labels = (backend.to_device(array, home) for array in examples)
             outputs = model(Tensor(inputs))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minidl as md
 from minidl import backend
 from tests.arrays import device, host
 
@@ -74,15 +75,50 @@ def test_scatter_add_adds_at_a_repeated_index_every_time(dtype: Any) -> None:
     np.testing.assert_array_equal(host(target), [[6, 8], [0, 0], [3, 4]])
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32])
-def test_zero_outside_is_exact_also_for_infinity_and_nan(dtype: Any) -> None:
-    values = np.array([1.5, -2.0, 3.0, 0.0])
-    if np.dtype(dtype).kind == "f":
-        values[1:3] = np.inf, np.nan
-    mask = np.array([True, False, False, True])
-    found = host(backend.zero_outside(device(mask), device(values.astype(dtype))))
-    assert found.dtype == dtype
-    np.testing.assert_array_equal(found, np.where(mask, values, 0).astype(dtype))
+def test_integers_have_no_negative_powers_on_any_backend() -> None:
+    x = device(np.array([2, 3]))
+    with pytest.raises(ValueError, match="negative integer powers"):
+        backend.power(x, -1)
+    np.testing.assert_array_equal(host(backend.power(x, 2)), [4, 9])
+    np.testing.assert_array_equal(host(backend.power(2, x)), [4, 8])
+    np.testing.assert_allclose(host(backend.power(x, -1.0)), [1 / 2, 1 / 3])
+
+
+def test_an_array_without_axes_promotes_as_an_exponent_too() -> None:
+    x = device(np.ones(2, np.float32))
+    assert backend.power(x, device(np.array(2.0))).dtype == np.float64
+    assert backend.power(x, 2.0).dtype == np.float32
+
+
+def test_an_index_goes_to_the_device_and_none_is_fetched_from_there(standin: ModuleType) -> None:
+    here, there = np.array([0, 1]), backend.to_device(np.ones(2), "cupy")
+    assert backend.moved_beside(here, np.ones(2)) is here
+    moved = backend.moved_beside(here, there)
+    assert backend.device_of(moved) == "cupy"
+    assert backend.moved_beside(moved, there) is moved
+    with pytest.raises(md.DeviceError, match=r"the index .*cupy lives elsewhere .*move it with .to\('numpy'\)"):
+        backend.moved_beside(moved, np.ones(2))
+
+
+def test_numbers_outside_are_found_on_the_host_and_not_looked_for_on_a_device(standin: ModuleType) -> None:
+    for numbers, outside in (([0, 2], None), ([0, 3, 1], 3), ([-1, 7], -1), ([], None)):
+        array = np.array(numbers, np.int64)
+        assert backend.found_outside(array, 3) == outside
+        assert backend.found_outside(backend.to_device(array, "cupy"), 3) is None
+    assert backend.found_outside(np.array(3, np.uint8), 3) == 3
+    assert standin.synchronizations() == ()
+
+
+def test_memory_of_further_pools_counts_as_long_as_they_live(standin: ModuleType) -> None:
+    class Pool:
+        def used_bytes(self) -> int:
+            return 1000
+
+    before, pool = backend.memory_used("cupy"), Pool()
+    backend.further_pools.add(pool)
+    assert backend.memory_used("cupy") == before + 1000
+    del pool
+    assert backend.memory_used("cupy") == before
 
 
 def test_as_strided_makes_overlapping_windows() -> None:

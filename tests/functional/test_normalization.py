@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 import minidl as md
 import minidl.functional as F
 from minidl import backend
-from minidl.functional.precision import add_products
 from tests.arrays import device, host, tensor
 from tests.factory import Operand, check, examples, operand
 
@@ -47,6 +46,7 @@ def test_batch_norm_in_training(xs, eps):
         xs,
         mixed=False,
         numeric=smooth(xs, (0, *range(2, xs[0].values.ndim))),
+        recomputed=True,
     )
 
 
@@ -182,6 +182,7 @@ def test_layer_norm(case, data):
         xs,
         mixed=False,
         numeric=xs[0].values.size > 0 and smooth(xs, tuple(range(-axes, 0))),
+        recomputed=True,
     )
 
 
@@ -197,6 +198,7 @@ def test_group_norm(xs, data):
         xs,
         mixed=False,
         numeric=smooth([Operand(per_group)], 2),
+        recomputed=True,
     )
 
 
@@ -238,15 +240,6 @@ def test_large_means_do_not_cancel(normalise):
     x = noise + np.float32(1e4)
     exact = host(normalise(tensor(x.astype(np.float64))))
     np.testing.assert_allclose(host(normalise(tensor(x))), exact, atol=2e-3)  # 1e4 itself is rounded to 1e-3
-
-
-@pytest.mark.parametrize("places", [1000, 1 << 20, 999_999])
-def test_sums_of_products_keep_what_is_small(places):
-    """In float32 a million times 0.1, one after the other, are 100,958."""
-    x = np.full((1, 2, places), 0.1, np.float32)
-    exact = x.astype(np.float64).sum(axis=2, keepdims=True)
-    np.testing.assert_allclose(add_products(x, None, (2,)), exact, rtol=1e-6)
-    np.testing.assert_allclose(add_products(x, x, (0, 2)), exact * x[0, 0, 0], rtol=1e-6)
 
 
 def test_float16_is_computed_in_float32():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import minidl as md
 import minidl.functional as F
-from minidl.functional.recurrent import gates, time_steps
+from minidl.functional.recurrent import gates
 from tests.arrays import host, tensor
 from tests.factory import check, examples, operand
 
@@ -85,24 +85,3 @@ def test_what_is_no_step():
 def test_gates_are_the_equal_parts_of_the_last_axis():
     parts = gates(tensor(np.arange(12.0).reshape(2, 6)), 3)
     np.testing.assert_array_equal([host(part) for part in parts], np.arange(12.0).reshape(2, 3, 2).swapaxes(0, 1))
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3, 7, 8, 13])
-@pytest.mark.parametrize("samples", [0, 1, 2])
-def test_time_steps_are_what_the_first_axis_counts(steps, samples):
-    x = np.arange(steps * samples * 3.0).reshape(steps, samples, 3)
-    ours = tensor(x, requires_grad=True)
-    parts = time_steps(ours)
-    np.testing.assert_array_equal([host(part) for part in parts], x)
-    F.concatenate([part * (t + 1) for t, part in enumerate(parts)]).sum().backward()
-    np.testing.assert_array_equal(host(ours.grad), np.ones_like(x) * (np.arange(steps) + 1.0)[:, None, None])
-
-
-def test_the_work_of_cutting_grows_as_t_log_t():
-    """Each number of x is copied by no more slices than x can be halved, 6 with 64 steps, and by one that takes it."""
-    parts = time_steps(tensor(np.ones((64, 1)), requires_grad=True))
-    for part in parts:
-        depth, node = 0, part._op
-        while isinstance(node, md.Function):
-            depth, node = depth + 1, node.inputs[0]
-        assert depth == 7

@@ -308,6 +308,15 @@ def test_astype_to_integers_has_no_gradient():
     assert (x > 0).astype(np.float32).dtype == np.float32
 
 
+def test_a_view_of_what_was_overwritten_is_refused_by_every_astype():
+    y = tensor(np.ones(3), True) * 2
+    view = y[:2]
+    y[0] = y.sum()  # y has another history now, and its view shows what the history does not know
+    for dtype in ("float32", "int64", "bool"):
+        with pytest.raises(md.GraphError):
+            view.astype(dtype)
+
+
 def test_astype_to_what_is_no_dtype_of_numbers():
     with pytest.raises(md.DTypeError, match="dtype"):
         tensor(np.ones(2)).astype("complex64")

@@ -244,7 +244,7 @@ def test_without_hooks_a_call_records_the_layers_own_op_only():
     assert isinstance(y._op, Function)
     assert type(y._op).__name__ == "Linear"
     handle = layer.register_full_backward_hook(lambda *a: None)
-    assert type(layer(tensor(X, requires_grad=True))._op).__name__ == "Outlet"
+    assert type(layer(tensor(X, requires_grad=True))._op).__name__ == "OutputIdentity"
     handle.remove()
     assert type(layer(tensor(X, requires_grad=True))._op).__name__ == "Linear"
 

@@ -204,3 +204,15 @@ def test_pytorchs_names_are_there_too():
     ):
         assert ours is theirs
     assert host(init.ones_(parameter((2, 2)))).tolist() == [[1, 1], [1, 1]]
+
+
+def test_a_layers_init_writes_the_weight_and_without_it_both_start_as_pytorchs():
+    weight, bias = nn.Parameter(device(np.zeros((3, 4)))), nn.Parameter(device(np.zeros(3)))
+    init.initialize(weight, bias, init.ones_)
+    assert host(weight).all()
+    assert not host(bias).any()
+    init.initialize(weight, bias, None)
+    assert np.abs(host(weight)).max() < 0.5
+    assert host(bias).all()
+    with pytest.raises(TypeError, match="expected init as a function of the weight"):
+        init.initialize(weight, bias, "he")

@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from minidl import backend, nn
-from minidl.errors import ShapeError
 from tests.arrays import host, tensor
 
 
@@ -61,15 +60,3 @@ def test_bad_sizes_and_inits_are_named():
 def test_it_says_what_it_is():
     assert repr(nn.Linear(4, 3)) == "Linear(4->3)"
     assert repr(nn.Linear(4, 3, bias=False)) == "Linear(4->3, bias=False)"
-
-
-def test_a_layer_with_an_array_as_an_option_still_speaks():
-    class Masked(nn.Linear):
-        def __init__(self, inputs, outputs, mask=None):
-            super().__init__(inputs, outputs)
-            self.mask = mask
-
-    layer = Masked(2, 3, np.ones((3, 2)))
-    assert repr(layer) == "Masked(2->3)"
-    with pytest.raises(ShapeError, match="in_features=2"):
-        layer(tensor(np.ones((1, 5), np.float32)))

@@ -1,4 +1,4 @@
-"""minidl/checkpoint.py: what is needed to go on bit for bit, and nothing half done."""
+"""minidl/training/checkpoint.py: what is needed to go on bit for bit, and nothing half done."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""minidl/evaluation.py: how well a model does on a data set."""
+"""minidl/training/evaluation.py: how well a model does on a data set."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import backend, nn
 from minidl.data import Dataset, Loader, Mapped
-from minidl.training.evaluation import evaluate
+from minidl.training.evaluation import evaluate, evaluate_unless
 from tests.arrays import device, host
 
 RANDOM = np.random.default_rng(0)
@@ -108,3 +108,21 @@ def test_evaluate_refuses_what_it_cannot_average():
         evaluate(model, DATA, batch_size=0)
     with pytest.raises(TypeError, match="expected a Dataset; got Loader"):
         evaluate(model, Loader(DATA, 4))
+
+
+def test_an_evaluation_that_nobody_waits_for_any_more_ends_before_its_next_batch():
+    asked, taken = [], []
+
+    def loss(outputs, labels):
+        taken.append(len(labels))
+        return F.cross_entropy(outputs, labels)
+
+    def stopped():
+        asked.append(len(taken))
+        return len(taken) == 2
+
+    model = classifier()
+    assert evaluate_unless(stopped, model, DATA, batch_size=5, loss=loss) is None
+    assert taken == [5, 5]
+    assert asked == [0, 1, 2]
+    assert all(module.training for module in model.modules())

@@ -1,4 +1,4 @@
-"""minidl/history.py: the course of a training as plain numbers, and its file."""
+"""minidl/training/history.py: the course of a training as plain numbers, and its file."""
 
 import json
 import math

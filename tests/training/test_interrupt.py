@@ -1,4 +1,4 @@
-"""minidl/interrupt.py: the first Ctrl-C asks, the second insists."""
+"""minidl/training/interrupt.py: the first Ctrl-C asks, the second insists."""
 
 import signal
 import threading

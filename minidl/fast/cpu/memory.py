@@ -2,17 +2,27 @@
 
 A step makes and frees the same arrays as the step before. glibc, the C library of most Linuxes, gives large freed
 blocks back to the system at once, and the next step then waits for each page of 4 KiB again: 2,000 times a step of a
-small LSTM, a quarter of its time. But it learns: having freed one block of almost 32 MiB, it keeps up to 64 MiB. So
-minidl frees such a block when it is imported. Nothing is written to it, so it never takes room.
+small LSTM, a quarter of its time. glibc can be told to keep up to 64 MiB of what is freed (`man mallopt`), and would do
+so by itself once a program has freed one block of almost 32 MiB.
 """
 
 from __future__ import annotations
 
-import numpy as np
+import ctypes
+import os
+import sys
 
-LARGEST = (32 << 20) - (1 << 16)  # bytes; of larger ones glibc learns nothing
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # mallopt's numbers: what is kept at most; what is so large that it never is
+KEPT, LARGE = 64 << 20, 32 << 20  # bytes
+GLIBCS = 128 << 10  # bytes, for both, in a program that has freed nothing large
+_USERS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")  # who set one of these knows better
 
 
-def keep_freed_memory() -> None:
-    """Teach the C library to keep up to 64 MiB of what is freed; without effect where it is not glibc."""
-    np.empty(LARGEST, np.uint8)
+def keep_freed_memory(keep: bool = True) -> None:
+    """Let the C library keep up to 64 MiB of what is freed, or 128 KiB; without effect where it is not glibc."""
+    if sys.platform != "linux" or any(name in os.environ for name in _USERS):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(MMAP_THRESHOLD, LARGE if keep else GLIBCS)
+        mallopt(TRIM_THRESHOLD, KEPT if keep else GLIBCS)

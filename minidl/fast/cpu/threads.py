@@ -1,18 +1,16 @@
 """The CPU's cores and caches: work cut into blocks that fit the cache, and shared out among threads.
 
 A loop over blocks of images wins twice. What one step of the loop writes the next reads from the cache, not from
-memory, which is four times slower; and no array as large as the whole batch's work has to exist. With the extra `speed`
-(threadpoolctl) several threads take a part of the images each, since NumPy lets others run while it computes.
+memory, which is four times slower; and no array as large as the whole batch's work has to exist. Several threads take a
+part of the images each, since NumPy lets others run while it computes.
 
-Those threads would fight with the ones that BLAS, which multiplies NumPy's matrices, starts for itself: idle ones keep
-a core busy for a tenth of a second after each product (measured: a loop on two cores takes twice as long after one).
-So at the first loop that is shared out minidl takes over: from then on BLAS has one thread a product in this process,
-and large products are shared out as well (`product`). Without threadpoolctl the loops run on one thread, and BLAS as
-it comes.
+Those threads would fight with the ones that BLAS, which multiplies NumPy's matrices, starts for itself. So minidl holds
+BLAS to one thread before anything is shared out (`blas.py` says why and how), and shares out large products as well
+(`products.py`). Where it must not, or cannot, everything runs on one thread, and BLAS as it comes.
 
 The parts depend on the number of threads alone, and what they add up is added in order: a program that runs again with
-the same number of threads gives the same bits. (Within it, a product may round otherwise before minidl takes over than
-after: BLAS cuts it in other places.)
+the same number of threads gives the same bits. A part that no other thread has begun when the caller is done with its
+own, because other programs keep the cores busy, the caller does itself.
 """
 
 from __future__ import annotations
@@ -27,60 +25,63 @@ import numpy as np
 
 from minidl.backend.arrays import is_array, module_of
 from minidl.backend.silence import ERROR_STATE, SILENT
+from minidl.checks import is_whole
+from minidl.fast.cpu.blas import Blas
 from minidl.fast.graph import recording
 
 BLOCK = 2 << 20  # bytes that one step of a loop works on: about a core's share of the cache (0.5 to 4 MiB are alike)
 WORTH = 1 << 19  # bytes of work below which waking another thread (50 us) takes longer than it saves
 WORTH_PRODUCT = 1 << 23  # and multiplications, of a matrix product
 
+blas = Blas()
+
+
+class _Part:
+    """A part of a loop, done on a thread of the pool or, if that is late, on the caller's."""
+
+    def __init__(self, pool: Any, work: Callable[..., Any], *arguments: Any) -> None:
+        self.work, self.arguments = work, arguments
+        self.future = pool.submit(work, *arguments)
+        self.own: Any = None  # what the caller's thread found
+
+    def do_unless_begun(self) -> None:
+        if self.future.cancel():  # no thread of the pool has begun, and now none will
+            self.own = self.work(*self.arguments)
+
+    def result(self) -> Any:
+        return self.own if self.future.cancelled() else self.future.result()
+
 
 class _Threads:
-    """How many threads there are, the pool, and BLAS's own numbers before minidl took over."""
+    """How many threads there are, and the pool of them."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.wanted: int | None = None  # what set_num_threads or the environment asked for
-        self.controllers: list[Any] | None = None  # of BLAS, by threadpoolctl; empty without it
-        self.blas_threads: list[int] = []  # BLAS's own numbers; empty until minidl takes over
         self.pool: Any = None
 
-    def find_blas(self) -> list[Any]:
-        if self.controllers is None:
-            try:
-                import threadpoolctl
-            except ImportError:
-                self.controllers = []
-            else:
-                found = threadpoolctl.ThreadpoolController().lib_controllers
-                self.controllers = [library for library in found if library.user_api == "blas"]
-        return self.controllers
-
     def count(self) -> int:
-        """Threads for a loop: what was asked for, or as many as BLAS would use; 1 without threadpoolctl."""
-        if not self.find_blas():
+        """Threads for a loop: what was asked for, or as many as BLAS would use; 1 where BLAS is left alone."""
+        if not blas.allowed or not blas.controllers():
             return 1
         if self.wanted is None:
-            self.wanted = _from_environment() or max(library.num_threads for library in self.find_blas())
+            self.wanted = _from_environment() or blas.threads()
         return self.wanted
 
-    def submit(self, work: Callable[..., Any], count: int, operands: tuple[Any, ...]) -> tuple[list[Any], int]:
-        """Let other threads begin with their parts of range(count); their futures, and where the caller's part ends.
+    def submit(self, work: Callable[..., Any], count: int, operands: tuple[Any, ...]) -> tuple[list[_Part], int]:
+        """Let other threads begin with their parts of range(count); those, and where the caller's part ends.
 
-        With the first one BLAS is taken over. The lock keeps `set_num_threads` in another thread away meanwhile.
+        The lock keeps `set_num_threads` in another thread away meanwhile.
         """
         with self.lock:
             parts = min(self.count(), count)
             if parts <= 1:
                 return [], count
-            if not self.blas_threads:
-                self.blas_threads = [library.num_threads for library in self.find_blas()]
-                for library in self.find_blas():
-                    library.set_num_threads(1)
             bounds = [count * i // parts for i in range(parts + 1)]
             try:
                 if self.pool is None:
                     self.pool = self.new_pool()
-                others = [self.pool.submit(work, *bounds[i : i + 2], *operands) for i in range(1, parts)]
+                others = [_Part(self.pool, work, *bounds[i : i + 2], *operands) for i in range(1, parts)]
             except RuntimeError:  # the program is ending: Python starts nothing on other threads any more
                 return [], count
             return others, bounds[1]
@@ -90,15 +91,12 @@ class _Threads:
 
         return ThreadPoolExecutor(self.count() - 1, thread_name_prefix="minidl", initializer=_begin_thread)
 
-    def set(self, number: int) -> None:
-        """From now on `number` threads; BLAS has its own again until the next loop."""
+    def set(self, number: int | None) -> None:
+        """From now on `number` threads, or as many as at first."""
         with self.lock:
             pool, self.pool = self.pool, None
             if pool is not None:
                 pool.shutdown()  # what was begun is ended first
-            for library, threads in zip(self.find_blas(), self.blas_threads, strict=False):
-                library.set_num_threads(threads)
-            self.blas_threads = []
             self.wanted = number
 
 
@@ -132,27 +130,51 @@ def _from_environment() -> int | None:
 
 
 def get_num_threads() -> int:
-    """How many threads share out loops over blocks of images; 1 without the extra `speed`."""
+    """How many threads share out loops over blocks of images, and large products of matrices."""
     return _threads.count()
 
 
 def set_num_threads(number: int) -> None:
-    """Let `number` threads share out loops over blocks of images; BLAS has its own threads back until the next loop.
+    """Let `number` threads share out loops over blocks of images, and large products of matrices.
 
     At first it is `MINIDL_NUM_THREADS`, or as many threads as BLAS would use (`OPENBLAS_NUM_THREADS`, or the cores).
 
     Raises:
         ValueError: it is no whole number of at least 1.
-        RuntimeError: more than 1 without the extra `speed`: `pip install 'minidl[speed]'`.
+        RuntimeError: more than 1 where minidl cannot, or must not, hold BLAS to one thread.
     """
-    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+    if not is_whole(number, 1):
         raise ValueError(f"set_num_threads: expected a whole number of at least 1; got {number!r}")
-    if number > 1 and not _threads.find_blas():
+    if number > 1 and not (blas.allowed and blas.controllers()):
         raise RuntimeError(
-            f"set_num_threads({number}): several threads need threadpoolctl, to keep BLAS from starting its own beside "
-            f"them: pip install 'minidl[speed]'"
+            f"set_num_threads({number}): several threads need BLAS to have one each, {_why_it_has_not()}"
         )
     _threads.set(int(number))
+
+
+def _why_it_has_not() -> str:
+    if not blas.allowed:
+        return "which md.fast.tune_process(False), or MINIDL_TUNE_PROCESS=0, forbids"
+    return "but minidl finds none that threadpoolctl knows: pip install threadpoolctl"
+
+
+def hold_blas(allowed: bool) -> None:
+    """Whether minidl may hold BLAS to one thread. If not, BLAS has its own again, and everything else runs on one."""
+    with _threads.lock:
+        blas.allowed = allowed
+        if not allowed:
+            blas.give_back()
+
+
+def take_over_blas() -> bool:
+    """Hold BLAS to one thread from now on, unless that has been done; whether it is, so that work may be shared out.
+
+    Asked before every product and every loop.
+    """
+    if not blas.taken:
+        with _threads.lock:
+            blas.take_over()
+    return blas.taken
 
 
 def shared_out(work: Callable[..., Any], count: int, bytes_each: int, *operands: Any) -> list[Any]:
@@ -164,25 +186,27 @@ def shared_out(work: Callable[..., Any], count: int, bytes_each: int, *operands:
         bytes_each: how much one of them is to work on.
         operands: what `work` is handed besides.
     """
-    if count * bytes_each < WORTH or hasattr(_own, "is_ours"):
+    if not take_over_blas() or count * bytes_each < WORTH or hasattr(_own, "is_ours"):
         return [work(0, count, *operands)]
-    others, end = _threads.submit(work, count, operands)
+    parts, end = _threads.submit(work, count, operands)
     loud = ERROR_STATE.set(SILENT)
     try:
         first = work(0, end, *operands)
+        for part in parts:
+            part.do_unless_begun()
     finally:
         ERROR_STATE.reset(loud)
-        _wait(others)  # even after an error: they write into arrays of this call
-    return [first, *[other.result() for other in others]]
+        _wait(parts)  # even after an error: they write into arrays of this call
+    return [first, *[part.result() for part in parts]]
 
 
-def _wait(others: list[Any]) -> None:
+def _wait(parts: list[_Part]) -> None:
     """Until all have ended; a Ctrl-C meanwhile is raised then."""
     interrupt: KeyboardInterrupt | None = None
-    for other in others:
-        while not other.done():
+    for part in parts:
+        while not part.future.done():
             try:
-                other.exception()
+                part.future.exception()
             except KeyboardInterrupt as error:
                 interrupt = error
     if interrupt is not None:
@@ -234,7 +258,7 @@ def product(x: Any, y: Any, out: Any = None) -> Any:
     """
     if type(x) is not np.ndarray:
         return _product_on_device(x, y, out) if is_array(x) and is_array(y) else x @ y
-    if _threads.pool is None or x.ndim != 2 or y.ndim != 2 or x.size * y.shape[1] < WORTH_PRODUCT:
+    if not take_over_blas() or x.ndim != 2 or y.ndim != 2 or x.size * y.shape[1] < WORTH_PRODUCT:
         return x @ y if out is None else np.matmul(x, y, out=out)
     if out is None:
         out = np.empty((len(x), y.shape[1]), np.result_type(x, y))

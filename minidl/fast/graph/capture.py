@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backend import choice
+from minidl.backend import choice, further_pools
 from minidl.errors import GraphError
 from minidl.fast.gpu import kernels
 from minidl.fast.graph import recording
@@ -67,9 +67,9 @@ class Graph:
         self._pool = pool
         self._kept = recorded, kept  # what a replay works with lives as long as there may be one
         self._launched = False
-        recording.graphs.add(self)
+        further_pools.add(self)
 
-    def memory_used(self) -> int:
+    def used_bytes(self) -> int:
         """Bytes of the arrays that were made while it was recorded and that it still needs, or somebody has."""
         return int(self._pool.used_bytes())
 

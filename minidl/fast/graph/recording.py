@@ -1,14 +1,40 @@
-"""Whether a step is being recorded for a GPU (`graphs.py`), and what it then needs that was made before."""
+"""Whether a step is being captured for a GPU (`capture.py`), and what it then needs that was made before."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakSet
+from typing import NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    from minidl.fast.graph.capture import Draws, Graph
-    from minidl.fast.graph.cublas import Cublas
+from minidl.types import Array
+
+
+class Draws(Protocol):
+    """The seeds of a captured step's random numbers (`capture.py`)."""
+
+    live: Array
+    seeds: list[int]
+    draw: Callable[[], int] | None
+
+    def put(self) -> None:
+        """Send the seeds to the device."""
+        ...
+
+    def renew(self) -> None:
+        """Draw as many again."""
+        ...
+
+
+class Products(Protocol):
+    """What makes a captured step's products of matrices (`cublas.py`)."""
+
+    def product(self, x: Array, y: Array, out: Array | None = None) -> Array:
+        """The product x @ y."""
+        ...
+
+    def finish(self) -> None:
+        """Called when the step is captured."""
+        ...
 
 
 class Recording(NamedTuple):
@@ -22,9 +48,8 @@ class Recording(NamedTuple):
     """
 
     draws: Draws
-    products: Cublas
-    arrived: Any
+    products: Products
+    arrived: Array
 
 
 current: ContextVar[Recording | None] = ContextVar("minidl_recording", default=None)
-graphs: WeakSet[Graph] = WeakSet()  # all that there are, for the account of memory

@@ -1,4 +1,4 @@
-"""minidl/backend/parallel.py."""
+"""minidl/fast/cpu/threads.py: loops and products shared out among threads, the same bits in every run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ import pytest
 
 import minidl as md
 from minidl.fast.cpu import threads as parallel
-from minidl.fast.cpu.threads import blocks, get_num_threads, in_blocks, product, set_num_threads, shared_out
-
-threadpoolctl = pytest.importorskip("threadpoolctl")
+from minidl.fast.cpu.threads import blocks, get_num_threads, in_blocks, set_num_threads, shared_out
 
 
 @pytest.fixture
@@ -24,10 +22,6 @@ def threads(monkeypatch):
     monkeypatch.setattr(parallel, "WORTH", 0)
     yield set_num_threads
     parallel._threads.set(1)
-
-
-def blas_threads() -> set[int]:
-    return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 100])
@@ -88,45 +82,31 @@ def test_threads_are_silent_as_ops_are(threads):
         assert np.isnan(md.functional.conv2d(x, w).data).all()
 
 
-def test_blas_has_one_thread_from_the_first_shared_loop_until_the_number_is_set_again(threads):
-    before = blas_threads()
+def test_a_part_that_no_thread_has_begun_is_done_by_the_caller(threads):
+    """So that a program does not wait for threads that other programs keep from running."""
     threads(2)
-    assert blas_threads() == before
-    in_blocks(lambda block: None, 2, 1)
-    assert blas_threads() == {1}
+    held, begun = threading.Event(), threading.Event()
+    parallel._threads.pool = parallel._threads.new_pool()
+    parallel._threads.pool.submit(lambda: (begun.set(), held.wait(20)))  # the pool's only thread is busy
+    begun.wait(20)
+    me = threading.get_ident()
+    assert shared_out(lambda start, stop: (start, stop, threading.get_ident()), 4, 1) == [(0, 2, me), (2, 4, me)]
+    held.set()
+
+
+def test_an_error_in_a_part_that_the_caller_does_late_reaches_it(threads):
     threads(2)
-    assert blas_threads() == before
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(50, 30), (30, 50)])
-def test_products_are_shared_out_once_blas_has_one_thread(monkeypatch, threads, rows, columns):
-    threads(3)
-    monkeypatch.setattr(parallel, "WORTH_PRODUCT", 0)
-    rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((rows, 40)), rng.standard_normal((columns, 40)).T
-    whole = product(x, y)
-    assert parallel._threads.pool is None  # BLAS's own threads do it
-    in_blocks(lambda block: None, 2, 1)
-    parts = []
-    matmul = np.matmul
-    monkeypatch.setattr(np, "matmul", lambda a, b, out: parts.append(out.shape) or matmul(a, b, out=out))
-    np.testing.assert_allclose(product(x, y), whole, rtol=1e-12, atol=1e-12)
-    assert sorted(parts) == ([(16, 30), (17, 30), (17, 30)] if rows > columns else [(30, 16), (30, 17), (30, 17)])
-
-
-def test_without_threadpoolctl_there_is_one_thread_and_blas_is_left_alone(monkeypatch, threads):
-    before = blas_threads()
-    monkeypatch.setitem(sys.modules, "threadpoolctl", None)  # as if it were not installed
-    assert get_num_threads() == 1
-    assert shared_out(lambda start, stop: (start, stop), 10, parallel.BLOCK) == [(0, 10)]
-    assert blas_threads() == before
-    set_num_threads(1)
-    with pytest.raises(RuntimeError, match=r"several threads need threadpoolctl.*pip install 'minidl\[speed\]'"):
-        set_num_threads(2)
+    held, begun = threading.Event(), threading.Event()
+    parallel._threads.pool = parallel._threads.new_pool()
+    parallel._threads.pool.submit(lambda: (begun.set(), held.wait(20)))
+    begun.wait(20)
+    with pytest.raises(ZeroDivisionError):
+        shared_out(lambda start, stop: 1 / (2 - start), 4, 1)
+    held.set()
 
 
 def test_the_number_comes_from_the_environment_or_is_blass(monkeypatch, threads):
-    assert get_num_threads() == max(blas_threads())
+    assert get_num_threads() == parallel.blas.threads()
     monkeypatch.setattr(parallel, "_threads", parallel._Threads())
     monkeypatch.setenv("MINIDL_NUM_THREADS", "5")
     assert get_num_threads() == 5
@@ -230,20 +210,7 @@ threading.Thread(target=late).start()
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_can_give_blas_its_threads_back(threads):
-    before = blas_threads()
-    threads(2)
-    in_blocks(lambda block: None, 2, 1)
-    child = os.fork()
-    if child == 0:
-        set_num_threads(2)
-        os._exit(0 if blas_threads() == before else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_makes_makes_threads_of_its_own(threads):
+def test_a_forked_child_makes_threads_of_its_own(threads):
     threads(2)
     in_blocks(lambda block: None, 2, 1)
     child = os.fork()

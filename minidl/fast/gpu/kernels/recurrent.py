@@ -1,25 +1,27 @@
-"""A recurrent layer's walk through time with two launches a step, one of them a product: `recurrent.cu`.
+"""A recurrent layer over all time steps with two launches a step, one of them a product: `recurrent.cu`.
 
-The plain version is `Walk` of `functional/through_time.py`, which on CuPy launches some twenty a step of an LSTM.
+The op `ThroughTime` (`minidl/fast/through_time.py`) computes the same with some twenty launches a step of an LSTM.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from minidl.backend.arrays import module_of
 from minidl.fast.cpu.threads import product
 from minidl.fast.gpu.kernels.launch import launch
+from minidl.types import Array
 
 SOURCE = "recurrent.cu"
 PARTS = {"tanh": 1, "relu": 1, "lstm": 4, "gru": 4}  # arrays (N, H) that are kept of a step
 
 
-def walk(kind: str, from_input: Any, weight_hh: Any, bias_hh: Any, state: Sequence[Any]) -> tuple[Any, Any]:
-    """(the states (S, T, N, H) after each step, the parts (T, PARTS, N, H) of each), as `Walk` explains them.
+def through_time(
+    kind: str, from_input: Array, weight_hh: Array, bias_hh: Array, state: Sequence[Array]
+) -> tuple[Array, Array]:
+    """(the states (S, T, N, H) after each step, the parts (T, PARTS, N, H) of each), as `ThroughTime` explains them.
 
     Args:
         kind: one of `PARTS`.
@@ -47,14 +49,14 @@ def walk(kind: str, from_input: Any, weight_hh: Any, bias_hh: Any, state: Sequen
     return out, parts
 
 
-def walk_back(
-    kind: str, grad_out: Any, weight_hh: Any, parts: Any, state: Sequence[Any], out: Any
-) -> tuple[Any, Any, list[Any]]:
+def back_through_time(
+    kind: str, grad_out: Array, weight_hh: Array, parts: Array, state: Sequence[Array], out: Array
+) -> tuple[Array, Array, list[Array]]:
     """From dL/dout the gradients of from_input and of all W_hh h + b_hh, both (T, N, G H), and of the first state.
 
     Args:
         state: the first.
-        parts, out: what `walk` gave.
+        parts, out: what `through_time` gave.
     """
     xp, (steps, samples, size) = module_of(grad_out), grad_out.shape[1:]
     grad_out, *state = (xp.ascontiguousarray(array) for array in (grad_out, *state))

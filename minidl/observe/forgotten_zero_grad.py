@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Sequence
 
 from minidl.nn import Parameter
-from minidl.observe.measures import max_abs, norm
+from minidl.observe.statistics import max_abs, norm
 from minidl.observe.step import gradients_of
 
 
-class ClearingWatch:
+class ForgottenZeroGrad:
     """Watches whether the gradients of a step are gone before those of the next step are used.
 
     It looks when a backward sets in, before it has added to any `.grad`. Gradients zeroed in place are as good as none.

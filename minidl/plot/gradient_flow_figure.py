@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from minidl import backend
 from minidl.nn import Module
 from minidl.observe import FlowRecording
-from minidl.observe.measures import max_abs, mean_abs
+from minidl.observe.statistics import max_abs, mean_abs
 from minidl.observe.step import gradients_of, layers_of
 from minidl.observe.verdict import decades_per_layer, slope_words
 from minidl.plot.style import (

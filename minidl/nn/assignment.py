@@ -1,4 +1,4 @@
-"""What may be assigned to which attribute of a Module, and the words for what may not."""
+"""Which value may be assigned to which attribute of a Module, and what the error says about one that may not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 from minidl.nn.parameter import Parameter
 from minidl.tensors.tensor import Tensor
+
+_OWN = ("training", "_hooks", "_place", "_buffers", "forward")  # attributes of every Module
 
 
 def check_assignment(module: Any, module_class: type, name: str, value: Any) -> None:
@@ -18,18 +20,21 @@ def check_assignment(module: Any, module_class: type, name: str, value: Any) -> 
     """
     kind = type(module).__name__
     if isinstance(value, (Parameter, module_class)):
-        _check_member(module, module_class, name, value)
+        _check_name(module, module_class, name, value)
         return
-    held = module.__dict__.get(name)
     if value is None:
         return
-    if isinstance(held, (Parameter, module_class)):
-        what, remedy = (
-            ("parameter", f"wrap it, nn.Parameter(value), or write the values: module.{name}.data = array")
-            if isinstance(held, Parameter)
-            else ("module", f"assign a Module, or delete it first: del module.{name}")
+    held = module.__dict__.get(name)
+    if isinstance(held, Parameter):
+        raise TypeError(
+            f"{kind}.{name} is a parameter and cannot become {_kind(value)}: wrap it, nn.Parameter(value), or write "
+            f"the values: module.{name}.data = array"
         )
-        raise TypeError(f"{kind}.{name} is a {what} and cannot become {_kind(value)}: {remedy}")
+    if isinstance(held, module_class):
+        raise TypeError(
+            f"{kind}.{name} is a module and cannot become {_kind(value)}: assign a Module, or delete it first: "
+            f"del module.{name}"
+        )
     if name in module.__dict__.get("_buffers", ()) and not isinstance(value, Tensor):
         raise TypeError(f"{kind}.{name} is a buffer and cannot become {_kind(value)}: wrap it, md.Tensor(value)")
     contents = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
@@ -41,19 +46,30 @@ def check_assignment(module: Any, module_class: type, name: str, value: Any) -> 
         )
 
 
-def _check_member(module: Any, module_class: type, name: str, value: Any) -> None:
-    """A Parameter or Module may be registered as `name`."""
+def missing_attribute(module: Any, module_class: type, name: str) -> str:
+    """What to say when a module has no attribute `name`."""
+    kind = type(module).__name__
+    if "training" not in module.__dict__:
+        return f"{kind} has no {name!r}: {kind}.__init__ must call super().__init__() before it assigns anything"
+    if name == "forward":
+        return f"{kind} does not say what it computes: define forward(self, x) in the class"
+    held = [key for key, value in module.__dict__.items() if isinstance(value, (Parameter, module_class))]
+    return f"{kind} has no attribute {name!r}; it holds {', '.join(held) or 'nothing'}"
+
+
+def _check_name(module: Any, module_class: type, name: str, value: Any) -> None:
+    """Raise unless the Parameter or Module `value` may be registered as `name`."""
     kind = type(module).__name__
     if "training" not in module.__dict__:
         raise AttributeError(
             f"{kind}.__init__ must call super().__init__() before it assigns {_kind(value)} to self.{name}"
         )
-    if hasattr(module_class, name) or name in ("training", "_hooks", "_place", "_buffers", "forward"):
+    if hasattr(module_class, name) or name in _OWN:
         raise AttributeError(
             f"{kind}.{name} = {_kind(value)} would hide {name!r} of every Module; use another name, such as {name}_"
         )
     if not name or "." in name:
-        raise ValueError(f"the name of a {_kind(value)} must not be empty or contain a dot; got {name!r}")
+        raise ValueError(f"the name of {_kind(value)} must not be empty or contain a dot; got {name!r}")
     if isinstance(value, module_class) and any(inner is module for inner in value.modules()):  # type: ignore[attr-defined]
         raise ValueError(f"{kind}.{name} = {_kind(value)} would make the module contain itself")
 

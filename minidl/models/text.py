@@ -15,7 +15,7 @@ from minidl import backend, nn
 from minidl import functional as F
 from minidl.checks import whole
 from minidl.errors import describe
-from minidl.nn.evaluating import evaluating
+from minidl.nn.modes import evaluating
 from minidl.tensors.array import DEFAULT_DTYPE
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}

@@ -1,4 +1,4 @@
-"""minidl/data/mnist.py: the four files make three parts."""
+"""minidl/data/mnist_family.py: the four files make three parts."""
 
 import gzip
 import hashlib
@@ -116,7 +116,7 @@ def test_download_fetches_what_is_missing(tmp_path, monkeypatch):
     with serving(content) as server:
         md5 = hashlib.md5(content).hexdigest()
         files = [Published(f"{name}.gz", (server.url,), md5, len(content), name) for name in NAMES]
-        monkeypatch.setattr(importlib.import_module("minidl.data.mnist"), "_MNIST", files)
+        monkeypatch.setattr(importlib.import_module("minidl.data.mnist_family"), "_MNIST", files)
         assert len(md.data.mnist(tmp_path, download=True).train) == 50
         assert len(server.asked) == 1
 

@@ -1,4 +1,4 @@
-"""minidl/models/digits_conv.py."""
+"""minidl/models/convnet.py."""
 
 import numpy as np
 import pytest

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from minidl import nn
 from minidl.models.activations import Activation, activation_class
-from minidl.nn.making import Init
+from minidl.nn.init import Initializer
 
 
-def mlp(sizes: Sequence[int], activation: Activation = "sigmoid", init: Init | None = None) -> nn.Sequential:
+def mlp(sizes: Sequence[int], activation: Activation = "sigmoid", init: Initializer | None = None) -> nn.Sequential:
     """A multi-layer perceptron: fc1, act1, fc2, act2, ..., with no activation after the last dense layer.
 
     Args:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from minidl import nn
 from minidl.models.activations import Activation, activation_class
-from minidl.nn.making import Init
+from minidl.nn.init import Initializer
 
 
-def digits_conv(activation: Activation = "relu", init: Init | None = None) -> nn.Sequential:
+def digits_conv(activation: Activation = "relu", init: Initializer | None = None) -> nn.Sequential:
     """A small convolutional network for 8x8 digits, given as rows (N, 64) or as images (N, 1, 8, 8).
 
     Two 3x3 convolutions (conv1, conv2: 8 and 16 filters), 2x2 max pooling, and two dense layers (fc1, fc2: 32 units,

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from minidl.observe.measures import count_of, max_abs, mean_abs, norm
+from minidl.observe.statistics import count_of, max_abs, mean_abs, norm
 from tests.arrays import device, host
 
 

@@ -1,4 +1,4 @@
-"""minidl/data/digits.py: the digits are all there, split once and for all, and checked."""
+"""minidl/data/uci_digits.py: the digits are all there, split once and for all, and checked."""
 
 import hashlib
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 import minidl.data
 from minidl.data import digits
-from minidl.data.digits import read_digits
+from minidl.data.uci_digits import read_digits
 from minidl.files.arrays import load_arrays, save_arrays
 
 FILE = Path(minidl.data.__file__).with_name("digits.npz")

@@ -1,4 +1,4 @@
-"""A stretch of code in which a model only answers."""
+"""Evaluation mode for a block of code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from minidl.nn.module import Module
 
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """Evaluation mode without recording; afterwards every module is in the mode it was in."""
+    """Inside the block the model is in evaluation mode and nothing is recorded (`no_grad`).
+
+    Afterwards every module is in the mode in which it was before, also after an error.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

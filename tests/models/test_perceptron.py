@@ -1,4 +1,4 @@
-"""minidl/models/mlp.py and activations.py."""
+"""minidl/models/perceptron.py and activations.py."""
 
 import numpy as np
 import pytest

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from minidl import nn
 from minidl.models.caffe import normal
-from minidl.nn.making import Init
+from minidl.nn.init import Initializer
 
 
 def alexnet(classes: int = 1000) -> nn.Sequential:
@@ -57,7 +57,7 @@ def alexnet(classes: int = 1000) -> nn.Sequential:
     return model
 
 
-def alexnet_32(classes: int = 200, init: Init = nn.init.he_normal_) -> nn.Sequential:
+def alexnet_32(classes: int = 200, init: Initializer = nn.init.he_normal_) -> nn.Sequential:
     """AlexNet scaled to images of 32x32 pixels: the same layers, half as wide, for example for 200 ImageNet classes.
 
     Input (N, 3, 32, 32), standardised (mean 0, variance about 1). conv1 has a 5x5 window at every pixel instead of an

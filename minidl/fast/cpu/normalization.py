@@ -1,0 +1,131 @@
+"""Normalisation on the CPU: sums of products in one pass, few new arrays, and moments that the backward finds again.
+
+Large arrays take their time to read and to write. So the mean and the variance of the forward are kept for the
+backward, x - m and the gradient are computed in place, and what is broadcast over the samples is first made as large as
+one sample (`spread`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minidl.fast.cpu.sums import add_products
+from minidl.fast.versions import Faster
+from minidl.functional import normalization
+from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.normalization import follow, per_channel
+from minidl.functional.precision import narrowed, widened
+from minidl.types import Array, Gradients
+
+
+class BatchNorm(Faster, normalization.BatchNorm):
+    """Keeps the mean and the variance for the backward."""
+
+    __slots__ = ()
+    where = "on the CPU"
+
+    def fits(self, x: Array, weight: Array | None, bias: Array | None) -> bool:
+        return type(x) is np.ndarray
+
+    def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
+        self.axis = (0, *range(2, x.ndim))
+        wide = widened(x)
+        m, v, y = moments(wide, self.axis)
+        self.kept = m, v
+        scale = 1 / np.sqrt(v + self.eps)
+        y *= spread(scale if weight is None else scale * per_channel(weight, x), wide)
+        if bias is not None:
+            y += spread(per_channel(bias, x), wide)
+        if self.running is not None:
+            follow(self.running, m, v, x)
+        return narrowed(y, x)
+
+    def backward(self, grad_out: Array, x: Array, weight: Array | None, bias: Array | None) -> Gradients:
+        grad, wide, n = widened(grad_out), widened(x), _count(x, self.axis)
+        m, v = self.kept
+        scale = 1 / np.sqrt(v + self.eps)
+        z = (wide - spread(m, wide)) * spread(scale, wide)
+        grad_bias = add_products(grad, None, self.axis)
+        grad_weight = add_products(grad, z, self.axis)
+        slope = scale if weight is None else scale * per_channel(weight, x)
+        grad_x = _projected(grad, z, grad_bias / n, grad_weight / n, slope, memory=z)
+        return narrowed(grad_x, x), *(narrowed(g.reshape(-1), x) for g in (grad_weight, grad_bias))
+
+
+class Standardize(Faster, normalization.Standardize):
+    """Keeps the variance for the backward."""
+
+    __slots__ = ()
+    where = "on the CPU"
+
+    def fits(self, x: Array) -> bool:
+        return type(x) is np.ndarray
+
+    def forward(self, x: Array) -> Array:
+        _, self.kept, z = moments(x, self.axis)
+        z *= 1 / np.sqrt(self.kept + self.eps)
+        return z
+
+    def backward(self, grad_out: Array, x: Array, out: Array) -> Array:
+        n = _count(x, self.axis)
+        shift = add_products(grad_out, None, self.axis) / n
+        along = add_products(grad_out, out, self.axis) / n
+        return _projected(grad_out, out, shift, along, 1 / np.sqrt(self.kept + self.eps))
+
+
+class Affine(Faster, normalization.Affine):
+    """The bias is added in place; weight and bias are spread over one sample."""
+
+    __slots__ = ()
+    where = "on the CPU"
+
+    def fits(self, z: Array, weight: Array, bias: Array | None) -> bool:
+        return type(z) is np.ndarray
+
+    def forward(self, z: Array, weight: Array, bias: Array | None) -> Array:
+        y = z * spread(weight, z)
+        if bias is not None:
+            y += spread(bias, z)
+        return y
+
+    def backward(self, grad_out: Array, z: Array, weight: Array, bias: Array | None) -> Gradients:
+        grad_z = grad_out * spread(weight, grad_out) if self.needs(0) else None
+        grad_weight = unbroadcast(grad_out * z, weight.shape) if self.needs(1) else None
+        grad_bias = unbroadcast(grad_out, bias.shape) if bias is not None and self.needs(2) else None
+        return grad_z, grad_weight, grad_bias
+
+
+def spread(a: Array, x: Array) -> Array:
+    """`a`, which is to be broadcast over x (N, ...), as a whole sample of x if it is the same for all samples.
+
+    Beside x (64, 32, 8, 8) NumPy meets an `a` of (32, 1, 1) in loops over 64 numbers, and of (1, 32, 8, 8) over 2048,
+    which takes half the time.
+    """
+    if x.ndim < 3 or (a.ndim == x.ndim and len(a) > 1):
+        return a
+    sample = np.empty_like(x[:1], dtype=a.dtype)  # its axes lie in memory as x's do
+    sample[...] = a
+    return sample
+
+
+def moments(x: Array, axis: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """The mean m of x over `axis`, the variance, and x - m. (mean(x^2) - m^2 would cancel where m is large.)"""
+    n = _count(x, axis)
+    m = add_products(x, None, axis) / n
+    centred = x - spread(m, x)
+    return m, add_products(centred, centred, axis) / n, centred
+
+
+def _count(x: Array, axis: tuple[int, ...]) -> int:
+    return math.prod(x.shape[a] for a in axis)
+
+
+def _projected(grad: Array, z: Array, shift: Array, along: Array, factor: Array, memory: Array | None = None) -> Array:
+    """(grad - z along - shift) factor, in `memory`, or in one new array, which stays in the cache."""
+    result = np.multiply(z, spread(along, z), out=memory)
+    np.subtract(grad, result, out=result)
+    result -= spread(shift, z)
+    result *= spread(factor, z)
+    return result

@@ -1,0 +1,69 @@
+"""Matrix products on the CPU, shared out among the threads."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minidl.fast.cpu import threads
+from minidl.fast.cpu.sums import add_up
+from minidl.fast.products import LinearByProduct, MatMulByProduct
+from minidl.functional import products
+from minidl.functional.precision import HALF
+from minidl.types import Array
+
+WORTH = 1 << 23  # multiplications of a product below which waking another thread takes longer than it saves
+
+
+def product(x: Array, y: Array, out: Array | None = None) -> Array:
+    """The product x @ y of NumPy arrays, as `numpy.matmul` has it.
+
+    One of large matrices is shared out among the threads, if minidl has taken over those of BLAS: each makes a part of
+    the result's longer side: rows, of a part of x, or columns, of a part of y.
+    """
+    if not _worth_sharing(x, y):
+        return x @ y if out is None else np.matmul(x, y, out=out)
+    if out is None:
+        out = np.empty((len(x), y.shape[1]), np.result_type(x, y))
+    longer = max(out.shape)
+    threads.shared_out(_some_rows if longer == len(out) else _some_columns, longer, threads.WORTH, x, y, out)
+    return out
+
+
+def _worth_sharing(x: Array, y: Array) -> bool:
+    return threads.take_over_blas() and x.ndim == 2 and y.ndim == 2 and x.size * y.shape[1] >= WORTH
+
+
+def _some_rows(start: int, stop: int, x: Array, y: Array, out: Array) -> None:
+    np.matmul(x[start:stop], y, out=out[start:stop])
+
+
+def _some_columns(start: int, stop: int, x: Array, y: Array, out: Array) -> None:
+    np.matmul(x, y[:, start:stop], out=out[:, start:stop])
+
+
+def for_products(x: Array) -> Array:
+    """x ready for matrix products: NumPy has no fast one of float16."""
+    return x.astype(np.float32) if x.dtype == HALF else x
+
+
+class MatMul(MatMulByProduct, products.MatMul):
+    """Large matrices."""
+
+    __slots__ = ()
+    where = "on the CPU, of large matrices"
+    product = staticmethod(product)
+
+    def fits(self, x: Array, y: Array) -> bool:
+        return type(x) is np.ndarray and type(y) is np.ndarray and _worth_sharing(x, y)
+
+
+class Linear(LinearByProduct, products.Linear):
+    """The bias is added in place."""
+
+    __slots__ = ()
+    where = "on the CPU"
+    product = staticmethod(product)
+    add_up = staticmethod(add_up)
+
+    def fits(self, x: Array, weight: Array, bias: Array | None = None) -> bool:
+        return type(x) is np.ndarray

@@ -1,0 +1,115 @@
+"""Sums on the CPU: added up block by block, and of products in one pass over memory.
+
+NumPy adds up a long row of numbers in pieces, which is fast and loses little. A sum over the first axis of a matrix it
+makes otherwise: row after row is added to one row of totals. That is slow for short rows, and in float32 a million
+times 0.1 is 100,958. (The plain `Sum` adds up in float64, which loses nothing and takes several times as long.) So here
+such rows are first added up in blocks.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minidl.fast.versions import Faster
+from minidl.functional import broadcasting, reduction
+from minidl.functional.broadcasting import repeated
+from minidl.functional.precision import HALF, narrowed, widened
+from minidl.types import Array, Axis, Shape
+
+BLOCKS = 64  # into which many rows are cut
+ROW = 1024  # numbers that BLAS may add up: it adds them one after the other, on a few lanes
+SMALL = 4096  # numbers that are copied in less time than NumPy takes to make a view
+
+
+class Sum(Faster, broadcasting.Sum):
+    """Many rows are added up in blocks. The gradient of a large x is a read-only view, in which dL/ds is repeated without being copied."""
+
+    __slots__ = ()
+    where = "on the CPU"
+
+    def fits(self, x: Array) -> bool:
+        return type(x) is np.ndarray
+
+    def forward(self, x: Array) -> Array:
+        self.note_shapes(x)
+        return add_up(x, self.axis, self.keepdims)
+
+    def backward(self, grad_out: Array) -> Array:
+        return repeated_view(grad_out.reshape(self.kept_shape), self.in_shape)
+
+
+class Mean(Faster, reduction.Mean):
+    """The gradient of a large x is a read-only view, as that of Sum."""
+
+    __slots__ = ()
+    where = "on the CPU"
+
+    def fits(self, x: Array) -> bool:
+        return type(x) is np.ndarray
+
+    def backward(self, grad_out: Array) -> Array:
+        share = narrowed(widened(grad_out) / (self.count() or 1), grad_out)
+        return repeated_view(share.reshape(self.kept_shape), self.in_shape)
+
+
+def repeated_view(x: Array, shape: Shape) -> Array:
+    """x repeated to `shape`, in a view if that is worth it."""
+    return np.broadcast_to(x, shape) if math.prod(shape) > SMALL else repeated(x, shape)
+
+
+def add_up(x: Array, axis: Axis, keepdims: bool = False) -> Array:
+    """The sum of x over `axis` (counted from the front, or None for all), without losing what is small."""
+    if x.dtype == HALF:
+        return x.sum(axis=axis, keepdims=keepdims, dtype=np.float32).astype(HALF)
+    rows = _as_rows(x, axis)
+    if rows is None or len(rows) <= 4 * BLOCKS:
+        return x.sum(axis=axis, keepdims=keepdims)
+    sums = _add_rows(rows)
+    return sums.reshape([1 if i in axis else n for i, n in enumerate(x.shape)]) if keepdims else sums  # type: ignore[operator]
+
+
+def add_products(x: Array, y: Array | None, axis: tuple[int, ...]) -> Array:
+    """The sum of x y over `axis` (counted from the front), kept with length 1; y is as x, or None for 1.
+
+    Where the last axes are among these, and x and y lie row after row, BLAS multiplies and adds in one pass.
+    """
+    first = x.ndim
+    while first - 1 in axis:
+        first -= 1
+    part = length = math.prod(x.shape[first:])
+    while part > ROW and part % 2 == 0:
+        part //= 2
+    in_order = x.flags.c_contiguous and (y is None or y.flags.c_contiguous)
+    if not in_order or not 1 < part <= ROW:
+        return add_up(x if y is None else x * y, axis, keepdims=True)
+    rows = (*x.shape[:first], length // part, part)
+    sums = np.vecdot(x.reshape(rows), np.ones(part, x.dtype) if y is None else y.reshape(rows))
+    kept = [1 if i in axis else n for i, n in enumerate(x.shape)]
+    return add_up(sums, (*(i for i in axis if i < first), first)).reshape(kept)
+
+
+def _as_rows(x: Array, axis: Axis) -> Array | None:
+    """x, if the sum over `axis` adds up whole rows of it one by one: over the first axis, or over all pixels with the
+    channels last in memory (x is then those rows, (N * ..., C)). Else None.
+    """
+    if x.ndim < 2 or x.dtype.kind != "f":
+        return None
+    if axis == (0,):
+        return x
+    if axis != (0, *range(2, x.ndim)) or x.size == 0:
+        return None
+    pixels = x.transpose((0, *range(2, x.ndim), 1))
+    return pixels.reshape((-1, x.shape[1])) if pixels.flags.c_contiguous else None
+
+
+def _add_rows(x: Array) -> Array:
+    """The sum over the first axis: the first 1/64 of all rows, the second, and so on are added, as if each were one
+    long row; then what that gave.
+    """
+    if len(x) <= 4 * BLOCKS:
+        return x.sum(axis=0)
+    part = len(x) // BLOCKS
+    sums = x[: part * BLOCKS].reshape((BLOCKS, part, *x.shape[1:])).sum(axis=0)
+    return _add_rows(sums) + x[part * BLOCKS :].sum(axis=0)

@@ -1,0 +1,41 @@
+"""Normalisation on a GPU: one kernel each way, which keeps the mean and the variance for the backward."""
+
+from __future__ import annotations
+
+from minidl.fast.gpu import kernels
+from minidl.fast.versions import Faster
+from minidl.functional import normalization
+from minidl.types import Array, Gradients
+
+
+class BatchNorm(Faster, normalization.BatchNorm):
+    """The kernel also brings the running statistics up to date."""
+
+    __slots__ = ()
+    where = "on a GPU"
+
+    def fits(self, x: Array, weight: Array | None, bias: Array | None) -> bool:
+        return kernels.on_device(x)
+
+    def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
+        self.axis = (0, *range(2, x.ndim))
+        y, *self.kept = kernels.normalize(x, self.axis, self.eps, weight, bias, self.running)
+        return y
+
+    def backward(self, grad_out: Array, x: Array, weight: Array | None, bias: Array | None) -> Gradients:
+        return kernels.normalize_gradient(grad_out, x, *self.kept, self.axis, self.eps, weight)
+
+
+class Standardize(Faster, normalization.Standardize):
+    __slots__ = ()
+    where = "on a GPU"
+
+    def fits(self, x: Array) -> bool:
+        return kernels.on_device(x)
+
+    def forward(self, x: Array) -> Array:
+        z, *self.kept = kernels.normalize(x, self.axis, self.eps)
+        return z
+
+    def backward(self, grad_out: Array, x: Array, out: Array) -> Array:
+        return kernels.normalize_gradient(grad_out, x, *self.kept, self.axis, self.eps)[0]

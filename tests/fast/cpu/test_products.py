@@ -1,0 +1,70 @@
+"""minidl/fast/cpu/products.py: matrix products shared out among threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minidl as md
+import minidl.functional as F
+from minidl.fast.cpu import products
+from minidl.fast.cpu import threads as parallel
+from minidl.fast.cpu.products import product
+from minidl.fast.cpu.threads import set_num_threads
+
+pytest.importorskip("threadpoolctl")
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Sets the number of threads for one test, in which any product is worth sharing out."""
+    monkeypatch.setattr(parallel, "_threads", parallel._Threads())
+    monkeypatch.setattr(parallel, "WORTH", 0)
+    monkeypatch.setattr(products, "WORTH", 0)
+    yield set_num_threads
+    parallel._threads.set(1)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(50, 30), (30, 50)])
+def test_each_thread_makes_a_part_of_the_longer_side(monkeypatch, threads, rows, columns):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((rows, 40)), rng.standard_normal((columns, 40)).T
+    whole, parts, matmul = x @ y, [], np.matmul
+    threads(3)
+    monkeypatch.setattr(np, "matmul", lambda a, b, out: parts.append(out.shape) or matmul(a, b, out=out))
+    np.testing.assert_allclose(product(x, y), whole, rtol=1e-12, atol=1e-12)
+    assert sorted(parts) == ([(16, 30), (17, 30), (17, 30)] if rows > columns else [(30, 16), (30, 17), (30, 17)])
+
+
+def test_a_small_product_and_one_of_stacks_are_not_shared_out(monkeypatch, threads):
+    threads(2)
+    monkeypatch.setattr(np, "matmul", None)  # what a thread calls
+    stack, x = np.ones((3, 4, 5)), np.ones((5, 6))
+    np.testing.assert_array_equal(product(stack, x), np.full((3, 4, 6), 5))
+    monkeypatch.setattr(products, "WORTH", 1 << 23)
+    np.testing.assert_array_equal(product(x.T, x), np.full((6, 6), 5))
+
+
+def test_into_an_array_that_is_there(threads):
+    x, out = np.arange(6.0).reshape(2, 3), np.empty((2, 2))
+    for number in (1, 2):
+        threads(number)
+        assert product(x, x.T, out) is out
+        np.testing.assert_array_equal(out, [[5, 14], [14, 50]])
+
+
+@pytest.mark.parametrize("shape", [(50, 40), (2, 25, 40), (40,)])
+def test_a_layer_and_a_product_are_the_same_shared_out_and_alone(threads, shape):
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(s) for s in (shape, (30, 40), (30,))]
+
+    def step():
+        x, weight, bias = (md.Tensor(a, requires_grad=True) for a in arrays)
+        y = F.linear(x, weight, bias) + F.matmul(x, weight.T)
+        return [y, *md.grad(F.sum(y * y), [x, weight, bias])]
+
+    threads(1)
+    alone = step()
+    threads(3)
+    for found, expected in zip(step(), alone, strict=True):
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-12, atol=1e-12)

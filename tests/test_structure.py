@@ -1,0 +1,298 @@
+"""The house as docs/house.py describes it: imports run downward, and what is read asks nothing about speed."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import minidl
+from docs import house
+
+TESTS = Path(__file__).parent
+MODULES = [house.module_of(path) for path in house.sources()]
+HEAVY = {"matplotlib", "rich", "PIL", "cupy", "scipy", "torch", "threadpoolctl", "safetensors"}
+LINES = 420
+
+every_file = pytest.mark.parametrize("path", house.sources(), ids=lambda path: str(path.relative_to(house.ROOT)))
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_the_package_under_test_is_the_one_that_is_read() -> None:
+    assert Path(minidl.__file__).parent == house.ROOT
+
+
+# ---- floors
+
+
+@every_file
+def test_imports_run_downward(path: Path) -> None:
+    room = house.room_of(house.module_of(path))
+    if not room:
+        return
+    floor = house.floor_of(room)
+    assert floor is not None, f"minidl/{room} stands on no floor: say in docs/house.py which one is its own"
+    for line, name in house.imports(path):
+        assert not name.startswith("."), f"{path.name}:{line}: a relative import hides the floors"
+        if name.split(".")[0] != "minidl":
+            continue
+        other = house.room_of(name)
+        assert other, f"{path.name}:{line}: the package itself stands above all"
+        if other != room:
+            below = house.floor_of(other)
+            assert below is not None, f"{path.name}:{line}: minidl has no room {other}"
+            assert below < floor, f"{path.name}:{line} imports {name} from above or beside"
+
+
+@pytest.mark.parametrize("room", house.INNER)
+def test_imports_run_downward_inside_a_room(room: str) -> None:
+    floors = house.INNER[room]
+    found = []
+    for path in (house.ROOT / room).rglob("*.py"):
+        own = house.floor_of(path.relative_to(house.ROOT / room).parts[0].removesuffix(".py"), floors)
+        for line, name in house.imports(path):
+            parts = name.split(".")
+            other = house.floor_of(parts[2], floors) if parts[:2] == ["minidl", room] and len(parts) > 2 else None
+            here = path.relative_to(house.ROOT / room).parts[0]
+            if own is not None and other is not None and other >= own and parts[2] != here.removesuffix(".py"):
+                found.append(f"{path.relative_to(house.ROOT)}:{line} imports {name}")
+    assert not found
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    """Rooms' insides, what only a type checker sees, and the `__init__` of every package counted."""
+    assert house.circle(house.graph()) == []
+
+
+def test_a_circle_would_be_found() -> None:
+    assert house.circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["b", "c", "b"]
+    assert house.circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+@every_file
+def test_no_import_inside_a_function_dodges_a_circle(path: Path) -> None:
+    functions = [n for n in ast.walk(tree_of(path)) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    hidden = [
+        f"{path.name}:{line} imports {name}"
+        for line, name in house.imports(path)
+        if name.split(".")[0] == "minidl" and any(f.lineno < line <= (f.end_lineno or 0) for f in functions)
+    ]
+    assert not hidden
+
+
+@every_file
+def test_only_the_backend_and_the_gpus_rooms_import_cupy(path: Path) -> None:
+    module = house.module_of(path)
+    if module.startswith(("minidl.backend", "minidl.fast.gpu", "minidl.fast.graph")):
+        return
+    assert "cupy" not in {name.split(".")[0] for _, name in house.imports(path)}
+    calls = [ast.unparse(node) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
+    assert not [call for call in calls if "import_module" in call and "cupy" in call]
+    assert "sys.modules" not in path.read_text(encoding="utf-8")
+
+
+def test_nobody_but_the_front_door_imports_what_is_only_there_for_speed() -> None:
+    found = [
+        f"{path.relative_to(house.ROOT)}:{line}"
+        for path in house.sources()
+        for line, name in house.imports(path)
+        if house.room_of(name) == "fast" and house.room_of(house.module_of(path)) not in ("fast", "")
+    ]
+    assert not found
+
+
+def test_only_these_lie_directly_under_the_package() -> None:
+    names = {path.stem for path in house.ROOT.glob("*.py")}
+    assert names == {"__init__", "__main__", "cli", "errors", "checks", "types", "version"}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if "." in name and not name.endswith("__main__")])
+def test_no_module_is_hidden_by_something_of_its_own_name(module: str) -> None:
+    """`minidl.data.fetch` cannot be read by whoever gets a function under that name."""
+    parent, name = module.rsplit(".", 1)
+    found = importlib.import_module(module)
+    assert getattr(importlib.import_module(parent), name) is found
+
+
+@every_file
+def test_no_operator_is_patched_on_from_outside(path: Path) -> None:
+    for node in ast.walk(tree_of(path)):
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        for target in targets:
+            if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
+                assert not (
+                    target.attr.startswith("__") and target.attr.endswith("__") and target.value.id[0].isupper()
+                )
+
+
+# ---- what is there to be read
+
+
+@every_file
+def test_a_file_has_one_subject(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES, "a file of over 400 lines is two"
+
+
+READ = ("functional", "nn", "optim", "autograd")
+SPEED = {
+    # devices
+    "kernels", "on_device", "device_of", "devices_of", "to_device", "is_numpy", "is_cupy", "cupy", "pinned",
+    "synchronize",
+    # threads, caches and blocks
+    "threading", "Thread", "Lock", "ThreadPoolExecutor", "threadpoolctl", "num_threads", "in_blocks", "shared_out",
+    "per_block", "BLOCK", "DEVICE_BLOCK", "workspace",
+    # captured steps
+    "capture", "captured", "capturing", "is_capturing", "recording", "graphed",
+}  # fmt: skip
+
+# A question about a device or a thread that is not asked for speed, with the reason.
+ALLOWED = {
+    ("functional/shape.py", "device_of"): "F.to_device is the op that moves: its backward moves back",
+    ("functional/shape.py", "to_device"): "F.to_device",
+    ("functional/__init__.py", "to_device"): "F.to_device",
+    ("nn/module.py", "to_device"): "Module.to moves parameters",
+    ("nn/init.py", "to_device"): "initial weights are drawn on the host and then moved: the same on both backends",
+    ("nn/state.py", "to_device"): "load_state_dict puts a loaded array where its parameter lives",
+    ("nn/state.py", "device_of"): "load_state_dict",
+    ("nn/summary.py", "to_device"): "summary makes an example input where the model lives",
+    ("optim/optimizer.py", "to_device"): "Optimizer.to moves the state",
+    ("optim/state.py", "to_device"): "load_state_dict puts a loaded array where its parameter lives",
+    ("optim/state.py", "device_of"): "load_state_dict, and an error that names both devices",
+    ("optim/optimizer.py", "device_of"): "an error that names both devices",
+    ("optim/clipping.py", "devices_of"): "an error that names both devices",
+    ("autograd/backward.py", "to_device"): "a gradient that the caller hands over is put beside its tensor",
+    ("autograd/backward.py", "device_of"): "a gradient on another device is refused",
+    ("autograd/diagnosis.py", "devices_of"): "an error that names both devices",
+    ("autograd/backward.py", "threading"): "two threads may add to the .grad of one shared weight",
+    ("autograd/backward.py", "Lock"): "two threads may add to the .grad of one shared weight",
+}  # fmt: skip
+
+
+def read_files() -> list[Path]:
+    return [path for room in READ for path in sorted((house.ROOT / room).rglob("*.py"))]
+
+
+def words_of(path: Path) -> Iterator[tuple[int, str]]:
+    """The line and the word of each name, attribute and import of a file; docstrings and comments do not count."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Name):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.lineno, node.attr
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from ((node.lineno, word) for name in node.names for word in name.name.split("."))
+
+
+def questions_about_numpy(path: Path) -> Iterator[tuple[int, str]]:
+    """Comparisons such as `type(x) is np.ndarray` and `module_of(x) is not np`: they ask where an array lives."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Compare):
+            sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
+            if {"np", "numpy", "np.ndarray", "numpy.ndarray"} & set(sides):
+                yield node.lineno, ast.unparse(node)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance" and "ndarray" in ast.unparse(node):
+            yield node.lineno, ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", read_files(), ids=lambda path: str(path.relative_to(house.ROOT)))
+def test_what_is_read_asks_nothing_about_devices_threads_blocks_or_capture(path: Path) -> None:
+    name = path.relative_to(house.ROOT).as_posix()
+    asked = [f"{name}:{line}: {word}" for line, word in words_of(path) if word in SPEED and (name, word) not in ALLOWED]
+    asked += [f"{name}:{line}: {question}" for line, question in questions_about_numpy(path)]
+    assert not asked
+
+
+def test_every_exception_is_needed() -> None:
+    used = {(path.relative_to(house.ROOT).as_posix(), word) for path in read_files() for _, word in words_of(path)}
+    assert not set(ALLOWED) - used
+
+
+# ---- tests mirror sources
+
+# What has its tests elsewhere, and where.
+ELSEWHERE: dict[str, str] = {}
+
+
+@every_file
+def test_a_source_file_has_a_test_file_of_its_name(path: Path) -> None:
+    source = path.relative_to(house.ROOT)
+    if source.stem in ("__init__", "__main__", "version", "types"):
+        return
+    mirror = TESTS / source.with_name(f"test_{source.name}")
+    test = ELSEWHERE.get(source.as_posix())
+    if test is not None:
+        assert (TESTS / test).exists(), f"{test}, said to test {source}, is not there"
+        assert not mirror.exists(), f"{source} has a test file of its name: take it out of ELSEWHERE"
+    else:
+        assert mirror.exists(), f"expected {mirror.relative_to(TESTS.parent)}, or where {source} is tested in ELSEWHERE"
+
+
+def test_nothing_is_said_about_files_that_are_gone() -> None:
+    assert [source for source in ELSEWHERE if not (house.ROOT / source).exists()] == []
+
+
+# ---- what an import does
+
+
+def run(program: str, **variables: str) -> str:
+    """What a fresh process prints."""
+    environment = {name: value for name, value in os.environ.items() if name != "MINIDL_BACKEND"} | variables
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_program_on_the_cpu_loads_no_kernels() -> None:
+    program = """
+import sys, numpy as np, minidl as md, minidl.functional as F
+x = md.tensor(np.ones((2, 1, 4, 4)), requires_grad=True)
+y = F.max_pool2d(F.conv2d(x, x[:, :, :1, :1]), 2)
+F.sum(F.softmax(F.batch_norm(F.gelu(y), None, None, training=True))).backward()
+print(*[name for name in sys.modules if name.startswith("minidl.fast.gpu.kernels.")])
+"""
+    assert run(program) == "minidl.fast.gpu.kernels.launch"
+
+
+def test_import_minidl_needs_numpy_alone() -> None:
+    program = """
+import sys, numpy
+before = set(sys.modules)
+import minidl
+print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))
+"""
+    loaded = set(run(program).split())
+    assert "minidl" in loaded
+    assert not loaded & HEAVY
+    assert loaded - {"minidl"} <= set(sys.stdlib_module_names) | {"numpy"}
+
+
+def test_the_public_rooms_are_there_and_the_lazy_ones_load_when_used() -> None:
+    program = """
+import sys, minidl as md
+print(*(name in sys.modules for name in ('minidl.observe', 'minidl.plot')))
+print(md.nn.__name__, md.optim.__name__, md.data.__name__, md.models.__name__, md.observe.__name__)
+print('minidl.observe' in sys.modules, 'matplotlib' in sys.modules)
+"""
+    first, rooms, last = run(program).splitlines()
+    assert first == "False False"
+    assert rooms.split() == ["minidl.nn", "minidl.optim", "minidl.data", "minidl.models", "minidl.observe"]
+    assert last.startswith("True")
+
+
+def test_importing_minidl_changes_nothing_of_numpys() -> None:
+    program = """
+import numpy
+before = numpy.geterr(), numpy.get_printoptions(), set(vars(numpy))
+import minidl
+print(before == (numpy.geterr(), numpy.get_printoptions(), set(vars(numpy))))
+"""
+    assert run(program) == "True"
