@@ -1,4 +1,4 @@
-"""The residual networks for CIFAR: 20 to 110 layers, which could not be trained without a way around them.
+"""The residual networks for CIFAR, of 20 to 110 layers.
 
 He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, arXiv:1512.03385, section 4.2.
 """
@@ -19,8 +19,8 @@ def resnet_cifar(depth: int = 20, classes: int = 10, channels: int = 3, shortcut
     """A residual network of 6n + 2 layers for images of 32x32 pixels (or another size that 4 divides).
 
     A 3x3 convolution to 16 channels; three stages of n blocks with 16, 32 and 64 channels, the second and third of
-    which halve the image; the mean over what is left of it (8x8), and a dense layer. A block is two 3x3 convolutions,
-    each with batch normalisation, and goes around them: relu(x + bn(conv(relu(bn(conv(x)))))). Weights start as He et
+    which halve the image; the mean over the 8x8 pixels that remain, and a dense layer. A block is two 3x3 convolutions,
+    each with batch normalisation, with a shortcut around them: relu(x + bn(conv(relu(bn(conv(x)))))). Weights start as He et
     al.'s (ICCV 2015), N(0, 2 / fan_in).
 
     Input (N, channels, 32, 32), less the mean image. Parameters with 10 classes: 269,722 for 20 layers, 464,154 for 32,
@@ -34,7 +34,7 @@ def resnet_cifar(depth: int = 20, classes: int = 10, channels: int = 3, shortcut
         depth: 6n + 2: 20, 32, 44, 56, 110, ...
         classes: the number of scores.
         channels: of the image.
-        shortcut: how x passes a block that changes its shape: 'identity' takes every second pixel, and zeros as the new
+        shortcut: what is added to the output of a block that changes the shape of x: 'identity' takes every second pixel, and zeros as the new
             channels (the paper's option A, which has no parameters); 'projection' is a 1x1 convolution with batch
             normalisation (option B).
 

@@ -27,7 +27,8 @@ class LayerView:
         floored: whether a norm was too small to be used; a rate that replaces such a norm sets this for the report.
     """
 
-    __slots__ = ("__weakref__", "_direction", "_norms", "decays", "floored", "gradients", "name", "params", "step")
+    floored: Any = False
+    _norms: list[Array] | None = None
 
     def __init__(
         self,
@@ -38,14 +39,9 @@ class LayerView:
         step: int,
         decays: Sequence[float] | None = None,
     ) -> None:
-        self.name = name
-        self.params = params
-        self.gradients = gradients
-        self._direction = direction
-        self.step = step
+        self.name, self.params, self.gradients, self.step = name, params, gradients, step
         self.decays = [0.0] * len(params) if decays is None else decays
-        self.floored: Any = False
-        self._norms: list[Array] | None = None
+        self._direction = direction
 
     @property
     def direction(self) -> Sequence[Array]:
@@ -83,7 +79,8 @@ class LayerView:
         if self._norms is None:
             measure = partial(_measure, weakref.ref(self))
             for count in writes:
-                count.announce()  # another optimizer's report may wait for the same gradient
+                if count.before_write is not None:
+                    count.announce()  # another optimizer's report may wait for the same gradient
                 count.before_write = measure
 
 

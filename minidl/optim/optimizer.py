@@ -14,7 +14,6 @@ from minidl.autograd.function import writes_of
 from minidl.autograd.hooks import RemovableHandle
 from minidl.autograd.versions import Versioned, chosen
 from minidl.checks import nonnegative
-from minidl.functional.precision import widened
 from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
@@ -154,67 +153,56 @@ class Optimizer(Versioned, ABC):
 
     def update_all(self) -> None:
         """The arrows of the class's docstring. Everything is computed before anything is written."""
-        updates: list[tuple[Trained, Array]] = []
-        layer_states, seen = [], []
+        updates, layer_states, seen = [], {}, []
         for layer in self.layers:
-            trained = [p.with_copies() for p in self.trained(layer)]
+            trained = [self.trained(name, p) for name, p in layer.parameters if p._grad is not None and p._requires_grad]
             if not trained:
                 continue
-            view = self.view(layer, trained)
+            decays = [0.0 if self.decoupled_decay else p.decay for p in trained]
+            weights, gradients = [p.weight for p in trained], [p.gradient for p in trained]
+            view = LayerView(layer.name, weights, gradients, None, self.step_count, decays)
             before = self.multipliers("gradient", view)
-            layer_state = self.layer_state_after(layer, view)
-            view.direction = [self.directed(p, m, layer_state) for p, m in zip(trained, before, strict=True)]
+            layer_states[layer.name] = self.layer_state_after(layer, view) if self.layer_slots else {}
+            view.direction = [self.directed(p, m, layer_states[layer.name]) for p, m in zip(trained, before, strict=True)]
             after = self.multipliers("update", view)
             for p, d, m in zip(trained, view.direction, after, strict=True):
-                d = scaled(d, m)
-                updates.append((p, d if self.rate_inside else scaled(d, p.lr)))
-            layer_states.append((layer.name, layer_state))
+                updates.append((p, scaled(d, m, 1.0 if self.rate_inside else p.lr)))
             multipliers = before if self._applies_to == "gradient" else after
-            seen.append(self.seen(view, multipliers, trained))
+            seen.append(Seen(view, multipliers, self.lr, [writes_of(p.parameter._grad) for p in trained]))
         for p, update in updates:
             w = p.weight
             w -= update
             p.keep_in(self.state[p.name])
             writes_of(p.parameter).bump()
-        for name, layer_state in layer_states:
-            self.layer_state[name].update(layer_state)
+        for name, state in layer_states.items():
+            self.layer_state[name].update(state)
         self.remember(seen)
 
-    def directed(self, p: Trained, m: Any, layer_state: dict[str, Any]) -> Array:
+    def directed(self, p: Trained, m: Any, layer_state: dict[str, Array]) -> Array:
         """d of one parameter, before a layer rate for the update is asked. Brings `p.state` up to date."""
-        w, g = widened(p.weight), widened(p.gradient)
+        w, g = p.weight.astype(p.dtype), p.gradient.astype(p.dtype)
         if p.decay and not self.decoupled_decay:
             g = g + p.decay * w
-        s = scaled(g, m)
-        if self.rate_inside:
-            s = scaled(s, p.lr)
+        s = scaled(g, m, p.lr if self.rate_inside else 1.0)
         d = self.direction({**p.state, **layer_state} if layer_state else p.state, g, s)
+        if p.decay and self.decoupled_decay:
+            d = d + p.decay * w
         check_direction(type(self).__name__, p.name, p.parameter, d)
-        return d + p.decay * w if p.decay and self.decoupled_decay else d
+        return d
 
     # ---- what a step asks for
 
-    def trained(self, layer: LayerGroup) -> list[Trained]:
-        """The layer's parameters that have a gradient and are not frozen; nothing is changed.
+    def trained(self, name: str, p: Tensor) -> Trained:
+        """A parameter that takes part in the step.
 
         Raises:
-            DeviceError, DTypeError, ShapeError: a gradient, or what the method remembers, does not fit the parameter.
+            DeviceError, DTypeError, ShapeError: its gradient, or what the method remembers of it, does not fit it.
         """
-        found = []
-        for name, p in layer.parameters:
-            if p._grad is not None and p._requires_grad:
-                w, scale, own = p._data, self.scales.get(name, UNSCALED), self.state[name]
-                slots = slots_beside(w, own, self.slots, w.shape, slot_dtype(w.dtype), name)
-                state = {**own, **slots, "steps": own["steps"] + 1}
-                lr, decay = self.lr * scale.lr, self.weight_decay * scale.decay
-                found.append(Trained(name, p, w, gradient_of(name, p), lr, decay, state))
-        return found
-
-    def view(self, layer: LayerGroup, trained: Sequence[Trained]) -> LayerView:
-        """What the layer rate is shown of these parameters of the layer."""
-        decays = [0.0 if self.decoupled_decay else p.decay for p in trained]
-        weights, gradients = [p.weight for p in trained], [p.gradient for p in trained]
-        return LayerView(layer.name, weights, gradients, None, self.step_count, decays)
+        w, scale, own = p._data, self.scales.get(name, UNSCALED), self.state[name]
+        state = {key: value.copy() if backend.is_array(value) else value for key, value in own.items()}
+        state |= slots_beside(w, state, self.slots, w.shape, slot_dtype(w.dtype), name)
+        state["steps"] += 1
+        return Trained(name, p, w, gradient_of(name, p), self.lr * scale.lr, self.weight_decay * scale.decay, state)
 
     def multipliers(self, scales: str, view: LayerView) -> list[Any]:
         """The layer rate's multiplier for each parameter in the view; 1 if the rate does not scale what `scales` says."""
@@ -224,16 +212,11 @@ class Optimizer(Versioned, ABC):
 
     def layer_state_after(self, layer: LayerGroup, view: LayerView) -> dict[str, Array]:
         """What the method will remember of the layer after this step, as copies."""
-        if not self.layer_slots:
-            return {}
-        slots = slots_beside(view.params[0], self.layer_state[layer.name], self.layer_slots, (), np.dtype(np.float64), layer.name)
-        slots = {slot: array.copy() for slot, array in slots.items()}
-        self.see_layer(slots, view.direction)
-        return slots
-
-    def seen(self, view: LayerView, multipliers: list[Any], trained: Sequence[Trained]) -> Seen:
-        """What is kept of a layer's part in the step."""
-        return Seen(view, multipliers, self.lr, [writes_of(p.parameter._grad) for p in trained])  # type: ignore[arg-type]
+        own, slots = self.layer_state[layer.name], self.layer_slots
+        found = slots_beside(view.params[0], own, slots, (), np.dtype(np.float64), layer.name)
+        state = {slot: array.copy() for slot, array in found.items()}
+        self.see_layer(state, view.direction)
+        return state
 
     def remember(self, seen: list[Seen]) -> None:
         """Keep what the step did, for the report. Norms that nobody has asked for yet are computed when one does."""
@@ -365,12 +348,12 @@ class Optimizer(Versioned, ABC):
         )
 
 
-def scaled(array: Array, factor: Any) -> Array:
-    """factor * array in the array's dtype.
+def scaled(array: Array, multiplier: Any, rate: float) -> Array:
+    """rate * multiplier * array in the array's dtype.
 
-    Computed in float64, for the factor alone may be beyond the dtype: LARS's is 1e40 where a gradient is 1e-40.
+    Computed in float64, because a factor alone may be beyond the dtype: LARS's is 1e40 where a gradient is 1e-40.
     """
-    return (array.astype(np.float64) * factor).astype(array.dtype)
+    return (array.astype(np.float64) * multiplier * rate).astype(array.dtype)
 
 
 Optimizer.plain = Optimizer  # whose lines run where no faster version fits

@@ -22,7 +22,7 @@ class Trained(NamedTuple):
         gradient: its raw gradient, on the same device.
         lr: t, the base rate with the parameter's own `scale`.
         decay: the weight decay with the parameter's own `scale`.
-        state: its entry in `Optimizer.state`, copied (its arrays are not), with "steps" counted up and no slot missing.
+        state: a copy of its entry in `Optimizer.state`, with "steps" counted up and no slot missing.
     """
 
     name: str
@@ -33,9 +33,10 @@ class Trained(NamedTuple):
     decay: float
     state: dict[str, Any]
 
-    def with_copies(self) -> Trained:
-        """The same with copies of the state's arrays, which the method may then write to."""
-        return self._replace(state={key: value.copy() if is_array(value) else value for key, value in self.state.items()})
+    @property
+    def dtype(self) -> DType:
+        """The dtype to compute in: float32 for float16."""
+        return np.result_type(self.weight.dtype, self.gradient.dtype, np.float32)
 
     def keep_in(self, state: dict[str, Any]) -> None:
         """Write this parameter's state over the one in the optimizer; an array that is there keeps its memory."""

@@ -1,4 +1,4 @@
-"""History: what a training run looked like, as plain numbers."""
+"""History: the losses, rates and times of a training run, as plain numbers."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class History:
         return history
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write a JSON file, whole or not at all.
+        """Write a JSON file, completely or not at all.
 
         Raises:
             OSError: it cannot be written.

@@ -1,4 +1,4 @@
-"""minidl/functional/softmax.py."""
+"""minidl/functional/probabilities.py."""
 
 from __future__ import annotations
 

@@ -16,13 +16,13 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.function import writes_of
-from minidl.fast.cpu import update as in_place
 from minidl.fast.gpu import kernels
+from minidl.fast.step_plan import plan, product, times, would_see_updates
 from minidl.fast.versions import Faster
 from minidl.optim.layers import LayerGroup
 from minidl.optim.optimizer import UNSCALED, Optimizer, Scale
 from minidl.optim.report import Seen
-from minidl.optim.trained import Trained, slot_dtype, slots_beside
+from minidl.optim.trained import slot_dtype, slots_beside
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array
 
@@ -67,9 +67,20 @@ METHODS = {
 
 
 class Update(NamedTuple):
-    """One parameter in one step, and its layer rate's multiplier: a number, or a 0-d array on the device."""
+    """One parameter in one step.
 
-    trained: Trained
+    Attributes:
+        name, parameter: its name and the Tensor.
+        weight, gradient: its raw arrays.
+        state: what the method remembers of it, with no slot missing.
+        multiplier: its layer rate's: a number, or a 0-d array on the device.
+    """
+
+    name: str
+    parameter: Tensor
+    weight: Array
+    gradient: Array
+    state: dict[str, Any]
     multiplier: Any
 
 
@@ -94,36 +105,35 @@ class Fused(Faster, Optimizer):
         except MemoryError as error:
             backend.explain_memory(error)
             raise
-        for p, _ in updates:
-            self.state[p.name].update(p.state)
-            writes_of(p.parameter).bump()
+        for update in updates:
+            self.state[update.name].update(update.state)
+        count(self, updates)
         self.remember(seen)
 
 
-class OnDevice(in_place.InPlace):
-    """In place as on the CPU, for what has no kernel."""
+class OnDevice(Faster, Optimizer):
+    """For what has no kernel: parameter by parameter, with little to launch besides the method's formula."""
 
     where = "on a GPU"
 
     def fits(self) -> bool:
-        return type(self.layers[0].parameters[0][1]._data) is not np.ndarray and not in_place.would_see_updates(self)
+        return type(self.layers[0].parameters[0][1]._data) is not np.ndarray and not would_see_updates(self)
 
     def update_all(self) -> None:
         try:
-            plans, seen = in_place.plan(self)
-            _make_room(plans)
+            plans, seen = plan(self, ahead=True)
+            updates = [times(d, move.after) for planned in plans for d, move in zip(planned.directions, planned.moves, strict=True)]
         except MemoryError as error:
             backend.explain_memory(error)
             raise
-        in_place.write(self, plans, seen)
-
-
-def _make_room(plans: list[in_place.Planned]) -> None:
-    """Ask for as much memory as the largest update takes, and give it back: too little of it shows before any write."""
-    weights = [w for planned in plans for w in planned.weights]
-    if weights:
-        size = max(w.size for w in weights)
-        backend.module_of(*weights).empty(in_place.TEMPORARIES * size, dtype=np.float64)
+        ready = iter(updates)
+        for layer, planned in zip(seen, plans, strict=True):
+            for (name, p), w, state in zip(planned.named, planned.weights, planned.new, strict=True):
+                w -= next(ready)
+                self.state[name].update(state)
+                writes_of(p).bump()
+            self.layer_state[layer.view.name].update(planned.layer_state)
+        self.remember(seen)
 
 
 def method_of(optimizer: Optimizer) -> Method | None:
@@ -159,15 +169,12 @@ def prepare(optimizer: Optimizer, parameters: list[tuple[str, Tensor]]) -> None:
 
 
 def planned(optimizer: Optimizer) -> tuple[list[Update], list[Seen]]:
-    """The updates of the coming step, for which there is a kernel, and what to remember for the report."""
-    updates, seen = [], []
-    for layer in optimizer.layers:
-        trained = optimizer.trained(layer)
-        if trained:
-            view = optimizer.view(layer, trained)
-            multipliers = optimizer.multipliers("gradient", view)
-            updates += [Update(p, m) for p, m in zip(trained, multipliers, strict=True)]
-            seen.append(optimizer.seen(view, multipliers, trained))
+    """The updates of the coming step, for which there is a kernel, and what to keep for the report."""
+    updates = []
+    plans, seen = plan(optimizer, ahead=False)
+    for layer, (named, weights, gradients, new, *_) in zip(seen, plans, strict=True):
+        for (name, p), w, g, slots, m in zip(named, weights, gradients, new, layer.multipliers, strict=True):
+            updates.append(Update(name, p, w, g, {**optimizer.state[name], **(slots or {})}, m))
     return updates, seen
 
 
@@ -178,17 +185,24 @@ def launch(optimizer: Optimizer, updates: list[Update], live: Any = None) -> Non
         live: the table of `numbers`, on the device, from which the kernel then reads the rates when it runs.
     """
     method = METHODS[type(optimizer).__name__]
-    multipliers = [m if backend.is_array(m) else None for _, m in updates]
+    multipliers = [update.multiplier if backend.is_array(update.multiplier) else None for update in updates]
     kernels.update(
         method.kernel,
         method.constants(optimizer),
-        [p.weight for p, _ in updates],
-        [p.gradient for p, _ in updates],
-        [[p.state.get(slot) for slot in method.slots] for p, _ in updates],
+        [update.weight for update in updates],
+        [update.gradient for update in updates],
+        [[update.state.get(slot) for slot in method.slots] for update in updates],
         [None if m is None else m.astype(np.float64, copy=False) for m in multipliers],
         numbers(optimizer, updates),
         live,
     )
+
+
+def count(optimizer: Optimizer, updates: list[Update]) -> None:
+    """Note that these parameters were updated."""
+    for update in updates:
+        optimizer.state[update.name]["steps"] += 1
+        writes_of(update.parameter).bump()
 
 
 def numbers(optimizer: Optimizer, updates: list[Update]) -> Any:
@@ -196,10 +210,10 @@ def numbers(optimizer: Optimizer, updates: list[Update]) -> Any:
     method = METHODS[type(optimizer).__name__]
     rows: dict[Any, tuple[float, ...]] = {}  # most parameters have the same
     table = []
-    for p, m in updates:
-        before = 1.0 if backend.is_array(m) else float(m)
-        scale = optimizer.scales.get(p.name, UNSCALED)
-        key = before, scale, optimizer.state[p.name]["steps"] + 1
+    for update in updates:
+        before = 1.0 if backend.is_array(update.multiplier) else float(update.multiplier)
+        scale = optimizer.scales.get(update.name, UNSCALED)
+        key = before, scale, optimizer.state[update.name]["steps"] + 1
         if key not in rows:
             rows[key] = _row(optimizer, method, *key)
         table.append(rows[key])
@@ -210,7 +224,7 @@ def _row(optimizer: Optimizer, method: Method, before: float, scale: Scale, k: i
     """One parameter's numbers in its k-th update."""
     rate, decay = optimizer.lr * scale.lr, optimizer.weight_decay * scale.decay
     if optimizer.rate_inside:
-        before, rate = in_place.product(before, rate), 1.0
+        before, rate = product(before, rate), 1.0
     decays = (0.0, decay) if optimizer.decoupled_decay else (decay, 0.0)
     return before, rate, *decays, *method.numbers(optimizer, k)
 

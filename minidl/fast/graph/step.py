@@ -131,17 +131,15 @@ class GraphedStep:
         recorded.rates.put(fused.numbers(optimizer, recorded.updated))
         recorded.graph.launch()
 
-        for p, _ in recorded.updated:
-            optimizer.state[p.name]["steps"] += 1
-            writes_of(p.parameter).bump()
+        fused.count(optimizer, recorded.updated)
         optimizer.step_count += 1
         for buffer in recorded.written:
             writes_of(buffer).bump()
-        for p, _ in recorded.updated:
-            p.parameter._grad = Tensor(p.gradient)
+        for update in recorded.updated:
+            update.parameter._grad = Tensor(update.gradient)
         for shown in recorded.shown:
             shown.attributes[shown.place[1]] = shown.value
-        gradients = iter(p.parameter._grad for p, _ in recorded.updated)
+        gradients = iter(update.parameter._grad for update in recorded.updated)
         optimizer.remember([_seen_anew(seen, optimizer.lr, gradients) for seen in recorded.report])
         return Tensor(recorded.loss.copy())
 

@@ -29,10 +29,12 @@ def on_device(x: Any) -> bool:
 
 def kernels_for(*arrays: Any) -> bool:
     """Whether there are kernels for these arrays: all float16, float32 or float64, all on a device."""
-    xp, kind = module_of(*arrays), arrays[0].dtype
+    xp = module_of(*arrays)
+    if xp is np:
+        return False
+    kind = arrays[0].dtype
     return (
-        xp is not np
-        and kind.name in _TYPES
+        kind.name in _TYPES
         and all(array.dtype == kind and type(array) is not np.ndarray for array in arrays)
         and hasattr(xp, "RawModule")
     )

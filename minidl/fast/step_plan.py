@@ -1,0 +1,228 @@
+"""What the faster versions of an optimizer's step share: everything that can fail is done before anything is written.
+
+The plain lines (`Optimizer.update_all`) compute all of a step before they write, so that a step that fails has changed
+nothing, and hold as much memory as the model for that. `plan` does no more than has to be known beforehand: it checks
+all arrays and asks all layer rates.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl.autograd.function import writes_of
+from minidl.backend import is_array, module_of
+from minidl.functional.precision import widened
+from minidl.optim.layer_rates import Uniform
+from minidl.optim.layer_view import LayerView
+from minidl.optim.optimizer import UNSCALED, Optimizer
+from minidl.optim.report import Seen
+from minidl.optim.trained import check_direction, gradient_of, slot_dtype, slots_beside
+from minidl.tensors.tensor import Tensor
+from minidl.types import Array
+
+LEAST, MOST = 1e-37, 1e38  # between them float32 holds a number with all its digits
+
+
+class Move(NamedTuple):
+    """The numbers in one parameter's update. Each is a plain number or, on a GPU, a 0-d array.
+
+    Attributes:
+        decay: what of w is in g.
+        before: what g is multiplied by before the method sees it, s = before * g; None stands for 1.
+        decoupled: what of w joins the direction.
+        after: what the direction is multiplied by.
+        half: whether some array is float16, so that the rest is to be computed in float32.
+    """
+
+    decay: float
+    before: Any
+    decoupled: float
+    after: Any
+    half: bool
+
+
+class Planned(NamedTuple):
+    """What is to be done to one layer. Each of the lists has an entry for each parameter that takes part.
+
+    Attributes:
+        named: the parameters with their names.
+        weights, gradients: their raw arrays.
+        new: what will be new in the method's state of each: slots that were not there, or all of it where d is known.
+        moves: the numbers of the updates.
+        directions: the parameter's d, if it had to be known beforehand, else None.
+        layer_state: what the method will remember of the layer.
+    """
+
+    named: list[tuple[str, Tensor]]
+    weights: list[Array]
+    gradients: list[Array]
+    new: list[dict[str, Any] | None]
+    moves: list[Move]
+    directions: list[Array | None]
+    layer_state: dict[str, Array]
+
+
+class Large(NamedTuple):
+    """How a version treats parameters whose directions are too large to be kept until they are used.
+
+    Attributes:
+        includes: whether a parameter, (optimizer, w, g, state), is one of them.
+        direction: its d, (optimizer, w, g, state, move), while its slots stay as they are.
+    """
+
+    includes: Callable[..., bool]
+    direction: Callable[..., Array]
+
+
+NONE_LARGE = Large(lambda *_: False, lambda *_: None)
+
+
+def is_ours(optimizer: Optimizer) -> bool:
+    """Whether the method's formula is minidl's, which fails for no numbers, and not a user's, which may."""
+    return type(optimizer).direction.__module__.startswith("minidl.optim.")
+
+
+def would_see_updates(optimizer: Optimizer) -> bool:
+    """Whether some parameter's update depends on weights that another one's has written before.
+
+    So it is where two share memory, and the update depends on weights at all. The plain lines compute all updates from
+    what the weights are before the step.
+    """
+    if not optimizer.weight_decay and optimizer._applies_to == "gradient":
+        return False
+    arrays = [p._data for layer in optimizer.layers for _, p in layer.parameters]
+    return len({id(a if a.base is None else a.base) for a in arrays}) < len(arrays)
+
+
+def plan(optimizer: Optimizer, ahead: bool, large: Large = NONE_LARGE) -> tuple[list[Planned], list[Seen]]:
+    """What is to be done to each layer in the coming step, and what to keep for the report.
+
+    Args:
+        ahead: compute all directions beforehand: a rate for the update looks at them, and a formula that is a user's may
+            fail.
+        large: of which parameters the directions are not kept.
+    """
+    plans, seen = [], []
+    slots, layer_slots, state, scales = optimizer.slots, optimizer.layer_slots, optimizer.state, optimizer.scales
+    usual, uniform = move_of(optimizer, "", 1.0), type(optimizer.layer_rate) is Uniform
+    for layer in optimizer.layers:
+        named, weights, gradients, new, writes, half = [], [], [], [], [], False
+        for name, p in layer.parameters:
+            grad = p._grad
+            if grad is not None and p._requires_grad:
+                w, g = p._data, grad._data
+                if type(g) is not type(w) or g.shape != w.shape:
+                    gradient_of(name, p)  # an error, or it can be broadcast
+                if w.itemsize == 2 or g.itemsize == 2:
+                    half = True
+                named.append((name, p))
+                weights.append(w)
+                gradients.append(g)
+                new.append(_missing(state[name], slots, w, name) if slots else None)
+                writes.append(grad._writes or writes_of(grad))
+        if not named:
+            continue
+        decays = [move_of(optimizer, name, 1.0).decay for name, _ in named] if scales else [usual.decay] * len(named)
+        view = LayerView(layer.name, weights, gradients, None, optimizer.step_count, decays)
+        multipliers = [1.0] * len(named) if uniform else optimizer.multipliers("gradient", view)
+        layer_state = optimizer.layer_state_after(layer, view) if layer_slots else {}
+        if uniform and not scales and not half:
+            moves = [usual] * len(named)
+        else:
+            moves = [move_of(optimizer, name, m, half) for (name, _), m in zip(named, multipliers, strict=True)]
+        planned = Planned(named, weights, gradients, new, moves, [None] * len(named), layer_state)
+        if ahead:
+            planned, multipliers = _with_directions(optimizer, planned, view, multipliers, large)
+        plans.append(planned)
+        seen.append(Seen(view, multipliers, optimizer.lr, writes))
+    return plans, seen
+
+
+def move_of(optimizer: Optimizer, name: str, m: Any, half: bool = False) -> Move:
+    """The numbers for a parameter with the multiplier m of its gradient."""
+    scale = optimizer.scales.get(name, UNSCALED)
+    rate, decay = optimizer.lr * scale.lr, optimizer.weight_decay * scale.decay
+    before, after = (product(m, rate), 1.0) if optimizer.rate_inside else (m, rate)
+    if type(before) is float and before == 1.0:
+        before = None
+    in_gradient, in_direction = (0.0, decay) if optimizer.decoupled_decay else (decay, 0.0)
+    return Move(in_gradient, before, in_direction, after, half)
+
+
+def product(a: Any, b: Any) -> Any:
+    """a * b, of two plain numbers at most the largest there is."""
+    factor = a * b
+    return sys.float_info.max if type(factor) is float and factor == math.inf else factor
+
+
+def _missing(own: dict[str, Any], slots: tuple[str, ...], w: Array, name: str) -> dict[str, Array] | None:
+    """The slots that are not there yet, or None; those that are there are known to fit the parameter."""
+    dtype = w.dtype if w.itemsize > 2 else slot_dtype(w.dtype)
+    for slot in slots:
+        array = own.get(slot)
+        if type(array) is not type(w) or array.dtype != dtype or array.shape != w.shape:
+            found = slots_beside(w, own, slots, w.shape, dtype, name)  # an error, or zeros
+            return {slot: array for slot, array in found.items() if slot not in own}
+    return None
+
+
+def _with_directions(
+    optimizer: Optimizer, planned: Planned, view: LayerView, multipliers: list[Any], large: Large
+) -> tuple[Planned, list[Any]]:
+    """The plan of a layer with directions, and its multipliers.
+
+    A direction is kept until it is used, with copies of the slots; but not those of `large` parameters: they are computed
+    again, in place, and a user's formula is trusted there.
+    """
+    asked = optimizer._applies_to == "update"
+    new, kept, directions = [], [], []
+    for i, (name, p) in enumerate(planned.named):
+        own, w, g, move = optimizer.state[name], planned.weights[i], planned.gradients[i], planned.moves[i]
+        state = {**own, **(planned.new[i] or {}), "steps": own["steps"] + 1}
+        if large.includes(optimizer, w, g, state):
+            new.append(planned.new[i])
+            kept.append(None)
+            if asked:
+                directions.append(large.direction(optimizer, w, g, {**state, **planned.layer_state}, move))
+        else:
+            state = {key: value.copy() if is_array(value) else value for key, value in state.items()}
+            d = directed(optimizer, w, g, {**state, **planned.layer_state}, move)
+            check_direction(type(optimizer).__name__, name, p, d)
+            new.append(state)
+            kept.append(d)
+            directions.append(d)
+    planned = planned._replace(new=new, directions=kept)
+    if not asked:
+        return planned, multipliers
+    view.direction = directions
+    multipliers = optimizer.multipliers("update", view)
+    view.direction = ()
+    pairs = zip(planned.moves, multipliers, strict=True)
+    return planned._replace(moves=[move._replace(after=product(move.after, m)) for move, m in pairs]), multipliers
+
+
+def directed(optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], move: Move) -> Array:
+    """d of a parameter, or of a part of it: `Optimizer.directed`."""
+    decay, before, decoupled, _, half = move
+    if half:
+        w, g = widened(w), widened(g)
+    if decay:
+        g = g + times(w, decay)
+    d = optimizer.direction(state, g, g if before is None else times(g, before))
+    return d + times(w, decoupled) if decoupled else d
+
+
+def times(array: Array, factor: Any) -> Array:
+    """factor * array in the array's dtype, computed in float64 only where the factor may be beyond that dtype."""
+    if type(factor) is float:  # a Python number does not promote
+        if factor == 1.0:
+            return array
+        if LEAST < factor < MOST or factor == 0.0:
+            return array * factor
+    result: Array = module_of(array).multiply(array, factor, dtype=np.float64)
+    return result.astype(array.dtype, copy=False)
