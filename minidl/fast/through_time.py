@@ -76,22 +76,10 @@ class ThroughTime(Function):
         *state_and_out: ArrayOrTensor,
     ) -> Gradients:
         *state, out = state_and_out
-        rows, size = weight_hh.shape
-        hidden_before = F.concatenate([F.expand_dims(state[0], 0), out[0, :-1]])  # h_{t-1} for all t
         parts = self.kept
         if isinstance(grad_out, Variable):
-            parts = _by_step(self.parts(from_input, F.linear(hidden_before, weight_hh, bias_hh)))
-        grad_input, grad_from_state, grad_state = self.back_through_time(grad_out, weight_hh, parts, state, out)
-
-        grad_from_state = grad_from_state.reshape((-1, rows))
-        grad_weight = F.matmul(grad_from_state.T, hidden_before.reshape((-1, size))) if self.needs(1) else None
-        grad_bias = F.sum(grad_from_state, axis=0) if self.needs(2) else None
-        return (grad_input, grad_weight, grad_bias, *grad_state)
-
-    def back_through_time(
-        self, grad_out: ArrayOrTensor, weight_hh: ArrayOrTensor, parts: Any, state: list[ArrayOrTensor], out: Any
-    ) -> tuple[ArrayOrTensor, ArrayOrTensor, list[ArrayOrTensor]]:
-        """The gradients of from_input and of all W_hh h_{t-1} + b_hh, both (T, N, G H), and of the first state."""
+            from_state = F.linear(hidden_before(state, out), weight_hh, bias_hh)
+            parts = _by_step(self.parts(from_input, from_state))
         rows = len(weight_hh)
         from_loss = _by_step([grad_out[s] for s in range(len(state))])
         states = [tuple(state), *_by_step([out[s] for s in range(len(state))])]
@@ -103,10 +91,20 @@ class ThroughTime(Function):
             grad_gates[t] = F.concatenate(grad_parts, axis=-1)
             grad_state = (F.matmul(grad_gates[t][:, :rows], weight_hh) + direct[0], *direct[1:])
         all_gates = F.stack(grad_gates)
-        return self.grad_of_input(all_gates), all_gates[:, :, :rows], list(grad_state)
+        grad_weights = self.grad_of_weights(all_gates[:, :, :rows], state, out)
+        return (self.grad_of_input(all_gates), *grad_weights, *grad_state)
+
+    def grad_of_weights(
+        self, grad_from_state: ArrayOrTensor, state: list[ArrayOrTensor], out: ArrayOrTensor
+    ) -> tuple[ArrayOrTensor | None, ArrayOrTensor | None]:
+        """dL/dW_hh and dL/db_hh out of the gradients of all W_hh h_{t-1} + b_hh, (T, N, G H); None where not needed."""
+        hidden = hidden_before(state, out)
+        rows, hidden_rows = (x.reshape((-1, x.shape[2])) for x in (grad_from_state, hidden))
+        grad_weight = F.matmul(rows.T, hidden_rows) if self.needs(1) else None
+        return grad_weight, F.sum(rows, axis=0) if self.needs(2) else None
 
     def grad_of_input(self, grad_gates: ArrayOrTensor) -> ArrayOrTensor:
-        """The gradient of from_input, (T, N, G H), out of what `step_backward` gave: of z_t, where the two are added."""
+        """The gradient of from_input, (T, N, G H), out of what `step_backward` gave: the same where z is a sum."""
         return grad_gates
 
 
@@ -120,6 +118,11 @@ def time_steps(x: ArrayOrTensor) -> list[ArrayOrTensor]:
         return [x[0]]
     middle = len(x) // 2
     return time_steps(x[:middle]) + time_steps(x[middle:])
+
+
+def hidden_before(state: list[ArrayOrTensor], out: ArrayOrTensor) -> ArrayOrTensor:
+    """h_{t-1} for all t, (T, N, H), out of the first state and the states after every step."""
+    return F.concatenate([F.expand_dims(state[0], 0), out[0, :-1]])
 
 
 def _by_step(arrays: Any) -> list[tuple[ArrayOrTensor, ...]]:
@@ -182,7 +185,7 @@ class LSTMThroughTime(ThroughTime):
 
 
 class GRUThroughTime(ThroughTime):
-    """`gru_step` at all time steps: what the state adds to the proposal n is multiplied by r, and so is its gradient."""
+    """`gru_step` at all time steps: r multiplies what the state adds to n, and so it multiplies its gradient."""
 
     __slots__ = ()
 
@@ -217,7 +220,7 @@ class GRUThroughTime(ThroughTime):
 def through_time(
     op: ThroughTime, from_input: TensorLike, state: State, weight_hh: TensorLike, bias_hh: TensorLike | None
 ) -> tuple[TensorLike, State]:
-    """The hidden states (T, N, H) of all time steps and the last state, by a new op. float16 goes through in float32."""
+    """The hidden states (T, N, H) of all time steps and the last state, by a new op; float16 is computed in float32."""
     arrays = [from_input, weight_hh, bias_hh, *state]
     if from_input.dtype == HALF:
         states = F.astype(op(*[array if array is None else F.astype(array, "float32") for array in arrays]), HALF)
@@ -242,15 +245,21 @@ class InOneOp(Faster):
 
 
 class RNN(InOneOp, recurrent.RNN):
+    """All time steps of a plain recurrent network."""
+
     def _through_time(self, from_input: Any, state: State, weight_hh: Any, bias_hh: Any) -> tuple[Any, State]:
         return through_time(RNNThroughTime(self.nonlinearity), from_input, state, weight_hh, bias_hh)
 
 
 class LSTM(InOneOp, recurrent.LSTM):
+    """All time steps of an LSTM."""
+
     def _through_time(self, from_input: Any, state: State, weight_hh: Any, bias_hh: Any) -> tuple[Any, State]:
         return through_time(LSTMThroughTime(), from_input, state, weight_hh, bias_hh)
 
 
 class GRU(InOneOp, recurrent.GRU):
+    """All time steps of a GRU."""
+
     def _through_time(self, from_input: Any, state: State, weight_hh: Any, bias_hh: Any) -> tuple[Any, State]:
         return through_time(GRUThroughTime(), from_input, state, weight_hh, bias_hh)
