@@ -42,7 +42,7 @@ def _module_of_first(values: Iterable[object]) -> ModuleType:
         if isinstance(value, np.ndarray):
             return np
         if cupy is not None and isinstance(value, cupy.ndarray):
-            return cupy  # type: ignore[no-any-return]
+            return cupy
     return np
 
 

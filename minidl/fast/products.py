@@ -16,7 +16,7 @@ class MatMulByProduct(Faster):
     """MatMul, with product(x, y) for x @ y."""
 
     __slots__ = ()
-    product: ClassVar[Callable[[Array, Array], Array]]
+    product: ClassVar[Callable[..., Array]]
     needs: Callable[[int], bool]  # MatMul has it
 
     def forward(self, x: Array, y: Array) -> Array:
@@ -37,8 +37,8 @@ class LinearByProduct(Faster):
     """Linear, with product(x, y) for x @ y and add_up(x, axis) for a sum; the bias is added in place."""
 
     __slots__ = ()
-    product: ClassVar[Callable[[Array, Array], Array]]
-    add_up: ClassVar[Callable[[Array, tuple[int, ...]], Array]]
+    product: ClassVar[Callable[..., Array]]
+    add_up: ClassVar[Callable[..., Array]]
     needs: Callable[[int], bool]  # Linear has it
 
     def forward(self, x: Array, weight: Array, bias: Array | None = None) -> Array:

@@ -39,7 +39,7 @@ def all_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     several = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
     if ndim == 0 and all(a in (0, -1) for a in several):
         return ()
-    found = tuple(one_axis(a, ndim) for a in several)
+    found = tuple([one_axis(a, ndim) for a in several])
     if len(set(found)) < len(found):
         raise ShapeError(f"expected each axis once; got {axis}")
     return found

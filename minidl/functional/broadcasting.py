@@ -13,6 +13,8 @@ Tensor([3., 3.])
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from minidl.autograd.function import Function, Variable
 from minidl.backend import module_of
@@ -29,11 +31,13 @@ class Reduction(Function):
         keepdims: whether they stay in the result with length 1.
         in_shape: the shape of x.
         kept_shape: the same with length 1 on the reduced axes, so that it broadcasts with x.
+        add_up: makes the sum of a raw array, of which faster versions have another.
     """
 
     __slots__ = ("axis", "in_shape", "keepdims", "kept_shape")
 
-    axis: Axis
+    add_up: ClassVar[Callable[..., Array]] = staticmethod(add_up)
+    axis: Any
     in_shape: Shape
     kept_shape: Shape
 
@@ -44,10 +48,14 @@ class Reduction(Function):
     def note_shapes(self, x: Array) -> None:
         """Set `axis` and the shapes, now that x is known. (None stays None: it is what NumPy reduces fastest.)"""
         self.in_shape = x.shape
-        reduced = all_axes(self.axis, x.ndim)
-        if self.axis is not None:
-            self.axis = reduced
-        self.kept_shape = tuple([1 if i in reduced else n for i, n in enumerate(x.shape)])
+        if self.axis is None:
+            self.kept_shape = (1,) * x.ndim
+            return
+        self.axis = all_axes(self.axis, x.ndim)
+        kept = list(x.shape)
+        for i in self.axis:
+            kept[i] = 1
+        self.kept_shape = tuple(kept)
 
     def count(self) -> int:
         """How many numbers went into each result."""
@@ -61,7 +69,7 @@ class Sum(Reduction):
 
     def forward(self, x: Array) -> Array:
         self.note_shapes(x)
-        return add_up(x, self.axis, self.keepdims)
+        return self.add_up(x, self.axis, self.keepdims)
 
     def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         return repeated(grad_out.reshape(self.kept_shape), self.in_shape)
@@ -120,4 +128,4 @@ def unbroadcast(grad: ArrayOrTensor, shape: Shape) -> ArrayOrTensor:
         return grad
     added = grad.ndim - len(shape)
     stretched = [added + i for i, n in enumerate(shape) if n == 1]
-    return sum(grad, (*range(added), *stretched), keepdims=True).reshape(shape)
+    return Sum((*range(added), *stretched), keepdims=True)(grad).reshape(shape)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from minidl.autograd.function import Function
 from minidl.errors import DTypeError, ShapeError
 from minidl.functional.arithmetic import multiply
@@ -44,6 +42,8 @@ def as_matrices(
     grad_out: ArrayOrTensor, x: ArrayOrTensor, y: ArrayOrTensor
 ) -> tuple[ArrayOrTensor, ArrayOrTensor, ArrayOrTensor]:
     """The three of a product of vectors as matrices, or stacks of them: a 1-d x is a row, and a 1-d y a column."""
+    if x.ndim > 1 and y.ndim > 1:
+        return grad_out, x, y
     rows = x.reshape((1, *x.shape)) if x.ndim == 1 else x
     columns = y.reshape((*y.shape, 1)) if y.ndim == 1 else y
     stack = grad_out.shape[: grad_out.ndim - (x.ndim > 1) - (y.ndim > 1)]
@@ -67,7 +67,7 @@ def check_factors(x: Array, y: Array) -> None:
     Raises:
         ShapeError: it is not.
     """
-    if np.ndim(x) == 0 or np.ndim(y) == 0:
+    if getattr(x, "ndim", 0) == 0 or getattr(y, "ndim", 0) == 0:
         raise ShapeError("expected operands with at least one axis; got a single number: use * for numbers")
     summed = -2 if y.ndim > 1 else 0
     if x.shape[-1] != y.shape[summed]:

@@ -38,7 +38,7 @@ class Mean(Reduction):
 
     def forward(self, x: Array) -> Array:
         self.note_shapes(x)
-        return narrowed(sum(widened(x), self.axis, self.keepdims) / self.count(), x)
+        return narrowed(self.add_up(widened(x), self.axis, self.keepdims) / self.count(), x)
 
     def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         share = narrowed(widened(grad_out) / (self.count() or 1), grad_out)
@@ -63,12 +63,12 @@ class Var(Reduction):
     def forward(self, x: Array) -> Array:
         self.note_shapes(x)
         wide = widened(x)
-        centred = wide - mean(wide, self.axis, keepdims=True)
-        return narrowed(sum(centred * centred, self.axis, self.keepdims) / self.freedom(), x)
+        centred = wide - self.add_up(wide, self.axis, keepdims=True) / self.count()
+        return narrowed(self.add_up(centred * centred, self.axis, self.keepdims) / self.freedom(), x)
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> Gradients:
         wide = widened(x)
-        centred = wide - mean(wide, self.axis, keepdims=True)
+        centred = wide - sum(wide, self.axis, keepdims=True) / self.count()
         scale = 2 / self.freedom() if self.freedom() else math.nan
         return narrowed(widened(grad_out).reshape(self.kept_shape) * (scale * centred), x)
 
@@ -150,10 +150,10 @@ class LogSumExp(Reduction):
         xp = module_of(x)
         wide = widened(x)
         if x.size == 0:
-            return narrowed(xp.log(sum(xp.exp(wide), self.axis, self.keepdims)), x)
+            return narrowed(xp.log(self.add_up(xp.exp(wide), self.axis, self.keepdims)), x)
         peak = wide.max(axis=self.axis, keepdims=True)
         peak = xp.where(xp.isfinite(peak), peak, 0)  # inf - inf would be NaN
-        total = sum(xp.exp(wide - peak), self.axis, self.keepdims)
+        total = self.add_up(xp.exp(wide - peak), self.axis, self.keepdims)
         return narrowed(xp.log(total) + peak.reshape(total.shape), x)
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
@@ -185,10 +185,10 @@ class Norm(Reduction):
         xp = module_of(x)
         size = abs(widened(x))
         if x.size == 0:
-            return sum(size, self.axis, self.keepdims).astype(x.dtype)
+            return self.add_up(size, self.axis, self.keepdims).astype(x.dtype)
         peak = size.max(axis=self.axis, keepdims=True)
         peak = xp.where((peak > 0) & (peak < math.inf), peak, 1)
-        total = sum((size / peak) ** self.p, self.axis, self.keepdims)
+        total = self.add_up((size / peak) ** self.p, self.axis, self.keepdims)
         return narrowed(peak.reshape(total.shape) * total ** (1 / self.p), x)
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:

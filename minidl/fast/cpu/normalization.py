@@ -11,10 +11,9 @@ import math
 
 import numpy as np
 
-from minidl.fast.cpu.sums import add_products
+from minidl.fast.cpu.sums import add_products, unbroadcast
 from minidl.fast.versions import Faster
 from minidl.functional import normalization
-from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.normalization import follow, per_channel
 from minidl.functional.precision import narrowed, widened
 from minidl.types import Array, Gradients

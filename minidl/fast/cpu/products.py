@@ -20,17 +20,14 @@ def product(x: Array, y: Array, out: Array | None = None) -> Array:
     One of large matrices is shared out among the threads, if minidl has taken over those of BLAS: each makes a part of
     the result's longer side: rows, of a part of x, or columns, of a part of y.
     """
-    if not _worth_sharing(x, y):
+    taken_over = threads.blas.taken or threads.take_over_blas()
+    if not taken_over or x.ndim != 2 or y.ndim != 2 or x.size * y.shape[1] < WORTH:
         return x @ y if out is None else np.matmul(x, y, out=out)
     if out is None:
         out = np.empty((len(x), y.shape[1]), np.result_type(x, y))
     longer = max(out.shape)
     threads.shared_out(_some_rows if longer == len(out) else _some_columns, longer, threads.WORTH, x, y, out)
     return out
-
-
-def _worth_sharing(x: Array, y: Array) -> bool:
-    return threads.take_over_blas() and x.ndim == 2 and y.ndim == 2 and x.size * y.shape[1] >= WORTH
 
 
 def _some_rows(start: int, stop: int, x: Array, y: Array, out: Array) -> None:
@@ -47,18 +44,18 @@ def for_products(x: Array) -> Array:
 
 
 class MatMul(MatMulByProduct, products.MatMul):
-    """Large matrices."""
+    """Products of large matrices are shared out."""
 
     __slots__ = ()
-    where = "on the CPU, of large matrices"
+    where = "on the CPU"
     product = staticmethod(product)
 
     def fits(self, x: Array, y: Array) -> bool:
-        return type(x) is np.ndarray and type(y) is np.ndarray and _worth_sharing(x, y)
+        return type(x) is np.ndarray and type(y) is np.ndarray
 
 
 class Linear(LinearByProduct, products.Linear):
-    """The bias is added in place."""
+    """Products of large matrices are shared out, and the bias is added in place."""
 
     __slots__ = ()
     where = "on the CPU"

@@ -23,37 +23,6 @@ ROW = 1024  # numbers that BLAS may add up: it adds them one after the other, on
 SMALL = 4096  # numbers that are copied in less time than NumPy takes to make a view
 
 
-class Sum(Faster, broadcasting.Sum):
-    """Many rows are added up in blocks. The gradient of a large x is a read-only view, in which dL/ds is repeated without being copied."""
-
-    __slots__ = ()
-    where = "on the CPU"
-
-    def fits(self, x: Array) -> bool:
-        return type(x) is np.ndarray
-
-    def forward(self, x: Array) -> Array:
-        self.note_shapes(x)
-        return add_up(x, self.axis, self.keepdims)
-
-    def backward(self, grad_out: Array) -> Array:
-        return repeated_view(grad_out.reshape(self.kept_shape), self.in_shape)
-
-
-class Mean(Faster, reduction.Mean):
-    """The gradient of a large x is a read-only view, as that of Sum."""
-
-    __slots__ = ()
-    where = "on the CPU"
-
-    def fits(self, x: Array) -> bool:
-        return type(x) is np.ndarray
-
-    def backward(self, grad_out: Array) -> Array:
-        share = narrowed(widened(grad_out) / (self.count() or 1), grad_out)
-        return repeated_view(share.reshape(self.kept_shape), self.in_shape)
-
-
 def repeated_view(x: Array, shape: Shape) -> Array:
     """x repeated to `shape`, in a view if that is worth it."""
     return np.broadcast_to(x, shape) if math.prod(shape) > SMALL else repeated(x, shape)
@@ -68,6 +37,15 @@ def add_up(x: Array, axis: Axis, keepdims: bool = False) -> Array:
         return x.sum(axis=axis, keepdims=keepdims)
     sums = _add_rows(rows)
     return sums.reshape([1 if i in axis else n for i, n in enumerate(x.shape)]) if keepdims else sums  # type: ignore[operator]
+
+
+def unbroadcast(grad: Array, shape: Shape) -> Array:
+    """As the `unbroadcast` of functional/broadcasting.py, of NumPy arrays, without an op."""
+    if grad.shape == shape:
+        return grad
+    added = grad.ndim - len(shape)
+    stretched = [added + i for i, n in enumerate(shape) if n == 1]
+    return add_up(grad, (*range(added), *stretched), bool(stretched)).reshape(shape)
 
 
 def add_products(x: Array, y: Array | None, axis: tuple[int, ...]) -> Array:
@@ -113,3 +91,51 @@ def _add_rows(x: Array) -> Array:
     part = len(x) // BLOCKS
     sums = x[: part * BLOCKS].reshape((BLOCKS, part, *x.shape[1:])).sum(axis=0)
     return _add_rows(sums) + x[part * BLOCKS :].sum(axis=0)
+
+
+class InBlocks(Faster):
+    """A reduction that adds up many rows in blocks."""
+
+    __slots__ = ()
+    where = "on the CPU"
+    add_up = staticmethod(add_up)
+
+    def fits(self, x: Array) -> bool:
+        return type(x) is np.ndarray
+
+
+class Sum(InBlocks, broadcasting.Sum):
+    """The gradient of a large x is a read-only view: dL/ds repeated, not copied."""
+
+    __slots__ = ()
+
+    def backward(self, grad_out: Array) -> Array:
+        return repeated_view(grad_out.reshape(self.kept_shape), self.in_shape)
+
+
+class Mean(InBlocks, reduction.Mean):
+    """The gradient of a large x is a read-only view, as that of Sum."""
+
+    __slots__ = ()
+
+    def backward(self, grad_out: Array) -> Array:
+        share = narrowed(widened(grad_out) / (self.count() or 1), grad_out)
+        return repeated_view(share.reshape(self.kept_shape), self.in_shape)
+
+
+class Var(InBlocks, reduction.Var):
+    """The plain lines, with sums in blocks."""
+
+    __slots__ = ()
+
+
+class LogSumExp(InBlocks, reduction.LogSumExp):
+    """The plain lines, with sums in blocks."""
+
+    __slots__ = ()
+
+
+class Norm(InBlocks, reduction.Norm):
+    """The plain lines, with sums in blocks."""
+
+    __slots__ = ()

@@ -19,14 +19,18 @@ class BatchNorm(Faster, normalization.BatchNorm):
 
     def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
         self.axis = (0, *range(2, x.ndim))
-        y, *self.kept = kernels.normalize(x, self.axis, self.eps, weight, bias, self.running)
+        y, m, v = kernels.normalize(x, self.axis, self.eps, weight, bias, self.running)
+        self.kept = m, v
         return y
 
     def backward(self, grad_out: Array, x: Array, weight: Array | None, bias: Array | None) -> Gradients:
-        return kernels.normalize_gradient(grad_out, x, *self.kept, self.axis, self.eps, weight)
+        m, v = self.kept
+        return kernels.normalize_gradient(grad_out, x, m, v, self.axis, self.eps, weight)
 
 
 class Standardize(Faster, normalization.Standardize):
+    """The same kernel without weight and bias."""
+
     __slots__ = ()
     where = "on a GPU"
 
@@ -34,8 +38,10 @@ class Standardize(Faster, normalization.Standardize):
         return kernels.on_device(x)
 
     def forward(self, x: Array) -> Array:
-        z, *self.kept = kernels.normalize(x, self.axis, self.eps)
+        z, m, v = kernels.normalize(x, self.axis, self.eps)
+        self.kept = m, v
         return z
 
     def backward(self, grad_out: Array, x: Array, out: Array) -> Array:
-        return kernels.normalize_gradient(grad_out, x, *self.kept, self.axis, self.eps)[0]
+        m, v = self.kept
+        return kernels.normalize_gradient(grad_out, x, m, v, self.axis, self.eps)[0]

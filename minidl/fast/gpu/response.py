@@ -29,7 +29,7 @@ class LocalResponse(Faster, response.LocalResponse):
         return kernels.respond_gradient(grad_out, x, y, self.kept, self.size, self.alpha, self.beta)
 
 
-class LocalResponseOfPlanes(WithScaleKept):
+class WithinChannels(WithScaleKept):
     """Averages of windows, whose scale s is kept for the backward."""
 
     __slots__ = ()

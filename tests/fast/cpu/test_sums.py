@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl.fast.cpu import sums
-from minidl.functional import precision
-from tests.factory import examples
+from minidl.functional import broadcasting, precision
+from tests.factory import examples, operands
 
 AXES = [None, (0,), (1,), (0, 2), (0, 2, 3), (0, 1), (1, 2, 3), (0, 1, 2, 3)]
 
@@ -35,6 +35,14 @@ def test_it_is_the_plain_sum(drawn, keepdims):
     x, axis = drawn
     found = sums.add_up(x, axis, keepdims)
     np.testing.assert_array_equal(found, precision.add_up(x, axis, keepdims), strict=True)
+
+
+@examples(60)
+@given(operands(2))
+def test_unbroadcast_is_the_plain_one(xs):
+    x, y = (o.values for o in xs)
+    grad = np.arange(np.prod(np.broadcast_shapes(x.shape, y.shape))).reshape(np.broadcast_shapes(x.shape, y.shape))
+    np.testing.assert_array_equal(sums.unbroadcast(grad, x.shape), broadcasting.unbroadcast(grad, x.shape), strict=True)
 
 
 @examples(100)
