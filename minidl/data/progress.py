@@ -1,4 +1,4 @@
-"""Progress bars, which stay away where nobody looks and from what is over at once."""
+"""Progress bars on standard error. By default one is shown in a terminal only, and once the work has taken a second."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any, Self
 from minidl import backend
 
 PATIENCE = 1.0  # seconds before a bar appears
-REFRESH = 0.1  # seconds between two looks; each reads the loss, for which a GPU has to be waited for
+REFRESH = 0.1  # seconds between two drawings; each reads the loss, and so waits for a GPU
 
 
 class Bar:
-    """Shows how much of something is done, on standard error.
+    """A progress bar, to be used in a `with` block: it shows how much of a total is done.
 
-    It is drawn by who counts, at most ten times a second, not by a thread of its own.
+    `advance` draws it, at most ten times a second; no thread does.
 
     Args:
         show: True or False; None shows it in a terminal, and only once the work has taken a second.
-        total: how much there is to do; None if nobody knows.
+        total: how much there is to do; None if that is not known.
         done: how much of it is done already.
-        label: what is done, for people.
-        bytes: count in bytes, shown as kB, MB, ...
+        label: the text beside the bar.
+        bytes: whether bytes are counted, to be shown as kB, MB, ...
         console: a `rich.console.Console` to draw on instead of standard error.
     """
 
@@ -43,7 +43,7 @@ class Bar:
         self._console = console
         self._bar: Any = None
         self._task: Any = None
-        self._next_look = time.perf_counter() + (PATIENCE if show is None else 0.0)
+        self._next_drawing = time.perf_counter() + (PATIENCE if show is None else 0.0)
 
     def __enter__(self) -> Self:
         return self
@@ -56,11 +56,11 @@ class Bar:
     def advance(self, amount: int = 1) -> None:
         """Count `amount` as done."""
         self._done += amount
-        if self._wanted and time.perf_counter() >= self._next_look:
+        if self._wanted and time.perf_counter() >= self._next_drawing:
             if self._bar is None:
                 self._start()
             self._draw()
-            self._next_look = time.perf_counter() + REFRESH
+            self._next_drawing = time.perf_counter() + REFRESH
 
     def _text(self) -> str:
         return self._label
@@ -82,10 +82,10 @@ class Bar:
 
 
 class ProgressBar(Bar):
-    """The bar of a training: epoch, steps, loss and what validation said.
+    """The progress bar of a training: the epoch, the steps, the loss and the last result on the validation data.
 
     Args:
-        show, done, console: as of `Bar`.
+        show, done, console: as for `Bar`.
         steps: how many steps there are in all.
     """
 
@@ -100,7 +100,7 @@ class ProgressBar(Bar):
         self.advance()
 
     def validated(self, text: str) -> None:
-        """Show from now on what validation said."""
+        """Show `text`, the result on the validation data, from now on."""
         self._validated = f"  {text}"
 
     def _text(self) -> str:

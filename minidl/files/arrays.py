@@ -1,10 +1,10 @@
-"""Files that can be trusted: written whole or not at all, checked when read, never unpickled.
+"""Named arrays in files: written completely or not at all, checked against a checksum when read, never unpickled.
 
 A file of arrays is an ordinary npz (a zip of .npy members, `numpy.load` opens it) with one more member, `about.json`:
 what kind of file it is, the version of its format, further plain data, and a SHA-256 over everything else. Weights,
 checkpoints, recordings and the digits are such files.
 
-zipfile and hashlib are imported where they are used: `import minidl` passes by here and should not wait for them.
+zipfile and hashlib are imported where they are used, so that `import minidl` does not wait for them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the date of every member, so that the same 
 
 
 def write_atomically(path: str | PathLike[str], content: bytes | Callable[[IO[bytes]], object]) -> None:
-    """Write a file so that `path` holds either what it held before or all of `content`, whatever happens meanwhile.
+    """Write a file so that `path` holds either its old content or all of the new, also after a crash or a power cut.
 
-    The bytes go to a temporary name in the same folder, which takes the place of `path` when they are on the disk. The
-    folder is made if it is missing. A link is followed: what it points to is replaced.
+    The bytes are written to a temporary file in the same folder, which replaces `path` once they are on the disk. The
+    folder is made if it is missing. If `path` is a link, the file that it points to is replaced.
 
     Args:
         path: the file.
@@ -62,7 +62,7 @@ def save_arrays(
     meta: Mapping[str, Any] | None = None,
     compress: bool = False,
 ) -> None:
-    """Write named NumPy arrays, and plain data about them, as one npz file, atomically.
+    """Write named NumPy arrays, and plain data about them, as one npz file, completely or not at all.
 
     Args:
         path: the file.
@@ -70,7 +70,7 @@ def save_arrays(
         kind: what the file is, for example "checkpoint"; `load_arrays` accepts no other.
         format: the version of what the arrays and `meta` mean.
         meta: anything JSON can hold.
-        compress: deflate the members. Weights hardly shrink, images do.
+        compress: compress the arrays. Weights hardly get smaller, images do.
 
     Raises:
         TypeError: an array is no NumPy array or holds Python objects, or `meta` is not plain data.
@@ -114,7 +114,7 @@ def load_arrays(
     Args:
         path: the file.
         kind, format: what it has to be.
-        foreign: also read an npz that says nothing about itself, as `numpy.savez` writes it.
+        foreign: also read an npz without `about.json`, as `numpy.savez` writes it.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -151,7 +151,7 @@ def _arrays(name: str, members: Mapping[str, bytes]) -> dict[str, np.ndarray[Any
     for member, blob in members.items():
         try:
             array = np.lib.format.read_array(io.BytesIO(blob), allow_pickle=False)
-        except Exception as error:  # made wrong on purpose: NumPy raises what it stumbles over
+        except Exception as error:  # of a damaged or forged file NumPy raises many kinds
             raise ValueError(f"{name} cannot be read: {member} is no plain array ({error})") from error
         arrays[member.removesuffix(_SUFFIX)] = array
     return arrays

@@ -39,7 +39,7 @@ _DTYPES = {  # as safetensors calls them
 
 
 def save(state: Mapping[str, Any], path: str | PathLike[str]) -> None:
-    """Write arrays by name, such as a model's or an optimizer's `state_dict()`, to a file: whole or not at all.
+    """Write arrays by name, such as a model's or an optimizer's `state_dict()`, to a file, completely or not at all.
 
     PyTorch takes them from there without pickles, out of a .safetensors by `safetensors.torch.load_file`, and out of an
     .npz by
@@ -49,8 +49,8 @@ def save(state: Mapping[str, Any], path: str | PathLike[str]) -> None:
     or, where minidl is not at hand, by `numpy.load`, which lists the file's description as well, under "about.json".
 
     Args:
-        state: name -> array or Tensor of booleans, integers or floating numbers, or one plain number; from a device
-            they are brought here.
+        state: name -> array or Tensor of booleans, integers or floating numbers, or one plain number. What is on a GPU
+            is copied to the host first.
         path: the file, with the suffix .npz or .safetensors.
 
     Raises:

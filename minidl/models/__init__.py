@@ -1,4 +1,4 @@
-"""The networks of the examples, from a multi-layer perceptron to AlexNet: each file is one of them."""
+"""The networks of the examples: multi-layer perceptrons, Caffe's networks, AlexNet, ResNets, a network for text."""
 
 from minidl.models.activations import ACTIVATIONS
 from minidl.models.caffe import cifar10_full, cifar10_quick, lenet

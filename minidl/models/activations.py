@@ -25,7 +25,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 def activation_class(name: Activation) -> Callable[[], nn.Module]:
-    """What makes the activation called `name`; a class of activations itself.
+    """The class of the activation function called `name`; a class is returned as it is.
 
     Raises:
         ValueError: there is none of that name.

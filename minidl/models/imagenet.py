@@ -1,7 +1,7 @@
-"""AlexNet, the network that started the wave: at its full size, and scaled to images of 32x32 pixels.
+"""AlexNet, which won the ImageNet challenge of 2012: at its full size, and scaled to images of 32x32 pixels.
 
 Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NIPS 2012. conv2,
-conv4 and conv5 see only half of the channels each (groups=2): the original was spread over two GPUs.
+conv4 and conv5 have two groups of filters, each of which sees half of the channels: the original ran on two GPUs.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def alexnet(classes: int = 1000) -> nn.Sequential:
     at 0.1 (so that their ReLUs are active at first), others at 0.
 
     Caffe's recipe: batches of 256, lr 0.01 divided by 10 every 100,000 steps, 450,000 steps, momentum 0.9, weight decay
-    5e-4; biases at twice the rate and not decayed, `optimizer.scale("*.bias", lr=2.0, decay=0.0)`. Caffe reports 57.1%
-    (the first guess) and 80.2% (one of five) on ImageNet's validation images.
+    5e-4; biases at twice the rate and not decayed, `optimizer.scale("*.bias", lr=2.0, decay=0.0)`. Caffe reports
+    57.1% top-1 and 80.2% top-5 accuracy on ImageNet's validation images.
 
     Args:
         classes: the number of scores.
@@ -66,7 +66,8 @@ def alexnet_32(classes: int = 200, init: Initializer = nn.init.he_normal_) -> nn
 
     Args:
         classes: the number of scores.
-        init: of the weights; AlexNet's own N(0, 0.01^2) is made for four times as many inputs a unit and vanishes here.
+        init: the initialiser of the weights. With AlexNet's own, N(0, 0.01^2), made for units with four times as many
+            inputs, signals and gradients vanish here.
     """
     return nn.Sequential(
         [

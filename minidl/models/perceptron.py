@@ -1,4 +1,4 @@
-"""The multi-layer perceptron."""
+"""The multi-layer perceptron (MLP)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def mlp(sizes: Sequence[int], activation: Activation = "sigmoid", init: Initiali
 
     Args:
         sizes: the number of inputs, of units in each hidden layer, and of outputs: (64, 30, 10) has fc1 and fc2.
-        activation: 'relu', 'sigmoid', 'tanh' another name in `models.ACTIVATIONS`, or a class such as nn.Tanh.
+        activation: 'relu', 'sigmoid', 'tanh' or another name in `models.ACTIVATIONS`, or a class such as nn.Tanh.
         init: the initialiser of the weights (biases then start at 0); without it the layers' default.
 
     Raises:

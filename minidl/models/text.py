@@ -1,4 +1,4 @@
-"""A recurrent network that reads a text and says, after each character, which may come next.
+"""A recurrent network over characters: after each one of a text it gives scores for the next.
 
 Karpathy, "The Unreasonable Effectiveness of Recurrent Neural Networks", 2015; Sutskever, Martens, Hinton, "Generating
 Text with Recurrent Neural Networks", ICML 2011.
@@ -17,12 +17,13 @@ from minidl.checks import whole
 from minidl.errors import describe
 from minidl.nn.modes import evaluating
 from minidl.tensors.array import DEFAULT_DTYPE
+from minidl.types import Array, TensorLike
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
 
 
 class CharRNN(nn.Module):
-    """What `char_rnn` makes: an embedding, recurrent layers, and a dense layer to one score a character."""
+    """The model that `char_rnn` makes: an embedding, recurrent layers, and a dense layer to the scores."""
 
     def __init__(self, vocabulary: int, hidden: int, layers: int, cell: str, embedding: int | None) -> None:
         super().__init__()
@@ -37,7 +38,7 @@ class CharRNN(nn.Module):
         self.rnn = CELLS[cell](vocabulary if embedding is None else embedding, hidden, layers, batch_first=True)
         self.fc = nn.Linear(hidden, vocabulary)
 
-    def forward(self, indices: Any, state: Any = None) -> tuple[Any, Any]:
+    def forward(self, indices: TensorLike, state: Any = None) -> tuple[TensorLike, Any]:
         x = F.embedding(indices, self.one_hot) if self.embedding is None else self.embedding(indices)
         output, state = self.rnn(x, state)
         return self.fc(output), state
@@ -46,17 +47,18 @@ class CharRNN(nn.Module):
 def char_rnn(
     vocabulary: int, hidden: int = 128, layers: int = 1, cell: str = "lstm", embedding: int | None = None
 ) -> CharRNN:
-    """A network over characters, given as their numbers (N, T), integers from 0 to vocabulary - 1.
+    """A recurrent network over characters, given as indices (N, T), integers from 0 to vocabulary - 1.
 
         scores, state = model(indices)                  # scores (N, T, vocabulary) of the character after each
-        scores, state = model(more_indices, state)      # goes on where it was
+        scores, state = model(more_indices, state)      # goes on with the state after the indices before
 
-    Train it with the loss of each character that really came next:
+    Train it with the cross-entropy of the characters that really came next:
 
         F.cross_entropy(scores.reshape(-1, vocabulary), targets.reshape(-1))        # targets (N, T)
 
     Between the pieces of a long text detach the state, so that no gradient goes back beyond the piece (truncated
-    backpropagation through time): `state.detach()`, and of an LSTM's `(h, c)` each. In pieces that do not go on:
+    backpropagation through time): `state.detach()`, or both parts of an LSTM's `(h, c)`. To train on pieces that do not
+    continue each other:
 
         text = md.data.characters(Path("shakespeare.txt"), length=100)
         model = md.models.char_rnn(len(text.classes))
@@ -64,11 +66,11 @@ def char_rnn(
         md.fit(model, md.optim.Adam(model), md.data.Loader(text, batch_size=32), loss, epochs=5)
 
     Args:
-        vocabulary: how many characters there are.
-        hidden: the width of each recurrent layer.
-        layers: how many.
+        vocabulary: how many different characters there are.
+        hidden: the hidden size of each recurrent layer.
+        layers: how many recurrent layers.
         cell: 'lstm', 'gru' or 'rnn'.
-        embedding: how many numbers are learned for each character; None for one-hot vectors, which are not learned.
+        embedding: the length of the vector that is learned for each character; None for one-hot vectors.
 
     Raises:
         ValueError: the cell is unknown or a size is not a whole number of at least 1.
@@ -76,24 +78,27 @@ def char_rnn(
     return CharRNN(vocabulary, hidden, layers, cell, embedding)
 
 
-def sample(model: CharRNN, start: Sequence[int] | Any, length: int, temperature: float = 1.0) -> Any:
-    """Let the model go on with a text: each character is drawn from softmax(scores / temperature), and then read.
+def sample(model: CharRNN, start: Sequence[int] | Array, length: int, temperature: float = 1.0) -> Array:
+    """Continue a text: each next character is drawn from softmax(scores / temperature) and becomes the next input.
 
-    The draws come from the stream that `md.seed` starts. The model computes in evaluation mode and is left as it was.
+    The random numbers come from the stream that `md.seed` starts. The model runs in evaluation mode; afterwards it
+    is in the mode in which it was before.
 
         print(text.decode(sample(model, text.encode("The "), 200, temperature=0.8)))
 
     Args:
-        start: the numbers of the characters to begin with, at least one.
+        model: a model that `char_rnn` made.
+        start: the indices of the characters to begin with, at least one.
         length: how many characters to add.
-        temperature: below 1 the likely ones become likelier, above 1 all become more alike.
+        temperature: below 1 likely characters become likelier, above 1 all become more equally likely.
 
     Returns:
-        The numbers of the characters that were added, (length,) int64, as a NumPy array.
+        The indices of the characters that were added, (length,) int64, as a NumPy array.
 
     Raises:
-        TypeError: the model is another one.
-        ValueError: `start` is empty, no single row or not of the vocabulary, or a number is out of its range.
+        TypeError: `char_rnn` did not make the model.
+        ValueError: `start` is empty, not one row, or has an index outside of the vocabulary; `length` or `temperature`
+            is out of range.
     """
     if not isinstance(model, CharRNN):
         raise TypeError(f"sample: expected a model that char_rnn made; got {describe(model)}")

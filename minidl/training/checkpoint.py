@@ -1,4 +1,4 @@
-"""Checkpoints: everything a training needs to go on, bit for bit, in one file.
+"""Checkpoints: everything that a training needs to go on, bit for bit, in one file.
 
 That is the weights, the optimizer's and the schedule's state, both random streams, the position in the data and the
 history. A checkpoint is an npz of plain arrays (`minidl.files.arrays`), the same from both backends.
@@ -99,7 +99,7 @@ def save_checkpoint(
     schedule: Schedule | None = None,
     history: History | None = None,
 ) -> None:
-    """Write a checkpoint, whole or not at all, between two steps.
+    """Write a checkpoint, completely or not at all, between two steps.
 
     Args:
         path: the file, by custom with the suffix .npz.
@@ -125,7 +125,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: str | PathLike[str]) -> Checkpoint:
-    """Read a checkpoint; what it does not fit is said by `Checkpoint.resume`.
+    """Read a checkpoint. Whether it fits a model and an optimizer is checked by `Checkpoint.resume`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -165,7 +165,7 @@ def _plain(value: Any) -> Any:
 def _kinds(
     model: Module, optimizer: Optimizer | None, loader: Loader | None, schedule: Schedule | None
 ) -> dict[str, str]:
-    """What is saved, in words, to tell another model or method from the same one."""
+    """What is saved, in words: compared when a run is resumed, so that another model or method is refused."""
     kinds = {f"module {name}".rstrip(): type(module).__name__ for name, module in model.named_modules()}
     for name, part in (("optimizer", optimizer), ("schedule", schedule), ("loader", loader)):
         if part is not None:

@@ -1,4 +1,4 @@
-"""evaluate: how well a model does on a data set."""
+"""evaluate: the mean loss and the accuracy of a model on a data set."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from minidl.tensors.tensor import Tensor
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well a model does on a data set.
+    """The result of `evaluate`.
 
     Attributes:
         loss: the mean loss over all examples.
-        accuracy: the share of labels that were predicted; None if the labels are no classes.
+        accuracy: the fraction of labels that were predicted; None if the labels are no classes.
     """
 
     loss: float
@@ -77,7 +77,7 @@ def evaluate_unless(
     loss: Callable[[Any, Any], Any] = F.cross_entropy,
     progress: bool | None = False,
 ) -> Evaluation | None:
-    """As `evaluate`; None if `stopped()`, which is asked before each batch, says that nobody waits for it any more."""
+    """As `evaluate`, but it returns None as soon as `stopped()`, which is called before each batch, is true."""
     check_source(dataset, "evaluate: expected a Dataset")
     if len(dataset) == 0:
         raise ValueError("evaluate: expected at least one example; the data set is empty")

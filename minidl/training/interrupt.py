@@ -1,4 +1,4 @@
-"""Ctrl-C as a request to stop at the next good moment."""
+"""Ctrl-C as a request to stop after the running step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StopOnInterrupt:
     def __enter__(self) -> StopOnInterrupt:
         if threading.current_thread() is threading.main_thread():
             previous = signal.getsignal(signal.SIGINT)
-            # None is a handler that Python could not put back; who has Ctrl-C ignored (nohup, &) wants it so.
+            # None is a handler that Python could not put back; a program that ignores Ctrl-C (nohup, &) shall go on so.
             if previous not in (None, signal.SIG_IGN):
                 self._previous = previous
                 signal.signal(signal.SIGINT, self._request)

@@ -1,4 +1,4 @@
-"""minidl/progress.py: a bar where somebody looks, nothing elsewhere."""
+"""minidl/data/progress.py: a bar in a terminal, nothing elsewhere."""
 
 import io
 
