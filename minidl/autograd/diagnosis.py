@@ -13,7 +13,7 @@ import numpy as np
 from minidl import backend
 from minidl.errors import AxisError, DeviceError, DTypeError, GraphError, ShapeError, describe
 
-_HERE = str(Path(__file__).parent) + os.sep
+_HERE = str(Path(__file__).parent.parent) + os.sep
 HOW_TO_SEE_LINES = "To see the line of your program, run it inside `with md.detect_anomaly():`."
 
 
@@ -40,6 +40,10 @@ def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error
         raise DeviceError(
             f"{_name(op)} needs its operands on one device; got {operands}{where}. Move one with .to('numpy') or "
             f".to('cupy')"
+        ) from error
+    if "read-only" in str(error) and not type(op).__module__.startswith("minidl."):
+        raise GraphError(
+            f"{_name(op)}.forward wrote into its arguments, which other ops use too: work on a copy, x = x.copy()"
         ) from error
     if isinstance(error, (ShapeError, DTypeError, DeviceError)):
         raise type(error)(f"{_name(op)}: {error}") from error
@@ -68,8 +72,13 @@ def _made_at(op: Any) -> str:
 
 def explain_backward(op: Any, grad_out: Any, error: Exception) -> None:
     """Add to an error from `op.backward` which op it was, with its shapes, and where it was called."""
+    raised_in = error.__traceback__.tb_next if error.__traceback__ is not None else None
+    if raised_in is not None and raised_in.tb_frame.f_code.co_name != "backward":
+        return  # by the walk itself, or by a hook
     backend.explain_memory(error)
-    known = [describe(x) for x in op.inputs or () if getattr(x, "_data", None) is not None]
+    if "read-only" in str(error) and not type(op).__module__.startswith("minidl."):
+        error.add_note(f"{_name(op)}.backward wrote into its arguments, which others use too: work on a copy, g.copy()")
+    known = [_describe_saved(x) for x in op.inputs or () if getattr(x, "_data", None) is not None]
     error.add_note(
         f"in the backward of {_name(op)}, for an output gradient of shape {tuple(grad_out.shape)}"
         + (f" and inputs {'; '.join(known)}" if known else "")
@@ -77,10 +86,13 @@ def explain_backward(op: Any, grad_out: Any, error: Exception) -> None:
     )
 
 
-def overwritten(op: Any) -> GraphError:
-    """The error for a saved array that was written between the forward and this backward."""
-    saved = [*(op.inputs if op.saves_inputs else ()), *([op] if op.saves_output else ())]
-    written = [x for x in saved if getattr(x, "_writes", None) is not None and x._writes.count > 0]
+def overwritten(op: Any, counts: int) -> GraphError:
+    """The error for a saved array that was written between the forward and this backward.
+
+    `counts` are the writes to what it saved by now, as `Function.saved_writes` gives them.
+    """
+    changed = counts ^ op._saved_writes
+    written = [x for i, x in enumerate(op.saved()) if changed >> 32 * i & 0xFFFFFFFF]
     names = dict.fromkeys("its output" if x is op else _describe_saved(x) for x in written)
     return GraphError(
         f"{_name(op)} saved values for its backward that were overwritten since: {', '.join(names)}. Write in place "
@@ -104,8 +116,22 @@ def not_finite(op: Any, i: int) -> GraphError:
     )
 
 
-def wrong_number_of_gradients(op: Any, given: int) -> GraphError:
+def wrong_number_of_gradients(op: Any, given: tuple[Any, ...]) -> GraphError:
     """The error for a backward that returns more or fewer gradients than the op has inputs."""
+    came = f"got {len(given)}"
+    if len(given) == 1 and isinstance(given[0], list):
+        came = f"got a list: return a tuple, {', '.join(f'grad_{i}' for i in range(len(op.inputs)))}"
+    return GraphError(f"{_name(op)}.backward must return one gradient per input: expected {len(op.inputs)}, {came}")
+
+
+def wrong_gradient(op: Any, i: int, given: Any, shape: tuple[int, ...]) -> GraphError:
+    """The error for what a custom op's backward returned and is no gradient of its input i, which has `shape`."""
+    hint = ""
+    if isinstance(given, list):
+        hint = ": return an array, or for several inputs a tuple of arrays"
+    elif getattr(given, "shape", None) not in (None, shape):
+        hint = ". Where an input was broadcast, sum its gradient over the axes along which it was repeated"
     return GraphError(
-        f"{_name(op)}.backward must return one gradient per input: expected {len(op.inputs)}, got {given}"
+        f"{_name(op)}.backward must return a gradient of shape {shape} for input {i}, as the input has, of real "
+        f"numbers; got {describe(given)}{hint}. {_made_at(op)}"
     )

@@ -1,4 +1,4 @@
-"""The engine: values that remember how they were made, and the walk that turns this memory into gradients.
+"""The engine: values that remember how they were made.
 
 Every operation is a `Function` with two plain methods. `forward` computes on raw arrays. `backward` is handed the
 gradient of the loss with respect to the op's output and returns the gradient with respect to each input: the chain
@@ -23,15 +23,22 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.diagnosis import explain_forward, users_lines
-from minidl.autograd.modes import ANOMALY, PLAIN, RECORD, current_mode
+from minidl.autograd.modes import ANOMALY, RECORD, current_mode
 from minidl.autograd.versions import Versioned, chosen
-from minidl.autograd.writes import WriteCount
+from minidl.autograd.writes import Graph, WriteCount, activity
 from minidl.backend import SILENT, reset_errors, set_errors
 from minidl.errors import DTypeError, GraphError, describe
+from minidl.types import Array
 
 _creation_order = itertools.count(1)
-SAVES_INPUTS, SAVES_OUTPUT, FOREIGN = 1, 2, 4  # what an op's class says of itself, added up to its `traits`
-FIRST, SECOND, THIRD = 1, 2, 4  # inputs 0, 1 and 2 in `Function.needed`
+_no_graph = weakref.ref(Graph())  # dead at once
+_latest_graph = _no_graph
+
+# What an op's class says of itself, added up to its `traits`: looked up once for an op, not five times.
+SAVES_INPUTS, SAVES_OUTPUT, READS, DIFFERENTIABLE, VERSIONED, FOREIGN = 1, 2, 4, 8, 16, 32
+SAVES = SAVES_INPUTS | SAVES_OUTPUT
+WRITES = 32  # bits for each input in the number that holds the counts of writes to all of them
+EVERY = -1  # every bit: all inputs
 
 _READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that forward can be handed as they are
 
@@ -65,6 +72,7 @@ class Variable(Source):
 
     result_class: ClassVar[type[Variable]]  # the class of an op's result: Tensor, also when the input is a Parameter
 
+    order: ClassVar[int] = 0  # of a leaf: before every op
     _grad: Variable | None
     _op: Function | None
     _requires_grad: bool
@@ -82,6 +90,29 @@ class Variable(Source):
         result._extras = None
         result._requires_grad = False
         return result
+
+    def shown(self, reader: str = "") -> Any:
+        """The raw array.
+
+        Raises:
+            GraphError: it no longer shows this tensor's values.
+        """
+        if self._writes is not None and self._writes.stale is not None:
+            raise GraphError(f"{reader}{' got ' if reader else ''}{describe(self)}: {self._writes.stale}")
+        return self._data
+
+
+def in_c_order(x: Variable) -> Array:
+    """x's raw array for whoever will share its memory: a view, or code that is handed it.
+
+    A fast convolution leaves its result with the channels last in memory, where the plain one, and one on a GPU, has it in
+    C order. What is a view of it, and what a copy, must not depend on that. So before somebody shares the memory of an
+    op's result it is brought into C order.
+    """
+    array = x.shown()
+    if x._writes is None and not array.flags.c_contiguous:
+        array = x._data = array.copy(order="C")
+    return array
 
 
 def writes_of(x: Variable) -> WriteCount:
@@ -112,20 +143,38 @@ class Function(Versioned, Source):
     `backward` uses operators, methods named as NumPy's, and functions of `minidl.functional`, which on raw arrays
     return raw arrays. On `self` an op may keep only what does not depend differentiably on its inputs: shapes, axes,
     indices, masks. (A kept intermediate array would be a constant to the second derivative, silently.)
+
+    Attributes:
+        saves_inputs, saves_output: what `backward` is handed.
+        reads: of which inputs the values are needed, for the gradient of each input: ((1,), (0,)) for z = x y, where
+            dz/dx is y and dz/dy is x. An input that is not read may be overwritten before the backward; its shape and
+            dtype are all that `backward` may look at. None: every gradient may read all.
+        differentiable: False for ops without a gradient.
+        inputs: for each input the node that made it, the leaf Tensor, or the constant; None once the node was walked
+            and freed.
+        needed: 2^i added up over the inputs i whose gradient is wanted.
+        order: how many nodes were recorded before this one.
+        kept: what a faster version leaves for its own backward.
     """
 
     saves_inputs: ClassVar[bool] = False
     saves_output: ClassVar[bool] = False
+    reads: ClassVar[tuple[tuple[int, ...], ...] | None] = None
     differentiable: ClassVar[bool] = True
-    traits: ClassVar[int] = 0  # all of that in one number: the walk looks at each node's class once, not three times
+    foreign: ClassVar[bool] = False  # not one of minidl's: what it writes and returns is checked
+    traits: ClassVar[int] = 0  # what is said above in one number: the walk looks at each class once, not three times
+    _read: ClassVar[dict[int, int]] = {}  # `reads` by `needed`, both as bits; all where there is no entry
 
-    __slots__ = ("_dtype", "_saved_writes", "inputs", "kept", "needed", "order")
+    __slots__ = ("_dtype", "_graph", "_saved_writes", "_shapes", "inputs", "kept", "needed", "order")
 
-    inputs: tuple[Any, ...] | None  # None once the node was walked and freed
-    needed: int  # 2^i added up over the inputs i whose gradient is wanted
+    inputs: tuple[Any, ...] | None
+    needed: int
     order: int
+    kept: Any
     _dtype: Any
     _saved_writes: int
+    _shapes: list[tuple[int, ...]]  # of the inputs of your own op
+    _graph: Graph | None
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
@@ -133,78 +182,76 @@ class Function(Versioned, Source):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.versions, cls.plain = (), cls  # a subclass has its own lines, which no version of its parent's replaces
-        foreign = not cls.__module__.startswith("minidl.")  # a user's, who may keep the arrays its backward returns
-        cls.traits = SAVES_INPUTS * cls.saves_inputs + SAVES_OUTPUT * cls.saves_output + FOREIGN * foreign
+        cls.foreign = not cls.__module__.startswith("minidl.")
+        cls._read = {} if cls.reads is None else _as_bits(cls.reads)
+        cls.note_traits()
+
+    @classmethod
+    def note_traits(cls) -> None:
+        """Bring `traits` up to date with the class's other attributes."""
+        saves = SAVES_INPUTS * cls.saves_inputs + SAVES_OUTPUT * cls.saves_output
+        rest = READS * bool(cls._read) + DIFFERENTIABLE * cls.differentiable + VERSIONED * bool(cls.versions)
+        cls.traits = saves + rest + FOREIGN * cls.foreign
 
     def needs(self, i: int) -> bool:
         """Whether the gradient for input i is wanted; `backward` may return None for it otherwise."""
-        return bool(self.needed >> i & 1)
+        return self.needed >> i & 1 == 1
 
     def saved(self) -> tuple[Any, ...]:
         """Where the arrays are that `backward` is handed: the entries of the inputs, the node itself for its output."""
-        inputs = self.inputs if self.saves_inputs and self.inputs is not None else ()
-        return (*inputs, self) if self.saves_output else inputs
+        return ((self.inputs or ()) if self.saves_inputs else ()) + ((self,) if self.saves_output else ())
+
+    def saved_writes(self) -> int:
+        """How often what `backward` reads was written until now, each array's count in bits of its own."""
+        read, counts = self._read.get(self.needed, EVERY), 0
+        for i, x in enumerate(self.saved()):
+            if isinstance(x, Source) and x._writes is not None and (x is self or read >> i & 1):
+                counts += x._writes.settled() << WRITES * i
+        return counts
 
     def __call__(self, *inputs: Any) -> Any:
         """Run `forward`; with a Tensor among the inputs the result is a Tensor, else the raw array."""
-        arrays: list[Any] = []
-        result_class = None
-        needed, bit, loose = 0, 1, False
+        arrays, tensor = [], None
+        needed = loose = 0  # of `needed` bit i says whether input i wants a gradient
         for x in inputs:
             if isinstance(x, Variable):
-                result_class = x.result_class
-                if x._requires_grad:
-                    needed += bit
-                version = x._writes
-                if version is not None and version.stale is not None:
-                    raise GraphError(f"{type(self).__name__} got {describe(x)}: {version.stale}")
-                arrays.append(x._data)
+                tensor, needed = x, needed + (x._requires_grad << len(arrays))
+                arrays.append(x._data if x._writes is None or x._writes.stale is None else x.shown(type(self).__name__))
             else:
-                if type(x) not in _READY and isinstance(x, (np.generic, list, tuple)):
-                    loose = True
-                    refuse_several(type(self).__name__, x)
+                loose = loose or type(x) not in _READY
                 arrays.append(x)
-            bit += bit
-        loud = set_errors(SILENT)
+
+        loud, traits = set_errors(SILENT), self.traits
         try:
-            if loose or (result_class is None and type(arrays[0]) is not np.ndarray):
-                arrays = backend.as_operands(arrays)
-            if self.versions and not current_mode() & PLAIN:
-                self.__class__ = chosen(self, *arrays)
-            if len(arrays) == 2:  # written out, because Python takes longer for a call with a star
-                data = self.forward(arrays[0], arrays[1])
-            else:
-                data = self.forward(*arrays)
+            if loose or traits >= VERSIONED or (tensor is None and type(arrays[0]) is not np.ndarray):
+                arrays = prepare(self, inputs, arrays, loose or type(arrays[0]) is not np.ndarray)
+            data = self.forward(arrays[0], arrays[1]) if len(arrays) == 2 else self.forward(*arrays)  # a star is slower
         except Exception as error:
             explain_forward(self, inputs, arrays, error)  # raises what says more, if anything does
             raise
         finally:
             reset_errors(loud)
-        if type(data) is not np.ndarray:
-            data = _as_array(data, self)
-        if result_class is None:
-            return data
 
-        result = result_class.__new__(result_class)
+        if type(data) is not np.ndarray or traits >= FOREIGN:
+            data = as_result(data, self, inputs)
+        if tensor is None:
+            return data
+        result = tensor.result_class.__new__(tensor.result_class)
         result._data = data
-        result._grad = None
-        result._writes = None
-        result._extras = None
-        # Of one or two inputs, as most ops have, both are compared without a loop.
+        result._grad = result._writes = result._extras = None
         is_input = data is arrays[0] or data is arrays[-1] or (len(arrays) > 2 and id(data) in map(id, arrays))
-        may_share = data.base is not None or is_input
-        if needed and self.differentiable and current_mode() & RECORD:
-            self._record(inputs, arrays, data, needed)
+        if needed and traits & DIFFERENTIABLE and current_mode() & RECORD:
+            self._record(inputs, arrays, data, needed, traits)
             result._op = self
             result._requires_grad = True
         else:
             result._op = None
             result._requires_grad = False
-        if may_share:
+        if is_input or data.base is not None:  # it may share memory
             share_writes(result, inputs)
         return result
 
-    def _record(self, inputs: tuple[Any, ...], arrays: list[Any], data: Any, needed: int) -> None:
+    def _record(self, inputs: tuple[Any, ...], arrays: list[Any], data: Any, needed: int, traits: int) -> None:
         """Become a node: keep the way to the inputs, and of the arrays only what `backward` will read.
 
         `inputs` becomes, for each input, the node that made it, or the leaf Tensor, or the plain constant. An array
@@ -218,21 +265,23 @@ class Function(Versioned, Source):
             )
         if data.dtype.kind != "f":
             raise DTypeError(f"{type(self).__name__}.forward returned {data.dtype}, which can have no gradient")
-        saves_inputs = self.saves_inputs
-        entries, i, version = arrays, 0, 0  # array by array the list becomes that of the entries
+        if traits >= FOREIGN:
+            self._shapes = [np.shape(array) for array in arrays]
+        saves, read, counts = traits & SAVES_INPUTS, self._read.get(needed, EVERY) if traits & READS else EVERY, 0
+        entries, i = arrays, 0  # array by array the list becomes that of the entries
         for x in inputs:
             if not isinstance(x, Variable):
-                if not saves_inputs:
+                if not saves:
                     entries[i] = None
-            elif saves_inputs:
-                op, seen = x._op, x._writes
+            elif saves:
+                op, writes = x._op, x._writes
                 if op is not None:
                     op._data = entries[i]
-                elif seen is None:
-                    seen = x._writes = WriteCount()
-                if seen is not None:
-                    version += seen.count if seen._guards is None else seen.settled()
-                    seen.saved = True  # after settled(), which may count a write and forget what was saved
+                elif writes is None:
+                    writes = x._writes = WriteCount()
+                if writes is not None and read >> i & 1:
+                    counts += (writes.count if writes._guards is None else writes.settled()) << WRITES * i
+                    writes.saved = True  # after settled(), which may count a write and forget what was saved
                 entries[i] = x if op is None else op
             elif x._op is not None:
                 entries[i] = x._op
@@ -242,11 +291,14 @@ class Function(Versioned, Source):
         self.inputs = tuple(entries)
         self.needed = needed
         self.order = next(_creation_order)
-        self._data = data if self.saves_output else None
+        self._data = data if traits & SAVES_OUTPUT else None
         self._dtype = data.dtype
-        self._saved_writes = version
+        self._saved_writes = counts
         self._writes = None
         self._extras = None
+        if traits & SAVES:
+            graph = _latest_graph()
+            self._graph = graph if graph is not None and graph.seen == activity.count else begin_graph()
         if current_mode() & ANOMALY:
             self._watch(inputs)
 
@@ -262,11 +314,59 @@ class Function(Versioned, Source):
                 writes_of(x).guard(x._data)
 
 
-def _as_array(data: Any, op: Function) -> Any:
+def begin_graph() -> Graph:
+    """A new Graph for the nodes recorded from now on, until something is written or a backward walk is done."""
+    global _latest_graph
+    graph = Graph()
+    _latest_graph = weakref.ref(graph)
+    return graph
+
+
+def end_graph() -> None:
+    """What is recorded after this belongs to another Graph."""
+    global _latest_graph
+    _latest_graph = _no_graph
+
+
+def _as_bits(reads: tuple[tuple[int, ...], ...]) -> dict[int, int]:
+    """`Function.reads` as: bits of the inputs whose gradients are wanted -> bits of the inputs that are read."""
+    table = {}
+    for needed in range(1, 1 << len(reads)):
+        wanted = [inputs for i, inputs in enumerate(reads) if needed >> i & 1]
+        table[needed] = sum(1 << i for i in set().union(*wanted))
+    return table
+
+
+def prepare(op: Function, inputs: tuple[Any, ...], arrays: list[Any], loose: Any) -> list[Any]:
+    """What `forward` can be handed if, with `loose`, some operands may be no arrays; the op becomes a faster version.
+
+    Raises:
+        DTypeError: a list of Tensors.
+    """
+    if loose:
+        arrays = _operands(op, inputs, arrays)
+    if op.versions:
+        op.__class__ = chosen(op, *arrays)
+    return [backend.read_only(x) for x in arrays] if op.foreign else arrays
+
+
+def _operands(op: Function, inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
+    known = any(isinstance(x, Variable) or type(x) is np.ndarray for x in inputs)
+    if known and not any(isinstance(x, (np.generic, list, tuple)) for x in inputs):
+        return arrays  # None, or an array of a device
+    for x in inputs:
+        refuse_several(type(op).__name__, x)
+    return backend.as_operands(arrays)
+
+
+def as_result(data: Any, op: Function, inputs: tuple[Any, ...]) -> Any:
     """The array that `forward` returned, which on a GPU is not NumPy's; NumPy turns 0-d results into scalars."""
     if not backend.is_array(data) and not isinstance(data, (np.generic, bool, int, float)):
         raise DTypeError(f"{type(op).__name__}.forward must return one array; got {type(data).__name__}")
-    return backend.asarray(data)
+    data = backend.asarray(data)
+    if op.foreign:
+        backend.writable_again(data, [x._data if isinstance(x, Variable) else x for x in inputs])
+    return data
 
 
 def refuse_several(name: str, x: Any) -> None:
@@ -287,10 +387,11 @@ def share_writes(result: Variable, inputs: tuple[Any, ...]) -> None:
     """If `result` is a view of an input's memory, let both count writes together."""
     for x in inputs:
         if isinstance(x, Variable) and backend.share_memory(result._data, x._data):
-            version = result._writes = writes_of(x)
-            if result._op is not None:
-                result._op._writes = version
-                if result._op.saves_output:
-                    version.saved = True
-                    result._op._saved_writes += version.count
+            writes = result._writes = writes_of(x)
+            op = result._op
+            if op is not None:
+                op._writes = writes
+                if op.saves_output:
+                    writes.saved = True
+                    op._saved_writes += writes.count << WRITES * (len(inputs) if op.saves_inputs else 0)
             return

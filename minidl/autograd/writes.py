@@ -12,21 +12,43 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
+
+UNKNOWN = -1  # an `activity.count` that never is
+
+
+class Activity:
+    """Whether anything was written at all: as long as `count` stays, no node has to look at what it saved.
+
+    Attributes:
+        count: of all writes, and of all arrays that were handed out raw.
+        guards: how many of these are still watched; a write through them counts nothing.
+    """
+
+    __slots__ = ("count", "guards")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.guards = 0
+
+
+activity = Activity()
 
 
 class Graph:
-    """What the nodes that are recorded between two backward walks share. It lives as long as one of them is unwalked.
+    """What nodes share that were recorded with no write and no walk in between. It lives as long as one is unwalked.
 
     Attributes:
         guards: of arrays that these nodes may have saved.
+        seen: `activity.count` when they were recorded: if it is the same in the walk, nothing was written.
     """
 
-    __slots__ = ("__weakref__", "guards")
-    live: weakref.WeakSet[Graph] = weakref.WeakSet()
+    __slots__ = ("__weakref__", "guards", "seen")
+    live: ClassVar[weakref.WeakSet[Graph]] = weakref.WeakSet()
 
     def __init__(self) -> None:
         self.guards: list[Guard] = []
+        self.seen = activity.count if activity.guards == 0 else UNKNOWN
         Graph.live.add(self)
 
 
@@ -38,6 +60,11 @@ class Guard:
     def __init__(self, array: Any) -> None:
         self.array = array
         self.before = array.copy()
+        activity.count += 1
+        activity.guards += 1
+
+    def __del__(self) -> None:
+        activity.guards -= 1
 
     def broken(self) -> bool:
         """Whether some numbers differ now; a NaN is equal to a NaN here. (`array_equal` waits for a device 4 times.)"""
@@ -69,6 +96,7 @@ class WriteCount:
     def bump(self) -> None:
         """Count one write. Values guarded before it are history: every op that saved them will see the count."""
         self.count += 1
+        activity.count += 1
         self.saved = False
         self._guards = None
 

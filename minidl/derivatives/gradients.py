@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.backward import run_backward, seed_gradient
+from minidl.autograd.backward import gradients, seed_gradient
 from minidl.autograd.function import Function
 from minidl.autograd.modes import enable_grad, no_grad
 from minidl.errors import DTypeError, GraphError, describe
@@ -73,7 +73,7 @@ def grad(
             raise GraphError(f"grad: {describe(x)} does not require a gradient; set requires_grad before the forward")
     seeds = [seed_gradient(y, g, create_graph) for y, g in zip(many_outputs, given, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph
-    found = run_backward(many_outputs, seeds, retain, create_graph, targets=many_inputs)
+    found = gradients(many_outputs, seeds, many_inputs, retain, create_graph)
     for x, g in zip(many_inputs, found, strict=True):
         if g is None and not allow_unused:
             raise GraphError(f"grad: the outputs do not depend on {describe(x)}; allow_unused=True gives None for it")

@@ -41,6 +41,8 @@ class Faster:
         if plain is not object:
             cls.plain = plain
             plain.versions = (*plain.versions, cls)
+            if hasattr(plain, "note_traits"):
+                plain.note_traits()
             _all.append(cls)
 
 
@@ -69,4 +71,6 @@ class Table(list[Row]):
     def __repr__(self) -> str:
         rows = [Row("op", "version", "fits", "file"), *self]
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+        return "\n".join(
+            "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        )

@@ -7,40 +7,38 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.function import Variable, writes_of
-from minidl.errors import DTypeError, GraphError, ShapeError, describe
+from minidl.autograd.function import Variable, in_c_order, writes_of
+from minidl.errors import DTypeError, ShapeError, describe
+from minidl.types import Array, TensorLike
 
 DEFAULT_DTYPE = np.dtype(np.float32)  # for Python numbers; arrays keep the dtype they have
 
 
-class ArrayHolder(Variable):
+class ArrayOfTensor(Variable):
     """The part of Tensor that is about the array it holds, not about operations or gradients."""
 
     __slots__ = ()
 
     @property
-    def data(self) -> Any:
+    def data(self) -> Array:
         """The raw array, shared. Reading it is not recorded; a write to it before backward() is noticed there."""
-        array, version = self._shown(), self._writes
-        if (version is not None and version.saved) or (self._op is not None and self._op._data is not None):
+        array, writes = in_c_order(self), self._writes
+        if (writes is not None and writes.saved) or (self._op is not None and self._op._data is not None):
             writes_of(self).guard(array)
+        if writes is not None:
+            writes.announce()
         return array
 
     @data.setter
-    def data(self, array: Any) -> None:
+    def data(self, array: TensorLike) -> None:
         new = as_data(array)
         if self._requires_grad and new.dtype.kind != "f":
             raise DTypeError(f"{describe(self)} requires a gradient, so its data must be floating; got {new.dtype}")
         if new is not self._data and self._grad is not None and self._grad._data.shape != new.shape:
             raise ShapeError(f"{describe(self)} has a gradient; new data must have its shape, got {new.shape}")
+        writes_of(self).announce()
         self._data = new
         writes_of(self).bump()
-
-    def _shown(self) -> Any:
-        """The raw array, unless it no longer shows this tensor's values."""
-        if self._writes is not None and self._writes.stale is not None:
-            raise GraphError(f"{describe(self)}: {self._writes.stale}")
-        return self._data
 
     @property
     def is_leaf(self) -> bool:
@@ -74,17 +72,17 @@ class ArrayHolder(Variable):
 
     def numpy(self) -> Any:
         """A NumPy array: sharing memory on the CPU, a copy of what is on the GPU."""
-        return self.data if self.device == "numpy" else backend.to_numpy(self._shown())  # nobody writes through a copy
+        return self.data if self.device == "numpy" else backend.to_numpy(self.shown())  # nobody writes through a copy
 
     def item(self) -> Any:
         """The only element, as a Python number (waits for the device)."""
         if self.size != 1:
             raise ShapeError(f"item() needs exactly one element; got {describe(self)}")
-        return self._shown().item()
+        return self.shown().item()
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
-        return self._shown().tolist()
+        return self.shown().tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         array = self.numpy()
@@ -93,7 +91,7 @@ class ArrayHolder(Variable):
         return array.copy() if copy else array
 
     def __bool__(self) -> bool:
-        return bool(self._data)
+        return bool(self.shown())
 
     def __float__(self) -> float:
         return float(self.item())

@@ -37,6 +37,7 @@ def write_item(x: Variable, index: Any, value: Any) -> None:
     if is_grad_enabled() and (x._requires_grad or (isinstance(value, Variable) and value._requires_grad)):
         become(x, F.setitem(x, index, value))
     else:
+        writes_of(x).announce()
         F.write_item(x, index, value)
         writes_of(x).bump()
 
@@ -56,6 +57,7 @@ def become(x: Any, result: Any) -> Any:
         if not np.can_cast(result.dtype, x.dtype, "same_kind"):
             raise DTypeError(f"in place, {describe(x)} cannot become {result.dtype}; write t = t + u instead")
         result = F.astype(result, x.dtype)
+    writes_of(x).announce()
     if not result._requires_grad:
         x._data[...] = result._data
         writes_of(x).bump()
@@ -65,11 +67,13 @@ def become(x: Any, result: Any) -> Any:
             f"{describe(x)} is a leaf that requires a gradient: writing in place would lose it. Update weights "
             f"inside `with md.no_grad():`, or make a new tensor: t = t + u"
         )
-    old_op, before, after = x._op, x._writes, WriteCount(saved=True)
+    old_op, before, after = x._op, x._writes, WriteCount()
     if before is not None:
         before.stale = STALE
         before.writer = weakref.ref(x)
-    after.count = 1 if before is None else before.count + 1
+    after.count = 0 if before is None else before.count
+    after.bump()
+    after.saved = True
     x._data, x._op, x._requires_grad, x._writes = result._data, result._op, True, after
     x._op._writes = after
     if x._extras is not None:

@@ -10,15 +10,17 @@ import numpy as np
 
 from minidl import backend
 from minidl import functional as F
-from minidl.autograd.backward import run_backward, seed_gradient
+from minidl.autograd.backward import Walk, deliver, seed_gradient
 from minidl.autograd.function import Variable, extras_of, writes_of
 from minidl.autograd.hooks import RemovableHandle, after_backward
+from minidl.autograd.modes import PLAIN, current_mode
+from minidl.autograd.versions import chosen
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
-from minidl.tensors.array import DEFAULT_DTYPE, ArrayHolder, as_data
+from minidl.tensors.array import DEFAULT_DTYPE, ArrayOfTensor, as_data
 from minidl.tensors.in_place import become, write_item
 
 
-class Tensor(ArrayHolder):
+class Tensor(ArrayOfTensor):
     """An n-dimensional array with a gradient.
 
     Attributes:
@@ -102,12 +104,14 @@ class Tensor(ArrayHolder):
             extras_of(self._op).name = name  # the graph holds no Tensors, and its errors shall name them
 
     def __repr__(self) -> str:
+        if self._writes is not None and self._writes.stale is not None:
+            return f"Tensor(<stale: {self._writes.stale}>)"
         values = np.array2string(backend.to_numpy(self._data), separator=", ", prefix="Tensor(", threshold=100)
         notes = [f", dtype={self.dtype}"] if self.dtype != DEFAULT_DTYPE else []
         notes += [f", name={self.name!r}"] if self.name else []
         notes += [", device='cupy'"] if self.device == "cupy" else []
         if self._op is not None:
-            notes.append(f", op={type(self._op).__name__}")
+            notes.append(f", op={self._op.plain.__name__}")
         elif self._requires_grad:
             notes.append(", requires_grad=True")
         return f"Tensor({values}{''.join(notes)})"
@@ -128,7 +132,10 @@ class Tensor(ArrayHolder):
             ShapeError: `gradient` has another shape, or is missing for more than one element.
         """
         seed = seed_gradient(self, gradient, create_graph)
-        run_backward((self,), (seed,), create_graph if retain_graph is None else retain_graph, create_graph)
+        walk = Walk if current_mode() & PLAIN else chosen(Walk)
+        keep = create_graph if retain_graph is None else retain_graph
+        leaves = walk.run({self._op or self: seed}, keep, create_graph)
+        deliver(leaves, seed)
         for hook in list(after_backward.values()) if after_backward else ():
             hook(self)
 
@@ -183,7 +190,7 @@ class Tensor(ArrayHolder):
             raise GraphError("only leaves can be deep-copied: detach() the tensor first")
         result: Tensor = type(self).__new__(type(self))
         memo[id(self)] = result
-        result._data = self._data.copy()
+        result._data = self.shown().copy()
         result._requires_grad = self._requires_grad
         result._grad = None if self._grad is None else self.wrap(self._grad._data.copy())
         result._op = None
@@ -329,19 +336,19 @@ class Tensor(ArrayHolder):
 
     def argmax(self, axis: int | None = None) -> Tensor:
         """Where the largest value is (the first of equal ones); integers, without gradient."""
-        return self.wrap(backend.asarray(self._data.argmax(axis=axis)))
+        return self.wrap(backend.asarray(self.shown().argmax(axis=axis)))
 
     def argmin(self, axis: int | None = None) -> Tensor:
         """Where the smallest value is (the first of equal ones); integers, without gradient."""
-        return self.wrap(backend.asarray(self._data.argmin(axis=axis)))
+        return self.wrap(backend.asarray(self.shown().argmin(axis=axis)))
 
     def any(self, axis: Any = None) -> Tensor:
         """Whether some element is true."""
-        return self.wrap(backend.asarray(self._data.any(axis=axis)))
+        return self.wrap(backend.asarray(self.shown().any(axis=axis)))
 
     def all(self, axis: Any = None) -> Tensor:
         """Whether every element is true."""
-        return self.wrap(backend.asarray(self._data.all(axis=axis)))
+        return self.wrap(backend.asarray(self.shown().all(axis=axis)))
 
     def reshape(self, *shape: Any) -> Tensor:
         """Under another shape: reshape(2, 3), reshape((2, 3)), reshape(-1)."""
