@@ -2,11 +2,11 @@ import inspect
 
 import numpy as np
 import pytest
-import torch
 
 from minidl import nn
 from minidl.errors import DTypeError, ShapeError
 from tests.arrays import host, tensor
+from tests.pytorch import torch
 
 CASES = [
     ("Conv1d", {}),

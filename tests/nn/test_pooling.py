@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-import torch
 
 from minidl import nn
 from minidl.errors import ShapeError
 from tests.arrays import host, tensor
+from tests.pytorch import torch
 
 X = np.random.default_rng(0).standard_normal((2, 3, 7, 7)).astype(np.float32)
 CASES = [
