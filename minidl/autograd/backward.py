@@ -67,7 +67,7 @@ class Walk(Versioned):
         try:
             while (node := max(grads, key=by_creation)).order:  # the newest op, until only leaves are left
                 grad_out = grads.pop(node)
-                if node._extras is not None or way is not None or grad_out.dtype is not node._dtype:
+                if node._extras is not None or way is not None or node.foreign or grad_out.dtype is not node._dtype:
                     grad_out = complete(node, grad_out, way is None)
                     if way is not None and not way.enters(node, grad_out):
                         continue
@@ -238,7 +238,9 @@ def complete(node: Function, grad: ArrayOrTensor, retain: bool) -> ArrayOrTensor
     """The gradient that has reached a node from all its consumers, in its tensor's dtype, and seen by its hooks."""
     if grad.dtype != node._dtype:  # where float32 met float64
         grad = grad.astype(node._dtype)
-    return grad if node._extras is None else run_extras(node._extras, grad, retain)
+    if node._extras is not None:
+        grad = run_extras(node._extras, grad, retain)
+    return backend.read_only(grad) if node.foreign else grad
 
 
 def run_extras(extras: Extras, grad: ArrayOrTensor, retain: bool) -> ArrayOrTensor:

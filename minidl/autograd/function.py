@@ -102,17 +102,16 @@ class Variable(Source):
         return self._data
 
 
-def in_c_order(x: Variable) -> Array:
-    """x's raw array for whoever will share its memory: a view, or code that is handed it.
+def to_share(x: Any) -> Any:
+    """x, whose memory somebody else is about to share: a view of it, or code that is handed the raw array.
 
-    A fast convolution leaves its result with the channels last in memory, where the plain one, and one on a GPU, has it in
-    C order. What is a view of it, and what a copy, must not depend on that. So before somebody shares the memory of an
-    op's result it is brought into C order.
+    A fast convolution leaves its result with the channels last in memory; the plain one, and one on a GPU, in C order.
+    What is a view of it, and what a copy, must not depend on that. So before the memory of an op's result is shared for
+    the first time, it is brought into C order.
     """
-    array = x.shown()
-    if x._writes is None and not array.flags.c_contiguous:
-        array = x._data = array.copy(order="C")
-    return array
+    if isinstance(x, Variable) and x._writes is None and not x._data.flags.c_contiguous:
+        x._data = x._data.copy(order="C")
+    return x
 
 
 def writes_of(x: Variable) -> WriteCount:

@@ -47,7 +47,7 @@ class FastWalk(Faster, Walk):
             while heap:
                 node = nodes.pop(-heappop(heap))
                 grad_out = grads.pop(node)
-                if node._extras is not None or grad_out.dtype is not node._dtype:
+                if node._extras is not None or node.traits >= FOREIGN or grad_out.dtype is not node._dtype:
                     grad_out = complete(node, grad_out, way is None)
                 if strict and way is not None and not way.enters(node, grad_out):
                     continue

@@ -224,7 +224,7 @@ def _check_training(x: TensorLike, running_mean: TensorLike, running_var: Tensor
 
 def _raw(x: TensorLike) -> TensorLike:
     """The array of a Tensor; anything else as it is."""
-    return x._data if isinstance(x, Variable) else x
+    return x.shown() if isinstance(x, Variable) else x
 
 
 def layer_norm(

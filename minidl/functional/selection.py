@@ -168,7 +168,7 @@ def clip(x: TensorLike, low: TensorLike = None, high: TensorLike = None) -> Arra
         if isinstance(limit, Variable):
             if limit._requires_grad:
                 raise GraphError("clip takes its limits as constants; for their gradients use minimum and maximum")
-            limit = limit._data
+            limit = limit.shown()
         elif isinstance(limit, np.generic):
             limit = limit.item()  # a number does not promote
         limits.append(limit.copy() if is_array(limit) else limit)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minidl.autograd.function import Function
+from minidl.autograd.function import Function, to_share
 from minidl.backend import asarray, device_of, module_of
 from minidl.backend import to_device as to_device_array
 from minidl.errors import DTypeError, ShapeError
@@ -48,7 +48,7 @@ def reshape(x: TensorLike, shape: ShapeLike) -> ArrayOrTensor:
         ShapeError: x has another number of elements.
         DTypeError: a length is no whole number.
     """
-    return Reshape(as_shape(shape))(x)
+    return Reshape(as_shape(shape))(to_share(x))
 
 
 def array_like(x: TensorLike) -> ArrayOrTensor:
@@ -121,7 +121,7 @@ def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> ArrayOrTensor
     Raises:
         ShapeError, AxisError: `axes` does not name each axis of x once.
     """
-    return Transpose(None if axes is None else as_shape(axes))(x)
+    return Transpose(None if axes is None else as_shape(axes))(to_share(x))
 
 
 def swapaxes(x: TensorLike, axis1: int, axis2: int) -> ArrayOrTensor:

@@ -12,7 +12,6 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 
 import minidl as md
@@ -21,6 +20,7 @@ from minidl import backend
 from minidl.autograd.function import Function
 from tests.arrays import device, host, tensor
 from tests.autograd.test_function import OPS
+from tests.pytorch import torch
 
 LIBRARY = str(Path(md.__file__).parent)
 
