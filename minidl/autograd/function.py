@@ -28,7 +28,6 @@ from minidl.autograd.versions import Versioned, chosen
 from minidl.autograd.writes import Graph, WriteCount, activity
 from minidl.backend import SILENT, reset_errors, set_errors
 from minidl.errors import DTypeError, GraphError, describe
-from minidl.types import Array
 
 _creation_order = itertools.count(1)
 _no_graph = weakref.ref(Graph())  # dead at once

@@ -9,10 +9,12 @@ from heapq import heappop, heappush
 from typing import Any
 
 from minidl import backend
-from minidl.autograd.backward import Walk, Way, check_saved, checked, complete, recalled
+from minidl.autograd.backward import Walk, check_saved, complete, recalled
 from minidl.autograd.diagnosis import explain_backward
 from minidl.autograd.function import FOREIGN, SAVES, SAVES_INPUTS, Function, Source
 from minidl.autograd.modes import ANOMALY, RECORD, mode
+from minidl.autograd.passing import checked
+from minidl.autograd.way import Way
 from minidl.autograd.writes import activity
 from minidl.fast.versions import Faster
 from minidl.types import ArrayOrTensor
