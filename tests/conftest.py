@@ -9,12 +9,12 @@ import os
 from types import ModuleType
 
 import pytest
-import torch
 
 from minidl import backend
 from minidl.autograd.modes import PLAIN, mode
 from tests import cupy_standin
 from tests.cupy_standin import kernels
+from tests.pytorch import installed, torch
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,14 +53,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return f"minidl backend under test: {config.getoption('--backend')}; arithmetic: {config.getoption('--arithmetic')}"
+    plain = "plain lines" if config.getoption("--plain") else "faster versions"
+    torch_there = "" if installed else "; PyTorch is not installed: what compares with it is skipped"
+    return (
+        f"minidl under test: {plain}, backend {config.getoption('--backend')}, arithmetic "
+        f"{config.getoption('--arithmetic')}{torch_there}"
+    )
 
 
 @pytest.fixture(autouse=True)
 def _same_random_numbers() -> None:
     """Every test starts from one seed, ours and PyTorch's, so that it fails alone as it fails in company."""
     backend.seed(0)
-    torch.manual_seed(0)
+    if installed:
+        torch.manual_seed(0)
 
 
 @pytest.fixture

@@ -13,29 +13,30 @@ draws thirty pairs of arrays of any shapes that broadcast (0-d, empty and length
 * mixes float32 and float64 operands; calls the op with raw arrays, which must return the same as a raw array;
 * holds each operand in a drawn memory layout, and sees that nothing was written to it;
 * on a device, compares values and gradients with what the same op gives on NumPy.
+
+Where PyTorch is not installed (`tests/pytorch.py`) the op in float64 stands in its place: finite differences say
+whether that is right, and the other dtypes are compared with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 import minidl as md
 from minidl import backend
 from tests.arrays import assert_same, device, host
+from tests.pytorch import installed, torch
 
 DTYPES = ("float64", "float32", "float16")
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5, "float16": 1e-2}
 LAYOUTS = ("contiguous", "transposed", "stepped", "reversed", "repeated")
 STEP = 1e-5  # of the finite differences
-
-torch.set_num_threads(1)  # on small arrays its threads only get in each other's way
 
 
 def examples(number: int) -> Any:
@@ -187,32 +188,29 @@ def _check_dtypes(
     raws = [x.raw(dtype) for x, dtype in zip(xs, dtypes, strict=True)]
     before = [host(raw) for raw in raws]
     tensors = [md.Tensor(raw, requires_grad=True) for raw in raws]
-    theirs = [torch.tensor(values.astype(np.float64), requires_grad=True) for values in before]
     coarsest = min(dtypes, key=lambda dtype: np.dtype(dtype).itemsize)
 
     def compare(ours: Any, expected: Any, what: str) -> None:
         assert_close(ours, expected, coarsest, slack, f"{what}, {dtypes}, shapes {[t.shape for t in tensors]}")
 
     ours = function(*tensors)
-    expected = reference(*theirs)
+    weights = _some_numbers(ours.shape)
+    expected = (of_pytorch if installed else of_minidl)(reference if installed else function, before, weights, second)
     assert type(ours) is md.Tensor
     assert ours.dtype == np.result_type(*dtypes)
     assert ours.requires_grad
-    compare(ours, expected, "value")
+    compare(ours, expected.value, "value")
     _check_raw_call(function, raws, ours)
 
-    weights = _some_numbers(ours.shape)
     grad_out = md.Tensor(device(weights.astype(ours.dtype)), requires_grad=True)
-    their_grad_out = torch.tensor(weights, requires_grad=True)
     grads = md.grad(ours, tensors, grad_out, create_graph=second, retain_graph=True)
-    their_grads = torch.autograd.grad(expected, theirs, their_grad_out, create_graph=second, retain_graph=True)
-    for tensor, grad, their_grad in zip(tensors, grads, their_grads, strict=True):
+    for tensor, grad, their_grad in zip(tensors, grads, expected.grads, strict=True):
         assert grad.dtype == tensor.dtype
         compare(grad, their_grad, "gradient")
     if backend.current() != "numpy":
         _check_on_host(function, before, weights, [ours, *grads], compare)
     ours.backward(grad_out.detach(), retain_graph=True)  # once into .grad, and once for each input alone
-    for tensor, grad, their_grad in zip(tensors, grads, their_grads, strict=True):
+    for tensor, grad, their_grad in zip(tensors, grads, expected.grads, strict=True):
         assert tensor.grad is not None
         if recomputed:
             compare(tensor.grad, their_grad, "gradient that is not recorded")
@@ -222,14 +220,57 @@ def _check_dtypes(
         only = [md.Tensor(raw, requires_grad=j == i) for j, raw in enumerate(raws)]
         alone = md.grad(function(*only), only[i], grad_out.detach())
         if recomputed:
-            compare(alone, their_grads[i], f"gradient of input {i} alone")
+            compare(alone, expected.grads[i], f"gradient of input {i} alone")
         else:
             assert_same(alone, grad, f"input {i} alone gets another gradient", terms=weights)
 
     if second:
-        _check_second(tensors, theirs, grads, their_grads, grad_out, their_grad_out, compare)
+        for found, wanted in zip(_second(tensors, grads, grad_out), expected.second, strict=True):
+            compare(found, wanted, "second")
     for raw, values in zip(raws, before, strict=True):
         np.testing.assert_array_equal(host(raw), values, "an input was changed")
+
+
+class Expected(NamedTuple):
+    """What an op should give, in float64: value, gradients, and the derivatives of a sum of the weighted gradients."""
+
+    value: Any
+    grads: list[Any]
+    second: list[Any]
+
+
+def of_pytorch(reference: Callable[..., Any], values: Sequence[Any], weights: Any, second: bool) -> Expected:
+    """What `reference` of PyTorch tensors gives for these values and this output gradient."""
+    theirs = [torch.tensor(x.astype(np.float64), requires_grad=True) for x in values]
+    value = reference(*theirs)
+    grad_out = torch.tensor(weights, requires_grad=True)
+    grads = torch.autograd.grad(value, theirs, grad_out, create_graph=second, retain_graph=True)
+    by = [*theirs, grad_out]
+    found: Any = [None] * len(by)
+    pairs = [(g, torch.tensor(_some_numbers(g.shape, shift=3))) for g in grads if g.requires_grad] if second else []
+    if pairs:
+        outputs, grad_outputs = zip(*pairs, strict=True)
+        found = torch.autograd.grad(outputs, by, grad_outputs, allow_unused=True)
+    arrays = [np.zeros(x.shape) if d is None else d.numpy(force=True) for x, d in zip(by, found, strict=True)]
+    return Expected(value.detach().numpy(), [g.detach().numpy() for g in grads], arrays)
+
+
+def of_minidl(function: Callable[..., Any], values: Sequence[Any], weights: Any, second: bool) -> Expected:
+    """What the op itself gives in float64."""
+    tensors = [md.Tensor(device(x.astype(np.float64)), requires_grad=True) for x in values]
+    value = function(*tensors)
+    grad_out = md.Tensor(device(weights), requires_grad=True)
+    grads = md.grad(value, tensors, grad_out, create_graph=second, retain_graph=True)
+    return Expected(host(value), [host(g) for g in grads], _second(tensors, grads, grad_out) if second else [])
+
+
+def _second(tensors: list[Any], grads: Sequence[Any], grad_out: Any) -> list[Any]:
+    """d(sum of weights * gradients) / d(inputs and output gradient), as arrays."""
+    by = [*tensors, grad_out]
+    recorded = [grad for grad in grads if grad.requires_grad]
+    weights = [md.Tensor(device(_some_numbers(grad.shape, shift=3).astype(grad.dtype))) for grad in recorded]
+    found: Any = md.grad(recorded, by, weights, allow_unused=True) if recorded else [None] * len(by)
+    return [np.zeros(x.shape) if d is None else host(d) for x, d in zip(by, found, strict=True)]
 
 
 def _check_on_host(
@@ -244,33 +285,6 @@ def _check_on_host(
     expected = [value, *md.grad(value, tensors, md.Tensor(weights.astype(value.dtype)))]
     for i, (found, other) in enumerate(zip(results, expected, strict=True)):
         compare(found, host(other), f"NumPy's {f'gradient {i - 1}' if i else 'value'}")
-
-
-def _check_second(
-    tensors: list[Any],
-    theirs: list[Any],
-    grads: Any,
-    their_grads: Any,
-    grad_out: Any,
-    their_grad_out: Any,
-    compare: Callable[[Any, Any, str], None],
-) -> None:
-    """d(sum of weights * gradients) / d(inputs and output gradient), against PyTorch."""
-    weights = [_some_numbers(grad.shape, shift=3) for grad in grads]
-    pairs = [(grad, md.Tensor(device(w))) for grad, w in zip(grads, weights, strict=True) if grad.requires_grad]
-    their_pairs = [(g, torch.tensor(w)) for g, w in zip(their_grads, weights, strict=True) if g.requires_grad]
-    by = [*tensors, grad_out]
-    their_by = [*theirs, their_grad_out]
-    found: Any = [None] * len(by)
-    their_found: Any = [None] * len(by)
-    if pairs:
-        found = md.grad([g for g, _ in pairs], by, [w for _, w in pairs], allow_unused=True)
-    if their_pairs:
-        outputs, their_weights = zip(*their_pairs, strict=True)
-        their_found = torch.autograd.grad(outputs, their_by, their_weights, allow_unused=True)
-    for x, ours, expected in zip(their_by, found, their_found, strict=True):
-        nothing = torch.zeros_like(x)
-        compare(nothing.detach().numpy() if ours is None else ours, nothing if expected is None else expected, "second")
 
 
 def _check_raw_call(function: Callable[..., Any], raws: list[Any], ours: Any) -> None:
@@ -344,7 +358,7 @@ def _dot(arrays: Sequence[Any], weights: Sequence[Any]) -> float:
 
 def assert_close(ours: Any, expected: Any, dtype: str = "float64", slack: float = 1, what: str = "") -> None:
     """`ours` (Tensor or array) equals `expected` (of PyTorch or NumPy) up to the rounding of `dtype`."""
-    theirs = expected.detach().numpy(force=True) if isinstance(expected, torch.Tensor) else np.asarray(expected)
+    theirs = expected.detach().numpy(force=True) if isinstance(expected, torch.Tensor) else host(expected)
     mine = host(ours)
     assert mine.shape == theirs.shape, f"{what}: shape {mine.shape}, expected {theirs.shape}"
     finite = np.abs(theirs[np.isfinite(theirs)])
@@ -389,21 +403,21 @@ def check_with_numbers(function: Callable[..., Any], reference: Callable[..., An
             plain = number.item() if isinstance(number, np.generic) else number
             for swap in (False, True):
                 tensor = md.Tensor(x.raw(dtype), requires_grad=True)
-                their = torch.tensor(host(x.raw(dtype)).astype(np.float64), requires_grad=True)
                 ours = function(number, tensor) if swap else function(tensor, number)
-                exact = torch.tensor(plain, dtype=torch.float64)
-                expected = reference(exact, their) if swap else reference(their, exact)
                 raw = function(number, x.raw(dtype)) if swap else function(x.raw(dtype), number)
                 assert ours.dtype == dtype
                 assert backend.is_array(raw)
                 assert raw.dtype == dtype
-                assert_close(ours, expected, dtype, what=f"value with {number!r}")
-                assert_close(raw, expected, dtype, what=f"raw value with {number!r}")
-                (grad,) = torch.autograd.grad(expected.sum(), their)
+                op, exact = (reference, torch.tensor(plain, dtype=torch.float64)) if installed else (function, plain)
+                swapped = (lambda t: op(exact, t)) if swap else (lambda t: op(t, exact))  # noqa: B023 - called at once
+                ones = np.ones(ours.shape)
+                expected = (of_pytorch if installed else of_minidl)(swapped, [host(tensor)], ones, False)
+                assert_close(ours, expected.value, dtype, what=f"value with {number!r}")
+                assert_close(raw, expected.value, dtype, what=f"raw value with {number!r}")
                 ours.sum().backward()
                 assert tensor.grad is not None
                 assert tensor.grad.dtype == dtype
-                assert_close(tensor.grad, grad, dtype, what=f"gradient with {number!r}")
+                assert_close(tensor.grad, expected.grads[0], dtype, what=f"gradient with {number!r}")
 
 
 def check_against_numpy(function: Callable[..., Any], reference: Callable[..., Any], *arrays: Any) -> None:

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as TF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +14,7 @@ import minidl as md
 import minidl.functional as F
 from tests.arrays import device, host, tensor
 from tests.factory import Operand, check, check_against_numpy, examples, operand
+from tests.pytorch import TF, torch
 
 
 def conv2d_plain(x, weight, bias, stride, padding, dilation, groups):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as TF
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -13,6 +11,7 @@ import minidl as md
 import minidl.functional as F
 from tests.arrays import device, host, tensor
 from tests.factory import Operand, check, check_against_numpy, check_special, examples, operand
+from tests.pytorch import TF, torch
 
 
 def pool_plain(x, kernel, stride, padding, out, reduce):

@@ -6,7 +6,6 @@ import operator
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +25,7 @@ from tests.factory import (
     operands,
     shapes,
 )
+from tests.pytorch import torch
 
 GRID = np.meshgrid(SPECIAL, SPECIAL)
 
