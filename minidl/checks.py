@@ -38,3 +38,10 @@ def choice(value: Any, name: str, allowed: tuple[Any, ...]) -> Any:
     if value not in allowed:
         raise ValueError(f"{name}: expected {' or '.join(map(repr, allowed))}; got {value!r}")
     return value
+
+
+def limits(min_val: Any, max_val: Any, name: str) -> tuple[Any, Any]:
+    """Two numbers, the first not above the second."""
+    if number(min_val, f"{name}: min_val") > number(max_val, f"{name}: max_val"):
+        raise ValueError(f"{name}: expected min_val <= max_val; got {min_val} and {max_val}")
+    return min_val, max_val

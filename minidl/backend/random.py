@@ -2,19 +2,20 @@
 
 The *host* stream gives initial weights and the order of the data: it is always NumPy's, so one seed gives the same
 weights on the CPU and on the GPU. The *dropout* stream is separate, so that adding a dropout layer does not change
-the weights. On a GPU each dropout mask is drawn there, from a seed that the host's dropout stream gives: what has
-to be saved to resume a run bit for bit is therefore always two small NumPy states.
+the weights. On a GPU each dropout mask is drawn there, by Philox, from a seed that the host's dropout stream gives:
+what has to be saved to resume a run bit for bit is therefore always two small NumPy states.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from minidl.fast.gpu import kernels
-from minidl.fast.graph import capture as graphs
+from minidl.types import Array, Shape
 
 
 class _Streams:
@@ -47,23 +48,48 @@ def generator() -> np.random.Generator:
     return _current().host
 
 
-def device_uniform(shape: tuple[int, ...], xp: ModuleType) -> Any:
+def device_uniform(shape: Shape, xp: ModuleType) -> Array:
     """Uniform float32 numbers in [0, 1) of `shape`, drawn where `xp` (numpy or cupy) keeps its arrays."""
     if xp is np:
         return _current().dropout.random(shape, dtype=np.float32)
-    if hasattr(xp, "RawModule"):
-        return kernels.uniform(shape, xp, *device_seed())
-    return xp.random.Generator(xp.random.Philox4x3210(_next_seed())).random(shape, dtype=np.float32)
+    return philox_uniform(shape, xp, device_seed())
 
 
-def device_seed() -> tuple[int, Any]:
-    """For a kernel that draws: a seed, and where on the device it lies if this is recorded (`graphs.py`), else None."""
-    value = _next_seed()
-    return value, graphs.place_of_seed(value, _next_seed)
-
-
-def _next_seed() -> int:
+def device_seed() -> int:
+    """The next seed of the dropout stream, for one array that is drawn on a device."""
     return int(_current().dropout.integers(2**31))
+
+
+def philox_uniform(shape: Shape, xp: ModuleType, seed: int) -> Array:
+    """Uniform float32 numbers in [0, 1), multiples of 2^-24: the same for the same seed in NumPy and on every GPU.
+
+    Number i is made of word i % 4 of what Philox gives for the counter i // 4, with the seed as the key.
+    """
+    count = math.prod(shape)
+    counter = xp.arange(-(-count // 4), dtype=np.uint64)
+    zeros = xp.zeros_like(counter)
+    words = xp.stack(philox((counter, zeros, zeros, zeros), (seed % 2**32, seed >> 32)), axis=1).reshape(-1)[:count]
+    return ((words >> np.uint64(8)).astype(np.float32) * np.float32(2**-24)).reshape(shape)
+
+
+def philox(counter: Sequence[Array], key: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
+    """Philox4x32-10: ten rounds mix four words of a counter with two words of a key into four random words.
+
+    What it gives depends on counter and key alone, so all counters can be mixed at the same time. Salmon, Moraes, Dror
+    & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+
+    Args:
+        counter: four arrays, one for each word. A word has 32 bits; all are held in uint64, as are the results.
+        key: two words.
+    """
+    low, half = np.uint64(2**32 - 1), np.uint64(32)
+    a, b, c, d = counter
+    k0, k1 = key
+    for _ in range(10):
+        left, right = np.uint64(0xD2511F53) * a, np.uint64(0xCD9E8D57) * c  # products of 64 bits
+        a, b, c, d = right >> half ^ b ^ np.uint64(k0), right & low, left >> half ^ d ^ np.uint64(k1), left & low
+        k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
+    return a, b, c, d
 
 
 def random_state() -> dict[str, Any]:

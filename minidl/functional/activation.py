@@ -9,19 +9,17 @@ Tensor([0., 0., 1.])
 
 from __future__ import annotations
 
-from typing import Any
-
 from minidl.autograd.function import Function
 from minidl.backend import module_of
-from minidl.checks import number
+from minidl.checks import limits
 from minidl.errors import ShapeError, describe
-from minidl.fast.gpu import kernels
 from minidl.functional.arithmetic import multiply
 from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.exponential import exp
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.selection import masked, where
 from minidl.functional.shape import array_like, reshape
+from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
 
 class ReLU(Function):
@@ -30,16 +28,14 @@ class ReLU(Function):
     saves_output = True
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return module_of(x).maximum(x, 0)
 
-    def backward(self, grad_out: Any, out: Any) -> Any:
-        if kernels.on_device(grad_out):
-            return kernels.fused("relu_gradient", grad_out, out)
+    def backward(self, grad_out: ArrayOrTensor, out: ArrayOrTensor) -> ArrayOrTensor:
         return masked(grad_out, out != 0)
 
 
-def relu(x: Any) -> Any:
+def relu(x: TensorLike) -> TensorLike:
     """max(x, 0), elementwise."""
     return ReLU()(x)
 
@@ -53,51 +49,44 @@ class LeakyReLU(Function):
     def __init__(self, slope: float) -> None:
         self.slope = slope
 
-    def forward(self, x: Any) -> Any:
-        if kernels.on_device(x):
-            return kernels.fused("leaky_relu", x, self.slope)
-        xp = module_of(x)
-        if 0 < self.slope <= 1:
-            return xp.maximum(x, x * self.slope)  # the same, and much faster than `where`
-        return xp.where(x > 0, x, x * self.slope)
+    def forward(self, x: Array) -> Array:
+        return module_of(x).where(x > 0, x, x * self.slope)
 
-    def backward(self, grad_out: Any, x: Any) -> Any:
-        if kernels.on_device(grad_out):
-            return kernels.fused("leaky_relu_gradient", grad_out, x, self.slope)
-        positive = (x > 0).astype(grad_out.dtype)
-        return grad_out * (self.slope + (1 - self.slope) * positive)
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
+        return where(x > 0, grad_out, grad_out * self.slope)
 
 
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> TensorLike:
     """x where x > 0, else negative_slope * x, elementwise."""
     return LeakyReLU(negative_slope)(x)
 
 
 class PReLU(Function):
-    """z = x for x > 0, else w x, so dz/dx = 1 or w, and dz/dw = 0 or x."""
+    """z = max(x, 0) + w min(x, 0), so dz/dx = 1 where x > 0, else w; and dz/dw = 0 where x > 0, else x."""
 
     saves_inputs = True
+    reads = ((0, 1), (0,))
     __slots__ = ()
 
-    def forward(self, x: Any, weight: Any) -> Any:
+    def forward(self, x: Array, weight: Array) -> Array:
         xp = module_of(x)
-        return xp.maximum(x, 0) + xp.minimum(x, 0) * weight  # the same, and much faster than `where`
+        return xp.maximum(x, 0) + weight * xp.minimum(x, 0)
 
-    def backward(self, grad_out: Any, x: Any, weight: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, weight: ArrayOrTensor) -> Gradients:
         grad_x = grad_weight = None
         if self.needs(0):
-            grad_x = grad_out * (weight + (1 - weight) * (x > 0).astype(grad_out.dtype))
+            grad_x = where(x > 0, grad_out, grad_out * weight)
         if self.needs(1):
             grad_weight = unbroadcast(masked(grad_out * x, ~(x > 0)), weight.shape)
         return grad_x, grad_weight
 
 
-def prelu(x: Any, weight: Any) -> Any:
-    """x where x > 0, else weight * x, elementwise: a leaky relu that learns its slope (He et al., arXiv:1502.01852).
+def prelu(x: TensorLike, weight: TensorLike) -> TensorLike:
+    """x where x > 0, else weight * x, elementwise: a leaky relu whose slope is learned (He et al., arXiv:1502.01852).
 
     Args:
-        x: any shape; (N, C, ...) for a slope a channel.
-        weight: one number, or C of them: shape (), (1,) or (C,).
+        x: of any shape; with one slope for each channel (N, C, ...).
+        weight: the slope for all of x, shape () or (1,), or one for each channel, (C,).
 
     Raises:
         ShapeError: `weight` has not one slope for each channel, axis 1 of x.
@@ -115,7 +104,10 @@ def prelu(x: Any, weight: Any) -> Any:
 
 
 class ELU(Function):
-    """z = x for x > 0, else a (e^x - 1), so dz/dx = 1 or a e^x; at x = 0 it is a, and the second derivative 0."""
+    """z = x for x > 0, else a (e^x - 1), so dz/dx = 1 for x > 0, else a e^x.
+
+    Where a is not 1 the slope jumps at x = 0. There it is a, and the second derivative is taken to be 0.
+    """
 
     saves_inputs = True
     __slots__ = ("alpha",)
@@ -123,30 +115,26 @@ class ELU(Function):
     def __init__(self, alpha: float) -> None:
         self.alpha = alpha
 
-    def forward(self, x: Any) -> Any:
-        if kernels.on_device(x):
-            return kernels.fused("elu", x, self.alpha)
+    def forward(self, x: Array) -> Array:
         xp = module_of(x)
         wide = widened(x)
         return narrowed(xp.maximum(wide, 0) + self.alpha * xp.expm1(xp.minimum(wide, 0)), x)
 
-    def backward(self, grad_out: Any, x: Any) -> Any:
-        if kernels.on_device(grad_out):
-            return kernels.fused("elu_gradient", grad_out, x, self.alpha)
-        # -relu(-x) is min(x, 0): the e^x of a large x is never used, but infinite, and 0 * infinity is no 0.
-        return grad_out * where(x <= 0, self.alpha * exp(-relu(-x)), 1)
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
+        negative_part = -relu(-x)  # min(x, 0), so that e^x cannot overflow where it is not used
+        return grad_out * where(x <= 0, self.alpha * exp(negative_part), 1)
 
 
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(x: TensorLike, alpha: float = 1.0) -> TensorLike:
     """x where x > 0, else alpha * (exp(x) - 1), elementwise (Clevert, Unterthiner & Hochreiter, arXiv:1511.07289)."""
     return ELU(alpha)(x)
 
 
-def selu(x: Any) -> Any:
+def selu(x: TensorLike) -> TensorLike:
     """1.0507 * elu(x, 1.6733), elementwise (Klambauer et al., arXiv:1706.02515, eq. 2).
 
-    With these two numbers, and weights of mean 0 and variance 1 / fan_in (`nn.init.lecun_normal_`), activations are
-    drawn towards mean 0 and variance 1 from layer to layer.
+    With these two numbers, and weights of mean 0 and variance 1 / fan_in (`nn.init.lecun_normal_`), the mean of the
+    activations moves towards 0 and their variance towards 1 from layer to layer.
     """
     return multiply(elu(x, 1.6732632423543772), 1.0507009873554805)
 
@@ -161,16 +149,14 @@ class Hardtanh(Function):
         self.low = low
         self.high = high
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return module_of(x).clip(x, self.low, self.high)
 
-    def backward(self, grad_out: Any, x: Any) -> Any:
-        if kernels.on_device(grad_out):
-            return kernels.fused("hardtanh_gradient", grad_out, x, self.low, self.high)
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
         return masked(grad_out, (x > self.low) & (x < self.high))
 
 
-def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+def hardtanh(x: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> TensorLike:
     """x limited to [min_val, max_val], elementwise.
 
     Raises:
@@ -179,32 +165,21 @@ def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     return Hardtanh(*limits(min_val, max_val, "hardtanh"))(x)
 
 
-def limits(min_val: float, max_val: float, name: str) -> tuple[float, float]:
-    """The limits of `hardtanh`: two numbers, the first not above the second."""
-    if number(min_val, f"{name}: min_val") > number(max_val, f"{name}: max_val"):
-        raise ValueError(f"{name}: expected min_val <= max_val; got {min_val} and {max_val}")
-    return min_val, max_val
-
-
 class Sigmoid(Function):
     """z = 1 / (1 + e^-x), so dz/dx = z (1 - z): at most 1/4, and tiny once the unit is saturated."""
 
     saves_output = True
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
-        if kernels.on_device(x):
-            return kernels.fused("sigmoid", x)
-        power = module_of(x).exp(-widened(x))  # may become infinite, which gives the right 0
+    def forward(self, x: Array) -> Array:
+        power = module_of(x).exp(-widened(x))  # infinite for a very negative x, which gives the right z = 0
         return narrowed(1 / (1 + power), x)
 
-    def backward(self, grad_out: Any, out: Any) -> Any:
-        if kernels.on_device(grad_out):
-            return kernels.fused("sigmoid_gradient", grad_out, out)
+    def backward(self, grad_out: ArrayOrTensor, out: ArrayOrTensor) -> ArrayOrTensor:
         return grad_out * (out * (1 - out))
 
 
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: TensorLike) -> TensorLike:
     """1 / (1 + exp(-x)), elementwise."""
     return Sigmoid()(x)
 
@@ -215,16 +190,14 @@ class Tanh(Function):
     saves_output = True
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return module_of(x).tanh(x)
 
-    def backward(self, grad_out: Any, out: Any) -> Any:
-        if kernels.on_device(grad_out):
-            return kernels.fused("tanh_gradient", grad_out, out)
+    def backward(self, grad_out: ArrayOrTensor, out: ArrayOrTensor) -> ArrayOrTensor:
         return grad_out * (1 - out * out)
 
 
-def tanh(x: Any) -> Any:
+def tanh(x: TensorLike) -> TensorLike:
     """The hyperbolic tangent, elementwise."""
     return Tanh()(x)
 
@@ -235,19 +208,15 @@ class Softsign(Function):
     saves_inputs = True
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
-        if kernels.on_device(x):
-            return kernels.fused("softsign", x)
+    def forward(self, x: Array) -> Array:
         return x / (1 + abs(x))
 
-    def backward(self, grad_out: Any, x: Any) -> Any:
-        if kernels.on_device(grad_out):
-            return kernels.fused("softsign_gradient", grad_out, x)
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
         size = 1 + abs(x)
         return grad_out / size / size
 
 
-def softsign(x: Any) -> Any:
+def softsign(x: TensorLike) -> TensorLike:
     """x / (1 + |x|), elementwise."""
     return Softsign()(x)
 
@@ -261,19 +230,15 @@ class Softplus(Function):
     saves_inputs = True
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
-        if kernels.on_device(x):
-            return kernels.fused("softplus", x)
+    def forward(self, x: Array) -> Array:
         xp = module_of(x)
         wide = widened(x)
         return narrowed(xp.maximum(wide, 0) + xp.log1p(xp.exp(-abs(wide))), x)
 
-    def backward(self, grad_out: Any, x: Any) -> Any:
-        if kernels.on_device(grad_out):
-            return kernels.fused("softplus_gradient", grad_out, x)
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
         return grad_out * sigmoid(x)
 
 
-def softplus(x: Any) -> Any:
+def softplus(x: TensorLike) -> TensorLike:
     """ln(1 + exp(x)), elementwise, without overflow."""
     return Softplus()(x)

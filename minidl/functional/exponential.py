@@ -6,12 +6,12 @@ Infinity and NaN are results, not warnings; a NaN that appears in a backward is 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from minidl import backend
 from minidl.autograd.function import Function
 from minidl.backend import module_of
 from minidl.functional.precision import narrowed, widened
+from minidl.types import Array, ArrayOrTensor, TensorLike
 
 
 class Exp(Function):
@@ -20,14 +20,14 @@ class Exp(Function):
     saves_output = True
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return module_of(x).exp(x)
 
-    def backward(self, grad_out: Any, out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, out: ArrayOrTensor) -> ArrayOrTensor:
         return grad_out * out
 
 
-def exp(x: Any) -> Any:
+def exp(x: TensorLike) -> TensorLike:
     """e ** x, elementwise; infinity where that is too large for the dtype (float32: x > 88.7)."""
     return Exp()(x)
 
@@ -38,14 +38,14 @@ class Log(Function):
     saves_inputs = True
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return module_of(x).log(x)
 
-    def backward(self, grad_out: Any, x: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
         return grad_out / x
 
 
-def log(x: Any) -> Any:
+def log(x: TensorLike) -> TensorLike:
     """The natural logarithm, elementwise; -infinity at 0 and NaN below."""
     return Log()(x)
 
@@ -56,14 +56,14 @@ class Sqrt(Function):
     saves_output = True
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return module_of(x).sqrt(x)
 
-    def backward(self, grad_out: Any, out: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, out: ArrayOrTensor) -> ArrayOrTensor:
         return grad_out / (2 * out)
 
 
-def sqrt(x: Any) -> Any:
+def sqrt(x: TensorLike) -> TensorLike:
     """The square root, elementwise; NaN below 0. The slope at 0 is infinite."""
     return Sqrt()(x)
 
@@ -74,13 +74,16 @@ class Erf(Function):
     saves_inputs = True
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return narrowed(backend.erf(widened(x)), x)
 
-    def backward(self, grad_out: Any, x: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
         return grad_out * (2 / math.sqrt(math.pi) * exp(-x * x))
 
 
-def erf(x: Any) -> Any:
-    """The error function, elementwise: (1 + erf(x / sqrt 2)) / 2 is the standard normal distribution."""
+def erf(x: TensorLike) -> TensorLike:
+    """The error function, elementwise: 2/sqrt(pi) times the integral of e^(-t^2) from 0 to x.
+
+    (1 + erf(x / sqrt 2)) / 2 is the cumulative distribution function of the standard normal.
+    """
     return Erf()(x)

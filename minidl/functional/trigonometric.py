@@ -9,10 +9,9 @@ Tensor(1.)
 
 from __future__ import annotations
 
-from typing import Any
-
 from minidl.autograd.function import Function
 from minidl.backend import module_of
+from minidl.types import Array, ArrayOrTensor, TensorLike
 
 
 class Sin(Function):
@@ -21,14 +20,14 @@ class Sin(Function):
     saves_inputs = True
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return module_of(x).sin(x)
 
-    def backward(self, grad_out: Any, x: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
         return grad_out * cos(x)
 
 
-def sin(x: Any) -> Any:
+def sin(x: TensorLike) -> TensorLike:
     """The sine, elementwise; NaN of an infinite angle."""
     return Sin()(x)
 
@@ -39,13 +38,13 @@ class Cos(Function):
     saves_inputs = True
     __slots__ = ()
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return module_of(x).cos(x)
 
-    def backward(self, grad_out: Any, x: Any) -> Any:
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
         return -grad_out * sin(x)
 
 
-def cos(x: Any) -> Any:
+def cos(x: TensorLike) -> TensorLike:
     """The cosine, elementwise; NaN of an infinite angle."""
     return Cos()(x)

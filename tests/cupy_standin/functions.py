@@ -34,10 +34,10 @@ from tests.cupy_standin.ndarray import (
 
 UFUNCS = listed(
     """
-    abs absolute add arctan bitwise_and bitwise_or ceil cos divide equal exp exp2 expm1 floor floor_divide fmax fmin
-    greater greater_equal hypot invert isfinite isinf isnan less less_equal log log10 log1p log2 logical_and
+    abs absolute add arctan bitwise_and bitwise_or bitwise_xor ceil cos divide equal exp exp2 expm1 floor floor_divide
+    fmax fmin greater greater_equal hypot invert isfinite isinf isnan less less_equal log log10 log1p log2 logical_and
     logical_not logical_or logical_xor maximum minimum multiply negative not_equal positive power reciprocal
-    remainder rint sign signbit sin sqrt square subtract tan tanh true_divide trunc
+    remainder right_shift rint sign signbit sin sqrt square subtract tan tanh true_divide trunc
     """
 )
 
@@ -94,8 +94,10 @@ OPERATORS = {
     "mul": "multiply",
     "or": "bitwise_or",
     "pow": "power",
+    "rshift": "right_shift",
     "sub": "subtract",
     "truediv": "true_divide",
+    "xor": "bitwise_xor",
 }
 COMPARISONS = {
     "eq": "equal",

@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as TF
 from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl as md
 import minidl.functional as F
 from minidl import backend
+from minidl.functional.classification import CrossEntropy
+from minidl.functional.likelihood import GeneralCrossEntropy
 from tests.arrays import device, host, tensor
-from tests.factory import assert_close, check, check_special, examples, operand
+from tests.factory import assert_close, check, examples
+from tests.functional.samples import labels_of, ours_of, scores, theirs_of, weights_of
+from tests.pytorch import TF, torch
 
 REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 SMOOTHINGS = st.sampled_from([0.0, 0.1, 1.0])
-
-
-@st.composite
-def scores(draw, max_dims=4):
-    """Logits: (C,), (N, C), or with further axes."""
-    classes = draw(st.sampled_from([3, 2, 5, 1]))
-    further = draw(st.lists(st.sampled_from([2, 1, 3]), max_size=max_dims - 2))
-    batch = draw(st.sampled_from([3, 2, 1]))
-    shape = draw(st.sampled_from([(batch, classes), (classes,), (batch, classes, *further)]))
-    return draw(operand(shape))
-
-
-def class_count(x):
-    return x.values.shape[0 if x.values.ndim == 1 else 1]
-
-
-def without_classes(shape):
-    return shape[:1] + shape[2:] if len(shape) > 1 else ()
-
-
-@st.composite
-def labels_of(draw, x):
-    """(labels of some integer dtype, ignore_index): some samples are ignored, but never all."""
-    dtype = draw(st.sampled_from(["int64", "int32", "uint8", "int16"]))
-    ignored = draw(st.sampled_from([-100, 0, 255]))
-    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
-    labels = np.asarray(rng.integers(0, class_count(x), without_classes(x.values.shape)))
-    if ignored == -100 and dtype != "uint8":
-        labels = np.where(rng.random(labels.shape) < 0.2, -100, labels)
-    if (labels == ignored).all():
-        labels, ignored = labels * 0 + class_count(x) - 1, -100
-    return labels.astype(dtype), ignored
-
-
-@st.composite
-def weights_of(draw, x):
-    """No class weights, or some: exact in every dtype."""
-    eighths = draw(st.lists(st.integers(1, 20), min_size=class_count(x), max_size=class_count(x)))
-    return np.array(eighths) / 8 if draw(st.booleans()) else None
-
-
-def ours_of(weight):
-    return None if weight is None else device(weight)
-
-
-def theirs_of(weight):
-    return None if weight is None else torch.tensor(weight)
 
 
 @examples(150)
@@ -87,64 +40,6 @@ def test_cross_entropy_with_labels(data):
         x,
         slack=2,
     )
-
-
-@examples(80)
-@given(st.data())
-def test_cross_entropy_with_probabilities(data):
-    x = data.draw(scores())
-    target, weight = data.draw(operand(x.values.shape, low=0, high=1)), data.draw(weights_of(x))
-    reduction, smoothing = data.draw(REDUCTIONS), data.draw(SMOOTHINGS)
-    check(
-        lambda t, q: F.cross_entropy(t, q, ours_of(weight), reduction=reduction, label_smoothing=smoothing),
-        lambda t, q: TF.cross_entropy(t, q, theirs_of(weight), reduction=reduction, label_smoothing=smoothing),
-        [x, target],
-        slack=2,
-    )
-
-
-@examples(60)
-@given(st.data())
-def test_nll_loss(data):
-    x = data.draw(scores())
-    (labels, ignored), weight, reduction = data.draw(labels_of(x)), data.draw(weights_of(x)), data.draw(REDUCTIONS)
-    check(
-        lambda t: F.nll_loss(t, device(labels), ours_of(weight), ignored, reduction),
-        lambda t: TF.nll_loss(
-            t.contiguous(),
-            torch.tensor(labels.astype(np.int64)),
-            theirs_of(weight),
-            ignore_index=ignored,
-            reduction=reduction,
-        ),
-        x,
-    )
-
-
-@examples(60)
-@given(st.data())
-def test_multi_margin_loss(data):
-    x = data.draw(scores(max_dims=2))
-    weight, reduction = data.draw(weights_of(x)), data.draw(REDUCTIONS)
-    p, margin = data.draw(st.sampled_from([1, 2])), data.draw(st.sampled_from([1.0, 0.25, 2.0]))
-    seed = data.draw(st.integers(0, 10**6))
-    labels = np.asarray(np.random.default_rng(seed).integers(0, class_count(x), without_classes(x.values.shape)))
-
-    def plain(t):  # PyTorch's own has no second derivative
-        y = torch.tensor(labels)
-        own = TF.one_hot(y, t.shape[-1]).bool()
-        missing = torch.relu(margin - t[own].reshape(y.shape)[..., None] + t).masked_fill(own, 0)
-        loss = (missing**p).mean(-1) * (1 if weight is None else theirs_of(weight)[y])
-        return {"mean": loss.mean(), "sum": loss.sum(), "none": loss}[reduction]
-
-    def ours(t):
-        return F.multi_margin_loss(t, device(labels), p, margin, ours_of(weight), reduction)
-
-    def theirs(t):
-        return TF.multi_margin_loss(t, torch.tensor(labels), p, margin, theirs_of(weight), reduction=reduction)
-
-    check(ours, theirs, x, second=False, numeric=False, slack=2)
-    check(ours, plain, x, slack=2)
 
 
 def test_labels_and_weights_in_every_form():
@@ -179,56 +74,6 @@ def test_nll_loss_of_log_softmax_is_cross_entropy():
     )
 
 
-@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
-def test_every_sample_ignored(loss):
-    x = tensor(np.ones((2, 3)), True)
-    labels = device(np.array([-100, -100]))
-    for weight in (None, [1.0, 2.0, 3.0]):
-        x.zero_grad()
-        mean = loss(x, labels, weight=weight)
-        assert np.isnan(mean.item())
-        mean.backward()
-        np.testing.assert_array_equal(host(x.grad), 0)
-    assert loss(x, labels, reduction="sum").item() == 0
-    np.testing.assert_array_equal(host(loss(x, labels, reduction="none")), 0)
-
-
-@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss, F.multi_margin_loss])
-def test_no_samples(loss):
-    x = tensor(np.ones((0, 3)), True)
-    labels = device(np.zeros(0, int))
-    mean = loss(x, labels, weight=[1.0, 2.0, 3.0])
-    assert np.isnan(mean.item())
-    mean.backward()
-    assert x.grad.shape == (0, 3)
-    assert loss(x, labels, reduction="sum").item() == 0
-    assert loss(x, labels, reduction="none").shape == (0,)
-
-
-def test_a_class_of_weight_0_and_an_ignored_sample_of_infinite_loss():
-    x = np.array([[1.0, 2.0, 3.0], [-np.inf, 0.0, 1.0], [2.0, 1.0, 0.0]])
-    labels, weight = np.array([0, -100, 2]), np.array([0.0, 1.0, 0.5])
-    check_special(
-        lambda t: F.cross_entropy(t, device(labels), weight=device(weight)),
-        lambda t: TF.cross_entropy(t, torch.tensor(labels), torch.tensor(weight).to(t.dtype)),
-        [x],
-    )
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@pytest.mark.parametrize(("ours", "theirs"), [(F.cross_entropy, TF.cross_entropy), (F.nll_loss, TF.nll_loss)])
-def test_extreme_scores(ours, theirs, dtype):
-    rows = np.array([[6e4, -6e4, 0.0], [-np.inf, 1.0, 2.0], [1e3, 1e3, -1e3], [1e4, -1e4, -1e4]])
-    for label in (0, 1, 2):
-        labels = np.full(4, label)
-        check_special(
-            lambda t, y=labels: ours(t, device(y), reduction="none"),
-            lambda t, y=labels: theirs(t, torch.tensor(y), reduction="none"),
-            [rows],
-            [dtype],
-        )
-
-
 def test_a_large_float16_batch_loses_nothing():
     x = np.zeros((100_000, 2), np.float16)  # its losses add up to 69,315 and its samples to 100,000: beyond float16
     for weight in (None, [1.0, 1.0]):
@@ -238,45 +83,6 @@ def test_a_large_float16_batch_loses_nothing():
         np.testing.assert_allclose(loss.item(), np.log(2), rtol=1e-3)
         loss.backward(device(np.array(1024, np.float16)))
         np.testing.assert_allclose(host(logits.grad)[:, 1], 512 / 100_000, rtol=1e-3)
-
-
-def test_labels_and_weights_may_be_written_to_afterwards():
-    labels, weight = device(np.array([0, 1])), device(np.array([1.0, 2.0]))
-    for loss_of in (F.cross_entropy, F.nll_loss, F.multi_margin_loss):
-        x = tensor(np.array([[1.0, 2], [3, 3.5]]), True)
-        loss = loss_of(x, labels, weight=weight)
-        expected = host(md.grad(loss, x, retain_graph=True))
-        labels[...] = 0
-        weight[...] = 7
-        np.testing.assert_array_equal(host(md.grad(loss, x)), expected)
-        labels[...] = device(np.array([0, 1]))
-        weight[...] = device(np.array([1.0, 2.0]))
-
-
-@pytest.mark.parametrize("loss_of", [F.cross_entropy, F.nll_loss, F.multi_margin_loss])
-@pytest.mark.parametrize("bad", [3, -1, 100])
-def test_labels_that_are_no_class(loss_of, bad):
-    x = tensor(np.zeros((2, 3)), True)
-    labels = device(np.array([0, bad]))
-    if backend.current() == "numpy":
-        with pytest.raises(ValueError, match=f"from 0 to 2 for 3 classes; label {bad} at position 1"):
-            loss_of(x, labels)
-    else:  # looking would make the program wait
-        loss = loss_of(x, labels, weight=[1.0, 2.0, 3.0])
-        loss.backward()
-        assert np.isnan(loss.item())
-        assert np.isnan(host(x.grad)).any()
-        assert np.isnan(loss_of(x, labels, reduction="sum").item())
-
-
-def test_only_multi_margin_loss_ignores_nothing():
-    x, labels = tensor(np.zeros((2, 3))), device(np.array([0, -100]))
-    assert np.isfinite(F.cross_entropy(x, labels).item())
-    if backend.current() == "numpy":
-        with pytest.raises(ValueError, match="label -100"):
-            F.multi_margin_loss(x, labels)
-    else:
-        assert np.isnan(F.multi_margin_loss(x, labels).item())
 
 
 def test_softmax_before_the_loss_is_noticed():
@@ -304,67 +110,30 @@ def test_targets_that_do_not_fit(logits, target, error, words):
         F.cross_entropy(tensor(np.ones(logits)), device(target))
 
 
-@pytest.mark.parametrize("loss", [F.nll_loss, F.multi_margin_loss])
-def test_labels_as_floats(loss):
-    with pytest.raises(md.DTypeError, match=r"expected integer labels; got .*float64.*target.astype\(int\)"):
-        loss(tensor(np.ones((2, 3))), device(np.zeros(2)))
+COMMON = {"reduction": "mean"}, {"reduction": "sum"}, {"ignore_index": 255}
+BEYOND = {"reduction": "none"}, {"label_smoothing": 0.1}, {"weight": [1.0, 2.0, 3.0]}, {"ignore_index": 1}
 
 
-@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss, F.multi_margin_loss])
-def test_options_that_are_none(loss):
-    x, y = tensor(np.ones((2, 3))), device(np.zeros(2, int))
-    with pytest.raises(
-        ValueError, match=rf"{loss.__name__}: reduction: expected 'mean' or 'sum' or 'none'; got 'average'"
-    ):
-        loss(x, y, reduction="average")
-    with pytest.raises(md.DTypeError, match=rf"{loss.__name__}: expected floating"):
-        loss(tensor(np.ones((2, 3), int)), y)
-    with pytest.raises(md.ShapeError, match=rf"{loss.__name__}: expected weight of shape \(3,\); got \(2,\)"):
-        loss(x, y, weight=[1.0, 2.0])
-    with pytest.raises(md.GraphError, match=rf"{loss.__name__} takes its weight as a constant.*detach\(\)"):
-        loss(x, y, weight=tensor(np.ones(3), True))
+@pytest.mark.parametrize("options", [*COMMON, *BEYOND])
+def test_the_common_case_has_a_class_of_its_own(options):
+    x, labels = tensor(np.array([[1.0, 2.0, 0.5], [0.1, 0.2, 0.3]]), True), device(np.array([2, 1]))
+    op = F.cross_entropy(x, labels, **options)._op
+    common = options in COMMON and backend.current() == "numpy"  # on a device nobody looks whether a label is ignored
+    assert type(op).plain is (CrossEntropy if common else GeneralCrossEntropy)
+    further_axes = F.cross_entropy(tensor(np.ones((2, 3, 4)), True), device(np.zeros((2, 4), int)))
+    assert type(further_axes._op).plain is GeneralCrossEntropy
 
 
-def test_more_options_that_are_none():
-    x, y = tensor(np.ones((2, 3))), device(np.zeros(2, int))
-    for loss in (F.cross_entropy, F.nll_loss):
-        with pytest.raises(ValueError, match=f"{loss.__name__}: ignore_index: expected a whole number; got 1.5"):
-            loss(x, y, ignore_index=1.5)
-    with pytest.raises(ValueError, match="label_smoothing"):
-        F.cross_entropy(x, y, label_smoothing=1.5)
-    with pytest.raises(ValueError, match="multi_margin_loss: p: expected 1 or 2; got 3"):
-        F.multi_margin_loss(x, y, p=3)
-    with pytest.raises(md.ShapeError, match=r"\(N, C\) or \(C,\); got \(2, 3, 1\)"):
-        F.multi_margin_loss(tensor(np.ones((2, 3, 1))), y)
-
-
-@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss, F.multi_margin_loss])
-def test_two_devices_are_named_and_one_is_not_waited_for(loss, standin):
-    x = md.Tensor(backend.to_device(np.ones((2, 3)), "cupy"), requires_grad=True)
-    with pytest.raises(md.DeviceError, match="input and target on one device"):
-        loss(x, np.zeros(2, int))
-    labels, weight = (backend.to_device(np.array(a), "cupy") for a in ([0, 1], [1.0, 2.0, 3.0]))
-    with pytest.raises(md.DeviceError, match="input and weight on one device"):
-        loss(x, labels, weight=np.ones(3))
-    assert np.isfinite(loss(x, [0, 1], weight=[1, 2, 3]).item())
-    standin.reset_synchronizations()
-    for reduction in ("mean", "sum", "none"):
-        grad = md.grad(F.sum(loss(x, labels, weight=weight, reduction=reduction)), x, create_graph=True)
-        if grad.requires_grad:
-            F.sum(grad * grad).backward()
-    assert standin.synchronizations() == ()
-
-
-def test_on_a_gpu_cross_entropy_is_one_launch_each_way(standin: ModuleType) -> None:
-    if not hasattr(standin.cupy, "RawModule"):
-        pytest.skip("kernels without a GPU need a C++ compiler")
-    logits, labels = (backend.to_device(a, "cupy") for a in (np.ones((6, 4), np.float32), np.arange(6) % 4))
-    x = md.Tensor(logits, requires_grad=True)
-    F.cross_entropy(x, labels)  # makes the counter
-    standin.reset_launches()
-    standin.reset_synchronizations()
-    loss = F.cross_entropy(x, labels)
-    assert standin.launches() == ("astype", "cross_entropy")  # the labels are copied: somebody may write to them
-    loss.backward()
-    assert standin.launches()[2:] == ("ones_like", "cross_entropy_gradient")
-    assert standin.synchronizations() == ()
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_both_classes_compute_the_same(dtype, reduction):
+    x, labels = np.random.default_rng(0).standard_normal((6, 4)).astype(dtype), device(np.arange(6) % 4)
+    found = []
+    for op in (CrossEntropy(labels, reduction), GeneralCrossEntropy(labels, -100, None, reduction)):
+        logits = tensor(x, True)
+        loss = op(logits)
+        slope = md.grad(loss, logits, create_graph=True)
+        found.append([loss, slope, md.grad((slope * slope).sum(), logits)])
+    for common, general in zip(*found, strict=True):
+        assert common.dtype == general.dtype == dtype
+        assert_close(common, host(general), dtype)

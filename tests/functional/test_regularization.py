@@ -1,4 +1,4 @@
-"""minidl/functional/dropout.py."""
+"""minidl/functional/regularization.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Softmax and cross entropy of rows: the kernels compute what the ops' own lines do on NumPy, in one launch."""
+"""minidl/fast/gpu/kernels/rows.py: the kernels compute what the ops' plain lines do on NumPy, in one launch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 import minidl as md
 import minidl.functional as F
 from minidl import backend
+from minidl.fast.gpu import probabilities as on_gpu
 from minidl.fast.gpu.kernels import rows
-from minidl.functional.classification import CrossEntropy, labels_that_count
+from minidl.functional.likelihood import GeneralCrossEntropy
 from minidl.functional.probabilities import LogSoftmax, Softmax
 from tests.cupy_standin import kernels as standin_kernels
 from tests.fast.gpu.kernels.agreement import (
@@ -34,6 +35,19 @@ dtype_names = st.sampled_from(["float16", "float32", "float64"])
 
 
 FORMS = pytest.mark.parametrize("form", [Softmax, LogSoftmax])
+VERSIONS = {Softmax: on_gpu.Softmax, LogSoftmax: on_gpu.LogSoftmax}
+
+
+def along_rows(form: Any, array: Any) -> Any:
+    """The op, along the last axis: its version for a GPU of an array there, else the plain one."""
+    op = (form if type(array) is np.ndarray else VERSIONS[form])(-1)
+    op.axis = (array.ndim - 1,)
+    return op
+
+
+def value_of(form: Any) -> Any:
+    """Softmax, or its logarithm, as a function of a raw array."""
+    return lambda x: along_rows(form, x).forward(x)
 
 
 def slope_of(form: Any) -> Any:
@@ -41,7 +55,7 @@ def slope_of(form: Any) -> Any:
 
     def slope(grad: Any, out: Any) -> Any:
         wide = (a.astype(np.float32) if a.dtype == np.float16 and type(a) is np.ndarray else a for a in (grad, out))
-        return form(-1).backward(*wide).astype(grad.dtype, copy=False)
+        return along_rows(form, out).backward(*wide).astype(grad.dtype, copy=False)
 
     return slope
 
@@ -50,7 +64,7 @@ def slope_of(form: Any) -> Any:
 @given(shape=shapes, dtype=dtype_names, form=st.sampled_from([Softmax, LogSoftmax]), scale=st.sampled_from([1.0, 50.0]))
 def test_softmax(cupy: ModuleType, shape: Any, dtype: str, form: Any, scale: float) -> None:
     x = numbers(shape, dtype) * np.dtype(dtype).type(scale)
-    (out,), (expected,) = both(lambda a: form(-1).forward(a), x)
+    (out,), (expected,) = both(value_of(form), x)
     assert_close(out, expected)
     (slope,), (expected_slope,) = both(slope_of(form), numbers(shape, dtype, 1), expected)
     assert_close(slope, expected_slope)
@@ -60,7 +74,7 @@ def test_softmax(cupy: ModuleType, shape: Any, dtype: str, form: Any, scale: flo
 def test_softmax_of_what_is_not_finite(cupy: ModuleType, form: Any) -> None:
     inf, nan = np.inf, np.nan
     x = np.array([[-inf, 0, 1], [-inf, -inf, -inf], [inf, 0, 0], [nan, 0, 0], [-inf, -inf, 5]])
-    (found,), (expected,) = both(lambda a: form(-1).forward(a), x)
+    (found,), (expected,) = both(value_of(form), x)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
@@ -85,7 +99,7 @@ def cross_entropy(x: Any, labels: Any, smoothing: float, mean: bool, grad: float
 def plain_cross_entropy(x: Any, labels: Any, smoothing: float, mean: bool, grad: float = 1.5) -> tuple[Any, Any]:
     """By the op: the loss, and dL/dx."""
     reduction = "mean" if mean else "sum"
-    op = CrossEntropy(*labels_that_count(x, labels, -100, "cross_entropy"), None, reduction, smoothing)
+    op = GeneralCrossEntropy(labels, -100, None, reduction, smoothing)
     with np.errstate(all="ignore"):  # as every op does it
         return np.asarray(op.forward(x)), op.backward(np.asarray(grad, x.dtype), x)
 
@@ -142,8 +156,8 @@ def test_each_is_one_launch(cupy: ModuleType, dtype: str) -> None:
     _, counted = rows.cross_entropy(x, labels, *options)  # makes the counter, once
     one = on_device(np.ones((), dtype))
     for name, function in [
-        ("softmax_rows", lambda: Softmax(-1).forward(x)),
-        ("softmax_rows_gradient", lambda: LogSoftmax(-1).backward(x, x)),
+        ("softmax_rows", lambda: value_of(Softmax)(x)),
+        ("softmax_rows_gradient", lambda: slope_of(LogSoftmax)(x, x)),
         ("cross_entropy", lambda: rows.cross_entropy(x, labels, *options)),
         ("cross_entropy_gradient", lambda: rows.cross_entropy_gradient(x, labels, one, counted, *options)),
     ]:
@@ -156,7 +170,7 @@ def test_32_threads_add_up_among_themselves(cupy: ModuleType, dtype: str, monkey
     for shape in [(3, 1), (5, 31), (11, 70)]:
         x = numbers(shape, dtype)
         for form in (Softmax, LogSoftmax):
-            (out,), (expected,) = both(lambda a, form=form: form(-1).forward(a), x)
+            (out,), (expected,) = both(value_of(form), x)
             assert_close(out, expected)
             (slope,), (expected,) = both(slope_of(form), x, out)
             assert_close(slope, expected)

@@ -1,0 +1,69 @@
+"""Rectifiers on the CPU, without NumPy's `where`.
+
+`where` guesses at each element which of two arrays is chosen. On a mask without pattern it guesses wrong half of the
+time, and takes five to ten times as long as a product.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minidl.fast.cpu.selection import zero_outside
+from minidl.fast.versions import Faster
+from minidl.functional import activation
+from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.selection import masked
+from minidl.types import Array, DType, Gradients
+
+
+class LeakyReLU(Faster, activation.LeakyReLU):
+    """Where the slope is from 0 to 1, the larger of x and slope * x is the one that is wanted."""
+
+    __slots__ = ()
+    where = "on the CPU, float dtypes"
+
+    def fits(self, x: Array) -> bool:
+        return type(x) is np.ndarray and x.dtype.kind == "f"
+
+    def forward(self, x: Array) -> Array:
+        return np.maximum(x, x * self.slope) if 0 < self.slope <= 1 else super().forward(x)
+
+    def backward(self, grad_out: Array, x: Array) -> Array:
+        return grad_out * slopes(x, self.slope, grad_out.dtype)
+
+
+class PReLU(Faster, activation.PReLU):
+    """The gradient is multiplied by the slope at each element."""
+
+    __slots__ = ()
+    where = "on the CPU, float dtypes"
+
+    def fits(self, x: Array, weight: Array) -> bool:
+        return type(x) is np.ndarray and x.dtype.kind == "f"
+
+    def backward(self, grad_out: Array, x: Array, weight: Array) -> Gradients:
+        grad_x = grad_out * slopes(x, weight, grad_out.dtype) if self.needs(0) else None
+        grad_weight = unbroadcast(masked(grad_out * x, ~(x > 0)), weight.shape) if self.needs(1) else None
+        return grad_x, grad_weight
+
+
+def slopes(x: Array, slope: float | Array, dtype: DType) -> Array:
+    """1 where x > 0, else `slope`, a number or an array, in `dtype`.
+
+    slope + (1 - slope), both rounded to the dtype, is exactly 1 for every slope from 0 to 1.
+    """
+    slope = np.asarray(slope, dtype)
+    return slope + (1 - slope) * (x > 0).astype(dtype)
+
+
+class ReLU(Faster, activation.ReLU):
+    """The mask cuts the bits of the gradient."""
+
+    __slots__ = ()
+    where = "on the CPU, float dtypes"
+
+    def fits(self, x: Array) -> bool:
+        return type(x) is np.ndarray and x.dtype.kind == "f" and x.dtype.itemsize in (2, 4, 8)
+
+    def backward(self, grad_out: Array, out: Array) -> Array:
+        return zero_outside(out != 0, grad_out)
