@@ -179,7 +179,7 @@ class Function(Versioned, Source):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.versions, cls.plain = (), cls  # a subclass has its own lines, which no version of its parent's replaces
+        cls.versions = ()  # a subclass has its own lines, which no version of its parent's replaces
         cls.foreign = not cls.__module__.startswith("minidl.")
         cls._read = {} if cls.reads is None else _as_bits(cls.reads)
         cls.note_traits()
