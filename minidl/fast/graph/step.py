@@ -260,5 +260,5 @@ def _explain(error: BaseException) -> None:
             f"GraphedStep: this step cannot be recorded ({error}). Nothing in it may wait for the GPU (float(), "
             f"bool(), .item(), print) or copy from the host to it: make arrays (md.tensor, md.zeros, an index "
             f"[[0, 2]], an operand [1.0, 2.0]) once, outside. A product of raw arrays is "
-            f"minidl.backend.product(x, y). The error above this one shows where it is"
+            f"F.matmul(x, y), not x @ y. The error above this one shows where it is"
         ) from error

@@ -1,11 +1,11 @@
-"""minidl/fast/cpu/response.py: the scale of the forward is kept for the backward."""
+"""minidl/fast/response.py: the scale of the forward is kept for the backward."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from minidl.fast.cpu import response as on_cpu
+from minidl.fast import response as fast
 from minidl.functional import response as plain
 from tests.fast.gpu.kernels.agreement import assert_close, numbers
 
@@ -15,7 +15,7 @@ from tests.fast.gpu.kernels.agreement import assert_close, numbers
 def test_it_is_the_plain_one(size, within_channel, dtype):
     x, grad = numbers((2, 5, 4, 3), dtype), numbers((2, 5, 4, 3), dtype, 1)
     results = []
-    for op_class in (on_cpu.LocalResponse, plain.LocalResponse):
+    for op_class in (fast.LocalResponse, plain.LocalResponse):
         op = op_class(size, 1.5, 0.75, 2.0, within_channel)
         y = op.forward(x)
         results.append([y, op.backward(grad, x, y)])
@@ -24,8 +24,8 @@ def test_it_is_the_plain_one(size, within_channel, dtype):
 
 
 def test_the_backward_does_not_compute_the_scale_again(monkeypatch):
-    op = on_cpu.LocalResponse(3, 1.0, 0.5, 1.0, False)
+    op = fast.LocalResponse(3, 1.0, 0.5, 1.0, False)
     x = np.ones((1, 3, 2))
     y = op.forward(x)
-    monkeypatch.setattr(on_cpu.LocalResponse, "scale", None)
+    monkeypatch.setattr(fast.LocalResponse, "scale", None)
     assert op.backward(x, x, y).shape == x.shape
