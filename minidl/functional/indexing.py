@@ -19,8 +19,11 @@ from minidl.backend import asarray, found_outside, is_array, module_of, moved_be
 from minidl.checks import whole
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.masking import (
+    masked,
+)
 from minidl.functional.precision import narrowed, widened
-from minidl.functional.selection import masked, where
+from minidl.functional.selection import where
 from minidl.types import Array, ArrayOrTensor, Gradients, Shape, TensorLike
 
 

@@ -26,7 +26,10 @@ from minidl.functional.broadcasting import sum, unbroadcast
 from minidl.functional.exponential import sqrt
 from minidl.functional.precision import HALF, narrowed, widened
 from minidl.functional.reduction import mean, var
-from minidl.functional.shape import astype, reshape
+from minidl.functional.reshaping import (
+    reshape,
+)
+from minidl.functional.shape import astype
 from minidl.types import Array, ArrayOrTensor, Gradients, Shape, ShapeLike, TensorLike
 
 

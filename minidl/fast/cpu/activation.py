@@ -12,7 +12,9 @@ from minidl.fast.cpu.selection import zero_outside
 from minidl.fast.versions import Faster
 from minidl.functional import activation
 from minidl.functional.broadcasting import unbroadcast
-from minidl.functional.selection import masked
+from minidl.functional.masking import (
+    masked,
+)
 from minidl.types import Array, DType, Gradients
 
 
