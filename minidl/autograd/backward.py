@@ -15,9 +15,13 @@ import numpy as np
 from minidl import backend
 from minidl.autograd.accumulation import accumulate, fitted, ids_of, own
 from minidl.autograd.diagnosis import explain_backward, overwritten
-from minidl.autograd.function import SAVES, Function, Source, Variable, end_graph
+from minidl.autograd.function import SAVES, Function, end_graph
 from minidl.autograd.modes import ANOMALY, RECORD, mode
 from minidl.autograd.passing import checked, run_extras
+from minidl.autograd.variable import (
+    Source,
+    Variable,
+)
 from minidl.autograd.versions import Versioned
 from minidl.autograd.way import FREED, Way, by_creation
 from minidl.autograd.writes import activity

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-from minidl.autograd.function import Function, Source, Variable
+from minidl.autograd.function import Function
+from minidl.autograd.variable import (
+    Source,
+    Variable,
+)
 from minidl.errors import GraphError
 from minidl.types import ArrayOrTensor
 

@@ -10,8 +10,12 @@ import numpy as np
 from minidl import backend
 from minidl.autograd.accumulation import fitted, ids_of, own
 from minidl.autograd.backward import Walk, at_leaf, seed_gradient
-from minidl.autograd.function import Function, Source, Variable, end_graph
+from minidl.autograd.function import Function, end_graph
 from minidl.autograd.modes import enable_grad, no_grad
+from minidl.autograd.variable import (
+    Source,
+    Variable,
+)
 from minidl.autograd.versions import chosen
 from minidl.autograd.way import Way
 from minidl.errors import DTypeError, GraphError, describe

@@ -11,9 +11,12 @@ from typing import Any
 from minidl import backend
 from minidl.autograd.backward import Walk, check_saved, complete, recalled
 from minidl.autograd.diagnosis import explain_backward
-from minidl.autograd.function import FOREIGN, SAVES, SAVES_INPUTS, Function, Source
+from minidl.autograd.function import FOREIGN, SAVES, SAVES_INPUTS, Function
 from minidl.autograd.modes import ANOMALY, RECORD, mode
 from minidl.autograd.passing import checked
+from minidl.autograd.variable import (
+    Source,
+)
 from minidl.autograd.way import Way
 from minidl.autograd.writes import activity
 from minidl.fast.versions import Faster

@@ -16,7 +16,11 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from minidl.autograd.function import Function, Variable, to_share
+from minidl.autograd.function import Function
+from minidl.autograd.variable import (
+    Variable,
+    to_share,
+)
 from minidl.backend import module_of
 from minidl.functional.axes import all_axes, as_shape
 from minidl.functional.precision import add_up

@@ -14,7 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd.function import Function, Variable, to_share
+from minidl.autograd.function import Function
+from minidl.autograd.variable import (
+    Variable,
+    to_share,
+)
 from minidl.backend import asarray, found_outside, is_array, module_of, moved_beside, scatter_add
 from minidl.checks import whole
 from minidl.errors import DTypeError, ShapeError, describe

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from minidl.autograd.function import Function, Variable
+from minidl.autograd.function import Function
+from minidl.autograd.variable import (
+    Variable,
+)
 from minidl.backend import module_of
-from minidl.types import Array, ArrayOrTensor, TensorLike
+from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
 
 class Masked(Function):

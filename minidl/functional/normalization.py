@@ -18,7 +18,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minidl.autograd.function import Function, Variable, writes_of
+from minidl.autograd.function import Function
+from minidl.autograd.variable import (
+    Variable,
+    writes_of,
+)
 from minidl.checks import is_whole, number
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.functional.arithmetic import add, divide, multiply, subtract

@@ -10,11 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from minidl.autograd.function import Function, to_share
+from minidl.autograd.function import Function
+from minidl.autograd.variable import (
+    to_share,
+)
 from minidl.backend import asarray
 from minidl.errors import ShapeError
 from minidl.functional.axes import all_axes, as_shape, one_axis
-from minidl.types import Array, ArrayOrTensor, Axis, Shape, ShapeLike, TensorLike
+from minidl.types import Array, ArrayOrTensor, Axis, Gradients, Shape, ShapeLike, TensorLike
 
 
 class Reshape(Function):

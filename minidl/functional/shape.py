@@ -15,7 +15,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minidl.autograd.function import Function, to_share
+from minidl.autograd.function import Function
+from minidl.autograd.variable import (
+    to_share,
+)
 from minidl.backend import device_of, module_of
 from minidl.backend import to_device as to_device_array
 from minidl.errors import DTypeError, ShapeError
@@ -73,10 +76,6 @@ class Concatenate(Function):
     def __init__(self, axis: int) -> None:
         self.axis = axis
 
-    def forward(self, *arrays: Array) -> Array:
-        self.note_lengths(arrays)
-        return module_of(*arrays).concatenate(arrays, axis=self.axis)
-
     def note_lengths(self, arrays: Sequence[Array]) -> None:
         """Set `axis`, counted from the front, and the arrays' lengths along it."""
         if any(np.ndim(a) != np.ndim(arrays[0]) for a in arrays):
@@ -85,6 +84,10 @@ class Concatenate(Function):
             raise ShapeError("tensors of shape () have no axis to be joined along; use stack")
         self.axis = one_axis(self.axis, arrays[0].ndim)
         self.lengths = [a.shape[self.axis] for a in arrays]
+
+    def forward(self, *arrays: Array) -> Array:
+        self.note_lengths(arrays)
+        return module_of(*arrays).concatenate(arrays, axis=self.axis)
 
     def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         grads: list[ArrayOrTensor] = []

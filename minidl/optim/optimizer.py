@@ -13,8 +13,10 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.function import writes_of
 from minidl.autograd.hooks import RemovableHandle
+from minidl.autograd.variable import (
+    writes_of,
+)
 from minidl.errors import DeviceError
 from minidl.fast.cpu.update import Move, directed, times, update
 from minidl.fast.gpu.update import fused_step

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.function import Variable, to_share, writes_of
+from minidl.autograd.variable import (
+    Variable,
+    to_share,
+    writes_of,
+)
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.types import Array, TensorLike
 

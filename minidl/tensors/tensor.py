@@ -11,9 +11,14 @@ import numpy as np
 from minidl import backend
 from minidl import functional as F
 from minidl.autograd.backward import Walk, deliver, seed_gradient
-from minidl.autograd.function import Variable, extras_of, to_share, writes_of
 from minidl.autograd.hooks import RemovableHandle, after_backward
 from minidl.autograd.modes import PLAIN, current_mode
+from minidl.autograd.variable import (
+    Variable,
+    extras_of,
+    to_share,
+    writes_of,
+)
 from minidl.autograd.versions import chosen
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.tensors.array import DEFAULT_DTYPE, ArrayOfTensor, as_data

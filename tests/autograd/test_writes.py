@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Callable
 from types import ModuleType
@@ -585,10 +586,8 @@ def test_an_op_that_writes_into_its_arguments_is_told() -> None:
 def test_an_op_cannot_spoil_what_others_saved() -> None:
     x = tensor(START, requires_grad=True)
     before = host(x).copy()
-    try:
+    with contextlib.suppress(md.GraphError):  # on a device, where copies are handed out, there is none
         Meddling(in_forward=_overwrites)(x * 1.0)
-    except md.GraphError:
-        pass
     np.testing.assert_array_equal(host(x), before)
 
 

@@ -1,4 +1,4 @@
-"""The transposed convolutions of minidl/functional/conv.py."""
+"""The transposed convolutions of minidl/functional/conv_transpose.py."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ current: ContextVar[Captured | None] = ContextVar("minidl_captured", default=Non
 
 
 def place_of_seed(seed: int, draw: Callable[[], int]) -> Array | None:
-    """In a captured step: a float64 array with the seed of one draw, at first `seed`, then what `draw` gives; else None.
+    """In a captured step a float64 array with the seed of one draw, first `seed`, then what `draw` gives; else None.
 
     Raises:
         GraphError: there is no place left.

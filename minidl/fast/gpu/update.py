@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.function import writes_of
+from minidl.autograd.variable import (
+    writes_of,
+)
 from minidl.fast.gpu import kernels
 from minidl.optim.layer_rates import LayerView, read_multipliers
 from minidl.optim.state import prepare_slots

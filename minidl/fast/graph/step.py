@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 
 from minidl import backend
 from minidl import functional as F
-from minidl.autograd.function import Variable, writes_of
 from minidl.autograd.modes import RECORD, mode
+from minidl.autograd.variable import (
+    Variable,
+    writes_of,
+)
 from minidl.checks import whole
 from minidl.errors import DTypeError, GraphError, ShapeError
 from minidl.fast.gpu import kernels
