@@ -9,10 +9,12 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from pages import table, write_or_check
 
 import minidl as md
 import minidl.functional as F
@@ -21,8 +23,6 @@ from minidl.autograd.function import Function
 from minidl.data import transforms
 from minidl.nn import init, loss
 from minidl.training.checkpoint import load_checkpoint, save_checkpoint
-
-TARGET = Path(__file__).with_name("reference.md")
 
 HEAD = """\
 # What there is
@@ -61,12 +61,6 @@ def signature(thing: Callable[..., Any]) -> str:
 
 def _default(value: Any) -> str:
     return getattr(value, "__name__", None) or repr(value)
-
-
-def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """A table in markdown."""
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def ops_of(function: Callable[..., Any]) -> list[type[Function]]:
@@ -172,16 +166,5 @@ def reference() -> str:
     )
 
 
-def main() -> int:
-    """Write the page, or with --check compare it; 1 if it is out of date."""
-    page = reference()
-    if "--check" in sys.argv[1:]:
-        fresh = TARGET.exists() and TARGET.read_text(encoding="utf-8") == page
-        print(f"{TARGET.name} is {'up to date' if fresh else 'out of date: python docs/make_reference.py'}")
-        return 0 if fresh else 1
-    TARGET.write_text(page, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(__file__, reference()))

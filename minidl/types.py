@@ -1,4 +1,7 @@
-"""Names for what a signature means. Arrays are NumPy's or CuPy's, which no type checker can tell apart: to it most are Any."""
+"""Names for what a signature means.
+
+Arrays are NumPy's or CuPy's, which no type checker can tell apart: to it most of these are Any.
+"""
 
 from __future__ import annotations
 

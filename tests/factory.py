@@ -251,7 +251,7 @@ def of_pytorch(reference: Callable[..., Any], values: Sequence[Any], weights: An
     if pairs:
         outputs, grad_outputs = zip(*pairs, strict=True)
         found = torch.autograd.grad(outputs, by, grad_outputs, allow_unused=True)
-    arrays = [np.zeros(x.shape) if d is None else d.numpy() for x, d in zip(by, found, strict=True)]
+    arrays = [np.zeros(x.shape) if d is None else d.numpy(force=True) for x, d in zip(by, found, strict=True)]
     return Expected(value.detach().numpy(), [g.detach().numpy() for g in grads], arrays)
 
 

@@ -5,8 +5,8 @@
     def test_tanh():
         assert_close(F.tanh(x), torch.tanh(torch.tensor(values)))
 
-PyTorch is a large download, so `pip install '.[test]'` does without (`'.[test-torch]'` brings it). Then every name of it
-is there, as an argument to pass on for example, but the first call of one skips the test. `tests/factory.py` passes
+PyTorch is a large download, so `pip install '.[test]'` does without (`'.[test-torch]'` brings it). Then every name of
+it is there, as an argument to pass on for example, but the first call of one skips the test. `tests/factory.py` passes
 references of PyTorch's on and calls none: without it, it compares with finite differences alone.
 """
 
@@ -31,6 +31,10 @@ class _Absent:
     def __call__(self, *args: Any, **options: Any) -> Any:
         pytest.skip(f"compares with PyTorch, which is not installed ({self._name})", allow_module_level=True)
 
+    @property
+    def __signature__(self) -> Any:
+        return self()  # who looks at its arguments compares them
+
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
         return ()  # `class Net(torch.nn.Module)` can be defined
 
@@ -43,11 +47,13 @@ class _Absent:
 
 torch: Any
 TF: Any
+safetensors_torch: Any
 try:
+    import safetensors.torch as safetensors_torch
     import torch
     import torch.nn.functional as TF
 except ModuleNotFoundError:
-    torch, TF = _Absent("torch"), _Absent("torch.nn.functional")
+    torch, TF, safetensors_torch = _Absent("torch"), _Absent("torch.nn.functional"), _Absent("safetensors.torch")
 
 installed = not isinstance(torch, _Absent)
 if installed:

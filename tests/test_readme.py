@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from docs import house
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -20,8 +22,8 @@ def run(code: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_there_are_three_examples():
-    assert len(EXAMPLES) == 3
+def test_there_are_four_examples():
+    assert len(EXAMPLES) == 4
 
 
 def test_the_gradient_example_runs(tmp_path):
@@ -44,12 +46,21 @@ def test_the_example_of_an_operation_of_ones_own_runs(tmp_path):
     assert out.count("eigenvalues of the Hessian") == 3
 
 
+def test_the_example_of_plain_lines_runs(tmp_path):
+    out = run(EXAMPLES[3], tmp_path)
+    assert "[[2., 2.], [2., 2.]]" in out.replace("\n       ", "")
+    assert "minidl/fast/" in out
+
+
 @pytest.mark.parametrize("link", [x for x in re.findall(r"\]\(([^)]+)\)", README) if not x.startswith("http")])
 def test_its_links_lead_somewhere(link):
     assert (ROOT / link).exists()
 
 
-def test_the_printed_floors_name_real_files():
-    floors = re.search(r"```text\n(.*?)```", README, re.DOTALL).group(1)
-    names = re.findall(r"([a-z_]+(?:\.py|/))", floors.split("functional/\n")[0])
-    assert [n for n in names if not (ROOT / "minidl" / n).exists()] == []
+def test_the_printed_floors_are_those_of_the_house():
+    printed = re.search(r"```text\n(.*?)```", README, re.DOTALL).group(1)
+    names = [[x.rstrip("/").removesuffix(".py") for x in line[:28].split()] for line in printed.splitlines()]
+    floors = [set(names_of) for names_of in reversed(names)]
+    shown = {name for names_of in floors for name in names_of}
+    assert floors == [shown & set(rooms) for rooms in house.FLOORS if shown & set(rooms)]
+    assert shown >= {room for rooms in house.FLOORS for room in rooms if (house.ROOT / room).is_dir()}

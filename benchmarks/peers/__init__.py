@@ -38,7 +38,7 @@ THREADS = ("OMP", "OPENBLAS", "MKL", "VECLIB", "MINIDL")
 
 @dataclass(frozen=True)
 class Peer:
-    """A library with a number of threads; `blas_alone`: they are BLAS's, as for minidl without the extra `speed`."""
+    """A library with a number of threads; `blas_alone`: they are BLAS's, which minidl leaves alone."""
 
     library: str
     threads: int
@@ -54,7 +54,7 @@ class Peer:
         names = [f"{name}_{'MAXIMUM' if name == 'VECLIB' else 'NUM'}_THREADS" for name in THREADS]
         variables = dict.fromkeys(names, str(self.threads))
         if self.blas_alone:
-            variables["MINIDL_NUM_THREADS"] = "1"
+            variables["MINIDL_TUNE_PROCESS"] = "0"
         return dict(os.environ) | variables
 
 

@@ -1,0 +1,1 @@
+"""The engine: operations that remember how values were made, and the walk back that turns this into gradients."""

@@ -8,37 +8,26 @@ raw arrays, or on Tensors if the gradients themselves shall be differentiable (`
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.diagnosis import (
-    explain_backward,
-    not_finite,
-    overwritten,
-    wrong_gradient,
-    wrong_number_of_gradients,
-)
-from minidl.autograd.function import SAVES, Extras, Function, Source, Variable, end_graph
+from minidl.autograd.accumulation import accumulate, fitted, ids_of, own
+from minidl.autograd.diagnosis import explain_backward, overwritten
+from minidl.autograd.function import SAVES, Function, end_graph
 from minidl.autograd.modes import ANOMALY, RECORD, mode
-from minidl.autograd.versions import Versioned, chosen
+from minidl.autograd.passing import checked, run_extras
+from minidl.autograd.variable import (
+    Source,
+    Variable,
+)
+from minidl.autograd.versions import Versioned
+from minidl.autograd.way import FREED, Way, by_creation
 from minidl.autograd.writes import activity
 from minidl.backend import SILENT, reset_errors, set_errors
-from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
+from minidl.errors import DeviceError, GraphError, ShapeError, describe
 from minidl.types import ArrayOrTensor
-
-by_creation = attrgetter("order")  # a leaf's is 0
-_accumulation_lock = threading.Lock()  # two threads may add to the .grad of one shared weight
-
-FREED = (
-    "this part of the graph was already walked and freed. A second backward needs the first to keep it: "
-    "loss.backward(retain_graph=True). In a training loop it usually means that a tensor of an earlier step is used "
-    "again: detach() it"
-)
 
 
 class Walk(Versioned):
@@ -67,7 +56,7 @@ class Walk(Versioned):
         try:
             while (node := max(grads, key=by_creation)).order:  # the newest op, until only leaves are left
                 grad_out = grads.pop(node)
-                if node._extras is not None or way is not None or grad_out.dtype is not node._dtype:
+                if node._extras is not None or way is not None or node.foreign or grad_out.dtype is not node._dtype:
                     grad_out = complete(node, grad_out, way is None)
                     if way is not None and not way.enters(node, grad_out):
                         continue
@@ -131,76 +120,6 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> ArrayO
     return output.wrap(gradient) if create_graph and not isinstance(gradient, Variable) else gradient
 
 
-def gradients(
-    outputs: Sequence[Variable],
-    grad_outputs: Sequence[ArrayOrTensor],
-    targets: Sequence[Variable],
-    retain_graph: bool,
-    create_graph: bool,
-) -> list[Any]:
-    """The gradients of `outputs` by `targets`, as Tensors; None for one that they do not depend on. For `md.grad`."""
-    for x in targets:
-        x.shown()
-    way = Way(outputs, targets)
-    grads: dict[Source, ArrayOrTensor] = {}
-    for output, grad in zip(outputs, grad_outputs, strict=True):
-        source = output._op or output
-        if source in way.sources:
-            grads[source] = grads[source] + grad if source in grads else grad
-    if grads:
-        grads = chosen(Walk).run(grads, retain_graph, create_graph, way)
-    end_graph()
-    handed_out = _ids(grad_outputs)
-    for x in way.leaves:
-        if x in grads:
-            grads[x] = _of_leaf(x, grads[x], handed_out, retain=False)
-    found = [grads.get(x) if x._op is None else way.caught[x._op] for x in targets]
-    return [
-        None if grad is None else _own(_fitted(x, grad), x, handed_out) for x, grad in zip(targets, found, strict=True)
-    ]
-
-
-class Way:
-    """The nodes that lead from some outputs to some targets: of a graph these alone have to be walked.
-
-    Attributes:
-        sources: them, and the targets themselves, as nodes or leaf Tensors.
-        leaves: the targets that are leaves.
-        caught: for each target that is a node its gradient, once it is complete.
-    """
-
-    def __init__(self, outputs: Sequence[Variable], targets: Sequence[Variable]) -> None:
-        self.leaves = [x for x in dict.fromkeys(targets) if x._op is None]
-        self.caught: dict[Function, Any] = {x._op: None for x in targets if x._op is not None}
-        self.walked: set[Source] = set()
-        reached = set(self.leaves) | set(self.caught)
-        for node in self._reachable(outputs):  # inputs before their consumers
-            if any(x in reached for x in node.inputs or () if isinstance(x, Source)):
-                self.walked.add(node)
-                reached.add(node)
-        self.sources: set[Source] = reached
-
-    def _reachable(self, outputs: Sequence[Variable]) -> list[Function]:
-        found: set[Function] = set()
-        stack = [x._op for x in outputs if x._op is not None]
-        while stack:
-            node = stack.pop()
-            if node in found:
-                continue
-            found.add(node)
-            if node.inputs is not None:
-                stack.extend(x for x in node.inputs if isinstance(x, Function))
-            elif node not in self.caught:
-                raise GraphError(f"{type(node).__name__}: {FREED}")
-        return sorted(found, key=by_creation)
-
-    def enters(self, node: Function, grad_out: ArrayOrTensor) -> bool:
-        """Whether the walk goes on at `node`; if it is a target, note its gradient."""
-        if node in self.caught:
-            self.caught[node] = grad_out
-        return node in self.walked
-
-
 # ---- at a node
 
 
@@ -235,80 +154,12 @@ def _as_tensor(source: Any) -> Any:
 
 
 def complete(node: Function, grad: ArrayOrTensor, retain: bool) -> ArrayOrTensor:
-    """The gradient that has reached a node from all its consumers: in the dtype of its tensor, and seen by its hooks."""
+    """The gradient that has reached a node from all its consumers, in its tensor's dtype, and seen by its hooks."""
     if grad.dtype != node._dtype:  # where float32 met float64
         grad = grad.astype(node._dtype)
-    return grad if node._extras is None else run_extras(node._extras, grad, retain)
-
-
-def run_extras(extras: Extras, grad: ArrayOrTensor, retain: bool) -> ArrayOrTensor:
-    """Show a passing gradient to the hooks, which may replace it, and to the tensor that retains it.
-
-    Hooks see a copy, which then is the gradient: what a hook writes into it or keeps of it is nobody else's memory.
-    """
-    if extras.hooks:
-        seen = grad.copy() if isinstance(grad, Variable) else Variable.wrap(backend.asarray(grad.copy()))
-        for hook in list(extras.hooks.values()):
-            replacement = hook(seen)
-            if replacement is not None:
-                seen = _replacing(replacement, seen)
-        grad = seen.copy() if isinstance(grad, Variable) else seen._data.copy()
-    retained = extras.retained() if retain and extras.retained is not None else None
-    if retained is not None:
-        accumulate(retained, _fitted(retained, grad).copy())
-    return grad
-
-
-def _replacing(replacement: Any, grad: Variable) -> Variable:
-    """What a hook returned, if it can stand for `grad`."""
-    if not isinstance(replacement, Variable):
-        raise DTypeError(
-            f"a hook must return the gradient to use instead as a Tensor, or None; got {describe(replacement)}"
-        )
-    if replacement._data.shape != grad._data.shape:
-        raise ShapeError(f"a hook must return a gradient of shape {grad._data.shape}; got {describe(replacement)}")
-    if type(replacement._data) is not type(grad._data):
-        raise DeviceError(f"a hook must return a gradient on the device it is on; got {describe(replacement)}")
-    if replacement._data.dtype == grad._data.dtype:
-        return replacement
-    fitted: Variable = replacement.astype(grad._data.dtype)
-    return fitted
-
-
-def checked(node: Function, grad_out: ArrayOrTensor, input_grads: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The gradients that `backward` returned, if there is one for each input; those of your own op copied.
-
-    Raises:
-        GraphError: there are more or fewer; your op's is no array of the input's shape; in anomaly mode: a finite
-            gradient has become NaN or infinity.
-    """
-    inputs = node.inputs or ()
-    if len(input_grads) != len(inputs):
-        raise wrong_number_of_gradients(node, input_grads)
-    if node.foreign:
-        input_grads = tuple([_checked_one(node, i, grad) for i, grad in enumerate(input_grads)])
-    if mode.get() & ANOMALY and _all_finite(grad_out):
-        for i, grad in enumerate(input_grads):
-            if grad is not None and node.needs(i) and not _all_finite(grad):
-                raise not_finite(node, i)
-    return input_grads
-
-
-def _checked_one(node: Function, i: int, grad: Any) -> Any:
-    """A copy of the gradient that your op's `backward` returned for input i."""
-    if grad is None or not node.needs(i):
-        return None
-    if isinstance(grad, (int, float, np.generic)) and not isinstance(grad, bool):
-        grad = backend.asarray(grad)
-    array = grad._data if isinstance(grad, Variable) else grad
-    if not backend.is_array(array) or array.shape != node._shapes[i] or array.dtype.kind not in "fiu":
-        raise wrong_gradient(node, i, grad, node._shapes[i])
-    return grad.copy()
-
-
-def _all_finite(grad: ArrayOrTensor) -> bool:
-    array = grad._data if isinstance(grad, Variable) else grad
-    return bool(backend.module_of(array).isfinite(array).all())
+    if node._extras is not None:
+        grad = run_extras(node._extras, grad, retain)
+    return backend.read_only(grad) if node.foreign else grad
 
 
 # ---- at the leaves
@@ -317,55 +168,17 @@ def _all_finite(grad: ArrayOrTensor) -> bool:
 def deliver(grads: dict[Any, ArrayOrTensor], seed: ArrayOrTensor) -> None:
     """The end of a walk: the leaves' gradients go to their hooks, and are added to their `.grad`."""
     end_graph()
-    handed_out = _ids([seed])
+    handed_out = ids_of([seed])
     for leaf, grad in grads.items():
-        grads[leaf] = _of_leaf(leaf, grad, handed_out, retain=True)
+        grads[leaf] = at_leaf(leaf, grad, retain=True)
     for leaf, grad in grads.items():
         if leaf._requires_grad:
-            accumulate(leaf, _own(grad, leaf, handed_out))
+            accumulate(leaf, own(grad, leaf, handed_out))
 
 
-def _of_leaf(leaf: Variable, grad: ArrayOrTensor, handed_out: set[int], retain: bool) -> ArrayOrTensor:
+def at_leaf(leaf: Variable, grad: ArrayOrTensor, retain: bool) -> ArrayOrTensor:
     """A leaf's gradient in its dtype, seen by its hooks."""
     data = leaf._data
     if type(grad) is not np.ndarray or grad.shape != data.shape or grad.dtype is not data.dtype:
-        grad = _fitted(leaf, grad)
+        grad = fitted(leaf, grad)
     return grad if leaf._extras is None else run_extras(leaf._extras, grad, retain)
-
-
-def accumulate(x: Variable, grad: ArrayOrTensor) -> None:
-    """x.grad += grad, of which nobody else has the memory."""
-    x.shown()
-    with _accumulation_lock:
-        if x._grad is None:
-            x._grad = grad if isinstance(grad, Variable) else x.wrap(grad)
-        else:
-            total = (x._grad if isinstance(grad, Variable) else x._grad._data) + grad
-            x._grad = total if isinstance(total, Variable) else x.wrap(backend.asarray(total))
-
-
-def _own(grad: ArrayOrTensor, x: Variable, handed_out: set[int]) -> Variable:
-    """`grad` as a Tensor whose memory nobody else was given; copied only where it may be shared.
-
-    A gradient may be shared because an op passes one array on to two inputs (Add), hands back a view (Reshape), or
-    returns what the user gave it.
-    """
-    array = grad._data if isinstance(grad, Variable) else grad
-    if array.base is not None or array is x._data or id(array) in handed_out:
-        grad = grad.copy()
-        array = grad._data if isinstance(grad, Variable) else grad
-    handed_out.add(id(array))
-    return grad if isinstance(grad, Variable) else x.wrap(array)
-
-
-def _fitted(x: Variable, grad: ArrayOrTensor) -> ArrayOrTensor:
-    """`grad` in the dtype of x (they differ where float32 met float64); its shape must be x's."""
-    if not isinstance(grad, Variable):
-        grad = backend.asarray(grad)
-    if grad.shape != x._data.shape:
-        raise ShapeError(f"a backward returned a gradient of shape {tuple(grad.shape)} for {describe(x)}")
-    return grad if grad.dtype == x._data.dtype else grad.astype(x._data.dtype)
-
-
-def _ids(grads: Sequence[ArrayOrTensor]) -> set[int]:
-    return {id(grad._data if isinstance(grad, Variable) else grad) for grad in grads}

@@ -24,11 +24,12 @@ import numpy as np
 from minidl import backend
 from minidl.autograd.diagnosis import explain_forward, users_lines
 from minidl.autograd.modes import ANOMALY, RECORD, current_mode
+from minidl.autograd.operands import as_operands
+from minidl.autograd.variable import Source, Variable, extras_of, writes_of
 from minidl.autograd.versions import Versioned, chosen
 from minidl.autograd.writes import Graph, WriteCount, activity
 from minidl.backend import SILENT, reset_errors, set_errors
-from minidl.errors import DTypeError, GraphError, describe
-from minidl.types import Array
+from minidl.errors import DTypeError, GraphError
 
 _creation_order = itertools.count(1)
 _no_graph = weakref.ref(Graph())  # dead at once
@@ -41,94 +42,6 @@ WRITES = 32  # bits for each input in the number that holds the counts of writes
 EVERY = -1  # every bit: all inputs
 
 _READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that forward can be handed as they are
-
-
-class Extras:
-    """What few Tensors and nodes have: a name, hooks, a tensor that wants its .grad, the lines that made it."""
-
-    __slots__ = ("hooks", "name", "retained", "where")
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        self.hooks: dict[int, Callable[[Any], Any]] | None = None
-        self.retained: weakref.ref[Variable] | None = None
-        self.where: str | None = None
-
-
-class Source:
-    """What an op's input comes from: a leaf Tensor, or the op that made it. Both keep an array and its WriteCount."""
-
-    __slots__ = ("_data", "_extras", "_writes")
-
-    _data: Any
-    _extras: Extras | None
-    _writes: WriteCount | None
-
-
-class Variable(Source):
-    """What the engine sees of a Tensor: an array, its gradient, and the op that made it (None for a leaf)."""
-
-    __slots__ = ("__weakref__", "_grad", "_op", "_requires_grad")
-
-    result_class: ClassVar[type[Variable]]  # the class of an op's result: Tensor, also when the input is a Parameter
-
-    order: ClassVar[int] = 0  # of a leaf: before every op
-    _grad: Variable | None
-    _op: Function | None
-    _requires_grad: bool
-    copy: Callable[[], Any]  # Tensor has these two; the walk uses them
-    astype: Callable[[Any], Any]
-
-    @classmethod
-    def wrap(cls, array: Any) -> Any:
-        """A Tensor of `array` without history; nothing is copied or checked."""
-        result = cls.result_class.__new__(cls.result_class)
-        result._data = array
-        result._grad = None
-        result._op = None
-        result._writes = None
-        result._extras = None
-        result._requires_grad = False
-        return result
-
-    def shown(self, reader: str = "") -> Any:
-        """The raw array.
-
-        Raises:
-            GraphError: it no longer shows this tensor's values.
-        """
-        if self._writes is not None and self._writes.stale is not None:
-            raise GraphError(f"{reader}{' got ' if reader else ''}{describe(self)}: {self._writes.stale}")
-        return self._data
-
-
-def in_c_order(x: Variable) -> Array:
-    """x's raw array for whoever will share its memory: a view, or code that is handed it.
-
-    A fast convolution leaves its result with the channels last in memory, where the plain one, and a GPU's, has C order.
-    What is a view of it and what a copy must not depend on that: so before somebody shares the memory of an op's result
-    it is brought in C order.
-    """
-    array = x.shown()
-    if x._writes is None and not array.flags.c_contiguous:
-        array = x._data = array.copy(order="C")
-    return array
-
-
-def writes_of(x: Variable) -> WriteCount:
-    """The WriteCount of x's memory, made when it is first needed."""
-    if x._writes is None:
-        x._writes = WriteCount(saved=x._op is not None and x._op._data is not None)
-        if x._op is not None:
-            x._op._writes = x._writes
-    return x._writes
-
-
-def extras_of(x: Variable | Function) -> Extras:
-    """The Extras of a Tensor or node, made when they are first needed."""
-    if x._extras is None:
-        x._extras = Extras()
-    return x._extras
 
 
 class Function(Versioned, Source):
@@ -181,7 +94,7 @@ class Function(Versioned, Source):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.versions, cls.plain = (), cls  # a subclass has its own lines, which no version of its parent's replaces
+        cls.versions = ()  # a subclass has its own lines, which no version of its parent's replaces
         cls.foreign = not cls.__module__.startswith("minidl.")
         cls._read = {} if cls.reads is None else _as_bits(cls.reads)
         cls.note_traits()
@@ -224,7 +137,7 @@ class Function(Versioned, Source):
         loud, traits = set_errors(SILENT), self.traits
         try:
             if loose or traits >= VERSIONED or (tensor is None and type(arrays[0]) is not np.ndarray):
-                arrays = prepare(self, inputs, arrays)
+                arrays = prepare(self, inputs, arrays, loose or type(arrays[0]) is not np.ndarray)
             data = self.forward(arrays[0], arrays[1]) if len(arrays) == 2 else self.forward(*arrays)  # a star is slower
         except Exception as error:
             explain_forward(self, inputs, arrays, error)  # raises what says more, if anything does
@@ -315,7 +228,7 @@ class Function(Versioned, Source):
 
 
 def begin_graph() -> Graph:
-    """A new Graph for the nodes that are recorded from now on, until something is written or a backward walk is done."""
+    """A new Graph for the nodes recorded from now on, until something is written or a backward walk is done."""
     global _latest_graph
     graph = Graph()
     _latest_graph = weakref.ref(graph)
@@ -337,17 +250,14 @@ def _as_bits(reads: tuple[tuple[int, ...], ...]) -> dict[int, int]:
     return table
 
 
-def prepare(op: Function, inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
-    """What `forward` can be handed, if some operands are no arrays yet; and let the op become a faster version of itself.
+def prepare(op: Function, inputs: tuple[Any, ...], arrays: list[Any], loose: Any) -> list[Any]:
+    """What `forward` can be handed if, with `loose`, some operands may be no arrays; the op becomes a faster version.
 
     Raises:
         DTypeError: a list of Tensors.
     """
-    known = any(isinstance(x, Variable) or type(x) is np.ndarray for x in inputs)
-    if not known or any(isinstance(x, (np.generic, list, tuple)) for x in inputs):
-        for x in inputs:
-            refuse_several(type(op).__name__, x)
-        arrays = backend.as_operands(arrays)
+    if loose:
+        arrays = as_operands(op, inputs, arrays)
     if op.versions:
         op.__class__ = chosen(op, *arrays)
     return [backend.read_only(x) for x in arrays] if op.foreign else arrays
@@ -361,20 +271,6 @@ def as_result(data: Any, op: Function, inputs: tuple[Any, ...]) -> Any:
     if op.foreign:
         backend.writable_again(data, [x._data if isinstance(x, Variable) else x for x in inputs])
     return data
-
-
-def refuse_several(name: str, x: Any) -> None:
-    """Refuse a list or tuple of Tensors as an operand of `name`: as an array of numbers it would lose their history."""
-    if holds_variable(x):
-        raise DTypeError(
-            f"{name}: expected a Tensor, an array or a number; got a {type(x).__name__} of Tensors. F.stack makes one "
-            f"of them; a recurrent layer returns (output, state): use the first"
-        )
-
-
-def holds_variable(x: Any) -> bool:
-    """Whether x is a list or tuple with a Tensor somewhere in it."""
-    return isinstance(x, (list, tuple)) and any(isinstance(part, Variable) or holds_variable(part) for part in x)
 
 
 def share_writes(result: Variable, inputs: tuple[Any, ...]) -> None:

@@ -25,6 +25,10 @@ class Versioned:
     versions: ClassVar[tuple[type[Any], ...]] = ()
     plain: ClassVar[type[Any]]
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.plain = cls
+
 
 def chosen(owner: Any, *operands: Any) -> Any:
     """The class whose lines shall run for `owner`, an instance or a class: the first version that fits, or its own."""

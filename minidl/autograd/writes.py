@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 UNKNOWN = -1  # an `activity.count` that never is
 
@@ -44,7 +44,7 @@ class Graph:
     """
 
     __slots__ = ("__weakref__", "guards", "seen")
-    live: weakref.WeakSet[Graph] = weakref.WeakSet()
+    live: ClassVar[weakref.WeakSet[Graph]] = weakref.WeakSet()
 
     def __init__(self) -> None:
         self.guards: list[Guard] = []

@@ -30,7 +30,6 @@ from minidl.backend.arrays import (
     to_device,
     to_numpy,
     writable_again,
-    zero_outside,
 )
 from minidl.backend.choice import current, module, use, using
 from minidl.backend.random import device_seed, device_uniform, generator, random_state, restore_random_state, seed
@@ -79,5 +78,4 @@ __all__ = [
     "use",
     "using",
     "writable_again",
-    "zero_outside",
 ]

@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.backward import gradients, seed_gradient
-from minidl.autograd.function import Function
+from minidl.autograd.accumulation import fitted, ids_of, own
+from minidl.autograd.backward import Walk, at_leaf, seed_gradient
+from minidl.autograd.function import Function, end_graph
 from minidl.autograd.modes import enable_grad, no_grad
+from minidl.autograd.variable import (
+    Source,
+    Variable,
+)
+from minidl.autograd.versions import chosen
+from minidl.autograd.way import Way
 from minidl.errors import DTypeError, GraphError, describe
 from minidl.functional import concatenate
 from minidl.tensors.tensor import Tensor
+from minidl.types import ArrayOrTensor
 
 
 class Constant(Function):
@@ -73,7 +81,7 @@ def grad(
             raise GraphError(f"grad: {describe(x)} does not require a gradient; set requires_grad before the forward")
     seeds = [seed_gradient(y, g, create_graph) for y, g in zip(many_outputs, given, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph
-    found = gradients(many_outputs, seeds, many_inputs, retain, create_graph)
+    found = _walk(many_outputs, seeds, many_inputs, retain, create_graph)
     for x, g in zip(many_inputs, found, strict=True):
         if g is None and not allow_unused:
             raise GraphError(f"grad: the outputs do not depend on {describe(x)}; allow_unused=True gives None for it")
@@ -81,6 +89,35 @@ def grad(
         pairs = zip(found, many_inputs, strict=True)
         found = [g if g is None or g.requires_grad else Constant()(g, x) for g, x in pairs]
     return found[0] if isinstance(inputs, Tensor) else tuple(found)
+
+
+def _walk(
+    outputs: Sequence[Variable],
+    grad_outputs: Sequence[ArrayOrTensor],
+    targets: Sequence[Variable],
+    retain_graph: bool,
+    create_graph: bool,
+) -> list[Any]:
+    """The gradients of `outputs` by `targets`, as Tensors; None for one that they do not depend on. For `md.grad`."""
+    for x in targets:
+        x.shown()
+    way = Way(outputs, targets)
+    grads: dict[Source, ArrayOrTensor] = {}
+    for output, grad in zip(outputs, grad_outputs, strict=True):
+        source = output._op or output
+        if source in way.sources:
+            grads[source] = grads[source] + grad if source in grads else grad
+    if grads:
+        grads = chosen(Walk).run(grads, retain_graph, create_graph, way)
+    end_graph()
+    handed_out = ids_of(grad_outputs)
+    for x in way.leaves:
+        if x in grads:
+            grads[x] = at_leaf(x, grads[x], retain=False)
+    found = [grads.get(x) if x._op is None else way.caught[x._op] for x in targets]
+    return [
+        None if grad is None else own(fitted(x, grad), x, handed_out) for x, grad in zip(targets, found, strict=True)
+    ]
 
 
 def gradcheck(

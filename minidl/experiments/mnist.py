@@ -18,9 +18,9 @@ from minidl import backend, models, nn, optim
 from minidl.data import Dataset, DataSplits, Loader
 from minidl.files.arrays import write_atomically
 from minidl.files.weights import save
+from minidl.training import TrainingState, fit
 from minidl.training.checkpoint import load_checkpoint
 from minidl.training.evaluation import evaluate
-from minidl.training import TrainingState, fit
 
 BATCH, LR, MOMENTUM, DECAY, GAMMA, POWER = 64, 0.01, 0.9, 5e-4, 1e-4, 0.75
 REFERENCE = {500: 0.966, 1_000: 0.982, 1_500: 0.984, 3_000: 0.989}  # this recipe on these images in PyTorch, one seed

@@ -18,8 +18,11 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl import functional as F
-from minidl.autograd.function import Function, Variable
-from minidl.backend import module_of
+from minidl.autograd.function import Function
+from minidl.autograd.variable import (
+    Variable,
+)
+from minidl.backend import is_array, module_of
 from minidl.fast.versions import Faster
 from minidl.functional.precision import HALF
 from minidl.functional.recurrent import gates
@@ -109,11 +112,13 @@ class ThroughTime(Function):
 
 
 def time_steps(x: ArrayOrTensor) -> list[ArrayOrTensor]:
-    """x (T, ...) as its T parts, cut in halves again and again.
+    """x (T, ...) as its T parts; a Tensor is cut in halves again and again.
 
     Cut one by one, each part's gradient would be written into zeros of the size of all x: for 200 steps ten times the
     work of the halves.
     """
+    if is_array(x):
+        return list(x)
     if len(x) == 1:
         return [x[0]]
     middle = len(x) // 2

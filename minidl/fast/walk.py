@@ -9,10 +9,15 @@ from heapq import heappop, heappush
 from typing import Any
 
 from minidl import backend
-from minidl.autograd.backward import Walk, Way, check_saved, checked, complete, recalled
+from minidl.autograd.backward import Walk, check_saved, complete, recalled
 from minidl.autograd.diagnosis import explain_backward
-from minidl.autograd.function import FOREIGN, SAVES, SAVES_INPUTS, Function, Source
+from minidl.autograd.function import FOREIGN, SAVES, SAVES_INPUTS, Function
 from minidl.autograd.modes import ANOMALY, RECORD, mode
+from minidl.autograd.passing import checked
+from minidl.autograd.variable import (
+    Source,
+)
+from minidl.autograd.way import Way
 from minidl.autograd.writes import activity
 from minidl.fast.versions import Faster
 from minidl.types import ArrayOrTensor
@@ -47,7 +52,7 @@ class FastWalk(Faster, Walk):
             while heap:
                 node = nodes.pop(-heappop(heap))
                 grad_out = grads.pop(node)
-                if node._extras is not None or grad_out.dtype is not node._dtype:
+                if node._extras is not None or node.traits >= FOREIGN or grad_out.dtype is not node._dtype:
                     grad_out = complete(node, grad_out, way is None)
                 if strict and way is not None and not way.enters(node, grad_out):
                     continue

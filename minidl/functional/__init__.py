@@ -26,6 +26,20 @@ from minidl.functional.adaptive_pooling import (
 from minidl.functional.arithmetic import absolute, add, divide, multiply, negative, power, sign, subtract
 from minidl.functional.broadcasting import broadcast_to, sum
 from minidl.functional.classification import cross_entropy
+from minidl.functional.comparison import (
+    bitwise_and,
+    bitwise_or,
+    equal,
+    greater,
+    greater_equal,
+    invert,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    not_equal,
+)
 from minidl.functional.conv import conv1d, conv2d
 from minidl.functional.conv_transpose import conv_transpose1d, conv_transpose2d
 from minidl.functional.exponential import erf, exp, log, sqrt
@@ -49,35 +63,20 @@ from minidl.functional.products import linear, matmul, outer
 from minidl.functional.recurrent import gru_step, lstm_step, rnn_step
 from minidl.functional.reduction import cumsum, logsumexp, max, mean, min, norm, var
 from minidl.functional.regularization import dropout, dropout1d, dropout2d
-from minidl.functional.response import local_response_norm
-from minidl.functional.selection import (
-    bitwise_and,
-    bitwise_or,
-    clip,
-    equal,
-    greater,
-    greater_equal,
-    invert,
-    less,
-    less_equal,
-    logical_and,
-    logical_not,
-    logical_or,
-    maximum,
-    minimum,
-    not_equal,
-    where,
+from minidl.functional.reshaping import (
+    expand_dims,
+    flatten,
+    reshape,
+    squeeze,
 )
+from minidl.functional.response import local_response_norm
+from minidl.functional.selection import clip, maximum, minimum, where
 from minidl.functional.shape import (
     astype,
     concatenate,
     copy,
-    expand_dims,
-    flatten,
     pad,
-    reshape,
     split,
-    squeeze,
     stack,
     swapaxes,
     to_device,

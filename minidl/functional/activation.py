@@ -16,9 +16,10 @@ from minidl.errors import ShapeError, describe
 from minidl.functional.arithmetic import multiply
 from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.exponential import exp
+from minidl.functional.masking import masked
 from minidl.functional.precision import narrowed, widened
-from minidl.functional.selection import masked, where
-from minidl.functional.shape import array_like, reshape
+from minidl.functional.reshaping import array_like, reshape
+from minidl.functional.selection import where
 from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
 

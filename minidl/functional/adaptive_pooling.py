@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl.errors import ShapeError, describe
-from minidl.functional.geometry import Sizes, per_axis
+from minidl.functional.geometry import Sizes, per_axis, spatial_lengths
 from minidl.functional.indexing import getitem
-from minidl.functional.pooling import avg_pool1d, avg_pool2d, lengths, max_pool1d, max_pool2d
+from minidl.functional.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from minidl.functional.reduction import mean
 from minidl.functional.shape import concatenate
 
@@ -34,7 +34,7 @@ def _adaptive(pool: Callable[..., Any], n: int, x: Any, output_size: Any) -> Any
     These windows differ in length and overlap unless o divides L. A maximum or mean over a rectangle can be taken
     one axis after the other; the last axis first, so that of equal maxima the first in reading order is chosen.
     """
-    sizes = lengths(x, n)
+    sizes = spatial_lengths(x, n)
     counts = bins(output_size, sizes, "output_size")
     if 0 in sizes:
         raise ShapeError(f"pooling: expected at least one number along each spatial axis; got {x.shape}")

@@ -16,7 +16,11 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from minidl.autograd.function import Function, Variable
+from minidl.autograd.function import Function
+from minidl.autograd.variable import (
+    Variable,
+    to_share,
+)
 from minidl.backend import module_of
 from minidl.functional.axes import all_axes, as_shape
 from minidl.functional.precision import add_up
@@ -107,7 +111,7 @@ def broadcast_to(x: TensorLike, shape: ShapeLike) -> ArrayOrTensor:
         ShapeError: x does not broadcast to `shape`.
         DTypeError: a length is no whole number.
     """
-    return BroadcastTo(as_shape(shape))(x)
+    return BroadcastTo(as_shape(shape))(to_share(x))
 
 
 def repeated(x: ArrayOrTensor, shape: Shape) -> ArrayOrTensor:

@@ -30,10 +30,10 @@ import numpy as np
 
 from minidl.autograd.function import Function
 from minidl.backend import module_of
-from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.broadcasting import sum
 from minidl.functional.geometry import Geometry, Size, Sizes, Window, borders, check_operands, same_size
 from minidl.functional.precision import HALF, narrowed
-from minidl.functional.shape import array_like
+from minidl.functional.reshaping import array_like
 from minidl.types import Array, ArrayOrTensor, Gradients, Shape, TensorLike
 
 
@@ -99,14 +99,13 @@ class Conv(Function):
             grad_x = ConvInput(self.geometry, x.shape)(grad_out, weight)
         if self.needs(1):
             grad_weight = ConvWeight(self.geometry, weight.shape)(x, grad_out)
-        if self.needs(2):  # the bias was added to every image, at every position
-            filters = grad_out.shape[1]
-            grad_bias = unbroadcast(grad_out, (filters, *[1] * (grad_out.ndim - 2))).reshape((filters,))
+        if self.needs(2):  # a filter's bias was added in all images, at all positions
+            grad_bias = sum(grad_out, axis=(0, *range(2, grad_out.ndim)))
         return grad_x, grad_weight, grad_bias
 
 
 class ConvInput(Function):
-    """dL/dx of a convolution: dx[n, c, j] = sum over f and all i, k with i s + k d - p = j of w[f, c, k] dy[n, f, i]."""
+    """dL/dx of a convolution: dx[n, c, j] = sum over f, i, k of w[f, c, k] dy[n, f, i], where i s + k d - p = j."""
 
     saves_inputs = True
     reads = ((1,), (0,))
@@ -188,8 +187,7 @@ def conv2d(
         groups: the channels are cut into this many groups, each with F/groups filters of its own.
 
     Returns:
-        (N, F, OH, OW) with OH = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1. In which order its axes lie in
-        memory is not said, so that a reshape of it may be a view or a copy.
+        (N, F, OH, OW) with OH = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1.
 
     Raises:
         ShapeError, DTypeError: input, weight, bias, groups or window do not fit together.

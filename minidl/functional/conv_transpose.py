@@ -7,10 +7,12 @@ array([[[1., 1., 3., 2., 2.]]])
 
 from __future__ import annotations
 
+from typing import Any
+
 from minidl.errors import ShapeError
 from minidl.functional.conv import ConvInput
-from minidl.functional.geometry import Geometry, Size, check_operands, extra_border
-from minidl.functional.shape import reshape
+from minidl.functional.geometry import Geometry, Size, Sizes, check_operands, per_axis
+from minidl.functional.reshaping import reshape
 from minidl.types import ArrayOrTensor, TensorLike
 
 
@@ -60,6 +62,14 @@ def conv_transpose2d(
             or output_padding is as large as stride and dilation.
     """
     return _transposed(x, weight, bias, Geometry.of(2, stride, padding, dilation, groups), output_padding)
+
+
+def extra_border(value: Any, stride: Sizes, dilation: Sizes, name: str) -> Sizes:
+    """What `output_padding` may be: along each axis smaller than stride or dilation."""
+    extra = per_axis(value, len(stride), name, 0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        raise ShapeError(f"{name}: expected numbers smaller than stride or dilation; got {value}")
+    return extra
 
 
 def _transposed(

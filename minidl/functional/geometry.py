@@ -50,7 +50,7 @@ class Window:
     out: Sizes
 
     def places(self) -> Iterator[tuple[slice, ...]]:
-        """For each place k in the window, row by row: the slices of the padded input that lie there, at all positions."""
+        """For each place in the window, row by row: the part of the padded input that lies there at all positions."""
         axes = zip(self.kernel, self.dilation, self.out, self.stride, strict=True)
         along = [[slice(k * d, k * d + (o - 1) * s + 1, s) for k in range(count)] for count, d, o, s in axes]
         return product([slice(None)], [slice(None)], *along)  # all images and all channels of each
@@ -137,14 +137,6 @@ def borders(value: Any, n: int, stride: Sizes, name: str) -> Sizes | str:
     return value
 
 
-def extra_border(value: Any, stride: Sizes, dilation: Sizes, name: str) -> Sizes:
-    """What the `output_padding` of a transposed convolution may be: along each axis less than stride or dilation."""
-    extra = per_axis(value, len(stride), name, 0)
-    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
-        raise ShapeError(f"{name}: expected numbers smaller than stride or dilation; got {value}")
-    return extra
-
-
 def no_batch(x: Any, n: int) -> str:
     """What an error adds for one image without a batch around it, which PyTorch would take."""
     return ": add a batch axis, x[None]" if getattr(x, "ndim", None) == n + 1 else ""
@@ -163,7 +155,7 @@ def check_operands(
     n, groups = len(geometry.stride), geometry.groups
     first, second = ("channel", "F") if transposed else ("filter", "C")
     operands = (x, weight) if bias is None else (x, weight, bias)
-    if not all([hasattr(operand, "dtype") for operand in operands]):
+    if not all(hasattr(operand, "dtype") for operand in operands):
         name = f"conv_transpose{n}d: " if transposed else ""
         raise DTypeError(f"{name}expected Tensors or arrays; got {', '.join(map(describe, operands))}")
     if x.ndim != n + 2 or weight.ndim != n + 2:
@@ -215,7 +207,7 @@ def pooling_options(
     kernel = per_axis(kernel_size, n, f"{prefix}kernel_size", 1)
     step = kernel if stride is None else per_axis(stride, n, f"{prefix}stride", 1)
     border = per_axis(padding, n, f"{prefix}padding", 0)
-    if any([p > k // 2 for p, k in zip(border, kernel, strict=True)]):
+    if any(p > k // 2 for p, k in zip(border, kernel, strict=True)):
         raise ShapeError(f"{prefix}padding: expected at most half of kernel_size {kernel}; got {border}")
     if not isinstance(ceil_mode, (bool, np.bool_)):
         raise ValueError(f"{prefix}ceil_mode: expected True or False (there is no dilation here); got {ceil_mode!r}")

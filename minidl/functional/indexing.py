@@ -14,13 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd.function import Function, Variable
+from minidl.autograd.function import Function
+from minidl.autograd.variable import (
+    Variable,
+    to_share,
+)
 from minidl.backend import asarray, found_outside, is_array, module_of, moved_beside, scatter_add
 from minidl.checks import whole
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.masking import (
+    masked,
+)
 from minidl.functional.precision import narrowed, widened
-from minidl.functional.selection import masked, where
+from minidl.functional.selection import where
 from minidl.types import Array, ArrayOrTensor, Gradients, Shape, TensorLike
 
 
@@ -139,7 +146,7 @@ def getitem(x: TensorLike, index: Any) -> ArrayOrTensor:
     Raises:
         IndexError: the index does not fit x.
     """
-    return GetItem(_plain(index))(x)
+    return GetItem(_plain(index))(to_share(x))
 
 
 def embedding(indices: TensorLike, weight: TensorLike, padding_idx: int | None = None) -> ArrayOrTensor:
@@ -160,7 +167,7 @@ def embedding(indices: TensorLike, weight: TensorLike, padding_idx: int | None =
         IndexError: an index is out of range, negative ones too. On a GPU, where finding out would make the program
             wait, it silently names some other row.
     """
-    places = indices._data if isinstance(indices, Variable) else asarray(indices)
+    places = indices.shown() if isinstance(indices, Variable) else asarray(indices)
     if places.dtype.kind not in "iu":
         raise DTypeError(f"embedding: expected whole numbers as indices; got {describe(indices)}")
     shape = np.shape(weight)
@@ -193,7 +200,7 @@ def setitem(x: TensorLike, index: Any, value: TensorLike) -> ArrayOrTensor:
     """
     if value is None:  # NumPy would write NaN
         raise DTypeError("setitem: expected a Tensor, array or number to write; got None")
-    array = x._data if isinstance(x, Variable) else asarray(x)
+    array = x.shown() if isinstance(x, Variable) else asarray(x)
     if array.dtype.kind != "f" and isinstance(value, Variable) and value._requires_grad:
         raise DTypeError(f"setitem: cannot write {describe(value)}, which requires a gradient, into {describe(x)}")
     return SetItem(_plain(index))(x, value)
@@ -213,7 +220,7 @@ def _plain(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(_plain(part) for part in index)
     if isinstance(index, Variable):
-        return index._data.copy()
+        return index.shown().copy()
     if isinstance(index, list):
         array = np.asarray(index)
         return array.astype(np.intp) if array.size == 0 else array

@@ -31,7 +31,7 @@ class _Likelihood(Function):
 
     Args:
         labels: int64, a raw array that nobody writes to.
-        ignored: a label, or None.
+        ignored: the label to ignore.
         weight: w as a raw array (C,), or None for 1.
         reduction: "mean", "sum" or "none".
         smoothing: s.
@@ -40,7 +40,7 @@ class _Likelihood(Function):
     __slots__ = ("_samples", "ignored", "labels", "reduction", "smoothing", "weight")
 
     def __init__(
-        self, labels: Array, ignored: int | None, weight: Array | None, reduction: str, smoothing: float = 0.0
+        self, labels: Array, ignored: int, weight: Array | None, reduction: str, smoothing: float = 0.0
     ) -> None:
         self.labels = labels
         self.ignored = ignored

@@ -24,10 +24,12 @@ from minidl.checks import choice, number
 from minidl.functional.activation import Sigmoid, sigmoid, softplus
 from minidl.functional.arithmetic import absolute, divide, multiply, subtract
 from minidl.functional.broadcasting import sum
+from minidl.functional.comparison import equal, less
 from minidl.functional.exponential import exp, log
+from minidl.functional.masking import masked
 from minidl.functional.precision import widened
 from minidl.functional.reduction import mean
-from minidl.functional.selection import equal, less, masked, maximum, where
+from minidl.functional.selection import maximum, where
 from minidl.functional.targets import (
     REDUCTIONS,
     check_floating,

@@ -18,7 +18,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minidl.autograd.function import Function, Variable, writes_of
+from minidl.autograd.function import Function
+from minidl.autograd.variable import (
+    Variable,
+    writes_of,
+)
 from minidl.checks import is_whole, number
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.functional.arithmetic import add, divide, multiply, subtract
@@ -26,7 +30,10 @@ from minidl.functional.broadcasting import sum, unbroadcast
 from minidl.functional.exponential import sqrt
 from minidl.functional.precision import HALF, narrowed, widened
 from minidl.functional.reduction import mean, var
-from minidl.functional.shape import astype, reshape
+from minidl.functional.reshaping import (
+    reshape,
+)
+from minidl.functional.shape import astype
 from minidl.types import Array, ArrayOrTensor, Gradients, Shape, ShapeLike, TensorLike
 
 
@@ -224,7 +231,7 @@ def _check_training(x: TensorLike, running_mean: TensorLike, running_var: Tensor
 
 def _raw(x: TensorLike) -> TensorLike:
     """The array of a Tensor; anything else as it is."""
-    return x._data if isinstance(x, Variable) else x
+    return x.shown() if isinstance(x, Variable) else x
 
 
 def layer_norm(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from minidl.backend import module_of
 from minidl.types import Array, ArrayOrTensor, Axis
 
 HALF = np.dtype(np.float16)
@@ -34,8 +33,3 @@ def add_up(x: Array, axis: Axis, keepdims: bool = False) -> Array:
     if x.dtype not in _WIDER:
         return x.sum(axis=axis, keepdims=keepdims)
     return x.sum(axis=axis, keepdims=keepdims, dtype=_WIDER[x.dtype]).astype(x.dtype)
-
-
-def for_products(x: Array) -> Array:
-    """The raw array x ready for matrix products: NumPy has no fast one of float16 (a GPU has)."""
-    return x.astype(np.float32) if x.dtype == HALF and module_of(x) is np else x

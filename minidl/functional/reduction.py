@@ -25,9 +25,16 @@ from minidl.functional.arithmetic import absolute, sign
 from minidl.functional.axes import all_axes, one_axis
 from minidl.functional.broadcasting import Reduction, repeated, sum
 from minidl.functional.exponential import exp
+from minidl.functional.masking import (
+    masked,
+)
 from minidl.functional.precision import narrowed, widened
-from minidl.functional.selection import masked, where
-from minidl.functional.shape import array_like, astype, flatten
+from minidl.functional.reshaping import (
+    array_like,
+    flatten,
+)
+from minidl.functional.selection import where
+from minidl.functional.shape import astype
 from minidl.types import Array, ArrayOrTensor, Axis, Gradients, TensorLike
 
 

@@ -1,4 +1,4 @@
-"""Ops that choose between values: where, maximum, minimum, clip. And the comparisons, which have no gradient.
+"""Ops that choose between values: where, maximum, minimum, clip.
 
 Where a value was not chosen its gradient is exactly 0, also if the gradient that arrives is infinite or NaN:
 
@@ -11,40 +11,17 @@ Tensor([0.  , 0.25])
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
-from minidl.autograd.function import Function, Variable
+from minidl.autograd.function import Function
+from minidl.autograd.variable import (
+    Variable,
+)
 from minidl.backend import is_array, module_of
 from minidl.errors import DTypeError, GraphError
 from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.masking import masked
 from minidl.types import Array, ArrayOrTensor, Gradients, Shape, TensorLike
-
-
-class Masked(Function):
-    """z = x where the mask is true, else exactly 0; the gradient likewise."""
-
-    __slots__ = ("mask",)
-
-    def __init__(self, mask: ArrayOrTensor) -> None:
-        self.mask = mask._data if isinstance(mask, Variable) else mask
-
-    def forward(self, x: Array) -> Array:
-        return module_of(x).where(self.mask, x, 0)
-
-    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
-        return masked(grad_out, self.mask)
-
-
-def masked(x: TensorLike, mask: TensorLike) -> ArrayOrTensor:
-    """x where the boolean `mask` is true, else exactly 0 (0 times infinity would be NaN). For the backwards of ops.
-
-    The mask, which broadcasts to x's shape, is kept as it is: nobody may write to it any more.
-    """
-    return Masked(mask)(x)
 
 
 class Where(Function):
@@ -168,94 +145,8 @@ def clip(x: TensorLike, low: TensorLike = None, high: TensorLike = None) -> Arra
         if isinstance(limit, Variable):
             if limit._requires_grad:
                 raise GraphError("clip takes its limits as constants; for their gradients use minimum and maximum")
-            limit = limit._data
+            limit = limit.shown()
         elif isinstance(limit, np.generic):
             limit = limit.item()  # a number does not promote
         limits.append(limit.copy() if is_array(limit) else limit)
     return Clip(*limits)(x)
-
-
-class Compare(Function):
-    """A comparison: booleans, without gradient."""
-
-    differentiable = False
-    __slots__ = ("compare",)
-
-    def __init__(self, compare: Callable[..., Any]) -> None:
-        self.compare = compare
-
-    def forward(self, x: Array, y: Array) -> Array:
-        return self.compare(x, y)
-
-
-def equal(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
-    """x == y, elementwise with broadcasting."""
-    return Compare(operator.eq)(x, y)
-
-
-def not_equal(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
-    """x != y, elementwise with broadcasting."""
-    return Compare(operator.ne)(x, y)
-
-
-def less(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
-    """x < y, elementwise with broadcasting."""
-    return Compare(operator.lt)(x, y)
-
-
-def less_equal(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
-    """x <= y, elementwise with broadcasting."""
-    return Compare(operator.le)(x, y)
-
-
-def greater(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
-    """x > y, elementwise with broadcasting."""
-    return Compare(operator.gt)(x, y)
-
-
-def greater_equal(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
-    """x >= y, elementwise with broadcasting."""
-    return Compare(operator.ge)(x, y)
-
-
-class Logical(Function):
-    """A logical or bitwise operation by its NumPy name: no gradient."""
-
-    differentiable = False
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def forward(self, *operands: Array) -> Array:
-        return getattr(module_of(*operands), self.name)(*operands)
-
-
-def logical_and(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
-    """Whether both are true (not 0), elementwise with broadcasting."""
-    return Logical("logical_and")(x, y)
-
-
-def logical_or(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
-    """Whether one or both are true (not 0), elementwise with broadcasting."""
-    return Logical("logical_or")(x, y)
-
-
-def logical_not(x: TensorLike) -> ArrayOrTensor:
-    """Whether x is false (0), elementwise."""
-    return Logical("logical_not")(x)
-
-
-def bitwise_and(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
-    """x & y: of booleans whether both are true, of integers bit by bit."""
-    return Logical("bitwise_and")(x, y)
-
-
-def bitwise_or(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
-    """x | y: of booleans whether one or both are true, of integers bit by bit."""
-    return Logical("bitwise_or")(x, y)
-
-
-def invert(x: TensorLike) -> ArrayOrTensor:
-    """~x: of booleans the opposite, of integers bit by bit."""
-    return Logical("invert")(x)

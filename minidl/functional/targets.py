@@ -9,7 +9,9 @@ import warnings
 
 import numpy as np
 
-from minidl.autograd.function import Function, Variable, refuse_several
+from minidl.autograd.function import Function
+from minidl.autograd.operands import refuse_several
+from minidl.autograd.variable import Variable
 from minidl.backend import at_hand, device_of, is_array, module_of
 from minidl.checks import choice
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
@@ -28,7 +30,7 @@ def reduced(name: str, loss: TensorLike, reduction: str) -> TensorLike:
 
 def raw(x: TensorLike) -> TensorLike:
     """The array in a Tensor; anything else as it is."""
-    return x._data if isinstance(x, Variable) else x
+    return x.shown() if isinstance(x, Variable) else x
 
 
 def on_one_device(

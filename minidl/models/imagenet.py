@@ -19,8 +19,8 @@ def alexnet(classes: int = 1000) -> nn.Sequential:
     at 0.1 (so that their ReLUs are active at first), others at 0.
 
     Caffe's recipe: batches of 256, lr 0.01 divided by 10 every 100,000 steps, 450,000 steps, momentum 0.9, weight decay
-    5e-4; biases at twice the rate and not decayed, `optimizer.scale("*.bias", lr=2.0, decay=0.0)`. Caffe reports a top-1
-    accuracy of 57.1% and a top-5 accuracy of 80.2% on ImageNet's validation images.
+    5e-4; biases at twice the rate and not decayed, `optimizer.scale("*.bias", lr=2.0, decay=0.0)`. Caffe reports
+    57.1% top-1 and 80.2% top-5 accuracy on ImageNet's validation images.
 
     Args:
         classes: the number of scores.

@@ -5,12 +5,11 @@ He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, 
 
 from __future__ import annotations
 
-from typing import Any
-
 from minidl import functional as F
 from minidl import nn
 from minidl.checks import whole
 from minidl.nn.init import he_normal_
+from minidl.types import TensorLike
 
 WIDTHS = (16, 32, 64)
 
@@ -20,8 +19,8 @@ def resnet_cifar(depth: int = 20, classes: int = 10, channels: int = 3, shortcut
 
     A 3x3 convolution to 16 channels; three stages of n blocks with 16, 32 and 64 channels, the second and third of
     which halve the image; the mean over the 8x8 pixels that remain, and a dense layer. A block is two 3x3 convolutions,
-    each with batch normalisation, with a shortcut around them: relu(x + bn(conv(relu(bn(conv(x)))))). Weights start as He et
-    al.'s (ICCV 2015), N(0, 2 / fan_in).
+    each with batch normalisation, with a shortcut around them: relu(x + bn(conv(relu(bn(conv(x)))))). Weights start
+    from N(0, 2 / fan_in), He et al.'s initialiser (ICCV 2015).
 
     Input (N, channels, 32, 32), less the mean image. Parameters with 10 classes: 269,722 for 20 layers, 464,154 for 32,
     658,586 for 44, 853,018 for 56, 1,727,962 for 110.
@@ -34,9 +33,9 @@ def resnet_cifar(depth: int = 20, classes: int = 10, channels: int = 3, shortcut
         depth: 6n + 2: 20, 32, 44, 56, 110, ...
         classes: the number of scores.
         channels: of the image.
-        shortcut: what is added to the output of a block that changes the shape of x: 'identity' takes every second pixel, and zeros as the new
-            channels (the paper's option A, which has no parameters); 'projection' is a 1x1 convolution with batch
-            normalisation (option B).
+        shortcut: what is added to the output of a block that changes the shape of x. 'identity' is every second pixel
+            of x, with zeros as the new channels (the paper's option A, which has no parameters); 'projection' is a 1x1
+            convolution of x with batch normalisation (option B).
 
     Raises:
         ValueError: `depth` is not 6n + 2, or the shortcut is unknown.
@@ -97,7 +96,7 @@ class Subsample(nn.Module):
         self.extra = extra
         self.stride = stride
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> TensorLike:
         return F.pad(x[:, :, :: self.stride, :: self.stride], ((0, 0), (0, self.extra), (0, 0), (0, 0)))
 
     def extra_repr(self) -> str:

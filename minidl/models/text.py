@@ -17,12 +17,13 @@ from minidl.checks import whole
 from minidl.errors import describe
 from minidl.nn.modes import evaluating
 from minidl.tensors.array import DEFAULT_DTYPE
+from minidl.types import Array, TensorLike
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
 
 
 class CharRNN(nn.Module):
-    """The model that `char_rnn` makes: an embedding, recurrent layers, and a dense layer to a score for each character."""
+    """The model that `char_rnn` makes: an embedding, recurrent layers, and a dense layer to the scores."""
 
     def __init__(self, vocabulary: int, hidden: int, layers: int, cell: str, embedding: int | None) -> None:
         super().__init__()
@@ -37,7 +38,7 @@ class CharRNN(nn.Module):
         self.rnn = CELLS[cell](vocabulary if embedding is None else embedding, hidden, layers, batch_first=True)
         self.fc = nn.Linear(hidden, vocabulary)
 
-    def forward(self, indices: Any, state: Any = None) -> tuple[Any, Any]:
+    def forward(self, indices: TensorLike, state: Any = None) -> tuple[TensorLike, Any]:
         x = F.embedding(indices, self.one_hot) if self.embedding is None else self.embedding(indices)
         output, state = self.rnn(x, state)
         return self.fc(output), state
@@ -77,11 +78,11 @@ def char_rnn(
     return CharRNN(vocabulary, hidden, layers, cell, embedding)
 
 
-def sample(model: CharRNN, start: Sequence[int] | Any, length: int, temperature: float = 1.0) -> Any:
+def sample(model: CharRNN, start: Sequence[int] | Array, length: int, temperature: float = 1.0) -> Array:
     """Continue a text: each next character is drawn from softmax(scores / temperature) and becomes the next input.
 
-    The random numbers come from the stream that `md.seed` starts. The model runs in evaluation mode and is then put back
-    into the mode it was in.
+    The random numbers come from the stream that `md.seed` starts. The model runs in evaluation mode; afterwards it
+    is in the mode in which it was before.
 
         print(text.decode(sample(model, text.encode("The "), 200, temperature=0.8)))
 

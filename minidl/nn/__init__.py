@@ -17,8 +17,16 @@ from minidl.nn.activation import (
     Softsign,
     Tanh,
 )
+from minidl.nn.adaptive_pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    GlobalAvgPool,
+)
 from minidl.nn.containers import ModuleList, Residual, Sequential
-from minidl.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from minidl.nn.conv import Conv1d, Conv2d
+from minidl.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d
 from minidl.nn.dropout import Dropout, Dropout1d, Dropout2d
 from minidl.nn.embedding import Embedding
 from minidl.nn.linear import Linear
@@ -38,17 +46,7 @@ from minidl.nn.loss import (
 from minidl.nn.module import Module
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm
 from minidl.nn.parameter import Parameter
-from minidl.nn.pooling import (
-    AdaptiveAvgPool1d,
-    AdaptiveAvgPool2d,
-    AdaptiveMaxPool1d,
-    AdaptiveMaxPool2d,
-    AvgPool1d,
-    AvgPool2d,
-    GlobalAvgPool,
-    MaxPool1d,
-    MaxPool2d,
-)
+from minidl.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from minidl.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from minidl.nn.shape import Flatten, Identity, Reshape
 

@@ -1,26 +1,26 @@
-"""The convolution layers: Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d."""
+"""The convolution layers Conv1d and Conv2d; their transposes are in `conv_transpose.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from minidl import functional as F
 from minidl.checks import whole
-from minidl.functional.geometry import Size, Sizes, borders, extra_border, per_axis
+from minidl.functional.geometry import Size, borders, per_axis
 from minidl.nn.display import options_text, sizes_text
 from minidl.nn.init import Initializer, initialize
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 from minidl.tensors.creation import zeros
+from minidl.types import ArrayOrTensor, TensorLike
 
-Size = int | tuple[int, ...]
 
 class Convolution(Module):
     """What the layers share: a window that moves over `axes` spatial axes, and a weight and a bias for it."""
 
     axes: ClassVar[int]
-    convolve: ClassVar[Callable[..., Any]]
+    convolve: ClassVar[Callable[..., ArrayOrTensor]]
     transposed: ClassVar[bool] = False
     weight: Parameter
     bias: Parameter | None
@@ -53,11 +53,12 @@ class Convolution(Module):
         self.bias = Parameter(zeros(out_channels)) if bias else None
         initialize(self.weight, self.bias, init)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> ArrayOrTensor:
         return self.convolve(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         return options_text(self, f"{self.in_channels}->{self.out_channels}", sizes_text(self.kernel_size))
+
 
 class Conv1d(Convolution):
     """1-d convolution of sequences (N, C, L) into (N, F, OL): as `Conv2d`, with one number for two.
@@ -68,6 +69,7 @@ class Conv1d(Convolution):
     """
 
     axes, convolve = 1, staticmethod(F.conv1d)
+
 
 class Conv2d(Convolution):
     """2-d convolution of images (N, C, H, W) into (N, F, OH, OW), OH = (H + 2p - d (KH - 1) - 1) // s + 1.
@@ -92,56 +94,3 @@ class Conv2d(Convolution):
     """
 
     axes, convolve = 2, staticmethod(F.conv2d)
-
-class TransposedConvolution(Convolution):
-    """PyTorch's order of arguments, and output_padding."""
-
-    transposed = True
-    padding: Sizes
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Size,
-        stride: Size = 1,
-        padding: Size = 0,
-        output_padding: Size = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Size = 1,
-        init: Initializer | None = None,
-    ) -> None:
-        kind = type(self).__name__
-        padding = per_axis(padding, self.axes, f"{kind}: padding", 0)  # a number: there is no "same" here
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, init)
-        self.output_padding = extra_border(output_padding, self.stride, self.dilation, f"{kind}: output_padding")
-
-    def forward(self, x: Any) -> Any:
-        window = self.stride, self.padding, self.output_padding, self.groups, self.dilation
-        return self.convolve(x, self.weight, self.bias, *window)
-
-class ConvTranspose1d(TransposedConvolution):
-    """Transposed convolution of sequences (N, C, L) into (N, F, OL): as `ConvTranspose2d`.
-
-    Attributes:
-        weight: (C, F/groups, K).
-        bias: (F,), or None.
-    """
-
-    axes, convolve = 1, staticmethod(F.conv_transpose1d)
-
-class ConvTranspose2d(TransposedConvolution):
-    """Transposed convolution of images (N, C, H, W) into (N, F, OH, OW), OH = (H-1) s - 2p + d (KH-1) + o + 1.
-
-    It enlarges an image s times; o is output_padding, and the meaning of all at `functional.conv_transpose2d`.
-
-    Attributes:
-        weight: (C, F/groups, KH, KW).
-        bias: (F,), or None.
-
-    Args, Raises: as for `Conv2d`, but padding is of numbers only. Without `init` both parameters start in U(-b, b) with
-        b = 1 / sqrt(F/groups * KH * KW), as PyTorch's do.
-    """
-
-    axes, convolve = 2, staticmethod(F.conv_transpose2d)

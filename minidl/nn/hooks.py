@@ -15,7 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minidl.autograd.function import Function, Variable
+from minidl.autograd.function import Function
+from minidl.autograd.variable import (
+    Variable,
+)
 from minidl.errors import GraphError
 from minidl.types import Array, ArrayOrTensor
 

@@ -29,7 +29,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.function import writes_of
+from minidl.autograd.variable import (
+    writes_of,
+)
 from minidl.errors import GraphError, ShapeError, describe
 from minidl.tensors.tensor import Tensor
 

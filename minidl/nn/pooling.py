@@ -1,33 +1,32 @@
-"""Pooling layers: MaxPool1d/2d, AvgPool1d/2d, AdaptiveAvgPool1d/2d, AdaptiveMaxPool1d/2d, GlobalAvgPool."""
+"""The pooling layers MaxPool1d, MaxPool2d, AvgPool1d and AvgPool2d."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from minidl import functional as F
-from minidl.functional.adaptive_pooling import bins
-from minidl.functional.pooling import window
-from minidl.nn.conv import Size
+from minidl.functional.geometry import Size, pooling_options
 from minidl.nn.display import options_text, sizes_text
 from minidl.nn.module import Module
+from minidl.types import ArrayOrTensor, TensorLike
 
 
 class Pooling(Module):
     """The window that pooling moves over `axes` spatial axes."""
 
     axes: ClassVar[int]
-    pool: ClassVar[Callable[..., Any]]
+    pool: ClassVar[Callable[..., ArrayOrTensor]]
 
     def __init__(
         self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False
     ) -> None:
         super().__init__()
-        checked = window(self.axes, kernel_size, stride, padding, ceil_mode, f"{type(self).__name__}: ")
+        checked = pooling_options(self.axes, kernel_size, stride, padding, ceil_mode, f"{type(self).__name__}: ")
         self.kernel_size, self.stride, self.padding = checked
         self.ceil_mode = ceil_mode
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> ArrayOrTensor:
         return self.pool(x, self.kernel_size, self.stride, self.padding, self.ceil_mode)
 
     def extra_repr(self) -> str:
@@ -66,7 +65,7 @@ class AveragePooling(Pooling):
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.count_include_pad = count_include_pad
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: TensorLike) -> ArrayOrTensor:
         return self.pool(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
 
@@ -84,52 +83,3 @@ class AvgPool2d(AveragePooling):
     """
 
     axes, pool = 2, staticmethod(F.avg_pool2d)
-
-
-class AdaptivePooling(Module):
-    """Pooling into `output_size` windows, whatever the input's size."""
-
-    axes: ClassVar[int]
-    pool: ClassVar[Callable[..., Any]]
-
-    def __init__(self, output_size: int | tuple[int | None, ...] | None) -> None:
-        super().__init__()
-        bins(output_size, (1,) * self.axes, f"{type(self).__name__}: output_size")  # refuse now what fits no input
-        self.output_size = output_size
-
-    def forward(self, x: Any) -> Any:
-        return self.pool(x, self.output_size)
-
-    def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
-
-
-class AdaptiveAvgPool1d(AdaptivePooling):
-    """The means of `output_size` windows that cover sequences (N, C, L)."""
-
-    axes, pool = 1, staticmethod(F.adaptive_avg_pool1d)
-
-
-class AdaptiveAvgPool2d(AdaptivePooling):
-    """The means of OH * OW windows that cover images (N, C, H, W); None in place of one keeps the image's length."""
-
-    axes, pool = 2, staticmethod(F.adaptive_avg_pool2d)
-
-
-class AdaptiveMaxPool1d(AdaptivePooling):
-    """The maxima of `output_size` windows that cover sequences (N, C, L)."""
-
-    axes, pool = 1, staticmethod(F.adaptive_max_pool1d)
-
-
-class AdaptiveMaxPool2d(AdaptivePooling):
-    """The maxima of OH * OW windows that cover images (N, C, H, W); output_size as for `AdaptiveAvgPool2d`."""
-
-    axes, pool = 2, staticmethod(F.adaptive_max_pool2d)
-
-
-class GlobalAvgPool(Module):
-    """The mean over all places: (N, C, L) or (N, C, H, W) becomes (N, C)."""
-
-    def forward(self, x: Any) -> Any:
-        return F.global_avg_pool(x)

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.function import Variable
 from minidl.autograd.modes import no_grad
+from minidl.autograd.variable import (
+    Variable,
+)
 from minidl.nn.hooks import ModuleHooks
 from minidl.nn.parameter import Parameter
 from minidl.tensors.array import DEFAULT_DTYPE

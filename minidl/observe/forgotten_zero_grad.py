@@ -1,4 +1,4 @@
-"""The classroom's most usual mistake, named: gradients that were not cleared between two steps."""
+"""Warns of a forgotten `zero_grad`: of gradients that were not cleared between two steps, and so add up."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from minidl.observe.step import gradients_of
 
 
 class ForgottenZeroGrad:
-    """Watches whether the gradients of a step are gone before those of the next step are used.
+    """Watches whether the gradients of a step were cleared before those of the next step are used.
 
-    It looks when a backward sets in, before it has added to any `.grad`. Gradients zeroed in place are as good as none.
+    It looks when a backward begins, before it has added to any `.grad`. Gradients zeroed in place count as cleared.
     A gradient that is there at one backward and cleared before another of the same step (adversarial training) is no
     mistake, so the warning waits for the update. Numbers are looked at, and the device waited for, only where a
     `.grad` exists at such a moment, and only until the first finding.

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.function import Variable
 from minidl.autograd.hooks import RemovableHandle, after_backward
 from minidl.autograd.modes import is_grad_enabled
+from minidl.autograd.variable import (
+    Variable,
+)
 from minidl.nn import LeakyReLU, Module, ReLU, Sigmoid, Softplus, Tanh
 from minidl.observe.forgotten_zero_grad import ForgottenZeroGrad
 from minidl.observe.recording import PER_LAYER, FlowRecording

@@ -1,4 +1,4 @@
-"""Sizes of arrays, measured where they live: every result is a 0-d float64 array on the same device.
+"""Norms, means and maxima of several arrays together. Each result is a 0-d float64 array on the arrays' device.
 
 Exact zeros give 0; NaN and infinity stay visible; no square underflows (`l2_norm`), nor does a sum of float16.
 """

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.function import Variable, in_c_order, writes_of
+from minidl.autograd.variable import (
+    Variable,
+    to_share,
+    writes_of,
+)
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.types import Array, TensorLike
 
@@ -22,7 +26,7 @@ class ArrayOfTensor(Variable):
     @property
     def data(self) -> Array:
         """The raw array, shared. Reading it is not recorded; a write to it before backward() is noticed there."""
-        array, writes = in_c_order(self), self._writes
+        array, writes = to_share(self).shown(), self._writes
         if (writes is not None and writes.saved) or (self._op is not None and self._op._data is not None):
             writes_of(self).guard(array)
         if writes is not None:

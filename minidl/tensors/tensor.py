@@ -11,9 +11,14 @@ import numpy as np
 from minidl import backend
 from minidl import functional as F
 from minidl.autograd.backward import Walk, deliver, seed_gradient
-from minidl.autograd.function import Variable, extras_of, writes_of
 from minidl.autograd.hooks import RemovableHandle, after_backward
 from minidl.autograd.modes import PLAIN, current_mode
+from minidl.autograd.variable import (
+    Variable,
+    extras_of,
+    to_share,
+    writes_of,
+)
 from minidl.autograd.versions import chosen
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.tensors.array import DEFAULT_DTYPE, ArrayOfTensor, as_data
@@ -40,12 +45,14 @@ class Tensor(ArrayOfTensor):
     __array_ufunc__ = None  # so that array * tensor is this class's business, and never an array of objects
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
-        self._data = as_data(data)
-        self._grad = None
         self._op = None
-        self._writes = writes_of(data) if isinstance(data, Variable) else None
+        self._grad = None
+        self._writes = writes_of(to_share(data)) if isinstance(data, Variable) else None
+        self._data = as_data(data)
         self._extras = None
         self._requires_grad = False
+        if not self._data.flags.c_contiguous:
+            writes_of(self)  # somebody shares the memory already: see `to_share`
         if name is not None:
             self.name = name
         if requires_grad:
@@ -165,7 +172,7 @@ class Tensor(ArrayOfTensor):
 
     def detach(self) -> Tensor:
         """The same memory as a Tensor without history."""
-        result: Tensor = self.wrap(self._data)
+        result: Tensor = self.wrap(to_share(self).shown())
         result._writes = writes_of(self)
         return result
 

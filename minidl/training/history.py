@@ -10,6 +10,7 @@ from typing import Any
 
 from minidl import backend
 from minidl.files.arrays import write_atomically
+from minidl.types import Array
 
 KIND = "history"
 FORMAT = 1
@@ -42,14 +43,14 @@ class History:
     seconds: list[float] = field(default_factory=list)
     open_seconds: float = 0.0
     interrupted: bool = False
-    _on_device: list[Any] = field(default_factory=list, repr=False, compare=False)  # losses not yet in step_loss
+    _on_device: list[Array] = field(default_factory=list, repr=False, compare=False)  # losses not yet in step_loss
 
     @property
     def epochs(self) -> int:
         """The number of finished epochs."""
         return len(self.train_loss)
 
-    def add_step(self, loss: Any, rate: float) -> None:
+    def add_step(self, loss: Array, rate: float) -> None:
         """Note one step. The loss, a raw 0-d array, stays on its device until `settle`: no step waits for it."""
         self._on_device.append(loss.reshape(1))
         self.step_rate.append(float(rate))

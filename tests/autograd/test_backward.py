@@ -12,15 +12,16 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 
 import minidl as md
 import minidl.functional as F
 from minidl import backend
 from minidl.autograd.function import Function
+from minidl.fast.versions import _all as registered
 from tests.arrays import device, host, tensor
 from tests.autograd.test_function import OPS
+from tests.pytorch import torch
 
 LIBRARY = str(Path(md.__file__).parent)
 
@@ -45,12 +46,12 @@ def library_frames(frame: FrameType) -> list[str]:
 
 
 def test_at_most_three_frames_from_loss_backward_to_the_ops_backward() -> None:
-    codes = {op.backward.__code__ for op in OPS if hasattr(op, "backward")}
+    codes = {op.backward.__code__ for op in (*OPS, *registered) if hasattr(op, "backward")}
     stacks: dict[str, list[str]] = {}
 
     def profile(frame: FrameType, event: str, argument: Any) -> None:
         if event == "call" and frame.f_code in codes:
-            stacks.setdefault(type(frame.f_locals["self"]).__name__, library_frames(frame))
+            stacks.setdefault(frame.f_locals["self"].plain.__name__, library_frames(frame))
 
     x = tensor(np.arange(1.0, 7.0).reshape(2, 3), requires_grad=True)
     w = tensor(np.ones((2, 3)), requires_grad=True)

@@ -197,3 +197,27 @@ def test_a_backward_leaves_the_mode_as_it_was() -> None:
         assert mode.get() == before
     assert seen == [False, True]
     x.grad = None
+
+
+def test_one_object_may_serve_two_threads_at_once() -> None:
+    shared, entered, left = md.no_grad(), threading.Barrier(2), threading.Barrier(2)
+    found: dict[str, list[bool]] = {"first": [], "second": []}
+
+    def work(name: str) -> None:
+        with shared:
+            entered.wait(10)
+            found[name].append(md.is_grad_enabled())
+            if name == "second":
+                left.wait(10)  # the first leaves its block while this one is inside
+            found[name].append(md.is_grad_enabled())
+        if name == "first":
+            left.wait(10)
+        found[name].append(md.is_grad_enabled())
+
+    with md.enable_grad():
+        threads = [threading.Thread(target=work, args=(name,)) for name in found]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+    assert found == {"first": [False, False, True], "second": [False, False, True]}

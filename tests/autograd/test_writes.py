@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import minidl as md
 import minidl.functional as F
 from minidl import backend
 from minidl.autograd.function import Function
-from minidl.autograd.writes import Graph, WriteCount
+from minidl.autograd.writes import Graph, WriteCount, activity
 from tests.arrays import device, host, tensor
+from tests.pytorch import torch
 
 # ---- every way to write, under every op that saves
 
@@ -392,3 +394,243 @@ def test_a_write_noticed_at_the_next_forward_leaves_that_forward_guarded() -> No
     for loss in (first, second):
         with pytest.raises(md.GraphError, match="overwritten"):
             loss.backward()
+
+
+# ---- only what is read is watched
+
+
+def test_a_bias_may_be_overwritten_before_the_backward() -> None:
+    x, weight, bias = (tensor(np.ones(shape), requires_grad=True) for shape in ((2, 3), (4, 3), (4,)))
+    y = F.linear(x, weight, bias).sum()
+    with md.no_grad():
+        bias[...] = 5.0
+    y.backward()
+    np.testing.assert_array_equal(host(bias.grad), [2, 2, 2, 2])
+
+
+def test_a_weight_whose_input_needs_no_gradient_may_be_overwritten() -> None:
+    x, weight = tensor(np.ones((2, 3))), tensor(np.ones((4, 3)), requires_grad=True)
+    y = F.linear(x, weight).sum()
+    with md.no_grad():
+        weight[...] = 5.0
+    y.backward()
+    np.testing.assert_array_equal(host(weight.grad), np.full((4, 3), 2.0))
+    image, kernel = tensor(np.ones((1, 1, 3, 3))), tensor(np.ones((1, 1, 2, 2)), requires_grad=True)
+    z = F.conv2d(image, kernel).sum()
+    with md.no_grad():
+        kernel[...] = 5.0
+    z.backward()
+    np.testing.assert_array_equal(host(kernel.grad), np.full((1, 1, 2, 2), 4.0))
+
+
+def test_what_is_read_is_watched_all_the_same() -> None:
+    x, weight = tensor(np.ones((2, 3)), requires_grad=True), tensor(np.ones((4, 3)), requires_grad=True)
+    y = F.linear(x, weight).sum()
+    weight.data[...] = 5.0  # through the raw array
+    with pytest.raises(md.GraphError, match="overwritten"):
+        y.backward()
+
+
+def test_the_error_names_what_was_written_and_nothing_else() -> None:
+    x, y = tensor(START, requires_grad=True), tensor(START, requires_grad=True)
+    x.name, y.name = "x", "y"
+    with md.no_grad():
+        x += 1.0  # before the forward: no matter
+    z = (x * y).sum()
+    with md.no_grad():
+        y += 1.0
+    with pytest.raises(md.GraphError, match="overwritten since: Tensor 'y'") as caught:
+        z.backward()
+    assert "'x'" not in str(caught.value)
+
+
+# ---- a guard ends with the graph that needs it
+
+
+def test_a_batch_that_was_looked_at_is_neither_copied_nor_compared_for_ever() -> None:
+    gc.collect()  # of graphs that other tests have left
+    batch, w = tensor(START), tensor(START, requires_grad=True)
+    before, loss = activity.guards, (w * batch).sum()
+    batch.numpy()
+    assert activity.guards == before + 1
+    loss.backward()
+    assert activity.guards == before
+    assert batch._writes is not None
+    assert batch._writes.settled() == 0
+    assert batch._writes._guards is None
+
+
+def test_a_guard_ends_with_a_graph_that_is_never_walked() -> None:
+    gc.collect()  # of graphs that other tests have left
+    batch, w = tensor(START), tensor(START, requires_grad=True)
+    before, loss = activity.guards, (w * batch).sum()
+    batch.numpy()
+    assert activity.guards == before + 1
+    del loss
+    assert activity.guards == before
+
+
+def test_a_guard_lasts_as_long_as_one_graph_may_need_it() -> None:
+    batch, w = tensor(START), tensor(START, requires_grad=True)
+    first = (w * batch).sum()
+    raw = batch.data
+    (w * batch).sum().backward()  # of another graph
+    raw[0] = 9.0
+    with pytest.raises(md.GraphError, match="overwritten"):
+        first.backward()
+
+
+# ---- views of a convolution's result
+
+
+def test_a_reshaped_convolution_is_a_view_whatever_computed_it() -> None:
+    x, w = tensor(np.ones((2, 3, 6, 6))), tensor(np.ones((4, 3, 3, 3)))
+    for plain in (False, True):
+        with md.plain() if plain else md.enable_grad():
+            y = F.conv2d(x, w)
+        y.reshape(-1)[...] = 0.0
+        assert not host(y).any()
+        y = F.relu(F.conv2d(x, w))
+        first = y[0]
+        y.reshape(2, -1)[...] = 0.0
+        assert not host(y).any()
+        assert not host(first).any()
+        y = F.conv2d(x, w)
+        raw = y.data
+        y.reshape(-1)[...] = 0.0
+        assert not raw.any()
+
+
+def test_an_array_of_another_order_is_shared_as_it_is() -> None:
+    array = device(np.arange(6.0).reshape(2, 3)).T
+    x = md.Tensor(array)
+    x.reshape(-1)
+    x[...] = 0.0
+    assert not array.any()
+
+
+# ---- tensors that are stale say so
+
+
+def test_every_question_to_a_stale_view_is_refused() -> None:
+    x, scale = tensor([1.0, 2.0, 3.0]), tensor(2.0, requires_grad=True)
+    view = x[1:]
+    x *= scale  # with history: the view keeps the old memory
+    asked = ("argmax", "argmin", "any", "all", "tolist", "numpy", "sum", "copy", "detach", "__bool__")
+    for name in asked:
+        with pytest.raises(md.GraphError, match="written in place afterwards"):
+            getattr(view, name)()
+    for action in (lambda: view.astype("int64"), lambda: view.astype("float32"), lambda: view.data, lambda: view + 1):
+        with pytest.raises(md.GraphError, match="written in place afterwards"):
+            action()
+    assert "stale" in repr(view)
+
+
+def test_a_stale_view_is_no_index_label_or_limit_either() -> None:
+    x, scale = tensor([1.0, 0.0]), tensor(2.0, requires_grad=True)
+    view = x[:]
+    x *= scale
+    whole = view._data.astype(np.int64)
+    labels = md.Tensor(whole)
+    labels._writes = view._writes
+    for action in (
+        lambda: tensor([1.0, 2.0])[labels],
+        lambda: F.clip(tensor([1.0, 2.0]), view, None),
+        lambda: F.cross_entropy(tensor(np.ones((2, 2))), labels),
+        lambda: F.embedding(labels, tensor(np.ones((3, 2)))),
+    ):
+        with pytest.raises(md.GraphError, match="written in place afterwards"):
+            action()
+
+
+# ---- custom ops
+
+
+class Meddling(Function):
+    """An op that does in its backward, or forward, what it was told to."""
+
+    saves_inputs = True
+
+    def __init__(self, in_forward: Any = None, in_backward: Any = None) -> None:
+        self.in_forward = in_forward
+        self.in_backward = in_backward
+
+    def forward(self, x: Any) -> Any:
+        return self.in_forward(x) if self.in_forward else x * 2
+
+    def backward(self, grad_out: Any, x: Any) -> Any:
+        return self.in_backward(grad_out, x)
+
+
+def _overwrites(x: Any) -> Any:
+    x *= 2
+    return x
+
+
+def _overwrites_gradient(grad_out: Any, x: Any) -> Any:
+    grad_out *= 2
+    return grad_out
+
+
+@pytest.mark.skipif(backend.current() != "numpy", reason="arrays of a device can all be written to: yours gets copies")
+def test_an_op_that_writes_into_its_arguments_is_told() -> None:
+    x = tensor(START, requires_grad=True)
+    with pytest.raises(md.GraphError, match=r"Meddling.forward wrote into its arguments.*x\.copy\(\)"):
+        Meddling(in_forward=_overwrites)(x)
+    y = Meddling(in_backward=_overwrites_gradient)(x).sum()
+    with pytest.raises(ValueError, match="read-only") as caught:
+        y.backward()
+    assert any("Meddling.backward wrote into its arguments" in note for note in caught.value.__notes__)
+
+
+def test_an_op_cannot_spoil_what_others_saved() -> None:
+    x = tensor(START, requires_grad=True)
+    before = host(x).copy()
+    with contextlib.suppress(md.GraphError):  # on a device, where copies are handed out, there is none
+        Meddling(in_forward=_overwrites)(x * 1.0)
+    np.testing.assert_array_equal(host(x), before)
+
+
+def test_a_view_that_your_op_returns_can_be_written_to() -> None:
+    x = tensor(START)
+    y = Meddling(in_forward=lambda x: x[::-1])(x)
+    y[0] = 7.0
+    assert host(x)[-1] == 7.0 or backend.current() != "numpy"  # on a device your op was handed a copy
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (lambda g, x: [g], r"got a? ?list"),
+        (lambda g, x: g.sum(), r"got \w+ of shape \(\)"),
+        (lambda g, x: g[None], r"got \w+ of shape \(1, 3\)"),
+        (lambda g, x: 1.0, r"shape \(3,\) for input 0"),
+        (lambda g, x: g * 1j, "of real numbers"),
+        (lambda g, x: "dx", "got 'dx'"),
+        (lambda g, x: (g, g), "expected 1, got 2"),
+    ],
+)
+def test_what_is_no_gradient_of_the_input_is_told(returned: Any, words: str) -> None:
+    x = tensor(START, requires_grad=True)
+    with pytest.raises(md.GraphError, match=words) as caught:
+        Meddling(in_backward=returned)(x).sum().backward()
+    assert "Meddling.backward must return" in str(caught.value)
+
+
+def test_a_list_of_two_gradients_is_told_to_be_a_tuple() -> None:
+    class Both(Function):
+        def forward(self, x: Any, y: Any) -> Any:
+            return x + y
+
+        def backward(self, grad_out: Any) -> Any:
+            return [grad_out, grad_out]
+
+    x, y = tensor(START, requires_grad=True), tensor(START, requires_grad=True)
+    with pytest.raises(md.GraphError, match="got a list: return a tuple, grad_0, grad_1"):
+        Both()(x, y).sum().backward()
+
+
+def test_a_number_is_a_gradient_of_a_number() -> None:
+    x = tensor(3.0, requires_grad=True)
+    Meddling(in_backward=lambda g, x: 2.0)(x).backward()
+    assert host(x.grad) == 2.0

@@ -61,6 +61,8 @@ def test_what_failed_and_what_disagrees_is_said_and_the_rest_is_kept() -> None:
 
 
 def test_what_fails_in_one_library_leaves_the_other(standin: ModuleType) -> None:
+    pytest.importorskip("torch")
+
     def fails(small: bool) -> Any:
         raise ValueError("not here")
 
@@ -95,6 +97,7 @@ def test_the_cases_are_those_that_were_asked_for() -> None:
 
 @pytest.mark.slow
 def test_it_runs_from_end_to_end_on_the_standin(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
     command = [sys.executable, "-m", "benchmarks.gpu", "--standin", "--output", str(tmp_path), "--modes", "TF32"]
     done = subprocess.run([*command, "--only", "mlp", "Ca"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

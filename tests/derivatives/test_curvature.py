@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ import minidl.functional as F
 from minidl.derivatives import curvature
 from tests.arrays import device, host, tensor
 from tests.factory import examples
+from tests.pytorch import torch
 
 
 def symmetric(eigenvalues, seed=0):

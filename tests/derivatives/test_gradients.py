@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import minidl as md
 import minidl.functional as F
 from minidl.autograd.function import Function
 from tests.arrays import device, host, tensor
+from tests.pytorch import torch
 
 # ---- md.grad
 

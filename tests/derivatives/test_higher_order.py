@@ -6,7 +6,6 @@ import doctest
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from minidl import backend
 from minidl.derivatives import higher_order
 from tests.arrays import device, host, tensor
 from tests.factory import assert_close, examples, operand, shapes
+from tests.pytorch import torch
 
 TAF = torch.autograd.functional
 

@@ -7,7 +7,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from minidl.fast.through_time import GRUThroughTime, LSTMThroughTime, RNNThrough
 from tests.arrays import device, host, tensor
 from tests.factory import check, examples, operand
 from tests.functional.test_recurrent import with_pytorchs_cell
+from tests.pytorch import torch
 
 # name: a new op, the number of its gates and of the arrays in its state, one step by plain ops, PyTorch's cell
 KINDS = {

@@ -5,9 +5,6 @@ import pickle
 
 import numpy as np
 import pytest
-import safetensors.numpy
-import safetensors.torch
-import torch
 
 import minidl as md
 from minidl import nn
@@ -15,6 +12,7 @@ from minidl.errors import DTypeError
 from minidl.files.arrays import save_arrays
 from tests.arrays import host, tensor
 from tests.models.translation import translated
+from tests.pytorch import safetensors_torch, torch
 
 BOTH = pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 IMAGES = np.random.default_rng(0).standard_normal((2, 1, 28, 28)).astype(np.float32)
@@ -39,7 +37,7 @@ def test_a_networks_weights_come_from_pytorch(tmp_path, suffix):
     if suffix == ".npz":
         np.savez(path, **{name: w.numpy() for name, w in theirs.state_dict().items()})
     else:
-        safetensors.torch.save_file(theirs.state_dict(), path)
+        safetensors_torch.save_file(theirs.state_dict(), path)
     ours.load_state_dict(md.load(path))
     assert_same_outputs(ours, theirs)
 
@@ -70,7 +68,7 @@ def test_a_networks_weights_go_to_pytorch(tmp_path, suffix):
         with np.load(path) as file:
             state = {name: torch.from_numpy(file[name]) for name in theirs.state_dict()}
     else:
-        state = safetensors.torch.load_file(path)
+        state = safetensors_torch.load_file(path)
     theirs.load_state_dict(state)
     assert_same_outputs(ours, theirs)
 
@@ -126,7 +124,6 @@ def test_the_folder_is_made_and_capitals_do_not_matter(tmp_path, suffix):
         ([np.ones(2)], TypeError, "got list$"),
         ({1: np.ones(2)}, TypeError, "names as keys; got 1"),
         ({"lr": "0.1"}, TypeError, "expected 'lr' to be an array, a Tensor or a number; got str"),
-        ({"w": torch.ones(2)}, TypeError, r"got Tensor of torch: pass what its numpy\(\) gives$"),
         ({"\ud800": np.ones(2)}, ValueError, r"'\\ud800' cannot be a name in a file"),
         ({"w": np.array(["a"])}, DTypeError, "expected 'w' to hold booleans, integers or floating numbers; got <U1"),
         ({"w": np.ones(2, complex)}, DTypeError, "got complex128"),
@@ -140,6 +137,12 @@ def test_what_is_no_state_is_refused_and_leaves_the_old_file(tmp_path, suffix, s
         md.save(state, path)
     np.testing.assert_array_equal(md.load(path)["w"], [1, 1])
     assert list(tmp_path.iterdir()) == [path]
+
+
+@BOTH
+def test_a_tensor_of_pytorchs_is_refused(tmp_path, suffix):
+    with pytest.raises(TypeError, match=r"got Tensor of torch: pass what its numpy\(\) gives$"):
+        md.save({"w": torch.ones(2)}, tmp_path / f"a{suffix}")
 
 
 @BOTH
@@ -214,13 +217,19 @@ def test_nothing_is_unpickled(tmp_path, suffix):
     contents = [pickle.dumps(Bomb())]
     np.savez(tmp_path / "objects.npz", a=np.array([Bomb()], dtype=object))
     contents.append((tmp_path / "objects.npz").read_bytes())
-    torch.save({"a": torch.ones(2)}, tmp_path / "model.pt")
-    contents.append((tmp_path / "model.pt").read_bytes())
     for content in contents:
         path.write_bytes(content)
         with pytest.raises(ValueError, match=rf"a\{suffix} (cannot be read|is damaged)"):
             md.load(path)
     assert not Bomb.exploded
+
+
+@BOTH
+def test_a_file_of_torch_save_is_not_unpickled(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    torch.save({"a": torch.ones(2)}, path)
+    with pytest.raises(ValueError, match=rf"a\{suffix} (cannot be read|is damaged)"):
+        md.load(path)
 
 
 def test_another_file_of_minidls_is_named(tmp_path):
@@ -232,7 +241,7 @@ def test_another_file_of_minidls_is_named(tmp_path):
 @pytest.mark.parametrize(("dtype", "name"), [(torch.bfloat16, "BF16"), (torch.float8_e5m2, "F8_E5M2")])
 def test_dtypes_that_numpy_lacks_are_refused_by_name(tmp_path, dtype, name):
     path = tmp_path / "published.safetensors"
-    safetensors.torch.save_file({"fine": torch.ones(2), "embed.weight": torch.ones(2).to(dtype)}, path)
+    safetensors_torch.save_file({"fine": torch.ones(2), "embed.weight": torch.ones(2).to(dtype)}, path)
     with pytest.raises(ValueError, match=rf"published.* holds 'embed.weight' as {name}; .* to float32"):
         md.load(path)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from hypothesis import strategies as st
 
 from tests.arrays import device
 from tests.factory import operand
+from tests.pytorch import torch
 
 
 @st.composite

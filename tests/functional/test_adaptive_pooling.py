@@ -6,8 +6,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as TF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +13,7 @@ import minidl as md
 import minidl.functional as F
 from tests.arrays import device, host, tensor
 from tests.factory import Operand, check, check_special, examples, operand
+from tests.pytorch import TF, torch
 
 ADAPTIVE = {
     ("avg", 1): (F.adaptive_avg_pool1d, TF.adaptive_avg_pool1d),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 
 import minidl as md
@@ -21,6 +20,7 @@ from tests.factory import (
     operands,
     shapes,
 )
+from tests.pytorch import torch
 
 GRID = np.meshgrid(SPECIAL, SPECIAL)  # every pair of special values
 

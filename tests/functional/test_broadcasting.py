@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ import minidl.functional as F
 from minidl.functional.broadcasting import Sum, repeated, unbroadcast
 from tests.arrays import device, host, tensor
 from tests.factory import axes_of, check, examples, operand, operands
+from tests.pytorch import torch
 
 NUMPY = str(Path(np.__file__).parent)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as TF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +15,7 @@ from minidl.functional.likelihood import GeneralCrossEntropy
 from tests.arrays import device, host, tensor
 from tests.factory import assert_close, check, examples
 from tests.functional.samples import labels_of, ours_of, scores, theirs_of, weights_of
+from tests.pytorch import TF, torch
 
 REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 SMOOTHINGS = st.sampled_from([0.0, 0.1, 1.0])

@@ -1,21 +1,24 @@
-"""minidl/functional/conv.py and geometry.py."""
+"""minidl/functional/conv.py."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as TF
 from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl as md
 import minidl.functional as F
+from minidl.functional.conv import Conv, add_columns, columns, for_products
+from minidl.functional.geometry import Geometry
 from tests.arrays import device, host, tensor
 from tests.factory import Operand, check, check_against_numpy, examples, operand
+from tests.pytorch import TF, torch
 
 
 def conv2d_plain(x, weight, bias, stride, padding, dilation, groups):
@@ -303,3 +306,61 @@ def test_an_error_shows_the_input_as_it_was_before_padding():
 def test_a_list_is_padded_as_an_array_is():
     x, weight = [[[1.0, 2.0, 3.0]]], np.ones((1, 1, 2))
     np.testing.assert_array_equal(F.conv1d(x, weight, padding="same"), [[[3, 5, 3]]])
+
+
+def test_columns_are_the_windows_and_add_columns_puts_them_back():
+    """Of [1 2 3 4], padded with a zero on both sides, a window of two that moves by two sees 0 1, 2 3 and 4 0."""
+    window = Geometry((2,), (1,), (1,), 1).window((4,), (2,))
+    cols = columns(device([[[1, 2, 3, 4]]]), window, 1)
+    np.testing.assert_array_equal(host(cols), [[[[0, 2, 4], [1, 3, 0]]]])
+    back = add_columns(device([[[[9, 1, 2], [3, 4, 9]]]]), (1, 1, 4), window)
+    np.testing.assert_array_equal(host(back), [[[3, 1, 4, 2]]])
+
+
+@ONE_AND_TWO_AXES
+@examples(40)
+@given(data=st.data())
+def test_add_columns_is_the_transpose_of_columns(n, data):
+    case = data.draw(cases(n))
+    x, options = case.x.values, case.options
+    geometry = Geometry(options["stride"], options["padding"], options["dilation"], options["groups"])
+    window = geometry.window(x.shape[2:], case.weight.values.shape[2:])
+    cols = host(columns(device(x), window, geometry.groups))
+    others = np.random.default_rng(0).integers(-4, 5, cols.shape).astype(float)
+    back = host(add_columns(device(others), x.shape, window))
+    assert (cols * others).sum() == (x * back).sum()  # in eighths: exact
+
+
+def test_float16_is_multiplied_in_float32():
+    assert for_products(device(np.ones(2, np.float16))).dtype == np.float32
+    for dtype in (np.float32, np.float64, np.int32):
+        x = device(np.ones(2, dtype))
+        assert for_products(x) is x
+
+
+def test_same_makes_no_padded_copy_of_the_input():
+    """The window begins before the input, and where it is even ends one place after it."""
+    y = F.conv2d(tensor(np.ones((1, 1, 4, 4)), True), tensor(np.ones((1, 1, 2, 3))), padding="same")
+    assert isinstance(y._op, Conv)
+    assert y._op.inputs[0].shape == (1, 1, 4, 4)
+    np.testing.assert_array_equal(host(y)[0, 0], [[4, 6, 6, 4]] * 3 + [[2, 3, 3, 2]])
+
+
+def test_each_gradient_reads_the_other_operand_only():
+    assert Conv.reads == ((1,), (0,), ())
+
+
+@pytest.mark.parametrize("options", [{}, {"padding": "same"}, {"padding": 1, "groups": 2, "dilation": 2}])
+def test_the_plain_mode_runs_no_line_of_a_faster_version(options):
+    x, weight, bias = (
+        tensor(np.ones(shape), True) for shape in ((1, 2, 5, 5), (2, 2 // options.get("groups", 1), 3, 3), (2,))
+    )
+    entered = set()
+    with md.plain():
+        sys.setprofile(lambda frame, event, arg: entered.add(frame.f_code.co_filename))
+        try:
+            F.conv2d(x, weight, bias, **options).sum().backward()
+        finally:
+            sys.setprofile(None)
+    assert any(name.endswith("functional/conv.py") for name in map(Path.as_posix, map(Path, entered)))
+    assert not [name for name in map(Path.as_posix, map(Path, entered)) if "/minidl/fast/" in name]

@@ -1,11 +1,9 @@
-"""The transposed convolutions of minidl/functional/conv.py."""
+"""The transposed convolutions of minidl/functional/conv_transpose.py."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as TF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +12,7 @@ import minidl.functional as F
 from tests.arrays import device, host, tensor
 from tests.factory import check, examples, operand
 from tests.functional.test_conv import CONV, ONE_AND_TWO_AXES, Case
+from tests.pytorch import TF, torch
 
 TRANSPOSE = {1: (F.conv_transpose1d, TF.conv_transpose1d), 2: (F.conv_transpose2d, TF.conv_transpose2d)}
 

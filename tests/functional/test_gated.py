@@ -6,14 +6,13 @@ import math
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as TF
 from hypothesis import given
 
 import minidl as md
 import minidl.functional as F
 from tests.arrays import device, host, tensor
 from tests.factory import SPECIAL, check, check_against_numpy, check_special, examples, operand
+from tests.pytorch import TF, torch
 
 
 def gelu_tanh(t):

@@ -6,8 +6,6 @@ import warnings
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as TF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +13,7 @@ import minidl as md
 import minidl.functional as F
 from tests.arrays import device, host, tensor
 from tests.factory import assert_close, check, check_special, examples, operand
+from tests.pytorch import TF, torch
 
 REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as TF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +12,7 @@ from minidl import backend
 from tests.arrays import device, tensor
 from tests.factory import check, examples, operand
 from tests.functional.samples import class_count, ours_of, scores, theirs_of, weights_of, without_classes
+from tests.pytorch import TF, torch
 
 REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 SMOOTHINGS = st.sampled_from([0.0, 0.1, 1.0])

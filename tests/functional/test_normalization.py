@@ -6,8 +6,6 @@ import warnings
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as TF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +14,7 @@ import minidl.functional as F
 from minidl import backend
 from tests.arrays import device, host, tensor
 from tests.factory import Operand, check, examples, operand
+from tests.pytorch import TF, torch
 
 MEAN, VARIANCE = np.array([0.5, -1, 2, 0]), np.array([1, 0.25, 4, 2.5])  # running ones, of up to four channels
 

@@ -1,4 +1,4 @@
-"""The small rooms of minidl/functional: axes.py, precision.py; and the examples in all docstrings."""
+"""What holds for every file of minidl/functional: examples in docstrings, silence, no waiting for a device."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ import pkgutil
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import minidl as md
 import minidl.functional as F
 from minidl import backend
-from minidl.functional import precision
-from minidl.functional.axes import all_axes, as_shape, one_axis
-from tests.arrays import device, host, tensor
-from tests.factory import examples
+from tests.arrays import host, tensor
 
 MODULES = [f"minidl.functional.{module.name}" for module in pkgutil.iter_modules(F.__path__)]
 
@@ -33,46 +28,6 @@ def test_everything_public_is_listed_and_documented():
     for name in F.__all__:
         assert getattr(F, name).__doc__
     assert sorted(F.__all__) == F.__all__
-
-
-@given(st.integers(1, 4), st.data())
-@examples(60)
-def test_axes_count_from_both_ends(ndim, data):
-    axis = data.draw(st.integers(-ndim, ndim - 1))
-    assert one_axis(axis, ndim) == list(range(ndim))[axis]
-    assert one_axis(np.int64(axis), ndim) == one_axis(axis, ndim)
-    assert all_axes(axis, ndim) == (one_axis(axis, ndim),)
-    assert all_axes(None, ndim) == tuple(range(ndim))
-
-
-def test_axes_that_are_not_there():
-    assert all_axes(-1, 0) == all_axes((0,), 0) == all_axes(None, 0) == ()
-    with pytest.raises(md.ShapeError, match="shape"):
-        all_axes(1, 0)
-    with pytest.raises(IndexError):
-        one_axis(0, 0)
-    with pytest.raises(md.DTypeError, match="whole number; got 'x'"):
-        one_axis("x", 2)
-
-
-def test_shapes_are_made_tuples_of_ints():
-    assert as_shape(3) == (3,)
-    assert as_shape([2, np.int64(3)]) == (2, 3)
-    assert all(type(n) is int for n in as_shape((np.int32(2),)))
-    with pytest.raises(md.DTypeError, match=r"shape of whole numbers; got \(2.0, 3\)"):
-        as_shape((2.0, 3))
-
-
-def test_precision():
-    half, single, whole = (device(np.ones(3, d)) for d in (np.float16, np.float32, np.uint8))
-    assert precision.widened(half).dtype == np.float32
-    assert precision.widened(single) is single
-    assert precision.widened(whole).dtype == np.float64
-    assert precision.narrowed(single, half).dtype == np.float16
-    assert precision.narrowed(single, single) is single
-    assert precision.add_up(half, (0,)).dtype == np.float16
-    assert precision.add_up(whole, (0,)).dtype == np.ones(3, np.uint8).sum().dtype
-    assert precision.for_products(single) is single
 
 
 def test_no_op_warns_and_numpy_is_left_as_it_was():

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as TF
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import minidl as md
 import minidl.functional as F
+from minidl.functional.geometry import pooling_window
+from minidl.functional.pooling import MaxPool, areas
 from tests.arrays import device, host, tensor
 from tests.factory import Operand, check, check_against_numpy, check_special, examples, operand
+from tests.pytorch import TF, torch
 
 
 def pool_plain(x, kernel, stride, padding, out, reduce):
@@ -232,3 +235,44 @@ def test_a_stride_that_leads_out_of_the_input_gives_one_window(stride):
     weight = tensor(np.ones((1, 1, 2)), requires_grad=True)
     F.conv1d(x, weight, stride=stride, padding=1).sum().backward()
     np.testing.assert_allclose(host(weight.grad), [[[0, 1]]])
+
+
+def test_chosen_is_the_number_of_the_place_in_the_window():
+    """Row by row from 0; a place of the padding is never chosen, and of several NaN the last is."""
+    image = np.array([[-1, -2, 5, 5], [-3, -4, 5, 5], [0, np.nan, -np.inf, -np.inf], [np.nan, 1, -np.inf, -np.inf]])
+    op = MaxPool(pooling_window(2, image[None, None], 2, None, 0, False))
+    op(device(image[None, None]))
+    np.testing.assert_array_equal(host(op.chosen)[0, 0], [[0, 0], [2, 0]])
+    op = MaxPool(pooling_window(2, image[None, None], 3, 3, 1, False))
+    op(device(image[None, None]))
+    np.testing.assert_array_equal(host(op.chosen)[0, 0], [[4, 3], [4, 0]])
+
+
+def test_a_forward_and_a_backward_of_which_only_one_is_plain():
+    """What the one leaves the other takes up: plain forwards with fast backwards, and the other way round."""
+    x = np.random.default_rng(0).integers(-4, 5, (2, 3, 7, 6)).astype(np.float32)
+
+    def slope(forward_plain, backward_plain, pool):
+        leaf = tensor(x, True)
+        with md.plain() if forward_plain else nullcontext():
+            y = pool(leaf)
+        with md.plain() if backward_plain else nullcontext():
+            (grad,) = md.grad(
+                y, [leaf], device(np.arange(y.size, dtype=np.float32).reshape(y.shape)), create_graph=True
+            )
+            (grad * grad * leaf).sum().backward()
+        return [host(y), host(grad), host(leaf.grad)]
+
+    for pool in (lambda t: F.max_pool2d(t, 3, 2, 1, True), lambda t: F.avg_pool2d(t, 3, 2, 1, True)):
+        expected = slope(True, True, pool)
+        for modes in ((False, False), (True, False), (False, True)):
+            for ours, plain in zip(slope(*modes, pool), expected, strict=True):
+                np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_how_many_places_of_a_window_count():
+    """Windows of three from -1 and 2 on, in four places: places -1, 0, 1 and 2, 3, 4, of which -1 and 4 are padding."""
+    window = pooling_window(1, np.ones((1, 1, 4)), 3, 3, 1, False)
+    like = device(np.ones(1, np.float32))
+    np.testing.assert_array_equal(host(areas(window, True, like)), [3, 3])
+    np.testing.assert_array_equal(host(areas(window, False, like)), [2, 2])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ import minidl as md
 import minidl.functional as F
 from tests.arrays import host, tensor
 from tests.factory import assert_close, check, check_special, examples, operand
+from tests.pytorch import torch
 
 PAIRS = [(F.softmax, torch.softmax), (F.log_softmax, torch.log_softmax)]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ import minidl.functional as F
 from minidl.functional.recurrent import gates
 from tests.arrays import host, tensor
 from tests.factory import check, examples, operand
+from tests.pytorch import torch
 
 
 @st.composite

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ import minidl as md
 import minidl.functional as F
 from tests.arrays import device, host, tensor
 from tests.factory import Operand, axes_of, check, check_against_numpy, check_special, examples, operand, shapes
+from tests.pytorch import torch
 
 
 def dims(t, axis):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 
 import minidl as md
 import minidl.functional as F
 from tests.arrays import tensor
 from tests.factory import SPECIAL, check, check_against_numpy, check_special, examples, operand
+from tests.pytorch import torch
 
 PAIRS = [(F.sin, torch.sin), (F.cos, torch.cos)]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 import minidl.functional as F
 from minidl import models
 from tests.arrays import device, host, tensor
 from tests.models.translation import count, shapes, translated
+from tests.pytorch import torch
 
 NETWORKS = [
     (models.lenet, (1, 28, 28), 431_080),

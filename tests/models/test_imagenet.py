@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from minidl import models
 from tests.arrays import host, tensor
 from tests.models.translation import count, shapes, translated
+from tests.pytorch import torch
 
 
 def test_alexnet_has_the_published_number_of_parameters_and_sizes():

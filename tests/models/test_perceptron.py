@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 
 from minidl import models, nn
 from tests.arrays import host, tensor
+from tests.pytorch import torch
 
 DIGITS = np.random.default_rng(0).random((5, 64)).astype(np.float32)
 

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as TF
 
 import minidl.functional as F
 from minidl import backend, models, nn
 from tests.arrays import device, host, tensor
+from tests.pytorch import TF, torch
 
 IMAGES = np.random.default_rng(0).standard_normal((3, 3, 16, 16))
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-import torch
 
 import minidl.functional as F
 from minidl import backend, models, nn
 from minidl.optim import Adam
 from tests.arrays import device, host, tensor
+from tests.pytorch import torch
 
 INDICES = np.random.default_rng(0).integers(0, 7, (3, 5))
 

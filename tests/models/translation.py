@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from minidl import nn
 from tests.arrays import host
+from tests.pytorch import torch
 
 
 class WithinChannel(torch.nn.Module):

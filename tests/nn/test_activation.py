@@ -3,11 +3,11 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
 
 from minidl import nn
 from minidl.errors import ShapeError
 from tests.arrays import host, tensor
+from tests.pytorch import torch
 
 X = np.random.default_rng(0).standard_normal((4, 5)).astype(np.float32) * 3
 CASES = [

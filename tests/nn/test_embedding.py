@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-import torch
 
 from minidl import nn
 from minidl.errors import DTypeError
 from tests.arrays import device, host, tensor
+from tests.pytorch import torch
 
 
 @pytest.mark.parametrize("shape", [(), (4,), (2, 5), (0,)])

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 from minidl import backend, nn
 from minidl.errors import GraphError, ShapeError
 from minidl.nn import init
 from tests.arrays import device, host, tensor
+from tests.pytorch import torch
 
 DENSE, CONV = (300, 200), (60, 20, 5, 4)  # fans: 200 and 300; 400 and 1200
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-import torch
 
 from minidl import backend, nn
 from tests.arrays import host, tensor
+from tests.pytorch import torch
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -4,11 +4,11 @@ import inspect
 
 import numpy as np
 import pytest
-import torch
 
 import minidl as md
 from minidl import nn
 from tests.arrays import device, host, tensor
+from tests.pytorch import torch
 
 RNG = np.random.default_rng(0)
 SCORES = RNG.standard_normal((4, 3)).astype(np.float32)

@@ -6,13 +6,13 @@ import copy
 
 import numpy as np
 import pytest
-import torch
 
 import minidl as md
 from minidl import backend, nn
 from minidl.errors import ShapeError
 from minidl.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.arrays import host, tensor
+from tests.pytorch import torch
 
 LAYERS = [
     ("BatchNorm1d", (4,), {}, (5, 4)),

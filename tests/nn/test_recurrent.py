@@ -2,13 +2,13 @@ import copy
 
 import numpy as np
 import pytest
-import torch
 
 import minidl as md
 import minidl.functional as F
 from minidl import backend, nn
 from minidl.errors import DTypeError, ShapeError
 from tests.arrays import assert_same, device, host, tensor
+from tests.pytorch import torch
 
 KINDS = [("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("LSTM", {}), ("GRU", {})]
 RNG = np.random.default_rng(0)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-import torch
 
 from minidl import nn
 from minidl.errors import ShapeError
 from tests.arrays import host, tensor
+from tests.pytorch import torch
 
 X = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
 

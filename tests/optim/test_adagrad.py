@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 from minidl.optim import AdaGrad, LayerSpecific
 from tests.arrays import host
 from tests.optim.trajectories import Pair, assert_same_path, give, run, scalar
+from tests.pytorch import torch
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from minidl.optim import Adam
 from tests.optim.trajectories import assert_same_path, run, scalar
+from tests.pytorch import torch
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from minidl.optim import Adam, AdamW, LayerView
 from tests.arrays import host
 from tests.optim.trajectories import assert_same_path, run, scalar
+from tests.pytorch import torch
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 from minidl import optim
 from minidl.optim import ChainedScheduler, CosineLR, ExponentialLR, LinearLR, Schedule, SequentialLR, StepLR
 from tests.optim.test_schedules import optimizer_at, rates
+from tests.pytorch import torch
 
 
 def cosine(optimizer: Any, steps: int, end: float = 0.0) -> Any:

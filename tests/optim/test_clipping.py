@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import minidl as md
 from minidl import backend
 from minidl.errors import DTypeError
 from minidl.optim import clip_grad_norm_, clip_grad_value_
 from tests.arrays import host, tensor
+from tests.pytorch import torch
 
 
 def parameters_with(*gradients: Any, dtype: str = "float64") -> tuple[list[md.Tensor], list[Any]]:

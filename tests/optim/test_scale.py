@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from minidl.optim import LARS, SGD, AdaGrad, Adam, AdamW, LayerRate, LayerSpecific, Optimizer, RMSprop
 from tests.arrays import host, tensor
 from tests.optim.trajectories import Pair, give, gradient
+from tests.pytorch import torch
 
 METHODS: dict[str, tuple[Callable[..., Optimizer], Callable[..., Any]]] = {
     "sgd": (SGD, torch.optim.SGD),

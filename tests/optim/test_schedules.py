@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 
 from minidl.nn import Linear
 from minidl.optim import (
@@ -21,6 +20,7 @@ from minidl.optim import (
     StepLR,
 )
 from tests.optim.trajectories import give, scalar
+from tests.pytorch import torch
 
 
 def optimizer_at(lr: float) -> SGD:

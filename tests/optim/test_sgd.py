@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from minidl.optim import SGD, LayerSpecific
 from tests.arrays import host
 from tests.optim.trajectories import Pair, assert_same_path, give, run, scalar
+from tests.pytorch import torch
 
 COMBINATIONS = [
     {"momentum": momentum, "dampening": dampening, "nesterov": nesterov, "weight_decay": weight_decay}

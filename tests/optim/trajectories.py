@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 import minidl as md
 from minidl.nn import Module, Parameter
 from minidl.optim import Optimizer
 from tests.arrays import device, host, tensor
+from tests.pytorch import torch
 
 SHAPES = ((4, 3), (3,), ())
 STEPS = 100

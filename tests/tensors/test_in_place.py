@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import minidl as md
 from tests.arrays import host, tensor
+from tests.pytorch import torch
 
 START = np.array([1.0, 2.0, 3.0])
 

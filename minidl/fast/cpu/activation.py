@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from minidl.fast.cpu.selection import zero_outside
+from minidl.fast.cpu.sums import unbroadcast
 from minidl.fast.versions import Faster
 from minidl.functional import activation
-from minidl.functional.broadcasting import unbroadcast
-from minidl.functional.selection import masked
 from minidl.types import Array, DType, Gradients
 
 
@@ -38,11 +38,11 @@ class PReLU(Faster, activation.PReLU):
     where = "on the CPU, float dtypes"
 
     def fits(self, x: Array, weight: Array) -> bool:
-        return type(x) is np.ndarray and x.dtype.kind == "f"
+        return type(x) is np.ndarray and x.dtype.kind == "f" and x.dtype.itemsize in (2, 4, 8)
 
     def backward(self, grad_out: Array, x: Array, weight: Array) -> Gradients:
         grad_x = grad_out * slopes(x, weight, grad_out.dtype) if self.needs(0) else None
-        grad_weight = unbroadcast(masked(grad_out * x, ~(x > 0)), weight.shape) if self.needs(1) else None
+        grad_weight = unbroadcast(zero_outside(~(x > 0), grad_out * x), weight.shape) if self.needs(1) else None
         return grad_x, grad_weight
 
 
@@ -53,3 +53,16 @@ def slopes(x: Array, slope: float | Array, dtype: DType) -> Array:
     """
     slope = np.asarray(slope, dtype)
     return slope + (1 - slope) * (x > 0).astype(dtype)
+
+
+class ReLU(Faster, activation.ReLU):
+    """The mask cuts the bits of the gradient."""
+
+    __slots__ = ()
+    where = "on the CPU, float dtypes"
+
+    def fits(self, x: Array) -> bool:
+        return type(x) is np.ndarray and x.dtype.kind == "f" and x.dtype.itemsize in (2, 4, 8)
+
+    def backward(self, grad_out: Array, out: Array) -> Array:
+        return zero_outside(out != 0, grad_out)

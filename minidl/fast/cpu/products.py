@@ -8,7 +8,6 @@ from minidl.fast.cpu import threads
 from minidl.fast.cpu.sums import add_up
 from minidl.fast.products import LinearByProduct, MatMulByProduct
 from minidl.functional import products
-from minidl.functional.precision import HALF
 from minidl.types import Array
 
 WORTH = 1 << 23  # multiplications of a product below which waking another thread takes longer than it saves
@@ -36,11 +35,6 @@ def _some_rows(start: int, stop: int, x: Array, y: Array, out: Array) -> None:
 
 def _some_columns(start: int, stop: int, x: Array, y: Array, out: Array) -> None:
     np.matmul(x, y[:, start:stop], out=out[:, start:stop])
-
-
-def for_products(x: Array) -> Array:
-    """x ready for matrix products: NumPy has no fast one of float16."""
-    return x.astype(np.float32) if x.dtype == HALF else x
 
 
 class MatMul(MatMulByProduct, products.MatMul):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from minidl.fast.versions import Faster
-from minidl.functional import selection
+from minidl.functional import masking
 from minidl.types import Array
 
 
-class Masked(Faster, selection.Masked):
+class Masked(Faster, masking.Masked):
     """The mask cuts the bits of the numbers."""
 
     __slots__ = ()

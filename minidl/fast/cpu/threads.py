@@ -23,15 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backend.arrays import is_array, module_of
 from minidl.backend.silence import ERROR_STATE, SILENT
 from minidl.checks import is_whole
 from minidl.fast.cpu.blas import Blas
-from minidl.fast.graph import recording
 
 BLOCK = 2 << 20  # bytes that one step of a loop works on: about a core's share of the cache (0.5 to 4 MiB are alike)
 WORTH = 1 << 19  # bytes of work below which waking another thread (50 us) takes longer than it saves
-WORTH_PRODUCT = 1 << 23  # and multiplications, of a matrix product
 
 blas = Blas()
 
@@ -248,38 +245,3 @@ def in_blocks(work: Callable[..., None], count: int, bytes_each: int, *operands:
 def _each_block(start: int, stop: int, work: Callable[..., None], bytes_each: int, operands: tuple[Any, ...]) -> None:
     for block in blocks(start, stop, bytes_each):
         work(block, *operands)
-
-
-def product(x: Any, y: Any, out: Any = None) -> Any:
-    """The product x @ y, as `numpy.matmul` has it, of arrays of one device or of Tensors (these without `out`).
-
-    On the CPU it is shared out among the threads, where minidl has taken over those of BLAS and y is a matrix: each
-    makes a part of the result's longer side: rows, of a part of x, or columns, of a part of y.
-    """
-    if type(x) is not np.ndarray:
-        return _product_on_device(x, y, out) if is_array(x) and is_array(y) else x @ y
-    if not take_over_blas() or x.ndim != 2 or y.ndim != 2 or x.size * y.shape[1] < WORTH_PRODUCT:
-        return x @ y if out is None else np.matmul(x, y, out=out)
-    if out is None:
-        out = np.empty((len(x), y.shape[1]), np.result_type(x, y))
-    longer = max(out.shape)
-    shared_out(_some_rows if longer == len(out) else _some_columns, longer, WORTH, x, y, out)
-    return out
-
-
-def _product_on_device(x: Any, y: Any, out: Any) -> Any:
-    if x.ndim > 2 and y.ndim == 2 and out is None:  # rows for one matrix: CuPy would copy it for each of the stack
-        rows = _product_on_device(x.reshape((math.prod(x.shape[:-1]), x.shape[-1])), y, None)
-        return rows.reshape((*x.shape[:-1], y.shape[1]))
-    recorded = recording.current.get()
-    if recorded is not None:
-        return recorded.products.product(x, y, out)
-    return x @ y if out is None else module_of(x).matmul(x, y, out=out)
-
-
-def _some_rows(start: int, stop: int, x: Any, y: Any, out: Any) -> None:
-    np.matmul(x[start:stop], y, out=out[start:stop])
-
-
-def _some_columns(start: int, stop: int, x: Any, y: Any, out: Any) -> None:
-    np.matmul(x, y[:, start:stop], out=out[:, start:stop])

@@ -23,7 +23,7 @@ class _OfRows(Faster):
         return kernels.on_device(x) and all_axes(self.axis, x.ndim) == (x.ndim - 1,)
 
     def forward(self, x: Array) -> Array:
-        self.axis = all_axes(self.axis, x.ndim)
+        self.axis = all_axes(self.axis, x.ndim)  # type: ignore[misc]  # a slot of the op
         return kernels.softmax_rows(x, logarithm=self.logarithm)
 
     def backward(self, grad_out: Array, out: Array) -> Array:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from minidl.backend import module_of
+from minidl.fast.gpu import capturing
 from minidl.fast.gpu.sums import add_up
-from minidl.fast.graph import recording
 from minidl.fast.products import LinearByProduct, MatMulByProduct
 from minidl.functional import products
 from minidl.types import Array
@@ -23,7 +23,7 @@ def product(x: Array, y: Array, out: Array | None = None) -> Array:
     if x.ndim > 2 and y.ndim == 2 and out is None:
         rows = product(x.reshape((math.prod(x.shape[:-1]), x.shape[-1])), y)
         return rows.reshape((*x.shape[:-1], y.shape[1]))
-    captured = recording.current.get()
+    captured = capturing.current.get()
     if captured is not None:
         return captured.products.product(x, y, out)
     return x @ y if out is None else module_of(x).matmul(x, y, out=out)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from minidl.backend import device_seed, module_of
-from minidl.fast.gpu import kernels
-from minidl.fast.graph import capture
+from minidl.fast.gpu import capturing, kernels
 from minidl.fast.versions import Faster
 from minidl.functional import regularization
 from minidl.types import Array
@@ -24,7 +23,7 @@ class Dropout(Faster, regularization.Dropout):
 
     def forward(self, x: Array) -> Array:
         seed = device_seed()
-        live = capture.place_of_seed(seed, device_seed)
+        live = capturing.place_of_seed(seed, device_seed)
         if self.axes is None:
             z, self.scale = kernels.dropout(x, self.p, seed, live)
             return z

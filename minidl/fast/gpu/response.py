@@ -1,11 +1,7 @@
-"""Local response normalisation on a GPU: across channels one kernel each way."""
+"""Local response normalisation across channels on a GPU: one kernel each way."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from minidl.backend import module_of
-from minidl.fast.cpu.response import LocalResponse as WithScaleKept
 from minidl.fast.gpu import kernels
 from minidl.fast.versions import Faster
 from minidl.functional import response
@@ -27,13 +23,3 @@ class LocalResponse(Faster, response.LocalResponse):
 
     def backward(self, grad_out: Array, x: Array, y: Array) -> Array:
         return kernels.respond_gradient(grad_out, x, y, self.kept, self.size, self.alpha, self.beta)
-
-
-class WithinChannels(WithScaleKept):
-    """Averages of windows, whose scale s is kept for the backward."""
-
-    __slots__ = ()
-    where = "on a GPU, within channels"
-
-    def fits(self, x: Array) -> bool:
-        return module_of(x) is not np

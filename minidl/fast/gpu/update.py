@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.function import writes_of
+from minidl.autograd.variable import (
+    writes_of,
+)
 from minidl.fast.gpu import kernels
 from minidl.fast.step_plan import plan, product, times, would_see_updates
 from minidl.fast.versions import Faster

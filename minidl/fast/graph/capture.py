@@ -28,9 +28,7 @@ from typing import Any
 import numpy as np
 
 from minidl.backend import choice, further_pools
-from minidl.errors import GraphError
-from minidl.fast.gpu import kernels
-from minidl.fast.graph import recording
+from minidl.fast.gpu import capturing, kernels
 from minidl.fast.graph.cublas import Cublas
 
 MOST_DRAWS = 20  # times kernels.NUMBERS
@@ -61,11 +59,11 @@ class Draws:
 class Graph:
     """What was recorded; `launch` does it, in the current stream."""
 
-    def __init__(self, graph: Any, recorded: recording.Recording, pool: Any, *kept: Any) -> None:
+    def __init__(self, graph: Any, draws: Draws, pool: Any, *kept: Any) -> None:
         self._graph = graph
-        self._draws = recorded.draws
+        self._draws = draws
         self._pool = pool
-        self._kept = recorded, kept  # what a replay works with lives as long as there may be one
+        self._kept = kept  # what a replay works with lives as long as there may be one
         self._launched = False
         further_pools.add(self)
 
@@ -80,24 +78,6 @@ class Graph:
         self._draws.put()
         self._launched = True
         self._graph.launch()
-
-
-def place_of_seed(seed: int, draw: Callable[[], int]) -> Any:
-    """While recording: a float64 array with the seed of one draw, at first `seed`, then what `draw` gives; else None.
-
-    Raises:
-        GraphError: there is no place left.
-    """
-    recorded = recording.current.get()
-    if recorded is None:
-        return None
-    draws = recorded.draws
-    number = len(draws.seeds)
-    if number == draws.live.size:
-        raise GraphError(f"a recorded step may draw random arrays {number} times; this one does it more often")
-    draws.seeds.append(seed)
-    draws.draw = draw
-    return draws.live.reshape(-1)[number : number + 1]
 
 
 def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
@@ -122,8 +102,9 @@ def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
     stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool(allocate)
     live, counter = cupy.zeros((MOST_DRAWS, kernels.NUMBERS), dtype=np.float64), cupy.zeros(1, dtype=np.int32)
     cupy.get_default_memory_pool().free_all_blocks()
-    kept = recording.Recording(Draws(live), Cublas(stream), counter)
-    token = recording.current.set(kept)
+    draws, products = Draws(live), Cublas(stream)
+    captured = capturing.Captured(draws, products, counter)
+    token = capturing.current.set(captured)
     try:
         with cupy.cuda.using_allocator(pool.malloc), stream:
             stream.begin_capture()
@@ -134,9 +115,9 @@ def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
                 raise
             graph = stream.end_capture()
     finally:
-        recording.current.reset(token)
-        kept.products.finish()
-    return Graph(graph, kept, pool, stream, memory), result
+        capturing.current.reset(token)
+        products.finish()
+    return Graph(graph, draws, pool, captured, stream, memory), result
 
 
 def _abandon(stream: Any) -> None:

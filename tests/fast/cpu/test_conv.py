@@ -1,4 +1,4 @@
-"""minidl/functional/conv_blocked.py: the same as conv_plain.py, within its memory."""
+"""minidl/fast/cpu/conv.py: the same as the plain ops, within its memory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidl.fast.cpu import conv as conv_blocked
+import minidl as md
+import minidl.functional as F
+from minidl.fast.cpu import conv as versions
 from minidl.fast.cpu import threads as parallel
-from minidl.functional import conv_plain
+from minidl.functional.conv import Conv, ConvInput, ConvWeight
 from minidl.functional.geometry import Geometry
 from tests.factory import examples
-
-WAYS = (conv_plain, conv_blocked)
 
 
 @pytest.fixture(params=[1, 3])
@@ -32,10 +32,24 @@ def threads(request, monkeypatch):
     parallel._threads.set(1)
 
 
-def three_products(way, x, weight, bias, out, geometry):
-    y = way.conv(x, weight, bias, out, geometry)
+def run(op, *arrays):
+    """What the op makes of the arrays; and that it was the version that made it."""
+    result = op(*arrays)
+    assert type(op) is getattr(versions, type(op).plain.__name__)
+    return result
+
+
+def run_plain(op, *arrays):
+    with md.plain():
+        result = op(*arrays)
+    assert type(op) is type(op).plain
+    return result
+
+
+def three_products(run, x, weight, bias, out, geometry):
+    y = run(Conv(geometry, out), x, weight, bias)
     dy = np.cos(np.arange(y.size).reshape(y.shape)).astype(y.dtype)
-    return y, way.conv_input(dy, weight, x.shape, geometry), way.conv_weight(x, dy, weight.shape, geometry)
+    return y, run(ConvInput(geometry, x.shape), dy, weight), run(ConvWeight(geometry, weight.shape), x, dy)
 
 
 def in_some_order(values, order):
@@ -58,7 +72,7 @@ def test_agrees_with_the_plain_version(dtype, data, n, block):
     reaches = zip(geometry.reach(kernel), padding, strict=True)
     sizes = tuple(max(1, reach - 2 * p) + data.draw(whole(0, 9)) for reach, p in reaches)
     out = geometry.positions(sizes, kernel)
-    out = tuple(max(1, o - data.draw(st.sampled_from([0, 0, 1]))) for o in out)  # as of a transposed convolution
+    out = tuple(max(1, o - data.draw(st.sampled_from([0, 0, 1, -1]))) for o in out)
     rng = np.random.default_rng(data.draw(whole(0, 9)))
     order = (0, *data.draw(st.sampled_from(list(itertools.permutations(range(1, n + 2))))))
     x = in_some_order(rng.standard_normal((data.draw(whole(0, 5)), channels, *sizes)).astype(dtype), order)
@@ -66,9 +80,9 @@ def test_agrees_with_the_plain_version(dtype, data, n, block):
     bias = data.draw(st.sampled_from([None, rng.standard_normal(filters).astype(dtype)]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parallel, "BLOCK", block)
-        found = three_products(conv_blocked, x, weight, bias, out, geometry)
+        found = three_products(run, x, weight, bias, out, geometry)
     tolerance = {np.float64: 1e-12, np.float32: 1e-4, np.float16: 1e-2}[dtype]
-    for ours, plain in zip(found, three_products(conv_plain, x, weight, bias, out, geometry), strict=True):
+    for ours, plain in zip(found, three_products(run_plain, x, weight, bias, out, geometry), strict=True):
         assert ours.dtype == plain.dtype == dtype
         np.testing.assert_allclose(ours, plain, rtol=tolerance, atol=10 * tolerance)
 
@@ -80,7 +94,8 @@ def test_agrees_on_threads(threads, stride, groups):
     rng = np.random.default_rng(1)
     x, weight = rng.standard_normal((7, 8, 9, 6)), rng.standard_normal((8, 8 // groups, 3, 3))
     out = geometry.positions((9, 6), (3, 3))
-    for ours, plain in zip(*[three_products(way, x, weight, None, out, geometry) for way in WAYS[::-1]], strict=True):
+    results = [three_products(way, x, weight, None, out, geometry) for way in (run, run_plain)]
+    for ours, plain in zip(*results, strict=True):
         np.testing.assert_allclose(ours, plain, rtol=1e-12, atol=1e-12)
 
 
@@ -97,11 +112,11 @@ def test_memory_stays_within_the_blocks(threads, shape, filters, stride):
     padded = 4 * shape[1] * math.prod(side + 4 for side in shape[2:])  # of an image, which may be larger than a block
     tracemalloc.start()
     try:
-        y = conv_blocked.conv(x, weight, None, out, geometry)
+        y = run(Conv(geometry, out), x, weight, None)
         jobs = {
-            "conv": (lambda: conv_blocked.conv(x, weight, None, out, geometry), y.nbytes),
-            "conv_input": (lambda: conv_blocked.conv_input(y, weight, shape, geometry), x.nbytes),
-            "conv_weight": (lambda: conv_blocked.conv_weight(x, y, weight.shape, geometry), weight.nbytes),
+            "Conv": (lambda: run(Conv(geometry, out), x, weight, None), y.nbytes),
+            "ConvInput": (lambda: run(ConvInput(geometry, shape), y, weight), x.nbytes),
+            "ConvWeight": (lambda: run(ConvWeight(geometry, weight.shape), x, y), weight.nbytes),
         }
         for name, (job, result) in jobs.items():
             before, _ = tracemalloc.get_traced_memory()
@@ -117,7 +132,7 @@ def test_results_are_channels_last_in_memory_and_own_it():
     """So that the next layer finds the order it needs, and a gradient need not be copied."""
     geometry = Geometry((1, 1), (1, 1), (1, 1), 1)
     x, weight = np.ones((2, 3, 5, 4), np.float32), np.ones((6, 3, 3, 3), np.float32)
-    y, dx, dw = three_products(conv_blocked, x, weight, None, (5, 4), geometry)
+    y, dx, dw = three_products(run, x, weight, None, (5, 4), geometry)
     assert y.transpose(0, 2, 3, 1).flags.c_contiguous
     assert dx.transpose(0, 2, 3, 1).flags.c_contiguous
     assert dw.flags.c_contiguous
@@ -129,12 +144,61 @@ def test_an_infinite_weight_reaches_only_the_numbers_that_it_multiplies(weight):
     """Not those at the edge, beyond which a turned-round convolution would see zeros: inf * 0 is NaN."""
     geometry = Geometry((1,), (1,), (1,), 1)
     dy, w = np.ones((1, 1, 6)), np.array([[weight]])
-    found = [way.conv_input(dy, w, (1, 1, 6), geometry) for way in WAYS]
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(*[way(ConvInput(geometry, (1, 1, 6)), dy, w) for way in (run, run_plain)])
 
 
 def test_fewer_positions_than_would_fit():
     """As of a transposed convolution whose output has a place more (output_padding) than its windows reach."""
     geometry = Geometry((1,), (3,), (2,), 1)
     dy, w = np.ones((1, 1, 2)), np.ones((1, 1, 3))
-    np.testing.assert_array_equal(*[way.conv_input(dy, w, (1, 1, 1), geometry) for way in WAYS])
+    np.testing.assert_array_equal(*[way(ConvInput(geometry, (1, 1, 1)), dy, w) for way in (run, run_plain)])
+
+
+@pytest.mark.parametrize("size", [4, 5, 9])
+@pytest.mark.parametrize("kernel", [2, 3, 4])
+def test_the_gradient_of_same_is_a_convolution_of_the_gradient(kernel, size, monkeypatch):
+    """Also of an even window, which ends beyond the input: nothing is added back onto windows."""
+    monkeypatch.setattr(versions, "_added_back", None)
+    x, weight = (md.Tensor(np.arange(math.prod(s)).reshape(s) % 5.0, True) for s in ((2, 1, size), (3, 1, kernel)))
+    (F.conv1d(x, weight, padding="same") ** 2).sum().backward()
+    found = x.grad.numpy()
+    with md.plain():
+        np.testing.assert_array_equal(found, md.grad((F.conv1d(x, weight, padding="same") ** 2).sum(), x).numpy())
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_second_gradients_agree(dtype):
+    rng = np.random.default_rng(1)
+    arrays = [rng.standard_normal(shape).astype(dtype) for shape in ((2, 4, 6, 5), (6, 2, 3, 2), (6,))]
+
+    def second():
+        tensors = [md.Tensor(array, True) for array in arrays]
+        grads = md.grad((F.conv2d(*tensors, 2, 1, 1, 2) ** 3).sum(), tensors, create_graph=True)
+        return [grad.numpy() for grad in md.grad(sum((grad * grad).sum() for grad in grads), tensors)]
+
+    found = second()
+    with md.plain():
+        expected = second()
+    for ours, plain in zip(found, expected, strict=True):
+        assert ours.dtype == plain.dtype == dtype
+        np.testing.assert_allclose(ours, plain, rtol=1e-10 if dtype == np.float64 else 1e-3, atol=1e-3)
+
+
+def test_no_images_no_channels_and_no_filters():
+    geometry = Geometry((1, 1), (1, 1), (1, 1), 1)
+    for x_shape, weight_shape in (((0, 2, 4, 4), (3, 2, 3, 3)), ((2, 0, 4, 4), (3, 0, 3, 3))):
+        x, weight, dy = np.ones(x_shape), np.ones(weight_shape), np.ones((x_shape[0], 3, 4, 4))
+        for op, arrays in (
+            (lambda: Conv(geometry), (x, weight, np.ones(3))),
+            (lambda g=x_shape: ConvInput(geometry, g), (dy, weight)),
+            (lambda g=weight_shape: ConvWeight(geometry, g), (x, dy)),
+        ):
+            np.testing.assert_array_equal(run(op(), *arrays), run_plain(op(), *arrays), strict=True)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
+def test_integers_are_left_to_the_plain_lines(dtype):
+    op = Conv(Geometry((1,), (0,), (1,), 1))
+    y = op(np.array([[[1, 2, 3]]], dtype), np.array([[[1, 1]]], dtype), None)
+    assert type(op) is Conv
+    np.testing.assert_array_equal(y, np.array([[[3, 5]]], dtype), strict=True)

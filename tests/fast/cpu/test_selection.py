@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from minidl.fast.cpu.selection import zero_outside
-from minidl.functional.selection import masked
+from minidl.functional.masking import (
+    masked,
+)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

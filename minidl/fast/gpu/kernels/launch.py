@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.backend.arrays import module_of
 from minidl.errors import DeviceError
-from minidl.fast.graph import recording
+from minidl.fast.gpu import capturing
 
 THREADS = 256  # in a block
 MOST_BLOCKS = 1 << 16  # a thread of a larger array works on several elements
@@ -100,8 +100,8 @@ def arrived(xp: ModuleType) -> Any:
 
     (Streams of several threads may have one number: "the thread's default stream" is the same for all.)
     """
-    recorded = recording.current.get()
-    if recorded is not None:
-        return recorded.arrived
+    captured = capturing.current.get()
+    if captured is not None:
+        return captured.arrived
     stream = xp.cuda.get_current_stream()
     return _counter(xp, xp.cuda.Device().id, stream.ptr, threading.get_ident())

@@ -5,7 +5,7 @@ from minidl.fast.gpu.kernels.elementwise import fused
 from minidl.fast.gpu.kernels.filters import by_image, side_by_side
 from minidl.fast.gpu.kernels.groups import normalize, normalize_gradient
 from minidl.fast.gpu.kernels.norms import norm_of
-from minidl.fast.gpu.kernels.recurrent import back_through_time, through_time
+from minidl.fast.gpu.kernels.recurrent import PARTS, recurrent_step, recurrent_step_back
 from minidl.fast.gpu.kernels.responses import respond, respond_gradient
 from minidl.fast.gpu.kernels.rows import cross_entropy, cross_entropy_gradient, softmax_rows, softmax_rows_gradient
 from minidl.fast.gpu.kernels.updates import NUMBERS, can_update, put_numbers, update
@@ -23,8 +23,8 @@ from minidl.fast.gpu.kernels.windows import (
 __all__ = [
     "MOST_PLACES",
     "NUMBERS",
+    "PARTS",
     "add_columns",
-    "back_through_time",
     "by_image",
     "can_update",
     "columns",
@@ -39,6 +39,8 @@ __all__ = [
     "normalize_gradient",
     "put_chosen",
     "put_numbers",
+    "recurrent_step",
+    "recurrent_step_back",
     "respond",
     "respond_gradient",
     "side_by_side",
@@ -46,7 +48,6 @@ __all__ = [
     "softmax_rows_gradient",
     "spread_mean",
     "take_chosen",
-    "through_time",
     "uniform",
     "update",
 ]

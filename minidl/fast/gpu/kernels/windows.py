@@ -1,9 +1,8 @@
 """The columns of a convolution, and pooling: `windows.cu`.
 
 Arrays are (N, C, *sizes) with one to three spatial axes; kernel, stride, padding, dilation and out, the number of
-positions, are tuples with a number for each. The plain versions, in `functional/conv_plain.py` and
-`functional/pooling.py`, loop over the places in a window, each a slice over all positions; on a GPU that is a launch
-(or five) for each place.
+positions, are tuples with a number for each. The plain ops, in `functional/conv.py` and `functional/pooling.py`, loop
+over the places in a window, each a slice over all positions; on a GPU that is a launch (or five) for each place.
 """
 
 from __future__ import annotations

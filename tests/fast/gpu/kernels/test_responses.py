@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import minidl as md
 import minidl.functional as F
 from minidl import backend
-from minidl.fast.cpu import response as on_cpu
+from minidl.fast import response as on_cpu
 from minidl.fast.gpu import response as on_gpu
 from tests.fast.gpu.kernels.agreement import assert_close, both, few, launched, needs_compiler, numbers, wide
 

@@ -1,4 +1,4 @@
-"""Columns and pooling: the kernels compute what the ops' own lines do on NumPy, in one launch."""
+"""Columns and pooling: the kernels compute what the plain lines do on NumPy."""
 
 from __future__ import annotations
 
@@ -15,17 +15,15 @@ from hypothesis import strategies as st
 
 from minidl import backend
 from minidl.errors import ShapeError
-from minidl.fast.gpu import kernels
 from minidl.fast.gpu.kernels import windows as w
-from minidl.functional import conv_plain
-from minidl.functional.geometry import Geometry
-from minidl.functional.pooling import AvgPool, MaxPool, Pool, PutChosen, SpreadMean, TakeChosen
+from minidl.functional import conv
+from minidl.functional.geometry import Window
+from minidl.functional.pooling import AvgPool, MaxPool, PutChosen, SpreadMean, TakeChosen
+from tests.arrays import host
 from tests.fast.gpu.kernels.agreement import (
     assert_close,
-    both,
     dtypes,
     few,
-    launched,
     launches_of,
     needs_compiler,
     numbers,
@@ -59,18 +57,19 @@ def geometries(draw: Any, pooling: bool = False) -> Any:
 
 def pools() -> Any:
     """(x_shape, window) of pooling over one to three axes."""
-    return geometries(pooling=True).map(lambda g: (g[0], Pool(g[1], g[2], g[3], g[0][2:], g[5])))
+    return geometries(pooling=True).map(lambda g: (g[0], Window(g[1], g[2], g[3], g[4], g[0][2:], g[5])))
 
 
-def columns_plain(x: Any, k: Any, out: Any, *window: Any) -> Any:
-    """The columns of `conv_plain.py` in the kernel's order: those of all images side by side."""
-    cols = conv_plain.columns(x, k, out, Geometry(*window, 1))[:, 0]
+def columns_plain(x: Any, k: Any, out: Any, *moves: Any) -> Any:
+    """The columns of `functional/conv.py` in the kernel's order: those of all images side by side."""
+    cols = conv.columns(x, Window(k, *moves, x.shape[2:], out), 1)[:, 0]
     return cols.swapaxes(0, 1).reshape((cols.shape[1], -1))
 
 
-def add_columns_plain(cols: Any, x_shape: Any, k: Any, out: Any, *window: Any) -> Any:
+def add_columns_plain(cols: Any, x_shape: Any, k: Any, out: Any, *moves: Any) -> Any:
     by_image = cols.reshape((len(cols), x_shape[0], math.prod(out))).swapaxes(0, 1)
-    return conv_plain.add_columns(by_image.astype(float), x_shape, k, out, Geometry(*window, 1)).astype(cols.dtype)
+    window = Window(k, *moves, x_shape[2:], out)
+    return conv.add_columns(by_image.astype(float), x_shape, window).astype(cols.dtype)
 
 
 def add_columns(cols: Any, x_shape: Any, *window: Any) -> Any:
@@ -119,7 +118,8 @@ def test_columns(cupy: ModuleType, geometry: Any, dtype: str, transposed: bool, 
 @few(40)
 @given(case=pools(), dtype=st.sampled_from(["float16", "float32", "float64"]), data=st.data(), most=most_blocks)
 def test_max_pooling(cupy: ModuleType, case: Any, dtype: str, data: Any, most: int) -> None:
-    x_shape, pool = case
+    x_shape, window = case
+    moves = window.kernel, window.stride, window.padding
     x = numbers(x_shape, dtype)
     kind = data.draw(st.sampled_from(["any", "equal", "nan", "low"]))
     if kind == "equal":
@@ -128,20 +128,17 @@ def test_max_pooling(cupy: ModuleType, case: Any, dtype: str, data: Any, most: i
         x[x > 1] = np.nan
     elif kind == "low":
         x[...] = -np.inf
-
-    def best_and_chosen(x: Any) -> Any:
-        op = MaxPool(pool)
-        return op.forward(x), op.chosen.astype(np.int16)
-
+    plain = MaxPool(window)
+    expected = plain.forward(x)
+    grad, other = numbers(expected.shape, dtype, 1), numbers(x_shape, dtype)
     with blocks(most):
-        (best, chosen), (expected, expected_chosen) = both(best_and_chosen, x)
-        grad = numbers(best.shape, dtype, 1)
-        (put,), (expected_put,) = both(lambda g, c: PutChosen(pool, c).forward(g), grad, chosen)
-        (taken,), (expected_taken,) = both(lambda a, c: TakeChosen(pool, c).forward(a), numbers(x_shape, dtype), chosen)
-    np.testing.assert_array_equal(best, expected, strict=True)
-    np.testing.assert_array_equal(chosen, expected_chosen, strict=True)
-    assert_close(put, expected_put)
-    np.testing.assert_array_equal(taken, expected_taken, strict=True)
+        best, chosen = w.max_pool(on_device(x), *moves, window.out)
+        put = w.put_chosen(on_device(grad), chosen, x_shape, *moves)
+        taken = w.take_chosen(on_device(other), chosen, *moves)
+    np.testing.assert_array_equal(host(best), expected, strict=True)
+    np.testing.assert_array_equal(host(chosen), plain.chosen.astype(np.int16), strict=True)
+    assert_close(host(put), PutChosen(window, plain.chosen).forward(grad))
+    np.testing.assert_array_equal(host(taken), TakeChosen(window, plain.chosen).forward(other), strict=True)
 
 
 @few(40)
@@ -152,29 +149,23 @@ def test_max_pooling(cupy: ModuleType, case: Any, dtype: str, data: Any, most: i
     most=most_blocks,
 )
 def test_average_pooling(cupy: ModuleType, case: Any, dtype: str, with_padding: bool, most: int) -> None:
-    x_shape, pool = case
-    grad = numbers((*x_shape[:2], *pool.out), dtype, 1)
+    x_shape, window = case
+    moves = window.kernel, window.stride, window.padding
+    x, grad = numbers(x_shape, dtype), numbers((*x_shape[:2], *window.out), dtype, 1)
     with blocks(most):
-        (mean,), (expected_mean,) = both(lambda a: AvgPool(pool, with_padding).forward(a), numbers(x_shape, dtype))
-        (spread,), (expected_spread,) = both(lambda g: SpreadMean(pool, with_padding).forward(g), grad)
-    assert_close(mean, expected_mean)
-    assert_close(spread, expected_spread)
+        mean = w.mean_pool(on_device(x), *moves, window.out, with_padding)
+        spread = w.spread_mean(on_device(grad), x_shape, *moves, with_padding)
+    assert_close(host(mean), AvgPool(window, with_padding).forward(x))
+    assert_close(host(spread), SpreadMean(window, with_padding).forward(grad))
 
 
 @dtypes
 def test_each_is_one_launch(cupy: ModuleType, dtype: str) -> None:
     two, none = (2, 2), (0, 0)
-    pool = Pool(two, two, none, (6, 6), (3, 3))
-    x, grad = on_device(numbers((2, 3, 6, 6), dtype)), on_device(numbers((2, 3, 3, 3), dtype))
-    chosen, cols = w.max_pool(x, two, two, none, (3, 3))[1], on_device(numbers((12, 18), dtype))
+    x, cols = on_device(numbers((2, 3, 6, 6), dtype)), on_device(numbers((12, 18), dtype))
     for name, function in [
         ("columns", lambda: w.columns(x, two, (3, 3), two, none, (1, 1))),
         ("add_columns", lambda: add_columns(cols, (2, 3, 6, 6), two, (3, 3), two, none, (1, 1))),
-        ("max_pool", lambda: MaxPool(pool).forward(x)),
-        ("put_chosen", lambda: PutChosen(pool, chosen).forward(grad)),
-        ("take_chosen", lambda: TakeChosen(pool, chosen).forward(x)),
-        ("mean_pool", lambda: AvgPool(pool, True).forward(x)),
-        ("spread_mean", lambda: SpreadMean(pool, True).forward(grad)),
     ]:
         assert launches_of(function) in ((), (name,))
 
@@ -208,23 +199,6 @@ def test_threads_stay_busy(
 
 
 def test_a_view_is_copied_first(cupy: ModuleType) -> None:
-    x, pool = numbers((6, 6, 3, 2), "float32"), Pool((2, 2), (2, 2), (0, 0), (6, 6), (3, 3))
-    (best,), (expected,) = both(lambda a: MaxPool(pool).forward(a.T), x)
-    np.testing.assert_array_equal(best, expected)
-
-
-def test_a_window_with_more_places_than_int16_can_count_has_no_kernel(
-    cupy: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kernels, "MOST_PLACES", 3)
-    pool = Pool((2, 2), (1, 1), (1, 0), (5, 4), (6, 3))
-
-    def there_and_back(x: Any) -> Any:
-        op = MaxPool(pool)
-        best = op.forward(x)
-        return best, PutChosen(pool, op.chosen).forward(best), TakeChosen(pool, op.chosen).forward(x)
-
-    results, expected = both(there_and_back, numbers((2, 3, 5, 4), "float32"))
-    assert not {"max_pool", "put_chosen", "take_chosen"} & set(launched())
-    for found, plain in zip(results, expected, strict=True):
-        np.testing.assert_array_equal(found, plain, strict=True)
+    x, window = numbers((6, 6, 3, 2), "float32"), Window((2, 2), (2, 2), (0, 0), (1, 1), (6, 6), (3, 3))
+    best, _ = w.max_pool(on_device(x).T, (2, 2), (2, 2), (0, 0), (3, 3))
+    np.testing.assert_array_equal(host(best), MaxPool(window).forward(x.T))

@@ -1,4 +1,4 @@
-"""Local response normalisation that keeps its means for the backward."""
+"""Local response normalisation that keeps its scale for the backward."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class LocalResponse(Faster, response.LocalResponse):
     """The scale s is computed once, not again in the backward."""
 
     __slots__ = ()
-    where = "on the CPU"
+    where = "on the CPU, and within channels"
 
     def fits(self, x: Array) -> bool:
-        return type(x) is np.ndarray
+        return type(x) is np.ndarray or self.within_channel
 
     def forward(self, x: Array) -> Array:
         self.kept = self.scale(x)

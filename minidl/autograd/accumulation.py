@@ -1,0 +1,54 @@
+"""Gradients at their destination: added to a `.grad`, in memory that nobody else has."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from minidl import backend
+from minidl.autograd.variable import (
+    Variable,
+)
+from minidl.errors import ShapeError, describe
+from minidl.types import ArrayOrTensor
+
+_accumulation_lock = threading.Lock()  # two threads may add to the .grad of one shared weight
+
+
+def accumulate(x: Variable, grad: ArrayOrTensor) -> None:
+    """x.grad += grad, of which nobody else has the memory."""
+    x.shown()
+    with _accumulation_lock:
+        if x._grad is None:
+            x._grad = grad if isinstance(grad, Variable) else x.wrap(grad)
+        else:
+            total = (x._grad if isinstance(grad, Variable) else x._grad._data) + grad
+            x._grad = total if isinstance(total, Variable) else x.wrap(backend.asarray(total))
+
+
+def own(grad: ArrayOrTensor, x: Variable, handed_out: set[int]) -> Variable:
+    """`grad` as a Tensor whose memory nobody else was given; copied only where it may be shared.
+
+    A gradient may be shared because an op passes one array on to two inputs (Add), hands back a view (Reshape), or
+    returns what the user gave it.
+    """
+    array = grad._data if isinstance(grad, Variable) else grad
+    if array.base is not None or array is x._data or id(array) in handed_out:
+        grad = grad.copy()
+        array = grad._data if isinstance(grad, Variable) else grad
+    handed_out.add(id(array))
+    return grad if isinstance(grad, Variable) else x.wrap(array)
+
+
+def fitted(x: Variable, grad: ArrayOrTensor) -> ArrayOrTensor:
+    """`grad` in the dtype of x (they differ where float32 met float64); its shape must be x's."""
+    if not isinstance(grad, Variable):
+        grad = backend.asarray(grad)
+    if grad.shape != x._data.shape:
+        raise ShapeError(f"a backward returned a gradient of shape {tuple(grad.shape)} for {describe(x)}")
+    return grad if grad.dtype == x._data.dtype else grad.astype(x._data.dtype)
+
+
+def ids_of(grads: Sequence[ArrayOrTensor]) -> set[int]:
+    """By which `own` knows arrays that somebody else has."""
+    return {id(grad._data if isinstance(grad, Variable) else grad) for grad in grads}

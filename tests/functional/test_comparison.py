@@ -1,0 +1,73 @@
+"""Comparisons and logic against PyTorch and NumPy."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidl as md
+import minidl.functional as F
+from tests.arrays import host, tensor
+from tests.factory import (
+    SPECIAL,
+    check_against_numpy,
+    check_value,
+    examples,
+    operands,
+)
+from tests.pytorch import torch
+
+GRID = np.meshgrid(SPECIAL, SPECIAL)
+
+
+COMPARISONS = [
+    (F.equal, torch.eq, operator.eq),
+    (F.not_equal, torch.ne, operator.ne),
+    (F.less, torch.lt, operator.lt),
+    (F.less_equal, torch.le, operator.le),
+    (F.greater, torch.gt, operator.gt),
+    (F.greater_equal, torch.ge, operator.ge),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "sign"), COMPARISONS)
+@examples(20)
+@given(operands(2))
+def test_comparisons(ours, theirs, sign, xs):
+    check_value(ours, theirs, xs)
+    x, y = (tensor(p.values) for p in xs)
+    np.testing.assert_array_equal(host(sign(x, y)), sign(xs[0].values, xs[1].values))
+    check_value(lambda x: ours(x, 0.5), lambda x: theirs(x, 0.5), xs[0])
+    check_value(lambda x: ours(0.5, x), lambda x: theirs(torch.tensor(0.5), x), xs[0])
+
+
+@pytest.mark.parametrize(("ours", "theirs", "sign"), COMPARISONS)
+def test_comparisons_of_special_values_and_integers(ours, theirs, sign):
+    np.testing.assert_array_equal(host(ours(*[tensor(g) for g in GRID])), sign(*GRID))
+    check_against_numpy(ours, sign, np.arange(4), np.array([[2], [3]], np.uint8))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int64", "uint8", "float32"])
+@examples(10)
+@given(st.data())
+def test_logical_functions_are_numpys(dtype, data):
+    x, y = (p.values.astype(dtype) for p in data.draw(operands(2, low=0)))
+    check_against_numpy(F.logical_and, np.logical_and, x, y)
+    check_against_numpy(F.logical_or, np.logical_or, x, y)
+    check_against_numpy(F.logical_not, np.logical_not, x)
+    if dtype != "float32":
+        check_against_numpy(operator.and_, operator.and_, x, y)
+        check_against_numpy(operator.or_, operator.or_, x, y)
+        check_against_numpy(operator.invert, operator.invert, x)
+        check_against_numpy(F.bitwise_and, np.bitwise_and, x, y)
+        check_against_numpy(F.bitwise_or, np.bitwise_or, x, y)
+        check_against_numpy(F.invert, np.invert, x)
+
+
+def test_bits_of_floats_are_refused():
+    with pytest.raises(md.DTypeError, match="Logical"):
+        tensor(np.ones(2)) & tensor(np.ones(2))
