@@ -11,14 +11,17 @@ import minidl.fast.cpu.classification
 import minidl.fast.cpu.conv
 import minidl.fast.cpu.exponential
 import minidl.fast.cpu.normalization
+import minidl.fast.cpu.norms
 import minidl.fast.cpu.pooling
 import minidl.fast.cpu.products
 import minidl.fast.cpu.selection
 import minidl.fast.cpu.sums
+import minidl.fast.cpu.update
 import minidl.fast.gpu.activation
 import minidl.fast.gpu.conv
 import minidl.fast.gpu.likelihood
 import minidl.fast.gpu.normalization
+import minidl.fast.gpu.norms
 import minidl.fast.gpu.pooling
 import minidl.fast.gpu.probabilities
 import minidl.fast.gpu.products
@@ -26,6 +29,7 @@ import minidl.fast.gpu.regularization
 import minidl.fast.gpu.response
 import minidl.fast.gpu.sums
 import minidl.fast.gpu.through_time
+import minidl.fast.gpu.update
 import minidl.fast.graph.shape
 import minidl.fast.response
 import minidl.fast.through_time

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.autograd.function import writes_of
+from minidl.autograd.variable import (
+    writes_of,
+)
 from minidl.backend import is_array, module_of
 from minidl.functional.precision import widened
 from minidl.optim.layer_rates import Uniform

@@ -10,8 +10,10 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.function import writes_of
 from minidl.autograd.hooks import RemovableHandle
+from minidl.autograd.variable import (
+    writes_of,
+)
 from minidl.autograd.versions import Versioned, chosen
 from minidl.checks import nonnegative
 from minidl.optim.layer_rates import Uniform
@@ -131,7 +133,7 @@ class Optimizer(Versioned, ABC):
         because a faster version of the step may update a large one block by block.
         """
 
-    def see_layer(self, state: dict[str, Any], gradients: Sequence[Array]) -> None:  # noqa: B027 - most do not look
+    def see_layer(self, state: dict[str, Any], gradients: Sequence[Array]) -> None:
         """Bring the layer's slots in `state` up to date with all its gradients g; called before `direction`."""
 
     # ---- the step
@@ -155,7 +157,9 @@ class Optimizer(Versioned, ABC):
         """The arrows of the class's docstring. Everything is computed before anything is written."""
         updates, layer_states, seen = [], {}, []
         for layer in self.layers:
-            trained = [self.trained(name, p) for name, p in layer.parameters if p._grad is not None and p._requires_grad]
+            trained = [
+                self.trained(name, p) for name, p in layer.parameters if p._grad is not None and p._requires_grad
+            ]
             if not trained:
                 continue
             decays = [0.0 if self.decoupled_decay else p.decay for p in trained]
@@ -163,7 +167,9 @@ class Optimizer(Versioned, ABC):
             view = LayerView(layer.name, weights, gradients, None, self.step_count, decays)
             before = self.multipliers("gradient", view)
             layer_states[layer.name] = self.layer_state_after(layer, view) if self.layer_slots else {}
-            view.direction = [self.directed(p, m, layer_states[layer.name]) for p, m in zip(trained, before, strict=True)]
+            view.direction = [
+                self.directed(p, m, layer_states[layer.name]) for p, m in zip(trained, before, strict=True)
+            ]
             after = self.multipliers("update", view)
             for p, d, m in zip(trained, view.direction, after, strict=True):
                 updates.append((p, scaled(d, m, 1.0 if self.rate_inside else p.lr)))

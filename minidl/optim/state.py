@@ -15,6 +15,7 @@ from minidl.types import Array, DType, Shape
 
 State = dict[str, dict[str, Any]]  # numbers and arrays by the name of a parameter or layer, and by their own name
 
+
 def flat(*states: State) -> dict[str, Any]:
     """The entries of several states under names such as "fc1.weight/velocity"; arrays as copies on NumPy."""
     saved = {}
@@ -91,7 +92,9 @@ def _read_arrays(
             if array.dtype == np.float16 == like.dtype:
                 array = array.astype(dtype)  # saved by a version of minidl that kept it in the parameter's dtype
             if array.dtype != dtype:
-                raise DTypeError(f"the saved {key!r} is {array.dtype}; expected {dtype} for a parameter of {like.dtype}")
+                raise DTypeError(
+                    f"the saved {key!r} is {array.dtype}; expected {dtype} for a parameter of {like.dtype}"
+                )
             arrays[slot] = backend.to_device(array, backend.device_of(like))
     return arrays
 

@@ -86,7 +86,9 @@ def slot_dtype(dtype: DType) -> DType:
     return np.result_type(dtype, np.float32)
 
 
-def slots_beside(like: Array, state: dict[str, Any], slots: tuple[str, ...], shape: Shape, dtype: DType, name: str) -> dict[str, Array]:
+def slots_beside(
+    like: Array, state: dict[str, Any], slots: tuple[str, ...], shape: Shape, dtype: DType, name: str
+) -> dict[str, Array]:
     """The arrays of `state` called `slots`, zeros for those that are not there yet.
 
     Args:

@@ -29,4 +29,5 @@ class L2Norm(Faster, norms.L2Norm):
         if len(arrays) == 1 and arrays[0].size <= BLOCK:
             return norm_of_one(arrays[0])
         flat = [array.reshape(-1) for array in arrays]
-        return joined([norm_of_one(x[start : start + BLOCK]) for x in flat for start in range(0, max(1, x.size), BLOCK)])
+        blocks = [x[start : start + BLOCK] for x in flat for start in range(0, max(1, x.size), BLOCK)]
+        return joined([norm_of_one(block) for block in blocks])

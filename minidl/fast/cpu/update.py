@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd.function import writes_of
+from minidl.autograd.variable import (
+    writes_of,
+)
 from minidl.fast.cpu import threads
 from minidl.fast.step_plan import Large, Move, directed, is_ours, plan, times, would_see_updates
 from minidl.fast.versions import Faster
@@ -66,7 +68,7 @@ def is_large(optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any]) ->
         type(w) is np.ndarray
         and w.size > threads.per_block(_bytes_each(w.itemsize, slots), w.size)
         and w.size == g.size
-        and all([array.flags.c_contiguous for array in (w, g, *[state[slot] for slot in slots])])
+        and all(array.flags.c_contiguous for array in (w, g, *[state[slot] for slot in slots]))
     )
 
 
