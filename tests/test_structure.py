@@ -219,7 +219,35 @@ def test_every_exception_is_needed() -> None:
 # ---- tests mirror sources
 
 # What has its tests elsewhere, and where.
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE = {
+    "autograd/accumulation.py": "autograd/test_backward.py",
+    "autograd/operands.py": "autograd/test_function.py",
+    "autograd/passing.py": "autograd/test_hooks.py",
+    "autograd/variable.py": "autograd/test_function.py",
+    "autograd/way.py": "derivatives/test_gradients.py",
+    "backend/silence.py": "functional/test_parts.py",
+    "experiments/arms.py": "experiments/test_compare.py",
+    "experiments/choose.py": "experiments/test_settings.py",
+    "experiments/runs.py": "experiments/test_pipeline.py",
+    "experiments/workers.py": "experiments/test_pipeline.py",
+    "fast/gpu/kernels/launch.py": "fast/gpu/kernels/test_without.py",
+    "fast/gpu/kernels/library.py": "fast/gpu/kernels/test_compiles.py",
+    "fast/gpu/kernels/updates.py": "fast/gpu/test_update.py",
+    "fast/gpu/pooling.py": "fast/gpu/kernels/test_windows.py",
+    "fast/graph/capture.py": "fast/graph/test_step.py",
+    "fast/walk.py": "autograd/test_backward.py",
+    "functional/geometry.py": "functional/test_conv.py",
+    "models/activations.py": "models/test_perceptron.py",
+    "nn/adaptive_pooling.py": "nn/test_pooling.py",
+    "nn/conv_transpose.py": "nn/test_conv.py",
+    "observe/forgotten_zero_grad.py": "observe/test_verdict.py",
+    "observe/race.py": "plot/test_race_figure.py",
+    "observe/step.py": "observe/test_gradient_flow.py",
+    "optim/layers.py": "optim/test_optimizer.py",
+    "optim/state.py": "optim/test_optimizer.py",
+    "tensors/array.py": "tensors/test_tensor.py",
+    "tensors/creation.py": "tensors/test_tensor.py",
+}
 
 
 @every_file
@@ -238,6 +266,13 @@ def test_a_source_file_has_a_test_file_of_its_name(path: Path) -> None:
 
 def test_nothing_is_said_about_files_that_are_gone() -> None:
     assert [source for source in ELSEWHERE if not (house.ROOT / source).exists()] == []
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_no_test_needs_pytorch(path: Path) -> None:
+    if path.name != "pytorch.py":
+        direct = {name for _, name in house.imports(path) if "torch" in name.split(".")}
+        assert not direct, "write `from tests.pytorch import TF, torch`, which skips the test where it is not installed"
 
 
 # ---- what an import does
