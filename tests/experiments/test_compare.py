@@ -13,35 +13,6 @@ from minidl.experiments.workers import Workers
 from tests.experiments.conftest import small_settings
 
 
-@pytest.fixture
-def one_epoch(tmp_path):
-    with Workers(in_process=True) as workers:
-        yield Comparison(small_settings(epochs=1, seeds=2), tmp_path / "run", workers)
-
-
-def test_every_arm_starts_from_the_same_weights_and_sees_the_same_batch_first(one_epoch):
-    runs = one_epoch.arm_runs("sgd")
-    for seed in (0, 1):
-        first = {arm: runs[arm][seed].loss[0] for arm in runs}
-        assert len(set(first.values())) == 1
-    assert runs["uniform"][0].loss[0] != runs["uniform"][1].loss[0]
-
-
-def test_the_controls_replay_the_layer_specific_run_of_their_seed(one_epoch):
-    runs = one_epoch.arm_runs("sgd")
-    for seed in (0, 1):
-        multipliers = runs["layer-specific"][seed].mean_multiplier
-        assert np.all(multipliers > 1)
-        np.testing.assert_array_equal(runs["per-step"][seed].mean_multiplier, multipliers)
-        np.testing.assert_allclose(runs["constant"][seed].mean_multiplier, multipliers.mean(), rtol=1e-12)
-        np.testing.assert_array_equal(runs["uniform"][seed].mean_multiplier, 1)
-
-
-def test_the_arms_do_differ_after_the_first_step(one_epoch):
-    runs = one_epoch.arm_runs("sgd")
-    assert len({runs[arm][0].loss[-1] for arm in runs}) == 4
-
-
 def test_a_comparison_that_was_stopped_goes_on_with_the_same_bits(tmp_path):
     settings = small_settings(epochs=1, seeds=2)
     with Workers(in_process=True) as workers:
@@ -56,17 +27,6 @@ def test_a_comparison_that_was_stopped_goes_on_with_the_same_bits(tmp_path):
         for a, b in zip(whole[arm], resumed[arm], strict=True):
             np.testing.assert_array_equal(a.loss, b.loss)
             np.testing.assert_array_equal(a.test_accuracy, b.test_accuracy)
-
-
-def test_a_damaged_run_file_is_named(tmp_path):
-    settings = small_settings(epochs=1, seeds=1)
-    key = RunKey("sgd", "uniform", 0.5, 0)
-    with Workers(in_process=True) as workers:
-        Comparison(settings, tmp_path / "run", workers).run_all([key])
-        path = tmp_path / "run" / "runs" / f"{key}.npz"
-        path.write_bytes(path.read_bytes()[:-100])
-        with pytest.raises(ValueError, match=path.name):
-            Comparison(settings, tmp_path / "run", workers).run_all([key])
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path):

@@ -5,12 +5,10 @@ import re
 
 import numpy as np
 
-from minidl.experiments.pipeline import run_comparison
 from minidl.experiments.results import slope_per_layer
 from minidl.experiments.runs import Run
 from minidl.files.arrays import load_arrays
 from minidl.observe import FlowRecording, RaceRecording
-from tests.experiments.conftest import small_settings
 
 FIGURES = ("race-sgd", "update_heatmap-sgd", "flow_profile-sgd", "gradient_flow-sgd")
 
@@ -62,14 +60,6 @@ def test_in_the_chosen_network_the_gradient_falls_half_a_decade_a_layer(finished
     folder, _ = finished
     flow = FlowRecording.load(folder / "flow-sgd-uniform.npz")
     assert slope_per_layer(flow.weight_gradient_rms[0]) >= 0.5
-
-
-def test_two_processes_give_the_same_bits_as_one(finished, tmp_path):
-    folder, _ = finished
-    run_comparison(small_settings(), tmp_path / "again", command="again")
-    for path in (folder / "runs").glob("*.npz"):
-        first, second = (load_arrays(p, kind="run")[0] for p in (path, tmp_path / "again" / "runs" / path.name))
-        np.testing.assert_array_equal(first["loss"], second["loss"])
 
 
 def test_there_is_no_verdict_where_no_arm_learned_anything(finished):

@@ -1,4 +1,4 @@
-"""minidl/models/perceptron.py and activations.py."""
+"""minidl/models/perceptron.py."""
 
 import numpy as np
 import pytest
@@ -28,15 +28,6 @@ def test_mlp_equals_pytorch_with_the_same_weights():
     )
 
 
-@pytest.mark.parametrize("activation", sorted(models.ACTIVATIONS))
-def test_it_takes_every_activation(activation):
-    assert models.mlp((64, 5, 10), activation)(tensor(DIGITS)).shape == (5, 10)
-
-
-def test_an_activation_may_be_a_class():
-    assert isinstance(models.mlp((4, 3, 2), activation=nn.Softsign).act1, nn.Softsign)
-
-
 def test_init_is_used_for_every_weight():
     seen = []
     models.mlp((4, 3, 2), init=lambda w: seen.append(w.shape))
@@ -53,5 +44,3 @@ def test_it_may_be_a_thousand_layers_deep():
 def test_errors_say_what_was_expected():
     with pytest.raises(ValueError, match=r"mlp: expected the sizes of input, hidden layers and output.*got \(64,\)"):
         models.mlp((64,))
-    with pytest.raises(ValueError, match=r"out of elu, .*, tanh, or a class such as nn.Tanh; got 'swish'"):
-        models.mlp((64, 30, 10), activation="swish")
