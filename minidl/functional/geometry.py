@@ -154,9 +154,9 @@ def check_operands(
     """
     n, groups = len(geometry.stride), geometry.groups
     first, second = ("channel", "F") if transposed else ("filter", "C")
-    operands = (x, weight) if bias is None else (x, weight, bias)
-    if not all(hasattr(operand, "dtype") for operand in operands):
+    if not hasattr(x, "dtype") or not hasattr(weight, "dtype") or not (bias is None or hasattr(bias, "dtype")):
         name = f"conv_transpose{n}d: " if transposed else ""
+        operands = (x, weight) if bias is None else (x, weight, bias)
         raise DTypeError(f"{name}expected Tensors or arrays; got {', '.join(map(describe, operands))}")
     if x.ndim != n + 2 or weight.ndim != n + 2:
         _, layout, kernel, _ = WORDS[n]

@@ -24,8 +24,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minidl.backend import as_strided
-from minidl.fast.cpu.threads import blocks, per_block, shared_out, workspace
+from minidl.fast.cpu.threads import per_block, shared_out, workspace
 from minidl.fast.versions import Faster
 from minidl.functional import conv
 from minidl.functional.conv import for_products
@@ -143,8 +142,9 @@ def _added_back(grad_out: Array, weight: Array, channels: int, window: Window, g
 
 def _add_back_images(start: int, stop: int, work: Columns, grad_out: Array, transposed: Array, grad_x: Array) -> None:
     space, memory = work.space(stop - start)
-    for images in blocks(start, stop, work.bytes_an_image):
-        padded = space[: images.stop - images.start]
+    for begin in range(start, stop, len(space)):
+        images = slice(begin, min(begin + len(space), stop))
+        padded = space[: images.stop - begin]
         padded[...] = 0
         for first in range(0, work.rows, work.band):
             rows = slice(first, min(first + work.band, work.rows))
@@ -218,8 +218,9 @@ class Columns:
         padded, memory = self.space(stop - start)
         padded[...] = 0
         x = x.transpose(0, 2, 3, 1)
-        for images in blocks(start, stop, self.bytes_an_image):
-            some = padded[: images.stop - images.start]
+        for begin in range(start, stop, len(padded)):
+            images = slice(begin, min(begin + len(padded), stop))
+            some = padded[: images.stop - begin]
             some[:, *self.inside] = x[images]
             for first in range(0, self.rows, self.band):
                 rows = slice(first, min(first + self.band, self.rows))
@@ -233,7 +234,7 @@ class Columns:
         image, row, pixel, channel = padded.strides
         (down, right), (apart_y, apart_x) = self.window.stride, self.window.dilation
         per_group = self.channels // self.groups
-        return as_strided(
+        return np.lib.stride_tricks.as_strided(
             padded[:, rows.start * down :],
             (len(padded), rows.stop - rows.start, self.window.out[1], self.groups, *self.window.kernel, per_group),
             (image, row * down, pixel * right, channel * per_group, row * apart_y, pixel * apart_x, channel),
