@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "minidl"
@@ -55,12 +56,18 @@ def floor_of(room: str, floors: tuple[tuple[str, ...], ...] = FLOORS) -> int | N
     return next((number for number, rooms in enumerate(floors) if room in rooms), None)
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """A file, parsed once."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """Line and dotted name of everything a file imports, wherever it does: `numpy`, `minidl.nn.linear.Linear`.
 
     Under `if TYPE_CHECKING:` and inside functions too.
     """
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, name.name) for name in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -115,7 +122,7 @@ def circle(needed: dict[str, set[str]]) -> list[str]:
 
 def first_sentence(path: Path) -> str:
     """What the docstring of a module or package begins with, on one line; empty if it has none."""
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    text = ast.get_docstring(tree_of(path)) or ""
     paragraph = " ".join(text.split("\n\n")[0].split())
     for i, letter in enumerate(paragraph):
         if letter == "." and paragraph[i + 1 : i + 2] in ("", " "):
