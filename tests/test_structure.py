@@ -16,11 +16,12 @@ import minidl
 from docs import house
 
 TESTS = Path(__file__).parent
-MODULES = [house.module_of(path) for path in house.sources()]
 HEAVY = {"matplotlib", "rich", "PIL", "cupy", "scipy", "torch", "threadpoolctl", "safetensors"}
 LINES = 420
 
-every_file = pytest.mark.parametrize("path", house.sources(), ids=lambda path: str(path.relative_to(house.ROOT)))
+
+def name_of(path: Path) -> str:
+    return path.relative_to(house.ROOT).as_posix()
 
 
 def test_the_package_under_test_is_the_one_that_is_read() -> None:
@@ -30,23 +31,22 @@ def test_the_package_under_test_is_the_one_that_is_read() -> None:
 # ---- floors
 
 
-@every_file
-def test_imports_run_downward(path: Path) -> None:
-    room = house.room_of(house.module_of(path))
-    if not room:
-        return
-    floor = house.floor_of(room)
-    assert floor is not None, f"minidl/{room} stands on no floor: say in docs/house.py which one is its own"
-    for line, name in house.imports(path):
-        assert not name.startswith("."), f"{path.name}:{line}: a relative import hides the floors"
-        if name.split(".")[0] != "minidl":
+def test_imports_run_downward() -> None:
+    wrong = []
+    for path in house.sources():
+        room = house.room_of(house.module_of(path))
+        if not room:
             continue
-        other = house.room_of(name)
-        assert other, f"{path.name}:{line}: the package itself stands above all"
-        if other != room:
-            below = house.floor_of(other)
-            assert below is not None, f"{path.name}:{line}: minidl has no room {other}"
-            assert below < floor, f"{path.name}:{line} imports {name} from above or beside"
+        floor = house.floor_of(room)
+        assert floor is not None, f"minidl/{room} stands on no floor: say in docs/house.py which one is its own"
+        for line, name in house.imports(path):
+            assert not name.startswith("."), f"{name_of(path)}:{line}: a relative import hides the floors"
+            other = house.room_of(name)
+            if name.split(".")[0] == "minidl" and other != room:
+                below = house.floor_of(other)
+                if below is None or below >= floor:
+                    wrong.append(f"{name_of(path)}:{line} imports {name} from above or beside")
+    assert not wrong
 
 
 @pytest.mark.parametrize("room", house.INNER)
@@ -74,26 +74,27 @@ def test_a_circle_would_be_found() -> None:
     assert house.circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
-@every_file
-def test_no_import_inside_a_function_dodges_a_circle(path: Path) -> None:
-    functions = [n for n in ast.walk(house.tree_of(path)) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
-    hidden = [
-        f"{path.name}:{line} imports {name}"
-        for line, name in house.imports(path)
-        if name.split(".")[0] == "minidl" and any(f.lineno < line <= (f.end_lineno or 0) for f in functions)
-    ]
+def test_no_import_inside_a_function_dodges_a_circle() -> None:
+    hidden = []
+    for path in house.sources():
+        functions = [n for n in ast.walk(house.tree_of(path)) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        for line, name in house.imports(path):
+            if name.split(".")[0] == "minidl" and any(f.lineno < line <= (f.end_lineno or 0) for f in functions):
+                hidden.append(f"{name_of(path)}:{line} imports {name}")
     assert not hidden
 
 
-@every_file
-def test_only_the_backend_and_the_gpus_rooms_import_cupy(path: Path) -> None:
-    module = house.module_of(path)
-    if module.startswith(("minidl.backend", "minidl.fast.gpu", "minidl.fast.graph")):
-        return
-    assert "cupy" not in {name.split(".")[0] for _, name in house.imports(path)}
-    calls = [ast.unparse(node) for node in ast.walk(house.tree_of(path)) if isinstance(node, ast.Call)]
-    assert not [call for call in calls if "import_module" in call and "cupy" in call]
-    assert "sys.modules" not in path.read_text(encoding="utf-8")
+def test_only_the_backend_and_the_gpus_rooms_import_cupy() -> None:
+    found = []
+    for path in house.sources():
+        if house.module_of(path).startswith(("minidl.backend", "minidl.fast.gpu", "minidl.fast.graph")):
+            continue
+        calls = [ast.unparse(node) for node in ast.walk(house.tree_of(path)) if isinstance(node, ast.Call)]
+        loads = any("import_module" in call and "cupy" in call for call in calls)
+        looks = "sys.modules" in path.read_text(encoding="utf-8")
+        if loads or looks or any(name.split(".")[0] == "cupy" for _, name in house.imports(path)):
+            found.append(name_of(path))
+    assert not found
 
 
 def test_nobody_but_the_front_door_imports_what_is_only_there_for_speed() -> None:
@@ -111,31 +112,41 @@ def test_only_these_lie_directly_under_the_package() -> None:
     assert names == {"__init__", "__main__", "cli", "errors", "checks", "types", "version"}
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if "." in name and not name.endswith("__main__")])
-def test_no_module_is_hidden_by_something_of_its_own_name(module: str) -> None:
+def test_no_module_is_hidden_by_something_of_its_own_name() -> None:
     """`minidl.data.fetch` cannot be read by whoever gets a function under that name."""
-    parent, name = module.rsplit(".", 1)
-    found = importlib.import_module(module)
-    assert getattr(importlib.import_module(parent), name) is found
+    hidden = []
+    for module in map(house.module_of, house.sources()):
+        if "." in module and not module.endswith("__main__"):
+            found = importlib.import_module(module)
+            parent, name = module.rsplit(".", 1)
+            if getattr(importlib.import_module(parent), name) is not found:
+                hidden.append(module)
+    assert not hidden
 
 
-@every_file
-def test_no_operator_is_patched_on_from_outside(path: Path) -> None:
-    for node in ast.walk(house.tree_of(path)):
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        for target in targets:
-            if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
-                assert not (
-                    target.attr.startswith("__") and target.attr.endswith("__") and target.value.id[0].isupper()
-                )
+def test_no_operator_is_patched_on_from_outside() -> None:
+    patched = []
+    for path in house.sources():
+        for node in ast.walk(house.tree_of(path)):
+            for target in node.targets if isinstance(node, ast.Assign) else []:
+                if (
+                    isinstance(target, ast.Attribute)
+                    and isinstance(target.value, ast.Name)
+                    and target.value.id[0].isupper()
+                    and target.attr.startswith("__")
+                    and target.attr.endswith("__")
+                ):
+                    patched.append(f"{name_of(path)}:{node.lineno}")
+    assert not patched
 
 
 # ---- what is there to be read
 
 
-@every_file
-def test_a_file_has_one_subject(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES, "a file of over 400 lines is two"
+def test_a_file_has_one_subject() -> None:
+    """A file of over 400 lines is two."""
+    lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in house.sources()}
+    assert {name: length for name, length in lengths.items() if length > LINES} == {}
 
 
 READ = ("functional", "nn", "optim", "autograd")
@@ -209,21 +220,19 @@ def questions_about_numpy(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, ast.unparse(node)
 
 
-@pytest.mark.parametrize("path", read_files(), ids=lambda path: str(path.relative_to(house.ROOT)))
-def test_what_is_read_asks_nothing_about_devices_threads_blocks_or_capture(path: Path) -> None:
-    name = path.relative_to(house.ROOT).as_posix()
-    asked = [f"{name}:{line}: {word}" for line, word in words_of(path) if word in SPEED and (name, word) not in ALLOWED]
-    for line, question in questions_about_numpy(path):
-        if (name, question) not in ALLOWED:
-            asked.append(f"{name}:{line}: {question}")
+def test_what_is_read_asks_nothing_about_devices_threads_blocks_or_capture() -> None:
+    asked = []
+    for path in read_files():
+        words = [(line, word) for line, word in words_of(path) if word in SPEED]
+        for line, question in (*words, *questions_about_numpy(path)):
+            if (name_of(path), question) not in ALLOWED:
+                asked.append(f"{name_of(path)}:{line}: {question}")
     assert not asked
 
 
 def test_every_exception_is_needed() -> None:
     used = {
-        (path.relative_to(house.ROOT).as_posix(), word)
-        for path in read_files()
-        for _, word in (*words_of(path), *questions_about_numpy(path))
+        (name_of(path), word) for path in read_files() for _, word in (*words_of(path), *questions_about_numpy(path))
     }
     assert not set(ALLOWED) - used
 
@@ -250,29 +259,35 @@ ELSEWHERE = {
 }
 
 
-@every_file
-def test_a_source_file_has_a_test_file_of_its_name(path: Path) -> None:
-    source = path.relative_to(house.ROOT)
-    if source.stem in ("__init__", "__main__", "version", "types"):
-        return
-    mirror = TESTS / source.with_name(f"test_{source.name}")
-    test = ELSEWHERE.get(source.as_posix())
-    if test is not None:
-        assert (TESTS / test).exists(), f"{test}, said to test {source}, is not there"
-        assert not mirror.exists(), f"{source} has a test file of its name: take it out of ELSEWHERE"
-    else:
-        assert mirror.exists(), f"expected {mirror.relative_to(TESTS.parent)}, or where {source} is tested in ELSEWHERE"
+def test_a_source_file_has_a_test_file_of_its_name() -> None:
+    untested, twice = [], []
+    for path in house.sources():
+        source = path.relative_to(house.ROOT)
+        if source.stem in ("__init__", "__main__", "version", "types"):
+            continue
+        mirror = TESTS / source.with_name(f"test_{source.name}")
+        if source.as_posix() in ELSEWHERE:
+            assert (TESTS / ELSEWHERE[source.as_posix()]).exists()
+            twice += [source.as_posix()] * mirror.exists()
+        elif not mirror.exists():
+            untested.append(source.as_posix())
+    assert not untested, "expected a test file of the same name, or where it is tested in ELSEWHERE"
+    assert not twice, "has a test file of its name: take it out of ELSEWHERE"
 
 
 def test_nothing_is_said_about_files_that_are_gone() -> None:
     assert [source for source in ELSEWHERE if not (house.ROOT / source).exists()] == []
 
 
-@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
-def test_no_test_needs_pytorch(path: Path) -> None:
-    if path.name != "pytorch.py":
-        direct = {name for _, name in house.imports(path) if f"{name}.".startswith(("torch.", "safetensors.torch."))}
-        assert not direct, "write `from tests.pytorch import TF, torch`, which skips the test where it is not installed"
+def test_no_test_needs_pytorch() -> None:
+    """`from tests.pytorch import TF, torch` skips a test where it is not installed."""
+    direct = [
+        f"{path.relative_to(TESTS)}:{line}"
+        for path in sorted(TESTS.rglob("*.py"))
+        for line, name in house.imports(path)
+        if f"{name}.".startswith(("torch.", "safetensors.torch.")) and path.name != "pytorch.py"
+    ]
+    assert not direct
 
 
 # ---- what an import does

@@ -35,13 +35,13 @@ class Walk(Versioned):
 
     @staticmethod
     def run(
-        grads: dict[Source, ArrayOrTensor], retain_graph: bool, create_graph: bool, way: Way | None = None
+        grads: dict[Source, ArrayOrTensor], retain_graph: bool | None, create_graph: bool, way: Way | None = None
     ) -> dict[Any, ArrayOrTensor]:
         """Apply each op's `backward` once, to the sum of the gradients that have reached it.
 
         Args:
             grads: the outputs, as nodes or leaf Tensors, each with its gradient; it is used up.
-            retain_graph: keep the nodes for another walk; they are freed one by one otherwise.
+            retain_graph: keep the nodes for another walk; they are freed one by one otherwise. None: as create_graph.
             create_graph: the gradients are Tensors, and what is done with them is recorded.
             way: None to visit everything; else only what leads to some targets.
 
@@ -70,7 +70,7 @@ class Walk(Versioned):
                 for i, source in enumerate(node.inputs):
                     if node.needed >> i & 1 and input_grads[i] is not None and (way is None or source in way.sources):
                         grads[source] = grads[source] + input_grads[i] if source in grads else input_grads[i]
-                if not retain_graph:
+                if not (create_graph if retain_graph is None else retain_graph):
                     node.inputs = node._graph = None
             return {leaf: grad.copy() for leaf, grad in grads.items()}  # of memory that nobody else has
         except Exception as error:
@@ -89,7 +89,7 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> ArrayO
         ShapeError, DeviceError: `gradient` does not fit.
     """
     if gradient is None and output._requires_grad and output._writes is None and output._data.size == 1:  # as of a loss
-        gradient = output._data.copy()
+        gradient = backend.module_of(output._data).empty_like(output._data)
         gradient.fill(1)
         return output.wrap(gradient) if create_graph else gradient
     data = output.shown()
@@ -136,7 +136,7 @@ def recalled(node: Function, create_graph: bool) -> list[Any]:
     """What the node's class has declared that its `backward` is handed: raw arrays, or Tensors with their history."""
     if create_graph or node.foreign:
         return [_as_tensor(x) if create_graph else backend.read_only(_raw(x)) for x in node.saved()]
-    return [x._data if isinstance(x, Source) else x for x in node.saved()]
+    return [x._data if isinstance(x, Source) else x for x in (node.saved() if node.saves_output else node.inputs)]
 
 
 def _raw(x: Any) -> Any:
@@ -170,7 +170,9 @@ def deliver(grads: dict[Any, ArrayOrTensor], seed: ArrayOrTensor) -> None:
     end_graph()
     handed_out = ids_of([seed])
     for leaf, grad in grads.items():
-        grads[leaf] = at_leaf(leaf, grad, retain=True)
+        data = leaf._data
+        if leaf._extras is not None or grad.shape != data.shape or grad.dtype is not data.dtype:
+            grads[leaf] = at_leaf(leaf, grad, retain=True)
     for leaf, grad in grads.items():
         if leaf._requires_grad:
             accumulate(leaf, own(grad, leaf, handed_out))

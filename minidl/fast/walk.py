@@ -36,7 +36,7 @@ class FastWalk(Faster, Walk):
 
     @staticmethod
     def run(
-        grads: dict[Source, ArrayOrTensor], retain_graph: bool, create_graph: bool, way: Way | None = None
+        grads: dict[Source, ArrayOrTensor], retain_graph: bool | None, create_graph: bool, way: Way | None = None
     ) -> dict[Any, ArrayOrTensor]:
         nodes: dict[int, Function] = {}  # those met and not yet visited, by order of creation
         heap: list[int] = []  # their orders, negated: the newest comes first
@@ -46,7 +46,8 @@ class FastWalk(Faster, Walk):
                 heappush(heap, -source.order)
         before = mode.get()
         mode.set(before & ~RECORD | RECORD * create_graph)
-        strict, anomaly = create_graph or way is not None, before & ANOMALY
+        keep = create_graph if retain_graph is None else retain_graph
+        anomaly = before & ANOMALY
         loud = backend.set_errors(backend.SILENT)
         try:
             while heap:
@@ -54,7 +55,7 @@ class FastWalk(Faster, Walk):
                 grad_out = grads.pop(node)
                 if node._extras is not None or node.traits >= FOREIGN or grad_out.dtype is not node._dtype:
                     grad_out = complete(node, grad_out, way is None)
-                if strict and way is not None and not way.enters(node, grad_out):
+                if way is not None and not way.enters(node, grad_out):
                     continue
                 inputs, needed, traits = node.inputs, node.needed, node.traits
                 if inputs is None or (traits & SAVES and node._graph.seen != activity.count):
@@ -97,7 +98,7 @@ class FastWalk(Faster, Walk):
                                     grad = grad.copy()
                             grads[source] = grad
                     i += 1  # noqa: SIM113 - enumerate takes longer
-                if not retain_graph:
+                if not keep:
                     node.inputs = node._graph = None
             return grads
         finally:

@@ -86,6 +86,7 @@ class Conv(Function):
         images, filters = len(x), len(weight)
         cols = columns(for_products(x), window, groups)
         matrices = for_products(weight).reshape((groups, filters // groups, cols.shape[2]))
+        # (groups, F/groups, C/groups K) times (N, groups, C/groups K, positions) is (N, groups, F/groups, positions)
         y = (matrices @ cols).reshape((images, filters, *window.out))
         if bias is not None:
             y = y + bias.reshape((filters, *[1] * len(window.out)))

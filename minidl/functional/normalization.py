@@ -83,10 +83,11 @@ class BatchNorm(Function):
         z = (wide - m) / s
         grad_bias = sum(grad, self.axis, keepdims=True)
         grad_weight = sum(grad * z, self.axis, keepdims=True)
-        grad_x = (grad - grad_bias / n - z * (grad_weight / n)) / s
-        if weight is not None:
-            grad_x = grad_x * per_channel(weight, x)
-        return narrowed(grad_x, x), narrowed(reshape(grad_weight, -1), x), narrowed(reshape(grad_bias, -1), x)
+        grad_x = None
+        if self.needs(0):
+            grad_x = (grad - grad_bias / n - z * (grad_weight / n)) / s
+            grad_x = narrowed(grad_x if weight is None else grad_x * per_channel(weight, x), x)
+        return grad_x, narrowed(reshape(grad_weight, -1), x), narrowed(reshape(grad_bias, -1), x)
 
 
 def per_channel(a: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:

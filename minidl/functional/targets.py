@@ -37,6 +37,8 @@ def on_one_device(
     name: str, input: TensorLike, other: TensorLike, what: str = "target"
 ) -> tuple[TensorLike, TensorLike]:
     """Each as a Tensor or an array: a list or number goes where the other one is (floats in the other's dtype)."""
+    if type(raw(input)) is type(raw(other)) and is_array(raw(other)):
+        return input, other
     beside = next((raw(x) for x in (input, other) if is_array(raw(x))), None)
     pair: list[TensorLike] = []
     for x in (input, other):

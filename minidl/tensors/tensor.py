@@ -140,8 +140,7 @@ class Tensor(ArrayOfTensor):
         """
         seed = seed_gradient(self, gradient, create_graph)
         walk = Walk if current_mode() & PLAIN else chosen(Walk)
-        keep = create_graph if retain_graph is None else retain_graph
-        leaves = walk.run({self._op or self: seed}, keep, create_graph)
+        leaves = walk.run({self._op or self: seed}, retain_graph, create_graph)
         deliver(leaves, seed)
         for hook in list(after_backward.values()) if after_backward else ():
             hook(self)

@@ -166,6 +166,16 @@ def test_batch_norm_of_channels_that_lie_last_in_memory(shape):
         np.testing.assert_allclose(last, plain, rtol=1e-5, atol=1e-5)
 
 
+def test_in_a_layer_behind_data_only_what_is_learnt_gets_a_gradient():
+    x = tensor(np.random.default_rng(0).standard_normal((6, 3)))
+    weight, bias = tensor(np.ones(3), True), tensor(np.zeros(3), True)
+    y = F.batch_norm(x, None, None, weight, bias, True)
+    weight.data[...] = 2  # which only dL/dx would read
+    y.backward(device(np.ones((6, 3))))
+    np.testing.assert_allclose(host(weight.grad), 0, atol=1e-12)
+    np.testing.assert_array_equal(host(bias.grad), 6)
+
+
 # ---- layer_norm and group_norm
 
 

@@ -48,9 +48,11 @@ class BatchNorm(Faster, normalization.BatchNorm):
         z = (wide - spread(m, wide)) * spread(scale, wide)
         grad_bias = add_products(grad, None, self.axis)
         grad_weight = add_products(grad, z, self.axis)
-        slope = scale if weight is None else scale * per_channel(weight, x)
-        grad_x = _projected(grad, z, grad_bias / n, grad_weight / n, slope, memory=z)
-        return narrowed(grad_x, x), *(narrowed(g.reshape(-1), x) for g in (grad_weight, grad_bias))
+        grad_x = None
+        if self.needs(0):
+            slope = scale if weight is None else scale * per_channel(weight, x)
+            grad_x = narrowed(_projected(grad, z, grad_bias / n, grad_weight / n, slope, memory=z), x)
+        return grad_x, narrowed(grad_weight.reshape(-1), x), narrowed(grad_bias.reshape(-1), x)
 
 
 class Standardize(Faster, normalization.Standardize):
