@@ -230,6 +230,13 @@ def test_what_is_read_asks_nothing_about_devices_threads_blocks_or_capture() -> 
     assert not asked
 
 
+def test_such_questions_would_be_seen() -> None:
+    """They are asked where they belong, in fast/."""
+    fast = sorted((house.ROOT / "fast").rglob("*.py"))
+    assert {"kernels", "threading", "per_block"} <= {word for path in fast for _, word in words_of(path)} & SPEED
+    assert "type(x) is np.ndarray" in {question for path in fast for _, question in questions_about_numpy(path)}
+
+
 def test_every_exception_is_needed() -> None:
     used = {
         (name_of(path), word) for path in read_files() for _, word in (*words_of(path), *questions_about_numpy(path))
