@@ -35,7 +35,7 @@ class Walk(Versioned):
 
     @staticmethod
     def run(
-        grads: dict[Source, ArrayOrTensor], retain_graph: bool | None, create_graph: bool, way: Way | None = None
+        grads: dict[Any, ArrayOrTensor], retain_graph: bool | None, create_graph: bool, way: Way | None = None
     ) -> dict[Any, ArrayOrTensor]:
         """Apply each op's `backward` once, to the sum of the gradients that have reached it.
 

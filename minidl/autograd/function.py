@@ -80,14 +80,14 @@ class Function(Versioned, Source):
 
     __slots__ = ("_dtype", "_graph", "_saved_writes", "_shapes", "inputs", "kept", "needed", "order")
 
-    inputs: tuple[Any, ...] | None
+    inputs: Any  # a tuple, or None
     needed: int
     order: int
     kept: Any
     _dtype: Any
     _saved_writes: int
     _shapes: list[tuple[int, ...]]  # of the inputs of your own op
-    _graph: Graph | None
+    _graph: Any  # the Graph it belongs to; None once it was freed
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
@@ -124,6 +124,8 @@ class Function(Versioned, Source):
 
     def __call__(self, *inputs: Any) -> Any:
         """Run `forward`; with a Tensor among the inputs the result is a Tensor, else the raw array."""
+        arrays: list[Any]
+        tensor: Any
         arrays, tensor = [], None
         needed = loose = 0  # of `needed` bit i says whether input i wants a gradient
         for x in inputs:

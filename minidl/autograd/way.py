@@ -36,7 +36,7 @@ class Way:
         self.leaves = [x for x in dict.fromkeys(targets) if x._op is None]
         self.caught: dict[Function, Any] = {x._op: None for x in targets if x._op is not None}
         self.walked: set[Source] = set()
-        reached = set(self.leaves) | set(self.caught)
+        reached: set[Source] = set(self.leaves) | set(self.caught)
         for node in self._reachable(outputs):  # inputs before their consumers
             if any(x in reached for x in node.inputs or () if isinstance(x, Source)):
                 self.walked.add(node)

@@ -105,8 +105,7 @@ def plan(optimizer: Optimizer, ahead: bool, large: Large = NONE_LARGE) -> tuple[
     """What is to be done to each layer in the coming step, and what to keep for the report.
 
     Args:
-        ahead: compute all directions beforehand: a rate for the update looks at them, and a formula that is a user's may
-            fail.
+        ahead: compute all directions beforehand: a rate for the update looks at them, and a user's formula may fail.
         large: of which parameters the directions are not kept.
     """
     plans, seen = [], []
@@ -166,7 +165,7 @@ def _missing(own: dict[str, Any], slots: tuple[str, ...], w: Array, name: str) -
     """The slots that are not there yet, or None; those that are there are known to fit the parameter."""
     dtype = w.dtype if w.itemsize > 2 else slot_dtype(w.dtype)
     for slot in slots:
-        array = own.get(slot)
+        array: Any = own.get(slot)
         if type(array) is not type(w) or array.dtype != dtype or array.shape != w.shape:
             found = slots_beside(w, own, slots, w.shape, dtype, name)  # an error, or zeros
             return {slot: array for slot, array in found.items() if slot not in own}
@@ -178,11 +177,13 @@ def _with_directions(
 ) -> tuple[Planned, list[Any]]:
     """The plan of a layer with directions, and its multipliers.
 
-    A direction is kept until it is used, with copies of the slots; but not those of `large` parameters: they are computed
-    again, in place, and a user's formula is trusted there.
+    A direction is kept until it is used, with copies of the slots; but not those of `large` parameters: they are
+    computed again, in place, and a user's formula is trusted there.
     """
     asked = optimizer._applies_to == "update"
-    new, kept, directions = [], [], []
+    new: list[Any] = []
+    kept: list[Any] = []
+    directions: list[Any] = []
     for i, (name, p) in enumerate(planned.named):
         own, w, g, move = optimizer.state[name], planned.weights[i], planned.gradients[i], planned.moves[i]
         state = {**own, **(planned.new[i] or {}), "steps": own["steps"] + 1}

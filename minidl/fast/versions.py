@@ -1,10 +1,10 @@
 """Faster: what turns a subclass of an op into a faster version of it.
 
-    class ReLU(Faster, activation.ReLU):          # the op it replaces comes last
-        __slots__ = ()                            # the op instance becomes one of these: it can have nothing more
+    class ReLU(Faster, activation.ReLU):  # the op it replaces comes last
+        __slots__ = ()  # the op instance becomes one of these: it can have nothing more
         where = "on a GPU"
 
-        def fits(self, x):                        # `self` is still the plain op
+        def fits(self, x):  # `self` is still the plain op
             return kernels.on_device(x)
 
         def backward(self, grad_out, out):
@@ -34,10 +34,11 @@ class Faster:
 
     __slots__ = ()
     where: ClassVar[str] = ""
+    plain: ClassVar[type[Any]]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        plain = next(base for base in cls.__mro__ if not issubclass(base, Faster))
+        plain: Any = next(base for base in cls.__mro__ if not issubclass(base, Faster))
         if plain is not object:
             cls.plain = plain
             plain.versions = (*plain.versions, cls)

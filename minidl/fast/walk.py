@@ -36,7 +36,7 @@ class FastWalk(Faster, Walk):
 
     @staticmethod
     def run(
-        grads: dict[Source, ArrayOrTensor], retain_graph: bool | None, create_graph: bool, way: Way | None = None
+        grads: dict[Any, ArrayOrTensor], retain_graph: bool | None, create_graph: bool, way: Way | None = None
     ) -> dict[Any, ArrayOrTensor]:
         nodes: dict[int, Function] = {}  # those met and not yet visited, by order of creation
         heap: list[int] = []  # their orders, negated: the newest comes first

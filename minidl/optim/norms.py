@@ -45,7 +45,7 @@ def joined(norms: Sequence[Array]) -> Array:
 def l2_norm(arrays: Sequence[Array]) -> Array:
     """||a||_2 over all elements of `arrays` together: a 0-d float64 array on their device. Of no arrays it is 0.
 
-    No square underflows or overflows: 1e-25 in float32 has the square 1e-50, which float32 cannot hold. Infinity and NaN
-    stay visible. Nothing waits for the device.
+    No square underflows or overflows: 1e-25 in float32 has the square 1e-50, which float32 cannot hold. Infinity and
+    NaN stay visible. Nothing waits for the device.
     """
     return L2Norm()(*arrays) if arrays else np.zeros(())

@@ -53,8 +53,8 @@ class Optimizer(Versioned, ABC):
 
     Parameters without a gradient, and frozen ones (`requires_grad=False`), are passed over. A step that fails, whatever
     the reason, has changed nothing. The weights' arrays are written in place, and the writes are counted, so that a
-    backward over a graph from before the step is refused. float16 parameters are updated in float32, and what the method
-    remembers of them is float32: eps and the squares of small gradients would be 0 in float16.
+    backward over a graph from before the step is refused. float16 parameters are updated in float32, and what the
+    method remembers of them is float32: eps and the squares of small gradients would be 0 in float16.
 
     Args:
         model_or_params: a model, or an iterable of parameters.
@@ -174,7 +174,14 @@ class Optimizer(Versioned, ABC):
             for p, d, m in zip(trained, view.direction, after, strict=True):
                 updates.append((p, scaled(d, m, 1.0 if self.rate_inside else p.lr)))
             multipliers = before if self._applies_to == "gradient" else after
-            seen.append(Seen(view, multipliers, self.lr, [writes_of(p.parameter._grad) for p in trained]))
+            seen.append(
+                Seen(
+                    view,
+                    multipliers,
+                    self.lr,
+                    [writes_of(p.parameter._grad) for p in trained if p.parameter._grad is not None],
+                )
+            )
         for p, update in updates:
             w = p.weight
             w -= update
@@ -211,7 +218,7 @@ class Optimizer(Versioned, ABC):
         return Trained(name, p, w, gradient_of(name, p), self.lr * scale.lr, self.weight_decay * scale.decay, state)
 
     def multipliers(self, scales: str, view: LayerView) -> list[Any]:
-        """The layer rate's multiplier for each parameter in the view; 1 if the rate does not scale what `scales` says."""
+        """The layer rate's multiplier for each parameter in the view; 1 if it does not scale what `scales` says."""
         if scales != self._applies_to or type(self.layer_rate) is Uniform:
             return [1.0] * len(view.params)
         return read_multipliers(self.layer_rate, view)

@@ -1,4 +1,4 @@
-"""What a step needs to know of one parameter: its weight, its gradient, its rates, and what the method remembers of it."""
+"""What a step needs to know of one parameter: weight, gradient, rates, and what the method remembers of it."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def is_large(optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any]) ->
 def _in_blocks(
     work: Callable[..., None], optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], move: Move, *more: Array
 ) -> None:
-    """`work(optimizer, w, g, state, move, *more)` for blocks of a parameter; a large one is shared out among threads."""
+    """`work(optimizer, w, g, state, move, *more)` for blocks of a parameter; threads share a large one out."""
     slots, size = optimizer.slots, w.size
     each = _bytes_each(w.itemsize, slots)
     arrays = {slot: state[slot].reshape(-1) for slot in slots}

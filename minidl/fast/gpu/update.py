@@ -1,8 +1,8 @@
 """An optimizer's whole step in one launch on a GPU: what `Optimizer.update_all` does parameter by parameter.
 
 The formulas are those of `Optimizer` and of each method's `direction`, done by the kernels of `kernels/updates.cu` for
-up to 30 parameters at once. The numbers that change from step to step (rates, decays, Adam's divisors) are computed here
-as a small table, a row a parameter; a multiplier that a layer rate computed stays on the device, where the kernel reads
+up to 30 parameters at once. The numbers that change from step to step (rates, decays, Adam's divisors) are computed
+here as a small table, a row a parameter; a multiplier that a layer rate computed stays on the device, where the kernel reads
 it.
 """
 
@@ -124,7 +124,11 @@ class OnDevice(Faster, Optimizer):
     def update_all(self) -> None:
         try:
             plans, seen = plan(self, ahead=True)
-            updates = [times(d, move.after) for planned in plans for d, move in zip(planned.directions, planned.moves, strict=True)]
+            updates = [
+                times(d, move.after)
+                for planned in plans
+                for d, move in zip(planned.directions, planned.moves, strict=True)
+            ]
         except MemoryError as error:
             backend.explain_memory(error)
             raise
@@ -132,7 +136,7 @@ class OnDevice(Faster, Optimizer):
         for layer, planned in zip(seen, plans, strict=True):
             for (name, p), w, state in zip(planned.named, planned.weights, planned.new, strict=True):
                 w -= next(ready)
-                self.state[name].update(state)
+                self.state[name].update(state or {})
                 writes_of(p).bump()
             self.layer_state[layer.view.name].update(planned.layer_state)
         self.remember(seen)

@@ -1,4 +1,5 @@
 """Training steps captured as CUDA graphs: `md.GraphedStep` asks the GPU for a whole step with one call.
 
-`step.py` is what a user calls, `capture.py` makes and launches the graph, `recordable.py` says what a step must be like.
+`step.py` is what a user calls, `capture.py` makes and launches the graph, `recordable.py` says what a step must
+be like.
 """

@@ -75,8 +75,8 @@ def test_a_step_in_the_fast_mode_and_one_in_plain_lines_follow_the_batch_alike()
     x = numbers((16, 3, 4, 4), "float32")
     running = []
     for mode in (md.enable_grad(), md.plain()):
-        layer = md.nn.BatchNorm2d(3)
         with md.using("numpy"), mode:
+            layer = md.nn.BatchNorm2d(3)
             for _ in range(3):
                 F.sum(layer(md.Tensor(x, requires_grad=True)) ** 2).backward()
         running.append((layer.running_mean.numpy(), layer.running_var.numpy()))
