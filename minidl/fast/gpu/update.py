@@ -2,8 +2,8 @@
 
 The formulas are those of `Optimizer` and of each method's `direction`, done by the kernels of `kernels/updates.cu` for
 up to 30 parameters at once. The numbers that change from step to step (rates, decays, Adam's divisors) are computed
-here as a small table, a row a parameter; a multiplier that a layer rate computed stays on the device, where the kernel reads
-it.
+here as a small table, a row a parameter; a multiplier that a layer rate computed stays on the device, where the
+kernel reads it.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ def test_on_a_gpu_cross_entropy_is_one_launch_each_way(standin: ModuleType) -> N
     loss = F.cross_entropy(x, labels)
     assert standin.launches() == ("astype", "cross_entropy")  # the labels are copied: somebody may write to them
     loss.backward()
-    assert standin.launches()[2:] == ("ones_like", "cross_entropy_gradient")
+    first, *gradient = standin.launches()[2:]  # a launch makes the 1 that the walk starts with
+    assert gradient == ["cross_entropy_gradient"], first
     assert standin.synchronizations() == ()
 
 
