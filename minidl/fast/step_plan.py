@@ -14,9 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.autograd.variable import (
-    writes_of,
-)
+from minidl.autograd.variable import writes_of
 from minidl.backend import is_array, module_of
 from minidl.functional.precision import widened
 from minidl.optim.layer_rates import Uniform
@@ -84,19 +82,17 @@ class Large(NamedTuple):
 NONE_LARGE = Large(lambda *_: False, lambda *_: None)
 
 
-def is_ours(optimizer: Optimizer) -> bool:
-    """Whether the method's formula is minidl's, which fails for no numbers, and not a user's, which may."""
-    return type(optimizer).direction.__module__.startswith("minidl.optim.")
+def needs_directions(optimizer: Optimizer) -> bool:
+    """Whether all directions have to be known before anything may be written.
 
-
-def would_see_updates(optimizer: Optimizer) -> bool:
-    """Whether some parameter's update depends on weights that another one's has written before.
-
-    So it is where two share memory, and the update depends on weights at all. The plain lines compute all updates from
-    what the weights are before the step.
+    A rate for the update looks at a layer's. And a formula that is a user's may fail, which one of minidl's does for no
+    numbers.
     """
-    if not optimizer.weight_decay and optimizer._applies_to == "gradient":
-        return False
+    return optimizer._applies_to == "update" or not type(optimizer).direction.__module__.startswith("minidl.optim.")
+
+
+def share_memory(optimizer: Optimizer) -> bool:
+    """Whether two of the parameters are one array, or views of one: an update may then depend on the one before it."""
     arrays = [p._data for layer in optimizer.layers for _, p in layer.parameters]
     return len({id(a if a.base is None else a.base) for a in arrays}) < len(arrays)
 
@@ -105,7 +101,7 @@ def plan(optimizer: Optimizer, ahead: bool, large: Large = NONE_LARGE) -> tuple[
     """What is to be done to each layer in the coming step, and what to keep for the report.
 
     Args:
-        ahead: compute all directions beforehand: a rate for the update looks at them, and a user's formula may fail.
+        ahead: compute all directions beforehand.
         large: of which parameters the directions are not kept.
     """
     plans, seen = [], []
@@ -131,7 +127,7 @@ def plan(optimizer: Optimizer, ahead: bool, large: Large = NONE_LARGE) -> tuple[
         decays = [move_of(optimizer, name, 1.0).decay for name, _ in named] if scales else [usual.decay] * len(named)
         view = LayerView(layer.name, weights, gradients, None, optimizer.step_count, decays)
         multipliers = [1.0] * len(named) if uniform else optimizer.multipliers("gradient", view)
-        layer_state = optimizer.layer_state_after(layer, view) if layer_slots else {}
+        layer_state = _updated_layer_state(optimizer, layer.name, view) if layer_slots else {}
         if uniform and not scales and not half:
             moves = [usual] * len(named)
         else:
@@ -172,6 +168,15 @@ def _missing(own: dict[str, Any], slots: tuple[str, ...], w: Array, name: str) -
     return None
 
 
+def _updated_layer_state(optimizer: Optimizer, name: str, view: LayerView) -> dict[str, Array]:
+    """As `Optimizer.updated_layer_state`, with copies."""
+    own, slots = optimizer.layer_state[name], optimizer.layer_slots
+    found = slots_beside(view.params[0], own, slots, (), np.dtype(np.float64), name)
+    state = {**own, **{slot: array.copy() for slot, array in found.items()}}
+    optimizer.see_layer(state, view.direction)
+    return state
+
+
 def _with_directions(
     optimizer: Optimizer, planned: Planned, view: LayerView, multipliers: list[Any], large: Large
 ) -> tuple[Planned, list[Any]]:
@@ -184,7 +189,7 @@ def _with_directions(
     new: list[Any] = []
     kept: list[Any] = []
     directions: list[Any] = []
-    for i, (name, p) in enumerate(planned.named):
+    for i, (name, _) in enumerate(planned.named):
         own, w, g, move = optimizer.state[name], planned.weights[i], planned.gradients[i], planned.moves[i]
         state = {**own, **(planned.new[i] or {}), "steps": own["steps"] + 1}
         if large.includes(optimizer, w, g, state):
@@ -195,7 +200,7 @@ def _with_directions(
         else:
             state = {key: value.copy() if is_array(value) else value for key, value in state.items()}
             d = directed(optimizer, w, g, {**state, **planned.layer_state}, move)
-            check_direction(type(optimizer).__name__, name, p, d)
+            check_direction(type(optimizer).__name__, name, w, d)
             new.append(state)
             kept.append(d)
             directions.append(d)

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.variable import (
-    writes_of,
-)
+from minidl.autograd.variable import writes_of
 from minidl.errors import DeviceError, DTypeError, describe
 from minidl.nn import Module
 from minidl.optim.norms import l2_norm

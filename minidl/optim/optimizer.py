@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -11,18 +12,17 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.hooks import RemovableHandle
-from minidl.autograd.variable import (
-    writes_of,
-)
+from minidl.autograd.variable import writes_of
 from minidl.autograd.versions import Versioned, chosen
 from minidl.checks import nonnegative
+from minidl.functional.precision import widened
 from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.multipliers import as_layer_rate, read_multipliers
 from minidl.optim.report import LayerReport, Seen, as_numbers, norms_by_array, report_of
 from minidl.optim.state import flat, read_states
-from minidl.optim.trained import Trained, check_direction, gradient_of, slot_dtype, slots_beside
+from minidl.optim.trained import Trained, check_direction, gradient_of, slot_dtype, slots_beside, takes_part
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array
 
@@ -154,81 +154,80 @@ class Optimizer(Versioned, ABC):
             hook(self)
 
     def update_all(self) -> None:
-        """The arrows of the class's docstring. Everything is computed before anything is written."""
-        updates, layer_states, seen = [], {}, []
-        for layer in self.layers:
-            trained = [
-                self.trained(name, p) for name, p in layer.parameters if p._grad is not None and p._requires_grad
-            ]
-            if not trained:
-                continue
-            decays = [0.0 if self.decoupled_decay else p.decay for p in trained]
-            weights, gradients = [p.weight for p in trained], [p.gradient for p in trained]
-            view = LayerView(layer.name, weights, gradients, None, self.step_count, decays)
-            before = self.multipliers("gradient", view)
-            layer_states[layer.name] = self.layer_state_after(layer, view) if self.layer_slots else {}
-            view.direction = [
-                self.directed(p, m, layer_states[layer.name]) for p, m in zip(trained, before, strict=True)
-            ]
-            after = self.multipliers("update", view)
-            for p, d, m in zip(trained, view.direction, after, strict=True):
-                updates.append((p, scaled(d, m, 1.0 if self.rate_inside else p.lr)))
-            multipliers = before if self._applies_to == "gradient" else after
-            seen.append(
-                Seen(
-                    view,
-                    multipliers,
-                    self.lr,
-                    [writes_of(p.parameter._grad) for p in trained if p.parameter._grad is not None],
-                )
-            )
-        for p, update in updates:
-            w = p.weight
-            w -= update
-            p.keep_in(self.state[p.name])
-            writes_of(p.parameter).bump()
-        for name, state in layer_states.items():
-            self.layer_state[name].update(state)
+        """Update layer after layer. What changes is copied first, and put back if something fails."""
+        weights = [p._data.copy() for _, p in self._parameters()]
+        states = copy.deepcopy((self.state, self.layer_state))
+        seen: list[Seen] = []
+        try:
+            for layer in self.layers:
+                trained = [self.trained(name, p) for name, p in layer.parameters if takes_part(p)]
+                if trained:
+                    seen.append(self.update_layer(layer.name, trained))
+        except BaseException:
+            for (_, p), w in zip(self._parameters(), weights, strict=True):
+                p._data[...] = w
+            self.state, self.layer_state = states
+            raise
+        for _, p in self._parameters():
+            if takes_part(p):
+                writes_of(p).bump()
         self.remember(seen)
 
-    def directed(self, p: Trained, m: Any, layer_state: dict[str, Array]) -> Array:
-        """d of one parameter, before a layer rate for the update is asked. Brings `p.state` up to date."""
-        w, g = p.weight.astype(p.dtype), p.gradient.astype(p.dtype)
-        if p.decay and not self.decoupled_decay:
-            g = g + p.decay * w
-        s = scaled(g, m, p.lr if self.rate_inside else 1.0)
-        d = self.direction({**p.state, **layer_state} if layer_state else p.state, g, s)
-        if p.decay and self.decoupled_decay:
-            d = d + p.decay * w
-        check_direction(type(self).__name__, p.name, p.parameter, d)
-        return d
+    def update_layer(self, name: str, trained: Sequence[Trained]) -> Seen:
+        """The arrows of the class's docstring for the parameters of the layer `name`."""
+        view = self.view(name, trained)
+        before = self.multipliers("gradient", view)
+        layer_state = self.updated_layer_state(name, view)
+        directions = []
+        for p, m in zip(trained, before, strict=True):
+            w, g = widened(p.weight), widened(p.gradient)
+            if p.decay and not self.decoupled_decay:
+                g = g + p.decay * w
+            s = scaled(g, m, p.lr if self.rate_inside else 1.0)
+            d = self.direction({**p.state, **layer_state} if layer_state else p.state, g, s)
+            if p.decay and self.decoupled_decay:
+                d = d + p.decay * w
+            check_direction(type(self).__name__, p.name, p.weight, d)
+            directions.append(d)
+        view.direction = directions
+        after = self.multipliers("update", view)
+        for p, d, m in zip(trained, directions, after, strict=True):
+            w = p.weight
+            w -= scaled(d, m, 1.0 if self.rate_inside else p.lr)
+        return Seen(view, before if self._applies_to == "gradient" else after, self.lr, [p.writes for p in trained])
 
     # ---- what a step asks for
 
     def trained(self, name: str, p: Tensor) -> Trained:
-        """A parameter that takes part in the step.
+        """A parameter that takes part in the step, with "steps" in its state counted up and no slot missing.
 
         Raises:
             DeviceError, DTypeError, ShapeError: its gradient, or what the method remembers of it, does not fit it.
         """
-        w, scale, own = p._data, self.scales.get(name, UNSCALED), self.state[name]
-        state = {key: value.copy() if backend.is_array(value) else value for key, value in own.items()}
+        w, g, scale, state = p._data, gradient_of(name, p), self.scales.get(name, UNSCALED), self.state[name]
         state |= slots_beside(w, state, self.slots, w.shape, slot_dtype(w.dtype), name)
         state["steps"] += 1
-        return Trained(name, p, w, gradient_of(name, p), self.lr * scale.lr, self.weight_decay * scale.decay, state)
+        return Trained(name, w, g, self.lr * scale.lr, self.weight_decay * scale.decay, state, writes_of(p._grad))  # type: ignore[arg-type]
+
+    def view(self, name: str, trained: Sequence[Trained]) -> LayerView:
+        """What the layer rate is shown of these parameters of the layer `name`."""
+        decays = [0.0 if self.decoupled_decay else p.decay for p in trained]
+        return LayerView(
+            name, [p.weight for p in trained], [p.gradient for p in trained], None, self.step_count, decays
+        )
 
     def multipliers(self, scales: str, view: LayerView) -> list[Any]:
-        """The layer rate's multiplier for each parameter in the view; 1 if it does not scale what `scales` says."""
+        """The layer rate's multiplier for each parameter in the view; 1 if the rate does not scale what `scales` says."""
         if scales != self._applies_to or type(self.layer_rate) is Uniform:
             return [1.0] * len(view.params)
         return read_multipliers(self.layer_rate, view)
 
-    def layer_state_after(self, layer: LayerGroup, view: LayerView) -> dict[str, Array]:
-        """What the method will remember of the layer after this step, as copies."""
-        own, slots = self.layer_state[layer.name], self.layer_slots
-        found = slots_beside(view.params[0], own, slots, (), np.dtype(np.float64), layer.name)
-        state = {slot: array.copy() for slot, array in found.items()}
-        self.see_layer(state, view.direction)
+    def updated_layer_state(self, name: str, view: LayerView) -> dict[str, Array]:
+        """What the method remembers of the layer `name`, brought up to date with all its gradients."""
+        state, slots = self.layer_state[name], self.layer_slots
+        if slots:
+            state |= slots_beside(view.params[0], state, slots, (), np.dtype(np.float64), name)
+            self.see_layer(state, view.direction)
         return state
 
     def remember(self, seen: list[Seen]) -> None:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.backend import device_of, is_array, module_of
+from minidl.autograd.writes import WriteCount
+from minidl.backend import device_of, module_of
 from minidl.errors import DeviceError, DTypeError, ShapeError
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array, DType, Shape
@@ -17,34 +18,26 @@ class Trained(NamedTuple):
 
     Attributes:
         name: the parameter's name.
-        parameter: the Tensor.
         weight: its raw array w.
         gradient: its raw gradient, on the same device.
         lr: t, the base rate with the parameter's own `scale`.
         decay: the weight decay with the parameter's own `scale`.
-        state: a copy of its entry in `Optimizer.state`, with "steps" counted up and no slot missing.
+        state: its entry in `Optimizer.state`.
+        writes: the WriteCount of the gradient.
     """
 
     name: str
-    parameter: Tensor
     weight: Array
     gradient: Array
     lr: float
     decay: float
     state: dict[str, Any]
+    writes: WriteCount
 
-    @property
-    def dtype(self) -> DType:
-        """The dtype to compute in: float32 for float16."""
-        return np.result_type(self.weight.dtype, self.gradient.dtype, np.float32)
 
-    def keep_in(self, state: dict[str, Any]) -> None:
-        """Write this parameter's state over the one in the optimizer; an array that is there keeps its memory."""
-        for key, value in self.state.items():
-            if is_array(value) and key in state:
-                state[key][...] = value
-            else:
-                state[key] = value
+def takes_part(p: Tensor) -> bool:
+    """Whether a step updates the parameter: it has a gradient and is not frozen."""
+    return p._grad is not None and p._requires_grad
 
 
 def gradient_of(name: str, p: Tensor) -> Array:
@@ -72,9 +65,8 @@ def check_shape(what: str, array: Array, shape: Shape) -> None:
         raise ShapeError(f"{what} is of shape {tuple(array.shape)}; expected the parameter's, {tuple(shape)}")
 
 
-def check_direction(method: str, name: str, p: Tensor, d: Array) -> None:
-    """Raise unless a method's direction d can be subtracted from the parameter."""
-    w = p._data
+def check_direction(method: str, name: str, w: Array, d: Array) -> None:
+    """Raise unless a method's direction d can be subtracted from the parameter w."""
     if d.shape != w.shape:
         check_shape(f"the direction of {method} for {name!r}", d, w.shape)
     if d.dtype != w.dtype and not np.can_cast(d.dtype, w.dtype, "same_kind"):

@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd.variable import (
-    writes_of,
-)
+from minidl.autograd.variable import writes_of
 from minidl.fast.cpu import threads
-from minidl.fast.step_plan import Large, Move, directed, is_ours, plan, times, would_see_updates
+from minidl.fast.step_plan import Large, Move, directed, needs_directions, plan, share_memory, times
 from minidl.fast.versions import Faster
 from minidl.optim.optimizer import Optimizer
 from minidl.types import Array
@@ -31,11 +29,12 @@ class InPlace(Faster, Optimizer):
     where = "on the CPU"
 
     def fits(self) -> bool:
-        return type(self.layers[0].parameters[0][1]._data) is np.ndarray and not would_see_updates(self)
+        on_cpu = type(self.layers[0].parameters[0][1]._data) is np.ndarray
+        return on_cpu and not (needs_directions(self) and share_memory(self))
 
     def update_all(self) -> None:
         few = threads.BLOCK // _bytes_each(8, self.slots)  # so many elements are never too many for a block
-        plans, seen = plan(self, self._applies_to == "update" or not is_ours(self), LARGE)
+        plans, seen = plan(self, needs_directions(self), LARGE)
         for layer, (named, weights, gradients, new, moves, directions, layer_state) in zip(seen, plans, strict=True):
             for (name, p), w, g, own, move, d in zip(named, weights, gradients, new, moves, directions, strict=True):
                 state = self.state[name]

@@ -15,11 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.variable import (
-    writes_of,
-)
+from minidl.autograd.variable import writes_of
 from minidl.fast.gpu import kernels
-from minidl.fast.step_plan import plan, product, times, would_see_updates
+from minidl.fast.step_plan import plan, product, share_memory, times
 from minidl.fast.versions import Faster
 from minidl.optim.layers import LayerGroup
 from minidl.optim.optimizer import UNSCALED, Optimizer, Scale
@@ -119,7 +117,7 @@ class OnDevice(Faster, Optimizer):
     where = "on a GPU"
 
     def fits(self) -> bool:
-        return type(self.layers[0].parameters[0][1]._data) is not np.ndarray and not would_see_updates(self)
+        return type(self.layers[0].parameters[0][1]._data) is not np.ndarray and not share_memory(self)
 
     def update_all(self) -> None:
         try:

@@ -19,8 +19,23 @@ struct Constants {  // of the method
     double c[4];
 };
 
+// first * second, two numbers of at least 0. A layer rate's multiplier is beyond float where the gradient vanishes, but
+// its product with the gradient is not: then it is computed in double.
+struct Factor {
+    double first, second;
+    A both;
+    bool usual;
+    __device__ Factor(double first, double second) : first(first), second(second), both((A)(first * second)) {
+        const bool narrow = sizeof(A) == 4;
+        const double least = narrow ? 1.1754944e-38 : 0, most = narrow ? 3.4028234e38 : 1.7976931348623157e308;
+        usual = first * second == 0 || (first * second >= least && first * second <= most);
+    }
+    __device__ A times(A x) const { return usual ? both * x : (A)(x * first * second); }
+};
+
 struct Numbers {  // of one tensor in one step
-    A before, after, decay, decoupled, p, q;
+    Factor before, after;
+    A decay, decoupled, p, q;
 };
 
 struct Element {  // the gradient with its decay, the same times `before`, and the slots, which the method changes
@@ -39,7 +54,7 @@ __device__ void update(const Tensors& tensors, const double* live, Direction dir
     while ((int)blockIdx.x >= tensors.first_block[t + 1]) t++;
     const double* n = live ? live + t * NUMBERS : tensors.number[t];
     const double multiplier = tensors.multiplier[t] ? *tensors.multiplier[t] : 1.0;
-    const Numbers numbers = {(A)(n[0] * multiplier), (A)n[1], (A)n[2], (A)n[3], (A)n[4], (A)n[5]};
+    const Numbers numbers = {Factor(multiplier, n[0]), Factor(n[1], 1), (A)n[2], (A)n[3], (A)n[4], (A)n[5]};
     T* weight = tensors.weight[t];
     A *first = tensors.slot[0][t], *second = tensors.slot[1][t], *third = tensors.slot[2][t];
     const T* gradient = tensors.gradient[t];
@@ -62,10 +77,10 @@ __device__ void update(const Tensors& tensors, const double* live, Direction dir
             const long long at = i + j * blockDim.x;
             if (at >= stop) break;
             if (numbers.decay != 0) e[j].gradient += numbers.decay * w[j];  // 0 times an infinite weight is NaN
-            e[j].scaled = e[j].gradient * numbers.before;
+            e[j].scaled = numbers.before.times(e[j].gradient);
             const A d = direction(e[j], numbers);
             const A shrunk = numbers.decoupled != 0 ? d + numbers.decoupled * w[j] : d;
-            weight[at] = (T)(w[j] - numbers.after * shrunk);
+            weight[at] = (T)(w[j] - numbers.after.times(shrunk));
             if (first) first[at] = e[j].first;
             if (second) second[at] = e[j].second;
             if (third) third[at] = e[j].third;
