@@ -105,7 +105,7 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> ArrayO
                 f"example with .mean() or .sum(), or pass the gradient of your loss with respect to it"
             )
         gradient = backend.module_of(data).ones_like(data)
-        return output.wrap(gradient)
+        return output.wrap(gradient) if create_graph else gradient
     if isinstance(gradient, Variable) and not create_graph:
         gradient = gradient._data
     elif not isinstance(gradient, Variable) and not backend.is_array(gradient):
@@ -126,7 +126,7 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> ArrayO
 def check_saved(node: Function) -> None:
     """Raise if the node was freed, or if what its backward reads was overwritten since the forward."""
     if node.inputs is None:
-        raise GraphError(f"{type(node).__name__}: {FREED}")
+        raise GraphError(f"{node.plain.__name__}: {FREED}")
     counts = node.saved_writes()
     if counts != node._saved_writes:
         raise overwritten(node, counts)
@@ -168,14 +168,17 @@ def complete(node: Function, grad: ArrayOrTensor, retain: bool) -> ArrayOrTensor
 def deliver(grads: dict[Any, ArrayOrTensor], seed: ArrayOrTensor) -> None:
     """The end of a walk: the leaves' gradients go to their hooks, and are added to their `.grad`."""
     end_graph()
-    handed_out = ids_of([seed])
-    for leaf, grad in grads.items():
-        data = leaf._data
-        if leaf._extras is not None or grad.shape != data.shape or grad.dtype is not data.dtype:
-            grads[leaf] = at_leaf(leaf, grad, retain=True)
-    for leaf, grad in grads.items():
-        if leaf._requires_grad:
-            accumulate(leaf, own(grad, leaf, handed_out))
+    handed_out, loud = ids_of([seed]), set_errors(SILENT)
+    try:
+        for leaf, grad in grads.items():
+            data = leaf._data
+            if leaf._extras is not None or grad.shape != data.shape or grad.dtype is not data.dtype:
+                grads[leaf] = at_leaf(leaf, grad, retain=True)
+        for leaf, grad in grads.items():
+            if leaf._requires_grad:
+                accumulate(leaf, own(grad, leaf, handed_out))
+    finally:
+        reset_errors(loud)
 
 
 def at_leaf(leaf: Variable, grad: ArrayOrTensor, retain: bool) -> ArrayOrTensor:

@@ -24,7 +24,7 @@ def users_lines(limit: int = 3) -> str:
 
 
 def _name(op: Any) -> str:
-    return type(op).__name__
+    return str(op.plain.__name__)
 
 
 def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error: Exception) -> None:

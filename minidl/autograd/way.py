@@ -54,7 +54,7 @@ class Way:
             if node.inputs is not None:
                 stack.extend(x for x in node.inputs if isinstance(x, Function))
             elif node not in self.caught:
-                raise GraphError(f"{type(node).__name__}: {FREED}")
+                raise GraphError(f"{node.plain.__name__}: {FREED}")
         return sorted(found, key=by_creation)
 
     def enters(self, node: Function, grad_out: ArrayOrTensor) -> bool:

@@ -18,6 +18,7 @@ from minidl.autograd.variable import (
 )
 from minidl.autograd.versions import chosen
 from minidl.autograd.way import Way
+from minidl.backend import SILENT, reset_errors, set_errors
 from minidl.errors import DTypeError, GraphError, describe
 from minidl.functional import concatenate
 from minidl.tensors.tensor import Tensor
@@ -110,14 +111,16 @@ def _walk(
     if grads:
         grads = chosen(Walk).run(grads, retain_graph, create_graph, way)
     end_graph()
-    handed_out = ids_of(grad_outputs)
-    for x in way.leaves:
-        if x in grads:
-            grads[x] = at_leaf(x, grads[x], retain=False)
-    found = [grads.get(x) if x._op is None else way.caught[x._op] for x in targets]
-    return [
-        None if grad is None else own(fitted(x, grad), x, handed_out) for x, grad in zip(targets, found, strict=True)
-    ]
+    handed_out, loud = ids_of(grad_outputs), set_errors(SILENT)
+    try:
+        for x in way.leaves:
+            if x in grads:
+                grads[x] = at_leaf(x, grads[x], retain=False)
+        found = [grads.get(x) if x._op is None else way.caught[x._op] for x in targets]
+        pairs = zip(targets, found, strict=True)
+        return [None if grad is None else own(fitted(x, grad), x, handed_out) for x, grad in pairs]
+    finally:
+        reset_errors(loud)
 
 
 def gradcheck(

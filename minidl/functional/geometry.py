@@ -29,7 +29,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Window:
     """A window at all of its positions on an input.
 
@@ -72,7 +72,7 @@ class Window:
         return padded[:, :, *inside]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Geometry:
     """How the window of a convolution moves, whatever the input: stride, zero padding, dilation, groups of channels."""
 

@@ -389,3 +389,19 @@ def test_backward_in_threads_adds_up_exactly_on_shared_weights() -> None:
         sys.setswitchinterval(interval)
     assert not failures
     np.testing.assert_array_equal(host(w.grad), np.full(8, steps * sum(range(1, threads + 1))))
+
+
+def test_a_view_of_one_number_starts_a_walk_on_raw_arrays() -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x)[1]
+    y.backward()
+    np.testing.assert_array_equal(host(x.grad), [0, 4])
+    assert x.grad is not None
+    assert not x.grad.requires_grad
+
+
+def test_a_gradient_that_overflows_its_dtype_is_infinite_without_a_warning() -> None:
+    x = tensor(np.ones(2, np.float16), requires_grad=True)
+    (x.astype("float32") * 1e6).sum().backward()
+    assert np.isinf(host(x.grad)).all()
+    assert np.isinf(host(md.grad((x.astype("float32") * 1e6).sum(), x))).all()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from minidl import backend
 from minidl import functional as F
-from minidl.autograd.modes import RECORD, mode
+from minidl.autograd.modes import PLAIN, RECORD, mode
 from minidl.autograd.variable import (
     Variable,
     writes_of,
@@ -103,7 +103,7 @@ class GraphedStep:
             raise GraphError("GraphedStep: a training step needs gradients, which no_grad() has switched off")
         batch = tuple(x._data if isinstance(x, Tensor) else backend.asarray(x) for x in (inputs, labels))
         form = [(x.shape, x.dtype) for x in batch]
-        if self._recorded is None and (self._to_warm_up > 0 or form != self._form):
+        if mode.get() & PLAIN or (self._recorded is None and (self._to_warm_up > 0 or form != self._form)):
             loss = self._warm_up(batch)
             self._to_warm_up, self._form = max(0, self._to_warm_up - 1), form
         else:
