@@ -259,8 +259,6 @@ ELSEWHERE = {
     "fast/graph/capture.py": "fast/graph/test_step.py",
     "fast/walk.py": "autograd/test_backward.py",
     "observe/step.py": "observe/test_gradient_flow.py",
-    "optim/layers.py": "optim/test_optimizer.py",
-    "optim/state.py": "optim/test_optimizer.py",
     "tensors/array.py": "tensors/test_tensor.py",
     "tensors/creation.py": "tensors/test_tensor.py",
 }

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.autograd.variable import writes_of
-from minidl.backend import is_array, module_of
+from minidl.backend import module_of
 from minidl.functional.precision import widened
 from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
@@ -198,7 +198,7 @@ def _with_directions(
             if asked:
                 directions.append(large.direction(optimizer, w, g, {**state, **planned.layer_state}, move))
         else:
-            state = {key: value.copy() if is_array(value) else value for key, value in state.items()}
+            state.update({slot: state[slot].copy() for slot in optimizer.slots})
             d = directed(optimizer, w, g, {**state, **planned.layer_state}, move)
             check_direction(type(optimizer).__name__, name, w, d)
             new.append(state)

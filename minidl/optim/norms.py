@@ -7,18 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minidl.autograd.function import Function
+from minidl.autograd.versions import Versioned, chosen
 from minidl.backend import hypot, module_of
 from minidl.types import Array
 
 
-class L2Norm(Function):
-    """||a||_2 = sqrt(sum of a_i^2) over all elements of some arrays together. It has no gradient."""
+class L2Norm(Versioned):
+    """||a||_2 = sqrt(sum of a_i^2) over all elements of some arrays together."""
 
-    __slots__ = ()
-    differentiable = False
-
-    def forward(self, *arrays: Array) -> Array:
+    @staticmethod
+    def of(arrays: Sequence[Array]) -> Array:
+        """The norm: a 0-d float64 number on the arrays' device."""
         return joined([norm_of_one(a) for a in arrays])
 
 
@@ -43,9 +42,9 @@ def joined(norms: Sequence[Array]) -> Array:
 
 
 def l2_norm(arrays: Sequence[Array]) -> Array:
-    """||a||_2 over all elements of `arrays` together: a 0-d float64 array on their device. Of no arrays it is 0.
+    """||a||_2 over all elements of `arrays` together: a 0-d float64 number on their device. Of no arrays it is 0.
 
     No square underflows or overflows: 1e-25 in float32 has the square 1e-50, which float32 cannot hold. Infinity and
     NaN stay visible. Nothing waits for the device.
     """
-    return L2Norm()(*arrays) if arrays else np.zeros(())
+    return chosen(L2Norm, arrays).of(arrays) if arrays else np.zeros(())

@@ -77,6 +77,11 @@ class Optimizer(Versioned, ABC):
     settings: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")  # what repr() shows
     decoupled_decay: ClassVar[bool] = False
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "update_all" in vars(cls) or "update_layer" in vars(cls):
+            cls.versions = ()  # a subclass that steps in its own way is not replaced by faster versions of this one
+
     def __init__(
         self,
         model_or_params: ModelOrParameters,
@@ -217,7 +222,7 @@ class Optimizer(Versioned, ABC):
         )
 
     def multipliers(self, scales: str, view: LayerView) -> list[Any]:
-        """The layer rate's multiplier for each parameter in the view; 1 if the rate does not scale what `scales` says."""
+        """The layer rate's multiplier for each parameter in the view; 1 unless the rate scales what `scales` says."""
         if scales != self._applies_to or type(self.layer_rate) is Uniform:
             return [1.0] * len(view.params)
         return read_multipliers(self.layer_rate, view)
@@ -366,6 +371,3 @@ def scaled(array: Array, multiplier: Any, rate: float) -> Array:
     Computed in float64, because a factor alone may be beyond the dtype: LARS's is 1e40 where a gradient is 1e-40.
     """
     return (array.astype(np.float64) * multiplier * rate).astype(array.dtype)
-
-
-Optimizer.plain = Optimizer  # whose lines run where no faster version fits

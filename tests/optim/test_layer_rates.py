@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import minidl as md
-from minidl import backend
-from minidl.errors import DeviceError, DTypeError, ShapeError
 from minidl.optim import SGD, Adam, LayerRate, LayerSpecific, LayerView, Replayed, Uniform
-from tests.arrays import device, host
+from tests.arrays import device, host, tensor
 from tests.optim.trajectories import Pair, give, run, scalar
 
 PAPERS_TABLE = {1e-4: 10.21, 1e-3: 7.909, 0.01: 5.615, 0.1: 3.398, 1: 1.693, 10: 1.095, 100: 1.010}
@@ -182,13 +179,6 @@ def test_a_function_sees_the_layer() -> None:
     assert optimizer.layer_report()["second"].multiplier == pytest.approx(0.2)
 
 
-def test_tensors_numbers_and_arrays_without_axes_are_all_multipliers() -> None:
-    for two in (2, 2.0, np.float32(2), np.array(2), md.tensor(2.0), device(np.float32(2)), [2]):
-        w = scalar(1.0, "float32")
-        assert run(SGD([w], lr=0.125, layer_rate=lambda view, two=two: two), w, gradients=[1]) == [0.75]
-        assert w.dtype == np.float32
-
-
 class TrustRatio(LayerRate):
     """||w|| / ||update||, tensor by tensor, as in LAMB."""
 
@@ -217,46 +207,18 @@ def test_a_function_can_ask_to_be_applied_to_the_update() -> None:
     assert optimizer.layer_report()["parameter0"].rate == 0.05
 
 
-@pytest.mark.parametrize(
-    ("result", "error", "words"),
-    [
-        (None, DTypeError, "returned None; expected a number"),
-        ("fast", DTypeError, "returned 'fast'"),
-        (True, DTypeError, "returned True"),
-        (-1.0, ValueError, "returned -1; expected a finite multiplier of at least 0"),
-        ([1.0], ShapeError, r"returned 1 multipliers; expected one number, or one for each of the 2 tensors"),
-        (np.ones(2), ShapeError, r"returned an array of shape \(2,\)"),
-        ([1.0, None], DTypeError, "returned None"),
-    ],
-)
-def test_nonsense_from_a_layer_rate_is_named(result: Any, error: type[Exception], words: str) -> None:
-    def my_rate(view: LayerView) -> Any:
-        return result
-
-    optimizer = SGD(two_layers_with_gradients(), lr=0.1, layer_rate=my_rate)
-    with pytest.raises(error, match=words) as caught:
-        optimizer.step()
-    assert "my_rate" in str(caught.value)
-    assert "layer 'first'" in str(caught.value)
+@pytest.mark.parametrize("huge", [1e39, 1e300])
+@pytest.mark.parametrize("method", [SGD, lambda p, **o: SGD(p, momentum=0.9, momentum_form="caffe", **o), Adam])
+def test_a_multiplier_or_rate_beyond_float32_makes_no_nan_of_a_gradient_of_0(method: Any, huge: float) -> None:
+    for rate, lr in ((Replayed([huge]), 1e-3), (lambda view: huge, 1e10), (None, huge)):
+        w = tensor(np.array([1.0, 1.0], np.float32), requires_grad=True)
+        give(w, [0.0, 0.0])
+        method([w], lr=lr, layer_rate=rate).step()
+        np.testing.assert_array_equal(host(w), [1, 1])
 
 
-def test_an_array_on_another_device_is_named(standin: Any) -> None:
-    with md.using("numpy"):
-        w = md.Tensor(np.ones(1), requires_grad=True)
-        w.grad = md.Tensor(np.ones(1))
-    optimizer = SGD([w], lr=0.1, layer_rate=lambda view: backend.to_device(np.array(1.0), "cupy"))
-    with pytest.raises(DeviceError, match="returned a number on cupy; the layer is on numpy"):
-        optimizer.step()
-
-
-def test_what_cannot_be_a_layer_rate_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"such as LayerSpecific\(\)"):
-        SGD([scalar()], lr=0.1, layer_rate=LayerSpecific)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="got 2"):
-        SGD([scalar()], lr=0.1, layer_rate=2)  # type: ignore[arg-type]
-    rate = LayerRate()
-    rate.applies_to = "weights"  # type: ignore[misc]
-    with pytest.raises(ValueError, match="'gradient' or 'update'; got 'weights'"):
-        SGD([scalar()], lr=0.1, layer_rate=rate)
-    with pytest.raises(TypeError, match=r"must define __call__\(view\)"):
-        LayerRate()(view_of([1.0]))
+def test_what_a_huge_multiplier_makes_of_a_tiny_gradient_is_exact() -> None:
+    w = tensor(np.zeros(2, np.float32), requires_grad=True)
+    give(w, [2**-120, 0.0])
+    SGD([w], lr=1.0, layer_rate=lambda view: 2.0**130).step()
+    np.testing.assert_array_equal(host(w), [-1024, 0])

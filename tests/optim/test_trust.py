@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import minidl as md
+import minidl.functional as F
 from minidl import backend, models
-from minidl.optim import LARS, SGD, AdamW, LayerView, TrustRatio
+from minidl.optim import LARS, SGD, AdaGrad, AdamW, LayerView, TrustRatio
 from tests.arrays import device, host, tensor
 from tests.optim.trajectories import Pair, give, gradient, run, scalar
 
@@ -191,3 +192,60 @@ def test_a_view_made_by_hand_has_no_decay() -> None:
     assert float(host(LARS(eta=1.0)(LayerView("fc", [w], [g], [g], step=0)))) == pytest.approx(2.5)
     assert repr(LARS()) == "LARS(eta=0.001, norm_scope='layer')"
     assert repr(TrustRatio()) == "TrustRatio(norm_scope='layer')"
+
+
+# ---- layers whose gradient vanishes
+
+
+def test_a_layer_moves_by_its_part_though_the_multiplier_is_beyond_float32() -> None:
+    """||w|| / ||g|| is 1e40 here: as a float32 it is infinite, and infinity times a gradient of 0 is NaN."""
+    for method in (
+        SGD([scalar()], layer_rate=LARS(eta=1.0)),
+        SGD([scalar()], momentum=0.9, layer_rate=LARS(eta=1.0)),
+        SGD([scalar()], momentum=0.9, momentum_form="caffe", layer_rate=LARS(eta=1.0)),
+        SGD([scalar()], layer_rate=TrustRatio()),
+        SGD([scalar()], momentum=0.9, layer_rate=TrustRatio("tensor")),
+        AdaGrad([scalar()], layer_rate=LARS(eta=1.0), denominator="layer"),
+    ):
+        w = tensor(np.array([6e3, 8e3, 0.0], np.float32), requires_grad=True)
+        kind = type(method)
+        options = {name: getattr(method, name) for name in method.settings if name not in ("lr", "eps")}
+        optimizer = kind([w], lr=0.25, layer_rate=method.layer_rate, **options)
+        give(w, [-1e-36, 0.0, 0.0])
+        optimizer.step()
+        assert optimizer.layer_report()["parameter0"].multiplier == pytest.approx(1e40, rel=1e-4)
+        moved = host(w) - np.array([6e3, 8e3, 0], np.float32)
+        assert np.isfinite(moved).all()
+        assert moved[1] == moved[2] == 0
+        if kind is SGD:
+            assert moved[0] == pytest.approx(2.5e3, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda model: SGD(model, lr=0.1, momentum=0.9, weight_decay=1e-4, layer_rate=LARS()),
+        lambda model: SGD(model, lr=0.1, layer_rate=LARS(norm_scope="tensor")),
+        lambda model: SGD(model, lr=0.01, momentum=0.9, layer_rate=TrustRatio()),
+        lambda model: AdamW(model, lr=0.01, layer_rate=TrustRatio("tensor")),
+    ],
+)
+def test_fifty_layers_of_sigmoids_stay_finite(make: Any) -> None:
+    model = models.mlp((4, *(8,) * 49, 3), activation="sigmoid")
+    optimizer = make(model)
+    x, labels = tensor(np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)), tensor(np.arange(6) % 3)
+    for _ in range(3):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), labels).backward()
+        optimizer.step()
+    assert min(report.grad_norm for report in optimizer.layer_report().values()) < 1e-20
+    assert all(np.isfinite(host(p)).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("rate", [LARS(), TrustRatio()], ids=repr)
+def test_a_norm_that_not_even_float64_can_divide_by_counts_as_0(rate: Any) -> None:
+    w = scalar(3.0)
+    assert run(SGD([w], lr=0.5, layer_rate=rate), w, gradients=[1e-310]) == [3]
+    optimizer = SGD([w], lr=0.5, layer_rate=rate)
+    run(optimizer, w, gradients=[1e-310])
+    assert optimizer.layer_report()["parameter0"].floored is True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from minidl.fast.versions import Faster
@@ -19,13 +22,14 @@ class L2Norm(Faster, norms.L2Norm):
     its last bits depend on how many threads there are.
     """
 
-    __slots__ = ()
     where = "on the CPU"
 
-    def fits(self, *arrays: Array) -> bool:
+    @staticmethod
+    def fits(norm: Any, arrays: Sequence[Array]) -> bool:
         return type(arrays[0]) is np.ndarray
 
-    def forward(self, *arrays: Array) -> Array:
+    @staticmethod
+    def of(arrays: Sequence[Array]) -> Array:
         if len(arrays) == 1 and arrays[0].size <= BLOCK:
             return norm_of_one(arrays[0])
         flat = [array.reshape(-1) for array in arrays]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from minidl.fast.gpu import kernels
 from minidl.fast.versions import Faster
 from minidl.optim import norms
@@ -12,13 +15,14 @@ from minidl.types import Array
 class L2Norm(Faster, norms.L2Norm):
     """The kernel of `kernels/norms.cu`, which loses no square either, of float64 numbers too."""
 
-    __slots__ = ()
     where = "on a GPU"
 
-    def fits(self, *arrays: Array) -> bool:
+    @staticmethod
+    def fits(norm: Any, arrays: Sequence[Array]) -> bool:
         return all(kernels.on_device(array) for array in arrays)
 
-    def forward(self, *arrays: Array) -> Array:
+    @staticmethod
+    def of(arrays: Sequence[Array]) -> Array:
         by_dtype: dict[str, list[Array]] = {}
         for array in arrays:
             by_dtype.setdefault(array.dtype.name, []).append(array)

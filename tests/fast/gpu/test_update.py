@@ -295,3 +295,38 @@ def test_what_is_not_finite_spoils_what_it_does_on_numpy(name: str, value: float
             network[0].weight.data[1, 2] = 1.0  # loaded again
     for found, expected in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
         np.testing.assert_allclose(host(found), host(expected), rtol=1e-4, atol=2e-6)
+
+
+@pytest.mark.usefixtures("cupy")
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_multiplier_or_a_rate_beyond_the_dtype_makes_no_nan(dtype: str) -> None:
+    """The multiplier from the device, from the host, and a base rate."""
+    for rate, lr, step in (
+        (lambda view: view.gradient_norm * 0 + 2.0**130, 1.0, 1024),
+        (Replayed([2.0**130]), 1.0, 1024),
+        (None, 2.0**130, 1024),
+        (Replayed([2.0**130]), 2.0**-10, 1),
+    ):
+        small = 2**-120 if dtype != "float16" else 2**-20
+        w = md.Tensor(backend.to_device(np.zeros(2, dtype), "cupy"), requires_grad=True)
+        w.grad = md.Tensor(backend.to_device(np.array([small, 0], dtype), "cupy"))
+        for optimizer in (md.optim.SGD([w], lr=lr, layer_rate=rate), md.optim.Adam([w], lr=1e-3, layer_rate=rate)):
+            w.data[...] = 0
+            assert fused_step(optimizer)
+            assert host(w)[1] == 0
+            if dtype != "float16" and type(optimizer) is md.optim.SGD:
+                assert host(w)[0] == -step
+
+
+@pytest.mark.usefixtures("cupy")
+@pytest.mark.parametrize("name", ["momentum", "adam", "rmsprop_centered", "rmsprop_momentum", "adagrad"])
+def test_what_is_remembered_of_float16_is_float32(name: str) -> None:
+    there, fused, _, _ = pair(name, "float16")
+    for _ in range(2):
+        for p in there.parameters():
+            p.grad = md.Tensor(backend.to_device(np.full(p.shape, 6e-8, np.float16), "cupy"))
+        assert fused_step(fused)
+    assert {a.dtype for state in fused.state.values() for a in state.values() if backend.is_array(a)} == {
+        np.dtype("f4")
+    }
+    assert all(np.isfinite(host(p)).all() for p in there.parameters())
