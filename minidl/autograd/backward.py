@@ -172,7 +172,8 @@ def deliver(grads: dict[Any, ArrayOrTensor], seed: ArrayOrTensor) -> None:
     try:
         for leaf, grad in grads.items():
             data = leaf._data
-            if leaf._extras is not None or grad.shape != data.shape or grad.dtype is not data.dtype:
+            fits = grad.shape == data.shape and grad.dtype is data.dtype and not isinstance(grad, np.generic)
+            if leaf._extras is not None or not fits:
                 grads[leaf] = at_leaf(leaf, grad, retain=True)
         for leaf, grad in grads.items():
             if leaf._requires_grad:
