@@ -50,13 +50,13 @@ try:
     import torch
     print("PyTorch sees a GPU:", torch.cuda.is_available(), "cuDNN", torch.backends.cudnn.version())
 except ImportError:
-    print("no PyTorch: neither tests nor benchmark can run")
+    print("no PyTorch: the benchmark cannot run, and the tests compare with nothing")
 PYTHON
     } 2>&1 | tee "$out/facts.txt"
     ;;
 smoke)
-    run_tests 200 --maxfail=50 tests/backend tests/test_busy.py tests/test_devices.py tests/test_graphed.py \
-        tests/test_same_on_gpu.py 2>&1 | tee "$out/smoke.txt"
+    run_tests 200 --maxfail=50 tests/backend tests/test_busy.py tests/test_devices.py tests/fast/graph \
+        tests/fast/gpu/test_same_on_gpu.py 2>&1 | tee "$out/smoke.txt"
     ;;
 tests)
     workers=(-n 8 --dist worksteal)

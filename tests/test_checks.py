@@ -1,4 +1,4 @@
-"""minidl/functional/options.py."""
+"""minidl/checks.py."""
 
 import numpy as np
 import pytest

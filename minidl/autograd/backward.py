@@ -89,7 +89,7 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> ArrayO
         ShapeError, DeviceError: `gradient` does not fit.
     """
     if gradient is None and output._requires_grad and output._writes is None and output._data.size == 1:  # as of a loss
-        gradient = backend.module_of(output._data).empty_like(output._data)
+        gradient = backend.module_of(output._data).empty(output._data.shape, dtype=output._data.dtype)
         gradient.fill(1)
         return output.wrap(gradient) if create_graph else gradient
     data = output.shown()
@@ -172,7 +172,8 @@ def deliver(grads: dict[Any, ArrayOrTensor], seed: ArrayOrTensor) -> None:
     try:
         for leaf, grad in grads.items():
             data = leaf._data
-            if leaf._extras is not None or grad.shape != data.shape or grad.dtype is not data.dtype:
+            fits = grad.shape == data.shape and grad.dtype is data.dtype and not isinstance(grad, np.generic)
+            if leaf._extras is not None or not fits:
                 grads[leaf] = at_leaf(leaf, grad, retain=True)
         for leaf, grad in grads.items():
             if leaf._requires_grad:

@@ -405,3 +405,11 @@ def test_a_gradient_that_overflows_its_dtype_is_infinite_without_a_warning() -> 
     (x.astype("float32") * 1e6).sum().backward()
     assert np.isinf(host(x.grad)).all()
     assert np.isinf(host(md.grad((x.astype("float32") * 1e6).sum(), x))).all()
+
+
+def test_the_gradient_of_a_single_number_is_an_array() -> None:
+    x = tensor(0.5, requires_grad=True)
+    F.sin(x).backward()  # NumPy makes scalars of products of arrays without axes
+    assert x.grad is not None
+    assert backend.is_array(x.grad._data)
+    assert "Tensor(" in repr(x.grad)

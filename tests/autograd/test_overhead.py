@@ -109,18 +109,19 @@ def test_a_backward_is_one_call_an_op() -> None:
 
 
 def test_a_dense_layer() -> None:
+    """Alone it is most of its walk: its version is chosen, a graph begun, and each leaf's gradient delivered."""
     x, weight, bias = leaves(8, 8)[0], leaves(8, 8)[1], leaves(8)[2]
-    assert calls(lambda: F.linear(x, weight, bias)).total() <= 5
+    assert calls(lambda: F.linear(x, weight, bias)).total() <= 11
     grad = md.Tensor(np.ones((8, 8), np.float32))
     y = F.linear(x, weight, bias)
-    assert calls(lambda: y.backward(grad, retain_graph=True)).total() <= 28
+    assert calls(lambda: y.backward(grad, retain_graph=True)).total() <= 45
 
 
 def test_a_training_step_costs_a_hidden_layer_so_much() -> None:
     """A dense layer with its sigmoid: forward, backward and update."""
     few, many = calls(training(1)[0]), calls(training(11)[0])
     assert (many - few).total() <= 10 * 61
-    assert few.total() <= 228
+    assert few.total() <= 195
 
 
 @pytest.mark.parametrize(

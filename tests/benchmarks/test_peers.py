@@ -59,6 +59,7 @@ def test_peers_that_disagree_are_refused(wrong):
 
 
 def test_the_reference_comes_first_and_three_peers_take_part_with_one_thread_too():
+    pytest.importorskip("torch")
     there = entrants(2)
     assert there[0] == Peer("torch", 2)
     assert {peer.library for peer in there if peer.threads == 1} == {"torch", "numpy", "minidl"}

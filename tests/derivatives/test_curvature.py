@@ -1,4 +1,4 @@
-"""minidl/curvature.py, against the eigenvalues of explicit matrices."""
+"""minidl/derivatives/curvature.py, against the eigenvalues of explicit matrices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""minidl/higher_order.py, against torch.autograd.functional."""
+"""minidl/derivatives/higher_order.py, against torch.autograd.functional."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""minidl/storage.py: files are written whole or not at all, and damage is named, never read."""
+"""minidl/files/arrays.py: files are written whole or not at all, and damage is named, never read."""
 
 import io
 import pickle

@@ -1,4 +1,4 @@
-"""minidl/weights.py: weights go to PyTorch and come from there in both formats; what is no such file is named."""
+"""minidl/files/weights.py: weights go to PyTorch and come from there in both formats; what is no such file is named."""
 
 import builtins
 import pickle

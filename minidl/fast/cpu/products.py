@@ -10,7 +10,7 @@ from minidl.fast.products import LinearByProduct, MatMulByProduct
 from minidl.functional import products
 from minidl.types import Array
 
-WORTH = 1 << 23  # multiplications of a product below which waking another thread takes longer than it saves
+WORTH = 1 << 24  # multiplications of a product below which waking another thread takes longer than it saves
 
 
 def product(x: Array, y: Array, out: Array | None = None) -> Array:

@@ -1,4 +1,4 @@
-"""minidl/recordable.py: what a replay would not notice is refused, and what it follows it follows."""
+"""minidl/fast/graph/recordable.py: what a replay would not notice is refused, and what it follows it follows."""
 
 from __future__ import annotations
 
