@@ -248,12 +248,6 @@ def test_every_exception_is_needed() -> None:
 
 # What has its tests elsewhere, and where.
 ELSEWHERE = {
-    "fast/gpu/norms.py": "optim/test_norms.py",
-    "fast/step_plan.py": "fast/cpu/test_update.py",
-    "optim/layer_view.py": "optim/test_layer_rates.py",
-    "optim/multipliers.py": "optim/test_layer_rates.py",
-    "optim/report.py": "optim/test_optimizer.py",
-    "optim/trained.py": "optim/test_optimizer.py",
     "autograd/accumulation.py": "autograd/test_backward.py",
     "autograd/operands.py": "autograd/test_function.py",
     "autograd/passing.py": "autograd/test_hooks.py",
