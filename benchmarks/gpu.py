@@ -75,7 +75,7 @@ def wait() -> None:
 
 
 def captured(step: Step) -> Step:
-    """minidl's training step of a network, recorded as a CUDA graph and warmed up."""
+    """minidl's training step of a network, captured as a CUDA graph and warmed up."""
     import minidl as md
 
     model, optimizer, loss, inputs, labels = step.parts  # type: ignore[attr-defined]

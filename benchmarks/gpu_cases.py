@@ -25,7 +25,7 @@ class Case:
         batch: what a step is made of, images or sequences, to say how many a second.
         torch, minidl: make the step in one of the two; `small` asks for tiny sizes.
         target: the ratio to PyTorch's time that minidl aims at, without and with graph capture.
-        graph: whether the step is that of a network, which `md.GraphedStep` can record.
+        graph: whether the step is that of a network, which `md.GraphedStep` can capture.
     """
 
     name: str

@@ -90,7 +90,7 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def cupy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """What is `cupy` during the test: the real one with `--backend cupy`, else the stand-in.
 
-    For tests of what only a device does, kernels and recorded steps, whatever the backend under test.
+    For tests of what only a device does, kernels and captured steps, whatever the backend under test.
     """
     if request.config.getoption("--backend") != "cupy":
         cupy_standin.install(monkeypatch)

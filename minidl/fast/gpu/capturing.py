@@ -66,7 +66,7 @@ def place_of_seed(seed: int, draw: Callable[[], int]) -> Array | None:
     draws = captured.draws
     number = len(draws.seeds)
     if number == draws.live.size:
-        raise GraphError(f"a recorded step may draw random arrays {number} times; this one does it more often")
+        raise GraphError(f"a captured step may draw random arrays {number} times; this one does it more often")
     draws.seeds.append(seed)
     draws.draw = draw
     return draws.live.reshape(-1)[number : number + 1]

@@ -1,23 +1,23 @@
-"""Work on the GPU that is recorded once and done again with one call: CUDA graphs.
+"""Work on the GPU that is captured once and done again with one call: CUDA graphs.
 
 A training step of a small network is some hundred launches, and asking for each takes the host longer than the GPU
-takes to do it. A stream can record what it is given instead of doing it; what was recorded is then launched as a whole.
+takes to do it. A stream can capture what it is given instead of doing it, and launch it later as a whole, a *replay*.
 
-What is recorded is the launches alone, with the very addresses they were given:
+Only the launches are captured, with the very addresses they were given:
 
-* Python does not run in a replay. What it computed while recording, a rate, a number of steps, a branch, stays.
-* Arrays made while recording get memory from a pool of the recording's own, so that nobody else is given what a replay
-  will write to. CuPy's pool gives back freed memory in the order of the stream, which the replay keeps.
+* Python does not run in a replay. What it computed while capturing (a rate, a number of steps, a branch) stays.
+* Arrays that are made while capturing get memory from a pool of the capture's own, so that nobody else is given what a
+  replay will write to. CuPy's pool gives back freed memory in the order of the stream, which the replay keeps.
 * Nobody can wait for the device, since nothing is done yet, nor copy from or to the host: a replay would copy what lies
-  there by then. CUDA and CuPy refuse both, which ends the recording. (Not so a single number that is made an array,
-  `md.tensor(0.5)`: that is recorded as it was.)
+  there by then. CUDA and CuPy refuse both, which ends the capture. (A single number that is made an array,
+  `md.tensor(0.5)`, is an exception: it is captured with its value.)
 * Random numbers would be the same in every replay if they came from a generator. They are drawn from seeds
   (`backend/random.py`), which the kernels read from the device: each launch of the graph gets new ones, drawn on the
-  host as they would be without a recording, so that dropout drops the same.
-* Products of matrices are recorded in their own way (`cublas.py`).
+  host as they would be without a capture, so that dropout drops the same.
+* Products of matrices are captured in their own way (`cublas.py`).
 
 What CuPy makes when it is first used, such as modules with kernels, has to be there before: the same work has to be
-done at least once without recording.
+done at least once without capturing.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ MOST_DRAWS = 20  # times kernels.NUMBERS
 
 
 class Draws:
-    """The seeds of the random numbers that a recording draws, and where the device finds them."""
+    """The seeds of the random numbers that a capture draws, and where the device finds them."""
 
     def __init__(self, live: Any) -> None:
         self.live = live  # (rows, NUMBERS) on the device
-        self.seeds: list[int] = []  # for the next launch; at first those of the recording itself
+        self.seeds: list[int] = []  # for the next launch; at first those of the capture itself
         self.draw: Callable[[], int] | None = None
 
     def put(self) -> None:
@@ -57,7 +57,7 @@ class Draws:
 
 
 class Graph:
-    """What was recorded; `launch` does it, in the current stream."""
+    """What was captured; `launch` does it, in the current stream."""
 
     def __init__(self, graph: Any, draws: Draws, pool: Any, *kept: Any) -> None:
         self._graph = graph
@@ -68,7 +68,7 @@ class Graph:
         further_pools.add(self)
 
     def used_bytes(self) -> int:
-        """Bytes of the arrays that were made while it was recorded and that it still needs, or somebody has."""
+        """Bytes of the arrays that were made while it was captured and that it still needs, or somebody has."""
         return int(self._pool.used_bytes())
 
     def launch(self) -> None:
@@ -80,7 +80,7 @@ class Graph:
         self._graph.launch()
 
 
-def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
+def captured(work: Callable[[], Any]) -> tuple[Graph, Any]:
     """(what `work` asks of the GPU, as a Graph, and what it returns). Nothing is done yet: the arrays hold no results.
 
     The arrays that it makes come from a pool of its own, so the default one is asked first for what it does not use.
@@ -94,7 +94,7 @@ def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
 
     def allocate(size: int) -> Any:
         """What the pool asks for when it has nothing left. Kept: where memory is short CuPy gives back what is free in
-        the pool, and free there is also what the recorded launches will write to.
+        the pool, and free there is also what the captured launches will write to.
         """
         memory.append(cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0))
         return memory[-1]
@@ -121,7 +121,7 @@ def recorded(work: Callable[[], Any]) -> tuple[Graph, Any]:
 
 
 def _abandon(stream: Any) -> None:
-    """End a recording that failed; CUDA then says once more that it did."""
+    """End a capture that failed; CUDA then says once more that it did."""
     try:
         stream.end_capture()
     except Exception:

@@ -1,12 +1,12 @@
-"""Products of matrices while a step is recorded: cuBLAS, asked by its own C interface.
+"""Products of matrices while a step is captured: cuBLAS, asked by its own C interface.
 
-CuPy's products are cuBLAS's. But while a stream is recorded CuPy 14 refuses to ask for one ("calling cuBLAS API during
-stream capture is currently unsupported"), though cuBLAS can be recorded (cuBLAS documentation, "CUDA Graphs Support").
+CuPy's products are cuBLAS's. But while a stream is captured CuPy 14 refuses to ask for one ("calling cuBLAS API during
+stream capture is currently unsupported"), though cuBLAS can be captured (cuBLAS documentation, "CUDA Graphs Support").
 So then, and only then, minidl calls the function that CuPy would have called, with the same arguments, and a replay
-gives the same numbers as a step that was not recorded.
+gives the same numbers as a step that was not captured.
 
 cuBLAS needs memory to work in. What it has is shared by all products of a thread, and a replay may run beside them on
-another stream: a recording brings its own.
+another stream: a capture brings its own.
 
 Source: the cuBLAS library documentation, `cublasGemmEx` and `cublasGemmStridedBatchedEx`.
 """
@@ -41,7 +41,7 @@ def _library(version: int) -> Any:
     try:
         return ctypes.cdll.LoadLibrary(name)
     except OSError as error:
-        raise DeviceError(f"a step with products of matrices cannot be recorded: {name} cannot be loaded") from error
+        raise DeviceError(f"a step with products of matrices cannot be captured: {name} cannot be loaded") from error
 
 
 class Operand(NamedTuple):
@@ -61,7 +61,7 @@ class Operand(NamedTuple):
 
 
 class Cublas:
-    """Products for the stream that is recorded; made before the recording begins."""
+    """Products for the stream that is captured; made before the capture begins."""
 
     def __init__(self, stream: Any) -> None:
         xp = choice.module("cupy")
@@ -90,7 +90,7 @@ class Cublas:
         if left.shape[-1] != right.shape[-2]:
             raise ShapeError(f"matmul: expected x.shape[-1] == y.shape[-2]; got x {x.shape}, y {y.shape}")
         if dtype.name not in _DTYPES:
-            raise DTypeError(f"a product in a recorded step must be of floating arrays; got {x.dtype} and {y.dtype}")
+            raise DTypeError(f"a product in a captured step must be of floating arrays; got {x.dtype} and {y.dtype}")
         stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
         full = (*stack, left.shape[-2], right.shape[-1])
         result = xp.empty(full, dtype=dtype) if out is None else out
@@ -110,7 +110,7 @@ class Cublas:
         """cuBLAS takes matrices for columns side by side, where these are rows, and is asked for out^T = y^T x^T."""
         *stack, rows, columns = out.shape
         if max(rows, columns, x.shape[-1]) >= 2**31:
-            raise ShapeError(f"a product in a recorded step may have sides up to 2^31; got {x.shape} and {y.shape}")
+            raise ShapeError(f"a product in a captured step may have sides up to 2^31; got {x.shape} and {y.shape}")
         compute, number, algorithm = self._how(out.dtype, bool(stack))
         first, second = _operand(y), _operand(x)
         target = Operand(_AS_IT_LIES, out.data.ptr, columns, rows * columns)
@@ -161,4 +161,4 @@ def _operand(array: Any) -> Operand:
 
 def _check(status: int) -> None:
     if status:
-        raise DeviceError(f"cuBLAS could not do what a recorded step asked of it: status {status}")
+        raise DeviceError(f"cuBLAS could not do what a captured step asked of it: status {status}")

@@ -11,7 +11,7 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl import backend
-from minidl.fast.graph import capture as graphs
+from minidl.fast.graph import capture
 from tests.fast.gpu.kernels.agreement import assert_close, dtypes, numbers, on_device
 
 SHAPES = [
@@ -70,6 +70,6 @@ def test_on_a_gpu_samples_in_several_axes_are_one_product(standin: ModuleType) -
 
 def test_raw_arrays_too_are_multiplied_in_a_captured_step(standin: ModuleType) -> None:
     x = backend.to_device(np.ones((2, 3), np.float32), "cupy")
-    graph, out = graphs.recorded(lambda: F.matmul(x, x.T))
+    graph, out = capture.captured(lambda: F.matmul(x, x.T))
     graph.launch()
     np.testing.assert_array_equal(backend.to_numpy(out), np.full((2, 2), 3))

@@ -1,4 +1,4 @@
-"""What the tests of recorded steps share: a small network, its batches, and the same step made line by line."""
+"""What the tests of captured steps share: a small network, its batches, and the same step made line by line."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def assert_alike(ours: Any, theirs: Any) -> None:
         )  # fmt: skip
 
 
-def eager_and_graphed(make: Callable[[Any], Any], *extra: Any, recorded: int = 3) -> Any:
-    """(network, optimizer, step) made line by line, and the same recorded, after so many equal steps."""
+def eager_and_graphed(make: Callable[[Any], Any], *extra: Any, captured: int = 3) -> Any:
+    """(network, optimizer, step) made line by line, and the same captured, after so many equal steps."""
     found = []
     for graphed in (False, True):
         network = model(*[layer() for layer in extra])
@@ -80,7 +80,7 @@ def eager_and_graphed(make: Callable[[Any], Any], *extra: Any, recorded: int = 3
             def step(inputs: Any, labels: Any, network: Any = network, optimizer: Any = optimizer) -> Any:
                 return eager_step(network, optimizer, (inputs, labels))
 
-        for batch in batches(recorded):
+        for batch in batches(captured):
             step(*batch)
         found.append((network, optimizer, step))
     return found

@@ -1,4 +1,4 @@
-"""minidl/fast/graph/cublas.py: products as NumPy's, asked of cuBLAS itself, which may be recorded."""
+"""minidl/fast/graph/cublas.py: products as NumPy's, asked of cuBLAS itself, which may be captured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import minidl as md
 from minidl import backend
 from minidl.fast.gpu.products import product
-from minidl.fast.graph import capture as graphs
+from minidl.fast.graph import capture
 from minidl.fast.graph.cublas import Cublas
 
 few = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -89,23 +89,23 @@ def test_what_has_no_product_is_refused(cupy: ModuleType) -> None:
     products.finish()
 
 
-def test_only_while_recording_it_is_asked(standin: ModuleType) -> None:
+def test_only_while_capture_it_is_asked(standin: ModuleType) -> None:
     """CuPy itself refuses there."""
     x = backend.to_device(np.ones((2, 3), np.float32), "cupy")
     standin.reset_launches()
     product(x, x.T)
     assert standin.launches() == ("matmul",)
     standin.reset_launches()
-    graph, out = graphs.recorded(lambda: product(x, x.T))
+    graph, out = capture.captured(lambda: product(x, x.T))
     assert standin.launches()[-1] == "cublasGemmEx"
     assert np.isnan(backend.to_numpy(out)).all()  # nothing is done yet
     graph.launch()
     np.testing.assert_array_equal(backend.to_numpy(out), np.full((2, 2), 3))
     with pytest.raises(NotImplementedError, match="cuBLAS API during stream capture"):
-        graphs.recorded(lambda: x @ x.T)
+        capture.captured(lambda: x @ x.T)
 
 
 def test_a_missing_library_is_named(standin: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standin.cupy.cuda.runtime, "runtimeGetVersion", lambda: 99000)
-    with pytest.raises(md.DeviceError, match=r"cannot be recorded: .*cublas.*99.* cannot be loaded"):
-        graphs.recorded(lambda: None)
+    with pytest.raises(md.DeviceError, match=r"cannot be captured: .*cublas.*99.* cannot be loaded"):
+        capture.captured(lambda: None)

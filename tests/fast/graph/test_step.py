@@ -1,4 +1,4 @@
-"""GraphedStep: a recorded step trains as one that is made line by line, and says what it cannot record."""
+"""GraphedStep: a captured step trains as one that is made line by line, and says what it cannot capture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl import backend
-from minidl.fast.graph import capture as graphs
+from minidl.fast.graph import capture
 from minidl.optim import Replayed, TrustRatio
 from tests.arrays import host
 from tests.cupy_standin.memory import MemoryPool
@@ -108,7 +108,7 @@ def test_writes_are_counted() -> None:
 
 
 def refuses(words: str, network: Any, optimizer: Any, error: type[Exception], loss: Any = F.cross_entropy) -> Any:
-    """A GraphedStep that fails when it is made or when it records."""
+    """A GraphedStep that fails when it is made or when it captures."""
 
     def train() -> None:
         step = md.GraphedStep(network, optimizer, loss, warm_up=1)
@@ -119,7 +119,7 @@ def refuses(words: str, network: Any, optimizer: Any, error: type[Exception], lo
         train()
 
 
-def test_what_cannot_be_recorded_is_said() -> None:
+def test_what_cannot_be_captured_is_said() -> None:
     network = model()
     sgd = md.optim.SGD(network, lr=0.1)
     refuses("on a GPU", network.to("numpy"), sgd, md.DeviceError)
@@ -148,7 +148,7 @@ def test_what_cannot_be_recorded_is_said() -> None:
         refuses("detect_anomaly", network, sgd, md.GraphError)
 
 
-def test_after_a_failed_recording_one_can_go_on() -> None:
+def test_after_a_failed_capture_one_can_go_on() -> None:
     network, plain = model(), model()
     sgd, other = md.optim.SGD(network, lr=0.1, momentum=0.9), md.optim.SGD(plain, lr=0.1, momentum=0.9)
     data = batches(4)
@@ -179,7 +179,7 @@ def test_another_shape_or_array_is_refused_and_changes_nothing() -> None:
     assert step.optimizer.state["0.weight"]["steps"] == before[1]
 
 
-# ---- a recording that fails
+# ---- a capture that fails
 
 
 class Once:
@@ -221,7 +221,7 @@ def test_after_a_failure_the_next_call_goes_on_as_if_there_had_been_none(
     assert_alike(optimizer, other)
 
 
-def test_too_little_memory_while_recording_stays_that_error() -> None:
+def test_too_little_memory_while_capture_stays_that_error() -> None:
     network = model()
     step = md.GraphedStep(network, sgd(network), Once(2, MemoryError("no room")), warm_up=1)
     step(*batches(1)[0])
@@ -230,7 +230,7 @@ def test_too_little_memory_while_recording_stays_that_error() -> None:
 
 
 def test_forgetting_gradients_before_each_call_does_no_harm() -> None:
-    (plain, _, by_hand), (network, optimizer, step) = eager_and_graphed(sgd, recorded=0)
+    (plain, _, by_hand), (network, optimizer, step) = eager_and_graphed(sgd, captured=0)
     for batch in batches(4):
         optimizer.zero_grad()
         step(*batch)
@@ -239,7 +239,7 @@ def test_forgetting_gradients_before_each_call_does_no_harm() -> None:
 
 
 @pytest.mark.parametrize("late", ["load", "momentum"])
-def test_what_the_optimizer_remembers_may_begin_just_before_the_recording(late: str) -> None:
+def test_what_the_optimizer_remembers_may_begin_just_before_the_capture(late: str) -> None:
     found = []
     for graphed in (False, True):
         network = model()
@@ -257,7 +257,7 @@ def test_what_the_optimizer_remembers_may_begin_just_before_the_recording(late: 
     assert_alike(found[1][1], found[0][1])
 
 
-def test_a_parameter_that_first_gets_a_gradient_while_recording_is_refused() -> None:
+def test_a_parameter_that_first_gets_a_gradient_while_capture_is_refused() -> None:
     md.seed(0)
     first, second = md.nn.Linear(6, 3).to("cupy"), md.nn.Linear(6, 3).to("cupy")
 
@@ -340,7 +340,7 @@ KINDS = {
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_products_of_all_kinds_are_recorded(kind: str, dtype: str) -> None:
+def test_products_of_all_kinds_are_captured(kind: str, dtype: str) -> None:
     losses = []
     for graphed in (False, True):
         md.seed(0)
@@ -354,8 +354,8 @@ def test_products_of_all_kinds_are_recorded(kind: str, dtype: str) -> None:
     assert losses[1] == pytest.approx(losses[0], rel=2e-2 if dtype == "float16" else 1e-4)
 
 
-def test_memory_is_kept_that_the_pool_of_a_recording_asked_for(standin: ModuleType, monkeypatch: Any) -> None:
-    """Where it is short CuPy's pool gives back what is free there, and recorded launches would write to."""
+def test_memory_is_kept_that_the_pool_of_a_capture_asked_for(standin: ModuleType, monkeypatch: Any) -> None:
+    """Where it is short CuPy's pool gives back what is free there, and captured launches would write to."""
     asked = []
 
     class Memory:
@@ -376,7 +376,7 @@ def test_memory_is_kept_that_the_pool_of_a_recording_asked_for(standin: ModuleTy
     def work() -> None:
         pools[-1].allocator(512)  # as CuPy's pool does, and lets go of it
 
-    graph, _ = graphs.recorded(work)
+    graph, _ = capture.captured(work)
     gc.collect()
     assert asked[0]() is not None
     pools.clear()

@@ -63,7 +63,7 @@ def update(
         multipliers: for each weight a 0-d float64 array on the device, or None for 1.
         numbers: float64 (weights, 6), a NumPy array: before, after, decay, decoupled, and two of the method's: sgd: how
             much of s enters the velocity; adam: 1 - beta1^k and 1 - beta2^k.
-        live: the same on the device, read instead of `numbers` when the launch runs: for a step that is recorded once
+        live: the same on the device, read instead of `numbers` when the launch runs: for a step that is captured once
             and made again with other rates.
     """
     for array in (*weights, *gradients):

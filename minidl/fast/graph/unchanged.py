@@ -1,7 +1,7 @@
-"""What a training step must be like to be recorded (`graphed.py`), and must stay like while it is replayed.
+"""What a replay relies on: which steps can be captured, and what must be unchanged before each replay.
 
-A replay runs no Python. So all that Python decided while recording, by a setting, a hook or an array's place in
-memory, is looked at again before each replay: what has changed would not be noticed otherwise.
+A replay runs no Python. It repeats what Python decided when the step was captured, by a setting, a hook or an array's
+address. So all of that is compared before each replay: a change would not be noticed otherwise.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Loss = Callable[[Any, Any], Any]
 Facts = dict[tuple[str, str], Any]  # by (where, what)
 
 
-def check(model: Module, optimizer: Optimizer, loss: Loss) -> None:
-    """Refuse what cannot be recorded and can be seen beforehand.
+def check_can_be_captured(model: Module, optimizer: Optimizer, loss: Loss) -> None:
+    """Refuse a step that can be seen beforehand not to be fit for capturing.
 
     Raises:
         DeviceError, ValueError, GraphError: as `GraphedStep` says.
@@ -45,7 +45,7 @@ def check(model: Module, optimizer: Optimizer, loss: Loss) -> None:
     if not devices:
         raise ValueError("GraphedStep: this model has no parameters, so that there is nothing to train")
     if devices != {"cupy"}:
-        raise DeviceError(f"GraphedStep records work on a GPU, and the model is on {' and '.join(sorted(devices))}")
+        raise DeviceError(f"GraphedStep captures work on a GPU, and the model is on {' and '.join(sorted(devices))}")
     trained = [p._data for p in model.parameters() if p.requires_grad]
     if not kernels.can_update(trained):
         raise DeviceError(
@@ -58,11 +58,11 @@ def check(model: Module, optimizer: Optimizer, loss: Loss) -> None:
     if fused.method_of(optimizer) is None or type(rate) not in RATES:
         raise ValueError(
             f"GraphedStep: expected SGD, Adam, AdamW, RMSprop or AdaGrad, with no layer rate, LayerSpecific or LARS; "
-            f"what {kind} with {rate!r} computes on the host would stay what it was when recorded"
+            f"what {kind} with {rate!r} computes on the host would stay what it was when captured"
         )
     own = {id(p) for _, p in optimizer._parameters()}
     others = [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in own]
-    for where, _, attributes in _holders(model, loss):
+    for where, _, attributes in _owners(model, loss):
         tensors = [(key, x) for key, x in attributes.items() if isinstance(x, Tensor) and id(x) not in own]
         others += [f"{key} of {where}" for key, x in tensors if x.requires_grad and x._op is None]
     if others:
@@ -77,15 +77,15 @@ def check(model: Module, optimizer: Optimizer, loss: Loss) -> None:
 
 
 def facts(model: Module, optimizer: Optimizer, loss: Loss) -> Facts:
-    """All that a replay takes to be as it was recorded: settings as they are, arrays and other objects by their `id`.
+    """All that a replay takes to be as it was captured: settings as they are, arrays and other objects by their `id`.
 
     Numbers that go to the device with every step (`fused.numbers`) are not among them. (An `id` belongs to an object
     while it lives: keep the `objects` whose facts are kept.)
     """
     found: Facts = {}
-    for where, holder, attributes in _holders(model, loss):
-        if isinstance(holder, Module):
-            hooks = holder._hooks
+    for where, owner, attributes in _owners(model, loss):
+        if isinstance(owner, Module):
+            hooks = owner._hooks
             found[where, HOOKS] = hooks is not None and bool(hooks.pre or hooks.forward or hooks.backward)
         for key, value in attributes.items():
             if type(value) in COMPARED:
@@ -110,7 +110,7 @@ def facts(model: Module, optimizer: Optimizer, loss: Loss) -> Facts:
 def objects(model: Module, optimizer: Optimizer, loss: Loss) -> list[Any]:
     """What `facts` knows by its `id`."""
     kept: list[Any] = [optimizer.layer_rate]
-    waiting = [value for _, _, attributes in _holders(model, loss) for value in attributes.values()]
+    waiting = [value for _, _, attributes in _owners(model, loss) for value in attributes.values()]
     waiting += [array for state in optimizer.state.values() for array in state.values()]
     while waiting:
         value = waiting.pop()
@@ -124,8 +124,8 @@ def objects(model: Module, optimizer: Optimizer, loss: Loss) -> list[Any]:
     return kept
 
 
-def _holders(model: Module, loss: Loss) -> Iterator[tuple[str, Any, dict[str, Any]]]:
-    """(where, what has attributes, its attributes): the model's modules, and of what the loss consists."""
+def _owners(model: Module, loss: Loss) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """(where, an object, its attributes) for the model's modules and for what the loss consists of."""
     for name, module in model.named_modules():
         yield name or "the model", module, vars(module)
     whole, parts = getattr(loss, "__self__", loss), _parts_of(loss)
@@ -171,23 +171,23 @@ def _fact(value: Any) -> Any:
     return value if isinstance(value, (*COMPARED, np.generic)) else id(value)
 
 
-def refuse_changes(recorded: Facts, now: Facts) -> None:
+def refuse_changes(captured: Facts, now: Facts) -> None:
     """Raise if something that a replay relies on has changed.
 
     Raises:
         GraphError: something has.
     """
-    if recorded == now:
+    if captured == now:
         return
-    where, what = next(key for key in [*now, *recorded] if recorded.get(key, MISSING) != now.get(key, MISSING))
+    where, what = next(key for key in [*now, *captured] if captured.get(key, MISSING) != now.get(key, MISSING))
     raise GraphError(
-        f"GraphedStep: {what!r} of {where!r} is not what it was when the step was recorded, and a replay would not "
+        f"GraphedStep: {what!r} of {where!r} is not what it was when the step was captured, and a replay would not "
         f"notice; put it back, or make a new GraphedStep"
     )
 
 
-class State:
-    """What stands for a Tensor that forward has left in an attribute: it may be assigned again, but not be used."""
+class Placeholder:
+    """Stands for a Tensor that forward has left in an attribute: the attribute may be assigned again, but not read."""
 
     def __init__(self, where: str, key: str) -> None:
         self.place = f"{key!r} of {where!r}"
@@ -207,8 +207,8 @@ class Shown(NamedTuple):
     value: Tensor
 
 
-class Forward:
-    """What making a step does to the attributes of model and loss; made before.
+class Snapshot:
+    """The attributes of model and loss before a step, to see what it changes and to put them back.
 
     Args:
         shown: (where, what) of Tensors that a step leaves in attributes, say for somebody to look at: not to be read.
@@ -216,20 +216,20 @@ class Forward:
 
     def __init__(self, model: Module, optimizer: Optimizer, loss: Loss, shown: Sequence[tuple[str, str]] = ()) -> None:
         self._parts = model, optimizer, loss
-        holders = [(holder, attributes) for _, holder, attributes in _holders(model, loss) if holder is not None]
-        self._attributes = [(attributes, dict(attributes)) for _, attributes in holders]
+        owners = [(owner, attributes) for _, owner, attributes in _owners(model, loss) if owner is not None]
+        self._attributes = [(attributes, dict(attributes)) for _, attributes in owners]
         members = [value for attributes in self._attributes for value in attributes[1].values()]
         self._members = [(value, copy.copy(value)) for value in members if isinstance(value, (list, dict, set))]
         self._facts, self._kept = facts(*self._parts), objects(*self._parts)
-        modules = [module for module, _ in holders if isinstance(module, Module)]
+        modules = [module for module, _ in owners if isinstance(module, Module)]
         self._buffers = [vars(module)[key] for module in modules for key in module._buffers]
         self._counts = [_writes(x) for x in self._buffers]
-        for where, holder, attributes in _holders(model, loss):
-            for key in [key for key in attributes if (where, key) in shown and holder is not None]:
-                attributes[key] = State(where, key)
+        for where, owner, attributes in _owners(model, loss):
+            for key in [key for key in attributes if (where, key) in shown and owner is not None]:
+                attributes[key] = Placeholder(where, key)
 
     def undo(self) -> None:
-        """Put everything back: what a recording has assigned nobody has computed."""
+        """Put everything back: what was assigned while capturing, nobody has computed."""
         for attributes, before in self._attributes:
             attributes.clear()
             attributes.update(before)
@@ -260,11 +260,11 @@ class Forward:
         """The Tensors that were left in attributes, and (where, what) of all other changes."""
         model, optimizer, loss = self._parts
         found, places = [], set()
-        for where, holder, attributes in _holders(model, loss):
-            for key, value in list(attributes.items()) if isinstance(holder, Module) else ():
-                if isinstance(value, State):  # it was neither assigned nor used
+        for where, owner, attributes in _owners(model, loss):
+            for key, value in list(attributes.items()) if isinstance(owner, Module) else ():
+                if isinstance(value, Placeholder):  # it was neither assigned nor used
                     attributes[key] = next(before[key] for own, before in self._attributes if own is attributes)
-                elif isinstance(value, Tensor) and not isinstance(value, Parameter) and key not in holder._buffers:
+                elif isinstance(value, Tensor) and not isinstance(value, Parameter) and key not in owner._buffers:
                     places.add((where, key))
                     if _fact(value) != self._facts.get((where, key), MISSING):
                         found.append(Shown((where, key), attributes, value))

@@ -1,4 +1,4 @@
-"""minidl/fast/graph/recordable.py: what a replay would not notice is refused, and what it follows it follows."""
+"""minidl/fast/graph/unchanged.py: what a replay would not notice is refused, and what it follows it follows."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_report_read_after_every_step_is_that_of_the_step(name: str) -> None:
             assert found.multiplier == pytest.approx(report.multiplier, rel=1e-3)
 
 
-def test_a_layer_rate_that_looks_at_the_decay_keeps_the_recorded_one() -> None:
+def test_a_layer_rate_that_looks_at_the_decay_keeps_the_captured_one() -> None:
     _, optimizer, step = eager_and_graphed(OPTIMIZERS["lars"])[1]
     optimizer.weight_decay = 0.5
     with pytest.raises(md.GraphError, match="'weight_decay' of 'the optimizer'"):
@@ -207,14 +207,14 @@ class Net(md.nn.Module):
         return (h - self.average) * self.factors[1] * float(self.number) * self.options["slope"] * self.constant
 
 
-def net(assigns: str = "nothing", loss: Any = F.cross_entropy, recorded: int = 3) -> Any:
-    """(network, step) recorded."""
+def net(assigns: str = "nothing", loss: Any = F.cross_entropy, captured: int = 3) -> Any:
+    """(network, step) captured."""
     md.seed(0)
     network = Net().to("cupy")
     network.constant = network.constant.to("cupy")
     network.assigns = assigns
     step = md.GraphedStep(network, md.optim.SGD(network, lr=0.1, momentum=0.5), loss, warm_up=1)
-    for batch in batches(recorded):
+    for batch in batches(captured):
         step(*batch)
     return network, step
 
@@ -379,20 +379,20 @@ def test_a_state_outside_of_buffers_is_refused_and_put_back(how: str) -> None:
     np.testing.assert_array_equal(host(network.state[0] if how == "list" else network.state), before)
 
 
-def test_a_batch_of_another_shape_before_the_recording_is_one_more_step_of_the_warm_up() -> None:
-    (plain, _, by_hand), (network, _, step) = eager_and_graphed(sgd, recorded=1)
-    recorded = []
+def test_a_batch_of_another_shape_before_the_capture_is_one_more_step_of_the_warm_up() -> None:
+    (plain, _, by_hand), (network, _, step) = eager_and_graphed(sgd, captured=1)
+    captured = []
     for size in (3, 5, 5, 5):
         by_hand(*batches(1, size=size)[0])
         step(*batches(1, size=size)[0])
-        recorded.append(step._recorded is not None)
-    assert recorded == [False, False, True, True]
+        captured.append(step._captured is not None)
+    assert captured == [False, False, True, True]
     assert_alike(network, plain)
 
 
 @pytest.mark.parametrize("name", ["average", "calls"])
 def test_what_a_forward_assigns_and_a_replay_would_not_is_refused_and_put_back(name: str) -> None:
-    network, step = net(name, recorded=1)
+    network, step = net(name, captured=1)
     before = host(network.average), network.calls
     with pytest.raises(md.GraphError, match=rf"a step changes {name!r} of 'the model'.*must be a buffer"):
         step(*batches(1)[0])
