@@ -8,7 +8,8 @@ from tests.experiments.conftest import small_settings
 def test_a_depth_is_measured_and_the_table_says_whether_it_meets_the_criterion(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(settings_module.GRIDS, "sgd", (0.5,))
     monkeypatch.setattr(choose, "DEPTHS", (1,))
-    monkeypatch.setattr(choose, "Settings", lambda **options: small_settings(lr=None, epochs=1, seeds=1, **options))
+    quick = {"lr": None, "epochs": 1, "seeds": 1, "backend": "numpy"}  # in processes of their own
+    monkeypatch.setattr(choose, "Settings", lambda **options: small_settings(**quick, **options))
     choose.main(tmp_path)
     head, row = capsys.readouterr().out.splitlines()
     assert head.split() == ["hidden", "layers", "decades", "a", "layer", "best", "tuned", "accuracy", "criterion"]
