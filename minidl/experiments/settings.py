@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from minidl.checks import whole
 from minidl.experiments.arms import ARMS, BASELINE, LAYER_SPECIFIC, REPLAYED, TUNED, rule_of
 
 MODELS = ("mlp", "conv")
@@ -59,8 +60,8 @@ class Settings:
         _check_choice("--model", [self.model], MODELS)
         _check_choice("--methods", self.methods, METHODS)
         _check_choice("--rates", self.arms, ARMS)
-        _check_whole("--seeds", self.seeds, 1)
-        _check_whole("--epochs", self.epochs, 0)
+        whole(self.seeds, "--seeds", 1)
+        whole(self.epochs, "--epochs", 0)
         if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
             raise ValueError(f"--lr: expected a positive number; got {self.lr}")
         if self.lr is not None:
@@ -105,8 +106,3 @@ def _check_choice(option: str, chosen: Sequence[str], known: Sequence[str]) -> N
         raise ValueError(f"{option}: {', '.join(chosen)} names one twice")
     if option == "--methods" and not chosen:
         raise ValueError(f"{option}: expected at least one of {', '.join(known)}")
-
-
-def _check_whole(option: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{option}: expected a whole number of at least {least}; got {value}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,19 +66,20 @@ class Planned(NamedTuple):
     layer_state: dict[str, Array]
 
 
-class Large(NamedTuple):
-    """How a version treats parameters whose directions are too large to be kept until they are used.
+class Ahead:
+    """How a version computes directions beforehand: of whole arrays, and all are kept until they are used."""
 
-    Attributes:
-        includes: whether a parameter, (optimizer, w, g, state), is one of them.
-        direction: its d, (optimizer, w, g, state, move), while its slots stay as they are.
-    """
+    def keeps(self, optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any]) -> bool:
+        """Whether a parameter's direction is kept; if not, it is computed again, in place, when the step is made."""
+        return True
 
-    includes: Callable[..., bool]
-    direction: Callable[..., Array]
-
-
-NONE_LARGE = Large(lambda *_: False, lambda *_: None)
+    def direction(
+        self, optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], layer_state: dict[str, Array], move: Move
+    ) -> Array:
+        """d of a parameter; the slots in `state` become new arrays, brought up to date."""
+        for slot in optimizer.slots:
+            state[slot] = state[slot].copy()
+        return directed(optimizer, w, g, {**state, **layer_state} if layer_state else state, move)
 
 
 def needs_directions(optimizer: Optimizer) -> bool:
@@ -97,16 +97,16 @@ def share_memory(optimizer: Optimizer) -> bool:
     return len({id(a if a.base is None else a.base) for a in arrays}) < len(arrays)
 
 
-def plan(optimizer: Optimizer, ahead: bool, large: Large = NONE_LARGE) -> tuple[list[Planned], list[Seen]]:
+def plan(optimizer: Optimizer, ahead: Ahead | None = None) -> tuple[list[Planned], list[Seen]]:
     """What is to be done to each layer in the coming step, and what to keep for the report.
 
     Args:
-        ahead: compute all directions beforehand.
-        large: of which parameters the directions are not kept.
+        ahead: computes all directions beforehand, if that is to be done.
     """
     plans, seen = [], []
     slots, layer_slots, state, scales = optimizer.slots, optimizer.layer_slots, optimizer.state, optimizer.scales
-    usual, uniform = move_of(optimizer, "", 1.0), type(optimizer.layer_rate) is Uniform
+    usual = move_of(optimizer, "", 1.0)
+    asked = optimizer._applies_to == "gradient" and type(optimizer.layer_rate) is not Uniform
     for layer in optimizer.layers:
         named, weights, gradients, new, writes, half = [], [], [], [], [], False
         for name, p in layer.parameters:
@@ -126,15 +126,15 @@ def plan(optimizer: Optimizer, ahead: bool, large: Large = NONE_LARGE) -> tuple[
             continue
         decays = [move_of(optimizer, name, 1.0).decay for name, _ in named] if scales else [usual.decay] * len(named)
         view = LayerView(layer.name, weights, gradients, None, optimizer.step_count, decays)
-        multipliers = [1.0] * len(named) if uniform else optimizer.multipliers("gradient", view)
+        multipliers = optimizer.multipliers("gradient", view) if asked else [1.0] * len(named)
         layer_state = _updated_layer_state(optimizer, layer.name, view) if layer_slots else {}
-        if uniform and not scales and not half:
-            moves = [usual] * len(named)
-        else:
+        if asked or scales or half:
             moves = [move_of(optimizer, name, m, half) for (name, _), m in zip(named, multipliers, strict=True)]
+        else:
+            moves = [usual] * len(named)
         planned = Planned(named, weights, gradients, new, moves, [None] * len(named), layer_state)
-        if ahead:
-            planned, multipliers = _with_directions(optimizer, planned, view, multipliers, large)
+        if ahead is not None:
+            planned, multipliers = _with_directions(optimizer, planned, view, multipliers, ahead)
         plans.append(planned)
         seen.append(Seen(view, multipliers, optimizer.lr, writes))
     return plans, seen
@@ -178,40 +178,40 @@ def _updated_layer_state(optimizer: Optimizer, name: str, view: LayerView) -> di
 
 
 def _with_directions(
-    optimizer: Optimizer, planned: Planned, view: LayerView, multipliers: list[Any], large: Large
+    optimizer: Optimizer, planned: Planned, view: LayerView, multipliers: list[Any], ahead: Ahead
 ) -> tuple[Planned, list[Any]]:
-    """The plan of a layer with directions, and its multipliers.
-
-    A direction is kept until it is used, with copies of the slots; but not those of `large` parameters: they are
-    computed again, in place, and a user's formula is trusted there.
-    """
+    """The plan of a layer with directions, and its multipliers."""
+    named, weights, gradients, missing, moves, _, layer_state = planned
     asked = optimizer._applies_to == "update"
     new: list[Any] = []
     kept: list[Any] = []
     directions: list[Any] = []
-    for i, (name, _) in enumerate(planned.named):
-        own, w, g, move = optimizer.state[name], planned.weights[i], planned.gradients[i], planned.moves[i]
-        state = {**own, **(planned.new[i] or {}), "steps": own["steps"] + 1}
-        if large.includes(optimizer, w, g, state):
-            new.append(planned.new[i])
-            kept.append(None)
-            if asked:
-                directions.append(large.direction(optimizer, w, g, {**state, **planned.layer_state}, move))
-        else:
-            state.update({slot: state[slot].copy() for slot in optimizer.slots})
-            d = directed(optimizer, w, g, {**state, **planned.layer_state}, move)
+    for (name, _), w, g, zeros, move in zip(named, weights, gradients, missing, moves, strict=True):
+        state = {**optimizer.state[name], **(zeros or {})}
+        state["steps"] += 1
+        keeps = ahead.keeps(optimizer, w, g, state)
+        if keeps or asked:
+            d = ahead.direction(optimizer, w, g, state, layer_state, move)
             check_direction(type(optimizer).__name__, name, w, d)
-            new.append(state)
-            kept.append(d)
             directions.append(d)
-    planned = planned._replace(new=new, directions=kept)
-    if not asked:
-        return planned, multipliers
-    view.direction = directions
-    multipliers = optimizer.multipliers("update", view)
-    view.direction = ()
-    pairs = zip(planned.moves, multipliers, strict=True)
-    return planned._replace(moves=[move._replace(after=product(move.after, m)) for move, m in pairs]), multipliers
+        new.append(state if keeps else zeros)
+        kept.append(d if keeps else None)
+    if asked:
+        view.direction = directions
+        multipliers = optimizer.multipliers("update", view)
+        view.direction = ()
+        moves = _scaled(moves, multipliers)
+    return Planned(named, weights, gradients, new, moves, kept, layer_state), multipliers
+
+
+def _scaled(moves: list[Move], multipliers: list[Any]) -> list[Move]:
+    """Moves whose directions are also multiplied by the multipliers; most parameters of a layer have the same."""
+    made: dict[tuple[int, int], Move] = {}
+    for move, m in zip(moves, multipliers, strict=True):
+        if (id(move), id(m)) not in made:
+            decay, before, decoupled, after, half = move
+            made[id(move), id(m)] = Move(decay, before, decoupled, product(after, m), half)
+    return [made[id(move), id(m)] for move, m in zip(moves, multipliers, strict=True)]
 
 
 def directed(optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], move: Move) -> Array:

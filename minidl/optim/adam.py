@@ -69,4 +69,8 @@ class Adam(Optimizer):
         u += (1 - beta1) * scaled
         v *= beta2
         v += (1 - beta2) * gradient * gradient
-        return u / (1 - beta1**k) / (module_of(v).sqrt(v / (1 - beta2**k)) + self.eps)
+        root = module_of(v).sqrt(v / (1 - beta2**k))
+        root += self.eps
+        mean = u / (1 - beta1**k)
+        mean /= root
+        return mean

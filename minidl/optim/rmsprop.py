@@ -77,7 +77,9 @@ class RMSprop(Optimizer):
             c *= self.alpha
             c += (1 - self.alpha) * gradient
             spread = xp.maximum(v - c * c, 0)  # rounding could make it negative, where the gradient hardly changes
-        quotient = scaled / (xp.sqrt(spread) + self.eps)
+        root = xp.sqrt(spread)
+        root += self.eps
+        quotient = scaled / root
         if not self.momentum:
             return quotient
         velocity = state["velocity"]

@@ -46,7 +46,7 @@ class LARS(LayerRate):
         return [self._rate(view, *three) for three in norms]
 
     def _rate(self, view: LayerView, weight: Any, gradient: Any, decay: Any) -> Any:
-        return _ratio(view, self.eta * weight, gradient + decay, (weight == 0) | (gradient < SMALLEST))
+        return _ratio(view, self.eta * weight, gradient + decay, weight, gradient)
 
     def __repr__(self) -> str:
         return f"LARS(eta={self.eta}, norm_scope={self.norm_scope!r})"
@@ -76,14 +76,18 @@ class TrustRatio(LayerRate):
         return [self._rate(view, l2_norm([w]), l2_norm([d])) for w, d in pairs]
 
     def _rate(self, view: LayerView, weight: Any, update: Any) -> Any:
-        return _ratio(view, weight, update, (weight == 0) | (update < SMALLEST))
+        return _ratio(view, weight, update, weight, update)
 
     def __repr__(self) -> str:
         return f"TrustRatio(norm_scope={self.norm_scope!r})"
 
 
-def _ratio(view: LayerView, above: Any, below: Any, unusable: Any) -> Any:
-    """above / below, or 1 where `unusable`, which is noted in the view; on the device, without waiting for it."""
+def _ratio(view: LayerView, above: Any, below: Any, weight: Any, step: Any) -> Any:
+    """above / below, or 1 where the norm of the weight or of the step counts as 0, which is noted in the view.
+
+    It is computed on the device, without waiting for it.
+    """
     xp = module_of(above)
-    view.floored = unusable | view.floored
+    unusable = xp.minimum(weight, step) < SMALLEST
+    view.floored = unusable if view.floored is False else unusable | view.floored
     return xp.where(unusable, 1.0, above / xp.where(unusable, 1.0, below))

@@ -11,7 +11,7 @@ import pytest
 
 import minidl as md
 from minidl.autograd.modes import PLAIN, mode
-from minidl.fast.step_plan import needs_directions, plan, product, share_memory, times
+from minidl.fast.step_plan import Ahead, needs_directions, plan, product, share_memory, times
 from minidl.optim import SGD, AdamW, LayerSpecific, TrustRatio
 from tests.arrays import device, host, tensor
 from tests.optim.test_optimizer import METHODS, every_method
@@ -56,8 +56,8 @@ def test_a_plan_changes_nothing(method: Any) -> None:
     for p in model.parameters():
         give(p, np.full(p.shape, 0.5))
     before = [host(p) for p in model.parameters()]
-    plan(optimizer, ahead=False)
-    plan(optimizer, ahead=True)
+    plan(optimizer)
+    plan(optimizer, Ahead())
     assert all(state == {"steps": 0} for state in optimizer.state.values())
     for p, w in zip(model.parameters(), before, strict=True):
         np.testing.assert_array_equal(host(p), w)

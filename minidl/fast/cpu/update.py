@@ -14,12 +14,13 @@ import numpy as np
 
 from minidl.autograd.variable import writes_of
 from minidl.fast.cpu import threads
-from minidl.fast.step_plan import Large, Move, directed, needs_directions, plan, share_memory, times
+from minidl.fast.step_plan import Ahead, Move, directed, needs_directions, plan, share_memory, times
 from minidl.fast.versions import Faster
 from minidl.optim.optimizer import Optimizer
 from minidl.types import Array
 
 TEMPORARIES = 3  # arrays that a formula works with beside the parameter, its gradient and its slots, more or less
+KEPT = 32 << 20  # bytes of directions and slots, of a whole model, that may be kept until a step is made
 SHARED = 16 << 20  # bytes of work from which it pays to let several threads update a parameter
 
 
@@ -34,7 +35,7 @@ class InPlace(Faster, Optimizer):
 
     def update_all(self) -> None:
         few = threads.BLOCK // _bytes_each(8, self.slots)  # so many elements are never too many for a block
-        plans, seen = plan(self, needs_directions(self), LARGE)
+        plans, seen = plan(self, InBlocks(self) if needs_directions(self) else None)
         for layer, (named, weights, gradients, new, moves, directions, layer_state) in zip(seen, plans, strict=True):
             for (name, p), w, g, own, move, d in zip(named, weights, gradients, new, moves, directions, strict=True):
                 state = self.state[name]
@@ -103,15 +104,31 @@ def _update_block(optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any
     w -= times(directed(optimizer, w, g, state, move), move.after)
 
 
-def direction_only(optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], move: Move) -> Array:
-    """d of a large parameter; its slots stay as they are."""
-    out = np.empty(w.shape, np.float32 if move.half else np.result_type(w, g))
-    _in_blocks(_direct_block, optimizer, w, g, state, move, out)
-    return out
+class InBlocks(Ahead):
+    """Directions computed beforehand, those of large parameters block by block.
+
+    Directions and new slots of a whole model are memory that a step does not take otherwise. Where it is too much,
+    those of large parameters are not kept, and a user's formula is trusted not to fail when it is computed again.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        weights = [p._data for layer in optimizer.layers for _, p in layer.parameters]
+        self.keeps_all = sum(w.nbytes for w in weights) * (1 + len(optimizer.slots)) <= KEPT
+
+    def keeps(self, optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any]) -> bool:
+        return self.keeps_all or not is_large(optimizer, w, g, state)
+
+    def direction(
+        self, optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], layer_state: dict[str, Array], move: Move
+    ) -> Array:
+        if not is_large(optimizer, w, g, state):
+            return super().direction(optimizer, w, g, state, layer_state, move)
+        for slot in optimizer.slots:
+            state[slot] = state[slot].copy()
+        out = np.empty(w.shape, np.float32 if move.half else np.result_type(w, g))
+        _in_blocks(_direct_block, optimizer, w, g, {**state, **layer_state}, move, out)
+        return out
 
 
 def _direct_block(optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], move: Move, out: Array) -> None:
-    out[...] = directed(optimizer, w, g, {**state, **{slot: state[slot].copy() for slot in optimizer.slots}}, move)
-
-
-LARGE = Large(is_large, direction_only)
+    out[...] = directed(optimizer, w, g, state, move)

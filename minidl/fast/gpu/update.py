@@ -17,7 +17,7 @@ import numpy as np
 from minidl import backend
 from minidl.autograd.variable import writes_of
 from minidl.fast.gpu import kernels
-from minidl.fast.step_plan import plan, product, share_memory, times
+from minidl.fast.step_plan import Ahead, plan, product, share_memory, times
 from minidl.fast.versions import Faster
 from minidl.optim.layers import LayerGroup
 from minidl.optim.optimizer import UNSCALED, Optimizer, Scale
@@ -106,7 +106,8 @@ class Fused(Faster, Optimizer):
             backend.explain_memory(error)
             raise
         for update in updates:
-            self.state[update.name].update(update.state)
+            if update.state is not self.state[update.name]:
+                self.state[update.name].update(update.state)
         count(self, updates)
         self.remember(seen)
 
@@ -121,7 +122,7 @@ class OnDevice(Faster, Optimizer):
 
     def update_all(self) -> None:
         try:
-            plans, seen = plan(self, ahead=True)
+            plans, seen = plan(self, Ahead())
             updates = [
                 times(d, move.after)
                 for planned in plans
@@ -175,10 +176,11 @@ def prepare(optimizer: Optimizer, parameters: list[tuple[str, Tensor]]) -> None:
 def planned(optimizer: Optimizer) -> tuple[list[Update], list[Seen]]:
     """The updates of the coming step, for which there is a kernel, and what to keep for the report."""
     updates = []
-    plans, seen = plan(optimizer, ahead=False)
+    plans, seen = plan(optimizer)
     for layer, (named, weights, gradients, new, *_) in zip(seen, plans, strict=True):
         for (name, p), w, g, slots, m in zip(named, weights, gradients, new, layer.multipliers, strict=True):
-            updates.append(Update(name, p, w, g, {**optimizer.state[name], **(slots or {})}, m))
+            own = optimizer.state[name]
+            updates.append(Update(name, p, w, g, {**own, **slots} if slots else own, m))
     return updates, seen
 
 

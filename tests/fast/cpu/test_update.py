@@ -111,3 +111,29 @@ def test_a_parameter_that_was_given_another_shape_is_refused_however_large(size)
     p.grad = tensor(np.ones(size // 2))
     with pytest.raises(md.ShapeError, match=r"is now of shape .*, but its velocity is of"):
         optimizer.step()
+
+
+class Mine(md.optim.SGD):
+    """A method of a user's."""
+
+    def direction(self, state: dict[str, Any], gradient: Any, scaled: Any) -> Any:
+        return super().direction(state, gradient, scaled) * 2
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 40], ids=["computed again", "kept"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: METHODS["adamw"](p, layer_rate=TrustRatio()),
+        lambda p: METHODS["momentum"](p, layer_rate=TrustRatio("tensor")),
+        lambda p: Mine(p, lr=0.1, momentum=0.9, weight_decay=0.1),
+    ],
+    ids=["lamb", "trust ratio", "a user's"],
+)
+def test_directions_that_are_needed_beforehand(make: Any, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept until they are used, or computed again where they are too much memory."""
+    whole = trained(make, parameters((9, 5), (33,), ()))
+    block_by_block(monkeypatch, 0)
+    monkeypatch.setattr(update, "KEPT", kept)
+    for ours, expected in zip(trained(make, parameters((9, 5), (33,), ())), whole, strict=True):
+        np.testing.assert_array_equal(ours, expected)
