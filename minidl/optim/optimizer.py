@@ -160,7 +160,7 @@ class Optimizer(Versioned, ABC):
 
     def update_all(self) -> None:
         """Update layer after layer. What changes is copied first, and put back if something fails."""
-        weights = [p._data.copy() for _, p in self._parameters()]
+        weights = [(p, p._data.copy()) for _, p in self._parameters() if takes_part(p)]
         states = copy.deepcopy((self.state, self.layer_state))
         seen: list[Seen] = []
         try:
@@ -169,13 +169,12 @@ class Optimizer(Versioned, ABC):
                 if trained:
                     seen.append(self.update_layer(layer.name, trained))
         except BaseException:
-            for (_, p), w in zip(self._parameters(), weights, strict=True):
+            for p, w in weights:
                 p._data[...] = w
             self.state, self.layer_state = states
             raise
-        for _, p in self._parameters():
-            if takes_part(p):
-                writes_of(p).bump()
+        for p, _ in weights:
+            writes_of(p).bump()
         self.remember(seen)
 
     def update_layer(self, name: str, trained: Sequence[Trained]) -> Seen:
