@@ -20,7 +20,7 @@ def test_outside_of_a_captured_step_there_is_nothing(cupy: ModuleType) -> None:
 
 def test_a_captured_step_finds_its_products_and_its_counter(cupy: ModuleType) -> None:
     found = []
-    capture.recorded(lambda: found.append(capturing.current.get()))
+    capture.captured(lambda: found.append(capturing.current.get()))
     assert capturing.current.get() is None
     assert found[0].arrived.shape == (1,)
     assert callable(found[0].products.product)
@@ -28,7 +28,7 @@ def test_a_captured_step_finds_its_products_and_its_counter(cupy: ModuleType) ->
 
 def test_every_launch_finds_new_seeds_where_the_first_ones_lay(cupy: ModuleType) -> None:
     coming = iter(range(10, 20))
-    graph, places = capture.recorded(lambda: [capturing.place_of_seed(seed, lambda: next(coming)) for seed in (1, 2)])
+    graph, places = capture.captured(lambda: [capturing.place_of_seed(seed, lambda: next(coming)) for seed in (1, 2)])
     for seeds in ([1, 2], [10, 11], [12, 13]):
         graph.launch()
         assert [float(backend.to_numpy(place)[0]) for place in places] == seeds
@@ -40,12 +40,12 @@ def test_there_is_place_for_so_many_seeds(cupy: ModuleType) -> None:
             capturing.place_of_seed(1, lambda: 1)
 
     with pytest.raises(md.GraphError, match=r"may draw random arrays \d+ times; this one does it more often"):
-        capture.recorded(work)
+        capture.captured(work)
     assert capturing.current.get() is None
 
 
 def test_memory_of_a_captured_step_is_counted(cupy: ModuleType) -> None:
     before = backend.memory_used("cupy")
-    graph, kept = capture.recorded(lambda: cupy.empty(1 << 16, dtype=np.float64))
+    graph, kept = capture.captured(lambda: cupy.empty(1 << 16, dtype=np.float64))
     assert backend.memory_used("cupy") >= before + (1 << 19)
     del graph, kept

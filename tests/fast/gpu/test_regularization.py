@@ -54,7 +54,7 @@ def test_each_replay_of_a_captured_step_drops_others(cupy: ModuleType, function:
     md.seed(3)
     expected = [backend.to_numpy(function(x, 0.5)) for _ in range(3)]
     md.seed(3)
-    graph, z = capture.recorded(lambda: function(x, 0.5))
+    graph, z = capture.captured(lambda: function(x, 0.5))
     for plain in expected:
         graph.launch()
         np.testing.assert_array_equal(backend.to_numpy(z), plain)
