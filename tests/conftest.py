@@ -6,6 +6,7 @@ The stand-in has to be `sys.modules["cupy"]` before the tests are collected, so 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -67,6 +68,14 @@ def _same_random_numbers() -> None:
     backend.seed(0)
     if installed:
         torch.manual_seed(0)
+
+
+@pytest.fixture
+def faster_versions() -> Iterator[None]:
+    """Runs a test that is about faster versions with them, under `pytest --plain` too."""
+    before = mode.set(mode.get() & ~PLAIN)
+    yield
+    mode.reset(before)
 
 
 @pytest.fixture

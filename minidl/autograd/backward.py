@@ -54,7 +54,7 @@ class Walk(Versioned):
         # An infinite slope, as of sqrt at 0, is a result and no reason for a warning.
         before, loud = mode.set(mode.get() & ~RECORD | RECORD * create_graph), set_errors(SILENT)
         try:
-            while (node := max(grads, key=by_creation)).order:  # the newest op, until only leaves are left
+            while grads and (node := max(grads, key=by_creation)).order:  # the newest op, until only leaves are left
                 grad_out = grads.pop(node)
                 if node._extras is not None or way is not None or node.foreign or grad_out.dtype is not node._dtype:
                     grad_out = complete(node, grad_out, way is None)

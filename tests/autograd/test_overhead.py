@@ -1,7 +1,7 @@
 """What the engine costs beside the arithmetic, counted and not timed: calls of minidl's own functions, and objects.
 
 A number here may only go down. Whoever adds a call to what every op does finds it here; a feature that is off (hooks,
-anomaly mode, recorders) is not to be seen at all.
+anomaly mode, recorders) is not to be seen at all. Counted with the faster versions, which are there to cost little.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import pytest
 
 import minidl as md
 import minidl.functional as F
+
+pytestmark = pytest.mark.usefixtures("faster_versions")
 
 HERE = str(Path(md.__file__).parent)
 

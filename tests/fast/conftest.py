@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-
-from minidl.autograd.modes import PLAIN, mode
 
 
 @pytest.fixture(autouse=True)
-def _faster_versions() -> Iterator[None]:
-    before = mode.set(mode.get() & ~PLAIN)
-    yield
-    mode.reset(before)
+def _with_faster_versions(faster_versions: None) -> None:
+    """For every test of this folder."""
