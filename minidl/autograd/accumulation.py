@@ -17,8 +17,8 @@ _accumulation_lock = threading.Lock()  # two threads may add to the .grad of one
 
 def accumulate(x: Variable, grad: ArrayOrTensor) -> None:
     """x.grad += grad, of which nobody else has the memory."""
-    if x._writes is not None:
-        x.shown()
+    if x._writes is not None and x._writes.stale is not None:
+        x.shown()  # an error
     with _accumulation_lock:
         if x._grad is None:
             x._grad = grad if isinstance(grad, Variable) else x.wrap(grad)

@@ -23,10 +23,10 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.diagnosis import explain_forward, users_lines
-from minidl.autograd.modes import ANOMALY, RECORD, current_mode
+from minidl.autograd.modes import ANOMALY, PLAIN, RECORD, current_mode
 from minidl.autograd.operands import as_operands
 from minidl.autograd.variable import Source, Variable, extras_of, writes_of
-from minidl.autograd.versions import Versioned, chosen
+from minidl.autograd.versions import Versioned
 from minidl.autograd.writes import Graph, WriteCount, activity
 from minidl.backend import SILENT, reset_errors, set_errors
 from minidl.errors import DTypeError, GraphError
@@ -260,16 +260,20 @@ def prepare(op: Function, inputs: tuple[Any, ...], arrays: list[Any], loose: Any
     """
     if loose:
         arrays = as_operands(op, inputs, arrays)
-    if op.versions:
-        op.__class__ = chosen(op, *arrays)
+    if op.versions and not current_mode() & PLAIN:  # as `chosen`, written out: every op passes by here
+        for version in op.versions:
+            if version.fits(op, *arrays):
+                op.__class__ = version
+                break
     return [backend.read_only(x) for x in arrays] if op.foreign else arrays
 
 
 def as_result(data: Any, op: Function, inputs: tuple[Any, ...]) -> Any:
     """The array that `forward` returned, which on a GPU is not NumPy's; NumPy turns 0-d results into scalars."""
-    if not backend.is_array(data) and not isinstance(data, (np.generic, bool, int, float)):
+    if isinstance(data, (np.generic, bool, int, float)):
+        data = np.asarray(data)
+    elif not backend.is_array(data):
         raise DTypeError(f"{type(op).__name__}.forward must return one array; got {type(data).__name__}")
-    data = backend.asarray(data)
     if op.foreign:
         backend.writable_again(data, [x._data if isinstance(x, Variable) else x for x in inputs])
     return data

@@ -84,8 +84,9 @@ def to_share(x: Any) -> Any:
 def writes_of(x: Variable) -> WriteCount:
     """The WriteCount of x's memory, made when it is first needed."""
     if x._writes is None:
-        x._writes = WriteCount(saved=x._op is not None and x._op._data is not None)
+        x._writes = WriteCount()
         if x._op is not None:
+            x._writes.saved = x._op._data is not None
             x._op._writes = x._writes
     return x._writes
 

@@ -83,15 +83,13 @@ class WriteCount:
         before_write: called once, before the memory may next be written: for a sum over it that is not yet made.
     """
 
-    __slots__ = ("_guards", "before_write", "count", "saved", "stale", "writer")
-
-    def __init__(self, saved: bool = False) -> None:
-        self.count = 0
-        self.saved = saved
-        self.stale: str | None = None
-        self.writer: weakref.ref[Any] | None = None
-        self.before_write: Callable[[], Any] | None = None
-        self._guards: list[weakref.ref[Guard]] | None = None
+    # What it begins with is the class's: there is one for every weight and gradient of every step.
+    count: int = 0
+    saved: bool = False
+    stale: str | None = None
+    writer: weakref.ref[Any] | None = None
+    before_write: Callable[[], Any] | None = None
+    _guards: list[weakref.ref[Guard]] | None = None
 
     def bump(self) -> None:
         """Count one write. Values guarded before it are history: every op that saved them will see the count."""
@@ -120,8 +118,8 @@ class WriteCount:
         """The count for values an op saved: a write with history makes Tensors stale, not what was saved."""
         if self.stale is None:
             return self
-        writes = WriteCount(saved=True)
-        writes.count = self.count
+        writes = WriteCount()
+        writes.count, writes.saved = self.count, True
         return writes
 
     def settled(self) -> int:

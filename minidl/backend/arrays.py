@@ -161,7 +161,7 @@ def found_outside(numbers: Any, stop: int) -> int | None:
 
 def at_hand(array: Any) -> bool:
     """Whether the values of `array` can be looked at without making the program wait for a device."""
-    return module_of(array) is np
+    return isinstance(array, np.ndarray) or module_of(array) is np
 
 
 def may_contain(numbers: Any, value: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from minidl import backend
 from minidl.autograd.backward import Walk, check_saved, complete, recalled
 from minidl.autograd.diagnosis import explain_backward
-from minidl.autograd.function import FOREIGN, SAVES, SAVES_INPUTS, Function
+from minidl.autograd.function import FOREIGN, SAVES, SAVES_INPUTS, SAVES_OUTPUT, Function
 from minidl.autograd.modes import ANOMALY, RECORD, mode
 from minidl.autograd.passing import checked
 from minidl.autograd.variable import (
@@ -63,6 +63,8 @@ class FastWalk(Faster, Walk):
                 saved: Any = ()
                 if traits & FAST == SAVES_INPUTS and not create_graph:
                     saved = [x._data if isinstance(x, Source) else x for x in inputs]
+                elif traits & FAST == SAVES_OUTPUT and not create_graph:
+                    saved = (node._data,)
                 elif traits & SAVES:
                     saved = recalled(node, create_graph)
                 try:

@@ -53,6 +53,6 @@ def as_shape(shape: ShapeLike) -> Shape:
     """
     lengths = shape if isinstance(shape, (tuple, list)) else (shape,)
     try:
-        return tuple(operator.index(n) for n in lengths)
+        return tuple(map(operator.index, lengths))
     except TypeError as error:
         raise DTypeError(f"expected a shape of whole numbers; got {shape!r}") from error

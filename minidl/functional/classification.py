@@ -78,7 +78,8 @@ def cross_entropy(
     number(label_smoothing, "cross_entropy: label_smoothing", 0, 1)
     logits, target = scores_and_target("cross_entropy", "logits", input, target)
     warn_after(logits, Softmax, "cross_entropy applies softmax itself; it was given its result. Pass it the raw scores")
-    weight = constant("cross_entropy", "weight", weight, logits, (logits.shape[class_axis(logits.ndim)],))
+    if weight is not None:
+        weight = constant("cross_entropy", "weight", weight, logits, (logits.shape[class_axis(logits.ndim)],))
     if target.dtype.kind == "f":
         return against_probabilities(logits, target, weight, reduction, label_smoothing)
 

@@ -44,17 +44,18 @@ def checked_labels(name: str, scores: TensorLike, target: TensorLike, ignored: i
         ValueError: a label is no class, and not `ignored`. On a device, where looking at the labels would make the
             program wait at every step, that is not noticed: see `counts_of`.
     """
-    axis = class_axis(scores.ndim)
+    shape = scores.shape
+    axis = class_axis(len(shape))
     if target.dtype.kind not in "iu":
         raise DTypeError(f"{name}: expected integer labels; got {describe(target)}. Convert them: target.astype(int)")
-    expected = scores.shape[:axis] + scores.shape[axis + 1 :]
+    expected = shape[:axis] + shape[axis + 1 :]
     if target.shape != expected:
         raise ShapeError(
-            f"{name}: scores {scores.shape} need labels of shape {expected} (one integer per sample, not one-hot: "
+            f"{name}: scores {shape} need labels of shape {expected} (one integer per sample, not one-hot: "
             f"of one-hot rows take target.argmax(1)); got {target.shape}"
         )
     labels = raw(target).astype(np.int64)
-    classes = scores.shape[axis]
+    classes = shape[axis]
     if found_outside(labels, classes) is not None:
         _refuse_unknown(name, labels, classes, ignored)
     return labels

@@ -37,9 +37,10 @@ def on_one_device(
     name: str, input: TensorLike, other: TensorLike, what: str = "target"
 ) -> tuple[TensorLike, TensorLike]:
     """Each as a Tensor or an array: a list or number goes where the other one is (floats in the other's dtype)."""
-    if type(raw(input)) is type(raw(other)) and is_array(raw(other)):
+    one, two = raw(input), raw(other)
+    if type(one) is type(two) and is_array(one):
         return input, other
-    beside = next((raw(x) for x in (input, other) if is_array(raw(x))), None)
+    beside = next((x for x in (one, two) if is_array(x)), None)
     pair: list[TensorLike] = []
     for x in (input, other):
         if not is_array(raw(x)):

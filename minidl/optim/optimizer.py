@@ -272,8 +272,9 @@ class Optimizer(Versioned, ABC):
 
     def zero_grad(self) -> None:
         """Forget the gradients: every parameter's `.grad` becomes None."""
-        for _, p in self._parameters():
-            p._grad = None
+        for layer in self.layers:
+            for _, p in layer.parameters:
+                p._grad = None
 
     def _parameters(self) -> Iterator[tuple[str, Tensor]]:
         for layer in self.layers:

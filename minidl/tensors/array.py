@@ -125,8 +125,11 @@ def as_data(value: Any) -> Any:
     """
     if isinstance(value, Variable):
         return value._data
-    if backend.is_array(value) or isinstance(value, np.generic):
-        array = backend.asarray(value)
+    given = backend.is_array(value)
+    if given:
+        array = value
+    elif isinstance(value, np.generic):
+        array = np.asarray(value)
     else:
         try:
             array = np.asarray(value)
@@ -136,4 +139,4 @@ def as_data(value: Any) -> Any:
             array = array.astype(DEFAULT_DTYPE)
     if array.dtype.kind not in "fiub":
         raise DTypeError(f"expected floating, integer or boolean numbers; got dtype {array.dtype}")
-    return array if backend.is_array(value) else backend.to_device(array, backend.current())
+    return array if given else backend.to_device(array, backend.current())

@@ -238,7 +238,7 @@ def test_a_constant_operand_is_watched_too() -> None:
 
 
 def test_reading_data_twice_copies_it_once() -> None:
-    writes, array, graph = WriteCount(saved=True), device(START), Graph()
+    writes, array, graph = WriteCount(), device(START), Graph()
     writes.guard(array)
     writes.guard(array)
     assert len(graph.guards) == 1

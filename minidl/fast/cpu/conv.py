@@ -24,13 +24,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minidl.fast.cpu.sums import add_up
 from minidl.fast.cpu.threads import per_block, shared_out, workspace
 from minidl.fast.versions import Faster
 from minidl.functional import conv
 from minidl.functional.conv import for_products
-from minidl.functional.geometry import Window, check_operands
+from minidl.functional.geometry import Geometry, Window, check_operands
 from minidl.functional.precision import narrowed
-from minidl.types import Array, DType, Shape
+from minidl.types import Array, DType, Gradients, Shape
 
 SHORT = 32  # numbers in a run that is not copied at full speed
 ENOUGH = 0.8  # of the positions left at the edges, from which on dx is made as a convolution of dy
@@ -54,6 +55,12 @@ class Conv(Faster, conv.Conv):
             return convolve(_as_images(x), _as_images(weight), bias, _of_images(window), groups)[:, :, 0]
         return convolve(x, weight, bias, window, groups)
 
+    def backward(self, grad_out: Array, x: Array, weight: Array, bias: Array | None) -> Gradients:
+        grad_x = _grad_input(grad_out, weight, self.geometry, x.shape) if self.needs(0) else None
+        grad_weight = _grad_weight(x, grad_out, self.geometry, weight.shape) if self.needs(1) else None
+        grad_bias = add_up(grad_out, (0, *range(2, grad_out.ndim))) if self.needs(2) else None
+        return grad_x, grad_weight, grad_bias
+
 
 class ConvInput(Faster, conv.ConvInput):
     """dx as a convolution of dy where that is possible, else dy @ weights^T added back onto the windows, by blocks."""
@@ -65,17 +72,7 @@ class ConvInput(Faster, conv.ConvInput):
         return type(grad_out) is np.ndarray and grad_out.dtype.kind == "f"
 
     def forward(self, grad_out: Array, weight: Array) -> Array:
-        window = self.geometry.window(self.x_shape[2:], weight.shape[2:], grad_out.shape[2:])
-        if grad_out.ndim == 3:
-            grad_out, weight, window = _as_images(grad_out), _as_images(weight), _of_images(window)
-        turned_round = _turned_round_window(window)
-        # An infinite weight would meet the zeros of the padding, and make them NaN.
-        if turned_round is not None and np.isfinite(weight).all():
-            turned = _turned_round(weight, self.geometry.groups)
-            grad_x = convolve(grad_out, turned, None, turned_round, self.geometry.groups)
-        else:
-            grad_x = _added_back(grad_out, weight, self.x_shape[1], window, self.geometry.groups)
-        return grad_x if len(self.x_shape) == 4 else grad_x[:, :, 0]
+        return _grad_input(grad_out, weight, self.geometry, self.x_shape)
 
 
 class ConvWeight(Faster, conv.ConvWeight):
@@ -88,16 +85,7 @@ class ConvWeight(Faster, conv.ConvWeight):
         return type(x) is np.ndarray and x.dtype.kind == "f"
 
     def forward(self, x: Array, grad_out: Array) -> Array:
-        window = self.geometry.window(x.shape[2:], self.weight_shape[2:], grad_out.shape[2:])
-        if x.ndim == 3:
-            x, grad_out, window = _as_images(x), _as_images(grad_out), _of_images(window)
-        filters, channels = self.weight_shape[:2]
-        groups = self.geometry.groups
-        work = Columns(x.shape[1], window, groups, for_products(grad_out[:0]).dtype)
-        grad_out = grad_out.transpose(0, 2, 3, 1)
-        totals = sum(shared_out(_weigh_images, len(x), work.bytes_an_image, work, x, grad_out))
-        grad_weight = totals.reshape((groups, *window.kernel, channels, filters // groups)).transpose(0, 4, 3, 1, 2)
-        return narrowed(np.ascontiguousarray(grad_weight).reshape(self.weight_shape), x)
+        return _grad_weight(x, grad_out, self.geometry, self.weight_shape)
 
 
 def convolve(x: Array, weight: Array, bias: Array | None, window: Window, groups: int) -> Array:
@@ -107,6 +95,34 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window, groups
     y = _channels_last((len(x), len(weight), *window.out), matrix.dtype)
     shared_out(_conv_images, len(x), work.bytes_an_image, work, x, matrix, bias, y.transpose(0, 2, 3, 1))
     return narrowed(y, x)
+
+
+def _grad_input(grad_out: Array, weight: Array, geometry: Geometry, x_shape: Shape) -> Array:
+    """dx (N, C, *size) of dy and the weight."""
+    window = geometry.window(x_shape[2:], weight.shape[2:], grad_out.shape[2:])
+    if grad_out.ndim == 3:
+        grad_out, weight, window = _as_images(grad_out), _as_images(weight), _of_images(window)
+    turned_round = _turned_round_window(window)
+    # An infinite weight would meet the zeros of the padding, and make them NaN.
+    if turned_round is not None and np.isfinite(weight).all():
+        turned = _turned_round(weight, geometry.groups)
+        grad_x = convolve(grad_out, turned, None, turned_round, geometry.groups)
+    else:
+        grad_x = _added_back(grad_out, weight, x_shape[1], window, geometry.groups)
+    return grad_x if len(x_shape) == 4 else grad_x[:, :, 0]
+
+
+def _grad_weight(x: Array, grad_out: Array, geometry: Geometry, weight_shape: Shape) -> Array:
+    """dW (F, C/groups, *kernel) of x and dy."""
+    window = geometry.window(x.shape[2:], weight_shape[2:], grad_out.shape[2:])
+    if x.ndim == 3:
+        x, grad_out, window = _as_images(x), _as_images(grad_out), _of_images(window)
+    (filters, channels), groups = weight_shape[:2], geometry.groups
+    work = Columns(x.shape[1], window, groups, for_products(grad_out[:0]).dtype)
+    grad_out = grad_out.transpose(0, 2, 3, 1)
+    totals = sum(shared_out(_weigh_images, len(x), work.bytes_an_image, work, x, grad_out))
+    grad_weight = totals.reshape((groups, *window.kernel, channels, filters // groups)).transpose(0, 4, 3, 1, 2)
+    return narrowed(np.ascontiguousarray(grad_weight).reshape(weight_shape), x)
 
 
 def _conv_images(start: int, stop: int, work: Columns, x: Array, matrix: Array, bias: Array | None, y: Array) -> None:
