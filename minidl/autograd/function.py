@@ -127,14 +127,17 @@ class Function(Versioned, Source):
         arrays: list[Any]
         tensor: Any
         arrays, tensor = [], None
-        needed = loose = 0  # of `needed` bit i says whether input i wants a gradient
+        needed, bit, loose = 0, 1, False  # of `needed` bit i says whether input i wants a gradient
         for x in inputs:
             if isinstance(x, Variable):
-                tensor, needed = x, needed + (x._requires_grad << len(arrays))
-                arrays.append(x._data if x._writes is None or x._writes.stale is None else x.shown(type(self).__name__))
+                tensor, writes = x, x._writes
+                if x._requires_grad:
+                    needed += bit
+                arrays.append(x._data if writes is None or writes.stale is None else x.shown(type(self).__name__))
             else:
                 loose = loose or type(x) not in _READY
                 arrays.append(x)
+            bit += bit
 
         loud, traits = set_errors(SILENT), self.traits
         try:
@@ -151,12 +154,15 @@ class Function(Versioned, Source):
             data = as_result(data, self, inputs)
         if tensor is None:
             return data
-        result = tensor.result_class.__new__(tensor.result_class)
+        of_class = tensor.result_class
+        result = of_class.__new__(of_class)
         result._data = data
         result._grad = result._writes = result._extras = None
         is_input = data is arrays[0] or data is arrays[-1] or (len(arrays) > 2 and id(data) in map(id, arrays))
-        if needed and traits & DIFFERENTIABLE and current_mode() & RECORD:
+        if needed and traits & DIFFERENTIABLE and (mode := current_mode()) & RECORD:
             self._record(inputs, arrays, data, needed, traits)
+            if mode & ANOMALY:
+                self._watch(inputs)
             result._op = self
             result._requires_grad = True
         else:
@@ -195,7 +201,9 @@ class Function(Versioned, Source):
                 elif writes is None:
                     writes = x._writes = WriteCount()
                 if writes is not None and read >> i & 1:
-                    counts += (writes.count if writes._guards is None else writes.settled()) << WRITES * i
+                    count = writes.count if writes._guards is None else writes.settled()
+                    if count:
+                        counts += count << WRITES * i
                     writes.saved = True  # after settled(), which may count a write and forget what was saved
                 entries[i] = x if op is None else op
             elif x._op is not None:
@@ -214,8 +222,6 @@ class Function(Versioned, Source):
         if traits & SAVES:
             graph = _latest_graph()
             self._graph = graph if graph is not None and graph.seen == activity.count else begin_graph()
-        if current_mode() & ANOMALY:
-            self._watch(inputs)
 
     def _watch(self, inputs: tuple[Any, ...]) -> None:
         """Anomaly mode: remember the user's lines, and guard the saved inputs against writes by any way."""

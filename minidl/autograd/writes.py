@@ -83,13 +83,15 @@ class WriteCount:
         before_write: called once, before the memory may next be written: for a sum over it that is not yet made.
     """
 
-    # What it begins with is the class's: there is one for every weight and gradient of every step.
-    count: int = 0
-    saved: bool = False
-    stale: str | None = None
-    writer: weakref.ref[Any] | None = None
-    before_write: Callable[[], Any] | None = None
-    _guards: list[weakref.ref[Guard]] | None = None
+    __slots__ = ("_guards", "before_write", "count", "saved", "stale", "writer")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.saved = False
+        self.stale: str | None = None
+        self.writer: weakref.ref[Any] | None = None
+        self.before_write: Callable[[], Any] | None = None
+        self._guards: list[weakref.ref[Guard]] | None = None
 
     def bump(self) -> None:
         """Count one write. Values guarded before it are history: every op that saved them will see the count."""
