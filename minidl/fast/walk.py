@@ -64,7 +64,7 @@ class FastWalk(Faster, Walk):
                 if traits & FAST == SAVES_INPUTS and not create_graph:
                     saved = []
                     for x in inputs:
-                        saved.append(x._data if isinstance(x, Source) else x)  # noqa: PERF401 - this is faster
+                        saved.append(x._data if isinstance(x, Source) else x)
                 elif traits & FAST == SAVES_OUTPUT and not create_graph:
                     saved = (node._data,)
                 elif traits & SAVES:
