@@ -6,6 +6,9 @@ Every message says what was expected, what came, and what to do. The classes kee
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class ShapeError(ValueError):
     """Shapes that do not fit together."""
@@ -36,3 +39,11 @@ def describe(value: object) -> str:
     label = f"{type(value).__name__} {name!r}" if isinstance(name, str) else type(value).__name__
     home = "cupy" if type(getattr(value, "_data", value)).__module__.startswith("cupy") else "numpy"
     return f"{label} of shape {tuple(shape)}, {getattr(value, 'dtype', '?')}, {home}"
+
+
+def warn(message: str) -> None:
+    """Warn (UserWarning) about the line of the user's program that called minidl, however far inside it is found."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and f"{frame.f_globals.get('__name__')}.".startswith("minidl."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)

@@ -73,3 +73,9 @@ def test_the_original_error_is_the_cause() -> None:
         tensor(np.ones(2)) + tensor(np.ones(3))
     assert isinstance(caught.value.__cause__, ValueError)
     assert not isinstance(caught.value.__cause__, md.ShapeError)
+
+
+def test_a_warning_points_at_the_users_line() -> None:
+    with pytest.warns(UserWarning, match="only one") as caught:
+        md.nn.RNN(3, 4, dropout=0.5)  # found in the class that RNN is made of
+    assert caught[0].filename == __file__

@@ -16,7 +16,6 @@ for, without the host waiting:
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from minidl.backend import choice
+from minidl.errors import warn
 
 AHEAD = 1  # batches under way while one is used
 KEPT = 4  # copies that may be unfinished; a host that is further ahead of the GPU waits
@@ -42,10 +42,9 @@ def pinned(array: Any) -> Any:
     try:
         memory = cuda.alloc_pinned_memory(array.nbytes)
     except cuda.runtime.CUDARuntimeError as error:
-        warnings.warn(
+        warn(
             f"batches of {array.nbytes / 2**20:.0f} MiB go to the GPU from ordinary memory, and while they do training "
-            f"waits: the host has no more memory to lock for them ({error})",
-            stacklevel=2,
+            f"waits: the host has no more memory to lock for them ({error})"
         )
         return array
     copy = np.frombuffer(memory, array.dtype, array.size).reshape(array.shape)

@@ -12,7 +12,8 @@
 
 `forward` must leave on `self` all that the op's own forward leaves there (shapes, axes, masks): under
 `create_graph=True`, which hands Tensors to `backward`, the op's own lines run. What only the version's own `backward`
-needs it puts in `self.kept`. A test finds every version here and holds it equal to its op.
+needs it puts in `self.kept`. A plain `backward` must call no method that a version overrides.
+A test finds every version here and holds it equal to its op.
 """
 
 from __future__ import annotations

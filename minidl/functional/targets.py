@@ -5,8 +5,6 @@ Whether values are in range is looked at on the CPU only: on a GPU the program w
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from minidl.autograd.function import Function
@@ -14,7 +12,7 @@ from minidl.autograd.operands import refuse_several
 from minidl.autograd.variable import Variable
 from minidl.backend import at_hand, device_of, is_array, module_of
 from minidl.checks import choice
-from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
+from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe, warn
 from minidl.functional.broadcasting import sum
 from minidl.functional.reduction import mean
 from minidl.types import Array, Shape, TensorLike
@@ -110,4 +108,4 @@ def constant(name: str, what: str, value: TensorLike, input: TensorLike, shape: 
 def warn_after(x: TensorLike, op: type[Function], message: str) -> None:
     """Warn the caller of a loss if `x` is the result of `op`."""
     if isinstance(x, Variable) and isinstance(x._op, op):
-        warnings.warn(message, stacklevel=3)
+        warn(message)

@@ -13,7 +13,6 @@ PyTorch's `bidirectional`, `proj_size`, inputs without a batch axis and packed s
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -24,7 +23,7 @@ from minidl.autograd.variable import (
 from minidl.autograd.versions import Versioned, chosen
 from minidl.backend import module_of
 from minidl.checks import choice, number, whole
-from minidl.errors import DTypeError, ShapeError, describe
+from minidl.errors import DTypeError, ShapeError, describe, warn
 from minidl.functional.recurrent import NONLINEARITIES
 from minidl.nn import init
 from minidl.nn.display import options_text
@@ -192,7 +191,7 @@ class Layers(Versioned, Recurrent):
         self.batch_first = bool(batch_first)
         self.dropout = number(dropout, f"{kind}: dropout", 0, 1)
         if dropout > 0 and num_layers == 1:
-            warnings.warn(f"{kind}: dropout={dropout} lies between layers, and there is only one", stacklevel=2)
+            warn(f"{kind}: dropout={dropout} lies between layers, and there is only one")
         if bidirectional:
             raise ValueError(
                 f"{kind}: there is no bidirectional one. Make two and let the second read the steps from the end: "

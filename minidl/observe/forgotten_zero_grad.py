@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
+from minidl.errors import warn
 from minidl.nn import Parameter
 from minidl.observe.statistics import max_abs, norm
 from minidl.observe.step import gradients_of
@@ -57,4 +57,4 @@ class ForgottenZeroGrad:
         """The gradients are about to be used: warn, once, if those of the step before are still in them."""
         if not self._cleared and self._left is not None:
             self.finding, self._left = self._left, None
-            warnings.warn(self.finding, UserWarning, stacklevel=3)
+            warn(self.finding)

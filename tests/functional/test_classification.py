@@ -92,6 +92,9 @@ def test_softmax_before_the_loss_is_noticed():
     assert caught[0].filename == __file__
     with pytest.warns(UserWarning, match="result of softmax: use log_softmax"):
         F.nll_loss(probabilities, labels)
+    with pytest.warns(UserWarning, match="raw scores") as caught:
+        md.nn.CrossEntropyLoss()(probabilities, labels)
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize(

@@ -313,9 +313,10 @@ def test_wrong_states_are_named():
         nn.GRU(3, 4)(x, h.astype("float64"))
 
 
-def test_dropout_that_drops_nothing_is_noticed():
-    with pytest.warns(UserWarning, match="LSTM: dropout=0.5 lies between layers, and there is only one") as caught:
-        nn.LSTM(3, 4, dropout=0.5)
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_dropout_that_drops_nothing_is_noticed(kind):
+    with pytest.warns(UserWarning, match=f"{kind.__name__}: dropout=0.5 lies between layers, and there is") as caught:
+        kind(3, 4, dropout=0.5)
     assert caught[0].filename == __file__
 
 
