@@ -27,7 +27,7 @@ def whole(value: Any, name: str, minimum: float = 1) -> int:
 def number(value: Any, name: str, least: float = -math.inf, most: float = math.inf, above: float = -math.inf) -> Any:
     """A number; if asked for, one from `least` to `most`, or one above `above`. NaN is none."""
     plain = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if plain and least <= value <= most and value > above:
+    if plain and least <= value <= most and (above == -math.inf or value > above):
         return value
     within = f" from {least} to {most}" if most < math.inf else f" of at least {least}" if least > -math.inf else ""
     raise ValueError(f"{name}: expected a number{within if above == -math.inf else f' above {above}'}; got {value!r}")

@@ -26,6 +26,7 @@ MLP = {
     "autograd/accumulation.py",
     "autograd/backward.py",
     "autograd/function.py",
+    "autograd/operands.py",
     "autograd/variable.py",
     "autograd/versions.py",
     "autograd/writes.py",

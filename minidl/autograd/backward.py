@@ -15,7 +15,7 @@ import numpy as np
 from minidl import backend
 from minidl.autograd.accumulation import accumulate, fitted, ids_of, own
 from minidl.autograd.diagnosis import explain_backward, overwritten
-from minidl.autograd.function import SAVES, Function, end_graph
+from minidl.autograd.function import Function
 from minidl.autograd.modes import ANOMALY, RECORD, mode
 from minidl.autograd.passing import checked, run_extras
 from minidl.autograd.variable import (
@@ -24,9 +24,9 @@ from minidl.autograd.variable import (
 )
 from minidl.autograd.versions import Versioned
 from minidl.autograd.way import FREED, Way, by_creation
-from minidl.autograd.writes import activity
+from minidl.autograd.writes import Stretch, activity
 from minidl.backend import SILENT, reset_errors, set_errors
-from minidl.errors import DeviceError, GraphError, ShapeError, describe
+from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.types import ArrayOrTensor
 
 
@@ -60,9 +60,10 @@ class Walk(Versioned):
                     grad_out = complete(node, grad_out, way is None)
                     if way is not None and not way.enters(node, grad_out):
                         continue
-                if node.inputs is None or (node.traits & SAVES and node._graph.seen != activity.count):
+                saves = node.saves_inputs or node.saves_output
+                if node.inputs is None or (saves and node._stretch.seen != activity.count):
                     check_saved(node)
-                saved = recalled(node, create_graph) if node.traits & SAVES else ()
+                saved = recalled(node, create_graph) if saves else ()
                 found = node.plain.backward(node, grad_out, *saved)
                 input_grads = found if type(found) is tuple else (found,)
                 if len(input_grads) != len(node.inputs) or node.foreign or mode.get() & ANOMALY:
@@ -71,7 +72,7 @@ class Walk(Versioned):
                     if node.needed >> i & 1 and input_grads[i] is not None and (way is None or source in way.sources):
                         grads[source] = grads[source] + input_grads[i] if source in grads else input_grads[i]
                 if not (create_graph if retain_graph is None else retain_graph):
-                    node.inputs = node._graph = None
+                    node.inputs = node._stretch = None
             return {leaf: grad.copy() for leaf, grad in grads.items()}  # of memory that nobody else has
         except Exception as error:
             explain_backward(node, grad_out, error)
@@ -86,7 +87,7 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> ArrayO
 
     Raises:
         GraphError: `output` has no history, or several elements and no gradient.
-        ShapeError, DeviceError: `gradient` does not fit.
+        ShapeError, DeviceError, DTypeError: `gradient` does not fit.
     """
     if gradient is None and output._requires_grad and output._writes is None and output._data.size == 1:  # as of a loss
         gradient = backend.module_of(output._data).empty(output._data.shape, dtype=output._data.dtype)
@@ -111,6 +112,8 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> ArrayO
     elif not isinstance(gradient, Variable) and not backend.is_array(gradient):
         gradient = backend.to_device(backend.asarray(gradient), backend.device_of(data))
     array = gradient._data if isinstance(gradient, Variable) else gradient
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(f"the gradient must hold real numbers; got {describe(gradient)}")
     if array.shape != data.shape:
         raise ShapeError(f"the gradient must have the shape of {describe(output)}; got shape {tuple(array.shape)}")
     if backend.device_of(array) != backend.device_of(data):
@@ -167,7 +170,7 @@ def complete(node: Function, grad: ArrayOrTensor, retain: bool) -> ArrayOrTensor
 
 def deliver(grads: dict[Any, ArrayOrTensor], seed: ArrayOrTensor) -> None:
     """The end of a walk: the leaves' gradients go to their hooks, and are added to their `.grad`."""
-    end_graph()
+    Stretch.end()
     handed_out, loud = ids_of([seed]), set_errors(SILENT)
     try:
         for leaf, grad in grads.items():

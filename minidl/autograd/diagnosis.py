@@ -86,13 +86,12 @@ def explain_backward(op: Any, grad_out: Any, error: Exception) -> None:
     )
 
 
-def overwritten(op: Any, counts: int) -> GraphError:
+def overwritten(op: Any, counts: dict[int, int]) -> GraphError:
     """The error for a saved array that was written between the forward and this backward.
 
     `counts` are the writes to what it saved by now, as `Function.saved_writes` gives them.
     """
-    changed = counts ^ op._saved_writes
-    written = [x for i, x in enumerate(op.saved()) if changed >> 32 * i & 0xFFFFFFFF]
+    written = [x for i, x in enumerate(op.saved()) if counts.get(i) != op._saved_writes.get(i)]
     names = dict.fromkeys("its output" if x is op else _describe_saved(x) for x in written)
     return GraphError(
         f"{_name(op)} saved values for its backward that were overwritten since: {', '.join(names)}. Write in place "

@@ -15,7 +15,6 @@ The walk back over these nodes is in `backward.py`.
 from __future__ import annotations
 
 import itertools
-import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -24,24 +23,14 @@ import numpy as np
 from minidl import backend
 from minidl.autograd.diagnosis import explain_forward, users_lines
 from minidl.autograd.modes import ANOMALY, PLAIN, RECORD, current_mode
-from minidl.autograd.operands import as_operands
+from minidl.autograd.operands import raw_operands
 from minidl.autograd.variable import Source, Variable, extras_of, writes_of
-from minidl.autograd.versions import Versioned
-from minidl.autograd.writes import Graph, WriteCount, activity
+from minidl.autograd.versions import Versioned, chosen
+from minidl.autograd.writes import Stretch
 from minidl.backend import SILENT, reset_errors, set_errors
 from minidl.errors import DTypeError, GraphError
 
-_creation_order = itertools.count(1)
-_no_graph = weakref.ref(Graph())  # dead at once
-_latest_graph = _no_graph
-
-# What an op's class says of itself, added up to its `traits`: looked up once for an op, not five times.
-SAVES_INPUTS, SAVES_OUTPUT, READS, DIFFERENTIABLE, VERSIONED, FOREIGN = 1, 2, 4, 8, 16, 32
-SAVES = SAVES_INPUTS | SAVES_OUTPUT
-WRITES = 32  # bits for each input in the number that holds the counts of writes to all of them
-EVERY = -1  # every bit: all inputs
-
-_READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that forward can be handed as they are
+creation_order = itertools.count(1)
 
 
 class Function(Versioned, Source):
@@ -63,6 +52,7 @@ class Function(Versioned, Source):
             dz/dx is y and dz/dy is x. An input that is not read may be overwritten before the backward; its shape and
             dtype are all that `backward` may look at. None: every gradient may read all.
         differentiable: False for ops without a gradient.
+        foreign: whether the op is yours: it is handed what it cannot write to, and what it returns is checked.
         inputs: for each input the node that made it, the leaf Tensor, or the constant; None once the node was walked
             and freed.
         needed: 2^i added up over the inputs i whose gradient is wanted.
@@ -74,20 +64,18 @@ class Function(Versioned, Source):
     saves_output: ClassVar[bool] = False
     reads: ClassVar[tuple[tuple[int, ...], ...] | None] = None
     differentiable: ClassVar[bool] = True
-    foreign: ClassVar[bool] = False  # not one of minidl's: what it writes and returns is checked
-    traits: ClassVar[int] = 0  # what is said above in one number: the walk looks at each class once, not three times
-    _read: ClassVar[dict[int, int]] = {}  # `reads` by `needed`, both as bits; all where there is no entry
+    foreign: ClassVar[bool] = False
 
-    __slots__ = ("_dtype", "_graph", "_saved_writes", "_shapes", "inputs", "kept", "needed", "order")
+    __slots__ = ("_dtype", "_saved_writes", "_shapes", "_stretch", "inputs", "kept", "needed", "order")
 
     inputs: Any  # a tuple, or None
     needed: int
     order: int
     kept: Any
-    _dtype: Any
-    _saved_writes: int
+    _dtype: Any  # of the output, and so of its gradient
+    _saved_writes: dict[int, int]
     _shapes: list[tuple[int, ...]]  # of the inputs of your own op
-    _graph: Any  # the Graph it belongs to; None once it was freed
+    _stretch: Any  # the Stretch it belongs to; None once it was freed
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
@@ -96,134 +84,70 @@ class Function(Versioned, Source):
         super().__init_subclass__()
         cls.versions = ()  # a subclass has its own lines, which no version of its parent's replaces
         cls.foreign = not cls.__module__.startswith("minidl.")
-        cls._read = {} if cls.reads is None else _as_bits(cls.reads)
-        cls.note_traits()
 
-    @classmethod
-    def note_traits(cls) -> None:
-        """Bring `traits` up to date with the class's other attributes."""
-        saves = SAVES_INPUTS * cls.saves_inputs + SAVES_OUTPUT * cls.saves_output
-        rest = READS * bool(cls._read) + DIFFERENTIABLE * cls.differentiable + VERSIONED * bool(cls.versions)
-        cls.traits = saves + rest + FOREIGN * cls.foreign
-
-    def needs(self, i: int) -> bool:
-        """Whether the gradient for input i is wanted; `backward` may return None for it otherwise."""
-        return self.needed >> i & 1 == 1
-
-    def saved(self) -> tuple[Any, ...]:
-        """Where the arrays are that `backward` is handed: the entries of the inputs, the node itself for its output."""
-        return ((self.inputs or ()) if self.saves_inputs else ()) + ((self,) if self.saves_output else ())
-
-    def saved_writes(self) -> int:
-        """How often what `backward` reads was written until now, each array's count in bits of its own."""
-        read, counts = self._read.get(self.needed, EVERY), 0
-        for i, x in enumerate(self.saved()):
-            if isinstance(x, Source) and x._writes is not None and (x is self or read >> i & 1):
-                counts += x._writes.settled() << WRITES * i
-        return counts
+    # ---- forward
 
     def __call__(self, *inputs: Any) -> Any:
         """Run `forward`; with a Tensor among the inputs the result is a Tensor, else the raw array."""
-        arrays: list[Any]
-        tensor: Any
-        arrays, tensor = [], None
-        needed, bit, loose = 0, 1, False  # of `needed` bit i says whether input i wants a gradient
-        for x in inputs:
-            if isinstance(x, Variable):
-                tensor, writes = x, x._writes
-                if x._requires_grad:
-                    needed += bit
-                arrays.append(x._data if writes is None or writes.stale is None else x.shown(type(self).__name__))
-            else:
-                loose = loose or type(x) not in _READY
-                arrays.append(x)
-            bit += bit
-
-        loud, traits = set_errors(SILENT), self.traits
+        mode = current_mode()
+        if Function.versions and not mode & PLAIN:
+            return Function.versions[0].call(self, inputs, mode)  # minidl/fast/call.py: these lines, written out
+        arrays = raw_operands(self, inputs)
+        if self.versions:
+            self.__class__ = chosen(self, *arrays)
+        loud = set_errors(SILENT)  # NumPy's warnings: infinity and NaN are results
         try:
-            if loose or traits >= VERSIONED or (tensor is None and type(arrays[0]) is not np.ndarray):
-                arrays = prepare(self, inputs, arrays, loose or type(arrays[0]) is not np.ndarray)
-            data = self.forward(arrays[0], arrays[1]) if len(arrays) == 2 else self.forward(*arrays)  # a star is slower
+            data = self.forward(*arrays)
         except Exception as error:
             explain_forward(self, inputs, arrays, error)  # raises what says more, if anything does
             raise
         finally:
             reset_errors(loud)
-
-        if type(data) is not np.ndarray or traits >= FOREIGN:
-            data = as_result(data, self, inputs)
-        if tensor is None:
+        data = as_result(data, self, inputs)
+        if not any(isinstance(x, Variable) for x in inputs):
             return data
-        of_class = tensor.result_class
-        result = of_class.__new__(of_class)
-        result._data = data
-        result._grad = result._writes = result._extras = None
-        is_input = data is arrays[0] or data is arrays[-1] or (len(arrays) > 2 and id(data) in map(id, arrays))
-        if needed and traits & DIFFERENTIABLE and (mode := current_mode()) & RECORD:
-            self._record(inputs, arrays, data, needed, traits)
+        result = Variable.wrap(data)
+        needed = sum(1 << i for i, x in enumerate(inputs) if isinstance(x, Variable) and x._requires_grad)
+        if needed and self.differentiable and mode & RECORD:
+            self.record(inputs, arrays, data, needed)
             if mode & ANOMALY:
-                self._watch(inputs)
-            result._op = self
-            result._requires_grad = True
-        else:
-            result._op = None
-            result._requires_grad = False
-        if is_input or data.base is not None:  # it may share memory
-            share_writes(result, inputs)
+                self.watch(inputs)
+            result._op, result._requires_grad = self, True
+        share_writes(result, inputs)
         return result
 
-    def _record(self, inputs: tuple[Any, ...], arrays: list[Any], data: Any, needed: int, traits: int) -> None:
-        """Become a node: keep the way to the inputs, and of the arrays only what `backward` will read.
+    def record(self, inputs: tuple[Any, ...], arrays: list[Any], data: Any, needed: int) -> None:
+        """Become a node: keep the way to the inputs, and of the arrays only what `backward` will read."""
+        check_recordable(self, data)
+        self.inputs = tuple([self.entry(x, array) for x, array in zip(inputs, arrays, strict=True)])
+        self.needed = needed
+        self.order = next(creation_order)
+        self._dtype = data.dtype
+        self._data = data if self.saves_output else None
+        self._writes = self._extras = None
+        if self.foreign:
+            self._shapes = [np.shape(array) for array in arrays]
+        watched = [writes_of(x) for i, x in enumerate(inputs) if isinstance(x, Variable) and self.will_read(i)]
+        self._saved_writes = self.saved_writes()
+        for writes in watched:
+            writes.saved = True
+        self._stretch = Stretch.now() if self.saves_inputs or self.saves_output else None
 
-        `inputs` becomes, for each input, the node that made it, or the leaf Tensor, or the plain constant. An array
-        that is saved is kept by the node that made it (`_data`), never through its Tensor: so a Tensor can be
+    def entry(self, x: Any, array: Any) -> Any:
+        """What stands in the node's `inputs` for x: the node that made it, or the leaf Tensor, or the constant.
+
+        An array that is saved is kept by the node that made it (`_data`), never through its Tensor: so a Tensor can be
         written in place and get another history without changing what is recorded here.
         """
-        if hasattr(self, "order"):
-            raise GraphError(
-                f"this {type(self).__name__} is already a node of a graph: make a new instance for each call, as in "
-                f"{type(self).__name__}(...)(x)"
-            )
-        if data.dtype.kind != "f":
-            raise DTypeError(f"{type(self).__name__}.forward returned {data.dtype}, which can have no gradient")
-        if traits >= FOREIGN:
-            self._shapes = [np.shape(array) for array in arrays]
-        saves, read, counts = traits & SAVES_INPUTS, self._read.get(needed, EVERY) if traits & READS else EVERY, 0
-        entries, i = arrays, 0  # array by array the list becomes that of the entries
-        for x in inputs:
-            if not isinstance(x, Variable):
-                if not saves:
-                    entries[i] = None
-            elif saves:
-                op, writes = x._op, x._writes
-                if op is not None:
-                    op._data = entries[i]
-                elif writes is None:
-                    writes = x._writes = WriteCount()
-                if writes is not None and read >> i & 1:
-                    count = writes.count if writes._guards is None else writes.settled()
-                    if count:
-                        counts += count << WRITES * i
-                    writes.saved = True  # after settled(), which may count a write and forget what was saved
-                entries[i] = x if op is None else op
-            elif x._op is not None:
-                entries[i] = x._op
-            else:
-                entries[i] = x if x._requires_grad else None
-            i += 1  # noqa: SIM113 - enumerate takes longer
-        self.inputs = tuple(entries)
-        self.needed = needed
-        self.order = next(_creation_order)
-        self._data = data if traits & SAVES_OUTPUT else None
-        self._dtype = data.dtype
-        self._saved_writes = counts
-        self._writes = None
-        self._extras = None
-        if traits & SAVES:
-            graph = _latest_graph()
-            self._graph = graph if graph is not None and graph.seen == activity.count else begin_graph()
+        if not isinstance(x, Variable):
+            return array if self.saves_inputs else None
+        if x._op is None:
+            return x if self.saves_inputs or x._requires_grad else None
+        if self.saves_inputs:
+            x._op._data = array
+        return x._op
 
-    def _watch(self, inputs: tuple[Any, ...]) -> None:
+    def watch(self, inputs: tuple[Any, ...]) -> None:
         """Anomaly mode: remember the user's lines, and guard the saved inputs against writes by any way."""
         extras_of(self).where = users_lines()
         if not self.saves_inputs or self.inputs is None:
@@ -234,54 +158,51 @@ class Function(Versioned, Source):
             if isinstance(x, Variable):
                 writes_of(x).guard(x._data)
 
+    # ---- what a walk asks
 
-def begin_graph() -> Graph:
-    """A new Graph for the nodes recorded from now on, until something is written or a backward walk is done."""
-    global _latest_graph
-    graph = Graph()
-    _latest_graph = weakref.ref(graph)
-    return graph
+    def needs(self, i: int) -> bool:
+        """Whether the gradient for input i is wanted; `backward` may return None for it otherwise."""
+        return self.needed >> i & 1 == 1
+
+    def will_read(self, i: int) -> bool:
+        """Whether `backward` will read the values of input i."""
+        if not self.saves_inputs or self.reads is None:
+            return self.saves_inputs
+        return any(self.needs(j) and i in read for j, read in enumerate(self.reads))
+
+    def saved(self) -> tuple[Any, ...]:
+        """Where the arrays are that `backward` is handed: the entries of the inputs, the node itself for its output."""
+        return ((self.inputs or ()) if self.saves_inputs else ()) + ((self,) if self.saves_output else ())
+
+    def saved_writes(self) -> dict[int, int]:
+        """By its place in `saved()`: how often an array that `backward` reads was written, if it was at all."""
+        places = [(i, x) for i, x in enumerate(self.saved()) if x is self or self.will_read(i)]
+        counts = {i: x._writes.settled() for i, x in places if isinstance(x, Source) and x._writes is not None}
+        return {i: count for i, count in counts.items() if count}
 
 
-def end_graph() -> None:
-    """What is recorded after this belongs to another Graph."""
-    global _latest_graph
-    _latest_graph = _no_graph
+# ---- what goes in and comes out
 
 
-def _as_bits(reads: tuple[tuple[int, ...], ...]) -> dict[int, int]:
-    """`Function.reads` as: bits of the inputs whose gradients are wanted -> bits of the inputs that are read."""
-    table = {}
-    for needed in range(1, 1 << len(reads)):
-        wanted = [inputs for i, inputs in enumerate(reads) if needed >> i & 1]
-        table[needed] = sum(1 << i for i in set().union(*wanted))
-    return table
-
-
-def prepare(op: Function, inputs: tuple[Any, ...], arrays: list[Any], loose: Any) -> list[Any]:
-    """What `forward` can be handed if, with `loose`, some operands may be no arrays; the op becomes a faster version.
-
-    Raises:
-        DTypeError: a list of Tensors.
-    """
-    if loose:
-        arrays = as_operands(op, inputs, arrays)
-    if op.versions and not current_mode() & PLAIN:  # as `chosen`, written out: every op passes by here
-        for version in op.versions:
-            if version.fits(op, *arrays):
-                op.__class__ = version
-                break
-    return [backend.read_only(x) for x in arrays] if op.foreign else arrays
+def check_recordable(op: Function, data: Any) -> None:
+    """Refuse an op that is a node already, or whose result can have no gradient."""
+    if hasattr(op, "order"):
+        raise GraphError(
+            f"this {type(op).__name__} is already a node of a graph: make a new instance for each call, as in "
+            f"{type(op).__name__}(...)(x)"
+        )
+    if data.dtype.kind != "f":
+        raise DTypeError(f"{type(op).__name__}.forward returned {data.dtype}, which can have no gradient")
 
 
 def as_result(data: Any, op: Function, inputs: tuple[Any, ...]) -> Any:
-    """The array that `forward` returned, which on a GPU is not NumPy's; NumPy turns 0-d results into scalars."""
+    """What `forward` returned, as an array: NumPy turns 0-d results into scalars. Of your op, memory of its own."""
     if isinstance(data, (np.generic, bool, int, float)):
         data = np.asarray(data)
     elif not backend.is_array(data):
         raise DTypeError(f"{type(op).__name__}.forward must return one array; got {type(data).__name__}")
-    if op.foreign:
-        backend.writable_again(data, [x._data if isinstance(x, Variable) else x for x in inputs])
+    if op.foreign and any(backend.share_memory(data, x._data if isinstance(x, Variable) else x) for x in inputs):
+        return data.copy()
     return data
 
 
@@ -289,11 +210,11 @@ def share_writes(result: Variable, inputs: tuple[Any, ...]) -> None:
     """If `result` is a view of an input's memory, let both count writes together."""
     for x in inputs:
         if isinstance(x, Variable) and backend.share_memory(result._data, x._data):
-            writes = result._writes = writes_of(x)
+            result._writes = writes_of(x)
             op = result._op
             if op is not None:
-                op._writes = writes
+                op._writes = result._writes
                 if op.saves_output:
-                    writes.saved = True
-                    op._saved_writes += writes.count << WRITES * (len(inputs) if op.saves_inputs else 0)
+                    op._writes.saved = True
+                    op._saved_writes = op.saved_writes()
             return

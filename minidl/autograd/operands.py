@@ -1,4 +1,4 @@
-"""Operands that are no Tensors and no arrays: numbers, lists, NumPy's scalars."""
+"""What an op's `forward` is handed: the arrays in its Tensors, and arrays for numbers and lists."""
 
 from __future__ import annotations
 
@@ -10,15 +10,35 @@ from minidl import backend
 from minidl.autograd.variable import Variable
 from minidl.errors import DTypeError
 
+_READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that forward can be handed as they are
 
-def as_operands(op: Any, inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
-    """The operands of `op` as `forward` can be handed them. A list of Tensors is refused."""
+
+def raw_operands(op: Any, xs: tuple[Any, ...]) -> list[Any]:
+    """The operands `xs` of `op` as `forward` can be handed them.
+
+    Raises:
+        GraphError: a Tensor that no longer shows its values.
+        DTypeError: a list of Tensors.
+    """
+    arrays = [x._data if isinstance(x, Variable) and not (x._writes and x._writes.stale) else _raw(op, x) for x in xs]
+    if op.foreign or type(arrays[0]) is not np.ndarray or not _READY.issuperset(map(type, arrays)):
+        arrays = converted(op, xs, arrays)
+    return arrays
+
+
+def _raw(op: Any, x: Any) -> Any:
+    return x.shown(type(op).__name__) if isinstance(x, Variable) else x
+
+
+def converted(op: Any, inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
+    """`arrays`, some of which may be none: numbers, lists, NumPy's scalars. Those of your own op become read-only."""
     known = any(isinstance(x, Variable) or type(x) is np.ndarray for x in inputs)
-    if known and not any(isinstance(x, (np.generic, list, tuple)) for x in inputs):
-        return arrays  # None, or an array of a device
-    for x in inputs:
-        refuse_several(type(op).__name__, x)
-    return backend.as_operands(arrays)
+    odd = (np.generic, complex, list, tuple)
+    if not known or any(isinstance(x, odd) or (backend.is_array(x) and type(x) not in _READY) for x in inputs):
+        for x in inputs:
+            refuse_several(type(op).__name__, x)
+        arrays = backend.as_operands(arrays)
+    return [backend.read_only(x) for x in arrays] if op.foreign else arrays
 
 
 def refuse_several(name: str, x: Any) -> None:

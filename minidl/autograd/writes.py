@@ -35,21 +35,49 @@ class Activity:
 activity = Activity()
 
 
-class Graph:
+class Stretch:
     """What nodes share that were recorded with no write and no walk in between. It lives as long as one is unwalked.
 
     Attributes:
         guards: of arrays that these nodes may have saved.
         seen: `activity.count` when they were recorded: if it is the same in the walk, nothing was written.
+        live: all there are.
+        latest: a weak reference to the one that new nodes belong to, if nothing was written since it began.
     """
 
     __slots__ = ("__weakref__", "guards", "seen")
-    live: ClassVar[weakref.WeakSet[Graph]] = weakref.WeakSet()
+    live: ClassVar[weakref.WeakSet[Stretch]] = weakref.WeakSet()
+    latest: ClassVar[Callable[[], Stretch | None]]
 
     def __init__(self) -> None:
         self.guards: list[Guard] = []
         self.seen = activity.count if activity.guards == 0 else UNKNOWN
-        Graph.live.add(self)
+        Stretch.live.add(self)
+
+    @classmethod
+    def now(cls) -> Stretch:
+        """The one that a node recorded now belongs to."""
+        latest = cls.latest()
+        return latest if latest is not None and latest.seen == activity.count else cls.begin()
+
+    @classmethod
+    def begin(cls) -> Stretch:
+        """A new one, for the nodes recorded from now on."""
+        stretch = cls()
+        cls.latest = weakref.ref(stretch)
+        return stretch
+
+    @classmethod
+    def end(cls) -> None:
+        """What is recorded after this, as after a walk, belongs to another one."""
+        cls.latest = _none
+
+
+def _none() -> None:
+    return None
+
+
+Stretch.end()
 
 
 class Guard:
@@ -80,14 +108,15 @@ class WriteCount:
         saved: whether an op saved the memory since the last write (then handing it out raw needs a guard).
         stale: None, or why the Tensors that hold this count no longer show what they should.
         writer: the Tensor whose write made them stale.
-        before_write: called once, before the memory may next be written: for a sum over it that is not yet made.
+        before_write: called once, before the memory may next be written: for a norm of it that is not yet computed.
+        loose: whether somebody was handed the raw array, and may write to it at any time.
     """
 
-    __slots__ = ("_guards", "before_write", "count", "saved", "stale", "writer")
+    __slots__ = ("_guards", "before_write", "count", "loose", "saved", "stale", "writer")
 
     def __init__(self) -> None:
         self.count = 0
-        self.saved = False
+        self.saved = self.loose = False
         self.stale: str | None = None
         self.writer: weakref.ref[Any] | None = None
         self.before_write: Callable[[], Any] | None = None
@@ -109,10 +138,10 @@ class WriteCount:
     def guard(self, array: Any) -> None:
         """Keep a copy of `array`, which is about to be handed out raw, as long as a graph may have saved it."""
         known = [ref for ref in self._guards or () if ref() is not None]
-        if not any(_guards_this(ref, array) for ref in known) and Graph.live:
+        if not any(_guards_this(ref, array) for ref in known) and Stretch.live:
             guard = Guard(array)
-            for graph in list(Graph.live):
-                graph.guards.append(guard)
+            for stretch in list(Stretch.live):
+                stretch.guards.append(guard)
             known.append(weakref.ref(guard))
         self._guards = known or None
 

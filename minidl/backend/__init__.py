@@ -18,10 +18,12 @@ from minidl.backend.arrays import (
     further_pools,
     hypot,
     is_array,
+    is_writable,
     may_contain,
     memory_used,
     module_of,
     moved_beside,
+    of_no_subclass,
     power,
     read_only,
     scatter_add,
@@ -29,7 +31,6 @@ from minidl.backend.arrays import (
     synchronize,
     to_device,
     to_numpy,
-    writable_again,
 )
 from minidl.backend.choice import current, module, use, using
 from minidl.backend.random import device_seed, device_uniform, generator, random_state, restore_random_state, seed
@@ -56,11 +57,13 @@ __all__ = [
     "generator",
     "hypot",
     "is_array",
+    "is_writable",
     "may_contain",
     "memory_used",
     "module",
     "module_of",
     "moved_beside",
+    "of_no_subclass",
     "pinned",
     "power",
     "random_state",
@@ -77,5 +80,4 @@ __all__ = [
     "to_numpy",
     "use",
     "using",
-    "writable_again",
 ]

@@ -11,7 +11,7 @@ from weakref import WeakSet
 import numpy as np
 
 from minidl.backend import choice
-from minidl.errors import DeviceError, describe
+from minidl.errors import DeviceError, DTypeError, describe
 
 PART_MOVED = 64 << 20  # bytes that go to the device at once
 _LOOSE = (bool, int, float, complex, np.generic, list, tuple)  # what can be an operand without being an array
@@ -56,6 +56,19 @@ def asarray(value: Any) -> Any:
     return value if is_array(value) else np.asarray(value)
 
 
+def of_no_subclass(array: Any) -> Any:
+    """An array of a class derived from NumPy's, such as np.matrix, whose operators mean other things, as a plain one.
+
+    Raises:
+        DTypeError: it is masked.
+    """
+    if type(array) is np.ndarray or not isinstance(array, np.ndarray):
+        return array
+    if hasattr(array, "mask"):
+        raise DTypeError("a masked array hides some of its numbers: say what stands there instead, array.filled(0)")
+    return np.asarray(array)
+
+
 def as_operands(values: list[Any]) -> list[Any]:
     """Numbers and lists ready to be computed with, whatever stands beside them.
 
@@ -63,6 +76,9 @@ def as_operands(values: list[Any]) -> list[Any]:
     and a list becomes an array on the same device; a list of Python floats takes the dtype of the floating array.
     Alone, numbers and lists become the arrays that NumPy makes of them.
     """
+    if any(isinstance(value, (complex, np.complexfloating)) for value in values):
+        raise DTypeError("expected real numbers; got a complex one")
+    values = [of_no_subclass(value) for value in values]
     beside = [value for value in values if is_array(value)]
     if not beside:
         return [np.asarray(value) if isinstance(value, _LOOSE) else value for value in values]
@@ -188,12 +204,9 @@ def read_only(x: Any) -> Any:
     return view
 
 
-def writable_again(result: Any, arrays: Iterable[Any]) -> None:
-    """Let a view that was made of a `read_only` one of `arrays` be written to, if that array can be."""
-    if module_of(result) is np and not result.flags.writeable:
-        shared = [x for x in arrays if type(x) is np.ndarray and share_memory(result, x)]
-        if shared and all(x.flags.writeable for x in shared):
-            result.flags.writeable = True
+def is_writable(array: Any) -> bool:
+    """Whether the array can be written to: of NumPy some cannot, such as memory-mapped files; of a device all can."""
+    return getattr(array.flags, "writeable", True)
 
 
 def as_strided(array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from minidl import backend
 from minidl.autograd.accumulation import fitted, ids_of, own
 from minidl.autograd.backward import Walk, at_leaf, seed_gradient
-from minidl.autograd.function import Function, end_graph
+from minidl.autograd.function import Function
 from minidl.autograd.modes import enable_grad, no_grad
 from minidl.autograd.variable import (
     Source,
@@ -18,6 +18,7 @@ from minidl.autograd.variable import (
 )
 from minidl.autograd.versions import chosen
 from minidl.autograd.way import Way
+from minidl.autograd.writes import Stretch
 from minidl.backend import SILENT, reset_errors, set_errors
 from minidl.errors import DTypeError, GraphError, describe
 from minidl.functional import concatenate
@@ -110,7 +111,7 @@ def _walk(
             grads[source] = grads[source] + grad if source in grads else grad
     if grads:
         grads = chosen(Walk).run(grads, retain_graph, create_graph, way)
-    end_graph()
+    Stretch.end()
     handed_out, loud = ids_of(grad_outputs), set_errors(SILENT)
     try:
         for x in way.leaves:

@@ -20,7 +20,7 @@ from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.optimizer import UNSCALED, Optimizer
 from minidl.optim.report import Seen
-from minidl.optim.trained import check_direction, gradient_of, slot_dtype, slots_beside
+from minidl.optim.trained import check_direction, check_writable, gradient_of, slot_dtype, slots_beside
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array
 
@@ -115,6 +115,8 @@ def plan(optimizer: Optimizer, ahead: Ahead | None = None) -> tuple[list[Planned
                 w, g = p._data, grad._data
                 if type(g) is not type(w) or g.shape != w.shape:
                     gradient_of(name, p)  # an error, or it can be broadcast
+                if type(w) is np.ndarray and not w.flags.writeable:
+                    check_writable(name, w)  # an error
                 if w.itemsize == 2 or g.itemsize == 2:
                     half = True
                 named.append((name, p))

@@ -43,8 +43,6 @@ class Faster:
         if plain is not object:
             cls.plain = plain
             plain.versions = (*plain.versions, cls)
-            if hasattr(plain, "note_traits"):
-                plain.note_traits()
             _all.append(cls)
 
 

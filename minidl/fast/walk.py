@@ -11,7 +11,7 @@ from typing import Any
 from minidl import backend
 from minidl.autograd.backward import Walk, check_saved, complete, recalled
 from minidl.autograd.diagnosis import explain_backward
-from minidl.autograd.function import FOREIGN, SAVES, SAVES_INPUTS, SAVES_OUTPUT, Function
+from minidl.autograd.function import Function
 from minidl.autograd.modes import ANOMALY, RECORD, mode
 from minidl.autograd.passing import checked
 from minidl.autograd.variable import (
@@ -19,6 +19,7 @@ from minidl.autograd.variable import (
 )
 from minidl.autograd.way import Way
 from minidl.autograd.writes import activity
+from minidl.fast.call import FOREIGN, SAVES, SAVES_INPUTS, SAVES_OUTPUT, traits_of
 from minidl.fast.versions import Faster
 from minidl.types import ArrayOrTensor
 
@@ -53,12 +54,13 @@ class FastWalk(Faster, Walk):
             while heap:
                 node = nodes.pop(-heappop(heap))
                 grad_out = grads.pop(node)
-                if node._extras is not None or node.traits >= FOREIGN or grad_out.dtype is not node._dtype:
+                traits, _ = traits_of[type(node)]
+                if node._extras is not None or traits >= FOREIGN or grad_out.dtype is not node._dtype:
                     grad_out = complete(node, grad_out, way is None)
                 if way is not None and not way.enters(node, grad_out):
                     continue
-                inputs, needed, traits = node.inputs, node.needed, node.traits
-                if inputs is None or (traits & SAVES and node._graph.seen != activity.count):
+                inputs, needed = node.inputs, node.needed
+                if inputs is None or (traits & SAVES and node._stretch.seen != activity.count):
                     check_saved(node)
                 saved: Any = ()
                 if traits & FAST == SAVES_INPUTS and not create_graph:
@@ -103,7 +105,7 @@ class FastWalk(Faster, Walk):
                             grads[source] = grad
                     i += 1  # noqa: SIM113 - enumerate takes longer
                 if not keep:
-                    node.inputs = node._graph = None
+                    node.inputs = node._stretch = None
             return grads
         finally:
             mode.set(before)

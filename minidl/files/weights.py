@@ -128,7 +128,7 @@ def _on_host(name: Any, value: Any) -> Any:
         raise TypeError(f"save: expected names as keys; got {name!r}")
     if name.encode(errors="replace").decode() != name:
         raise ValueError(f"save: {name!r} cannot be a name in a file: it holds half a character")
-    value = getattr(value, "_data", value)  # of a Tensor
+    value = value.shown(f"save: {name!r}") if hasattr(value, "shown") else value  # a Tensor
     if not backend.is_array(value) and not isinstance(value, (np.generic, bool, int, float)):
         hint = f" of {type(value).__module__}: pass what its numpy() gives" if hasattr(value, "numpy") else ""
         raise TypeError(

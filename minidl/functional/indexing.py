@@ -198,8 +198,7 @@ def setitem(x: TensorLike, index: Any, value: TensorLike) -> ArrayOrTensor:
         IndexError, ShapeError: the index does not fit x, or the value does not broadcast to the place.
         DTypeError: x holds integers, and the value requires a gradient: it would be lost; or the value is None.
     """
-    if value is None:  # NumPy would write NaN
-        raise DTypeError("setitem: expected a Tensor, array or number to write; got None")
+    _refuse_none(value)
     array = x.shown() if isinstance(x, Variable) else asarray(x)
     if array.dtype.kind != "f" and isinstance(value, Variable) and value._requires_grad:
         raise DTypeError(f"setitem: cannot write {describe(value)}, which requires a gradient, into {describe(x)}")
@@ -211,8 +210,15 @@ def write_item(x: TensorLike, index: Any, value: TensorLike) -> None:
 
     Raises:
         IndexError, ShapeError: the index does not fit x, or the value does not broadcast to the place.
+        DTypeError: the value is None.
     """
+    _refuse_none(value)
     WriteItem(_plain(index))(x, value)
+
+
+def _refuse_none(value: Any) -> None:
+    if value is None:  # NumPy would write NaN
+        raise DTypeError("expected a Tensor, array or number to write; got None")
 
 
 def _plain(index: Any) -> Any:

@@ -21,6 +21,7 @@ from minidl.autograd.variable import (
 )
 from minidl.backend import device_of, module_of
 from minidl.backend import to_device as to_device_array
+from minidl.checks import number
 from minidl.errors import DTypeError, ShapeError
 from minidl.functional.axes import as_shape, one_axis
 from minidl.functional.indexing import getitem
@@ -192,6 +193,7 @@ def pad(x: TensorLike, pad_width: TensorLike, constant_values: float = 0) -> Arr
 
     Raises:
         ShapeError: `pad_width` does not fit x, or is not of whole numbers of at least 0.
+        ValueError: `constant_values` is no number.
     """
     x = array_like(x)
     expected = (
@@ -203,7 +205,7 @@ def pad(x: TensorLike, pad_width: TensorLike, constant_values: float = 0) -> Arr
         raise ShapeError(expected) from error
     if any(not isinstance(n, int) or n < 0 for pair in widths for n in pair):
         raise ShapeError(expected)
-    return Pad(tuple((before, after) for before, after in widths), constant_values)(x)
+    return Pad(tuple((before, after) for before, after in widths), number(constant_values, "pad: constant_values"))(x)
 
 
 class Cast(Function):

@@ -65,7 +65,7 @@ def dotted(path: str, key: str) -> str:
 
 def save(tensors: Mapping[str, Tensor]) -> dict[str, Array]:
     """A NumPy copy of each tensor, by name."""
-    return {name: np.array(backend.to_numpy(x._data)) for name, x in tensors.items()}
+    return {name: np.array(backend.to_numpy(x.shown())) for name, x in tensors.items()}
 
 
 def load(
@@ -116,14 +116,14 @@ def load(
 
 
 def _equal(first: TensorLike, second: TensorLike) -> bool:
-    raws = [value._data if isinstance(value, Variable) else value for value in (first, second)]
+    raws = [value.shown() if isinstance(value, Variable) else value for value in (first, second)]
     first, second = (backend.to_numpy(backend.asarray(raw)) for raw in raws)
     return np.array_equal(first, second, equal_nan=True)
 
 
 def _fitted(value: TensorLike, x: Tensor) -> tuple[Array, str]:
     """`value` as an array with the dtype and device of x, or what is wrong with it."""
-    raw = value._data if isinstance(value, Variable) else value
+    raw = value.shown("load_state_dict") if isinstance(value, Variable) else value
     try:
         array = raw if backend.is_array(raw) else np.asarray(raw)
     except (TypeError, ValueError) as error:

@@ -76,7 +76,9 @@ class LayerView:
         Args:
             writes: the WriteCounts of the gradients. They keep only a weak reference to this view.
         """
-        if self._norms is None:
+        if any(count.loose for count in writes):
+            self._norms = self.gradient_norms
+        elif self._norms is None:
             measure = partial(_measure, weakref.ref(self))
             for count in writes:
                 if count.before_write is not None:

@@ -22,7 +22,15 @@ from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.multipliers import as_layer_rate, read_multipliers
 from minidl.optim.report import LayerReport, Seen, as_numbers, norms_by_array, report_of
 from minidl.optim.state import flat, read_states
-from minidl.optim.trained import Trained, check_direction, gradient_of, slot_dtype, slots_beside, takes_part
+from minidl.optim.trained import (
+    Trained,
+    check_direction,
+    check_writable,
+    gradient_of,
+    slot_dtype,
+    slots_beside,
+    takes_part,
+)
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array
 
@@ -149,7 +157,8 @@ class Optimizer(Versioned, ABC):
         Raises:
             DeviceError, DTypeError, ShapeError: parameters were moved, converted or given another shape since the last
                 step, and the state was not.
-            ValueError, ShapeError, DTypeError, DeviceError: the layer rate returned something else than a multiplier.
+            ValueError, ShapeError, DTypeError, DeviceError: the layer rate returned something else than a multiplier;
+                or a ValueError: a parameter's array cannot be written to.
         """
         for hook in tuple(self._pre_hooks.values()):
             hook(self)
@@ -160,7 +169,10 @@ class Optimizer(Versioned, ABC):
 
     def update_all(self) -> None:
         """Update layer after layer. What changes is copied first, and put back if something fails."""
-        weights = [(p, p._data.copy()) for _, p in self._parameters() if takes_part(p)]
+        named = [(name, p) for name, p in self._parameters() if takes_part(p)]
+        for name, p in named:
+            check_writable(name, p._data)
+        weights = [(p, p._data.copy()) for _, p in named]
         states = copy.deepcopy((self.state, self.layer_state))
         seen: list[Seen] = []
         try:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.autograd.writes import WriteCount
-from minidl.backend import device_of, module_of
+from minidl.backend import device_of, is_writable, module_of
 from minidl.errors import DeviceError, DTypeError, ShapeError
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array, DType, Shape
@@ -56,6 +56,15 @@ def gradient_of(name: str, p: Tensor) -> Array:
     if gradient.shape != weight.shape:
         check_shape(f"the gradient of {name!r}", gradient, weight.shape)
     return gradient
+
+
+def check_writable(name: str, weight: Array) -> None:
+    """Raise a ValueError if a parameter's array cannot be written to, before a step has changed anything."""
+    if not is_writable(weight):
+        raise ValueError(
+            f"parameter {name!r} is a read-only array, which a step cannot update: give it one of its own, p.data = "
+            f"p.data.copy(), or freeze it, p.requires_grad = False"
+        )
 
 
 def check_shape(what: str, array: Array, shape: Shape) -> None:

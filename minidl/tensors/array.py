@@ -26,11 +26,11 @@ class ArrayOfTensor(Variable):
     @property
     def data(self) -> Array:
         """The raw array, shared. Reading it is not recorded; a write to it before backward() is noticed there."""
-        array, writes = to_share(self).shown(), self._writes
-        if (writes is not None and writes.saved) or (self._op is not None and self._op._data is not None):
-            writes_of(self).guard(array)
-        if writes is not None:
-            writes.announce()
+        array, writes = to_share(self).shown(), writes_of(self)
+        if writes.saved:
+            writes.guard(array)
+        writes.announce()
+        writes.loose = True
         return array
 
     @data.setter
@@ -40,8 +40,13 @@ class ArrayOfTensor(Variable):
             raise DTypeError(f"{describe(self)} requires a gradient, so its data must be floating; got {new.dtype}")
         if new is not self._data and self._grad is not None and self._grad._data.shape != new.shape:
             raise ShapeError(f"{describe(self)} has a gradient; new data must have its shape, got {new.shape}")
-        writes_of(self).announce()
+        writes = writes_of(self)
+        writes.announce()
         self._data = new
+        if writes.stale is not None:  # it shows what it should again
+            self._writes = writes.as_saved()
+            if self._op is not None:
+                self._op._writes = self._writes
         writes_of(self).bump()
 
     @property
@@ -121,13 +126,13 @@ def as_data(value: Any) -> Any:
     """The raw array for a new tensor: arrays as they are, numbers and lists on the current backend.
 
     Raises:
-        DTypeError: the value is no array of numbers (complex, text, ragged lists).
+        DTypeError: the value is no array of numbers (complex, text, ragged lists), or a masked one.
     """
     if isinstance(value, Variable):
-        return value._data
+        return value.shown("Tensor")
     given = backend.is_array(value)
     if given:
-        array = value
+        array = backend.of_no_subclass(value)
     elif isinstance(value, np.generic):
         array = np.asarray(value)
     else:

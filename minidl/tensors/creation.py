@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
+from minidl.errors import DTypeError
 from minidl.tensors.array import DEFAULT_DTYPE, as_data
 from minidl.tensors.tensor import Tensor
 
@@ -46,7 +47,13 @@ def _made(array: Any, requires_grad: bool) -> Tensor:
 
 
 def full(shape: Shape, value: float, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
-    """A tensor of `shape` filled with `value`."""
+    """A tensor of `shape` filled with `value`.
+
+    Raises:
+        DTypeError: `value` is no real number, or array of such.
+    """
+    if np.asarray(value).dtype.kind not in "fiub":
+        raise DTypeError(f"full: expected a number; got {value!r}")
     return _made(np.full(shape, value, dtype), requires_grad)
 
 

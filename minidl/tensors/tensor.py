@@ -21,6 +21,7 @@ from minidl.autograd.variable import (
 )
 from minidl.autograd.versions import chosen
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
+from minidl.functional.arithmetic import Add, Div, Mul, Sub
 from minidl.tensors.array import DEFAULT_DTYPE, ArrayOfTensor, as_data
 from minidl.tensors.in_place import become, write_item
 
@@ -215,40 +216,40 @@ class Tensor(ArrayOfTensor):
     # ---- operators
 
     def __add__(self, other: Any) -> Tensor:
-        return F.add(self, other)
+        return Add()(self, other)
 
     def __radd__(self, other: Any) -> Tensor:
-        return F.add(other, self)
+        return Add()(other, self)
 
     def __iadd__(self, other: Any) -> Tensor:
-        return become(self, F.add(self, other))
+        return become(self, Add()(self, other))
 
     def __sub__(self, other: Any) -> Tensor:
-        return F.subtract(self, other)
+        return Sub()(self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return F.subtract(other, self)
+        return Sub()(other, self)
 
     def __isub__(self, other: Any) -> Tensor:
-        return become(self, F.subtract(self, other))
+        return become(self, Sub()(self, other))
 
     def __mul__(self, other: Any) -> Tensor:
-        return F.multiply(self, other)
+        return Mul()(self, other)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return F.multiply(other, self)
+        return Mul()(other, self)
 
     def __imul__(self, other: Any) -> Tensor:
-        return become(self, F.multiply(self, other))
+        return become(self, Mul()(self, other))
 
     def __truediv__(self, other: Any) -> Tensor:
-        return F.divide(self, other)
+        return Div()(self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return F.divide(other, self)
+        return Div()(other, self)
 
     def __itruediv__(self, other: Any) -> Tensor:
-        return become(self, F.divide(self, other))
+        return become(self, Div()(self, other))
 
     def __pow__(self, other: Any) -> Tensor:
         return F.power(self, other)

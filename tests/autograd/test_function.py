@@ -311,7 +311,7 @@ def test_an_op_makes_at_most_three_objects_for_the_collector(op: Callable[[Any, 
 
 
 class Middle(md.Function):
-    """Gives back its second of three inputs: a view, whichever it is."""
+    """Gives back its second of three inputs."""
 
     __slots__ = ()
 
@@ -322,14 +322,14 @@ class Middle(md.Function):
         return None, grad_out, None
 
 
-def test_a_forward_that_returns_an_input_shares_its_count_of_writes() -> None:
+def test_your_forward_may_return_an_input_which_is_copied() -> None:
     a, b, c = (tensor([1.0, 2.0], requires_grad=True) for _ in range(3))
     z = Middle()(a, b, c)
     loss = (z * z).sum()
     with md.no_grad():
         b *= 10
-    with pytest.raises(md.GraphError, match="overwritten"):
-        loss.backward()
+    loss.backward()
+    np.testing.assert_array_equal(host(b.grad), [2, 4])
 
 
 @pytest.mark.parametrize("returned", [None, "text", ("a", "b")])

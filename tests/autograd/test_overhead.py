@@ -68,20 +68,18 @@ def training(layers: int) -> tuple[Callable[[], Any], md.Tensor]:
 # ---- calls
 
 
-def test_a_forward_is_five_calls_an_op() -> None:
+def test_a_forward_is_four_calls_an_op() -> None:
     x, a, b = leaves(8)
     found = calls(lambda: x * a + b)
     assert found == {
         "tensors/tensor.py Tensor.__mul__": 1,
         "tensors/tensor.py Tensor.__add__": 1,
-        "functional/arithmetic.py multiply": 1,
-        "functional/arithmetic.py add": 1,
         "autograd/function.py Function.__call__": 2,
+        "fast/call.py FastCall.call": 2,
         "functional/arithmetic.py Mul.forward": 1,
         "functional/arithmetic.py Add.forward": 1,
-        "autograd/function.py Function._record": 2,
-        "autograd/function.py begin_graph": 1,  # these two once a graph, not once an op
-        "autograd/writes.py Graph.__init__": 1,
+        "autograd/writes.py Stretch.begin": 1,  # these two once a graph, not once an op
+        "autograd/writes.py Stretch.__init__": 1,
     }
 
 
@@ -145,7 +143,8 @@ def test_in_the_walk_counts_of_writes_are_not_called_either() -> None:
     """Writes are counted by the one who writes; who reads compares numbers."""
     x, a, b = leaves(8)
     y = (x * a + b).sum()
-    assert not [name for name in calls(lambda: y.backward(retain_graph=True)) if name.startswith("autograd/writes.py")]
+    found = calls(lambda: y.backward(retain_graph=True))
+    assert [name for name in found if name.startswith("autograd/writes.py")] == ["autograd/writes.py Stretch.end"]
 
 
 # ---- objects for the collector

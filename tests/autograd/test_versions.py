@@ -16,7 +16,7 @@ import minidl as md
 from minidl import backend
 from minidl.autograd import versions
 from minidl.autograd.backward import Walk
-from minidl.autograd.function import VERSIONED, Function
+from minidl.autograd.function import Function
 from minidl.autograd.modes import PLAIN, current_mode
 from minidl.autograd.versions import chosen
 from minidl.fast import versions as registration
@@ -42,7 +42,6 @@ def faster(monkeypatch: pytest.MonkeyPatch) -> type[Triple]:
     """A version of Triple for vectors, that notes when it computes; forgotten after the test."""
     monkeypatch.setattr(registration, "_all", list(registration._all))
     monkeypatch.setattr(Triple, "versions", ())
-    monkeypatch.setattr(Triple, "traits", Triple.traits)
 
     class TripleOfVectors(Faster, Triple):
         __slots__ = ()
@@ -99,7 +98,6 @@ def test_a_subclass_of_an_op_has_its_own_lines(faster: type[Triple]) -> None:
             return 4 * x
 
     assert Yours.versions == ()
-    assert not Yours.traits & VERSIONED
     np.testing.assert_array_equal(host(Yours()(tensor([1.0]))), [4])
 
 

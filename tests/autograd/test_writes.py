@@ -15,7 +15,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import backend
 from minidl.autograd.function import Function
-from minidl.autograd.writes import Graph, WriteCount, activity
+from minidl.autograd.writes import Stretch, WriteCount, activity
 from tests.arrays import device, host, tensor
 from tests.pytorch import torch
 
@@ -238,10 +238,10 @@ def test_a_constant_operand_is_watched_too() -> None:
 
 
 def test_reading_data_twice_copies_it_once() -> None:
-    writes, array, graph = WriteCount(), device(START), Graph()
+    writes, array, stretch = WriteCount(), device(START), Stretch()
     writes.guard(array)
     writes.guard(array)
-    assert len(graph.guards) == 1
+    assert len(stretch.guards) == 1
     assert writes.settled() == 0
     array[0] = 9.0
     assert writes.settled() == 1
@@ -316,6 +316,13 @@ def test_a_buffer_that_was_saved_and_then_written_with_history_is_noticed() -> N
         y.backward()
 
 
+def as_one_of_minidls(op: type[Function]) -> type[Function]:
+    """The results of your own ops are memory of their own; those of minidl's may be views of their inputs."""
+    op.foreign = False
+    return op
+
+
+@as_one_of_minidls
 class Flat(Function):
     """An op whose saved output is a view of its input."""
 
@@ -328,6 +335,7 @@ class Flat(Function):
         return (grad_out * out).reshape((1, 3))
 
 
+@as_one_of_minidls
 class Second(Function):
     """An op that hands on its second input as it is."""
 
@@ -367,6 +375,7 @@ def test_an_op_that_returns_its_second_input_shares_its_count() -> None:
 
 @pytest.mark.parametrize(("which", "number"), [(i, n) for n in (3, 4, 5, 6) for i in range(n)])
 def test_an_op_that_returns_any_of_its_inputs_shares_its_count(which: int, number: int) -> None:
+    @as_one_of_minidls
     class Pick(md.Function):
         """Its input number `which`, as it is."""
 
@@ -451,7 +460,7 @@ def test_a_batch_that_was_looked_at_is_neither_copied_nor_compared_for_ever() ->
     gc.collect()  # of graphs that other tests have left
     batch, w = tensor(START), tensor(START, requires_grad=True)
     before, loss = activity.guards, (w * batch).sum()
-    batch.numpy()
+    batch.data
     assert activity.guards == before + 1
     loss.backward()
     assert activity.guards == before
@@ -464,7 +473,7 @@ def test_a_guard_ends_with_a_graph_that_is_never_walked() -> None:
     gc.collect()  # of graphs that other tests have left
     batch, w = tensor(START), tensor(START, requires_grad=True)
     before, loss = activity.guards, (w * batch).sum()
-    batch.numpy()
+    batch.data
     assert activity.guards == before + 1
     del loss
     assert activity.guards == before
@@ -591,11 +600,19 @@ def test_an_op_cannot_spoil_what_others_saved() -> None:
     np.testing.assert_array_equal(host(x), before)
 
 
-def test_a_view_that_your_op_returns_can_be_written_to() -> None:
+@pytest.mark.parametrize("returned", [lambda x: x, lambda x: x[::-1], lambda x: x.reshape((3, 1)), lambda x: x.view()])
+def test_what_your_op_returns_is_memory_of_its_own(returned: Callable[[Any], Any]) -> None:
+    """On every device, with faster versions and without; and it can be written to."""
     x = tensor(START)
-    y = Meddling(in_forward=lambda x: x[::-1])(x)
-    y[0] = 7.0
-    assert host(x)[-1] == 7.0 or backend.current() != "numpy"  # on a device your op was handed a copy
+    y = Meddling(in_forward=returned)(x)
+    before = host(y).copy()
+    x[...] = 0.0
+    np.testing.assert_array_equal(host(y), before)
+    y[...] = 7.0
+    np.testing.assert_array_equal(host(x), [0, 0, 0])
+    raw = device(np.array(START))
+    Meddling(in_forward=returned)(raw)[...] = 7.0
+    np.testing.assert_array_equal(host(raw), START)
 
 
 @pytest.mark.parametrize(

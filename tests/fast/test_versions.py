@@ -157,6 +157,7 @@ EXAMPLES = {
 }
 ELSEWHERE = {  # what is no function of Tensors, and the file that holds it equal
     "Walk": "tests/autograd/test_versions.py",
+    "Function": "tests/fast/test_call.py",
     "Optimizer": "tests/fast/cpu/test_update.py",
     "Concatenate": "tests/fast/graph/test_shape.py",
     "L2Norm": "tests/fast/cpu/test_norms.py",

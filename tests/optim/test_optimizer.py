@@ -260,3 +260,31 @@ def test_an_optimizer_says_what_it_is() -> None:
     )
     with pytest.raises(TypeError, match="abstract"):
         Optimizer(network(), lr=0.1)  # type: ignore[abstract]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.skipif(backend.current() != "numpy", reason="arrays of a device can all be written to")
+def test_a_weight_that_cannot_be_written_to_is_named_before_anything_has_changed(plain: bool) -> None:
+    model = md.nn.Sequential(md.nn.Linear(2, 2), md.nn.Linear(2, 2))
+    model[1].weight.data = np.broadcast_to(np.float32(0.5), (2, 2))
+    optimizer = Adam(model, lr=0.1)
+    (model(md.ones(1, 2)) ** 2).sum().backward()
+    before = [host(p).copy() for p in model.parameters()]
+    words = r"parameter '1.weight' is a read-only array.*p.data = p.data.copy\(\)"
+    with md.plain() if plain else md.enable_grad(), pytest.raises(ValueError, match=words):
+        optimizer.step()
+    for p, array in zip(model.parameters(), before, strict=True):
+        np.testing.assert_array_equal(host(p), array)
+    assert all(state["steps"] == 0 for state in optimizer.state.values())
+    model[1].weight.data = model[1].weight.data.copy()
+    optimizer.step()
+
+
+def test_the_report_says_what_the_step_used_though_the_raw_gradient_was_taken_before() -> None:
+    x = tensor([3.0, 4.0], requires_grad=True)
+    optimizer = SGD([x], lr=0.1)
+    (x * x / 2).sum().backward()
+    raw = x.grad.data  # type: ignore[union-attr]
+    optimizer.step()
+    raw[...] = 0
+    assert next(iter(optimizer.layer_report().values())).grad_norm == pytest.approx(5.0)

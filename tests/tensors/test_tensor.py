@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import minidl as md
+import minidl.functional as F
 from minidl import backend
 from minidl.tensors.array import DEFAULT_DTYPE
 from tests.arrays import device, host, tensor
@@ -313,3 +314,42 @@ def test_moving_between_devices_and_back(standin: Any) -> None:
     np.testing.assert_array_equal(x.grad.numpy(), [2, 4])
     with pytest.raises(md.DeviceError, match="expected a backend out of numpy, cupy; got 'gpu'"):
         x.to("gpu")
+
+
+class Matrix(np.ndarray):
+    """As np.matrix, whose * is a product of matrices."""
+
+    def __mul__(self, other: Any) -> Any:
+        return np.asarray(self) @ other
+
+
+def test_an_array_of_a_derived_class_becomes_a_plain_one() -> None:
+    matrix = np.array([[1.0, 2.0]]).view(Matrix)
+    column = md.Tensor(np.array([[1.0], [2.0]]))
+    for product in (md.tensor(matrix) * column, column * matrix, md.Tensor(matrix) * column, F.exp(matrix) * column):
+        assert product.shape == (2, 2)
+        assert type(product.numpy()) is np.ndarray
+
+
+def test_a_masked_array_is_refused() -> None:
+    masked = np.ma.masked_array([1.0, 2.0], [True, False])
+    for make in (md.tensor, md.Tensor, lambda x: md.Tensor(np.ones(2)) * x):
+        with pytest.raises(md.DTypeError, match=r"masked array.*array.filled\(0\)"):
+            make(masked)
+
+
+def test_complex_numbers_and_none_are_no_numbers() -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    for wrong in (
+        lambda: x * 1j,
+        lambda: x * np.complex64(1j),
+        lambda: md.full((2,), None),  # type: ignore[arg-type]
+        lambda: md.full((2,), 1j),  # type: ignore[arg-type]
+        lambda: x.detach().__setitem__(0, None),
+        lambda: (x * 1).backward([None, None]),
+        lambda: (x * 1).backward(device(np.ones(2) * 1j)),
+    ):
+        with pytest.raises(md.DTypeError, match=r"got"):
+            wrong()
+    with pytest.raises(ValueError, match="pad: constant_values: expected a number; got None"):
+        md.functional.pad(x, 1, None)  # type: ignore[arg-type]

@@ -1,0 +1,160 @@
+"""The call of an op, and its recording, faster: what is asked of every op is written out, and as seldom as possible.
+
+The plain lines are in `autograd/function.py`. A call of a Python function takes as long as ten of its operations, so
+that a step of a small network would spend most of its time there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.autograd.diagnosis import explain_forward
+from minidl.autograd.function import (
+    Function,
+    as_result,
+    check_recordable,
+    creation_order,
+    share_writes,
+)
+from minidl.autograd.modes import ANOMALY, RECORD
+from minidl.autograd.operands import converted
+from minidl.autograd.variable import Variable
+from minidl.autograd.writes import Stretch, WriteCount, activity
+from minidl.backend import SILENT, reset_errors, set_errors
+from minidl.fast.versions import Faster
+
+# What an op's class says of itself, in one number.
+SAVES_INPUTS, SAVES_OUTPUT, DIFFERENTIABLE, FOREIGN = 1, 2, 4, 8
+SAVES = SAVES_INPUTS | SAVES_OUTPUT
+
+_READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that forward can be handed as they are
+_NEVER: dict[int, int] = {}  # the writes to what was never written
+_EVERY = -1  # every bit: all inputs
+
+
+class _Read(dict[int, int]):
+    """`Function.reads` of a class, in bits: inputs whose gradient is wanted -> inputs that are read for it."""
+
+    def __init__(self, reads: tuple[tuple[int, ...], ...]) -> None:
+        for needed in range(1, 1 << len(reads)):
+            wanted = [read for i, read in enumerate(reads) if needed >> i & 1]
+            self[needed] = sum(1 << i for i in set().union(*wanted))
+
+    def __missing__(self, needed: int) -> int:
+        return _EVERY
+
+
+class _Traits(dict[type[Function], tuple[int, _Read]]):
+    """By an op's class what it says of itself, and what it reads: looked up once for an op, not six times."""
+
+    def __missing__(self, op: type[Function]) -> tuple[int, _Read]:
+        saves = SAVES_INPUTS * op.saves_inputs + SAVES_OUTPUT * op.saves_output
+        self[op] = saves + DIFFERENTIABLE * op.differentiable + FOREIGN * op.foreign, _Read(op.reads or ())
+        return self[op]
+
+
+traits_of = _Traits()
+
+
+class FastCall(Faster, Function):
+    """`Function.__call__` and `Function.record` as one function."""
+
+    __slots__ = ()
+    where = "everywhere"
+
+    def fits(self, *arrays: Any) -> bool:
+        return True
+
+    @staticmethod
+    def call(op: Function, inputs: tuple[Any, ...], mode: int) -> Any:
+        arrays: list[Any] = []
+        tensor: Any = None
+        needed, bit, loose = 0, 1, False  # of `needed` bit i says whether input i wants a gradient
+        for x in inputs:
+            if isinstance(x, Variable):
+                tensor, writes = x, x._writes
+                if x._requires_grad:
+                    needed += bit
+                arrays.append(x._data if writes is None or writes.stale is None else x.shown(type(op).__name__))
+            else:
+                loose = loose or type(x) not in _READY
+                arrays.append(x)
+            bit += bit
+        traits, reads = traits_of[type(op)]
+        if loose or traits >= FOREIGN or (tensor is None and type(arrays[0]) is not np.ndarray):
+            arrays = converted(op, inputs, arrays)
+        if op.versions:
+            for version in op.versions:
+                if version.fits(op, *arrays):
+                    op.__class__ = version
+                    break
+
+        loud = set_errors(SILENT)
+        try:
+            data = op.forward(arrays[0], arrays[1]) if len(arrays) == 2 else op.forward(*arrays)  # a star is slower
+        except Exception as error:
+            explain_forward(op, inputs, arrays, error)
+            raise
+        finally:
+            reset_errors(loud)
+
+        if type(data) is not np.ndarray or traits >= FOREIGN:
+            data = as_result(data, op, inputs)
+        if tensor is None:
+            return data
+        of_class = tensor.result_class
+        result = of_class.__new__(of_class)
+        result._data = data
+        result._grad = result._writes = result._extras = None
+        is_input = data is arrays[0] or data is arrays[-1] or (len(arrays) > 2 and id(data) in map(id, arrays))
+        if needed and traits & DIFFERENTIABLE and mode & RECORD:
+            if hasattr(op, "order") or data.dtype.kind != "f":
+                check_recordable(op, data)
+            if traits >= FOREIGN:
+                op._shapes = [np.shape(array) for array in arrays]
+            saves, counts = traits & SAVES_INPUTS, _NEVER
+            entries, i = arrays, 0  # array by array the list becomes that of the entries
+            for x in inputs:
+                if not isinstance(x, Variable):
+                    if not saves:
+                        entries[i] = None
+                elif saves:
+                    made_by, writes = x._op, x._writes
+                    if made_by is not None:
+                        made_by._data = entries[i]
+                    if reads[needed] >> i & 1:
+                        if writes is None and made_by is None:
+                            writes = x._writes = WriteCount()
+                        if writes is not None:
+                            count = writes.count if writes._guards is None else writes.settled()
+                            if count:
+                                counts = {**counts, i: count}
+                            writes.saved = True  # after settled(), which may count a write and forget what was saved
+                    entries[i] = x if made_by is None else made_by
+                elif x._op is not None:
+                    entries[i] = x._op
+                else:
+                    entries[i] = x if x._requires_grad else None
+                i += 1  # noqa: SIM113 - enumerate takes longer
+            op.inputs = tuple(entries)
+            op.needed = needed
+            op.order = next(creation_order)
+            op._data = data if traits & SAVES_OUTPUT else None
+            op._dtype = data.dtype
+            op._saved_writes = counts
+            op._writes = op._extras = None
+            if traits & SAVES:
+                latest = Stretch.latest()
+                op._stretch = latest if latest is not None and latest.seen == activity.count else Stretch.begin()
+            if mode & ANOMALY:
+                op.watch(inputs)
+            result._op = op
+            result._requires_grad = True
+        else:
+            result._op = None
+            result._requires_grad = False
+        if is_input or data.base is not None:  # it may share memory
+            share_writes(result, inputs)
+        return result
