@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import minidl
+
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """A table in markdown."""
@@ -15,6 +17,9 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def write_or_check(script: str, page: str) -> int:
     """Write docs/NAME.md for docs/make_NAME.py, or with --check only compare it; 1 if it is out of date."""
+    here, described = Path(script).resolve().parents[1], Path(minidl.__file__).resolve().parents[1]
+    if here != described:
+        sys.exit(f"{script} would describe the minidl in {described}: install the one beside it, pip install -e {here}")
     target = Path(script).with_name(Path(script).stem.removeprefix("make_") + ".md")
     if "--check" in sys.argv[1:]:
         fresh = target.exists() and target.read_text(encoding="utf-8") == page

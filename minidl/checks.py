@@ -34,7 +34,7 @@ def number(value: Any, name: str, least: float = -math.inf, most: float = math.i
 
 
 def nonnegative(value: Any, name: str) -> float:
-    """A finite number of at least 0, as a plain float; whatever `float()` takes for one."""
+    """A finite number of at least 0, as a plain float; anything that `float()` converts is taken."""
     found = _as_float(value, name)
     if not (math.isfinite(found) and found >= 0):
         raise ValueError(f"{name}: expected a finite number of at least 0; got {value!r}")
@@ -42,7 +42,7 @@ def nonnegative(value: Any, name: str) -> float:
 
 
 def fraction(value: Any, name: str) -> float:
-    """A number of at least 0 and below 1, as a plain float; whatever `float()` takes for one."""
+    """A number of at least 0 and below 1, as a plain float; anything that `float()` converts is taken."""
     found = _as_float(value, name)
     if not 0 <= found < 1:
         raise ValueError(f"{name}: expected a number of at least 0 and below 1; got {value!r}")

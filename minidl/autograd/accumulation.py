@@ -1,4 +1,4 @@
-"""Gradients at their destination: added to a `.grad`, in memory that nobody else has."""
+"""Gradients at their destination: added to a `.grad`, whose memory is shared with no other array."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _accumulation_lock = threading.Lock()  # two threads may add to the .grad of one
 
 
 def accumulate(x: Variable, grad: ArrayOrTensor) -> None:
-    """x.grad += grad, of which nobody else has the memory."""
+    """x.grad += grad. The memory of `grad` becomes x.grad's: it must not be shared with another array."""
     if x._writes is not None and x._writes.stale is not None:
         x.shown()  # an error
     with _accumulation_lock:
@@ -28,7 +28,7 @@ def accumulate(x: Variable, grad: ArrayOrTensor) -> None:
 
 
 def own(grad: ArrayOrTensor, x: Variable, handed_out: set[int]) -> Variable:
-    """`grad` as a Tensor whose memory nobody else was given; copied only where it may be shared.
+    """`grad` as a Tensor with memory of its own; copied only where it may be shared.
 
     A gradient may be shared because an op passes one array on to two inputs (Add), hands back a view (Reshape), or
     returns what the user gave it.
@@ -51,5 +51,5 @@ def fitted(x: Variable, grad: ArrayOrTensor) -> ArrayOrTensor:
 
 
 def ids_of(grads: Sequence[ArrayOrTensor]) -> set[int]:
-    """By which `own` knows arrays that somebody else has."""
+    """The ids of arrays that are in use elsewhere, for `own`."""
     return {id(grad._data if isinstance(grad, Variable) else grad) for grad in grads}

@@ -30,8 +30,9 @@ def _name(op: Any) -> str:
 def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error: Exception) -> None:
     """Where `op.forward` failed: raise an error of the same family that names the op and its operands, if one is known.
 
-    It is raised here, under no name: a name in this frame or the caller's would tie the error and its traceback into a
-    circle, and the arrays of the failed step would stay until the collector comes.
+    The new error is raised here without being kept in a variable: a variable would refer to the error, and the error by
+    its traceback to the variable, so that the arrays of the failed step stayed in memory until Python looks for such
+    circles.
     """
     operands = "; ".join(describe(x) for x in inputs)
     homes = backend.devices_of(a for a in arrays if backend.is_array(a))

@@ -81,21 +81,21 @@ class _ModeChange:
         @functools.wraps(function)
         def in_mode(*args: Any, **kwargs: Any) -> Any:
             running = function(*args, **kwargs)
-            step, value = running.send, None
+            resume, value = running.send, None
             while True:
                 try:
                     with type(self)():
-                        produced = step(value)
+                        produced = resume(value)
                 except StopIteration as end:
                     return end.value
                 try:
-                    step, value = running.send, (yield produced)
+                    resume, value = running.send, (yield produced)
                 except GeneratorExit:
                     with type(self)():
                         running.close()
                     raise
                 except BaseException as error:  # thrown in by the caller: the generator decides
-                    step, value = running.throw, error
+                    resume, value = running.throw, error
 
         return in_mode
 

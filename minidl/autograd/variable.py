@@ -70,11 +70,11 @@ class Variable(Source):
 
 
 def to_share(x: Any) -> Any:
-    """x, whose memory somebody else is about to share: a view of it, or code that is handed the raw array.
+    """x, of which a view is about to be made, or whose raw array is about to be handed out.
 
-    A fast convolution leaves its result with the channels last in memory; the plain one, and one on a GPU, in C order.
-    What is a view of it, and what a copy, must not depend on that. So before the memory of an op's result is shared for
-    the first time, it is brought into C order.
+    The results of some ops do not lie in C order, on one device or another. Whether NumPy makes a view of an array, or
+    a copy, depends on its order in memory, and must not depend on the device. So before the memory of an op's result is
+    shared for the first time, it is brought into C order.
     """
     if isinstance(x, Variable) and x._writes is None and not x._data.flags.c_contiguous:
         x._data = x._data.copy(order="C")

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-UNKNOWN = -1  # an `activity.count` that never is
+UNKNOWN = -1  # different from every `activity.count`
 
 
 class Activity:
@@ -123,7 +123,7 @@ class WriteCount:
         self._guards: list[weakref.ref[Guard]] | None = None
 
     def bump(self) -> None:
-        """Count one write. Values guarded before it are history: every op that saved them will see the count."""
+        """Count one write. Older guards are no longer needed: every op that saved the memory sees the count."""
         self.count += 1
         activity.count += 1
         self.saved = False
@@ -146,7 +146,7 @@ class WriteCount:
         self._guards = known or None
 
     def as_saved(self) -> WriteCount:
-        """The count for values an op saved: a write with history makes Tensors stale, not what was saved."""
+        """The count for values that an op saved: a write with history makes Tensors stale, but not what was saved."""
         if self.stale is None:
             return self
         writes = WriteCount()

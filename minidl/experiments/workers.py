@@ -70,7 +70,7 @@ class Workers:
 
 
 def _begin() -> None:
-    """In a worker: Ctrl-C is for the parent, which then ends the workers; and nobody outlives the parent."""
+    """In a worker: Ctrl-C is for the parent, which then ends the workers; and a worker ends when its parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 

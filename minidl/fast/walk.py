@@ -27,7 +27,7 @@ FAST = SAVES | FOREIGN
 
 
 class FastWalk(Faster, Walk):
-    """A call takes as long as ten operations of Python's, and this is done for every op of every step."""
+    """`Walk.run` with a heap of the nodes met, and with what it calls written out."""
 
     where = "everywhere"
 

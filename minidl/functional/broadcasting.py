@@ -35,7 +35,7 @@ class Reduction(Function):
         keepdims: whether they stay in the result with length 1.
         in_shape: the shape of x.
         kept_shape: the same with length 1 on the reduced axes, so that it broadcasts with x.
-        add_up: makes the sum of a raw array, of which faster versions have another.
+        add_up: the function that sums a raw array.
     """
 
     __slots__ = ("axis", "in_shape", "keepdims", "kept_shape")
@@ -50,7 +50,7 @@ class Reduction(Function):
         self.keepdims = keepdims
 
     def note_shapes(self, x: Array) -> None:
-        """Set `axis` and the shapes, now that x is known. (None stays None: it is what NumPy reduces fastest.)"""
+        """Set `axis` and the shapes, now that x is known. (None stays None: NumPy reduces all axes fastest so.)"""
         self.in_shape = x.shape
         if self.axis is None:
             self.kept_shape = (1,) * x.ndim

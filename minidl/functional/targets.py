@@ -93,7 +93,7 @@ def check_sides(name: str, target: TensorLike) -> None:
 
 
 def constant(name: str, what: str, value: TensorLike, input: TensorLike, shape: Shape) -> Array | None:
-    """Weights as a raw array that nobody else writes to, broadcast to `shape`, in the input's dtype; None stays."""
+    """Weights as a raw array of their own, broadcast to `shape`, in the input's dtype; None if there are none."""
     if value is None:
         return None
     if isinstance(value, Variable) and value._requires_grad:

@@ -70,7 +70,7 @@ def _read_one(multiplier: Any, rate: Any, view: LayerView) -> Any:
         multiplier = multiplier[()]
     if isinstance(multiplier, (bool, np.bool_)) or not isinstance(multiplier, (int, float, np.integer, np.floating)):
         raise DTypeError(f"{_who(rate, view)} returned {describe(multiplier)}; expected a number or a 0-d array")
-    # A NaN comes from a NaN gradient and stays visible. On a GPU nobody looks: that would wait for the device.
+    # A NaN comes from a NaN gradient and stays visible. On a GPU it is not looked at: that would wait for the device.
     if multiplier < 0 or multiplier == math.inf:
         raise ValueError(
             f"{_who(rate, view)} returned {float(multiplier):g}; expected a finite multiplier of at least 0"

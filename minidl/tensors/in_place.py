@@ -35,9 +35,9 @@ def write_item(x: Variable, index: Any, value: Any) -> None:
         GraphError: x is a leaf that requires a gradient.
         IndexError, ShapeError: the index does not fit x, or the value does not broadcast to the place.
     """
-    version = x._writes
-    if version is not None and version.writer is not None and version.writer() is value:
-        version.stale = None  # `t[i] += u`: Python changed the view t[i] and now stores it back
+    writes = x._writes
+    if writes is not None and writes.writer is not None and writes.writer() is value:
+        writes.stale = None  # `t[i] += u`: Python changed the view t[i] and now stores it back
     if is_grad_enabled() and (x._requires_grad or (isinstance(value, Variable) and value._requires_grad)):
         become(x, F.setitem(x, index, value))
     else:
