@@ -73,9 +73,7 @@ class Walk(Versioned):
                         grads[source] = grads[source] + input_grads[i] if source in grads else input_grads[i]
                 if not (create_graph if retain_graph is None else retain_graph):
                     node.inputs = node._stretch = None
-            return {
-                leaf: grad.copy() for leaf, grad in grads.items()
-            }  # no memory shared
+            return {leaf: grad.copy() for leaf, grad in grads.items()}  # no memory shared
         except Exception as error:
             explain_backward(node, grad_out, error)
             raise
