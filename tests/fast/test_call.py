@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,7 @@ import minidl as md
 import minidl.functional as F
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable
+from minidl.fast import call
 from minidl.fast.call import SAVES_INPUTS, SAVES_OUTPUT, traits_of
 from tests.arrays import device, host
 
@@ -123,7 +126,7 @@ def test_writes_afterwards_are_found_alike(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "call",
+    "action",
     [
         lambda a: a * [a, a],
         lambda a: F.exp("text"),
@@ -131,22 +134,57 @@ def test_writes_afterwards_are_found_alike(name: str) -> None:
         lambda a: F.linear(a, a[0], None),
     ],
 )
-def test_errors_are_the_same(call: Callable[[Any], Any]) -> None:
+def test_errors_are_the_same(action: Callable[[Any], Any]) -> None:
     with pytest.raises((ValueError, TypeError)) as fast:
-        call(three()[0])
+        action(three()[0])
     with md.plain(), pytest.raises((ValueError, TypeError)) as plain:
-        call(three()[0])
+        action(three()[0])
     assert (type(fast.value), str(fast.value)) == (type(plain.value), str(plain.value))
 
 
-def test_an_op_that_is_a_node_already_is_refused_by_both() -> None:
-    a, b, _ = three()
-    op = F.arithmetic.Mul()
+def again(op: Function, a: Any, b: Any) -> Any:
     op(a, b)
-    with pytest.raises(md.GraphError, match="this Mul is already a node"):
-        op(a, b)
-    with md.plain(), pytest.raises(md.GraphError, match="this Mul is already a node"):
-        op(a, b)
+    return op(a, b)
+
+
+class Holder:
+    """An attribute of an object."""
+
+    def __init__(self) -> None:
+        self.op = F.arithmetic.Mul()
+
+    def twice(self, a: Any, b: Any) -> Any:
+        return [self.op(a, b), self.op(a, b)]
+
+
+REUSES: dict[str, Callable[[Any, Any], Any]] = {
+    "a variable": lambda a, b: again(F.arithmetic.Mul(), a, b),
+    "an attribute": lambda a, b: Holder().twice(a, b),
+    "map": lambda a, b: list(map(F.arithmetic.Mul(), [a, b], [b, a])),
+    "partial": lambda a, b: (lambda p: [p(b), p(b)])(functools.partial(F.arithmetic.Mul(), a)),
+    "a list": lambda a, b: (lambda ops: [ops[0](a, b), ops[0](a, b)])([F.arithmetic.Mul()]),
+    "its result": lambda a, b: (lambda y: y._op(a, b))(a * b),
+    "a later node": lambda a, b: (lambda y: y._op.inputs[0](a, b))(F.exp(a * b)),
+    "a bound call": lambda a, b: (lambda call: [call(a, b), call(a, b)])(F.arithmetic.Mul().__call__),
+    "a star": lambda a, b: (lambda op: [op(*(a, b)), op(*(a, b))])(F.arithmetic.Mul()),
+}
+
+
+@pytest.mark.parametrize("reuse", REUSES)
+@pytest.mark.parametrize("plain", [False, True])
+def test_an_op_that_is_a_node_already_is_refused(reuse: str, plain: bool) -> None:
+    a, b, _ = three()
+    with md.plain() if plain else md.enable_grad(), pytest.raises(md.GraphError, match="this Mul is already a node"):
+        REUSES[reuse](a, b)
+
+
+def test_a_new_op_is_not_asked_whether_it_is_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(call, "check_recordable", lambda op, data: asked.append(op))
+    a, b, _ = three()
+    F.exp(a * b + 1.0)
+    F.multiply(*(a, b))
+    assert len(asked) == (0 if sys.version_info < (3, 14) else 4)
 
 
 def test_traits_are_what_the_class_says() -> None:
