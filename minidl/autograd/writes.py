@@ -50,7 +50,10 @@ class Stretch:
     latest: ClassVar[Callable[[], Stretch | None]]
 
     def __init__(self) -> None:
+        # Whoever has a raw array of an earlier stretch may write to what is saved in this one too.
         self.guards: list[Guard] = []
+        for stretch in Stretch.all_live() if activity.guards else ():
+            self.guards += [guard for guard in stretch.guards if guard not in self.guards]
         self.seen = activity.count if activity.guards == 0 else UNKNOWN
         Stretch.live.add(self)
 
@@ -59,6 +62,15 @@ class Stretch:
         """The one that a node recorded now belongs to."""
         latest = cls.latest()
         return latest if latest is not None and latest.seen == activity.count else cls.begin()
+
+    @classmethod
+    def all_live(cls) -> list[Stretch]:
+        """All there are; another thread may begin one meanwhile."""
+        while True:
+            try:
+                return list(cls.live)
+            except RuntimeError:  # the set changed while it was read
+                continue
 
     @classmethod
     def begin(cls) -> Stretch:
@@ -108,17 +120,19 @@ class WriteCount:
         saved: whether an op saved the memory since the last write (then handing it out raw needs a guard).
         stale: None, or why the Tensors that hold this count no longer show what they should.
         writer: the Tensor whose write made them stale.
+        written: the array it had before, which is the part of the memory that should have been written.
         before_write: called once, before the memory may next be written: for a norm of it that is not yet computed.
         loose: whether somebody was handed the raw array, and may write to it at any time.
     """
 
-    __slots__ = ("_guards", "before_write", "count", "loose", "saved", "stale", "writer")
+    __slots__ = ("_guards", "before_write", "count", "loose", "saved", "stale", "writer", "written")
 
     def __init__(self) -> None:
         self.count = 0
         self.saved = self.loose = False
         self.stale: str | None = None
         self.writer: weakref.ref[Any] | None = None
+        self.written: Any = None
         self.before_write: Callable[[], Any] | None = None
         self._guards: list[weakref.ref[Guard]] | None = None
 
@@ -140,7 +154,7 @@ class WriteCount:
         known = [ref for ref in self._guards or () if ref() is not None]
         if not any(_guards_this(ref, array) for ref in known) and Stretch.live:
             guard = Guard(array)
-            for stretch in list(Stretch.live):
+            for stretch in Stretch.all_live():
                 stretch.guards.append(guard)
             known.append(weakref.ref(guard))
         self._guards = known or None

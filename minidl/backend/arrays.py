@@ -128,7 +128,20 @@ def share_memory(view: Any, array: Any) -> bool:
     if view is array:
         return True
     base = view.base
-    return base is not None and (base is array or base is getattr(array, "base", None))
+    if base is None or base is array or base is getattr(array, "base", None):
+        return base is not None
+    # Of windows and buffers the base is an object of another kind, which hides the array.
+    return isinstance(view, np.ndarray) and not isinstance(base, np.ndarray) and np.may_share_memory(view, array)
+
+
+def same_place(a: Any, b: Any) -> bool:
+    """Whether two arrays are the same elements of the same memory, in the same order."""
+    return is_array(a) and is_array(b) and _place(a) == _place(b)
+
+
+def _place(array: Any) -> tuple[Any, ...]:
+    address = array.__array_interface__["data"][0] if module_of(array) is np else array.data.ptr
+    return address, array.shape, array.strides
 
 
 def scatter_add(target: Any, index: Any, values: Any) -> None:

@@ -35,7 +35,7 @@ _READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that f
 _NEVER: dict[int, int] = {}  # the writes to what was never written
 _EVERY = -1  # every bit: all inputs
 
-# References to a new op while it is called: the expression `Mul()`, two frames, and the argument of `getrefcount`. An op
+# References to a new op while it is called: the expression `Mul()`, two frames, the argument of `getrefcount`. An op
 # that is a node already has another one, from its result or from a later node. (A node whose result is gone, and which
 # no other node refers to, cannot be walked any more: it may be used again.) Only an op with more references is asked
 # whether it is a node: to find that an attribute is missing takes Python as long as a fifth of the whole call. From
@@ -99,6 +99,8 @@ class FastCall(Faster, Function):
                 if version.fits(op, *arrays):
                     op.__class__ = version
                     break
+            else:
+                op.__class__ = op.plain  # it may have been another version in an earlier call
 
         loud = set_errors(SILENT)
         try:

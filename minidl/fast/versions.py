@@ -35,6 +35,8 @@ class Faster:
 
     __slots__ = ()
     where: ClassVar[str] = ""
+    foreign: ClassVar[bool]
+    versions: ClassVar[tuple[type[Any], ...]]
     plain: ClassVar[type[Any]]
 
     def __init_subclass__(cls) -> None:
@@ -42,7 +44,8 @@ class Faster:
         plain: Any = next(base for base in cls.__mro__ if not issubclass(base, Faster))
         if plain is not object:
             cls.plain = plain
-            plain.versions = (*plain.versions, cls)
+            cls.foreign = getattr(plain, "foreign", False)
+            cls.versions = plain.versions = (*plain.versions, cls)  # an op may be called again, and fit another one
             _all.append(cls)
 
 

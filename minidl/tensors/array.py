@@ -12,6 +12,7 @@ from minidl.autograd.variable import (
     to_share,
     writes_of,
 )
+from minidl.autograd.writes import WriteCount
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.types import Array, TensorLike
 
@@ -25,7 +26,11 @@ class ArrayOfTensor(Variable):
 
     @property
     def data(self) -> Array:
-        """The raw array, shared. Reading it is not recorded; a write to it before backward() is noticed there."""
+        """The raw array, shared. Reading it is not recorded.
+
+        A write to it is noticed by the backward of what has saved the tensor before the array was handed out, and of
+        what is recorded afterwards as long as such a graph is there; it is not seen by others: write t[...] = ...
+        """
         array, writes = to_share(self).shown(), writes_of(self)
         if writes.saved:
             writes.guard(array)
@@ -40,14 +45,16 @@ class ArrayOfTensor(Variable):
             raise DTypeError(f"{describe(self)} requires a gradient, so its data must be floating; got {new.dtype}")
         if new is not self._data and self._grad is not None and self._grad._data.shape != new.shape:
             raise ShapeError(f"{describe(self)} has a gradient; new data must have its shape, got {new.shape}")
-        writes = writes_of(self)
-        writes.announce()
+        before = writes_of(self)
+        before.announce()
         self._data = new
-        if writes.stale is not None:  # it shows what it should again
-            self._writes = writes.as_saved()
-            if self._op is not None:
-                self._op._writes = self._writes
-        writes_of(self).bump()
+        # Other tensors of the old memory keep its count. What saved this one finds another count than it noted.
+        self._writes = writes_of(array) if isinstance(array, Variable) else WriteCount()
+        if self._writes.count <= before.count:
+            self._writes.count = before.count
+            self._writes.bump()
+        if self._op is not None:
+            self._op._writes = self._writes
 
     @property
     def is_leaf(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl import backend
 from minidl import functional as F
 from minidl.autograd.modes import is_grad_enabled
 from minidl.autograd.variable import (
@@ -36,14 +37,24 @@ def write_item(x: Variable, index: Any, value: Any) -> None:
         IndexError, ShapeError: the index does not fit x, or the value does not broadcast to the place.
     """
     writes = x._writes
-    if writes is not None and writes.writer is not None and writes.writer() is value:
-        writes.stale = None  # `t[i] += u`: Python changed the view t[i] and now stores it back
+    if writes is not None and _stores_back(x, index, value, writes):
+        writes.stale = None
     if is_grad_enabled() and (x._requires_grad or (isinstance(value, Variable) and value._requires_grad)):
         become(x, F.setitem(x, index, value))
     else:
         writes_of(x).announce()
         F.write_item(x, index, value)
         writes_of(x).bump()
+
+
+def _stores_back(x: Variable, index: Any, value: Any, writes: WriteCount) -> bool:
+    """Whether this is the end of `x[index] += u`: Python has changed the view x[index], and now stores it back.
+
+    Stored in another place, the view would leave its own unwritten.
+    """
+    if writes.writer is None or writes.writer() is not value:
+        return False
+    return backend.same_place(F.getitem(x._data, index), writes.written)
 
 
 def become(x: Any, result: Any) -> Any:
@@ -75,6 +86,7 @@ def become(x: Any, result: Any) -> Any:
     if before is not None:
         before.stale = STALE
         before.writer = weakref.ref(x)
+        before.written = x._data
     after.count = 0 if before is None else before.count
     after.bump()
     after.saved = True

@@ -78,6 +78,8 @@ class Tensor(ArrayOfTensor):
             raise DTypeError(f"the gradient of {describe(self)} must have its dtype; got {grad.dtype}: use .astype()")
         if grad is not None and grad.device != self.device:
             raise DeviceError(f"the gradient of {describe(self)} must be on its device; got {grad.device}: use .to()")
+        if grad is not None:
+            writes_of(grad).loose = True  # it is another's too
         self._grad = grad
 
     @property
@@ -191,6 +193,12 @@ class Tensor(ArrayOfTensor):
     def copy(self) -> Tensor:
         """A copy in memory of its own; the gradient goes through."""
         return F.copy(self)
+
+    def __copy__(self) -> Tensor:
+        """A Tensor with the same memory and history, but no `.grad`."""
+        result = type(self)(self)
+        result._op, result._requires_grad = self._op, self._requires_grad
+        return result
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._op is not None:

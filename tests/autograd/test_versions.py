@@ -22,6 +22,7 @@ from minidl.autograd.versions import chosen
 from minidl.fast import versions as registration
 from minidl.fast.versions import Faster
 from minidl.fast.walk import FastWalk
+from minidl.functional.arithmetic import Mul
 from tests.arrays import host, tensor
 
 
@@ -171,3 +172,26 @@ def test_the_fast_walk_gives_the_plain_walks_gradients_bit_for_bit(build: str) -
     assert plain.keys() == fast.keys() == {id(x), *map(id, model.parameters())}
     for key in plain:
         np.testing.assert_array_equal(plain[key], fast[key])
+
+
+def test_a_version_of_yours_of_an_op_of_minidls_is_none_of_your_ops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "_all", list(registration._all))
+    monkeypatch.setattr(Mul, "versions", Mul.versions)
+
+    class YourMul(Faster, Mul):
+        __slots__ = ()
+        where = "everywhere"
+
+        def fits(self, x: Any, y: Any) -> bool:
+            return True
+
+    x = tensor([1.0, 2.0], requires_grad=True)
+    (x * x).sum().backward()
+    np.testing.assert_array_equal(host(x.grad), [2, 4])
+
+
+def test_a_second_call_on_raw_arrays_chooses_again(faster: type[Triple]) -> None:
+    op = Triple()
+    op(host(tensor([1.0, 2.0])))
+    op(host(tensor([[1.0, 2.0]])))
+    assert type(op) is Triple

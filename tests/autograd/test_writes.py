@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import sys
+import threading
+import time
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -651,3 +654,53 @@ def test_a_number_is_a_gradient_of_a_number() -> None:
     x = tensor(3.0, requires_grad=True)
     Meddling(in_backward=lambda g, x: 2.0)(x).backward()
     assert host(x.grad) == 2.0
+
+
+def test_a_guard_serves_a_graph_that_was_recorded_while_another_needed_it() -> None:
+    x = tensor(START, requires_grad=True)
+    first = (x * x).sum()
+    raw = x.data
+    second = (x * x * x).sum()
+    first.backward()
+    raw[...] = 0.0
+    with pytest.raises(md.GraphError, match="overwritten"):
+        second.backward()
+
+
+def test_graphs_of_many_threads_do_not_disturb_a_look_at_the_raw_array() -> None:
+    failures: list[BaseException] = []
+    end = time.monotonic() + 0.5
+
+    def work(look: bool) -> None:
+        try:
+            x = tensor(START, requires_grad=True)
+            while time.monotonic() < end:
+                y = (x * x).sum()
+                if look:
+                    x.data
+                else:
+                    with md.no_grad():
+                        x += 0
+                del y
+        except BaseException as error:
+            failures.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(i % 2 == 0,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert failures == []
+
+
+@pytest.mark.skipif(backend.current() != "numpy", reason="NumPy's windows")
+def test_windows_that_your_op_returns_are_memory_of_its_own_too() -> None:
+    x = tensor(START)
+    y = Meddling(in_forward=lambda x: np.lib.stride_tricks.sliding_window_view(x, 2))(x)
+    x[...] = 0.0
+    np.testing.assert_array_equal(host(y), [START[:2], START[1:]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -297,3 +298,45 @@ def test_new_data_make_a_stale_view_good_again() -> None:
     view.data = host(view._data) * 0 + 5 if md.backend.current() == "numpy" else view._data * 0 + 5
     np.testing.assert_array_equal(host(view), [5, 5])
     np.testing.assert_array_equal(host(u), [2, 4, 6])
+
+
+def test_a_view_written_with_history_and_stored_in_another_place_leaves_its_own_stale() -> None:
+    t, u = tensor([1.0, 2.0, 3.0], requires_grad=True) * 1, tensor(5.0, requires_grad=True)
+    view = t[0]
+    view += u
+    with pytest.raises(md.GraphError, match="shares memory with a tensor that was written in place"):
+        t[1] = view
+    t = tensor([1.0, 2.0, 3.0], requires_grad=True) * 1
+    t[0] += u
+    np.testing.assert_array_equal(host(t), [6, 2, 3])
+
+
+def test_data_of_another_tensor_are_its_memory_and_count_writes_with_it() -> None:
+    a, b = tensor([1.0, 2.0], requires_grad=True), tensor([0.0, 0.0])
+    square = (a * a).sum()
+    b.data = a
+    with md.no_grad():
+        b += 1
+    with pytest.raises(md.GraphError, match="overwritten"):
+        square.backward()
+
+
+def test_new_data_of_a_view_are_no_longer_the_tensors() -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    view = x.detach().reshape(2)
+    view.data = host(view._data) * 0 if md.backend.current() == "numpy" else view._data * 0
+    square = (x * x).sum()
+    view += 1
+    square.backward()
+    np.testing.assert_array_equal(host(x.grad), [2, 4])
+
+
+def test_a_shallow_copy_counts_writes_with_its_original() -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    shallow = copy.copy(x)
+    assert (shallow.requires_grad, type(copy.copy(md.nn.Parameter([1.0])))) == (True, md.nn.Parameter)
+    square = (x * x).sum()
+    with md.no_grad():
+        shallow += 1
+    with pytest.raises(md.GraphError, match="overwritten"):
+        square.backward()
