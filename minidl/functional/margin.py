@@ -7,12 +7,15 @@ Tensor([0.5, 0. ])
 
 from __future__ import annotations
 
+import math
+
 from minidl.backend import module_of
 from minidl.checks import choice
 from minidl.errors import ShapeError
 from minidl.functional.activation import relu
 from minidl.functional.arithmetic import multiply, subtract
 from minidl.functional.broadcasting import sum
+from minidl.functional.comparison import equal, logical_and, logical_or
 from minidl.functional.labels import checked_labels, counts_of, scores_and_target
 from minidl.functional.reduction import mean
 from minidl.functional.selection import where
@@ -71,9 +74,11 @@ def multi_margin_loss(
 
     own = labels[..., None] == module_of(labels).arange(classes)
     lead = subtract(sum(where(own, input, 0), axis=-1, keepdims=True), input)
-    missing = where(own, 0, relu(subtract(margin, lead)))
-    loss = mean(missing if p == 1 else multiply(missing, missing), axis=-1)
     counts = counts.astype(input.dtype)
     if weight is not None:
         counts = counts * weight.take(labels)
+    missing = relu(subtract(margin, lead))
+    nothing = logical_and((counts == 0)[..., None], equal(missing, math.inf))
+    missing = where(logical_or(own, nothing), 0, missing)
+    loss = mean(missing if p == 1 else multiply(missing, missing), axis=-1)
     return reduced("multi_margin_loss", multiply(loss, counts), reduction)

@@ -5,6 +5,7 @@ Whether values are in range is looked at on the CPU only: on a GPU the program w
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -15,9 +16,10 @@ from minidl.autograd.variable import Variable
 from minidl.backend import at_hand, device_of, is_array, module_of
 from minidl.checks import choice
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
+from minidl.functional.arithmetic import Mul
 from minidl.functional.broadcasting import sum
 from minidl.functional.reduction import mean
-from minidl.types import Array, Shape, TensorLike
+from minidl.types import Array, ArrayOrTensor, Shape, TensorLike
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -26,6 +28,23 @@ def reduced(name: str, loss: TensorLike, reduction: str) -> TensorLike:
     """The mean or the sum of `loss`, or itself for "none". The mean of no numbers is NaN."""
     choice(reduction, f"{name}: reduction", REDUCTIONS)
     return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
+
+
+class Weigh(Mul):
+    """z = w x, but 0 where w is 0 and x infinite: what does not count costs nothing, however bad it is.
+
+    0 times infinity would be NaN. The gradients are those of a product, dz/dw = x and dz/dx = w.
+    """
+
+    __slots__ = ()
+
+    def forward(self, w: Array, x: Array) -> Array:
+        return module_of(w, x).where((w == 0) & (abs(x) == math.inf), 0, w * x)
+
+
+def weigh(weight: TensorLike, x: TensorLike) -> ArrayOrTensor:
+    """weight * x, elementwise with broadcasting, but 0 where a weight is 0 beside an infinite x. NaN stays."""
+    return Weigh()(weight, x)
 
 
 def raw(x: TensorLike) -> TensorLike:

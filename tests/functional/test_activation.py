@@ -111,7 +111,8 @@ def test_at_infinity_and_far_from_zero_there_is_the_limit(function, below, above
 def test_prelu_with_slopes_of_every_size(dtype):
     """0 times -infinity is 0, the limit; a slope far above 1, or an infinite one, leaves the positive side alone."""
     weight = np.array([0, 1e-3, 1, 1e4, -1e4, np.inf], dtype)
-    x, slopes = tensor(np.array([[-np.inf] * 6, [-2.0] * 6, [3.0] * 6, [np.inf] * 6], dtype), True), tensor(weight, True)
+    rows = np.repeat(np.array([[-np.inf], [-2.0], [3.0], [np.inf]], dtype), 6, axis=1)
+    x, slopes = tensor(rows, True), tensor(weight, True)
     y = F.prelu(x, slopes)
     y.sum().backward()
     infinite = np.where(weight == 0, 0, np.where(weight > 0, -np.inf, np.inf))

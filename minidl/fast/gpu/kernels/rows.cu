@@ -86,6 +86,7 @@ extern "C" __global__ void cross_entropy(
             if (smoothing != 0) {
                 A all = 0;
                 for (long long j = lane; j < n; j += warpSize) all += rest - ((A)row[j] - s.largest);
+                if (smoothing == 1) loss_of_row = 0;  // 0 times infinity would be NaN
                 loss_of_row = (A)(1 - smoothing) * loss_of_row + (A)smoothing * (sum_of_warp(all) / (A)n);
             }
             own.losses += loss_of_row;
