@@ -31,15 +31,15 @@ def reduced(name: str, loss: TensorLike, reduction: str) -> TensorLike:
 
 
 class Weigh(Mul):
-    """z = w x, but 0 where w is 0 and x infinite: what does not count costs nothing, however bad it is.
+    """z = x y, but 0 where x is 0 and y infinite: what does not count costs nothing, however bad it is.
 
-    0 times infinity would be NaN. The gradients are those of a product, dz/dw = x and dz/dx = w.
+    0 times infinity would be NaN. The gradients are those of a product.
     """
 
     __slots__ = ()
 
-    def forward(self, w: Array, x: Array) -> Array:
-        return module_of(w, x).where((w == 0) & (abs(x) == math.inf), 0, w * x)
+    def forward(self, x: Array, y: Array) -> Array:
+        return module_of(x, y).where((x == 0) & (abs(y) == math.inf), 0, x * y)
 
 
 def weigh(weight: TensorLike, x: TensorLike) -> ArrayOrTensor:
