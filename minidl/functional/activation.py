@@ -213,8 +213,9 @@ class Softsign(Function):
     __slots__ = ()
 
     def forward(self, x: Array) -> Array:
-        xp, size = module_of(x), abs(x)
-        return xp.where(size == math.inf, xp.sign(x), x / (1 + size))  # infinity over infinity would be NaN
+        xp, wide = module_of(x), widened(x)
+        size = abs(wide)
+        return narrowed(xp.where(size == math.inf, xp.sign(wide), wide / (1 + size)), x)  # inf / inf would be NaN
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
         size = 1 + abs(x)

@@ -1,9 +1,9 @@
 """Losses that compare number with number, such as mse_loss and binary_cross_entropy.
 
-Input and target have one shape, and both get a gradient. `reduction` is "mean" or "sum" over all, or "none" for one
-loss each. All raise a ShapeError if the shapes differ ((N,) against (N, 1) would compare every pair, which nobody
-means), a DeviceError for a target on another device, and a ValueError for options and values out of range. The values
-are looked at on the CPU only: on a GPU the program would wait for them.
+Input and target have one shape, and both get a gradient; two arrays of integers are computed in float64. `reduction`
+is "mean" or "sum" over all, or "none" for one loss each. All raise a ShapeError if the shapes differ ((N,) against
+(N, 1) would compare every pair, which nobody means), a DeviceError for a target on another device, and a ValueError for
+options and values out of range. The values are looked at on the CPU only: on a GPU the program would wait for them.
 
 >>> import minidl as md, minidl.functional as F
 >>> x = md.tensor([0.5, 3.0], requires_grad=True)
@@ -35,6 +35,7 @@ from minidl.functional.targets import (
     REDUCTIONS,
     check_floating,
     check_probabilities,
+    comparable,
     constant,
     matched,
     reduced,
@@ -51,12 +52,12 @@ def mse_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", wei
 
     A `weight` of the same shape multiplies each; the mean is then over the sum of the weights.
     """
-    return _weighted("mse_loss", _square, subtract(*matched("mse_loss", input, target)), weight, reduction)
+    return _weighted("mse_loss", _square, subtract(*comparable("mse_loss", input, target)), weight, reduction)
 
 
 def l1_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", weight: TensorLike = None) -> TensorLike:
     """|input - target|: however large the error is, its gradient is -1 or 1. `weight` as in mse_loss."""
-    return _weighted("l1_loss", absolute, subtract(*matched("l1_loss", input, target)), weight, reduction)
+    return _weighted("l1_loss", absolute, subtract(*comparable("l1_loss", input, target)), weight, reduction)
 
 
 def _square(error: TensorLike) -> TensorLike:
@@ -81,7 +82,7 @@ def smooth_l1_loss(input: TensorLike, target: TensorLike, reduction: str = "mean
     The gradient is e / beta, limited to [-1, 1]. With beta = 0 it is l1_loss.
     """
     number(beta, "smooth_l1_loss: beta", 0)
-    error = subtract(*matched("smooth_l1_loss", input, target))
+    error = subtract(*comparable("smooth_l1_loss", input, target))
     loss = _rounded(error, beta, beta, 1) if beta > 0 else absolute(error)
     return reduced("smooth_l1_loss", loss, reduction)
 
@@ -101,7 +102,7 @@ def huber_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", d
     """
     if number(delta, "huber_loss: delta", above=0) == math.inf:
         raise ValueError("huber_loss: expected a finite delta; without a limit it is mse_loss / 2")
-    error = subtract(*matched("huber_loss", input, target))
+    error = subtract(*comparable("huber_loss", input, target))
     return reduced("huber_loss", _rounded(error, delta, 1, delta), reduction)
 
 
@@ -253,7 +254,7 @@ def kl_div(input: TensorLike, target: TensorLike, reduction: str = "mean", log_t
         log_target: whether the target is given as logarithms.
     """
     choice(reduction, "kl_div: reduction", (*REDUCTIONS, "batchmean"))
-    input, target = matched("kl_div", input, target)
+    input, target = comparable("kl_div", input, target)
     if log_target:
         p = exp(target)
         nothing = logical_and(equal(p, 0), equal(input, input))  # but a NaN of the input stays

@@ -19,7 +19,7 @@ from minidl.functional.comparison import equal, logical_and, logical_or
 from minidl.functional.labels import checked_labels, counts_of, scores_and_target
 from minidl.functional.reduction import mean
 from minidl.functional.selection import where
-from minidl.functional.targets import check_sides, constant, matched, reduced
+from minidl.functional.targets import check_sides, comparable, constant, reduced
 from minidl.types import TensorLike
 
 
@@ -32,7 +32,7 @@ def hinge_loss(input: TensorLike, target: TensorLike, reduction: str = "mean") -
         ShapeError, DeviceError: input and target differ in shape or device.
         ValueError: a target is neither -1 nor 1 (not noticed on a GPU), or the reduction is unknown.
     """
-    input, target = matched("hinge_loss", input, target)
+    input, target = comparable("hinge_loss", input, target)
     check_sides("hinge_loss", target)
     return reduced("hinge_loss", relu(subtract(1, multiply(target, input))), reduction)
 

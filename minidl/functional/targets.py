@@ -88,6 +88,14 @@ def matched(name: str, input: TensorLike, other: TensorLike, what: str = "target
     return input, other.astype(input.dtype) if input.dtype.kind == "f" != other.dtype.kind else other
 
 
+def comparable(name: str, input: TensorLike, target: TensorLike) -> tuple[TensorLike, TensorLike]:
+    """As `matched`, to subtract or multiply them: two arrays of integers in float64, for in uint8 0 - 1 is 255."""
+    input, target = matched(name, input, target)
+    if "f" in (input.dtype.kind, target.dtype.kind):
+        return input, target
+    return input.astype(np.float64), target.astype(np.float64)
+
+
 def check_floating(name: str, what: str, x: TensorLike) -> None:
     """Refuse integers and booleans."""
     if x.dtype.kind != "f":

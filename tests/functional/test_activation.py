@@ -204,5 +204,7 @@ def test_integers():
     check_against_numpy(F.relu, lambda a: np.maximum(a, 0), np.array([-1, 2]))
     check_against_numpy(F.hardtanh, lambda a: np.clip(a, -1.0, 1.0), np.array([-3, 0, 2]))
     check_against_numpy(F.softsign, lambda a: a / (1 + abs(a)), np.array([-3, 0, 2]))
+    narrow = np.array([-128, -127, 127], np.int8)  # 1 + 127 would be -128
+    check_against_numpy(F.softsign, lambda a: a / (1 + abs(a.astype(float))), narrow)
     check_against_numpy(F.elu, lambda a: np.where(a > 0, a, np.expm1(a.astype(float))), np.array([-3, 0, 2]))
     check_against_numpy(F.sigmoid, lambda a: 1 / (1 + np.exp(-a.astype(float))), np.array([1, 200], np.uint8))
