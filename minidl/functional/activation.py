@@ -61,7 +61,7 @@ class LeakyReLU(Function):
 
 def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> TensorLike:
     """x where x > 0, else negative_slope * x, elementwise; with a slope of 0 it is relu."""
-    return LeakyReLU(negative_slope)(x) if negative_slope else relu(x)  # not 0 times -infinity
+    return relu(x) if negative_slope == 0 else LeakyReLU(negative_slope)(x)  # not 0 times -infinity
 
 
 class PReLU(Function):
