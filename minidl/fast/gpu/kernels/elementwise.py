@@ -26,7 +26,7 @@ OPERATIONS = {
     "sigmoid": ("x", "", "result = 1 / (1 + exp(-x))"),
     "sigmoid_gradient": ("grad out", "", "result = grad * (out * (1 - out))"),
     "tanh_gradient": ("grad out", "", "result = grad * (1 - out * out)"),
-    "softsign": ("x", "", "const A size = 1 + fabs(x); result = isinf(x) ? copysign((A)1, x) : x / size"),
+    "softsign": ("x", "", "const A size = 1 + fabs(x); result = !isinf(x) ? x / size : x > 0 ? 1 : -1"),
     "softsign_gradient": ("grad x", "", "const A size = 1 + fabs(x); result = grad / size / size"),
     "softplus": ("x", "", "result = (x > 0 ? x : 0) + log1p(exp(-fabs(x)))"),
     "softplus_gradient": ("grad x", "", "result = grad / (1 + exp(-x))"),
