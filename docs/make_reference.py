@@ -32,6 +32,11 @@ docstring stands here; `help(md.nn.Linear)` shows the rest.
 
 Every operation has derivatives of any order, through the same lines, unless its row says otherwise. `F` is
 `minidl.functional`, `md` is `minidl`.
+
+Here PyTorch 2.13 is no measure: its `layer_norm`, `batch_norm` and `instance_norm` are wrong from the third derivative
+on ([#175754](https://github.com/pytorch/pytorch/issues/175754),
+[#186256](https://github.com/pytorch/pytorch/issues/186256)). minidl's are right: a test compares orders 1 to 4 of every
+operation and layer with its formula, composed of elementary ones.
 """
 
 

@@ -396,6 +396,26 @@ def check_special(
             assert_close(tensor.grad, their_grad, dtype, what=f"gradient, {dtype}, at {x}")
 
 
+def check_limits(function: Callable[..., Any], below: Sequence[float], above: Sequence[float]) -> None:
+    """Value, slope and second derivative at -infinity (`below`) and infinity (`above`) are the limits; on the way there
+    no derivative up to the third becomes NaN, however large x is.
+    """
+    for dtype in DTYPES:
+        far = np.geomspace(10, float(np.finfo(dtype).max) / 2, 100)
+        x = md.Tensor(device(np.array([-np.inf, np.inf, *far, *-far], dtype)), requires_grad=True)
+        value = function(x)
+        value.sum().backward(retain_graph=True)
+        slope = md.grad(value.sum(), x, create_graph=True)
+        found = [value, x.grad, slope]
+        while found[-1].requires_grad and len(found) < 5:
+            found.append(md.grad(found[-1].sum(), x, create_graph=True))
+        found += [md.zeros(x.shape)] * (5 - len(found))
+        for i, (ours, wanted) in enumerate(zip(found, (0, 1, 1, 2, 3), strict=True)):
+            limits = [0.0, 0.0] if wanted == 3 else [below[wanted], above[wanted]]
+            assert_close(ours[:2], np.array(limits), dtype, what=f"result {i}, {dtype}")
+            assert not np.isnan(host(ours)).any(), f"result {i}, {dtype}: {host(ours)}"
+
+
 def check_with_numbers(function: Callable[..., Any], reference: Callable[..., Any], x: Operand) -> None:
     """A number, Python's or NumPy's, on either side: no promotion, neither of the value nor of the gradient."""
     for dtype in DTYPES:

@@ -13,6 +13,7 @@ import minidl.fast.cpu.exponential
 import minidl.fast.cpu.normalization
 import minidl.fast.cpu.norms
 import minidl.fast.cpu.pooling
+import minidl.fast.cpu.probabilities
 import minidl.fast.cpu.products
 import minidl.fast.cpu.selection
 import minidl.fast.cpu.sums

@@ -9,6 +9,8 @@ Tensor([0., 0., 1.])
 
 from __future__ import annotations
 
+import math
+
 from minidl.autograd.function import Function
 from minidl.backend import module_of
 from minidl.checks import limits
@@ -58,12 +60,12 @@ class LeakyReLU(Function):
 
 
 def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> TensorLike:
-    """x where x > 0, else negative_slope * x, elementwise."""
-    return LeakyReLU(negative_slope)(x)
+    """x where x > 0, else negative_slope * x, elementwise; with a slope of 0 it is relu."""
+    return relu(x) if negative_slope == 0 else LeakyReLU(negative_slope)(x)  # not 0 times -infinity
 
 
 class PReLU(Function):
-    """z = max(x, 0) + w min(x, 0), so dz/dx = 1 where x > 0, else w; and dz/dw = 0 where x > 0, else x."""
+    """z = x where x > 0, else w x, so dz/dx = 1 where x > 0, else w; and dz/dw = 0 where x > 0, else x."""
 
     saves_inputs = True
     reads = ((0, 1), (0,))
@@ -71,7 +73,8 @@ class PReLU(Function):
 
     def forward(self, x: Array, weight: Array) -> Array:
         xp = module_of(x)
-        return xp.maximum(x, 0) + weight * xp.minimum(x, 0)
+        flat = (weight == 0) & (x < 0)  # where 0 times -infinity would be NaN
+        return xp.where(flat, 0, xp.where(x > 0, x, weight * x))
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, weight: ArrayOrTensor) -> Gradients:
         grad_x = grad_weight = None
@@ -210,7 +213,9 @@ class Softsign(Function):
     __slots__ = ()
 
     def forward(self, x: Array) -> Array:
-        return x / (1 + abs(x))
+        xp, wide = module_of(x), widened(x)
+        size = abs(wide)
+        return narrowed(xp.where(size == math.inf, xp.sign(wide), wide / (1 + size)), x)  # inf / inf would be NaN
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
         size = 1 + abs(x)

@@ -11,6 +11,7 @@ from minidl import backend
 from minidl.autograd.function import Function
 from minidl.backend import module_of
 from minidl.functional.precision import narrowed, widened
+from minidl.functional.selection import clip
 from minidl.types import Array, ArrayOrTensor, TensorLike
 
 
@@ -78,7 +79,8 @@ class Erf(Function):
         return narrowed(backend.erf(widened(x)), x)
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
-        return grad_out * (2 / math.sqrt(math.pi) * exp(-x * x))
+        near = clip(x, -30, 30)  # beyond, e^(-x^2) is 0 in every dtype; an infinite x would make its slope NaN
+        return grad_out * (2 / math.sqrt(math.pi) * exp(-near * near))
 
 
 def erf(x: TensorLike) -> TensorLike:

@@ -3,6 +3,9 @@
 Unlike a rectifier they have a slope everywhere and dip below 0 where x is slightly negative: their slope changes sign
 there, at x = -1.28 (silu) and -0.75 (gelu).
 
+Far from 0 the gate is 0 or 1 to the last bit. So each formula is computed at an x that goes no farther than `FAR`: what
+it approaches at infinity is then what comes out, where 0 times infinity, or an infinite x^2, would give NaN.
+
 >>> import numpy as np, minidl.functional as F
 >>> np.round(F.gelu(np.array([-3.0, -0.75, 0.0, 3.0])), 3)
 array([-0.004, -0.17 ,  0.   ,  2.996])
@@ -13,11 +16,15 @@ from __future__ import annotations
 import math
 
 from minidl.autograd.function import Function
+from minidl.backend import module_of
 from minidl.checks import choice
 from minidl.functional.activation import sigmoid
 from minidl.functional.exponential import erf, exp
 from minidl.functional.precision import narrowed, widened
+from minidl.functional.selection import clip
 from minidl.types import Array, ArrayOrTensor, TensorLike
+
+FAR = 800.0  # e^-800 and all that is smaller is 0 in every dtype
 
 
 class SiLU(Function):
@@ -27,11 +34,11 @@ class SiLU(Function):
     __slots__ = ()
 
     def forward(self, x: Array) -> Array:
-        wide = widened(x)
+        wide = module_of(x).maximum(widened(x), -FAR)
         return narrowed(wide * sigmoid(wide), x)
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
-        wide = widened(x)
+        wide = clip(widened(x), -FAR, FAR)
         gate = sigmoid(wide)
         return narrowed(widened(grad_out) * (gate * (1 + wide * (1 - gate))), x)
 
@@ -54,11 +61,11 @@ class GELU(Function):
     __slots__ = ()
 
     def forward(self, x: Array) -> Array:
-        wide = widened(x)
+        wide = module_of(x).maximum(widened(x), -FAR)
         return narrowed(wide * normal_cdf(wide), x)
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
-        wide = widened(x)
+        wide = clip(widened(x), -FAR, FAR)
         density = exp(-0.5 * wide * wide) / math.sqrt(2 * math.pi)
         return narrowed(widened(grad_out) * (normal_cdf(wide) + wide * density), x)
 
@@ -81,11 +88,11 @@ class TanhGELU(Function):
         return sigmoid(2 * math.sqrt(2 / math.pi) * x * (1 + 0.044715 * x * x))
 
     def forward(self, x: Array) -> Array:
-        wide = widened(x)
+        wide = module_of(x).maximum(widened(x), -FAR)
         return narrowed(wide * self.gate(wide), x)
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
-        wide = widened(x)
+        wide = clip(widened(x), -FAR, FAR)
         gate = self.gate(wide)
         slope = 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * wide * wide)
         return narrowed(widened(grad_out) * (gate * (1 + wide * (1 - gate) * slope)), x)

@@ -18,7 +18,8 @@ from minidl.functional.broadcasting import sum
 from minidl.functional.labels import along_classes, checked_labels, class_axis, counts_of, scores_and_target
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.probabilities import Softmax, log_softmax, softmax
-from minidl.functional.targets import REDUCTIONS, constant, reduced, warn_after
+from minidl.functional.selection import where
+from minidl.functional.targets import REDUCTIONS, constant, reduced, warn_after, weigh
 from minidl.types import Array, ArrayOrTensor, Shape, TensorLike
 
 
@@ -69,9 +70,10 @@ class _Likelihood(Function):
         y, a, divisor = self.samples(log_p.shape, log_p.dtype)
         loss, weighted = -xp.take_along_axis(log_p, y, axis=axis), log_p
         if self.weight is not None:
-            loss, weighted = loss * self.weight.take(y), log_p * along_classes(self.weight, log_p.ndim)
+            loss, weighted = weigh(self.weight.take(y), loss), weigh(along_classes(self.weight, log_p.ndim), log_p)
         if self.smoothing:
-            loss = (1 - self.smoothing) * loss - self.smoothing * weighted.mean(axis=axis, keepdims=True)
+            own = (1 - self.smoothing) * loss if self.smoothing < 1 else 0
+            loss = own - self.smoothing * weighted.mean(axis=axis, keepdims=True)
         loss = xp.where(a == 0, 0, a * loss)  # 0 also where the loss of an ignored sample is infinite
         return loss.squeeze(axis) if self.reduction == "none" else loss.sum() / divisor
 
@@ -169,7 +171,9 @@ def against_probabilities(
     axis = class_axis(logits.ndim)
     if smoothing:
         target = add(multiply(target, 1 - smoothing), smoothing / logits.shape[axis])
+    log_p = log_softmax(logits, axis)
     if weight is not None:
-        target = multiply(target, along_classes(weight, logits.ndim))
-    loss = negative(sum(multiply(target, log_softmax(logits, axis)), axis=axis))
+        weight = along_classes(weight, logits.ndim)
+        target, log_p = multiply(target, weight), where(weight == 0, 0, log_p)
+    loss = negative(sum(weigh(target, log_p), axis=axis))
     return reduced("cross_entropy", loss, reduction)

@@ -1,9 +1,9 @@
 """Losses that compare number with number, such as mse_loss and binary_cross_entropy.
 
-Input and target have one shape, and both get a gradient. `reduction` is "mean" or "sum" over all, or "none" for one
-loss each. All raise a ShapeError if the shapes differ ((N,) against (N, 1) would compare every pair, which nobody
-means), a DeviceError for a target on another device, and a ValueError for options and values out of range. The values
-are looked at on the CPU only: on a GPU the program would wait for them.
+Input and target have one shape, and both get a gradient; two arrays of integers are computed in float64. `reduction`
+is "mean" or "sum" over all, or "none" for one loss each. All raise a ShapeError if the shapes differ ((N,) against
+(N, 1) would compare every pair, which nobody means), a DeviceError for a target on another device, and a ValueError for
+options and values out of range. The values are looked at on the CPU only: on a GPU the program would wait for them.
 
 >>> import minidl as md, minidl.functional as F
 >>> x = md.tensor([0.5, 3.0], requires_grad=True)
@@ -15,6 +15,7 @@ Tensor([0.5, 1. ])
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from minidl.checks import choice, number
 from minidl.functional.activation import Sigmoid, sigmoid, softplus
 from minidl.functional.arithmetic import absolute, divide, multiply, subtract
 from minidl.functional.broadcasting import sum
-from minidl.functional.comparison import equal, less
+from minidl.functional.comparison import equal, less, logical_and, logical_or, not_equal
 from minidl.functional.exponential import exp, log
 from minidl.functional.masking import masked
 from minidl.functional.precision import widened
@@ -34,10 +35,12 @@ from minidl.functional.targets import (
     REDUCTIONS,
     check_floating,
     check_probabilities,
+    comparable,
     constant,
     matched,
     reduced,
     warn_after,
+    weigh,
 )
 from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
@@ -49,20 +52,27 @@ def mse_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", wei
 
     A `weight` of the same shape multiplies each; the mean is then over the sum of the weights.
     """
-    error = subtract(*matched("mse_loss", input, target))
-    return _weighted("mse_loss", multiply(error, error), weight, reduction)
+    return _weighted("mse_loss", _square, subtract(*comparable("mse_loss", input, target)), weight, reduction)
 
 
 def l1_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", weight: TensorLike = None) -> TensorLike:
     """|input - target|: however large the error is, its gradient is -1 or 1. `weight` as in mse_loss."""
-    return _weighted("l1_loss", absolute(subtract(*matched("l1_loss", input, target))), weight, reduction)
+    return _weighted("l1_loss", absolute, subtract(*comparable("l1_loss", input, target)), weight, reduction)
 
 
-def _weighted(name: str, loss: TensorLike, weight: TensorLike, reduction: str) -> TensorLike:
+def _square(error: TensorLike) -> TensorLike:
+    return multiply(error, error)
+
+
+def _weighted(
+    name: str, cost: Callable[[TensorLike], TensorLike], error: TensorLike, weight: TensorLike, reduction: str
+) -> TensorLike:
+    """The cost of the errors, reduced. An infinite error of weight 0 does not count."""
     if weight is None:
-        return reduced(name, loss, reduction)
-    loss, weight = matched(name, loss, weight, "weight")
-    result = reduced(name, multiply(loss, weight), reduction)
+        return reduced(name, cost(error), reduction)
+    error, weight = matched(name, error, weight, "weight")
+    counts = logical_or(not_equal(weight, 0), not_equal(absolute(error), math.inf))
+    result = reduced(name, multiply(cost(where(counts, error, 0)), weight), reduction)
     return divide(result, mean(weight)) if reduction == "mean" else result
 
 
@@ -72,7 +82,7 @@ def smooth_l1_loss(input: TensorLike, target: TensorLike, reduction: str = "mean
     The gradient is e / beta, limited to [-1, 1]. With beta = 0 it is l1_loss.
     """
     number(beta, "smooth_l1_loss: beta", 0)
-    error = subtract(*matched("smooth_l1_loss", input, target))
+    error = subtract(*comparable("smooth_l1_loss", input, target))
     loss = _rounded(error, beta, beta, 1) if beta > 0 else absolute(error)
     return reduced("smooth_l1_loss", loss, reduction)
 
@@ -92,7 +102,7 @@ def huber_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", d
     """
     if number(delta, "huber_loss: delta", above=0) == math.inf:
         raise ValueError("huber_loss: expected a finite delta; without a limit it is mse_loss / 2")
-    error = subtract(*matched("huber_loss", input, target))
+    error = subtract(*comparable("huber_loss", input, target))
     return reduced("huber_loss", _rounded(error, delta, 1, delta), reduction)
 
 
@@ -168,7 +178,7 @@ class BCEWithLogits(Function):
         wide = widened(x)
         rest = xp.log1p(xp.exp(-abs(wide)))  # softplus(x) = max(x, 0) + rest
         positive = t if self.p is None else self.p * t
-        loss = positive * (xp.maximum(-wide, 0) + rest) + (1 - t) * (xp.maximum(wide, 0) + rest)
+        loss = weigh(positive, xp.maximum(-wide, 0) + rest) + weigh(1 - t, xp.maximum(wide, 0) + rest)
         return loss.astype(np.result_type(x.dtype, t.dtype))
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, t: ArrayOrTensor) -> Gradients:
@@ -179,7 +189,7 @@ class BCEWithLogits(Function):
             positive = self.p * t
             grad_x = grad_out * (sigmoid(x) * (positive + 1 - t) - positive)
         if self.needs(1):
-            grad_t = grad_out * (-x if self.p is None else self.p * softplus(-x) - softplus(x))
+            grad_t = grad_out * (-x if self.p is None else weigh(self.p, softplus(-x)) - softplus(x))
         return grad_x, grad_t
 
 
@@ -206,11 +216,35 @@ def binary_cross_entropy_with_logits(
     check_probabilities(name, "target", target)
     weight = constant(name, "weight", weight, input, input.shape)
     loss = BCEWithLogits(constant(name, "pos_weight", pos_weight, input, input.shape))(input, target)
-    return reduced(name, loss if weight is None else multiply(loss, weight), reduction)
+    return reduced(name, loss if weight is None else weigh(weight, loss), reduction)
+
+
+class KLDiv(Function):
+    """L = t (ln t - x), so dL/dx = -t and dL/dt = ln t - x + 1.
+
+    Where t is 0 so is L, the limit, also if x is -infinity; dL/dt is then infinite.
+    """
+
+    saves_inputs = True
+    reads = ((1,), (0, 1))
+    __slots__ = ()
+
+    def forward(self, x: Array, t: Array) -> Array:
+        xp = module_of(x)
+        return weigh(t, xp.log(xp.where(t == 0, 1, t)) - x)
+
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, t: ArrayOrTensor) -> Gradients:
+        grad_x = -grad_out * t if self.needs(0) else None
+        grad_t = None
+        if self.needs(1):
+            grad_t = grad_out * where(x == -math.inf, math.inf, log(t) - x + 1)
+        return grad_x, grad_t
 
 
 def kl_div(input: TensorLike, target: TensorLike, reduction: str = "mean", log_target: bool = False) -> TensorLike:
-    """target (ln(target) - input), the Kullback-Leibler divergence from a prediction to the target; 0 for target 0.
+    """target (ln(target) - input), the Kullback-Leibler divergence from a prediction to the target.
+
+    A target of 0 adds 0, also where the prediction rules it out too (its logarithm is -infinity).
 
     Args:
         input: log-probabilities, such as log_softmax gives.
@@ -220,11 +254,13 @@ def kl_div(input: TensorLike, target: TensorLike, reduction: str = "mean", log_t
         log_target: whether the target is given as logarithms.
     """
     choice(reduction, "kl_div: reduction", (*REDUCTIONS, "batchmean"))
-    input, target = matched("kl_div", input, target)
+    input, target = comparable("kl_div", input, target)
     if log_target:
-        loss = multiply(exp(target), subtract(target, input))
+        p = exp(target)
+        nothing = logical_and(equal(p, 0), equal(input, input))  # but a NaN of the input stays
+        loss = multiply(p, where(nothing, 0, subtract(target, input)))
     else:
-        loss = multiply(target, subtract(log(where(equal(target, 0), 1, target)), input))
+        loss = KLDiv()(input, target)
     if reduction == "batchmean":
         return divide(sum(loss), input.shape[0] if input.ndim else 1)
     return reduced("kl_div", loss, reduction)

@@ -7,16 +7,19 @@ Tensor([0.5, 0. ])
 
 from __future__ import annotations
 
+import math
+
 from minidl.backend import module_of
 from minidl.checks import choice
 from minidl.errors import ShapeError
 from minidl.functional.activation import relu
 from minidl.functional.arithmetic import multiply, subtract
 from minidl.functional.broadcasting import sum
+from minidl.functional.comparison import equal, logical_and, logical_or
 from minidl.functional.labels import checked_labels, counts_of, scores_and_target
 from minidl.functional.reduction import mean
 from minidl.functional.selection import where
-from minidl.functional.targets import check_sides, constant, matched, reduced
+from minidl.functional.targets import check_sides, comparable, constant, reduced
 from minidl.types import TensorLike
 
 
@@ -29,7 +32,7 @@ def hinge_loss(input: TensorLike, target: TensorLike, reduction: str = "mean") -
         ShapeError, DeviceError: input and target differ in shape or device.
         ValueError: a target is neither -1 nor 1 (not noticed on a GPU), or the reduction is unknown.
     """
-    input, target = matched("hinge_loss", input, target)
+    input, target = comparable("hinge_loss", input, target)
     check_sides("hinge_loss", target)
     return reduced("hinge_loss", relu(subtract(1, multiply(target, input))), reduction)
 
@@ -71,9 +74,11 @@ def multi_margin_loss(
 
     own = labels[..., None] == module_of(labels).arange(classes)
     lead = subtract(sum(where(own, input, 0), axis=-1, keepdims=True), input)
-    missing = where(own, 0, relu(subtract(margin, lead)))
-    loss = mean(missing if p == 1 else multiply(missing, missing), axis=-1)
     counts = counts.astype(input.dtype)
     if weight is not None:
         counts = counts * weight.take(labels)
+    missing = relu(subtract(margin, lead))
+    nothing = logical_and((counts == 0)[..., None], equal(missing, math.inf))
+    missing = where(logical_or(own, nothing), 0, missing)
+    loss = mean(missing if p == 1 else multiply(missing, missing), axis=-1)
     return reduced("multi_margin_loss", multiply(loss, counts), reduction)

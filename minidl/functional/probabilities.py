@@ -7,6 +7,8 @@ array([0.5, 0.5, 0. ])
 
 from __future__ import annotations
 
+import math
+
 from minidl.autograd.function import Function
 from minidl.backend import module_of
 from minidl.functional.axes import all_axes
@@ -19,7 +21,7 @@ from minidl.types import Array, ArrayOrTensor, Axis, TensorLike
 class Softmax(Function):
     """p_i = e^x_i / sum_j e^x_j, so dL/dx_i = p_i (dL/dp_i - sum_j dL/dp_j p_j).
 
-    All are NaN where all x_i are -infinity, or one is infinity.
+    An x_i of infinity has all of the probability; several share it. All p_i are NaN where all x_i are -infinity.
     """
 
     saves_output = True
@@ -40,7 +42,10 @@ class Softmax(Function):
 
 def less_maximum(x: Array, axis: Axis) -> Array:
     """x less its maximum, which changes no softmax: the largest exponent is then 0, and no e^x overflows."""
-    return x - x.max(axis=axis, keepdims=True) if x.size else x
+    if x.size == 0:
+        return x
+    shifted = x - x.max(axis=axis, keepdims=True)
+    return module_of(x).where(x == math.inf, 0, shifted)  # infinity less infinity would be NaN
 
 
 def softmax(x: TensorLike, axis: int = -1) -> TensorLike:

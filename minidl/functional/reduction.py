@@ -24,11 +24,11 @@ from minidl.backend import module_of
 from minidl.functional.arithmetic import absolute, sign
 from minidl.functional.axes import all_axes, one_axis
 from minidl.functional.broadcasting import Reduction, repeated, sum
-from minidl.functional.exponential import exp
 from minidl.functional.masking import (
     masked,
 )
 from minidl.functional.precision import narrowed, widened
+from minidl.functional.probabilities import Softmax
 from minidl.functional.reshaping import (
     array_like,
     flatten,
@@ -149,7 +149,6 @@ class LogSumExp(Reduction):
     """s = ln sum of e^x_i, so ds/dx_i = e^(x_i - s), the softmax. The maximum is taken out first: no overflow."""
 
     saves_inputs = True
-    saves_output = True
     __slots__ = ()
 
     def forward(self, x: Array) -> Array:
@@ -163,8 +162,8 @@ class LogSumExp(Reduction):
         total = self.add_up(xp.exp(wide - peak), self.axis, self.keepdims)
         return narrowed(xp.log(total) + peak.reshape(total.shape), x)
 
-    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
-        return grad_out.reshape(self.kept_shape) * exp(x - out.reshape(self.kept_shape))
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> Gradients:
+        return grad_out.reshape(self.kept_shape) * Softmax(self.axis)(x)
 
 
 def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:

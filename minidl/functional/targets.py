@@ -5,6 +5,8 @@ Whether values are in range is looked at on the CPU only: on a GPU the program w
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minidl.autograd.function import Function
@@ -13,9 +15,10 @@ from minidl.autograd.variable import Variable
 from minidl.backend import at_hand, device_of, is_array, module_of
 from minidl.checks import choice
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe, warn
+from minidl.functional.arithmetic import Mul
 from minidl.functional.broadcasting import sum
 from minidl.functional.reduction import mean
-from minidl.types import Array, Shape, TensorLike
+from minidl.types import Array, ArrayOrTensor, Shape, TensorLike
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -24,6 +27,23 @@ def reduced(name: str, loss: TensorLike, reduction: str) -> TensorLike:
     """The mean or the sum of `loss`, or itself for "none". The mean of no numbers is NaN."""
     choice(reduction, f"{name}: reduction", REDUCTIONS)
     return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
+
+
+class Weigh(Mul):
+    """z = x y, but 0 where x is 0 and y infinite: what does not count costs nothing, however bad it is.
+
+    0 times infinity would be NaN. The gradients are those of a product.
+    """
+
+    __slots__ = ()
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return module_of(x, y).where((x == 0) & (abs(y) == math.inf), 0, x * y)
+
+
+def weigh(weight: TensorLike, x: TensorLike) -> ArrayOrTensor:
+    """weight * x, elementwise with broadcasting, but 0 where a weight is 0 beside an infinite x. NaN stays."""
+    return Weigh()(weight, x)
 
 
 def raw(x: TensorLike) -> TensorLike:
@@ -65,6 +85,14 @@ def matched(name: str, input: TensorLike, other: TensorLike, what: str = "target
             f"reshape() one of them"
         )
     return input, other.astype(input.dtype) if input.dtype.kind == "f" != other.dtype.kind else other
+
+
+def comparable(name: str, input: TensorLike, target: TensorLike) -> tuple[TensorLike, TensorLike]:
+    """As `matched`, to subtract or multiply them: two arrays of integers in float64, for in uint8 0 - 1 is 255."""
+    input, target = matched(name, input, target)
+    if "f" in (input.dtype.kind, target.dtype.kind):
+        return input, target
+    return input.astype(np.float64), target.astype(np.float64)
 
 
 def check_floating(name: str, what: str, x: TensorLike) -> None:

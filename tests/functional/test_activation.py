@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import minidl as md
 import minidl.functional as F
 from tests.arrays import device, host, tensor
-from tests.factory import SPECIAL, check, check_against_numpy, check_special, examples, operand, shapes
+from tests.factory import SPECIAL, check, check_against_numpy, check_limits, check_special, examples, operand, shapes
 from tests.pytorch import TF, torch
 
 PAIRS = [
@@ -72,13 +72,53 @@ def test_the_first_and_second_slope_at_the_kinks(ours, theirs):
 
 
 def test_infinity_and_nan_where_pytorch_has_no_rule_or_none_to_follow():
-    """Its hardtanh passes a NaN's gradient or not as its loop is vectorized; softsign(inf) is NaN, with no slope."""
+    """Its hardtanh passes a NaN's gradient or not as its loop is vectorized; its softsign(inf) is NaN."""
     for function, slopes in ((F.hardtanh, [0, 0, 0]), (F.softsign, [0, 0, np.nan])):
         x = tensor(np.array([np.inf, -np.inf, np.nan]), True)
         y = function(x)
         y.backward(device(np.ones(3)))
         np.testing.assert_array_equal(host(x.grad), slopes)
-        np.testing.assert_array_equal(host(y), [1, -1, np.nan] if function is F.hardtanh else np.nan)
+        np.testing.assert_array_equal(host(y), [1, -1, np.nan])
+
+
+INFINITE = np.inf
+LIMITS = [  # value, slope and second derivative at -infinity and at infinity
+    (F.relu, (0, 0, 0), (INFINITE, 1, 0)),
+    (lambda t: F.leaky_relu(t, 0), (0, 0, 0), (INFINITE, 1, 0)),
+    (lambda t: F.leaky_relu(t, 0.25), (-INFINITE, 0.25, 0), (INFINITE, 1, 0)),
+    (lambda t: F.leaky_relu(t, -0.5), (INFINITE, -0.5, 0), (INFINITE, 1, 0)),
+    (lambda t: F.leaky_relu(t, 1e4), (-INFINITE, 1e4, 0), (INFINITE, 1, 0)),
+    (lambda t: F.prelu(t, 0.0), (0, 0, 0), (INFINITE, 1, 0)),
+    (lambda t: F.prelu(t, 0.25), (-INFINITE, 0.25, 0), (INFINITE, 1, 0)),
+    (lambda t: F.prelu(t, 1e4), (-INFINITE, 1e4, 0), (INFINITE, 1, 0)),
+    (F.elu, (-1, 0, 0), (INFINITE, 1, 0)),
+    (lambda t: F.elu(t, 0), (0, 0, 0), (INFINITE, 1, 0)),
+    (F.selu, (-1.7580993408473766, 0, 0), (INFINITE, 1.0507009873554805, 0)),
+    (F.hardtanh, (-1, 0, 0), (1, 0, 0)),
+    (F.sigmoid, (0, 0, 0), (1, 0, 0)),
+    (F.tanh, (-1, 0, 0), (1, 0, 0)),
+    (F.softsign, (-1, 0, 0), (1, 0, 0)),
+    (F.softplus, (0, 0, 0), (INFINITE, 1, 0)),
+]
+
+
+@pytest.mark.parametrize(("function", "below", "above"), LIMITS)
+def test_at_infinity_and_far_from_zero_there_is_the_limit(function, below, above):
+    check_limits(function, below, above)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_prelu_with_slopes_of_every_size(dtype):
+    """0 times -infinity is 0, the limit; a slope far above 1, or an infinite one, leaves the positive side alone."""
+    weight = np.array([0, 1e-3, 1, 1e4, -1e4, np.inf], dtype)
+    rows = np.repeat(np.array([[-np.inf], [-2.0], [3.0], [np.inf]], dtype), 6, axis=1)
+    x, slopes = tensor(rows, True), tensor(weight, True)
+    y = F.prelu(x, slopes)
+    y.sum().backward()
+    infinite = np.where(weight == 0, 0, np.where(weight > 0, -np.inf, np.inf))
+    np.testing.assert_array_equal(host(y), np.stack([infinite, -2 * weight, [3] * 6, [np.inf] * 6]))
+    np.testing.assert_array_equal(host(x.grad), np.stack([weight, weight, np.ones(6), np.ones(6)]))
+    np.testing.assert_array_equal(host(slopes.grad), -np.inf)
 
 
 @st.composite
@@ -164,5 +204,7 @@ def test_integers():
     check_against_numpy(F.relu, lambda a: np.maximum(a, 0), np.array([-1, 2]))
     check_against_numpy(F.hardtanh, lambda a: np.clip(a, -1.0, 1.0), np.array([-3, 0, 2]))
     check_against_numpy(F.softsign, lambda a: a / (1 + abs(a)), np.array([-3, 0, 2]))
+    narrow = np.array([-128, -127, 127], np.int8)  # 1 + 127 would be -128
+    check_against_numpy(F.softsign, lambda a: a / (1 + abs(a.astype(float))), narrow)
     check_against_numpy(F.elu, lambda a: np.where(a > 0, a, np.expm1(a.astype(float))), np.array([-3, 0, 2]))
     check_against_numpy(F.sigmoid, lambda a: 1 / (1 + np.exp(-a.astype(float))), np.array([1, 200], np.uint8))

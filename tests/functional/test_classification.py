@@ -140,3 +140,18 @@ def test_both_classes_compute_the_same(dtype, reduction):
     for common, general in zip(*found, strict=True):
         assert common.dtype == general.dtype == dtype
         assert_close(common, host(general), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("options", [{}, {"weight": [1.0, 2.0, 0.5]}, {"ignore_index": 1}])
+def test_a_certain_and_right_score_costs_nothing_and_a_wrong_one_infinity(options, dtype):
+    x = tensor(np.array([[np.inf, 0.0, 1.0]], dtype), True)
+    right = F.cross_entropy(x, device(np.array([0])), **options)
+    slope = md.grad(right, x, create_graph=True)
+    assert right.item() == 0
+    np.testing.assert_array_equal(host(slope), 0)
+    np.testing.assert_array_equal(host(md.grad((slope * slope).sum(), x)), 0)
+    wrong = F.cross_entropy(x, device(np.array([2])), **options)
+    wrong.backward()
+    assert wrong.item() == np.inf
+    np.testing.assert_array_equal(host(x.grad), [[1, 0, -1]])

@@ -9,7 +9,7 @@ from hypothesis import given
 import minidl as md
 import minidl.functional as F
 from tests.arrays import host, tensor
-from tests.factory import SPECIAL, check, check_against_numpy, check_special, examples, operand
+from tests.factory import SPECIAL, check, check_against_numpy, check_limits, check_special, examples, operand
 from tests.pytorch import torch
 
 
@@ -55,6 +55,10 @@ def test_the_slope_of_sqrt_at_zero_does_not_reach_what_was_cut_off():
     x = tensor(np.array([-1.0, 4.0]), True)
     F.sum(F.sqrt(F.relu(x))).backward()
     np.testing.assert_array_equal(host(x.grad), [0, 0.25])
+
+
+def test_erf_at_infinity_and_far_from_zero_has_slopes_of_0():
+    check_limits(F.erf, (-1, 0, 0), (1, 0, 0))
 
 
 def test_erf_of_integers_is_float64():

@@ -11,7 +11,7 @@ from hypothesis import given
 import minidl as md
 import minidl.functional as F
 from tests.arrays import device, host, tensor
-from tests.factory import SPECIAL, check, check_against_numpy, check_special, examples, operand
+from tests.factory import SPECIAL, check, check_against_numpy, check_limits, check_special, examples, operand
 from tests.pytorch import TF, torch
 
 
@@ -36,8 +36,18 @@ def test_gated(ours, theirs, x):
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
 def test_special_values(ours, theirs):
     check_special(ours, theirs, [SPECIAL[np.isfinite(SPECIAL)]])
-    check_special(ours, theirs, [SPECIAL], dtypes=["float64"])  # PyTorch's gelu(inf) in float32 is infinite or NaN
     check_special(ours, theirs, [np.array([6e4, -6e4, 300.0, -300.0, 1e-4])])
+
+
+@pytest.mark.parametrize("function", [F.silu, F.gelu, gelu_tanh])
+def test_at_infinity_and_far_from_zero_there_is_the_limit(function):
+    """PyTorch's are NaN at -infinity, its slopes at both ends, and those of gelu's "tanh" where x^3 overflows."""
+    check_limits(function, (0, 0, 0), (np.inf, 1, 0))
+    x = tensor(np.array([np.nan, 1.0]), True)
+    y = function(x)
+    y.sum().backward()
+    np.testing.assert_array_equal(np.isnan(host(y)), [True, False])
+    np.testing.assert_array_equal(np.isnan(host(x.grad)), [True, False])
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minidl as md
 import minidl.functional as F
 from tests.arrays import device, host, tensor
-from tests.factory import check, check_special, examples, operand
+from tests.factory import assert_close, check, check_special, examples, operand
 from tests.functional.samples import labels_of, ours_of, scores, theirs_of, weights_of
 from tests.pytorch import TF, torch
 
@@ -85,3 +86,86 @@ def test_extreme_scores(ours, theirs, dtype):
             [rows],
             [dtype],
         )
+
+
+def value_and_derivatives(function, x):
+    """The loss, its gradient, and the derivative of a sum of squares of the gradient."""
+    x = tensor(x, True)
+    loss = function(x)
+    slope = md.grad(loss, x, create_graph=True)
+    return [host(loss), host(slope), host(md.grad((slope * slope).sum(), x))]
+
+
+SCORES = np.array([[1.0, -np.inf, 0.5, 2.0], [0.25, -np.inf, 1.0, -1.0]])
+KEPT = [0, 2, 3]
+TARGETS = {
+    "labels": (np.array([3, 0]), np.array([2, 0])),
+    "probabilities": (np.array([[0.5, 0, 0.25, 0.25], [0, 0, 1, 0]]), np.array([[0.5, 0.25, 0.25], [0, 1, 0]])),
+}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("weight", [None, np.array([1.0, 2.0, 0.5, 0.0])])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_class_ruled_out_by_score_and_target_is_as_if_it_were_not_there(kind, weight, reduction):
+    def loss(target, weight):
+        return lambda x: F.cross_entropy(x, device(target), ours_of(weight), reduction=reduction)
+
+    with_it, without = TARGETS[kind]
+    found = value_and_derivatives(loss(with_it, weight), SCORES)
+    wanted = value_and_derivatives(loss(without, weight if weight is None else weight[KEPT]), SCORES[:, KEPT])
+    np.testing.assert_allclose(found[0], wanted[0], rtol=1e-14)
+    for ours, theirs in zip(found[1:], wanted[1:], strict=True):
+        np.testing.assert_allclose(ours[:, KEPT], theirs, rtol=1e-12, atol=1e-15)
+        np.testing.assert_array_equal(ours[:, 1], 0)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_what_a_class_of_weight_0_costs_is_0_also_beside_a_score_of_minus_infinity(reduction):
+    weight, labels = np.array([1.0, 0.0, 1.0, 1.0]), np.array([1, 0])
+    rows = np.array([[0, 1, 0, 0], [0.75, 0.25, 0, 0]])
+    for dtype in ("float16", "float32", "float64"):
+        x = SCORES.astype(dtype)
+        log_p = host(F.log_softmax(tensor(x)))
+        second = -log_p[1, 0]
+        for loss, values, target, costs in (
+            (F.cross_entropy, x, labels, [0, second]),
+            (F.nll_loss, log_p, labels, [0, second]),
+            (F.cross_entropy, x, rows.astype(dtype), [0, 0.75 * second]),
+        ):
+            given = tensor(values, True)
+            found = loss(given, device(target), ours_of(weight), reduction=reduction)
+            expected = np.array(costs) if reduction == "none" else np.array(np.sum(costs))
+            assert_close(found, expected, dtype)
+            found.sum().backward()
+            assert np.isfinite(host(given.grad)).all()
+            np.testing.assert_array_equal(host(given.grad)[0], 0)
+
+
+def test_smoothed_labels_cost_infinity_where_a_score_is_minus_infinity():
+    """Every class has some probability in the target then, the label's own or not."""
+    for labels, smoothing in (([0, 0], 0.1), ([1, 1], 0.1), ([1, 1], 1.0), ([0, 0], 1.0)):
+        x = tensor(SCORES, True)
+        loss = F.cross_entropy(x, device(np.array(labels)), label_smoothing=smoothing)
+        assert loss.item() == np.inf
+        loss.backward()
+        target = np.eye(4)[labels] * (1 - smoothing) + smoothing / 4
+        np.testing.assert_allclose(host(x.grad), (host(F.softmax(tensor(SCORES))) - target) / 2, rtol=1e-12)
+        weight = np.array([1.0, 0.0, 1.0, 1.0])
+        loss = F.cross_entropy(x, device(np.array(labels)), ours_of(weight), label_smoothing=smoothing, reduction="sum")
+        assert np.isfinite(loss.item())
+
+
+def test_the_gradient_by_a_target_is_the_logarithm_also_where_it_is_infinite():
+    x, target = tensor(SCORES), tensor(TARGETS["probabilities"][0], True)
+    F.cross_entropy(x, target, reduction="sum").backward()
+    np.testing.assert_allclose(host(target.grad), -host(F.log_softmax(x)))
+    target.zero_grad()
+    F.cross_entropy(x, target, ours_of(np.array([1.0, 0.0, 1.0, 1.0])), reduction="sum").backward()
+    np.testing.assert_array_equal(host(target.grad)[:, 1], 0)
+
+
+def test_nan_stays_nan_beside_a_target_or_weight_of_0():
+    x = np.array([[np.nan, 1.0, 2.0]])
+    assert np.isnan(F.cross_entropy(tensor(x), device(np.array([[0.0, 1.0, 0.0]]))).item())
+    assert np.isnan(F.nll_loss(tensor(x), [0], weight=[0.0, 1.0, 1.0], reduction="sum").item())

@@ -230,6 +230,75 @@ def test_kl_div_where_the_target_is_0():
     assert np.isnan(host(F.kl_div(x, [[-1.0, 1.0]], "none"))[0, 0])
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_what_prediction_and_target_rule_out_adds_nothing(dtype):
+    """log p = -infinity where the target is 0; in PyTorch it adds NaN."""
+    log_p, q = np.array([np.log(0.5), np.log(0.5), -np.inf], dtype), np.array([0.25, 0.75, 0], dtype)
+    with np.errstate(divide="ignore"):
+        log_q = np.log(q)
+    expected = 0.25 * np.log(0.5) + 0.75 * np.log(1.5)
+    for target, log_target in ((q, False), (log_q, True)):
+        x, t = tensor(log_p, True), tensor(target, True)
+        loss = F.kl_div(x, t, "sum", log_target)
+        assert_close(loss, np.array(expected), dtype)
+        slope, by_target = md.grad(loss, [x, t], create_graph=True)
+        assert_close(slope, -q, dtype)
+        along = np.log([0.5, 1.5]) + 1
+        assert_close(by_target, np.array([*(along * q[:2]), 0] if log_target else [*along, np.inf]), dtype)
+        (again,) = md.grad(slope.sum(), [t], retain_graph=True)
+        assert_close(again, -q if log_target else np.full(3, -1), dtype)
+        if log_target:
+            curved = md.grad(by_target.sum(), [x, t])
+            assert_close(curved[0], -q, dtype)
+            assert_close(curved[1], np.array([*((along + 1) * q[:2]), 0]), dtype)
+    ruled_out = tensor(log_p[2:]), tensor(q[:1])
+    assert F.kl_div(*ruled_out, "sum").item() == np.inf  # ruled out by the prediction alone
+    assert F.kl_div(ruled_out[0], F.log(ruled_out[1]), "sum", log_target=True).item() == np.inf
+    assert np.isnan(F.kl_div(tensor(log_p[2:] + np.nan), tensor(q[2:]), "sum").item())
+    assert np.isnan(F.kl_div(tensor(log_p[2:] + np.nan), tensor(log_q[2:]), "sum", log_target=True).item())
+
+
+def test_the_gradient_of_kl_div_by_a_target_of_0_is_that_of_the_logarithm():
+    t = tensor(np.array([0.0, 1e-30, 1.0]), True)
+    slope = md.grad(F.kl_div(tensor(np.full(3, -2.0)), t, "sum"), t, create_graph=True)
+    np.testing.assert_allclose(host(slope), [-np.inf, np.log(1e-30) + 3, 3])
+    np.testing.assert_allclose(host(md.grad(slope.sum(), t)), [np.inf, 1e30, 1])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("pos_weight", [None, 3.0, 0.0])
+def test_certain_logits_cost_nothing_where_they_are_right_and_infinity_where_they_are_wrong(dtype, pos_weight):
+    x, t = tensor(np.array([np.inf, -np.inf, -np.inf, np.inf], dtype), True), device(np.array([1, 0, 1, 0], dtype))
+    p = 1.0 if pos_weight is None else pos_weight
+    loss = F.binary_cross_entropy_with_logits(x, t, reduction="none", pos_weight=pos_weight)
+    np.testing.assert_array_equal(host(loss), [0, 0, np.inf if p else 0, np.inf])
+    slope = md.grad(loss.sum(), x, create_graph=True)
+    np.testing.assert_array_equal(host(slope), [0, 0, -p, 1])
+    np.testing.assert_array_equal(host(md.grad(slope.sum(), x)), 0)
+
+
+def test_the_gradient_by_a_target_beside_certain_logits():
+    x, t = tensor(np.array([np.inf, -np.inf])), tensor(np.array([1.0, 0.0]), True)
+    F.binary_cross_entropy_with_logits(x, t, reduction="sum").backward()
+    np.testing.assert_array_equal(host(t.grad), [-np.inf, np.inf])
+    t.zero_grad()
+    F.binary_cross_entropy_with_logits(x, t, reduction="sum", pos_weight=0.0).backward()
+    np.testing.assert_array_equal(host(t.grad), [-np.inf, 0])
+
+
+@pytest.mark.parametrize("loss", [F.mse_loss, F.l1_loss, F.binary_cross_entropy_with_logits])
+def test_an_infinite_loss_of_weight_0_does_not_count(loss):
+    values, target, weight = np.array([np.inf, 1.0]), np.array([0.0, 0.5]), np.array([0.0, 2.0])
+    x, alone = tensor(values, True), tensor(values[1:], True)
+    found = loss(x, device(target), weight=device(weight), reduction="sum")
+    expected = loss(alone, device(target[1:]), weight=device(weight[1:]), reduction="sum")
+    found.backward()
+    expected.backward()
+    assert found.item() == expected.item()
+    np.testing.assert_array_equal(host(x.grad), [0, *host(alone.grad)])
+    assert np.isnan(loss(tensor(values * np.nan), device(target), weight=device(weight)).item())
+
+
 # ---- options
 
 

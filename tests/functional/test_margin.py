@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import minidl.functional as F
 from minidl import backend
-from tests.arrays import device, tensor
+from tests.arrays import device, host, tensor
 from tests.factory import check, examples, operand
 from tests.functional.samples import class_count, ours_of, scores, theirs_of, weights_of, without_classes
 from tests.pytorch import TF, torch
@@ -69,3 +69,15 @@ def test_labels_of_0_and_1_are_no_sides():
         with pytest.raises(ValueError, match=r"targets of -1 and \+1; got values from 0 to 1.*2 \* target - 1"):
             F.hinge_loss(x, [0, 1])
     assert F.hinge_loss(x, [-1, 1]).item() == 0.75
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_infinite_scores(p):
+    """Where the right one is infinite the lead is, and costs nothing; an infinite loss of weight 0 neither."""
+    scores = np.array([[np.inf, 1.0, 0.5], [0.5, 2.0, -np.inf], [np.inf, 1.0, 0.0]])
+    x, labels = tensor(scores, True), device(np.array([0, 1, 2]))
+    loss = F.multi_margin_loss(x, labels, p, weight=[1.0, 1.0, 0.0], reduction="none")
+    np.testing.assert_array_equal(host(loss), 0)
+    loss.sum().backward()
+    np.testing.assert_array_equal(host(x.grad), 0)
+    assert F.multi_margin_loss(x, labels, p, reduction="sum").item() == np.inf

@@ -25,6 +25,36 @@ LOSSES = [
 by_name = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int64", "bool"])
+@pytest.mark.parametrize("loss", [F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss])
+def test_integers_are_compared_in_float64(loss, dtype):
+    """In uint8 0 - 1 is 255, and 16 * 16 is 0."""
+    least, most = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    x, y = np.array([least, most, 0, 1], dtype), np.array([most, least, 1, 0], dtype)
+    for reduction in ("none", "sum", "mean"):
+        expected = host(loss(tensor(x.astype("float64")), device(y.astype("float64")), reduction))
+        for found in (loss(device(x), device(y), reduction), loss(tensor(x), tensor(y), reduction)):
+            assert found.dtype == np.float64
+            np.testing.assert_array_equal(host(found), expected)
+    if loss in (F.mse_loss, F.l1_loss):
+        np.testing.assert_allclose(
+            host(loss(device(x), device(y), weight=device(np.array([1, 1, 1, 1], dtype)))), expected
+        )
+
+
+def test_integers_beside_floats_do_not_wrap_around():
+    whole, half = np.array([-100, 100], np.int8), np.array([100, -100], np.float16)
+    for x, y in ((whole, half), (half, whole)):
+        loss = F.l1_loss(tensor(x), device(y), "none")
+        assert loss.dtype == np.float16
+        np.testing.assert_array_equal(host(loss), [200, 200])
+
+
+def test_a_margin_of_integers_does_not_wrap_around():
+    x, side = np.array([-128, 127], np.int8), np.array([-1, 1], np.int8)
+    np.testing.assert_array_equal(host(F.hinge_loss(tensor(x), device(-side), "none")), [129, 128])
+
+
 @by_name
 def test_no_numbers(loss):
     for dtype in ("float16", "float32"):

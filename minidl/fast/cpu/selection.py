@@ -50,11 +50,13 @@ class LeakyReLU(Faster, activation.LeakyReLU):
         return np.maximum(x, x * self.slope) if 0 < self.slope <= 1 else super().forward(x)
 
     def backward(self, grad_out: Array, x: Array) -> Array:
+        if not 0 <= self.slope <= 1:
+            return super().backward(grad_out, x)
         return grad_out * slopes(x, self.slope, grad_out.dtype)
 
 
 class PReLU(Faster, activation.PReLU):
-    """The gradient is multiplied by the slope at each element."""
+    """As LeakyReLU; and the gradient is multiplied by the slope at each element."""
 
     __slots__ = ()
     where = "on the CPU, float dtypes"
@@ -62,7 +64,13 @@ class PReLU(Faster, activation.PReLU):
     def fits(self, x: Array, weight: Array) -> bool:
         return type(x) is np.ndarray and x.dtype.kind == "f" and x.dtype.itemsize in (2, 4, 8)
 
+    def forward(self, x: Array, weight: Array) -> Array:
+        usual = np.all((weight > 0) & (weight <= 1))
+        return np.maximum(x, weight * x) if usual else super().forward(x, weight)
+
     def backward(self, grad_out: Array, x: Array, weight: Array) -> Gradients:
+        if not np.all((weight >= 0) & (weight <= 1)):
+            return super().backward(grad_out, x, weight)
         grad_x = grad_out * slopes(x, weight, grad_out.dtype) if self.needs(0) else None
         grad_weight = unbroadcast(zero_outside(~(x > 0), grad_out * x), weight.shape) if self.needs(1) else None
         return grad_x, grad_weight

@@ -26,33 +26,49 @@ OPERATIONS = {
     "sigmoid": ("x", "", "result = 1 / (1 + exp(-x))"),
     "sigmoid_gradient": ("grad out", "", "result = grad * (out * (1 - out))"),
     "tanh_gradient": ("grad out", "", "result = grad * (1 - out * out)"),
-    "softsign": ("x", "", "result = x / (1 + fabs(x))"),
+    "softsign": ("x", "", "const A size = 1 + fabs(x); result = !isinf(x) ? x / size : x > 0 ? 1 : -1"),
     "softsign_gradient": ("grad x", "", "const A size = 1 + fabs(x); result = grad / size / size"),
     "softplus": ("x", "", "result = (x > 0 ? x : 0) + log1p(exp(-fabs(x)))"),
     "softplus_gradient": ("grad x", "", "result = grad / (1 + exp(-x))"),
-    "silu": ("x", "", "result = x * (1 / (1 + exp(-x)))"),
-    "silu_gradient": ("grad x", "", "const A s = 1 / (1 + exp(-x)); result = grad * (s * (1 + x * (1 - s)))"),
-    "gelu": ("x", "", "result = x * ((A)0.5 + (A)0.5 * erf(x * (A)0.7071067811865476))"),
+    "silu": ("x", "", "const A from = not_below(x); result = from * (1 / (1 + exp(-from)))"),
+    "silu_gradient": (
+        "grad x",
+        "",
+        "const A near = limited(x), s = 1 / (1 + exp(-near)); result = grad * (s * (1 + near * (1 - s)))",
+    ),
+    "gelu": (
+        "x",
+        "",
+        "const A from = not_below(x); result = from * ((A)0.5 + (A)0.5 * erf(from * (A)0.7071067811865476))",
+    ),
     "gelu_gradient": (
         "grad x",
         "",
-        "const A below = (A)0.5 + (A)0.5 * erf(x * (A)0.7071067811865476);"
-        "const A density = exp((A)-0.5 * x * x) * (A)0.3989422804014327;"
-        "result = grad * (below + x * density)",
+        "const A near = limited(x), below = (A)0.5 + (A)0.5 * erf(near * (A)0.7071067811865476);"
+        "const A density = exp((A)-0.5 * near * near) * (A)0.3989422804014327;"
+        "result = grad * (below + near * density)",
     ),
     "tanh_gelu": (
         "x",
         "",
-        "const A twice = (A)1.5957691216057308 * x * (1 + (A)0.044715 * x * x); result = x * (1 / (1 + exp(-twice)))",
+        "const A from = not_below(x), twice = (A)1.5957691216057308 * from * (1 + (A)0.044715 * from * from);"
+        "result = from * (1 / (1 + exp(-twice)))",
     ),
     "tanh_gelu_gradient": (
         "grad x",
         "",
-        "const A s = 1 / (1 + exp((A)-1.5957691216057308 * x * (1 + (A)0.044715 * x * x)));"
-        "const A slope = (A)1.5957691216057308 * (1 + (A)0.134145 * x * x);"
-        "result = grad * (s * (1 + x * (1 - s) * slope))",
+        "const A near = limited(x), square = near * near;"
+        "const A s = 1 / (1 + exp((A)-1.5957691216057308 * near * (1 + (A)0.044715 * square)));"
+        "const A slope = (A)1.5957691216057308 * (1 + (A)0.134145 * square);"
+        "result = grad * (s * (1 + near * (1 - s) * slope))",
     ),
 }
+
+# The x at which `functional/gated.py` computes a formula, also where x is infinite. NaN stays.
+LIMITS = """
+__device__ A not_below(A x) { return x < -800 ? (A)-800 : x; }
+__device__ A limited(A x) { return x < -800 ? (A)-800 : x > 800 ? (A)800 : x; }
+"""
 
 
 def fused(name: str, *args: Any) -> Any:
@@ -66,5 +82,5 @@ def _kernel(xp: ModuleType, name: str, double: bool) -> Any:
     types = [*[("T", array) for array in arrays.split()], *[("float64", number) for number in numbers.split()]]
     parameters = ", ".join(f"{kind} {word}_" for kind, word in types)
     widened = " ".join(f"const A {word} = (A){word}_;" for _, word in types)
-    preamble = f"typedef {'double' if double else 'float'} A;"
+    preamble = f"typedef {'double' if double else 'float'} A; {LIMITS}"
     return xp.ElementwiseKernel(parameters, "T result", f"{widened} {operation}", f"minidl_{name}", preamble=preamble)

@@ -13,6 +13,9 @@ __device__ A largest_of_warp(A value) {
     return value;
 }
 
+// x less the largest number of its row; of infinity 0, where infinity less infinity would be NaN.
+__device__ A shifted_by(A x, A largest) { return x == infinity() ? 0 : x - largest; }
+
 // What a softmax of one row needs: its largest number, and the sum of e^(x - largest).
 struct Summed {
     A largest, total;
@@ -21,7 +24,7 @@ __device__ Summed summed(const T* row, long long n, int lane) {
     A largest = -infinity(), total = 0;
     for (long long j = lane; j < n; j += warpSize) largest = (A)row[j] > largest ? (A)row[j] : largest;
     largest = largest_of_warp(largest);
-    for (long long j = lane; j < n; j += warpSize) total += exp((A)row[j] - largest);
+    for (long long j = lane; j < n; j += warpSize) total += exp(shifted_by((A)row[j], largest));
     return {largest, sum_of_warp(total)};
 }
 
@@ -35,7 +38,7 @@ extern "C" __global__ void softmax_rows(
         const Summed s = summed(row, n, lane);
         const A shift = logarithm ? log(s.total) : 0;
         for (long long j = lane; j < n; j += warpSize) {
-            const A shifted = (A)row[j] - s.largest;
+            const A shifted = shifted_by((A)row[j], s.largest);
             out[i * n + j] = (T)(logarithm ? shifted - shift : exp(shifted) / s.total);
         }
     }
@@ -82,10 +85,11 @@ extern "C" __global__ void cross_entropy(
             }
             const Summed s = summed(row, n, lane);
             const A rest = log(s.total);
-            A loss_of_row = rest - ((A)row[label] - s.largest);
+            A loss_of_row = rest - shifted_by((A)row[label], s.largest);
             if (smoothing != 0) {
                 A all = 0;
-                for (long long j = lane; j < n; j += warpSize) all += rest - ((A)row[j] - s.largest);
+                for (long long j = lane; j < n; j += warpSize) all += rest - shifted_by((A)row[j], s.largest);
+                if (smoothing == 1) loss_of_row = 0;  // 0 times infinity would be NaN
                 loss_of_row = (A)(1 - smoothing) * loss_of_row + (A)smoothing * (sum_of_warp(all) / (A)n);
             }
             own.losses += loss_of_row;
@@ -123,7 +127,7 @@ extern "C" __global__ void cross_entropy_gradient(
         const A share = label == ignored ? (A)0 : label < 0 || label >= n ? infinity() - infinity() : scale;
         for (long long j = lane; j < n; j += warpSize) {
             const A goal = (j == label ? (A)(1 - smoothing) : (A)0) + (A)(smoothing / (double)n);
-            grad_x[i * n + j] = (T)((exp((A)row[j] - s.largest) / s.total - goal) * share);
+            grad_x[i * n + j] = (T)((exp(shifted_by((A)row[j], s.largest)) / s.total - goal) * share);
         }
     }
 }

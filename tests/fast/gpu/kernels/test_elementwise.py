@@ -32,7 +32,9 @@ OPS = {
 
 def special(dtype: str) -> Any:
     """Numbers of every size, and 0, infinity and NaN."""
-    return np.array([0.0, -0.0, 1e-4, -1e-4, 3, -3, 80, -80, 3e4, -3e4, np.inf, -np.inf, np.nan], dtype)
+    largest = np.finfo(dtype).max
+    numbers = [0.0, 1e-4, 3, 80, 3e4, largest**0.4, largest**0.6, largest, np.inf]
+    return np.array([*numbers, *[-number for number in numbers], np.nan], dtype)
 
 
 def with_gradient(op: Any) -> Any:
