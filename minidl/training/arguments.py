@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import Any
 
-from minidl.checks import whole
+from minidl.checks import is_whole, whole
 from minidl.data import Loader, Source
 from minidl.data.dataset import check_source
 from minidl.nn import Module
@@ -40,9 +40,7 @@ def check_arguments(
         check_source(validation, "fit: expected a Dataset as validation")
         if len(validation) == 0:
             raise ValueError("fit: the validation data set is empty; leave it out")
-    if checkpoint_every is not None and (
-        checkpoint is None or not isinstance(checkpoint_every, int) or checkpoint_every < 1
-    ):
+    if checkpoint_every is not None and (checkpoint is None or not is_whole(checkpoint_every, 1)):
         raise ValueError(
             f"fit: checkpoint_every={checkpoint_every!r} needs a path, checkpoint=..., and a whole number of at least 1"
         )

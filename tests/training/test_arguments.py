@@ -18,6 +18,7 @@ from tests.training.runs import DATA, At, Run
         ({"steps": 0}, ValueError, "fit: steps: expected a whole number of at least 1; got 0"),
         ({"epochs": None}, ValueError, "say how long to train: epochs=, steps= or both"),
         ({"validation": (1, 2)}, TypeError, "expected a Dataset as validation; got tuple"),
+        ({"checkpoint": "a.npz", "checkpoint_every": True}, ValueError, "a whole number of at least 1"),
         ({"checkpoint_every": 5}, ValueError, "needs a path, checkpoint="),
         ({"checkpoint": "a.npz", "checkpoint_every": 0}, ValueError, "a whole number of at least 1"),
         ({"callbacks": [print]}, TypeError, r"objects with on_step\(state\) or on_epoch\(state\)"),
