@@ -16,8 +16,8 @@ import numpy as np
 
 from minidl import backend, models, nn, optim
 from minidl.data import Dataset, DataSplits, Loader
-from minidl.files.arrays import write_atomically
 from minidl.files.weights import save
+from minidl.files.writing import check_writable, path_of, write_atomically
 from minidl.training import TrainingState, fit
 from minidl.training.checkpoint import load_checkpoint
 from minidl.training.evaluation import evaluate
@@ -65,6 +65,7 @@ def train_lenet(
     schedule = optim.InvLR(optimizer, gamma=GAMMA, power=POWER)
     loader = Loader(train, BATCH, seed=seed, drop_last=True)
 
+    folder = Path(path_of(folder))
     path = folder / "checkpoint.npz"
     found = load_checkpoint(path) if path.exists() else None
     done = 0 if found is None else len(found.history.step_loss)
@@ -72,6 +73,7 @@ def train_lenet(
     if found is not None and (found.loader or {}).get("seed") != seed:
         raise ValueError(f"{path} is not of a run with seed {seed}: name another folder")
     record.write(done)  # a folder that cannot be written to is found out now
+    check_writable(folder / "lenet.npz")
     if done < iterations:
         options: Any = {"checkpoint": path, "checkpoint_every": every, "resume": done > 0}
         history = fit(model, optimizer, loader, steps=iterations, schedule=schedule, callbacks=[record], **options)

@@ -75,6 +75,7 @@ def fit(
             written; in anomaly mode (`md.detect_anomaly`) at once.
         ValueError, TypeError: arguments that do not fit, or a checkpoint that cannot be resumed; nothing is changed.
         FileNotFoundError: there is no checkpoint to resume.
+        OSError: the checkpoint cannot be written; this is found out before the first step.
     """
     check_arguments(model, optimizer, train_loader, validation, callbacks, checkpoint, checkpoint_every)
     epochs, steps = length(epochs, steps, len(train_loader))

@@ -229,7 +229,7 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     def full(*args):
         raise OSError("no space left")
 
-    monkeypatch.setattr("minidl.files.arrays.os.fsync", full)
+    monkeypatch.setattr("minidl.files.writing.os.fsync", full)
     with pytest.raises(OSError, match="no space left"):
         save_checkpoint(path, *parts)
     assert path.read_bytes() == before
