@@ -12,6 +12,7 @@ from typing import Any
 
 from minidl import backend, plot
 from minidl.data import mnist
+from minidl.data.forgiving import forgiving_output
 from minidl.errors import DeviceError
 from minidl.experiments.arms import ARMS, TITLES
 from minidl.experiments.compare import expected_runs
@@ -152,11 +153,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return USAGE_ERROR
-    try:
-        return int(options.run(options))
-    except (ValueError, DeviceError, OSError) as error:
-        print(f"minidl {options.command}: {error}", file=sys.stderr)
-        return USAGE_ERROR
+    with forgiving_output():  # `minidl mnist | head -1` ends the printing, and not the training
+        try:
+            return int(options.run(options))
+        except (ValueError, DeviceError, OSError) as error:
+            print(f"minidl {options.command}: {error}", file=sys.stderr)
+            return USAGE_ERROR
 
 
 def _path(text: str) -> Path:
