@@ -343,8 +343,9 @@ class Optimizer(Versioned, ABC):
         method keeps of it ("fc1.weight/velocity", float32 for float16 parameters); and what it keeps of layers
         ("fc1/squared_norms").
         """
+        kept = flat(("steps", *self.slots, *self.layer_slots), self.state, self.layer_state)
         first = {} if self.initial_lr is None else {"initial_lr": self.initial_lr}
-        return {"lr": self.lr, "step_count": self.step_count, **first, **flat(self.state, self.layer_state)}
+        return {"lr": self.lr, "step_count": self.step_count, **first, **kept}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict()` saved. Everything is checked before anything is changed.

@@ -17,12 +17,16 @@ from minidl.types import Array, DType, Shape
 State = dict[str, dict[str, Any]]  # numbers and arrays by the name of a parameter or layer, and by their own name
 
 
-def flat(*states: State) -> dict[str, Any]:
-    """The entries of several states under names such as "fc1.weight/velocity"; arrays as copies on NumPy."""
+def flat(used: Sequence[str], *states: State) -> dict[str, Any]:
+    """The entries of several states under names such as "fc1.weight/velocity"; arrays as copies on NumPy.
+
+    Those that are not `used`, such as the velocity of a momentum that was set to 0 later, are left out.
+    """
     saved = {}
     for state in states:
         for name, own in state.items():
-            for key, value in own.items():
+            for key in (key for key in own if key in used):
+                value = own[key]
                 saved[f"{name}/{key}"] = np.array(backend.to_numpy(value)) if backend.is_array(value) else value
     return saved
 

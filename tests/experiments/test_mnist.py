@@ -106,16 +106,16 @@ def test_a_look_that_fails_loses_no_step_and_is_made_up_for(images, tmp_path):
         (tmp_path / "results.json").unlink()
         raise RuntimeError("nobody looks")
 
-    whole = train(images, tmp_path / "whole", iterations=6, every=4)
-    for step in (4, 6):
+    whole = train(images, tmp_path / "whole", iterations=3, every=2)
+    for step in (2, 3):
         with pytest.raises(RuntimeError, match="nobody looks"):
-            train(images, tmp_path, iterations=6, every=4, on_look=fails)
+            train(images, tmp_path, iterations=3, every=2, on_look=fails)
         assert len(load_checkpoint(tmp_path / "checkpoint.npz").history.step_loss) == step
-        if step == 4:
+        if step == 2:
             (tmp_path / "results.json").write_text(
-                json.dumps({"seed": 0, "iterations": 4, "looks": whole["looks"][:1]})
+                json.dumps({"seed": 0, "iterations": 2, "looks": whole["looks"][:1]})
             )
-    assert train(images, tmp_path, iterations=6, every=4)["looks"] == whole["looks"][1:]
+    assert train(images, tmp_path, iterations=3, every=2)["looks"] == whole["looks"][1:]
 
 
 def test_a_weights_file_that_cannot_be_written_is_found_out_before_the_training(images, tmp_path):
@@ -126,22 +126,20 @@ def test_a_weights_file_that_cannot_be_written_is_found_out_before_the_training(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other pipes")
-@pytest.mark.parametrize("closed", ["stdout", "both", "never open"])
+@pytest.mark.parametrize("closed", ["stdout", "never open"])
 def test_who_stops_reading_what_is_printed_does_not_stop_the_training(images, tmp_path, closed):
-    words = ["mnist", "--iterations", "4", "--every", "1", "--data", str(images), "--out", str(tmp_path)]
+    words = ["mnist", "--iterations", "2", "--every", "1", "--data", str(images), "--out", str(tmp_path)]
     command = [sys.executable, "-m", "minidl", *words]
     if closed == "never open":
         command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
     reading, writing = os.pipe()
     os.close(reading)
     environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(md.__file__).parents[1])}
-    errors = writing if closed == "both" else subprocess.PIPE
-    found = subprocess.run(command, env=environment, stdout=writing, stderr=errors, text=True, check=False)
+    found = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
-    assert found.returncode == 0
-    assert not found.stderr
-    assert len(load_checkpoint(tmp_path / "checkpoint.npz").history.step_loss) == 4
-    assert len(json.loads((tmp_path / "results.json").read_text())["looks"]) == 4
+    assert (found.returncode, found.stderr) == (0, "")
+    assert len(load_checkpoint(tmp_path / "checkpoint.npz").history.step_loss) == 2
+    assert len(json.loads((tmp_path / "results.json").read_text())["looks"]) == 2
     assert (tmp_path / "lenet.npz").exists()
 
 

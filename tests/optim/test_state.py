@@ -52,6 +52,14 @@ def test_the_rate_that_schedules_start_from_is_part_of_the_state(tmp_path: Any) 
     assert other.initial_lr is None
 
 
+def test_what_a_setting_that_was_changed_no_longer_uses_is_not_saved() -> None:
+    model = network()
+    optimizer = SGD(model, lr=0.1, momentum=0.9)
+    train(model, optimizer, range(2))
+    optimizer.momentum = 0
+    SGD(network(), lr=0.1).load_state_dict(optimizer.state_dict())
+
+
 @every_method
 def test_the_state_is_numbers_and_arrays_by_name_and_a_copy(method: Any) -> None:
     model = network()
