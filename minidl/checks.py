@@ -26,7 +26,7 @@ def whole(value: Any, name: str, minimum: float = 1) -> int:
 
 def number(value: Any, name: str, least: float = -math.inf, most: float = math.inf, above: float = -math.inf) -> Any:
     """A number; if asked for, one from `least` to `most`, or one above `above`. NaN is none."""
-    plain = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    plain = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if plain and least <= value <= most and (above == -math.inf or value > above):
         return value
     within = f" from {least} to {most}" if most < math.inf else f" of at least {least}" if least > -math.inf else ""
@@ -34,26 +34,47 @@ def number(value: Any, name: str, least: float = -math.inf, most: float = math.i
 
 
 def nonnegative(value: Any, name: str) -> float:
-    """A finite number of at least 0, as a plain float; anything that `float()` converts is taken."""
-    found = _as_float(value, name)
+    """A finite number of at least 0, as a plain float. Texts and truth values are no numbers."""
+    found = real(value, name)
     if not (math.isfinite(found) and found >= 0):
         raise ValueError(f"{name}: expected a finite number of at least 0; got {value!r}")
     return found
 
 
 def fraction(value: Any, name: str) -> float:
-    """A number of at least 0 and below 1, as a plain float; anything that `float()` converts is taken."""
-    found = _as_float(value, name)
+    """A number of at least 0 and below 1, as a plain float."""
+    found = real(value, name)
     if not 0 <= found < 1:
         raise ValueError(f"{name}: expected a number of at least 0 and below 1; got {value!r}")
     return found
 
 
-def _as_float(value: Any, name: str) -> float:
+def share(value: Any, name: str) -> float:
+    """A number from 0 to 1, as a plain float."""
+    found = real(value, name)
+    if not 0 <= found <= 1:
+        raise ValueError(f"{name}: expected a number from 0 to 1; got {value!r}")
+    return found
+
+
+def real(value: Any, name: str) -> float:
+    """One number, of Python or in an array without axes, as a plain float; also NaN and infinity."""
+    # `float` itself reads texts and bytes, and NumPy's texts, truth values and arrays of one element.
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")
+    known = hasattr(type(value), "__float__") or hasattr(type(value), "__index__")
+    if not known or kind not in "iuf" or isinstance(value, bool) or getattr(value, "shape", ()) != ():
+        raise ValueError(f"{name}: expected a number; got {value!r}")
     try:
         return float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name}: expected a number; got {value!r}") from error
+
+
+def yes_or_no(value: Any, name: str) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name}: expected True or False; got {value!r}")
+    return bool(value)
 
 
 def choice(value: Any, name: str, allowed: tuple[Any, ...]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 from minidl import backend, plot
 from minidl.data import mnist
+from minidl.data.forgiving import forgiving_output
 from minidl.errors import DeviceError
 from minidl.experiments.arms import ARMS, TITLES
 from minidl.experiments.compare import expected_runs
@@ -19,6 +20,7 @@ from minidl.experiments.mnist import REFERENCE, train_lenet
 from minidl.experiments.pipeline import run_comparison
 from minidl.experiments.report import COLUMNS, headline, table_rows
 from minidl.experiments.settings import METHODS, MODELS, Settings
+from minidl.files.writing import path_of
 from minidl.version import __version__
 
 USAGE_ERROR, INTERRUPTED = 2, 130
@@ -99,7 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--backend", default=None, metavar="B", help="numpy or cupy (default: MINIDL_BACKEND or numpy)"
     )
-    compare.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/compare-DATE-TIME)")
+    compare.add_argument("--out", type=_path, metavar="DIR", help="run folder (default: runs/compare-DATE-TIME)")
     compare.add_argument("--quiet", action="store_true", help="print the verdict and the folder, nothing else")
     compare.set_defaults(run=_compare)
 
@@ -116,10 +118,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--every", type=int, default=500, metavar="N", help="steps between looks at the test images (500)"
     )
     lenet.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and order (default: %(default)s)")
-    lenet.add_argument("--data", type=Path, metavar="DIR", help="the folder with MNIST's four files")
+    lenet.add_argument("--data", type=_path, metavar="DIR", help="the folder with MNIST's four files")
     lenet.add_argument("--download", action="store_true", help="fetch MNIST if it is not there")
     lenet.add_argument("--backend", default=None, metavar="B", help="numpy or cupy (default: MINIDL_BACKEND or numpy)")
-    lenet.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/mnist-DATE-TIME)")
+    lenet.add_argument("--out", type=_path, metavar="DIR", help="run folder (default: runs/mnist-DATE-TIME)")
     lenet.set_defaults(run=_mnist)
 
     draw = commands.add_parser(
@@ -134,11 +136,11 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=raw,
     )
     draw.add_argument(
-        "recordings", nargs="+", type=Path, metavar="RUN.npz", help="one recording, or several to compare"
+        "recordings", nargs="+", type=_path, metavar="RUN.npz", help="one recording, or several to compare"
     )
     draw.add_argument("figure", metavar="FIGURE", help="gradient_flow, flow_profile, update_heatmap or race")
     draw.add_argument(
-        "--out", type=Path, metavar="FILE", help="where to write FILE.png, .svg and .json (default: FIGURE beside it)"
+        "--out", type=_path, metavar="FILE", help="where to write FILE.png, .svg and .json (default: FIGURE beside it)"
     )
     draw.set_defaults(run=_plot)
     return parser
@@ -151,11 +153,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return USAGE_ERROR
+    with forgiving_output():  # `minidl mnist | head -1` ends the printing, and not the training
+        try:
+            return int(options.run(options))
+        except (ValueError, DeviceError, OSError) as error:
+            print(f"minidl {options.command}: {error}", file=sys.stderr)
+            return USAGE_ERROR
+
+
+def _path(text: str) -> Path:
+    """A path of the command line. (A shell leaves the ~ of --out=~/run as it is.)"""
     try:
-        return int(options.run(options))
-    except (ValueError, DeviceError, OSError) as error:
-        print(f"minidl {options.command}: {error}", file=sys.stderr)
-        return USAGE_ERROR
+        return Path(path_of(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import pytest
 
 from minidl import backend
-from minidl.cli import main
+from minidl.cli import build_parser, main
 
 QUICK = ["compare", "--lr", "0.5", "--epochs", "1", "--rates", "uniform,layer-specific", "--seeds", "1"]
 
@@ -88,3 +88,15 @@ def test_plot_says_what_it_cannot_draw(quick, recording, figure, words, capsys):
 def test_the_report_names_the_command_that_repeats_it(quick):
     page = (quick / "report.html").read_text()
     assert "minidl compare --model mlp --methods sgd --rates uniform,layer-specific --seeds 1 --epochs 1" in page
+
+
+def test_paths_may_begin_in_the_home_of_the_user_and_must_not_be_empty(monkeypatch, tmp_path, capsys):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for command in (["compare", "--out=~/run"], ["mnist", "--out=~/run", "--data=~/run"], ["plot", "~/run", "race"]):
+        options = build_parser().parse_args(command)
+        found = {getattr(options, "out", None), getattr(options, "data", None), *getattr(options, "recordings", [])}
+        assert found - {None} == {tmp_path / "run"}
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["mnist", "--out", ""])
+    assert "argument --out: expected the path of a file or folder; got ''" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import numpy as np
 from minidl.data.archive import members_of
 from minidl.data.dataset import Dataset, DataSplits, check_labels, splits
 from minidl.data.fetch import Published, downloading, folders, locate, reading
+from minidl.files.writing import path_of
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SHAPE = (3, 32, 32)
@@ -55,8 +56,8 @@ def cifar10(root: str | PathLike[str] | None = None, download: bool = False, val
         ValueError: a file is damaged or cut off, there is only the Python version, or there are not that many images
             to hold out.
     """
-    if root is not None and Path(root).name == _FOLDER:
-        root = Path(root).parent
+    if root is not None and Path(path_of(root)).name == _FOLDER:
+        root = Path(path_of(root)).parent
     try:
         [path] = locate("cifar10", [_ARCHIVE], root, download)
     except FileNotFoundError as error:

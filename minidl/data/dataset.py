@@ -159,6 +159,29 @@ def check_labels(file: Path, labels: Any, classes: tuple[str, ...]) -> None:
         raise ValueError(f"{file}: expected labels from 0 to {len(classes) - 1}; got {labels[i]} as label {i}")
 
 
+def fingerprint(source: Source) -> str:
+    """A checksum by which other examples are told from these: over the labels and, of a Dataset, a few of the inputs.
+
+    Another source may have to read files for its inputs.
+    """
+    while not isinstance(source, Dataset) and hasattr(source, "source"):  # a source of another's examples, as Mapped
+        source = source.source
+    labels = source.labels if backend.is_array(source.labels) else np.asarray(source.labels)
+    inputs = [source.inputs] if isinstance(source, Dataset) else []
+    return checksum(labels, 2**20) + "".join(checksum(array, 64) for array in inputs)
+
+
+def checksum(array: Any, rows: int = 2**20) -> str:
+    """16 letters that are others for other elements, dtypes and shapes; of a longer array over about so many rows."""
+    import hashlib
+
+    step = max(1, len(array) // rows) if array.ndim else 1
+    seen = np.ascontiguousarray(backend.to_numpy(array[::step] if step > 1 else array))
+    digest = hashlib.sha256(f"{array.dtype} {tuple(array.shape)} ".encode())
+    digest.update(repr(seen.tolist()).encode() if seen.dtype.hasobject else seen.tobytes())
+    return digest.hexdigest()[:16]
+
+
 def random_order(n: int, *seed: int) -> Any:
     """(n,) the numbers below n in a random order, which depends on `seed` and not on the version of NumPy."""
     # Sorting by random keys: NumPy promises that a bit generator's raw numbers never change, but does not promise it

@@ -18,6 +18,7 @@ from os import PathLike
 from pathlib import Path
 
 from minidl.data.progress import Bar
+from minidl.files.writing import path_of
 from minidl.version import __version__
 
 TIMEOUT = 30.0  # seconds of silence after which a server is given up
@@ -51,9 +52,10 @@ class Published:
 def folders(name: str, root: str | PathLike[str] | None) -> list[Path]:
     """Where a set called `name` may lie: `root/name` and `root` itself; without a root MINIDL_DATA and the cache."""
     if root is not None:
-        return [Path(root).expanduser() / name, Path(root).expanduser()]
+        folder = Path(path_of(root))
+        return [folder / name, folder]
     chosen = os.environ.get("MINIDL_DATA")
-    return ([Path(chosen).expanduser() / name] if chosen else []) + [_cache() / name]
+    return ([Path(path_of(chosen)) / name] if chosen else []) + [_cache() / name]
 
 
 def locate(name: str, files: Sequence[Published], root: str | PathLike[str] | None, download: bool) -> list[Path]:

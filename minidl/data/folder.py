@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from minidl.data.archive import members_of
 from minidl.data.dataset import Dataset, is_whole
 from minidl.data.progress import Bar
 from minidl.errors import ShapeError
+from minidl.files.writing import path_of
 
 KINDS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _MODES = {1: "L", 3: "RGB"}  # Pillow's words
@@ -61,7 +61,7 @@ class ImageFolder:
         sides = size if size is None or isinstance(size, tuple) else (size, size)
         if sides is not None and not (len(sides) == 2 and all(is_whole(side) and side > 0 for side in sides)):
             raise ValueError(f"ImageFolder: expected size as pixels, a number or (height, width); got {size!r}")
-        self.path = Path(os.path.expanduser(path))
+        self.path = Path(path_of(path))
         self._channels = channels
         self._sides = sides
         self._places, folders, self._read = members_of(self.path, _is_image)

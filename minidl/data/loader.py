@@ -11,7 +11,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.data.ahead import in_order
-from minidl.data.dataset import Dataset, Source, check_source, is_whole, random_order
+from minidl.data.dataset import Dataset, Source, check_source, fingerprint, is_whole, random_order
 from minidl.data.transforms import Transform, check_transform, on_host_and_anywhere, transformed
 
 MOVED_WHOLE = 2**30  # bytes; a data set up to this size is put on the device once, a larger one batch by batch
@@ -161,6 +161,7 @@ class Loader:
             "batch_size": self.batch_size,
             "shuffle": self.shuffle,
             "drop_last": self.drop_last,
+            "data": fingerprint(self.dataset),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -170,11 +171,17 @@ class Loader:
             ValueError: the state is of a Loader with other examples or batches, or no state; nothing is changed.
         """
         own = self.state_dict()
+        state = {"data": own["data"], **state}  # states that were saved before there was a checksum
         if set(state) != set(own):
             raise ValueError(f"Loader: expected a state with {', '.join(own)}; got {', '.join(map(str, state))}")
         for key in ("examples", "batch_size", "shuffle", "drop_last"):
             if state[key] != own[key]:
                 raise ValueError(f"Loader: the state was taken with {key}={state[key]}; this Loader has {own[key]}")
+        if state["data"] != own["data"]:
+            raise ValueError(
+                "Loader: the state was taken with other data: their labels or inputs are not those of this Loader's "
+                "data set, though there are as many"
+            )
         for key in ("epoch", "position", "seed"):
             if not is_whole(state[key]) or state[key] < 0:
                 raise ValueError(f"Loader: expected a non-negative integer as {key} of the state; got {state[key]!r}")

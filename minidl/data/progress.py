@@ -7,6 +7,7 @@ import time
 from typing import Any, Self
 
 from minidl import backend
+from minidl.data.forgiving import Forgiving
 
 PATIENCE = 1.0  # seconds before a bar appears
 REFRESH = 0.1  # seconds between two drawings; each reads the loss, and so waits for a GPU
@@ -75,7 +76,7 @@ class Bar:
         counted = progress.DownloadColumn() if self._bytes else progress.MofNCompleteColumn()
         text = progress.TextColumn("{task.description}", markup=False)
         columns = (progress.BarColumn(), counted, progress.TimeRemainingColumn(), text)
-        console = self._console or Console(stderr=True)
+        console = self._console or Console(file=Forgiving(sys.stderr))  # type: ignore[arg-type]
         self._bar = progress.Progress(*columns, console=console, auto_refresh=False)
         self._task = self._bar.add_task("", total=self._total, completed=self._done)
         self._bar.start()

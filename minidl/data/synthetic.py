@@ -7,6 +7,7 @@ with give new points of the same shape. `noise` is the standard deviation of a n
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -105,4 +106,5 @@ def _generator(name: str, n: int, noise: float, seed: int) -> np.random.Generato
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.number)) and bool(np.isfinite(value))
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return number and math.isfinite(value)  # type: ignore[arg-type]

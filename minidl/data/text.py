@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl.data.dataset import Dataset, is_whole
+from minidl.files.writing import path_of
 
 
 class Characters(Dataset):
@@ -60,7 +61,7 @@ def characters(text: str | PathLike[str], length: int, vocabulary: Iterable[str]
         raise TypeError(f"characters: expected a text, a str, or a file of text, a Path; got {type(text).__name__}")
     if isinstance(text, str) and os.path.isfile(text):
         raise ValueError(f"characters: expected a text; {text!r} is a file: to read a file, pass its Path")
-    text = text if isinstance(text, str) else _read(Path(text))
+    text = text if isinstance(text, str) else _read(Path(path_of(text)))
     if len(text) <= length:
         raise ValueError(f"characters: expected a text of more than {length} characters; it has {len(text)}")
     known = tuple(sorted(set(text)) if vocabulary is None else vocabulary)

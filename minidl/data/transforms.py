@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
+from minidl.checks import real
 from minidl.data.dataset import Source, check_source, is_whole
 from minidl.data.progress import Bar
 from minidl.errors import DTypeError, ShapeError, describe
@@ -108,7 +109,7 @@ class ToFloat(_Step):
     """x * scale as floating numbers; 1/255, the default, brings bytes into 0 to 1. Takes arrays of any shape."""
 
     def __init__(self, scale: float = 1 / 255) -> None:
-        self.scale = float(scale)
+        self.scale = real(scale, "ToFloat: scale")
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
         return backend.module_of(images).multiply(images, self.scale, dtype=_floating(images))
@@ -122,7 +123,7 @@ class Normalize(_Step):
     """
 
     def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
-        self.mean, self.std = _numbers(mean), _numbers(std)
+        self.mean, self.std = _numbers(mean, "Normalize: mean"), _numbers(std, "Normalize: std")
         if not all(s > 0 for s in self.std):
             raise ValueError(f"Normalize: expected std above 0; got {std!r}")
 
@@ -227,7 +228,7 @@ class RandomHorizontalFlip(_Step):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
+        if not 0 <= real(p, "RandomHorizontalFlip: p") <= 1:
             raise ValueError(f"RandomHorizontalFlip: expected p as a probability, from 0 to 1; got {p!r}")
         self.p = p
 
@@ -286,8 +287,8 @@ def _drawing(rng: Any, step: _Step) -> Any:
     return rng
 
 
-def _numbers(values: float | Sequence[float]) -> tuple[float, ...]:
-    return tuple(float(v) for v in np.atleast_1d(np.asarray(values, dtype=np.float64)))
+def _numbers(values: float | Sequence[float], name: str) -> tuple[float, ...]:
+    return tuple(real(value, name) for value in np.atleast_1d(np.asarray(values)))
 
 
 def _pair(value: Any, expected: str, minimum: int) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.checks import whole
+from minidl.checks import real, whole
 from minidl.derivatives.gradients import grad
 from minidl.errors import describe
 from minidl.functional import norm
@@ -206,7 +206,7 @@ def lanczos(multiply: Callable[[Any], Any], start: Any, steps: int = 50, toleran
 def _length(start: Any, steps: int, tolerance: float) -> float:
     """The length of the first vector, with all arguments known to make sense."""
     whole(steps, "steps")
-    if not 0 <= tolerance < 1:
+    if not 0 <= real(tolerance, "tolerance") < 1:
         raise ValueError(f"expected a tolerance from 0 to 1; got {tolerance!r}")
     length = float(norm(start))
     if not 0 < length < np.inf:

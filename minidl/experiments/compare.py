@@ -25,7 +25,8 @@ from minidl.experiments.arms import LAYER_SPECIFIC, REPLAYED, RULES, TUNED, rule
 from minidl.experiments.runs import Run, RunKey, record_flow, train
 from minidl.experiments.settings import Settings
 from minidl.experiments.workers import Workers
-from minidl.files.arrays import load_arrays, save_arrays, write_atomically
+from minidl.files.arrays import load_arrays, save_arrays
+from minidl.files.writing import path_of, write_atomically
 from minidl.observe import FlowRecording
 
 FORMAT = 1
@@ -52,7 +53,7 @@ class Comparison:
         on_run: Callable[[RunKey], None] = lambda key: None,
     ) -> None:
         self.settings = settings
-        self.folder = folder
+        self.folder = Path(path_of(folder))
         self.splits: DataSplits = digits()
         self._workers = workers
         self._on_run = on_run

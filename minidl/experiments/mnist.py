@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from minidl import backend, models, nn, optim
+from minidl.checks import whole
 from minidl.data import Dataset, DataSplits, Loader
-from minidl.files.arrays import write_atomically
 from minidl.files.weights import save
+from minidl.files.writing import check_writable, path_of, write_atomically
 from minidl.training import TrainingState, fit
 from minidl.training.checkpoint import load_checkpoint
 from minidl.training.evaluation import evaluate
@@ -65,6 +66,7 @@ def train_lenet(
     schedule = optim.InvLR(optimizer, gamma=GAMMA, power=POWER)
     loader = Loader(train, BATCH, seed=seed, drop_last=True)
 
+    folder = Path(path_of(folder))
     path = folder / "checkpoint.npz"
     found = load_checkpoint(path) if path.exists() else None
     done = 0 if found is None else len(found.history.step_loss)
@@ -72,14 +74,14 @@ def train_lenet(
     if found is not None and (found.loader or {}).get("seed") != seed:
         raise ValueError(f"{path} is not of a run with seed {seed}: name another folder")
     record.write(done)  # a folder that cannot be written to is found out now
+    check_writable(folder / "lenet.npz")
+    if found is not None:  # it may have been stopped between a checkpoint and the look that follows it
+        model.load_state_dict(found.model)
+        record.make_up_for(model, done)
     if done < iterations:
         options: Any = {"checkpoint": path, "checkpoint_every": every, "resume": done > 0}
         history = fit(model, optimizer, loader, steps=iterations, schedule=schedule, callbacks=[record], **options)
         record.write(len(history.step_loss))
-    elif found is not None:
-        model.load_state_dict(found.model)
-        if not record.results["looks"]:
-            record.look(model, done)
     save(model.state_dict(), folder / "lenet.npz")
     return record.results
 
@@ -103,7 +105,9 @@ class _Record:
                 kept = json.loads(path.read_text(encoding="utf-8"))
                 self.results = {name: kept[name] for name in self.results}
                 self.results["looks"] = [
-                    {name: look[name] for name in ("iteration", "accuracy", "loss")} for look in kept["looks"]
+                    {name: look[name] for name in ("iteration", "accuracy", "loss")}
+                    | {"iteration": whole(look["iteration"], "iteration")}
+                    for look in kept["looks"]
                 ]
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{path} is damaged ({error!r}): delete it, the run goes on without it") from error
@@ -114,8 +118,17 @@ class _Record:
 
     def on_step(self, state: TrainingState) -> None:
         """After each step."""
-        if state.step % self.every == 0 or state.step == self.iterations:
+        if self.is_due(state.step):
             self.look(state.model, state.step)
+
+    def is_due(self, step: int) -> bool:
+        """Whether there is a look after so many steps."""
+        return step % self.every == 0 or step == self.iterations
+
+    def make_up_for(self, model: nn.Module, step: int) -> None:
+        """Look now, after so many steps, if that is due and was left out."""
+        if self.is_due(step) and all(look["iteration"] != step for look in self.results["looks"]):
+            self.look(model, step)
 
     def look(self, model: nn.Module, step: int) -> None:
         """Evaluate on the test images after so many steps."""

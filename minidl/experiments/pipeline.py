@@ -17,7 +17,7 @@ from minidl.experiments.results import same_runs, summarise
 from minidl.experiments.runs import RunKey, build_model
 from minidl.experiments.settings import Settings
 from minidl.experiments.workers import Workers
-from minidl.files.arrays import write_atomically
+from minidl.files.writing import check_writable, write_atomically
 from minidl.observe import FlowRecording, RaceRecording
 
 # The flows that are drawn beside each other: SGD as it is, with a rate per layer, and with the best single rate.
@@ -38,6 +38,9 @@ def run_comparison(
     """
     with Workers(in_process=settings.backend != "numpy") as workers:
         comparison = Comparison(settings, folder, workers, on_run)
+        folder = comparison.folder
+        for name in ("results.json", "report.html"):  # a file that cannot be written is found out now
+            check_writable(folder / name)
         for method in settings.methods:
             if settings.lr is None:
                 say(f"{method}: tuning the base rates")

@@ -11,46 +11,17 @@ from __future__ import annotations
 
 import io
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from minidl.files.writing import path_of, write_atomically
+
 ABOUT = "about.json"
 _SUFFIX = ".npy"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the date of every member, so that the same content makes the same file
-
-
-def write_atomically(path: str | PathLike[str], content: bytes | Callable[[IO[bytes]], object]) -> None:
-    """Write a file so that `path` holds either its old content or all of the new, also after a crash or a power cut.
-
-    The bytes are written to a temporary file in the same folder, which replaces `path` once they are on the disk. The
-    folder is made if it is missing. If `path` is a link, the file that it points to is replaced.
-
-    Args:
-        path: the file.
-        content: its bytes, or a function that is given the open file and writes them.
-
-    Raises:
-        OSError: the folder or the file cannot be written; nothing is left behind.
-    """
-    target = Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
-    try:
-        with open(temporary, "xb") as file:
-            if callable(content):
-                content(file)
-            else:
-                file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave the new name with the old disk's bytes
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_arrays(
@@ -77,16 +48,17 @@ def save_arrays(
         ValueError: a name is unusable.
         OSError: the file cannot be written.
     """
+    path = path_of(path)
     members: dict[str, bytes] = {}
     for name, array in arrays.items():
         if not name or name.startswith("/") or any(c in name for c in "\\\0") or ".." in name.split("/"):
-            raise ValueError(f"{os.fspath(path)}: {name!r} cannot be the name of an array in a file")
+            raise ValueError(f"{path}: {name!r} cannot be the name of an array in a file")
         members[name] = _npy(name, array, path)
     about = {"kind": kind, "format": format, "meta": dict(meta or {})}
     try:
         described = json.dumps(about, sort_keys=True)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{os.fspath(path)}: the data about the arrays must be plain (JSON): {error}") from error
+        raise TypeError(f"{path}: the data about the arrays must be plain (JSON): {error}") from error
     # Through JSON, so that what is hashed is what will be read: tuples become lists, integer keys strings.
     about = json.loads(described)
     about["sha256"] = _checksum(about, members)
@@ -120,8 +92,8 @@ def load_arrays(
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, of another kind or format, or not written by `save_arrays`. The message names it.
     """
-    name = os.fspath(path)
-    with open(path, "rb") as file:
+    name = path_of(path)
+    with open(name, "rb") as file:
         members = _read_zip(name, file)
     if ABOUT not in members:
         if foreign:
@@ -157,11 +129,11 @@ def _arrays(name: str, members: Mapping[str, bytes]) -> dict[str, np.ndarray[Any
     return arrays
 
 
-def _npy(name: str, array: Any, path: str | PathLike[str]) -> bytes:
+def _npy(name: str, array: Any, path: str) -> bytes:
     """`array` in NumPy's own file format."""
     if not isinstance(array, (np.ndarray, np.generic)) or array.dtype.hasobject:
         kind = f"{array.dtype} array" if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"{os.fspath(path)}: expected a NumPy array of numbers or text as {name!r}; got {kind}")
+        raise TypeError(f"{path}: expected a NumPy array of numbers or text as {name!r}; got {kind}")
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
     return buffer.getvalue()

@@ -7,7 +7,6 @@ the library of that name. Neither can hold code, as the pickled files of `torch.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -18,7 +17,8 @@ import numpy as np
 
 from minidl import backend
 from minidl.errors import DTypeError
-from minidl.files.arrays import load_arrays, save_arrays, write_atomically
+from minidl.files.arrays import load_arrays, save_arrays
+from minidl.files.writing import path_of, write_atomically
 
 KIND = "weights_file"
 SUFFIXES = (".npz", ".safetensors")
@@ -60,7 +60,7 @@ def save(state: Mapping[str, Any], path: str | PathLike[str]) -> None:
         ImportError: a .safetensors file without the library safetensors.
         OSError: the file cannot be written.
     """
-    path = os.path.expanduser(path)
+    path = path_of(path)
     suffix = _suffix(path)
     if not isinstance(state, Mapping):
         hint = ": save its state_dict()" if hasattr(state, "state_dict") else ""
@@ -70,7 +70,7 @@ def save(state: Mapping[str, Any], path: str | PathLike[str]) -> None:
         save_arrays(path, arrays, kind=KIND)
         return
     if "__metadata__" in arrays:
-        raise ValueError(f"{os.fspath(path)}: a safetensors file keeps the name '__metadata__' for itself")
+        raise ValueError(f"{path}: a safetensors file keeps the name '__metadata__' for itself")
     write_atomically(path, _safetensors(path).numpy.save(arrays))
 
 
@@ -89,7 +89,7 @@ def load(path: str | PathLike[str]) -> dict[str, Any]:
         ValueError: it is damaged, holds something else than weights, or has another suffix. The message names it.
         ImportError: a .safetensors file without the library safetensors.
     """
-    path = os.path.expanduser(path)
+    path = path_of(path)
     if _suffix(path) == ".safetensors":
         return _read_safetensors(path)
     arrays, _ = load_arrays(path, kind=KIND, foreign=True)
@@ -99,13 +99,13 @@ def load(path: str | PathLike[str]) -> dict[str, Any]:
     return arrays
 
 
-def _read_safetensors(path: str | PathLike[str]) -> dict[str, Any]:
+def _read_safetensors(path: str) -> dict[str, Any]:
     library = _safetensors(path)
     content = Path(path).read_bytes()
     try:
         entries = library.deserialize(content)
     except Exception as error:  # the library's own SafetensorError, which cannot be named without it
-        raise ValueError(f"{os.fspath(path)} is damaged, cut off or no safetensors file: {error}") from error
+        raise ValueError(f"{path} is damaged, cut off or no safetensors file: {error}") from error
     arrays: dict[str, Any] = {}
     for name, entry in entries:
         if entry["dtype"] not in _DTYPES:
@@ -115,9 +115,9 @@ def _read_safetensors(path: str | PathLike[str]) -> dict[str, Any]:
     return arrays
 
 
-def _not_held(path: str | PathLike[str], name: str, dtype: str) -> str:
+def _not_held(path: str, name: str, dtype: str) -> str:
     return (
-        f"{os.fspath(path)} holds {name!r} as {dtype}; expected booleans, integers or floating numbers that NumPy has: "
+        f"{path} holds {name!r} as {dtype}; expected booleans, integers or floating numbers that NumPy has: "
         f"convert it where the file was made (bfloat16 and smaller to float32)"
     )
 
@@ -141,23 +141,22 @@ def _on_host(name: Any, value: Any) -> Any:
     return np.asarray(array, array.dtype.newbyteorder("="), order="C")
 
 
-def _suffix(path: str | PathLike[str]) -> str:
+def _suffix(path: str) -> str:
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(
-            f"{os.fspath(path)}: expected a file whose name ends in .npz or .safetensors. (A .pt or .pth file is "
+            f"{path}: expected a file whose name ends in .npz or .safetensors. (A .pt or .pth file is "
             f"pickled: load it in PyTorch, and save it with safetensors.torch.save_file or numpy.savez)"
         )
     return suffix
 
 
-def _safetensors(path: str | PathLike[str]) -> ModuleType:
+def _safetensors(path: str) -> ModuleType:
     """The library; its part for NumPy arrays is `safetensors.numpy`."""
     try:
         import safetensors.numpy
     except ImportError as error:
         raise ImportError(
-            f"{os.fspath(path)}: a .safetensors file needs the library safetensors: pip install "
-            f"'minidl[safetensors]', or use .npz"
+            f"{path}: a .safetensors file needs the library safetensors: pip install 'minidl[safetensors]', or use .npz"
         ) from error
     return safetensors

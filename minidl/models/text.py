@@ -13,7 +13,7 @@ import numpy as np
 
 from minidl import backend, nn
 from minidl import functional as F
-from minidl.checks import whole
+from minidl.checks import real, whole
 from minidl.errors import describe
 from minidl.nn.modes import evaluating
 from minidl.tensors.array import DEFAULT_DTYPE
@@ -109,7 +109,7 @@ def sample(model: CharRNN, start: Sequence[int] | Array, length: int, temperatur
             f"sample: expected a start of at least one character, in one row, each an integer from 0 to "
             f"{model.vocabulary - 1}; got {start!r}"
         )
-    if not temperature > 0:
+    if not real(temperature, "sample: temperature") > 0:
         raise ValueError(f"sample: expected a temperature above 0; got {temperature!r}")
     drawn: list[int] = []
     state = None

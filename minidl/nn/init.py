@@ -32,7 +32,7 @@ from minidl import backend
 from minidl.autograd.variable import (
     writes_of,
 )
-from minidl.errors import GraphError, ShapeError, describe
+from minidl.errors import DTypeError, GraphError, ShapeError, describe
 from minidl.tensors.tensor import Tensor
 
 _T = TypeVar("_T", bound=Tensor)
@@ -170,6 +170,8 @@ def _write(tensor: _T, values: Any) -> _T:
         raise TypeError(f"an initialiser writes into a Parameter or Tensor; got {describe(tensor)}")
     if not tensor.is_leaf:
         raise GraphError(f"an initialiser writes into a Parameter or leaf Tensor; got {describe(tensor)}, a result")
+    if values.dtype.kind not in "fiu":  # NumPy would read the number in a text
+        raise DTypeError(f"an initialiser writes numbers; got {describe(values)}")
     tensor._data[...] = backend.to_device(values.astype(tensor.dtype), tensor.device)
     writes_of(tensor).bump()
     return tensor

@@ -13,6 +13,7 @@ from minidl.autograd.modes import is_grad_enabled
 from minidl.autograd.variable import (
     Variable,
 )
+from minidl.checks import is_whole
 from minidl.nn import LeakyReLU, Module, ReLU, Sigmoid, Softplus, Tanh
 from minidl.observe.forgotten_zero_grad import ForgottenZeroGrad
 from minidl.observe.recording import PER_LAYER, FlowRecording
@@ -76,7 +77,7 @@ class GradientFlow:
     """
 
     def __init__(self, model: Module, optimizer: Optimizer | None = None, every: int = 1) -> None:
-        if not isinstance(every, int) or every < 1:
+        if not is_whole(every, 1):
             raise ValueError(f"every must be a positive integer: every step (1), every tenth (10), ...; got {every!r}")
         self._model = model
         self._optimizer = optimizer

@@ -11,6 +11,7 @@ from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import ModelOrParameters
 from minidl.optim.norms import l2_norm
 from minidl.optim.optimizer import Optimizer
+from minidl.optim.settings import Setting
 from minidl.types import Array
 
 
@@ -37,6 +38,9 @@ class AdaGrad(Optimizer):
 
     settings = ("lr", "eps", "weight_decay", "denominator")
 
+    eps = Setting(nonnegative)
+    denominator = Setting(choice, ("element", "layer"))
+
     def __init__(
         self,
         model_or_params: ModelOrParameters,
@@ -47,8 +51,8 @@ class AdaGrad(Optimizer):
         layer_rate: Callable[[LayerView], Any] | None = None,
     ) -> None:
         super().__init__(model_or_params, lr, weight_decay, layer_rate)
-        self.eps = nonnegative(eps, f"{type(self).__name__}: eps")
-        self.denominator = choice(denominator, f"{type(self).__name__}: denominator", ("element", "layer"))
+        self.eps = eps
+        self.denominator = denominator
 
     @property
     def slots(self) -> tuple[str, ...]:

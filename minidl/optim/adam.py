@@ -10,7 +10,15 @@ from minidl.checks import fraction, nonnegative
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import ModelOrParameters
 from minidl.optim.optimizer import Optimizer
+from minidl.optim.settings import Setting
 from minidl.types import Array
+
+
+def two_fractions(value: Any, name: str) -> tuple[float, float]:
+    """Two numbers of at least 0 and below 1."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ValueError(f"{name}: expected two numbers of at least 0 and below 1; got {value!r}")
+    return fraction(value[0], f"{name}[0]"), fraction(value[1], f"{name}[1]")
 
 
 class Adam(Optimizer):
@@ -42,6 +50,9 @@ class Adam(Optimizer):
 
     settings = ("lr", "betas", "eps", "weight_decay")
 
+    betas = Setting(two_fractions)
+    eps = Setting(nonnegative)
+
     def __init__(
         self,
         model_or_params: ModelOrParameters,
@@ -52,9 +63,8 @@ class Adam(Optimizer):
         layer_rate: Callable[[LayerView], Any] | None = None,
     ) -> None:
         super().__init__(model_or_params, lr, weight_decay, layer_rate)
-        name, (beta1, beta2) = type(self).__name__, betas
-        self.betas = (fraction(beta1, f"{name}: betas[0]"), fraction(beta2, f"{name}: betas[1]"))
-        self.eps = nonnegative(eps, f"{name}: eps")
+        self.betas = betas
+        self.eps = eps
 
     @property
     def slots(self) -> tuple[str, ...]:

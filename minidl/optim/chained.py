@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.schedules import Schedule, whole_steps
+from minidl.optim.settings import Setting
+
+
+def some_schedules(values: Any, name: str) -> tuple[Schedule, ...]:
+    """Schedules, and nothing else."""
+    schedules = tuple(values)
+    for i, schedule in enumerate(schedules):
+        if not isinstance(schedule, Schedule):
+            raise TypeError(f"{name}: expected schedules; entry {i} is {schedule!r}")
+    return schedules
+
+
+def increasing_steps(values: Any, name: str) -> tuple[int, ...]:
+    """Numbers of steps, none of them smaller than the one before."""
+    steps = whole_steps(values, name)
+    if steps != tuple(sorted(steps)):
+        raise ValueError(f"{name}: expected milestones in increasing order; got {steps}")
+    return steps
 
 
 class _Joined(Schedule):
     """What the two kinds share: several schedules of one optimizer, asked for their rates but never stepped."""
 
+    schedulers = Setting(some_schedules)
+
     def __init__(self, optimizer: Optimizer | None, schedulers: Sequence[Schedule]) -> None:
-        self.schedulers = list(schedulers)
+        self.schedulers = schedulers
+        owner: Any = optimizer or next((schedule.optimizer for schedule in self.schedulers), None)
+        self.optimizer = owner
+        self.check_settings()
+        super().__init__(owner)
+
+    def check_settings(self) -> None:
+        """Refuse no schedules, and schedules of several optimizers."""
         if not self.schedulers:
             raise ValueError(f"{type(self).__name__}: expected at least one schedule; got none")
         for i, schedule in enumerate(self.schedulers):
-            if not isinstance(schedule, Schedule):
-                raise TypeError(f"{type(self).__name__}: expected schedules; entry {i} is {schedule!r}")
-        owner = self.schedulers[0].optimizer if optimizer is None else optimizer
-        for i, schedule in enumerate(self.schedulers):
-            if schedule.optimizer is not owner:
+            if schedule.optimizer is not self.optimizer:
                 raise ValueError(
                     f"{type(self).__name__}: expected schedules of one optimizer; that of entry {i}, "
                     f"{type(schedule).__name__}, is another one"
                 )
-        super().__init__(owner)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers, with the states of the schedules in a list."""
@@ -69,16 +92,20 @@ class SequentialLR(_Joined):
         ValueError: milestones and schedules do not fit together, or a schedule has another optimizer.
     """
 
+    milestones = Setting(increasing_steps)
+
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[Schedule], milestones: Sequence[int]) -> None:
-        self.milestones = whole_steps(milestones, "SequentialLR: milestones")
-        if self.milestones != sorted(self.milestones):
-            raise ValueError(f"SequentialLR: expected milestones in increasing order; got {self.milestones}")
-        if len(self.milestones) != len(schedulers) - 1:
+        self.milestones = milestones
+        super().__init__(optimizer, schedulers)
+
+    def check_settings(self) -> None:
+        """Refuse milestones that do not fit the schedules, too."""
+        if len(self.milestones) != len(self.schedulers) - 1:
             raise ValueError(
                 f"SequentialLR: expected one milestone between each two schedules; got {len(self.milestones)} "
-                f"for {len(schedulers)} schedules"
+                f"for {len(self.schedulers)} schedules"
             )
-        super().__init__(optimizer, schedulers)
+        super().check_settings()
 
     def rate(self, k: int) -> float:
         """The rate of the schedule whose turn it is."""
@@ -87,10 +114,16 @@ class SequentialLR(_Joined):
 
 
 class ChainedScheduler(_Joined):
-    """Several schedules at once: their factors multiply, t(k) = t0 (t_1(k) / t0) (t_2(k) / t0) ...
+    """Several schedules at once: each step, one after the other changes the rate that the step before left.
 
-    As torch.optim.lr_scheduler.ChainedScheduler, but for a SequentialLR among them: PyTorch multiplies what each step
-    changes, which there is a jump. Only the joined schedule is stepped.
+    A schedule that multiplies t0 by a factor multiplies the rate by what its factor changes in the step, so that
+    factors multiply: t(k) = t0 (t_1(k) / t0) (t_2(k) / t0) ... CosineLR changes only what is above its min_lr:
+
+        t  <-  min_lr + (t - min_lr) (1 + cos(pi k / total_steps)) / (1 + cos(pi (k - 1) / total_steps))
+
+    so that with a min_lr above 0 the order of the schedules counts. As torch.optim.lr_scheduler.ChainedScheduler, but
+    for a SequentialLR among them: what it changes when its next schedule takes over is a factor, too, where PyTorch
+    forgets what the others have done. Only the joined schedule is stepped.
 
     Args:
         schedulers: the schedules, all of one optimizer.
@@ -100,12 +133,29 @@ class ChainedScheduler(_Joined):
         ValueError: there is no schedule, or one has another optimizer.
     """
 
+    _made: tuple[float, int, float] = math.nan, 0, math.nan  # t0, k and the rate that was made last
+
     def __init__(self, schedulers: Sequence[Schedule], optimizer: Optimizer | None = None) -> None:
         super().__init__(optimizer, schedulers)
 
     def rate(self, k: int) -> float:
-        """The product at step k."""
-        rate = self.base_lr
-        for schedule in self.schedulers:
-            rate *= schedule.rate(k) / schedule.base_lr if schedule.base_lr else 0.0
+        """The rate at step k. It is made step by step, so what was made last is kept to go on from."""
+        t0, done, rate = self._made
+        if t0 != self.base_lr or done > k:
+            done, rate = 0, self.base_lr
+            for schedule in self.schedulers:
+                rate *= schedule.rate(0) / schedule.base_lr if schedule.base_lr else 0.0
+        for step in range(done + 1, k + 1):
+            rate = self.rate_after(rate, step)
+        self._made = self.base_lr, k, rate
         return rate
+
+    def rate_after(self, rate: float, k: int) -> float:
+        """What the schedules make of the rate of step k - 1, one after the other."""
+        for schedule in self.schedulers:
+            rate = schedule.rate_after(rate, k)
+        return rate
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        self._made = math.nan, 0, math.nan

@@ -10,6 +10,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.variable import writes_of
+from minidl.checks import real
 from minidl.errors import DeviceError, DTypeError, describe
 from minidl.nn import Module
 from minidl.optim.norms import l2_norm
@@ -34,13 +35,13 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> T
         gradient.
 
     Raises:
-        ValueError: `max_norm` is negative or NaN.
+        ValueError: `max_norm` is negative, NaN or no number.
         DTypeError: something among the parameters is no Tensor.
         DeviceError: the gradients are on several devices.
 
     Source: torch.nn.utils.clip_grad_norm_; Pascanu, Mikolov, Bengio, arXiv:1211.5063.
     """
-    if not max_norm >= 0:
+    if not real(max_norm, "clip_grad_norm_: max_norm") >= 0:
         raise ValueError(f"expected max_norm to be at least 0; got {max_norm!r}")
     grads = _gradients(parameters)
     if not grads:
@@ -68,12 +69,12 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         clip_value: the largest absolute value.
 
     Raises:
-        ValueError: `clip_value` is negative or NaN.
+        ValueError: `clip_value` is negative, NaN or no number.
         DTypeError: something among the parameters is no Tensor.
 
     Source: torch.nn.utils.clip_grad_value_.
     """
-    if not clip_value >= 0:
+    if not real(clip_value, "clip_grad_value_: clip_value") >= 0:
         raise ValueError(f"expected clip_value to be at least 0; got {clip_value!r}")
     for grad in _gradients(parameters):
         array = grad._data

@@ -20,9 +20,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl.backend import module_of
-from minidl.checks import choice
+from minidl.checks import choice, nonnegative
 from minidl.optim.layer_view import LayerView
 from minidl.optim.norms import l2_norm
+from minidl.optim.settings import Setting
 from minidl.types import Array
 
 
@@ -66,10 +67,14 @@ class LayerSpecific(LayerRate):
         log: the logarithm's base, "e" or "10". The paper's text leaves these three open; the defaults come first.
     """
 
+    norm_scope = Setting(choice, ("layer", "tensor"))
+    norm_of = Setting(choice, ("gradient", "gradient+decay"))
+    log = Setting(choice, ("e", "10"))
+
     def __init__(self, norm_scope: str = "layer", norm_of: str = "gradient", log: str = "e") -> None:
-        self.norm_scope = choice(norm_scope, "LayerSpecific: norm_scope", ("layer", "tensor"))
-        self.norm_of = choice(norm_of, "LayerSpecific: norm_of", ("gradient", "gradient+decay"))
-        self.log = choice(log, "LayerSpecific: log", ("e", "10"))
+        self.norm_scope = norm_scope
+        self.norm_of = norm_of
+        self.log = log
 
     def __call__(self, view: LayerView) -> Any:
         if self.norm_scope == "tensor":
@@ -89,6 +94,14 @@ class LayerSpecific(LayerRate):
         return f"LayerSpecific(norm_scope={self.norm_scope!r}, norm_of={self.norm_of!r}, log={self.log!r})"
 
 
+def one_a_step(multipliers: Any, name: str) -> tuple[float, ...]:
+    """Finite numbers of at least 0, as plain floats, one or more."""
+    found = () if isinstance(multipliers, (str, bytes)) or not isinstance(multipliers, Iterable) else tuple(multipliers)
+    if not found:
+        raise ValueError(f"{name}: expected one finite multiplier a step; got {multipliers!r}")
+    return tuple(nonnegative(m, f"{name}: one finite multiplier a step") for m in found)
+
+
 class Replayed(LayerRate):
     """m = multipliers[k] at step k (counted from 0), the same for all layers: another run's rates, played again.
 
@@ -99,13 +112,13 @@ class Replayed(LayerRate):
         multipliers: one number a step.
 
     Raises:
-        ValueError: there is no multiplier, one is not finite, or (in a step) they have run out.
+        ValueError: there is no multiplier, one is negative or not finite, or (in a step) they have run out.
     """
 
+    multipliers = Setting(one_a_step)
+
     def __init__(self, multipliers: Iterable[float]) -> None:
-        self.multipliers = tuple(float(m) for m in multipliers)
-        if not self.multipliers or not all(math.isfinite(m) for m in self.multipliers):
-            raise ValueError(f"expected one finite multiplier a step; got {self.multipliers}")
+        self.multipliers = multipliers
 
     def __call__(self, view: LayerView) -> float:
         if view.step >= len(self.multipliers):

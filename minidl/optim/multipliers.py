@@ -13,11 +13,12 @@ from minidl.checks import choice
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
+from minidl.optim.settings import Setting
 from minidl.tensors.tensor import Tensor
 
 
-def as_layer_rate(rate: Callable[[LayerView], Any] | None) -> tuple[Callable[[LayerView], Any], str]:
-    """The rate an optimizer was given (None: uniform), and what it applies to.
+def as_layer_rate(rate: Callable[[LayerView], Any] | None, name: str) -> Callable[[LayerView], Any]:
+    """The rate an optimizer was given; None is the uniform one.
 
     Raises:
         TypeError: it cannot be called.
@@ -26,11 +27,25 @@ def as_layer_rate(rate: Callable[[LayerView], Any] | None) -> tuple[Callable[[La
     rate = Uniform() if rate is None else rate
     if isinstance(rate, type) or not callable(rate):
         raise TypeError(
-            f"expected layer_rate to be a layer rate, such as LayerSpecific(), or a function of a LayerView; got "
-            f"{rate!r}"
+            f"{name}: expected a layer rate, such as LayerSpecific(), or a function of a LayerView; got {rate!r}"
         )
-    applies_to = getattr(rate, "applies_to", "gradient")
-    return rate, choice(applies_to, f"layer_rate {rate!r}: applies_to", ("gradient", "update"))
+    choice(_applies_to(rate), f"{name} {rate!r}: applies_to", ("gradient", "update"))
+    return rate
+
+
+class LayerRateSetting(Setting[Callable[[LayerView], Any]]):
+    """The setting `layer_rate` of an optimizer, which notes what the rate applies to."""
+
+    def __init__(self) -> None:
+        super().__init__(as_layer_rate)
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        super().__set__(owner, value)
+        owner._applies_to = _applies_to(owner.layer_rate)
+
+
+def _applies_to(rate: Any) -> Any:
+    return getattr(rate, "applies_to", "gradient")
 
 
 def read_multipliers(rate: Any, view: LayerView) -> list[Any]:

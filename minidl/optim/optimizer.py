@@ -19,9 +19,10 @@ from minidl.functional.precision import widened
 from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
-from minidl.optim.multipliers import as_layer_rate, read_multipliers
+from minidl.optim.multipliers import LayerRateSetting, read_multipliers
 from minidl.optim.report import LayerReport, Seen, as_numbers, norms_by_array, report_of
-from minidl.optim.state import flat, read_states
+from minidl.optim.settings import Setting
+from minidl.optim.state import flat, read_states, saved_count
 from minidl.optim.trained import (
     Trained,
     check_direction,
@@ -33,6 +34,11 @@ from minidl.optim.trained import (
 )
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array
+
+
+def nonnegative_or_none(value: Any, name: str) -> float | None:
+    """A finite number of at least 0 as a plain float, or None."""
+    return None if value is None else nonnegative(value, name)
 
 
 class Scale(NamedTuple):
@@ -78,12 +84,20 @@ class Optimizer(Versioned, ABC):
         scales: the multipliers of the parameters that have their own, by the parameter's name; `scale` sets them.
         initial_lr: the rate before the first schedule, from which all schedules start; None while there is none.
 
+    Its settings, here and in the subclasses, are checked whenever they are written: see `Setting`.
+
     Raises:
         ValueError, DTypeError, GraphError: a number out of its range, or parameters that cannot be optimized.
     """
 
     settings: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")  # what repr() shows
     decoupled_decay: ClassVar[bool] = False
+
+    lr = Setting(nonnegative)
+    weight_decay = Setting(nonnegative)
+    layer_rate = LayerRateSetting()
+    initial_lr = Setting(nonnegative_or_none)
+    _applies_to: str  # what the layer rate applies to
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -99,25 +113,16 @@ class Optimizer(Versioned, ABC):
     ) -> None:
         self.layers: list[LayerGroup] = collect_layers(model_or_params)
         self.lr = lr
-        self.weight_decay = nonnegative(weight_decay, f"{type(self).__name__}: weight_decay")
-        self.layer_rate, self._applies_to = as_layer_rate(layer_rate)
+        self.weight_decay = weight_decay
+        self.layer_rate = layer_rate
         self.step_count = 0
         self.state: dict[str, dict[str, Any]] = {name: {"steps": 0} for name, _ in self._parameters()}
         self.scales: dict[str, Scale] = {}
-        self.initial_lr: float | None = None
+        self.initial_lr = None
         self.layer_state: dict[str, dict[str, Any]] = {layer.name: {} for layer in self.layers}
         self._last: list[Seen] = []  # what the last step did to each layer
         self._pre_hooks: dict[int, Callable[[Any], None]] = {}
         self._post_hooks: dict[int, Callable[[Any], None]] = {}
-
-    @property
-    def lr(self) -> float:
-        """The base rate, a plain float."""
-        return self._lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self._lr = nonnegative(value, f"{type(self).__name__}: lr")
 
     # ---- what a method defines
 
@@ -346,10 +351,13 @@ class Optimizer(Versioned, ABC):
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on from here bit for bit: plain numbers and copies as NumPy arrays, by name.
 
-        Keys: "lr", "step_count", for each parameter "fc1.weight/steps" and what the method keeps of it
-        ("fc1.weight/velocity", float32 for float16 parameters), and what it keeps of layers ("fc1/squared_norms").
+        Keys: "lr", "step_count", "initial_lr" if there is one; for each parameter "fc1.weight/steps" and what the
+        method keeps of it ("fc1.weight/velocity", float32 for float16 parameters); and what it keeps of layers
+        ("fc1/squared_norms").
         """
-        return {"lr": self.lr, "step_count": self.step_count, **flat(self.state, self.layer_state)}
+        kept = flat(("steps", *self.slots, *self.layer_slots), self.state, self.layer_state)
+        first = {} if self.initial_lr is None else {"initial_lr": self.initial_lr}
+        return {"lr": self.lr, "step_count": self.step_count, **first, **kept}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict()` saved. Everything is checked before anything is changed.
@@ -361,9 +369,10 @@ class Optimizer(Versioned, ABC):
             ShapeError, DTypeError: an array that does not fit its parameter.
         """
         states = read_states(state, type(self).__name__, self.layers, self.slots, self.layer_slots)
-        step_count = int(state["step_count"])
-        self.lr = float(state["lr"])
-        self.step_count = step_count
+        kind, step_count = type(self).__name__, saved_count(state, "step_count")
+        lr = nonnegative(state["lr"], f"{kind}: lr")
+        self.initial_lr = nonnegative_or_none(state.get("initial_lr"), f"{kind}: initial_lr")
+        self.lr, self.step_count = lr, step_count
         self.state.update(states[0])
         self.layer_state.update(states[1])
         self._last = []

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl.backend import module_of
-from minidl.checks import fraction, nonnegative
+from minidl.checks import fraction, nonnegative, share, yes_or_no
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import ModelOrParameters
 from minidl.optim.optimizer import Optimizer
+from minidl.optim.settings import Setting
 from minidl.types import Array
 
 
@@ -29,7 +30,7 @@ class RMSprop(Optimizer):
         alpha: how much of v is kept from step to step.
         eps: keeps the step finite where v = 0.
         weight_decay: decay * w is added to the gradient.
-        momentum: mu; 0 keeps no velocity.
+        momentum: mu, from 0 to 1; 0 keeps no velocity.
         centered: divide by the standard deviation of the gradient.
         layer_rate: None (uniform), `LayerSpecific()`, ..., or a function of a `LayerView`.
 
@@ -40,6 +41,11 @@ class RMSprop(Optimizer):
     """
 
     settings = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")
+
+    alpha = Setting(fraction)
+    eps = Setting(nonnegative)
+    momentum = Setting(share)
+    centered = Setting(yes_or_no)
 
     def __init__(
         self,
@@ -53,10 +59,9 @@ class RMSprop(Optimizer):
         layer_rate: Callable[[LayerView], Any] | None = None,
     ) -> None:
         super().__init__(model_or_params, lr, weight_decay, layer_rate)
-        name = type(self).__name__
-        self.alpha = fraction(alpha, f"{name}: alpha")
-        self.eps = nonnegative(eps, f"{name}: eps")
-        self.momentum = nonnegative(momentum, f"{name}: momentum")
+        self.alpha = alpha
+        self.eps = eps
+        self.momentum = momentum
         self.centered = centered
 
     @property

@@ -1,8 +1,9 @@
 """Schedules: the base rate t as a function of the step k.
 
-Each schedule computes t(k) anew from the base rate t0, never from the rate before: so a run that is resumed has exactly
-the rates of one that was not. Call `schedule.step()` once after every `optimizer.step()`. Two schedules that are to act
-one after the other, or together, are joined by `SequentialLR` or `ChainedScheduler`.
+Each schedule computes t(k) from the base rate t0 and k alone, never from what the optimizer's rate happens to be: so a
+run that is resumed has exactly the rates of one that was not. Call `schedule.step()` once after every
+`optimizer.step()`. Two schedules that are to act one after the other, or together, are joined by `SequentialLR` or
+`ChainedScheduler`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,20 @@ from typing import Any
 from minidl.checks import nonnegative, whole
 from minidl.errors import describe
 from minidl.optim.optimizer import Optimizer
+from minidl.optim.settings import Setting
+from minidl.optim.state import saved_count
+
+
+def whole_steps(values: Any, name: str) -> tuple[int, ...]:
+    """Numbers of steps, known to be whole and at least 0."""
+    if not isinstance(values, (list, tuple)):
+        raise ValueError(f"{name}: expected a list of whole numbers of at least 0; got {values!r}")
+    return tuple(whole(value, name, 0) for value in values)
+
+
+def sorted_steps(values: Any, name: str) -> tuple[int, ...]:
+    """Numbers of steps in increasing order, whatever order they came in."""
+    return tuple(sorted(whole_steps(values, name)))
 
 
 class Schedule(ABC):
@@ -26,7 +41,12 @@ class Schedule(ABC):
     Attributes:
         base_lr: t0, the optimizer's rate before its first schedule.
         step_count: k, how often `step()` was called.
+
+    The settings of a schedule are checked whenever they are written, and count from the next step on.
     """
+
+    base_lr = Setting(nonnegative)
+    step_count = Setting(whole, 0)
 
     def __init__(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -41,6 +61,15 @@ class Schedule(ABC):
     @abstractmethod
     def rate(self, k: int) -> float:
         """t(k): the rate for the step after k steps."""
+
+    def rate_after(self, rate: float, k: int) -> float:
+        """What this schedule makes of the rate of step k - 1 where others change it as well: for `ChainedScheduler`.
+
+        A schedule that multiplies t0 by a factor multiplies the rate by what the factor has changed. Where it has come
+        to 0 it changes nothing more.
+        """
+        before, now = self.rate(k - 1), self.rate(k)
+        return rate * (now / before) if before else now or rate
 
     @property
     def last_lr(self) -> float:
@@ -77,9 +106,10 @@ class Schedule(ABC):
         if set(state) != {"base_lr", "step_count"}:
             raise ValueError(f"expected 'base_lr' and 'step_count' in a schedule's state; got {sorted(state)}")
         nonnegative(state["base_lr"], f"{type(self).__name__}: base_lr")
+        saved_count(state, "step_count")
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.base_lr, self.step_count = float(state["base_lr"]), int(state["step_count"])
+        self.base_lr, self.step_count = state["base_lr"], saved_count(state, "step_count")
 
 
 class StepLR(Schedule):
@@ -91,14 +121,21 @@ class StepLR(Schedule):
         gamma: by what it is multiplied then.
     """
 
+    step_size = Setting(whole)
+    gamma = Setting(nonnegative)
+
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size = whole(step_size, f"{type(self).__name__}: step_size")
-        self.gamma = nonnegative(gamma, f"{type(self).__name__}: gamma")
+        self.step_size = step_size
+        self.gamma = gamma
         super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
         """The stair of step k."""
         return float(self.base_lr * self.gamma ** (k // self.step_size))
+
+    def rate_after(self, rate: float, k: int) -> float:
+        """The rate, or at a stair gamma times that."""
+        return rate if k % self.step_size else rate * self.gamma
 
 
 class MultiStepLR(Schedule):
@@ -112,14 +149,21 @@ class MultiStepLR(Schedule):
         gamma: by what it is multiplied then.
     """
 
+    milestones = Setting(sorted_steps)
+    gamma = Setting(nonnegative)
+
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
-        self.milestones = sorted(whole_steps(milestones, "MultiStepLR: milestones"))
-        self.gamma = nonnegative(gamma, f"{type(self).__name__}: gamma")
+        self.milestones = milestones
+        self.gamma = gamma
         super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
         """The stair of step k."""
         return float(self.base_lr * self.gamma ** bisect_right(self.milestones, k))
+
+    def rate_after(self, rate: float, k: int) -> float:
+        """The rate, times gamma for every milestone that is k."""
+        return rate * self.gamma ** self.milestones.count(k)
 
 
 class ExponentialLR(Schedule):
@@ -130,13 +174,19 @@ class ExponentialLR(Schedule):
         gamma: by what the rate is multiplied in every step.
     """
 
+    gamma = Setting(nonnegative)
+
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        self.gamma = nonnegative(gamma, f"{type(self).__name__}: gamma")
+        self.gamma = gamma
         super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
         """The curve at step k."""
         return float(self.base_lr * self.gamma**k)
+
+    def rate_after(self, rate: float, k: int) -> float:
+        """gamma times the rate."""
+        return rate * self.gamma
 
 
 class LinearLR(Schedule):
@@ -151,16 +201,26 @@ class LinearLR(Schedule):
         total_iters: n, how many steps the way takes.
     """
 
+    start_factor = Setting(nonnegative)
+    end_factor = Setting(nonnegative)
+    total_iters = Setting(whole)
+
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
     ) -> None:
-        if not (0 < start_factor <= 1 and 0 <= end_factor <= 1):
-            raise ValueError(
-                f"expected 0 < start_factor <= 1 and 0 <= end_factor <= 1; got {start_factor!r} and {end_factor!r}"
-            )
-        self.start_factor, self.end_factor = float(start_factor), float(end_factor)
-        self.total_iters = whole(total_iters, f"{type(self).__name__}: total_iters")
+        self.start_factor = start_factor
+        self.end_factor = end_factor
+        self.total_iters = total_iters
+        self.check_settings()
         super().__init__(optimizer)
+
+    def check_settings(self) -> None:
+        """Refuse factors above 1, and a beginning at 0, from which no factor leads away."""
+        if not (0 < self.start_factor <= 1 and self.end_factor <= 1):
+            raise ValueError(
+                f"LinearLR: expected 0 < start_factor <= 1 and 0 <= end_factor <= 1; got {self.start_factor} and "
+                f"{self.end_factor}"
+            )
 
     def rate(self, k: int) -> float:
         """The line at step k."""
@@ -179,9 +239,12 @@ class PolynomialLR(Schedule):
         power: the curve: 1 is a line, below 1 it stays high for longer.
     """
 
+    total_iters = Setting(whole)
+    power = Setting(nonnegative)
+
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0) -> None:
-        self.total_iters = whole(total_iters, f"{type(self).__name__}: total_iters")
-        self.power = nonnegative(power, f"{type(self).__name__}: power")
+        self.total_iters = total_iters
+        self.power = power
         super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
@@ -197,9 +260,12 @@ class InvLR(Schedule):
         gamma, power: how fast the rate falls, and how.
     """
 
+    gamma = Setting(nonnegative)
+    power = Setting(nonnegative)
+
     def __init__(self, optimizer: Optimizer, gamma: float, power: float) -> None:
-        self.gamma = nonnegative(gamma, f"{type(self).__name__}: gamma")
-        self.power = nonnegative(power, f"{type(self).__name__}: power")
+        self.gamma = gamma
+        self.power = power
         super().__init__(optimizer)
 
     def rate(self, k: int) -> float:
@@ -218,20 +284,24 @@ class CosineLR(Schedule):
         min_lr: the rate at the end.
     """
 
+    total_steps = Setting(whole)
+    min_lr = Setting(nonnegative)
+
     def __init__(self, optimizer: Optimizer, total_steps: int, min_lr: float = 0.0) -> None:
-        self.total_steps = whole(total_steps, f"{type(self).__name__}: total_steps")
-        self.min_lr = nonnegative(min_lr, f"{type(self).__name__}: min_lr")
+        self.total_steps = total_steps
+        self.min_lr = min_lr
         super().__init__(optimizer)
+
+    def wave(self, k: int) -> float:
+        """(1 + cos(pi k / total_steps)) / 2: from 1 down to 0."""
+        return (1 + math.cos(math.pi * k / self.total_steps)) / 2 if k < self.total_steps else 0.0
 
     def rate(self, k: int) -> float:
         """The half wave at step k."""
-        if k >= self.total_steps:
-            return self.min_lr
-        return self.min_lr + (self.base_lr - self.min_lr) * (1 + math.cos(math.pi * k / self.total_steps)) / 2
+        return self.min_lr + (self.base_lr - self.min_lr) * self.wave(k)
 
-
-def whole_steps(values: Sequence[int], name: str) -> list[int]:
-    """Numbers of steps as a list, known to be whole and at least 0."""
-    if not isinstance(values, (list, tuple)):
-        raise ValueError(f"{name}: expected a list of whole numbers of at least 0; got {values!r}")
-    return [whole(value, name, 0) for value in values]
+    def rate_after(self, rate: float, k: int) -> float:
+        """What of the rate is above min_lr, or below, gets smaller; it stays as it is when the wave has ended."""
+        if k > self.total_steps:
+            return rate
+        return self.min_lr + (rate - self.min_lr) * self.wave(k) / self.wave(k - 1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minidl.checks import choice, nonnegative
+from minidl.checks import choice, nonnegative, share, yes_or_no
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import ModelOrParameters
 from minidl.optim.optimizer import Optimizer
+from minidl.optim.settings import Setting
 from minidl.optim.trust import TrustRatio
 from minidl.types import Array
 
@@ -32,7 +33,7 @@ class SGD(Optimizer):
     Args:
         model_or_params: a model, or an iterable of parameters.
         lr: the base rate t.
-        momentum: mu; 0 keeps no velocity.
+        momentum: mu, from 0 to 1; 0 keeps no velocity.
         dampening: damp, in PyTorch's form; as there, the first gradient is not dampened.
         nesterov: step from where the velocity leads; needs momentum and no dampening.
         weight_decay: decay * w is added to the gradient.
@@ -47,6 +48,11 @@ class SGD(Optimizer):
 
     settings = ("lr", "momentum", "dampening", "nesterov", "weight_decay", "momentum_form")
 
+    momentum = Setting(share)
+    dampening = Setting(nonnegative)
+    nesterov = Setting(yes_or_no)
+    momentum_form = Setting(choice, ("pytorch", "caffe"))
+
     def __init__(
         self,
         model_or_params: ModelOrParameters,
@@ -59,18 +65,22 @@ class SGD(Optimizer):
         layer_rate: Callable[[LayerView], Any] | None = None,
     ) -> None:
         super().__init__(model_or_params, lr, weight_decay, layer_rate)
-        name = type(self).__name__
-        self.momentum = nonnegative(momentum, f"{name}: momentum")
-        self.dampening = nonnegative(dampening, f"{name}: dampening")
+        self.momentum = momentum
+        self.dampening = dampening
         self.nesterov = nesterov
-        self.momentum_form = choice(momentum_form, f"{name}: momentum_form", ("pytorch", "caffe"))
-        if nesterov and (not momentum or dampening):
+        self.momentum_form = momentum_form
+        self.check_settings()
+
+    def check_settings(self) -> None:
+        """Refuse settings that exclude each other."""
+        if self.nesterov and (not self.momentum or self.dampening):
             raise ValueError(
-                f"Nesterov's step needs momentum and no dampening; got momentum={momentum} and dampening={dampening}"
+                f"Nesterov's step needs momentum and no dampening; got momentum={self.momentum} and "
+                f"dampening={self.dampening}"
             )
-        if dampening and momentum_form == "caffe":
-            raise ValueError(f"Caffe's momentum knows no dampening; got dampening={dampening}")
-        if momentum_form == "caffe" and isinstance(layer_rate, TrustRatio):
+        if self.momentum_form == "caffe" and self.dampening:
+            raise ValueError(f"Caffe's momentum knows no dampening; got dampening={self.dampening}")
+        if self.momentum_form == "caffe" and isinstance(self.layer_rate, TrustRatio):
             raise ValueError(
                 "Caffe's momentum has the rate inside the update, and TrustRatio would divide it out with the update's "
                 "norm: use momentum_form='pytorch'"

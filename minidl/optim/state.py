@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
+from minidl.checks import real
 from minidl.errors import DTypeError, ShapeError
 from minidl.optim.layers import LayerGroup
 from minidl.optim.trained import slot_dtype
@@ -16,14 +17,30 @@ from minidl.types import Array, DType, Shape
 State = dict[str, dict[str, Any]]  # numbers and arrays by the name of a parameter or layer, and by their own name
 
 
-def flat(*states: State) -> dict[str, Any]:
-    """The entries of several states under names such as "fc1.weight/velocity"; arrays as copies on NumPy."""
+def flat(used: Sequence[str], *states: State) -> dict[str, Any]:
+    """The entries of several states under names such as "fc1.weight/velocity"; arrays as copies on NumPy.
+
+    Those that are not `used`, such as the velocity of a momentum that was set to 0 later, are left out.
+    """
     saved = {}
     for state in states:
         for name, own in state.items():
-            for key, value in own.items():
+            for key in (key for key in own if key in used):
+                value = own[key]
                 saved[f"{name}/{key}"] = np.array(backend.to_numpy(value)) if backend.is_array(value) else value
     return saved
+
+
+def saved_count(state: dict[str, Any], key: str) -> int:
+    """A whole number of at least 0 in a saved state; a file of arrays has it as an array without axes.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    found = real(state[key], f"the saved {key!r}")
+    if not (found >= 0 and found.is_integer()):
+        raise ValueError(f"the saved {key!r}: expected a whole number of at least 0; got {state[key]!r}")
+    return int(found)
 
 
 def read_states(
@@ -46,7 +63,7 @@ def read_states(
         for name, p in layer.parameters:
             w = p._data
             arrays = _read_arrays(saved, name, slots, w.shape, slot_dtype(w.dtype), w)
-            state[name] = {"steps": int(saved[f"{name}/steps"]), **arrays}
+            state[name] = {"steps": saved_count(saved, f"{name}/steps"), **arrays}
         like = layer.parameters[0][1]._data
         layer_state[layer.name] = _read_arrays(saved, layer.name, layer_slots, (), np.dtype(np.float64), like)
     return state, layer_state
@@ -56,13 +73,13 @@ def _check_names(
     saved: dict[str, Any], method: str, layers: Sequence[LayerGroup], slots: Sequence[str], layer_slots: Sequence[str]
 ) -> None:
     """Compare the names in a saved state with those that this optimizer has."""
-    required, possible = {"lr", "step_count"}, set()
+    required, possible = {"lr", "step_count"}, {"initial_lr"}
     for layer in layers:
         started = False
         for name, _ in layer.parameters:
             required.add(f"{name}/steps")
             own = {f"{name}/{slot}" for slot in slots}
-            if int(saved.get(f"{name}/steps", 0)) > 0:
+            if f"{name}/steps" in saved and saved_count(saved, f"{name}/steps") > 0:
                 required |= own
                 started = True
             possible |= own

@@ -13,6 +13,7 @@ from minidl.checks import choice, nonnegative
 from minidl.optim.layer_rates import LayerRate
 from minidl.optim.layer_view import LayerView
 from minidl.optim.norms import joined, l2_norm
+from minidl.optim.settings import Setting
 
 SMALLEST = 1e-290  # a smaller norm, which only float64 can have, counts as 0: a ratio to it might be infinite
 
@@ -33,9 +34,12 @@ class LARS(LayerRate):
     Source: You, Gitman, Ginsburg, arXiv:1708.03888, algorithm 1.
     """
 
+    eta = Setting(nonnegative)
+    norm_scope = Setting(choice, ("layer", "tensor"))
+
     def __init__(self, eta: float = 0.001, norm_scope: str = "layer") -> None:
-        self.eta = nonnegative(eta, "LARS: eta")
-        self.norm_scope = choice(norm_scope, "LARS: norm_scope", ("layer", "tensor"))
+        self.eta = eta
+        self.norm_scope = norm_scope
 
     def __call__(self, view: LayerView) -> Any:
         weight_norms = [l2_norm([w]) for w in view.params]
@@ -66,8 +70,10 @@ class TrustRatio(LayerRate):
 
     applies_to = "update"
 
+    norm_scope = Setting(choice, ("layer", "tensor"))
+
     def __init__(self, norm_scope: str = "layer") -> None:
-        self.norm_scope = choice(norm_scope, "TrustRatio: norm_scope", ("layer", "tensor"))
+        self.norm_scope = norm_scope
 
     def __call__(self, view: LayerView) -> Any:
         if self.norm_scope == "layer":

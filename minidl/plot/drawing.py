@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from minidl.files.writing import path_of
 from minidl.observe import FlowRecording, RaceRecording
 from minidl.plot.flow_profile_figure import flow_profile
 from minidl.plot.gradient_flow_figure import gradient_flow
@@ -71,7 +72,7 @@ def draw(paths: str | PathLike[str] | Sequence[str | PathLike[str]], name: str) 
         known = "; ".join(f"{key}: {kind.about}" for key, kind in FIGURES.items())
         raise ValueError(f"there is no figure {name!r}. The figures are: {known}")
     figure = FIGURES[name]
-    files = [Path(path) for path in ([paths] if isinstance(paths, (str, PathLike)) else paths)]
+    files = [Path(path_of(path)) for path in ([paths] if isinstance(paths, (str, PathLike)) else paths)]
     if not files or (len(files) > 1 and figure.many is None):
         raise ValueError(f"{name} is drawn from exactly one recording; got {len(files)}")
     labels = _labels(files)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from minidl.files.arrays import write_atomically
+from minidl.files.writing import path_of, write_atomically
 
 DPI = 200
 
@@ -35,12 +34,11 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> list[Path]:
     """
     if not hasattr(figure, "numbers") or not hasattr(figure, "caption"):
         raise ValueError("expected a figure of minidl.plot, which carries .caption and .numbers; got a plain Figure")
-    base = Path(os.fspath(path))
+    base = Path(path_of(path))
     if base.suffix in (".png", ".svg", ".json"):
         base = base.with_suffix("")
     text = json.dumps({"caption": figure.caption, "numbers": figure.numbers}, indent=1, allow_nan=False)
     contents = {".png": _drawn(figure, "png"), ".svg": _drawn(figure, "svg"), ".json": f"{text}\n".encode()}
-    base.parent.mkdir(parents=True, exist_ok=True)
     paths = []
     for suffix, content in contents.items():
         target = base.with_name(base.name + suffix)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import Any
 
-from minidl.checks import whole
+from minidl.checks import is_whole, whole
 from minidl.data import Loader, Source
 from minidl.data.dataset import check_source
+from minidl.files.writing import check_writable
 from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.training.checkpoint import Checkpoint, load_checkpoint
@@ -31,6 +32,7 @@ def check_arguments(
         TypeError: the loader is no Loader, the validation data no source of data, or a callback has no method to call.
         ValueError: the validation data are empty, `checkpoint_every` is no number or has no path, or the optimizer is
             not of this model.
+        OSError: the checkpoint cannot be written.
     """
     if not isinstance(loader, Loader):
         raise TypeError(
@@ -40,9 +42,7 @@ def check_arguments(
         check_source(validation, "fit: expected a Dataset as validation")
         if len(validation) == 0:
             raise ValueError("fit: the validation data set is empty; leave it out")
-    if checkpoint_every is not None and (
-        checkpoint is None or not isinstance(checkpoint_every, int) or checkpoint_every < 1
-    ):
+    if checkpoint_every is not None and (checkpoint is None or not is_whole(checkpoint_every, 1)):
         raise ValueError(
             f"fit: checkpoint_every={checkpoint_every!r} needs a path, checkpoint=..., and a whole number of at least 1"
         )
@@ -54,6 +54,12 @@ def check_arguments(
             raise TypeError(
                 f"fit: expected callbacks to be objects with on_step(state) or on_epoch(state); got {callback!r}"
             )
+    if checkpoint is not None:
+        try:
+            check_writable(checkpoint)
+        except (OSError, TypeError, ValueError) as error:
+            error.add_note("fit writes its checkpoint there; nothing was trained yet")
+            raise
 
 
 def length(epochs: int | None, steps: int | None, steps_an_epoch: int) -> tuple[int, int]:

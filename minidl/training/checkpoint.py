@@ -6,10 +6,10 @@ history. A checkpoint is an npz of plain arrays (`minidl.files.arrays`), the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,12 +19,15 @@ from minidl.files.arrays import load_arrays, save_arrays
 from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.optim.schedules import Schedule
+from minidl.training.description import differences, kinds, settings
 from minidl.training.history import History
 from minidl.version import __version__
 
 KIND = "checkpoint"
 FORMAT = 1
 _LONG = ("step_loss", "step_rate")  # of the history: arrays, because there is one number a step
+_NAMED = 5  # how many differences an error names
+_IF_MEANT = "To go on with what is here all the same, say allow_changes=True"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Checkpoint:
         history: the course of the training so far.
         kinds: what was saved, in words: the class of every module, of the optimizer and so on, and the optimizer's
             settings and the multipliers of single parameters.
+        settings: what all that was made with, in words: the options of every module, the numbers of the schedule,
+            which parameters are frozen, the data set, the loss.
     """
 
     path: str
@@ -49,25 +54,35 @@ class Checkpoint:
     random: dict[str, Any]
     history: History
     kinds: dict[str, str]
+    settings: dict[str, str]
 
     def resume(
-        self, model: Module, optimizer: Optimizer, loader: Loader | None = None, schedule: Schedule | None = None
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        loader: Loader | None = None,
+        schedule: Schedule | None = None,
+        *,
+        loss: Callable[..., Any] | None = None,
+        allow_changes: bool = False,
     ) -> History:
         """Put everything back as it was and return the history: training then goes on bit for bit.
 
         The four must be made as those that were saved; fresh ones will do. On an error nothing has changed.
 
+        Args:
+            model, optimizer, loader, schedule, loss: what trains from here on. The loss is compared if it was saved.
+            allow_changes: go on although something was made with other settings, such as another schedule, dropout or
+                data set: those of here count from now on. What is learned and remembered (weights, velocities, numbers
+                of steps, the rate) still comes from the file, and has to fit.
+
         Raises:
-            ValueError: one of them does not fit what was saved. The message names the file.
+            ValueError: one of them does not fit what was saved. The message names the file, and what is not the same.
         """
-        expected = _kinds(model, optimizer, loader, schedule)
-        for what in {**expected, **self.kinds}:
-            found, here = self.kinds.get(what), expected.get(what)
-            if found != here:
-                raise ValueError(
-                    f"{self.path} does not fit: {_label(what)} is {found or 'missing'} in the checkpoint and "
-                    f"{here or 'missing'} here; nothing was changed"
-                )
+        if not allow_changes:
+            found = differences(self.kinds, kinds(model, optimizer, loader, schedule))
+            if found:
+                raise ValueError(f"{self.path} does not fit: {listed(found)}; nothing was changed. {_IF_MEANT}")
         parts: list[tuple[Any, Any]] = [
             (model, self.model),
             (optimizer, self.optimizer),
@@ -78,17 +93,29 @@ class Checkpoint:
         random_before = backend.random_state()
         try:
             for part, state in parts:
-                if part is not None:
+                if part is not None and (state is not None or not allow_changes):
                     before = part.state_dict()
-                    part.load_state_dict(state)
+                    part.load_state_dict(
+                        {**state, "data": before["data"]} if allow_changes and part is loader else state
+                    )
                     done.append((part, before))
             backend.restore_random_state(self.random)
+            if not allow_changes:
+                here = settings(model, optimizer, loader, schedule, loss)
+                found = differences(self.settings, here, only_shared=True)
+                if found:
+                    raise ValueError(f"{listed(found)}. {_IF_MEANT}")
         except Exception as error:
             for part, before in reversed(done):
                 part.load_state_dict(before)
             backend.restore_random_state(random_before)
             raise ValueError(f"{self.path} does not fit, nothing was changed: {error}") from error
         return History.from_dict({**self.history.as_dict(), "interrupted": False})
+
+
+def listed(found: list[str]) -> str:
+    """Differences in one sentence, not too long."""
+    return "; ".join(found[:_NAMED]) + (f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
 
 
 def save_checkpoint(
@@ -98,20 +125,57 @@ def save_checkpoint(
     loader: Loader | None = None,
     schedule: Schedule | None = None,
     history: History | None = None,
+    loss: Callable[..., Any] | None = None,
 ) -> None:
     """Write a checkpoint, completely or not at all, between two steps.
 
     Args:
         path: the file, by custom with the suffix .npz.
         model, optimizer, loader, schedule, history: what is saved, besides both random streams.
+        loss: what is minimised; it is described, so that the run is not resumed with another one.
 
     Raises:
         OSError: the file cannot be written.
     """
+    content_of(model, optimizer, loader, schedule, history, loss).write(path)
+
+
+class Content(NamedTuple):
+    """What a checkpoint holds: arrays by name, and plain data about them."""
+
+    arrays: dict[str, Any]
+    meta: dict[str, Any]
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Write it to a file."""
+        save_arrays(path, self.arrays, kind=KIND, format=FORMAT, meta=self.meta)
+
+    def holds_the_same(self, other: Content) -> bool:
+        """Whether a run would go on from both alike; their histories are not compared."""
+        mine, theirs = (
+            {name: a for name, a in x.arrays.items() if not name.startswith("history/")} for x in (self, other)
+        )
+        return (
+            {**self.meta, "history": None} == {**other.meta, "history": None}
+            and mine.keys() == theirs.keys()
+            and all(a.dtype == theirs[name].dtype and a.tobytes() == theirs[name].tobytes() for name, a in mine.items())
+        )
+
+
+def content_of(
+    model: Module,
+    optimizer: Optimizer | None,
+    loader: Loader | None,
+    schedule: Schedule | None,
+    history: History | None,
+    loss: Callable[..., Any] | None,
+) -> Content:
+    """What `save_checkpoint` writes."""
     arrays: dict[str, Any] = {}
     meta: dict[str, Any] = {
         "minidl": __version__,
-        "kinds": _kinds(model, optimizer, loader, schedule),
+        "kinds": kinds(model, optimizer, loader, schedule),
+        "settings": settings(model, optimizer, loader, schedule, loss),
         "random": backend.random_state(),
     }
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "loader": loader}
@@ -121,7 +185,7 @@ def save_checkpoint(
     for part, state in states.items():
         arrays |= {f"{part}/{name}": value for name, value in state.items() if isinstance(value, np.ndarray)}
         meta[part] = {name: _plain(value) for name, value in state.items() if not isinstance(value, np.ndarray)}
-    save_arrays(path, arrays, kind=KIND, format=FORMAT, meta=meta)
+    return Content(arrays, meta)
 
 
 def load_checkpoint(path: str | PathLike[str]) -> Checkpoint:
@@ -145,6 +209,7 @@ def load_checkpoint(path: str | PathLike[str]) -> Checkpoint:
             meta["random"],
             history,
             meta["kinds"],
+            meta.get("settings", {}),  # older files have none
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{fspath(path)} is not a checkpoint this version can read: {error!r}") from error
@@ -160,23 +225,3 @@ def _state(part: str, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> dic
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _kinds(
-    model: Module, optimizer: Optimizer | None, loader: Loader | None, schedule: Schedule | None
-) -> dict[str, str]:
-    """What is saved, in words: compared when a run is resumed, so that another model or method is refused."""
-    kinds = {f"module {name}".rstrip(): type(module).__name__ for name, module in model.named_modules()}
-    for name, part in (("optimizer", optimizer), ("schedule", schedule), ("loader", loader)):
-        if part is not None:
-            kinds[name] = type(part).__name__
-    if optimizer is not None:
-        kinds["layer rate"] = type(optimizer.layer_rate).__name__
-        kinds |= {f"{s} of the optimizer": repr(getattr(optimizer, s)) for s in optimizer.settings if s != "lr"}
-        scaled = {name: scale for name, scale in optimizer.scales.items() if scale != (1.0, 1.0)}
-        kinds |= {f"scale of {name}": f"lr={scale.lr}, decay={scale.decay}" for name, scale in scaled.items()}
-    return kinds
-
-
-def _label(what: str) -> str:
-    return "the model" if what == "module" else f"the {what}"

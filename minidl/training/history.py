@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field, fields
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any
 
 from minidl import backend
-from minidl.files.arrays import write_atomically
+from minidl.files.writing import path_of, write_atomically
 from minidl.types import Array
 
 KIND = "history"
@@ -140,22 +140,23 @@ class History:
             FileNotFoundError: there is no such file.
             ValueError: it is damaged, or no history; it is named.
         """
+        path = path_of(path)
         with open(path, "rb") as file:
             content = file.read()
         try:
             entries = json.loads(content)
             kind, version = entries.pop("kind"), entries.pop("format")
         except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise ValueError(f"{fspath(path)} is damaged or not a history: {error}") from error
+            raise ValueError(f"{path} is damaged or not a history: {error}") from error
         if (kind, version) != (KIND, FORMAT):
-            raise ValueError(f"{fspath(path)} is a {kind} of format {version}; expected a {KIND} of format {FORMAT}")
+            raise ValueError(f"{path} is a {kind} of format {version}; expected a {KIND} of format {FORMAT}")
         for name, value in entries.items():
             if isinstance(value, list):
                 entries[name] = [math.nan if x is None else x for x in value]
         try:
             return cls.from_dict(entries)
         except ValueError as error:
-            raise ValueError(f"{fspath(path)}: {error}") from error
+            raise ValueError(f"{path}: {error}") from error
 
 
 def _entries() -> list[str]:

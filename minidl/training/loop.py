@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from os import PathLike
 from typing import Any
 
@@ -17,7 +18,7 @@ from minidl.tensors.tensor import Tensor
 from minidl.training.arguments import check_arguments, checkpoint_to_resume, length
 from minidl.training.history import History
 from minidl.training.interrupt import StopOnInterrupt
-from minidl.training.run import Run, TrainingState, call, interrupted_message
+from minidl.training.run import Run, TrainingState, interrupted_message
 
 Path = str | PathLike[str]
 
@@ -36,6 +37,7 @@ def fit(
     checkpoint: Path | None = None,
     checkpoint_every: int | None = None,
     resume: bool | Path | None = None,
+    allow_changes: bool = False,
     progress: bool | None = None,
 ) -> History:
     """Train a model.
@@ -60,11 +62,14 @@ def fit(
         steps: or how many steps, if the training may end within an epoch; what is reached first of the two ends it.
         validation: evaluated after every epoch.
         schedule: stepped after every step of the optimizer.
-        callbacks: objects with `on_step(state)`, `on_epoch(state)` or both; `state` is a `TrainingState`.
+        callbacks: objects with `on_step(state)`, `on_epoch(state)` or both; `state` is a `TrainingState`. They are
+            called when the checkpoint that is due has been written, which is written again if they changed something.
         checkpoint: a file, written anew after every epoch and when the training stops within one.
         checkpoint_every: write it every so many steps, too.
         resume: True to go on from `checkpoint`, or the path of another one; model, optimizer, loader and schedule
-            must be made as they were for it.
+            must be made as they were for it, and the loss be the same.
+        allow_changes: go on although something is made otherwise, such as the schedule, a dropout or the data set:
+            what is here counts from now on. Otherwise that is refused by name.
         progress: show a progress bar. None shows it in a terminal, once the training has taken a second.
 
     Returns:
@@ -75,17 +80,19 @@ def fit(
             written; in anomaly mode (`md.detect_anomaly`) at once.
         ValueError, TypeError: arguments that do not fit, or a checkpoint that cannot be resumed; nothing is changed.
         FileNotFoundError: there is no checkpoint to resume.
+        OSError: the checkpoint cannot be written; this is found out before the first step.
     """
     check_arguments(model, optimizer, train_loader, validation, callbacks, checkpoint, checkpoint_every)
     epochs, steps = length(epochs, steps, len(train_loader))
     history = History()
     if resume:
-        history = checkpoint_to_resume(resume, checkpoint).resume(model, optimizer, train_loader, schedule)
+        found = checkpoint_to_resume(resume, checkpoint)
+        history = found.resume(model, optimizer, train_loader, schedule, loss=loss, allow_changes=allow_changes)
     state = TrainingState(model, optimizer, history, history.epochs, len(history.step_loss))
     model.train()
 
     with StopOnInterrupt() as interrupt, ProgressBar(progress, steps, done=state.step) as bar:
-        run = Run(state, steps, train_loader, schedule, validation, checkpoint, checkpoint_every, interrupt)
+        run = Run(state, steps, train_loader, schedule, loss, validation, checkpoint, checkpoint_every, interrupt)
         while run.goes_on():
             for inputs, labels in train_loader:
                 batch_loss = loss(model(Tensor(inputs)), labels)
@@ -97,18 +104,18 @@ def fit(
                 if schedule is not None:
                     schedule.step()
                 bar.step(f"epoch {state.epoch + 1}/{epochs}", batch_loss._data)
-                call(callbacks, "on_step", state)
+                run.call(callbacks, "on_step")
                 if run.stops_here():
                     break
             else:  # all batches of the epoch are done
-                if not run.validate(loss, bar):
+                if not run.validate(bar):
                     break
                 run.end_epoch()
-                call(callbacks, "on_epoch", state)
-                run.save()
+                run.call(callbacks, "on_epoch")
                 state.epoch += 1
                 state.stop = state.stop or interrupt.requested
         history.interrupted = interrupt.requested and not run.is_done()
     if history.interrupted:
-        print(interrupted_message(state, epochs, checkpoint), file=sys.stderr)
+        with suppress(OSError):  # nobody reads any more
+            print(interrupted_message(state, epochs, checkpoint), file=sys.stderr)
     return history

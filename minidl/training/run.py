@@ -17,7 +17,7 @@ from minidl.optim import Optimizer
 from minidl.optim.schedules import Schedule
 from minidl.tensors.creation import tensor
 from minidl.tensors.tensor import Tensor
-from minidl.training.checkpoint import save_checkpoint
+from minidl.training.checkpoint import Content, content_of
 from minidl.training.evaluation import Evaluation, evaluate_unless
 from minidl.training.history import History
 from minidl.training.interrupt import StopOnInterrupt
@@ -62,6 +62,7 @@ class Run:
         steps: int,
         loader: Loader,
         schedule: Schedule | None,
+        loss: Callable[[Any, Any], Any],
         validation: Source | None,
         path: Path | None,
         every: int | None,
@@ -71,6 +72,7 @@ class Run:
         self.steps = steps
         self.loader = loader
         self.schedule = schedule
+        self.loss = loss
         self.validation = validation
         self.path = path
         self.every = every
@@ -91,7 +93,7 @@ class Run:
         return not self.state.stop and not self.is_done()
 
     def stops_here(self) -> bool:
-        """Whether the training ends after this step, with its epoch open. Writes the checkpoints that are due.
+        """Whether the training ends after this step, with its epoch open; writes the checkpoint then.
 
         After the last step of an epoch only Ctrl-C stops it, and only where a validation would follow: what else there
         is to do takes no time.
@@ -102,25 +104,29 @@ class Run:
             stops = self.state.stop or self.interrupt.requested or self.state.step >= self.steps
         if stops:
             self.stop()
-        elif self.every is not None and self.state.step % self.every == 0 and not self._at_end_of_epoch():
-            self.save()
         return stops
 
-    def validate(self, loss: Callable[[Any, Any], Any], bar: ProgressBar) -> bool:
+    def validate(self, bar: ProgressBar) -> bool:
         """Evaluate on the validation data, if there are any; False if Ctrl-C ended it, and with it the training."""
         if self.validation is None:
             return True
         random_before = backend.random_state()
-        evaluation = evaluate_unless(lambda: self.interrupt.requested, self.state.model, self.validation, loss=loss)
-        if evaluation is not None:
-            self.state.evaluation = evaluation
-            bar.validated(f"validation {evaluation.brief}")
-            return True
-        backend.restore_random_state(random_before)
-        # The loader is where it was after the epoch's last batch, so that a resumed run begins with the validation.
-        self.loader.epoch, self.loader.position = self.loader.epoch - 1, len(self.loader)
-        self.stop()
-        return False
+        evaluation = None
+        try:
+            evaluation = evaluate_unless(
+                lambda: self.interrupt.requested, self.state.model, self.validation, loss=self.loss
+            )
+        finally:
+            if evaluation is None:  # also after an error: the epoch's steps are kept
+                backend.restore_random_state(random_before)
+                # The loader is where it was after the epoch's last batch: a resumed run begins with the validation.
+                self.loader.epoch, self.loader.position = self.loader.epoch - 1, len(self.loader)
+                self.stop()
+        if evaluation is None:
+            return False
+        self.state.evaluation = evaluation
+        bar.validated(f"validation {evaluation.brief}")
+        return True
 
     def stop(self) -> None:
         """End the training here, with the epoch open."""
@@ -161,20 +167,37 @@ class Run:
         self.state.history.open_seconds += now - self.clock
         self.clock = now
 
-    def save(self) -> None:
-        """Write the checkpoint, if there is a path for it."""
-        if self.path is not None:
-            self.settle()
-            history = self.state.history
-            save_checkpoint(self.path, self.state.model, self.state.optimizer, self.loader, self.schedule, history)
+    def save(self, unless: Content | None = None) -> Content | None:
+        """Write the checkpoint, if there is a path for it, `unless` it would hold the same; returns what it holds."""
+        if self.path is None:
+            return None
+        self.settle()
+        state = self.state
+        content = content_of(state.model, state.optimizer, self.loader, self.schedule, state.history, self.loss)
+        if unless is None or not content.holds_the_same(unless):
+            content.write(self.path)
+        return content
 
+    # ---- callbacks
 
-def call(callbacks: Sequence[Any], method: str, state: TrainingState) -> None:
-    """Call this method of each callback that has it."""
-    for callback in callbacks:
-        function = getattr(callback, method, None)
-        if function is not None:
-            function(state)
+    def call(self, callbacks: Sequence[Any], method: str) -> None:
+        """Write the checkpoint that is due, and then call this method of each callback that has it.
+
+        In this order, so that a callback that fails loses no step. What one of them has changed, such as the rate, is
+        written as well.
+        """
+        written = self.save() if method == "on_epoch" or self._is_due() else None
+        functions = [getattr(callback, method, None) for callback in callbacks]
+        for function in functions:
+            if function is not None:
+                function(self.state)
+        if written is not None and any(functions):
+            self.save(unless=written)
+
+    def _is_due(self) -> bool:
+        """Whether a checkpoint is to be written after this step: one of every so many, or the last."""
+        last = self.state.step >= self.steps and not self._at_end_of_epoch()
+        return last or (self.every is not None and self.state.step % self.every == 0)
 
 
 def interrupted_message(state: TrainingState, epochs: int, checkpoint: Path | None) -> str:

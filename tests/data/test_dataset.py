@@ -6,7 +6,7 @@ import pytest
 import minidl as md
 from minidl import backend
 from minidl.data import Dataset
-from minidl.data.dataset import check_source
+from minidl.data.dataset import check_source, checksum
 from tests.arrays import device, host
 
 
@@ -105,3 +105,17 @@ def test_what_is_no_source_is_told_what_it_lacks():
 def test_inputs_that_are_no_images_have_no_images():
     with pytest.raises(md.ShapeError, match="pass image_shape="):
         Dataset(np.zeros((3, 4)), np.zeros(3)).images
+
+
+def test_a_checksum_tells_elements_shapes_and_dtypes_apart():
+    x = np.arange(6.0)
+    others = [x + 1e-9, x.reshape(2, 3), x.astype(np.float32), x[:5], np.array(6.0), np.array(["a"], object)]
+    assert len({checksum(a) for a in [x, *others]}) == len(others) + 1
+    assert checksum(x) == checksum(x.copy()) == checksum(np.stack([x, x], 1)[:, 0])
+    assert checksum(device(x)) == checksum(x)
+
+
+def test_a_long_array_is_looked_at_in_steps():
+    x = np.arange(1000.0)
+    assert checksum(x, 10) == checksum(np.where(x % 100 == 0, x, -x), 10)
+    assert checksum(x, 10) != checksum(np.where(x == 500, 0, x), 10)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minidl import backend
-from minidl.data import Dataset, Loader
+from minidl.data import Dataset, Loader, Mapped
 from minidl.data import loader as loader_module
 from minidl.data import transforms as T
 from tests.arrays import device, host
@@ -363,3 +363,50 @@ def test_the_repr_says_what_it_hands_out():
     assert repr(Loader(NUMBERS, 4, seed=1)) == (
         "Loader(Dataset(10 examples, inputs (1,) float32), 3 batches of 4, seed=1)"
     )
+
+
+class Labelled:
+    """A source that is no Dataset: its inputs cannot be looked at without reading them."""
+
+    classes = None
+
+    def __init__(self, labels):
+        self.labels = labels
+
+    def __len__(self):
+        return len(self.labels)
+
+    def take(self, indices):
+        raise AssertionError("read")
+
+
+ROWS, LABELS = np.arange(600, dtype=np.float32).reshape(300, 2), np.arange(300) % 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Dataset(ROWS, np.roll(LABELS, 1)),
+        Dataset(ROWS, LABELS.astype(np.int32)),
+        Dataset(-ROWS, LABELS),
+        Dataset(ROWS.astype(np.float64), LABELS),
+        Dataset(ROWS.reshape(300, 2, 1), LABELS),
+        Mapped(Dataset(-ROWS, LABELS), lambda images, rng: images),
+        Labelled(LABELS),
+    ],
+)
+def test_a_state_of_other_data_is_refused(other):
+    state = Loader(Dataset(ROWS, LABELS), 4).state_dict()
+    Loader(Dataset(ROWS.copy(), LABELS.copy()), 4).load_state_dict(state)
+    loader = Loader(other, 4)
+    with pytest.raises(ValueError, match="Loader: the state was taken with other data: their labels or inputs"):
+        loader.load_state_dict(state)
+    del state["data"]  # as states were before
+    loader.load_state_dict(state)
+
+
+def test_the_labels_of_any_source_are_compared():
+    state = Loader(Labelled(LABELS), 4).state_dict()
+    Loader(Labelled(LABELS.tolist()), 4).load_state_dict(state)
+    with pytest.raises(ValueError, match="other data"):
+        Loader(Labelled(LABELS[::-1]), 4).load_state_dict(state)

@@ -115,6 +115,7 @@ def test_blobs_need_no_more_than_a_linear_model():
         (lambda: moons(4, noise=float("nan")), "moons: expected noise of at least 0"),
         (lambda: moons(4, noise="a"), "moons: expected noise of at least 0; got 'a'"),
         (lambda: spirals(4, turns=float("nan")), "spirals: expected turns as a number; got nan"),
+        (lambda: moons(4, noise=True), "moons: expected noise of at least 0; got True"),
         (lambda: spirals(4, turns="2"), "spirals: expected turns as a number; got '2'"),
         (lambda: blobs(4, std=-1), "blobs: expected std of at least 0"),
         (lambda: spirals(4, classes=1), "expected at least 2 classes; got 1"),

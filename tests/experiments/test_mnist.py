@@ -2,7 +2,10 @@
 
 import json
 import os
+import pathlib
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import minidl as md
 from minidl import backend, cli
 from minidl.cli import main
 from minidl.experiments.mnist import train_lenet
+from minidl.training import load_checkpoint
 from tests.data.test_idx import idx
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -80,6 +84,7 @@ def test_another_seed_wants_another_folder(images, tmp_path):
         '{"seed": 0}',
         '{"seed": 0, "iterations": 3, "looks": 5}',
         '{"seed": 0, "iterations": 3, "looks": [{}]}',
+        '{"seed": 0, "iterations": 3, "looks": [{"iteration": "5", "accuracy": 1, "loss": 1}]}',
     ],
 )
 def test_damaged_results_are_named(images, tmp_path, content):
@@ -94,6 +99,48 @@ def test_a_folder_that_cannot_be_written_to_is_found_out_before_the_training(ima
     with pytest.raises(OSError, match="run"):
         train(images, tmp_path / "run", iterations=2, every=1, on_look=seen.append)
     assert seen == []
+
+
+def test_a_look_that_fails_loses_no_step_and_is_made_up_for(images, tmp_path):
+    def fails(look):
+        (tmp_path / "results.json").unlink()
+        raise RuntimeError("nobody looks")
+
+    whole = train(images, tmp_path / "whole", iterations=3, every=2)
+    for step in (2, 3):
+        with pytest.raises(RuntimeError, match="nobody looks"):
+            train(images, tmp_path, iterations=3, every=2, on_look=fails)
+        assert len(load_checkpoint(tmp_path / "checkpoint.npz").history.step_loss) == step
+        if step == 2:
+            (tmp_path / "results.json").write_text(
+                json.dumps({"seed": 0, "iterations": 2, "looks": whole["looks"][:1]})
+            )
+    assert train(images, tmp_path, iterations=3, every=2)["looks"] == whole["looks"][1:]
+
+
+def test_a_weights_file_that_cannot_be_written_is_found_out_before_the_training(images, tmp_path):
+    (tmp_path / "lenet.npz").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"lenet\.npz"):
+        train(images, tmp_path, iterations=2)
+    assert not (tmp_path / "checkpoint.npz").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other pipes")
+@pytest.mark.parametrize("closed", ["stdout", "never open"])
+def test_who_stops_reading_what_is_printed_does_not_stop_the_training(images, tmp_path, closed):
+    words = ["mnist", "--iterations", "2", "--every", "1", "--data", str(images), "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "minidl", *words]
+    if closed == "never open":
+        command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(md.__file__).parents[1])}
+    found = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert len(load_checkpoint(tmp_path / "checkpoint.npz").history.step_loss) == 2
+    assert len(json.loads((tmp_path / "results.json").read_text())["looks"]) == 2
+    assert (tmp_path / "lenet.npz").exists()
 
 
 @pytest.mark.parametrize("step", [1, 3])

@@ -153,7 +153,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, suffix):
     def full(*args):
         raise OSError("no space left")
 
-    monkeypatch.setattr("minidl.files.arrays.os.fsync", full)
+    monkeypatch.setattr("minidl.files.writing.os.fsync", full)
     with pytest.raises(OSError, match="no space left"):
         md.save({"w": np.zeros(2)}, path)
     np.testing.assert_array_equal(md.load(path)["w"], [1, 1])

@@ -115,6 +115,8 @@ def test_errors_say_what_was_expected():
     for temperature in (0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="sample: expected a temperature above 0"):
             models.sample(model, [1], 3, temperature=temperature)
+    with pytest.raises(ValueError, match=r"sample: temperature: expected a number; got '1\.0'"):
+        models.sample(model, [1], 3, temperature="1.0")
     with pytest.raises(ValueError, match="LSTM: num_layers"):
         models.char_rnn(7, layers=0)
     assert isinstance(model.rnn, nn.LSTM)

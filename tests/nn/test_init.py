@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minidl import backend, nn
-from minidl.errors import GraphError, ShapeError
+from minidl.errors import DTypeError, GraphError, ShapeError
 from minidl.nn import init
 from tests.arrays import device, host, tensor
 from tests.pytorch import torch
@@ -216,3 +216,8 @@ def test_a_layers_init_writes_the_weight_and_without_it_both_start_as_pytorchs()
     assert host(bias).all()
     with pytest.raises(TypeError, match="expected init as a function of the weight"):
         init.initialize(weight, bias, "he")
+
+
+def test_a_text_is_no_number():
+    with pytest.raises(DTypeError, match="an initialiser writes numbers"):
+        init.constant_(parameter((2, 2)), "3")

@@ -7,10 +7,20 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from minidl import optim
-from minidl.optim import ChainedScheduler, CosineLR, ExponentialLR, LinearLR, Schedule, SequentialLR, StepLR
+from minidl.optim import (
+    ChainedScheduler,
+    CosineLR,
+    ExponentialLR,
+    LinearLR,
+    PolynomialLR,
+    Schedule,
+    SequentialLR,
+    StepLR,
+)
 from tests.optim.test_schedules import optimizer_at, rates
 from tests.pytorch import torch
 
@@ -29,22 +39,102 @@ JOINED: dict[str, Callable[[Any, Any], Any]] = {
     "the first is left out": lambda s, o: s.SequentialLR(o, [s.LinearLR(o), s.StepLR(o, 3)], [0]),
     "one alone": lambda s, o: s.SequentialLR(o, [s.LinearLR(o)], []),
     "at once": lambda s, o: s.ChainedScheduler([s.LinearLR(o, 0.5, 1.0, 10), s.ExponentialLR(o, 0.9)]),
+    "at once, to a floor": lambda s, o: s.ChainedScheduler([s.CosineLR(o, 40, 0.01), s.ExponentialLR(o, 0.9)]),
+    "at once, the floor last": lambda s, o: s.ChainedScheduler([s.StepLR(o, 7, 0.5), s.CosineLR(o, 40, 0.05)]),
+    "at once, to two floors": lambda s, o: s.ChainedScheduler([s.CosineLR(o, 40, 0.01), s.CosineLR(o, 50, 0.05)]),
+    "at once, in a chain": lambda s, o: s.ChainedScheduler(
+        [s.ChainedScheduler([s.CosineLR(o, 41, 0.03), s.LinearLR(o)]), s.MultiStepLR(o, [3, 3, 20], 0.6)]
+    ),
+    "at once, below the floor": lambda s, o: s.ChainedScheduler([s.CosineLR(o, 60, 0.05), s.ExponentialLR(o, 1e-9)]),
+    "at once, ended": lambda s, o: s.ChainedScheduler([s.PolynomialLR(o, 9), s.CosineLR(o, 60, 0.05)]),
     "at once, named": lambda s, o: s.ChainedScheduler([s.StepLR(o, 7), s.PolynomialLR(o, 40, 2.0)], optimizer=o),
 }
 every_kind = pytest.mark.parametrize("make", JOINED.values(), ids=JOINED.keys())
 
 
-@every_kind
-@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step", "ignore:The epoch parameter")
-def test_equals_pytorch(make: Callable[[Any, Any], Any]) -> None:
-    reference = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.2)
+STEPS = 40
+as_pytorch_warns = pytest.mark.filterwarnings(
+    "ignore:Detected call of `lr_scheduler.step", "ignore:The epoch parameter", "ignore:To get the last learning rate"
+)
+
+
+def equals_pytorch(make: Callable[[Any, Any], Any], lr: float = 0.2) -> None:
+    reference = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
     schedule = make(THEIRS, reference)
     expected = []
-    for _ in range(40):
+    for _ in range(STEPS):
         expected.append(reference.param_groups[0]["lr"])
         reference.step()
         schedule.step()
-    assert rates(make(optim, optimizer_at(0.2)), 40) == pytest.approx(expected, rel=1e-12, abs=1e-15)
+    assert rates(make(optim, optimizer_at(lr)), STEPS) == pytest.approx(expected, rel=1e-11, abs=1e-15)
+
+
+@every_kind
+@as_pytorch_warns
+def test_equals_pytorch(make: Callable[[Any, Any], Any]) -> None:
+    equals_pytorch(make)
+
+
+def some_schedule(rng: Any) -> Callable[[Any, Any], Any]:
+    """A schedule of any kind with numbers drawn at random; a cosine that has not ended when the test has."""
+    count, power, gamma = int(rng.integers(1, 60)), rng.uniform(0, 3), rng.choice([0.0, 0.1, 0.5, 0.9, 1.0, 1.2])
+    steps, end = STEPS + int(rng.integers(0, 60)), rng.choice([0.0, 0.01, 0.3])
+    milestones = sorted(rng.integers(0, 45, rng.integers(0, 5)).tolist())
+    first, last = rng.uniform(0.01, 1), rng.choice([0.0, 0.3, 1.0])
+    return [
+        lambda s, o: s.StepLR(o, count, gamma),
+        lambda s, o: s.MultiStepLR(o, milestones, gamma),
+        lambda s, o: s.ExponentialLR(o, gamma),
+        lambda s, o: s.LinearLR(o, first, last, count),
+        lambda s, o: s.PolynomialLR(o, count, power),
+        lambda s, o: s.CosineLR(o, steps, end),
+    ][rng.integers(6)]
+
+
+@as_pytorch_warns
+@pytest.mark.parametrize("seed", range(120))
+def test_schedules_at_once_equal_pytorch_whatever_they_are(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [some_schedule(rng) for _ in range(rng.integers(1, 5))]
+    equals_pytorch(lambda s, o: s.ChainedScheduler([make(s, o) for make in parts]), rng.uniform(0.01, 2))
+
+
+@as_pytorch_warns
+@pytest.mark.parametrize("seed", range(120))
+def test_schedules_in_a_row_equal_pytorch_whatever_they_are(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [some_schedule(rng) for _ in range(rng.integers(1, 5))]
+    milestones = sorted(rng.choice(np.arange(1, STEPS), len(parts) - 1, replace=False).tolist())
+    equals_pytorch(lambda s, o: s.SequentialLR(o, [make(s, o) for make in parts], milestones), rng.uniform(0.01, 2))
+
+
+def test_a_cosine_that_has_ended_leaves_the_rate_to_the_others() -> None:
+    optimizer = optimizer_at(0.2)
+    schedule = ChainedScheduler([CosineLR(optimizer, 4, 0.1), ExponentialLR(optimizer, 0.5)])
+    found = rates(schedule, 8)
+    assert found[4] == 0.1 * 0.5
+    assert found[5:] == pytest.approx([found[4] * 0.5, found[4] * 0.25, found[4] * 0.125])
+
+
+def test_a_sequence_at_once_with_another_keeps_what_that_has_done() -> None:
+    optimizer = optimizer_at(1.0)
+    steps = SequentialLR(optimizer, [StepLR(optimizer, 2, 0.5), LinearLR(optimizer, 0.5, 1.0, 2)], [4])
+    schedule = ChainedScheduler([steps, ExponentialLR(optimizer, 0.5)])
+    assert rates(schedule, 7) == pytest.approx([rate * 0.5**k for k, rate in enumerate([1, 1, 0.5, 0.5, 0.5, 0.75, 1])])
+
+
+def test_a_sequence_that_goes_on_after_a_0_does_so_at_once_with_another() -> None:
+    optimizer = optimizer_at(1.0)
+    steps = SequentialLR(optimizer, [PolynomialLR(optimizer, 2), StepLR(optimizer, 100)], [4])
+    schedule = ChainedScheduler([steps, StepLR(optimizer, 6, 0.5)])
+    assert rates(schedule, 8) == [1, 0.5, 0, 0, 1, 1, 0.5, 0.5]
+
+
+def test_the_rate_of_any_step_can_be_asked_for() -> None:
+    optimizer = optimizer_at(0.2)
+    schedule = ChainedScheduler([CosineLR(optimizer, 30, 0.01), ExponentialLR(optimizer, 0.9)])
+    forth = [schedule.rate(k) for k in range(30)]
+    assert [schedule.rate(k) for k in reversed(range(30))] == forth[::-1]
 
 
 def test_a_sequence_within_a_sequence() -> None:

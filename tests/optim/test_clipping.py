@@ -114,6 +114,9 @@ def test_refuses_what_makes_no_sense(clip: Any) -> None:
     for limit in (-1.0, math.nan):
         with pytest.raises(ValueError, match="at least 0"):
             clip(parameters_with([1.0])[0], limit)
+    for limit in ("1.0", True, None):
+        with pytest.raises(ValueError, match="expected a number; got"):
+            clip(parameters_with([1.0])[0], limit)
     with pytest.raises(DTypeError, match="entry 0 is 'w'"):
         clip(["w"], 1.0)
     with pytest.raises(DTypeError, match=r"such as model.parameters\(\); got Linear"):

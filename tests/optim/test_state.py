@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minidl as md
 from minidl.errors import DTypeError, ShapeError
-from minidl.optim import SGD, AdaGrad, LayerSpecific
+from minidl.optim import SGD, AdaGrad, LayerSpecific, StepLR
 from tests.arrays import host, tensor
 from tests.optim.test_optimizer import every_method, network, train, weights_of
 from tests.optim.trajectories import Pair, give
@@ -33,6 +34,30 @@ def test_resumes_bit_for_bit(method: Any) -> None:
     train(resumed, other, range(6, 12))
     for a, b in zip(weights_of(straight), weights_of(resumed), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_rate_that_schedules_start_from_is_part_of_the_state(tmp_path: Any) -> None:
+    optimizer = SGD(network(), lr=0.4)
+    assert "initial_lr" not in optimizer.state_dict()
+    schedule = StepLR(optimizer, 1, 0.5)
+    schedule.step()
+    assert optimizer.state_dict()["initial_lr"] == 0.4
+    md.save(optimizer.state_dict(), tmp_path / "optimizer.npz")
+    for state in (optimizer.state_dict(), md.load(tmp_path / "optimizer.npz")):
+        other = SGD(network(), lr=3.0)
+        other.load_state_dict(state)
+        assert (other.lr, other.initial_lr) == (0.2, 0.4)
+        assert StepLR(other, 10).base_lr == 0.4
+    other.load_state_dict(SGD(network(), lr=0.1).state_dict())
+    assert other.initial_lr is None
+
+
+def test_what_a_setting_that_was_changed_no_longer_uses_is_not_saved() -> None:
+    model = network()
+    optimizer = SGD(model, lr=0.1, momentum=0.9)
+    train(model, optimizer, range(2))
+    optimizer.momentum = 0
+    SGD(network(), lr=0.1).load_state_dict(optimizer.state_dict())
 
 
 @every_method
@@ -71,6 +96,10 @@ def test_a_state_that_does_not_fit_is_refused_by_name_and_changes_nothing() -> N
     refused({**saved, "lr": 9.0, "fc2.bias/velocity": np.zeros(4, np.float32)}, ShapeError, r"shape \(4,\); expected")
     refused({**saved, "lr": 9.0, "fc2.bias/velocity": np.zeros(3)}, DTypeError, "float64; expected float32")
     refused({**saved, "lr": -1.0}, ValueError, "SGD: lr: expected")
+    refused({**saved, "lr": "0.1"}, ValueError, "SGD: lr: expected a number; got '0.1'")
+    refused({**saved, "initial_lr": -1.0}, ValueError, "SGD: initial_lr: expected")
+    refused({**saved, "step_count": 2.5}, ValueError, "the saved 'step_count': expected a whole number of at least 0")
+    refused({**saved, "fc1.bias/steps": -1}, ValueError, "the saved 'fc1.bias/steps': expected a whole number")
     with pytest.raises(ValueError, match=r"not known here 'fc1.bias/velocity'"):
         SGD(model).load_state_dict(saved)
     with pytest.raises(ValueError, match="missing 'fc1/squared_norms'"):

@@ -1,5 +1,8 @@
 """minidl/training/arguments.py: what does not fit is refused before the first step."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
 
@@ -18,6 +21,7 @@ from tests.training.runs import DATA, At, Run
         ({"steps": 0}, ValueError, "fit: steps: expected a whole number of at least 1; got 0"),
         ({"epochs": None}, ValueError, "say how long to train: epochs=, steps= or both"),
         ({"validation": (1, 2)}, TypeError, "expected a Dataset as validation; got tuple"),
+        ({"checkpoint": "a.npz", "checkpoint_every": True}, ValueError, "a whole number of at least 1"),
         ({"checkpoint_every": 5}, ValueError, "needs a path, checkpoint="),
         ({"checkpoint": "a.npz", "checkpoint_every": 0}, ValueError, "a whole number of at least 1"),
         ({"callbacks": [print]}, TypeError, r"objects with on_step\(state\) or on_epoch\(state\)"),
@@ -35,6 +39,40 @@ def test_arguments_that_do_not_fit_are_refused_before_the_first_step(options, er
     with pytest.raises(error, match=words):
         run.fit(**options)
     np.testing.assert_equal(run.state(), before)
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "words"),
+    [
+        ("file/c.npz", OSError, "file.c.npz"),
+        ("folder", OSError, "folder"),
+        ("c" * 300, OSError, "ccc"),
+        ("", ValueError, "expected the path of a file or folder"),
+        (b"c.npz", TypeError, "expected a path, a str or a pathlib.Path; got b'c.npz'"),
+        (3, TypeError, "expected a path, a str or a pathlib.Path; got 3"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_step(
+    tmp_path, monkeypatch, path, error, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "folder").mkdir()
+    run = Run()
+    before = run.state()
+    with pytest.raises(error, match=words) as caught:
+        run.fit(checkpoint=path)
+    assert "fit writes its checkpoint there; nothing was trained yet" in caught.value.__notes__
+    np.testing.assert_equal(run.state(), before)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_a_pipe_is_no_checkpoint(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="This is a pipe"):
+        Run().fit(checkpoint=tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_data_set_in_place_of_a_loader_is_refused():

@@ -7,6 +7,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import backend, nn, optim
 from minidl.data import Dataset, Loader
+from minidl.data.transforms import ToFloat
 from minidl.files.arrays import load_arrays, save_arrays
 from minidl.training.checkpoint import load_checkpoint, save_checkpoint
 from minidl.training.history import History
@@ -229,8 +230,116 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     def full(*args):
         raise OSError("no space left")
 
-    monkeypatch.setattr("minidl.files.arrays.os.fsync", full)
+    monkeypatch.setattr("minidl.files.writing.os.fsync", full)
     with pytest.raises(OSError, match="no space left"):
         save_checkpoint(path, *parts)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+# ---- other settings
+
+
+OTHER_SETTINGS = {
+    "dropout": (lambda parts: setattr(parts[0].drop, "p", 0.5), "the p of the module drop is 0.3 .* and 0.5 here"),
+    "frozen": (
+        lambda parts: parts[0].fc1.requires_grad_(False),
+        "the parameter fc1.weight is float32, trained in the checkpoint and float32, frozen here",
+    ),
+    "schedule": (lambda parts: setattr(parts[3], "gamma", 0.2), "the gamma of the schedule is 0.1 .* and 0.2 here"),
+    "power": (lambda parts: setattr(parts[3], "power", 1.0), "the power of the schedule is 0.75 .* and 1.0 here"),
+    "layer rate": (
+        lambda parts: setattr(parts[1], "layer_rate", optim.LARS(0.1)),
+        r"the rule of the layer rate is LARS\(eta=0.2, .* and LARS\(eta=0.1",
+    ),
+    "transform": (
+        lambda parts: setattr(parts[2], "transform", ToFloat(0.5)),
+        r"the transform of the loader is ToFloat\(scale=1.0\) .* and ToFloat\(scale=0.5\) here",
+    ),
+    "float64": (lambda parts: parts[0].double(), "the parameter fc1.weight is float32, trained .* float64, trained"),
+}
+
+
+def made():
+    model, optimizer, _, schedule = make(layer_rate=optim.LARS(0.2))
+    return model, optimizer, Loader(DATA, 4, transform=ToFloat(1.0)), schedule
+
+
+@pytest.mark.parametrize(("change", "words"), OTHER_SETTINGS.values(), ids=OTHER_SETTINGS.keys())
+def test_other_settings_are_refused_by_name_or_taken_if_that_is_said(tmp_path, change, words):
+    path = tmp_path / "run.npz"
+    save_checkpoint(path, *made(), loss=F.cross_entropy)
+    load_checkpoint(path).resume(*made(), loss=F.cross_entropy)
+    parts = made()
+    change(parts)
+    before = everything(*parts)
+    with pytest.raises(ValueError, match=rf"(?s)does not fit, nothing was changed: .*{words}.*say allow_changes=True"):
+        load_checkpoint(path).resume(*parts)
+    np.testing.assert_equal(everything(*parts), before)
+    if parts[0].fc1.weight.dtype == np.float32:
+        load_checkpoint(path).resume(*parts, allow_changes=True)
+        run(*parts)
+
+
+def test_another_loss_is_refused_if_the_loss_was_saved(tmp_path):
+    path = tmp_path / "run.npz"
+    save_checkpoint(path, *make(), loss=F.cross_entropy)
+    load_checkpoint(path).resume(*make())  # a loop of one's own need not say
+    with pytest.raises(ValueError, match="the loss is cross_entropy in the checkpoint and nll_loss here"):
+        load_checkpoint(path).resume(*make(), loss=F.nll_loss)
+    save_checkpoint(path, *make())
+    load_checkpoint(path).resume(*make(), loss=F.nll_loss)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Dataset(DATA.inputs, DATA.labels[::-1].copy()),
+        Dataset(DATA.inputs + 1, DATA.labels),
+        Dataset(DATA.inputs.astype(np.float64), DATA.labels),
+    ],
+)
+def test_other_data_of_as_many_examples_are_refused(tmp_path, other):
+    path, _ = saved(tmp_path)
+    model, optimizer, _, schedule = make()
+    parts = model, optimizer, Loader(other, 4), schedule
+    with pytest.raises(ValueError, match=r"run\.npz does not fit.*Loader: the state was taken with other data"):
+        load_checkpoint(path).resume(*parts)
+    load_checkpoint(path).resume(*parts, allow_changes=True)
+    assert parts[2].epoch == 1
+
+
+def test_with_changes_allowed_another_schedule_goes_on_from_the_same_step(tmp_path):
+    path, straight = saved(tmp_path)
+    model, optimizer, loader, _ = make()
+    schedule = optim.StepLR(optimizer, 4, 0.5)
+    with pytest.raises(
+        ValueError, match="the schedule is InvLR in the checkpoint and StepLR here; nothing was changed"
+    ):
+        load_checkpoint(path).resume(model, optimizer, loader, schedule)
+    load_checkpoint(path).resume(model, optimizer, loader, schedule, allow_changes=True)
+    assert schedule.step_count == straight[3].step_count == 6
+    assert optimizer.lr == 0.1 * 0.5
+    load_checkpoint(path).resume(model, optimizer, loader, allow_changes=True)
+    assert optimizer.lr == straight[1].lr
+
+
+def test_what_does_not_fit_is_refused_whatever_is_allowed(tmp_path):
+    path, _ = saved(tmp_path)
+    for other in ({"hidden": 7}, {"method": optim.Adam}, {"batch_size": 5}):
+        parts = make(seed=3, **other)
+        before = everything(*parts)
+        with pytest.raises(ValueError, match=r"run\.npz does not fit, nothing was changed"):
+            load_checkpoint(path).resume(*parts, allow_changes=True)
+        np.testing.assert_equal(everything(*parts), before)
+
+
+def test_a_checkpoint_from_before_settings_were_saved_is_resumed(tmp_path):
+    path, straight = saved(tmp_path)
+    arrays, meta = load_arrays(path, kind="checkpoint")
+    del meta["settings"], meta["loader"]["data"], meta["optimizer"]["initial_lr"]
+    save_arrays(path, arrays, kind="checkpoint", meta=meta)
+    expected = run(*straight)
+    fresh = make(seed=99)
+    load_checkpoint(path).resume(*fresh)
+    assert run(*fresh) == expected

@@ -9,6 +9,7 @@ import minidl.functional as F
 from minidl import backend, nn, optim
 from minidl.data import Dataset, Loader
 from minidl.training import fit, load_checkpoint
+from minidl.training.checkpoint import Content
 from tests.training.runs import DATA, HELD_OUT, STEPS, At, Rows, Run, jitter, press_ctrl_c, stop, without_times
 
 # ---- Ctrl-C
@@ -161,6 +162,111 @@ def test_ctrl_c_in_the_last_step_without_a_validation_interrupts_nothing():
     assert not history.interrupted
 
 
+# ---- callbacks
+
+
+class Fails:
+    """A callback that fails after a step, or after an epoch."""
+
+    def __init__(self, step, method):
+        self.step, self.method = step, method
+
+    def on_step(self, state):
+        if self.method == "on_step" and state.step == self.step:
+            raise RuntimeError("nobody looks")
+
+    def on_epoch(self, state):
+        if self.method == "on_epoch" and state.step == self.step:
+            raise RuntimeError("nobody looks")
+
+
+@pytest.mark.parametrize(
+    ("step", "method", "options"),
+    [
+        (3, "on_step", {"checkpoint_every": 3}),
+        (STEPS, "on_step", {"checkpoint_every": STEPS}),
+        (STEPS, "on_epoch", {}),
+        (2 * STEPS, "on_epoch", {}),
+        (10, "on_step", {"steps": 10}),
+    ],
+)
+def test_a_callback_that_fails_loses_no_step_that_was_to_be_kept(tmp_path, step, method, options):
+    straight = Run()
+    straight.fit(epochs=3)
+    path = tmp_path / "run.npz"
+    with pytest.raises(RuntimeError, match="nobody looks"):
+        Run().fit(epochs=3, checkpoint=path, callbacks=[Fails(step, method)], **options)
+    assert len(load_checkpoint(path).history.step_loss) == step
+    resumed = Run(seed=9)
+    resumed.fit(epochs=3, checkpoint=path, resume=True)
+    np.testing.assert_equal(resumed.state(), straight.state())
+
+
+class Halves:
+    """A callback that changes the run: after every epoch the rate, and a weight."""
+
+    def on_epoch(self, state):
+        state.optimizer.lr *= 0.5
+        state.model.fc1.bias.data[...] *= 0.5
+
+
+def test_what_a_callback_changes_is_kept(tmp_path):
+    straight, path = Run(), tmp_path / "run.npz"
+    straight.fit(epochs=4, schedule=None, callbacks=[Halves()])
+    Run().fit(epochs=2, schedule=None, callbacks=[Halves()], checkpoint=path)
+    resumed = Run(seed=9)
+    resumed.fit(epochs=4, schedule=None, callbacks=[Halves()], checkpoint=path, resume=True)
+    np.testing.assert_equal(resumed.state(), straight.state())
+
+
+def test_a_checkpoint_is_written_once_unless_a_callback_changes_something(tmp_path, monkeypatch):
+    written = []
+    write = Content.write
+
+    def count(self, path):
+        written.append(path)
+        write(self, path)
+
+    monkeypatch.setattr(Content, "write", count)
+    Run().fit(epochs=2, checkpoint=tmp_path / "run.npz", callbacks=[At(3, lambda state: None)])
+    assert len(written) == 2
+    Run().fit(epochs=2, checkpoint=tmp_path / "run.npz", schedule=None, callbacks=[Halves()])
+    assert len(written) == 2 + 4
+
+
+class Breaks(Rows):
+    """A validation set that cannot be read."""
+
+    def take(self, indices):
+        raise OSError("the disk is gone")
+
+
+def test_a_validation_that_fails_loses_no_step(tmp_path):
+    straight = Run()
+    straight.fit(epochs=2)
+    path = tmp_path / "run.npz"
+    with pytest.raises(OSError, match="the disk is gone"):
+        Run().fit(epochs=2, checkpoint=path, validation=Breaks())
+    assert len(load_checkpoint(path).history.step_loss) == STEPS
+    resumed = Run(seed=9)
+    history = resumed.fit(epochs=2, checkpoint=path, resume=True)
+    np.testing.assert_equal(resumed.state(), straight.state())
+    assert len(history.validation_loss) == 2
+
+
+def test_changed_settings_are_refused_or_taken(tmp_path):
+    path = tmp_path / "run.npz"
+    Run().fit(epochs=1, checkpoint=path)
+    other = Run()
+    other.schedule.total_steps = 3
+    with pytest.raises(ValueError, match="the total_steps of the schedule is 42 in the checkpoint and 3 here"):
+        other.fit(epochs=2, checkpoint=path, resume=True)
+    with pytest.raises(ValueError, match="the loss is cross_entropy in the checkpoint and nll_loss here"):
+        fit(other.model, other.optimizer, other.loader, F.nll_loss, epochs=2, schedule=Run().schedule, resume=path)
+    history = other.fit(epochs=2, checkpoint=path, resume=True, allow_changes=True)
+    assert history.step_rate[STEPS:] == [0.0] * STEPS
+
+
 # ---- checkpoints
 
 
@@ -224,7 +330,7 @@ def test_checkpoints_every_so_many_steps(tmp_path):
             found.append(len(load_checkpoint(path).history.step_loss) if path.exists() else 0)
 
     Run().fit(epochs=2, checkpoint=path, checkpoint_every=3, callbacks=[Look()])
-    assert found == [0, 0, 0, 3, 3, 3, 6, 7, 7, 9, 9, 9, 12, 12]
+    assert found == [0, 0, 3, 3, 3, 6, 6, 7, 9, 9, 9, 12, 12, 12]  # a callback finds that of its step
     assert len(load_checkpoint(path).history.step_loss) == 14
 
 
