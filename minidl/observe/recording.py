@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from minidl.files.arrays import load_arrays, save_arrays
+from minidl.files.reading import fitting
+from minidl.files.schema import NUMBERS, TEXT, WHOLE, Entry
 from minidl.observe.verdict import flow_verdict
 
 KIND = "gradient_flow"
@@ -31,6 +33,15 @@ PER_LAYER = (
     "rate",
     "floored",
 )
+_ARRAYS = {
+    "layers": Entry(TEXT, ("L",)),
+    "outputs": Entry(TEXT, ("L",)),
+    "steps": Entry(WHOLE, ("T",)),
+    "loss": Entry(NUMBERS, ("T",)),
+    **dict.fromkeys(PER_LAYER, Entry(NUMBERS, ("T", "L"))),
+    "dtype": Entry(TEXT, ()),
+    "notes": Entry(TEXT, ("N",)),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +154,9 @@ class FlowRecording:
         Raises:
             ValueError: the file is no recording of this kind, or it is damaged; it is named.
         """
-        arrays, _ = load_arrays(path, kind=KIND, format=FORMAT)
-        return cls(**{f.name: _from_array(f.name, arrays[f.name]) for f in fields(cls)})
+        arrays, _ = load_arrays(path, kind=KIND, format=FORMAT, schema=_ARRAYS)
+        with fitting(path, "gradient flow"):
+            return cls(**{name: _from_array(name, array) for name, array in arrays.items()})
 
 
 def _as_array(value: Any) -> Any:
