@@ -87,7 +87,9 @@ def save_arrays(
             raise ValueError(f"{os.fspath(path)}: {name!r} cannot be the name of an array in a file")
         members[name] = _npy(name, array, path)
     if compress and sum(map(len, members.values())) > PACKED:
-        raise ValueError(f"{os.fspath(path)}: at most {PACKED:,} bytes of arrays are compressed; leave out compress=True")
+        raise ValueError(
+            f"{os.fspath(path)}: at most {PACKED:,} bytes of arrays are compressed; leave out compress=True"
+        )
     about = {"kind": kind, "format": format, "meta": dict(meta or {})}
     try:
         described = json.dumps(about, sort_keys=True)

@@ -54,7 +54,7 @@ class Npz:
         import zipfile
 
         self._path = path
-        self._zip = zipfile.ZipFile(file)
+        self._zip: Any = zipfile.ZipFile(file)
         self._infos: dict[str, Any] = {}
         for info in self._zip.infolist():
             name = info.filename.removesuffix(SUFFIX)
@@ -81,8 +81,8 @@ class Npz:
         most = PACKED if ABOUT in self._infos else max(FOREIGN_PACKED, FOREIGN_RATIO * size)
         if packed > most:
             raise ValueError(
-                f"its {size:,} bytes are packed and would take {packed:,}, of which at most {most:,} are read: write it "
-                f"without compression"
+                f"its {size:,} bytes unpack to {packed:,}, of which at most {most:,} are read: write it without "
+                f"compression, as numpy.savez does"
             )
 
     def beginning(self, name: str) -> bytes:
@@ -123,7 +123,7 @@ class Npz:
             flat = np.empty(count, dtype)
         with self._zip.open(self._infos[name]) as member:
             seen(member.read(start))
-            left = memoryview(flat.view(np.uint8))
+            left = flat.view(np.uint8).data
             while left:
                 done = member.readinto(left[:_CHUNK])
                 if not done:

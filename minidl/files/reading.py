@@ -1,7 +1,7 @@
 """Reading files: only regular ones are opened, and whatever goes wrong is said with the name of the file.
 
-What the file is to blame for is a ValueError that says so. Too little memory and what the system reports (no permission,
-a broken disk) say nothing about the file: they stay what they are, and tell only which file was read.
+What the file is to blame for is a ValueError that says so. Too little memory and what the system reports (a broken
+disk, no permission) say nothing about the file: they stay what they are, and tell only which file was read.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def read_bytes(path: str | PathLike[str], most: int | None = None) -> bytes:
         if most is not None and size > most:
             raise ValueError(f"{os.fspath(path)} has {size:,} bytes: expected at most {most:,}")
         with naming(path, size):
-            return file.read() if most is None else file.read(most)
+            return file.read()
 
 
 def read_text(path: str | PathLike[str]) -> str:
@@ -75,16 +75,16 @@ def read_json(path: str | PathLike[str], expected: Any, damaged: str) -> Any:
     Args:
         path: the file.
         expected: what has to be in it (see `check_plain`).
-        damaged: how the message goes on after the file's name if it is no JSON: "is damaged or not a history".
+        damaged: how the message goes on after the file's name: "is damaged or not a history".
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no JSON, or something else is in it. The message names the file and the entry.
     """
-    content = read_bytes(path)
+    content, wrong = read_bytes(path), f"{os.fspath(path)} {damaged}"
     with naming(path, len(content)):
-        found = parse_json(content, f"{os.fspath(path)} {damaged}")
-    check_plain(found, expected, os.fspath(path))
+        found = parse_json(content, wrong)
+    check_plain(found, expected, wrong)
     return found
 
 
@@ -110,7 +110,7 @@ def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @contextmanager
 def naming(path: str | PathLike[str], size: int | None = None) -> Iterator[None]:
-    """Too little memory, and what the system reports, say which file was read, and the memory how many bytes it takes."""
+    """Too little memory inside says which file was read, and how many bytes that takes; the system's errors the file."""
     try:
         yield
     except MemoryError as error:
@@ -137,7 +137,7 @@ def as_damage(path: str | PathLike[str], words: str, size: int | None = None) ->
     except Exception as error:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)):
             raise  # EINVAL: a damaged file asked for a place that no file has
-        raise ValueError(f"{os.fspath(path)} {words}: {error or type(error).__name__}") from error
+        raise ValueError(f"{os.fspath(path)} {words}: {str(error) or type(error).__name__}") from error
 
 
 @contextmanager

@@ -68,7 +68,8 @@ def check_arrays(found: Mapping[str, Header], expected: Mapping[str, Entry]) -> 
                     lengths.setdefault(axis, length)
         wanted = tuple(lengths.get(axis, axis) if isinstance(axis, str) else axis for axis in entry.shape)
         if wanted != shape:
-            raise ValueError(f"expected {name!r} of shape ({', '.join(map(str, wanted))}); got {shape}")
+            written = f"({', '.join(map(str, wanted))}{',' * (len(wanted) == 1)})"  # as Python writes a shape
+            raise ValueError(f"expected {name!r} of shape {written}; got {shape}")
 
 
 def check_plain(found: Any, expected: Any, where: str) -> None:

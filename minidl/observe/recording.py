@@ -97,6 +97,8 @@ class FlowRecording:
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
+        if self.dtype not in ("float16", "float32", "float64"):
+            raise ValueError(f"expected float16, float32 or float64 as the dtype of the weights; got {self.dtype!r}")
         expected = (len(self.steps), len(self.layers))
         for name in PER_LAYER:
             shape = getattr(self, name).shape

@@ -21,7 +21,7 @@ from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.multipliers import as_layer_rate, read_multipliers
 from minidl.optim.report import LayerReport, Seen, as_numbers, norms_by_array, report_of
-from minidl.optim.state import flat, read_states
+from minidl.optim.state import flat, read_count, read_states
 from minidl.optim.trained import Trained, check_direction, gradient_of, slot_dtype, slots_beside, takes_part
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array
@@ -345,11 +345,11 @@ class Optimizer(Versioned, ABC):
         Of float16 parameters float16 arrays are taken too, as minidl saved them before it kept float32 ones.
 
         Raises:
-            ValueError: names that are missing, or that this method or model does not have.
+            ValueError: names that are missing, or that this method or model does not have; no number of steps.
             ShapeError, DTypeError: an array that does not fit its parameter.
         """
         states = read_states(state, type(self).__name__, self.layers, self.slots, self.layer_slots)
-        step_count = int(state["step_count"])
+        step_count = read_count(state, "step_count")
         self.lr = float(state["lr"])
         self.step_count = step_count
         self.state.update(states[0])

@@ -16,6 +16,7 @@ from typing import Any
 from minidl.checks import nonnegative, whole
 from minidl.errors import describe
 from minidl.optim.optimizer import Optimizer
+from minidl.optim.state import read_count
 
 
 class Schedule(ABC):
@@ -67,7 +68,7 @@ class Schedule(ABC):
         """Go on from what `state_dict()` saved, and set the optimizer's rate accordingly.
 
         Raises:
-            ValueError: other names than those `state_dict()` gives; nothing was changed.
+            ValueError: other names than those `state_dict()` gives, or numbers that cannot be; nothing was changed.
         """
         self._check(state)
         self._restore(state)
@@ -77,6 +78,7 @@ class Schedule(ABC):
         if set(state) != {"base_lr", "step_count"}:
             raise ValueError(f"expected 'base_lr' and 'step_count' in a schedule's state; got {sorted(state)}")
         nonnegative(state["base_lr"], f"{type(self).__name__}: base_lr")
+        read_count(state, "step_count")
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.base_lr, self.step_count = float(state["base_lr"]), int(state["step_count"])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
+from minidl.checks import whole
 from minidl.errors import DTypeError, ShapeError
 from minidl.optim.layers import LayerGroup
 from minidl.optim.trained import slot_dtype
@@ -46,10 +47,22 @@ def read_states(
         for name, p in layer.parameters:
             w = p._data
             arrays = _read_arrays(saved, name, slots, w.shape, slot_dtype(w.dtype), w)
-            state[name] = {"steps": int(saved[f"{name}/steps"]), **arrays}
+            state[name] = {"steps": read_count(saved, f"{name}/steps"), **arrays}
         like = layer.parameters[0][1]._data
         layer_state[layer.name] = _read_arrays(saved, layer.name, layer_slots, (), np.dtype(np.float64), like)
     return state, layer_state
+
+
+def read_count(saved: dict[str, Any], name: str) -> int:
+    """A number of steps in a saved state, which may be an array of no axes as well.
+
+    Raises:
+        ValueError: it is no whole number of at least 0.
+    """
+    value = saved[name]
+    if backend.is_array(value) and value.shape == ():
+        value = value.item()
+    return whole(value, f"the saved {name!r}", 0)
 
 
 def _check_names(
@@ -62,7 +75,7 @@ def _check_names(
         for name, _ in layer.parameters:
             required.add(f"{name}/steps")
             own = {f"{name}/{slot}" for slot in slots}
-            if int(saved.get(f"{name}/steps", 0)) > 0:
+            if f"{name}/steps" in saved and read_count(saved, f"{name}/steps") > 0:
                 required |= own
                 started = True
             possible |= own

@@ -9,7 +9,9 @@ from os import PathLike, fspath
 from typing import Any
 
 from minidl import backend
+from minidl.checks import is_whole
 from minidl.files.arrays import write_atomically
+from minidl.files.reading import read_json
 from minidl.types import Array
 
 KIND = "history"
@@ -116,7 +118,15 @@ class History:
         history = cls(**own)
         epochs, steps = history.epochs, len(history.step_loss)
         lengths = {len(x) for x in (history.steps, history.rates, history.seconds)}
-        if lengths != {epochs} or len(history.step_rate) != steps or any(n > steps for n in history.steps):
+        validated = len(history.validation_loss)  # of the last epochs only, if there were no validation data before
+        counts = [0, *history.steps, steps]
+        if (
+            lengths != {epochs}
+            or len(history.step_rate) != steps
+            or not all(is_whole(n) for n in counts)
+            or counts != sorted(counts)
+            or not len(history.validation_accuracy) <= validated <= epochs
+        ):
             raise ValueError("the history's entries do not fit each other")
         return history
 
@@ -140,13 +150,10 @@ class History:
             FileNotFoundError: there is no such file.
             ValueError: it is damaged, or no history; it is named.
         """
-        with open(path, "rb") as file:
-            content = file.read()
-        try:
-            entries = json.loads(content)
-            kind, version = entries.pop("kind"), entries.pop("format")
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise ValueError(f"{fspath(path)} is damaged or not a history: {error}") from error
+        entries = read_json(path, dict, "is damaged or not a history")
+        kind, version = entries.pop("kind", None), entries.pop("format", None)
+        if kind is None or version is None:
+            raise ValueError(f"{fspath(path)} is damaged or not a history: it has no entries 'kind' and 'format'")
         if (kind, version) != (KIND, FORMAT):
             raise ValueError(f"{fspath(path)} is a {kind} of format {version}; expected a {KIND} of format {FORMAT}")
         for name, value in entries.items():

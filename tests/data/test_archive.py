@@ -226,7 +226,7 @@ def test_a_member_of_a_zip_file_that_cannot_be_read_is_named(tmp_path, damage, w
 
 
 def test_what_the_system_says_is_not_taken_for_damage(tmp_path, monkeypatch):
-    def fail(path):
+    def fail(path, *others):
         raise PermissionError(13, "Permission denied", str(path))
 
     path = as_zip(tmp_path / "set", FILES)
