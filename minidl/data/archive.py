@@ -226,13 +226,13 @@ def _in_tar(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Any], 
                 if not plain:
                     stream.until = end
                 name = _name(member.name + "/" * member.isdir())
+                if plain and not member.issparse() and end > size + tarfile.BLOCKSIZE:
+                    raise ValueError(f"{name} has {member.size:,} bytes, more than there are")
                 reason = _reason(member, name, wanted(name))
                 if reason:
                     refused[name] = reason
                 elif plain:
                     found[name] = member.offset_data, member.size
-                    if not member.issparse() and end > size + tarfile.BLOCKSIZE:
-                        raise ValueError(f"{name} has {member.size:,} bytes, more than there are")
                 elif not member.isreg() or not wanted(name):
                     found[name] = None
                 else:

@@ -23,7 +23,7 @@ _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E
 _MOST_AXES = 32
 _LONGEST_HEADER = 4 + 4 * _MOST_AXES
 _GZIP = b"\x1f\x8b"  # how a file begins that gzip made
-MOST = 2**30  # bytes that are unpacked of one file; MNIST's largest has 47 million
+MOST = 2**28  # bytes that are unpacked of one file; MNIST's largest has 47 million
 _CHUNK = 2**20  # bytes
 
 
@@ -32,7 +32,7 @@ def read_idx(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no IDX file, cut off, too long, damaged, or a small file that unpacks to more than a GiB. The
+        ValueError: it is no IDX file, cut off, too long, damaged, or a small file that unpacks to more than 256 MiB. The
             message names it.
         MemoryError: there is too little memory. A note names the file and the bytes.
     """
@@ -61,10 +61,12 @@ def read_idx(path: Path) -> Any:
         wrong, more = ("cut off", "") if len(content) < expected else ("too long", " or more")
         raise ValueError(f"{path} is {wrong}: shape {shape} needs {expected} bytes; it has {len(content)}{more}")
     with as_damage(path, "is damaged"):
-        return np.frombuffer(content, dtype, offset=start).reshape(shape)
+        array = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    array.flags.writeable = False
+    return array
 
 
-def _unpacked(path: Path, content: bytes, most: int) -> bytes:
+def _unpacked(path: Path, content: bytes, most: int) -> bytes | bytearray:
     """At most so many bytes of what gzip packed: a small file can hold more than there is memory."""
     import gzip
     import io
@@ -75,4 +77,4 @@ def _unpacked(path: Path, content: bytes, most: int) -> bytes:
     with as_damage(path, "is damaged or cut off", most), gzip.open(io.BytesIO(content)) as file:
         while len(unpacked) < most and (chunk := file.read(min(_CHUNK, most - len(unpacked)))):
             unpacked += chunk
-    return bytes(unpacked)
+    return unpacked

@@ -110,7 +110,7 @@ def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @contextmanager
 def naming(path: str | PathLike[str], size: int | None = None) -> Iterator[None]:
-    """Too little memory inside says which file was read, and how many bytes that takes; the system's errors the file."""
+    """Too little memory inside says which file was read and how many bytes it takes, the system's errors which file."""
     try:
         yield
     except MemoryError as error:

@@ -104,10 +104,11 @@ def load(path: str | PathLike[str]) -> dict[str, Any]:
 def _read_safetensors(path: str | PathLike[str]) -> dict[str, Any]:
     library = _safetensors(path)
     content = read_bytes(path)
-    with as_damage(path, "is damaged, cut off or no safetensors file", len(content)):
+    with as_damage(path, "is damaged, cut off or no safetensors file", 2 * len(content)):
+        bytearray(len(content))  # the library takes as much again, and panics where there is less
         entries = library.deserialize(content)  # raises an error of its own, which cannot be named without it
     arrays: dict[str, Any] = {}
-    with naming(path, len(content)):
+    with naming(path, 2 * len(content)):
         for name, entry in entries:
             if entry["dtype"] not in _DTYPES:
                 raise ValueError(_not_held(path, name, entry["dtype"]))
