@@ -32,8 +32,7 @@ def read_idx(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no IDX file, cut off, too long, damaged, or a small file that unpacks to more than 256 MiB. The
-            message names it.
+        ValueError: it is no IDX file, cut off, too long, damaged, or would unpack to more than 256 MiB; it is named.
         MemoryError: there is too little memory. A note names the file and the bytes.
     """
     if path.is_dir():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
@@ -131,4 +132,11 @@ class Npz:
                 seen(left[:done])
                 left = left[done:]
             member.read(1)  # gives nothing: at the end the zip's own checksum is compared
+        if dtype.kind == "U" and _code_points(flat).max(initial=0) > sys.maxunicode:
+            raise ValueError(f"{name!r} holds numbers that stand for no character")
         return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _code_points(text: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The numbers of the characters of an array of text, (characters,)."""
+    return text.view(np.dtype("u4").newbyteorder(text.dtype.byteorder))

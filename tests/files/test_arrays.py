@@ -3,7 +3,6 @@
 import io
 import os
 import pickle
-import sys
 import zipfile
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 from minidl.files.arrays import load_arrays, save_arrays, write_atomically
 from minidl.files.schema import FLOATS, TEXT, WHOLE, Entry
+from tests.files.test_reading import needs_pipes
 
 ARRAYS = {
     "fc1/weight": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -194,7 +194,7 @@ def test_arrays_come_back_in_a_table_that_fits_and_are_refused_by_another(tmp_pa
         load_arrays(path, kind="test_file", schema={**table, "loss": Entry(WHOLE, ("T",))})
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+@needs_pipes
 def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.npz")
     with pytest.raises(ValueError, match=r"pipe\.npz is a pipe: expected a regular file"):

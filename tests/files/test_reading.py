@@ -119,6 +119,8 @@ def test_everything_else_is_damage(error, words):
 
 
 def test_a_file_that_does_not_fit_says_what_to_do():
-    words = r"a\.npz cannot be read as a race: it has no arms\. Make it anew, or use the version of minidl that wrote it"
+    words = (
+        r"a\.npz cannot be read as a race: it has no arms\. Make it anew, or use the version of minidl that wrote it"
+    )
     with pytest.raises(ValueError, match=words), fitting("a.npz", "race"):
         raise ValueError("it has no arms")

@@ -17,7 +17,13 @@ ARRAYS = {
 
 
 def headers(**changes):
-    found = {"names": ("U3", (2,)), "steps": ("i8", (5,)), "loss": ("f4", (2, 5)), "image": ("u1", (2, 2)), "any": ("f8", ())}
+    found = {
+        "names": ("U3", (2,)),
+        "steps": ("i8", (5,)),
+        "loss": ("f4", (2, 5)),
+        "image": ("u1", (2, 2)),
+        "any": ("f8", ()),
+    }
     return {name: Header(np.dtype(dtype), shape) for name, (dtype, shape) in {**found, **changes}.items()}
 
 
@@ -86,6 +92,6 @@ def test_an_entry_that_differs_is_named(changes, words):
 
 
 def test_a_long_wrong_value_is_shown_in_part():
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="seed: expected a whole number") as caught:
         check_plain({"seed": [list(range(1000))] * 1000}, {"seed": int}, "a.json")
     assert len(str(caught.value)) < 400

@@ -5,7 +5,6 @@ import io
 import os
 import pickle
 import re
-import sys
 import zipfile
 
 import numpy as np
@@ -16,6 +15,7 @@ from minidl import nn
 from minidl.errors import DTypeError
 from minidl.files.arrays import save_arrays
 from tests.arrays import host, tensor
+from tests.files.test_reading import needs_pipes
 from tests.models.translation import translated
 from tests.pytorch import safetensors_torch, torch
 
@@ -234,7 +234,7 @@ def test_a_name_that_comes_twice_is_refused(tmp_path):
         md.load(tmp_path / "a.npz")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+@needs_pipes
 @BOTH
 def test_a_pipe_is_not_waited_for(tmp_path, suffix):
     os.mkfifo(tmp_path / f"w{suffix}")

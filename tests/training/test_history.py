@@ -106,6 +106,12 @@ def broken(**changes):
         ('{"kind": "history", "format": 1}', "a history has the entries step_loss"),
         (broken(steps=[1]), "do not fit each other"),
         (broken(steps=[2, 9]), "do not fit each other"),
+        (broken(steps=[-2, 4]), "do not fit each other"),
+        (broken(steps=[4, 2]), "do not fit each other"),
+        (broken(steps=[2, 3.5]), "do not fit each other"),
+        (broken(validation_loss=[0.1] * 3), "do not fit each other"),
+        (broken(validation_loss=[0.1]), "do not fit each other"),  # fewer than accuracies
+        (broken()[:-1] + ', "seconds": []}', "the entry 'seconds' comes twice"),
         (broken(step_rate=["0.1"] * 5), "step_rate is not made of numbers"),
         (broken(seconds=3.0), "seconds is not made of numbers"),
         (broken(interrupted=[True]), "interrupted is not made of numbers"),
@@ -121,3 +127,9 @@ def test_a_damaged_or_foreign_file_is_refused_by_name(tmp_path, text, words):
 def test_a_missing_file_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="none"):
         History.load(tmp_path / "none.json")
+
+
+def test_validation_data_may_come_later():
+    entries = course().as_dict()
+    history = History.from_dict({**entries, "validation_loss": [0.5], "validation_accuracy": []})
+    assert history.validation_loss == [0.5]
