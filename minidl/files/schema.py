@@ -15,8 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-FLOATS, WHOLE, NUMBERS, TEXT = "f", "iu", "fiu", "U"  # kinds of dtype, by NumPy's letters
-_KINDS = {FLOATS: "floating numbers", WHOLE: "whole numbers", NUMBERS: "numbers", TEXT: "text"}
+FLOATS, WHOLE, UNSIGNED, NUMBERS, TEXT = "f", "iu", "u", "fiu", "U"  # kinds of dtype, by NumPy's letters
+_KINDS = {
+    FLOATS: "floating numbers",
+    WHOLE: "whole numbers",
+    UNSIGNED: "whole numbers without a sign",
+    NUMBERS: "numbers",
+    TEXT: "text",
+}
 _TYPES = {
     str: "a text",
     bool: "true or false",
@@ -32,7 +38,7 @@ class Entry(NamedTuple):
     """What one array of a file has to be.
 
     Attributes:
-        kinds: the kinds of dtype it may have: FLOATS, WHOLE, NUMBERS or TEXT.
+        kinds: the kinds of dtype it may have: FLOATS, WHOLE, UNSIGNED, NUMBERS or TEXT.
         shape: the length of each axis, a number, or a letter that stands for the same length in all entries; None for
             any shape.
     """
@@ -59,7 +65,7 @@ def check_arrays(found: Mapping[str, Header], expected: Mapping[str, Entry]) -> 
     for name, entry in expected.items():
         dtype, shape = found[name]
         if dtype.kind not in entry.kinds:
-            raise ValueError(f"expected {_KINDS.get(entry.kinds, entry.kinds)} as {name!r}; got {dtype}")
+            raise ValueError(f"expected {_KINDS[entry.kinds]} as {name!r}; got {dtype}")
         if entry.shape is None:
             continue
         if len(shape) == len(entry.shape):

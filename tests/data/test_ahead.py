@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 import weakref
 from contextlib import suppress
 
@@ -245,7 +246,9 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no 
 def outcome_of_fork(act):
     """What `act()` returns or raises in a forked process, in words."""
     reading, writing = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork while there are threads, as here
+        child = os.fork()
     if child == 0:
         signal.alarm(PATIENCE)  # ends a child that waits for ever
         try:
