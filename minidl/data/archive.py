@@ -30,6 +30,7 @@ MOST = 2**28  # bytes of a file, and of all files that are kept of a compressed 
 RATIO = 20  # how many times its own size may be kept of a large one; images are packed already
 HEADERS = 2**20  # bytes between two files of a compressed tar
 _LOCAL = struct.Struct("<4s22xHH")  # how a file in a zip begins: a mark, ..., the lengths of its name and of the rest
+_METHODS = (0, 8, 12)  # stored, deflated, bzip2; LZMA (14) would take as much memory as its header says
 _UTF8 = 0x800  # the flag of names that are not in the code page of DOS
 
 
@@ -129,6 +130,8 @@ def _in_zip(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, str], 
                 _check_name(file, member)  # that of the others is compared when they are read
             elif member.file_size > MOST:
                 refused[name] = _too_large(name, member.file_size)
+            elif member.compress_type not in _METHODS:
+                refused[name] = f"{name}, packed as zip's method {member.compress_type}"
     return {name: member.filename for name, member in members.items()}, refused, read
 
 

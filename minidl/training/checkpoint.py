@@ -171,7 +171,7 @@ def load_checkpoint(path: str | PathLike[str]) -> Checkpoint:
 
 def _state(part: str, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any] | None:
     """The state of one part, its arrays and its plain numbers together; None if it was not saved."""
-    if part not in meta:
+    if meta.get(part) is None:
         return None
     front = f"{part}/"
     return {name.removeprefix(front): a for name, a in arrays.items() if name.startswith(front)} | meta[part]

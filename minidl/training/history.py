@@ -12,6 +12,7 @@ from minidl import backend
 from minidl.checks import is_whole
 from minidl.files.arrays import write_atomically
 from minidl.files.reading import read_json
+from minidl.files.schema import check_plain
 from minidl.types import Array
 
 KIND = "history"
@@ -104,16 +105,9 @@ class History:
         Raises:
             ValueError: entries are missing, unknown, of another type, or of lengths that do not fit each other.
         """
-        if not isinstance(entries, dict) or set(entries) != set(_entries()):
-            found = ", ".join(map(str, entries)) if isinstance(entries, dict) else type(entries).__name__
-            raise ValueError(f"a history has the entries {', '.join(_entries())}; got {found}")
         empty = cls()
-        for name, value in entries.items():
-            numbers = value if isinstance(value, list) else [value]
-            if isinstance(value, list) != isinstance(getattr(empty, name), list) or not all(
-                isinstance(x, (int, float)) for x in numbers
-            ):
-                raise ValueError(f"the history's {name} is not made of numbers")
+        kinds = {name: type(getattr(empty, name)) for name in _entries()}
+        check_plain(entries, {name: [float] if kind is list else kind for name, kind in kinds.items()}, "the history")
         own: dict[str, Any] = {name: list(v) if isinstance(v, list) else v for name, v in entries.items()}
         history = cls(**own)
         epochs, steps = history.epochs, len(history.step_loss)

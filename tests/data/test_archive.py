@@ -289,6 +289,21 @@ def test_names_of_a_zip_in_other_letters_are_compared_rightly(tmp_path):
     assert read(as_zip(tmp_path / "set", files)) == {"ä/1.png": b"1", "日/1.png": b"3"}
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_lzma_in_a_zip_is_refused_and_other_methods_are_read(tmp_path, method):
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in FILES.items():
+            archive.writestr(name, content)
+    if method != zipfile.ZIP_LZMA:
+        assert read(path) == FILES
+        return
+    with pytest.raises(
+        ValueError, match=r"set\.zip holds a/0\.png, packed as zip's method 14\. Unpack it, and name the"
+    ):
+        read(path)
+
+
 def test_two_images_of_one_name_in_a_zip_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         archive.writestr("a/1.png", b"one")

@@ -238,6 +238,10 @@ def changed(folder, change):
         (lambda arrays, meta: meta.update(kinds={"optimizer": 3}), "kinds, optimizer: expected a text; got 3"),
         (lambda arrays, meta: meta.update(random={"host": {}}), "random: it has no entry 'dropout'"),
         (lambda arrays, meta: meta.update(optimizer=[1]), "optimizer: expected entries by name or null"),
+        (
+            lambda arrays, meta: meta.update(optimizer=None),
+            "its array 'optimizer/.*' belongs to no part that was saved",
+        ),
         (lambda arrays, meta: meta.update(model=None), "model: expected entries by name; got None"),
         (lambda arrays, meta: meta.update(more=1), "its entry 'more' is not known here"),
         (lambda arrays, meta: arrays.update({"other/w": np.ones(2)}), "its array 'other/w' belongs to no part"),
