@@ -31,7 +31,8 @@ class ImageFolder:
     The folder may lie in an archive, and the path then goes on inside it: "photographs.tar/train". Nothing is unpacked
     to the disk. Out of a .zip or an uncompressed .tar images are read one at a time; a compressed .tar cannot be read
     out of order, so that its images (as they are, not decoded) are all taken into memory at the start. Links are
-    followed in folders, and refused in archives. Files of other kinds than images are passed over.
+    followed in folders, and refused in archives, as are sparse files in a .tar and LZMA in a .zip. Files of other kinds
+    than images are passed over.
 
     A picture is taken as its pixels lie in the file: not turned as its EXIF data say, without its transparency (the
     colour below shows), and the first only of a file that holds several.

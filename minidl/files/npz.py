@@ -1,8 +1,8 @@
-"""Npz: a zip of arrays, read so that a small file never takes more memory than a small file may.
+"""Npz: a zip of arrays, of which nothing is read before it is known how much memory it takes.
 
-The zip's directory says how long each member is, and a member's own header how long its array is. They are compared
-before an array is read, and then the array goes from the file straight into its memory. What is packed (minidl packs
-nothing but the digits) may grow to so much and no more. Members hold plain arrays: nothing is ever unpickled.
+The zip's directory says how long each member is, and the header of a member how long its array is. They are compared,
+and then the array goes from the file straight into its memory. What is packed (minidl packs nothing but the digits) is
+read up to a bound, so that a small file cannot fill all memory. Members hold plain arrays: nothing is ever unpickled.
 
 zipfile is imported where it is used, so that `import minidl` does not wait for it.
 """
@@ -45,10 +45,8 @@ class Npz:
 
     Args:
         path: its name, for messages.
-        file: the open file.
-
-    Raises:
-        Exception: zipfile and NumPy raise many kinds for a damaged file, here and in every method.
+        file: the open file. If it is damaged, zipfile and NumPy raise many kinds of errors, here and in every method:
+            see `as_damage`.
     """
 
     def __init__(self, path: str, file: BinaryIO) -> None:
