@@ -4,6 +4,7 @@ import pytest
 
 from minidl import backend
 from minidl.cli import build_parser, main
+from minidl.files.arrays import load_arrays, save_arrays
 
 QUICK = ["compare", "--lr", "0.5", "--epochs", "1", "--rates", "uniform,layer-specific", "--seeds", "1"]
 
@@ -62,6 +63,20 @@ def test_calling_it_again_finds_the_finished_runs(quick, capsys):
     before = {p: p.stat().st_mtime_ns for p in (quick / "runs").iterdir()}
     assert main([*QUICK, "--backend", backend.current(), "--out", str(quick), "--quiet"]) == 0
     assert {p: p.stat().st_mtime_ns for p in (quick / "runs").iterdir()} == before
+
+
+@pytest.mark.parametrize("change", ["missing", "another shape"])
+def test_a_recording_of_another_version_is_one_line_that_names_the_file(quick, capsys, tmp_path, change):
+    arrays, _ = load_arrays(quick / "race-sgd.npz", kind="race")
+    seconds = arrays.pop("seconds")
+    if change == "another shape":
+        arrays["seconds"] = seconds[..., :1]
+    save_arrays(tmp_path / "race.npz", arrays, kind="race")
+    assert main(["plot", str(tmp_path / "race.npz"), "race"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"minidl plot: {tmp_path / 'race.npz'} cannot be read as a race: ")
+    assert "'seconds'" in error
+    assert error.count("\n") == 1
 
 
 def test_plot_draws_again_from_a_recording(quick, capsys, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -20,6 +21,9 @@ def in_order(make: Callable[[int], T], numbers: Sequence[int], workers: int) -> 
 
     However the iteration ends (at the end, by an exception, Ctrl-C, `close`, or because nobody refers to it any more),
     no further work is begun and the threads end; who ends it waits for the results in the making.
+
+    Raises:
+        RuntimeError: another process, forked meanwhile, goes on with the iteration: the threads are not there.
     """
     if workers == 0:
         for number in numbers:
@@ -27,7 +31,7 @@ def in_order(make: Callable[[int], T], numbers: Sequence[int], workers: int) -> 
         return
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    consumer = threading.get_ident()
+    process, consumer = os.getpid(), threading.get_ident()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="minidl-loader")
     waiting: deque[Future[T]] = deque()
     try:
@@ -36,8 +40,20 @@ def in_order(make: Callable[[int], T], numbers: Sequence[int], workers: int) -> 
             if len(waiting) > AHEAD * workers:
                 # Unnamed: a name in this frame would tie a failed result and its traceback into a circle.
                 yield waiting.popleft().result()
+                _refuse_in_another(process)
         while waiting:
             yield waiting.popleft().result()
+            _refuse_in_another(process)
     finally:
-        # The collector may end this generator in any thread, even in one of the pool's, which cannot wait for itself.
-        pool.shutdown(wait=threading.get_ident() == consumer, cancel_futures=True)
+        if os.getpid() == process:
+            # The collector may end this generator in any thread, even one of the pool's, which cannot wait for itself.
+            pool.shutdown(wait=threading.get_ident() == consumer, cancel_futures=True)
+
+
+def _refuse_in_another(process: int) -> None:
+    """Raise in any process but this one: a fork copies the pool and what waits in it, but none of its threads."""
+    if os.getpid() != process:
+        raise RuntimeError(
+            f"process {os.getpid()} was forked from process {process} in the middle of a `for` over a Loader with "
+            f"workers, whose threads are only there: begin a new `for` in this process, or use workers=0"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from minidl.data.archive import members_of
 from minidl.data.dataset import Dataset, is_whole
 from minidl.data.progress import Bar
 from minidl.errors import ShapeError
+from minidl.files.reading import as_damage, naming
 from minidl.files.writing import path_of
 
 KINDS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -29,7 +31,8 @@ class ImageFolder:
     The folder may lie in an archive, and the path then goes on inside it: "photographs.tar/train". Nothing is unpacked
     to the disk. Out of a .zip or an uncompressed .tar images are read one at a time; a compressed .tar cannot be read
     out of order, so that its images (as they are, not decoded) are all taken into memory at the start. Links are
-    followed in folders, and refused in archives. Files of other kinds than images are passed over.
+    followed in folders, and refused in archives, as are sparse files in a .tar and LZMA in a .zip. Files of other kinds
+    than images are passed over.
 
     A picture is taken as its pixels lie in the file: not turned as its EXIF data say, without its transparency (the
     colour below shows), and the first only of a file that holds several.
@@ -49,9 +52,10 @@ class ImageFolder:
     Raises:
         FileNotFoundError: there is no such folder or archive.
         ValueError: there are no images in class folders, or a class has none; size or channels cannot be; the archive
-            is damaged; all images lie a folder too deep; or (`take`, `load`) an image cannot be decoded or read. The
-            message names it.
-        OSError: the folder or archive cannot be read.
+            is damaged; all images lie a folder too deep; or (`take`, `load`) an image cannot be decoded, is no regular
+            file, or has more than 256 MiB. The message names it.
+        OSError: the folder or archive, or (`take`, `load`) an image, cannot be read.
+        MemoryError: there is too little memory. A note names the file.
         ShapeError: (`take`, `load`) images differ in size and `size` is None.
     """
 
@@ -106,7 +110,8 @@ class ImageFolder:
         Args:
             progress: show a progress bar; None shows it in a terminal, if it takes more than a second.
         """
-        inputs = np.empty((len(self), *self.image_shape), np.uint8)
+        with naming(self.path, len(self) * math.prod(self.image_shape)):
+            inputs = np.empty((len(self), *self.image_shape), np.uint8)
         with Bar(progress, len(self), label=f"reading {self.path.name}") as bar:
             for i in range(len(self)):
                 inputs[i] = self._image(i)
@@ -127,16 +132,21 @@ class ImageFolder:
         """Image i, (channels, height, width) uint8, scaled if `size` was given."""
         from PIL import Image, UnidentifiedImageError
 
-        try:
-            with Image.open(io.BytesIO(self._read(self._places[self.names[i]]))) as image:
-                if image.mode[0] in "IF":
-                    raise ValueError(f"expected 8 bits a channel; got Pillow's mode {image.mode}")
-                picture = image.convert(_MODES[self._channels])
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # each kind of archive and each format's decoder has errors of its own
-            reason = "it is no image" if isinstance(error, UnidentifiedImageError) else str(error) or repr(error)
-            raise ValueError(f"{self.path / self.names[i]} (image {i}) cannot be decoded: {reason}") from error
+        path = self.path / self.names[i]
+        with as_damage(path, f"(image {i}) cannot be decoded"):
+            content = self._read(self._places[self.names[i]])
+            try:
+                with Image.open(io.BytesIO(content)) as image:
+                    if image.mode[0] in "IF":
+                        raise ValueError(f"expected 8 bits a channel; got Pillow's mode {image.mode}")
+                    with naming(path, math.prod(image.size) * self._channels):
+                        picture = image.convert(_MODES[self._channels])
+            except UnidentifiedImageError as error:
+                raise ValueError("it is no image") from error
+            except OSError as error:
+                if "out of memory" in str(error):  # what Pillow's decoders make of it
+                    raise MemoryError(str(error)) from error
+                raise
         if self._sides is not None:
             picture = _fitted(picture, *self._sides)
         pixels = np.asarray(picture)

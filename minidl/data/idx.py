@@ -17,10 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from minidl.files.reading import as_damage, read_bytes
+
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MOST_AXES = 32
 _LONGEST_HEADER = 4 + 4 * _MOST_AXES
 _GZIP = b"\x1f\x8b"  # how a file begins that gzip made
+MOST = 2**28  # bytes that are unpacked of one file; MNIST's largest has 47 million
+_CHUNK = 2**20  # bytes
 
 
 def read_idx(path: Path) -> Any:
@@ -28,11 +32,12 @@ def read_idx(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no IDX file, cut off, too long, or damaged. The message names it.
+        ValueError: it is no IDX file, cut off, too long, damaged, or would unpack to more than 256 MiB; it is named.
+        MemoryError: there is too little memory. A note names the file and the bytes.
     """
     if path.is_dir():
         raise ValueError(f"{path} is a folder: expected a file of that name; if it lies in there, move it up")
-    packed = path.read_bytes()
+    packed = read_bytes(path)
     content = _unpacked(path, packed, _LONGEST_HEADER)
     if len(content) < 4 or content[:2] != b"\0\0":
         raise ValueError(f"{path} is no IDX file: expected it to begin with 0, 0; got {list(content[:2])}")
@@ -48,22 +53,27 @@ def read_idx(path: Path) -> Any:
     dtype = np.dtype(_DTYPES[code])
     shape = tuple(np.frombuffer(content, ">u4", axes, 4).tolist())
     expected = start + math.prod(shape) * dtype.itemsize
+    if packed.startswith(_GZIP) and expected > MOST:
+        raise ValueError(f"{path}: shape {shape} needs {expected:,} bytes; at most {MOST:,} are unpacked of one file")
     content = _unpacked(path, packed, expected + 1)
     if len(content) != expected:
         wrong, more = ("cut off", "") if len(content) < expected else ("too long", " or more")
         raise ValueError(f"{path} is {wrong}: shape {shape} needs {expected} bytes; it has {len(content)}{more}")
-    return np.frombuffer(content, dtype, offset=start).reshape(shape)
+    with as_damage(path, "is damaged"):
+        array = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    array.flags.writeable = False
+    return array
 
 
-def _unpacked(path: Path, content: bytes, most: int) -> bytes:
+def _unpacked(path: Path, content: bytes, most: int) -> bytes | bytearray:
     """At most so many bytes of what gzip packed: a small file can hold more than there is memory."""
     import gzip
     import io
-    import zlib
 
     if not content.startswith(_GZIP):
         return content[:most]
-    try:
-        return gzip.open(io.BytesIO(content)).read(most)
-    except (OSError, EOFError, zlib.error, MemoryError, OverflowError) as error:
-        raise ValueError(f"{path} is damaged or cut off: {str(error) or type(error).__name__}") from error
+    unpacked = bytearray()
+    with as_damage(path, "is damaged or cut off", most), gzip.open(io.BytesIO(content)) as file:
+        while len(unpacked) < most and (chunk := file.read(min(_CHUNK, most - len(unpacked)))):
+            unpacked += chunk
+    return unpacked

@@ -30,7 +30,8 @@ class Loader:
     With workers, threads make the next batches while the training computes with this one: at most two batches a worker
     are made ahead. The batches are the same, bit for bit, for any number of workers: what a transform draws for a batch
     depends on `seed`, epoch and batch only (and on the version of NumPy). An error in making a batch is raised when it
-    is that batch's turn. A `for` that ends, however it ends, leaves no thread behind.
+    is that batch's turn. A `for` that ends, however it ends, leaves no thread behind. A forked process cannot go on
+    with its parent's `for`, whose threads it has not: that is a RuntimeError; it can begin its own.
 
     A batch that has to go to a GPU goes there while the GPU computes with the one before (`backend.sent_ahead`), so one
     more batch is made ahead. The last steps of a transform, if they only compute with pixels, are done on the GPU.

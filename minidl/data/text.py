@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minidl.data.dataset import Dataset, is_whole
+from minidl.files.reading import read_text
 from minidl.files.writing import path_of
 
 
@@ -53,7 +53,7 @@ def characters(text: str | PathLike[str], length: int, vocabulary: Iterable[str]
         ValueError: the text is shorter than length + 1 characters, has some that are not in the vocabulary (the message
             names them), is the name of a file, or is not UTF-8; or the vocabulary is not single, different characters.
         TypeError: the text is neither a str nor a Path.
-        OSError: the file cannot be read.
+        OSError: the file cannot be read. All messages about a file name it.
     """
     if not is_whole(length) or length < 1:
         raise ValueError(f"characters: expected a length of at least 1; got {length!r}")
@@ -61,23 +61,24 @@ def characters(text: str | PathLike[str], length: int, vocabulary: Iterable[str]
         raise TypeError(f"characters: expected a text, a str, or a file of text, a Path; got {type(text).__name__}")
     if isinstance(text, str) and os.path.isfile(text):
         raise ValueError(f"characters: expected a text; {text!r} is a file: to read a file, pass its Path")
-    text = text if isinstance(text, str) else _read(Path(path_of(text)))
+    whose = "characters" if isinstance(text, str) else f"characters: {os.fspath(text)}"
+    text = text if isinstance(text, str) else read_text(path_of(text))
     if len(text) <= length:
-        raise ValueError(f"characters: expected a text of more than {length} characters; it has {len(text)}")
+        raise ValueError(f"{whose}: expected a text of more than {length} characters; it has {len(text)}")
     known = tuple(sorted(set(text)) if vocabulary is None else vocabulary)
     if any(not isinstance(one, str) or len(one) != 1 for one in known) or len(set(known)) < len(known):
         raise ValueError(f"characters: expected a vocabulary of single, different characters; got {known}")
-    numbers = _numbers(text, known)
+    numbers = _numbers(text, known, whose)
     end = (len(numbers) - 1) // length * length
     inputs, labels = (numbers[first : first + end].reshape(-1, length).copy() for first in (0, 1))
     return Characters(inputs, labels, classes=known)
 
 
-def _numbers(text: str, vocabulary: tuple[str, ...]) -> Any:
-    """The place of each character of `text` in the vocabulary."""
+def _numbers(text: str, vocabulary: tuple[str, ...], whose: str = "characters") -> Any:
+    """The place of each character of `text` in the vocabulary; `whose` begins the message about those without one."""
     if unknown := sorted(set(text).difference(vocabulary)):
         named = ", ".join(f"{one!r} (first at {text.index(one)})" for one in unknown[:10])
-        raise ValueError(f"characters: {len(unknown)} not in the vocabulary: {named}{', ...' * (len(unknown) > 10)}")
+        raise ValueError(f"{whose}: {len(unknown)} not in the vocabulary: {named}{', ...' * (len(unknown) > 10)}")
     # A table from code point to place: a loop over a dictionary takes thirty times as long.
     codes, known = _codes(text), _codes("".join(vocabulary))
     table = np.zeros(known.max(initial=0) + 1, np.int64)
@@ -88,10 +89,3 @@ def _numbers(text: str, vocabulary: tuple[str, ...]) -> Any:
 def _codes(text: str) -> Any:
     """The code points of a text, (len(text),)."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text in UTF-8: {error}") from error

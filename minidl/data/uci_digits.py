@@ -9,12 +9,20 @@ import numpy as np
 
 from minidl.data.dataset import Dataset, DataSplits
 from minidl.files.arrays import load_arrays
+from minidl.files.schema import UNSIGNED, WHOLE, Entry
 
 CLASSES = 10
 SPLITS = ("train", "validation", "test")
 _FILE = Path(__file__).with_name("digits.npz")
 _COUNTS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)  # images of a 0, a 1, ... as UCI publishes them
 _BRIGHTEST = 16
+_ARRAYS = {
+    "images": Entry(UNSIGNED, (sum(_COUNTS), 8, 8)),
+    "labels": Entry(UNSIGNED, (sum(_COUNTS),)),
+    "train": Entry(WHOLE, ("n",)),
+    "validation": Entry(WHOLE, ("m",)),
+    "test": Entry(WHOLE, ("k",)),
+}
 
 
 def digits() -> DataSplits:
@@ -35,19 +43,14 @@ def digits() -> DataSplits:
 
 def read_digits(path: Path) -> DataSplits:
     """The digits out of one file, checked: shapes, values, counts of each class, each image in one part."""
-    arrays, _ = load_arrays(path, kind="digits")
-    try:
-        images, labels = arrays["images"], arrays["labels"]
-        parts = {name: arrays[name].astype(np.int64) for name in SPLITS}
-    except KeyError as error:
-        raise ValueError(f"{path} is not the digits: it has no array {error}") from error
-    total = sum(_COUNTS)
+    arrays, _ = load_arrays(path, kind="digits", schema=_ARRAYS)
+    images, labels = arrays["images"], arrays["labels"]
+    parts = {name: arrays[name].astype(np.int64) for name in SPLITS}
+    total = len(images)
     for wrong, expected in (
-        (images.shape != (total, 8, 8) or images.dtype != np.uint8, f"images of shape ({total}, 8, 8), uint8"),
-        (labels.shape != (total,), f"labels of shape ({total},)"),
         (images.max(initial=0) > _BRIGHTEST, f"pixels from 0 to {_BRIGHTEST}"),
         (
-            tuple(np.bincount(labels.astype(np.int64).ravel(), minlength=CLASSES)) != _COUNTS,
+            tuple(np.bincount(np.minimum(labels, CLASSES).astype(np.int64), minlength=CLASSES)) != _COUNTS,
             f"classes with {_COUNTS} images",
         ),
         (

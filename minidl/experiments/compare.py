@@ -22,10 +22,11 @@ import numpy as np
 
 from minidl.data import DataSplits, digits
 from minidl.experiments.arms import LAYER_SPECIFIC, REPLAYED, RULES, TUNED, rule_of
-from minidl.experiments.runs import Run, RunKey, record_flow, train
+from minidl.experiments.runs import RUN_ARRAYS, Run, RunKey, record_flow, train
 from minidl.experiments.settings import Settings
 from minidl.experiments.workers import Workers
 from minidl.files.arrays import load_arrays, save_arrays
+from minidl.files.reading import read_json
 from minidl.files.writing import path_of, write_atomically
 from minidl.observe import FlowRecording
 
@@ -66,9 +67,9 @@ class Comparison:
         path = self.folder / "settings.json"
         if path.exists():
             try:
-                found = json.loads(path.read_text(encoding="utf-8"))
+                found = read_json(path, dict, "cannot be read")
             except ValueError as error:
-                raise ValueError(f"{path} cannot be read ({error}); choose another --out") from error
+                raise ValueError(f"{error}; choose another --out") from error
             if found != own:
                 raise ValueError(f"{self.folder} holds a comparison with other settings; choose another --out")
             return
@@ -98,7 +99,7 @@ class Comparison:
         """Whether the run is there, in memory or (from a comparison that was stopped) as a file."""
         path = self._path(key)
         if key not in self._runs and path.exists():
-            arrays, _ = load_arrays(path, kind="run")
+            arrays, _ = load_arrays(path, kind="run", schema=RUN_ARRAYS)
             self._runs[key] = Run.from_arrays(arrays)
             self._on_run(key)
         return key in self._runs

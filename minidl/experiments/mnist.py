@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from minidl import backend, models, nn, optim
-from minidl.checks import whole
 from minidl.data import Dataset, DataSplits, Loader
+from minidl.files.reading import read_json
 from minidl.files.weights import save
 from minidl.files.writing import check_writable, path_of, write_atomically
 from minidl.training import TrainingState, fit
@@ -25,6 +25,12 @@ from minidl.training.evaluation import evaluate
 
 BATCH, LR, MOMENTUM, DECAY, GAMMA, POWER = 64, 0.01, 0.9, 5e-4, 1e-4, 0.75
 REFERENCE = {500: 0.966, 1_000: 0.982, 1_500: 0.984, 3_000: 0.989}  # this recipe on these images in PyTorch, one seed
+
+RESULTS = {  # what results.json holds
+    "seed": int,
+    "iterations": int,
+    "looks": [{"iteration": int, "accuracy": (float, None), "loss": (float, None)}],
+}
 
 
 def train_lenet(
@@ -102,15 +108,9 @@ class _Record:
         self.results: dict[str, Any] = {"seed": seed, "iterations": 0, "looks": []}
         if path.exists():
             try:
-                kept = json.loads(path.read_text(encoding="utf-8"))
-                self.results = {name: kept[name] for name in self.results}
-                self.results["looks"] = [
-                    {name: look[name] for name in ("iteration", "accuracy", "loss")}
-                    | {"iteration": whole(look["iteration"], "iteration")}
-                    for look in kept["looks"]
-                ]
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path} is damaged ({error!r}): delete it, the run goes on without it") from error
+                self.results = read_json(path, RESULTS, "is damaged")
+            except ValueError as error:
+                raise ValueError(f"{error}. Delete it, the run goes on without it") from error
             if self.results["seed"] != seed:
                 raise ValueError(
                     f"{path} is of a run with seed {self.results['seed']}, not {seed}: name another folder"

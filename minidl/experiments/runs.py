@@ -13,11 +13,23 @@ from minidl import backend, models
 from minidl import functional as F
 from minidl.data import DataSplits, Loader
 from minidl.experiments.settings import BATCH_SIZE, Settings
+from minidl.files.schema import FLOATS, WHOLE, Entry
 from minidl.nn import Module, init
 from minidl.observe import FlowRecording, GradientFlow
 from minidl.optim import SGD, AdaGrad, LayerSpecific, Optimizer, Replayed
 from minidl.tensors.tensor import Tensor
 from minidl.training.evaluation import Evaluation, evaluate
+
+RUN_ARRAYS = {  # what the file of a run holds, T steps and E evaluations
+    "loss": Entry(FLOATS, ("T",)),
+    "seconds": Entry(FLOATS, ("T",)),
+    "eval_steps": Entry(WHOLE, ("E",)),
+    "test_accuracy": Entry(FLOATS, ("E",)),
+    "test_loss": Entry(FLOATS, ("E",)),
+    "validation_loss": Entry(FLOATS, ()),
+    "validation_accuracy": Entry(FLOATS, ()),
+    "mean_multiplier": Entry(FLOATS, ("T",)),
+}
 
 
 @dataclass(frozen=True)

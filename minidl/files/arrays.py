@@ -17,10 +17,12 @@ from typing import IO, Any
 
 import numpy as np
 
+from minidl.files.npz import ABOUT, PACKED, SUFFIX, Npz
+from minidl.files.reading import as_damage, fitting, open_file, parse_json
+from minidl.files.schema import Entry, check_arrays, check_plain
 from minidl.files.writing import path_of, write_atomically
 
-ABOUT = "about.json"
-_SUFFIX = ".npy"
+_ABOUT = {"kind": str, "format": int, "meta": dict, "sha256": str}
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the date of every member, so that the same content makes the same file
 
 
@@ -41,23 +43,26 @@ def save_arrays(
         kind: what the file is, for example "checkpoint"; `load_arrays` accepts no other.
         format: the version of what the arrays and `meta` mean.
         meta: anything JSON can hold.
-        compress: compress the arrays. Weights hardly get smaller, images do.
+        compress: compress the arrays, at most 16 MiB of them (a compressed file could take more memory than it seems).
+            Weights hardly get smaller, images do.
 
     Raises:
         TypeError: an array is no NumPy array or holds Python objects, or `meta` is not plain data.
-        ValueError: a name is unusable.
+        ValueError: a name is unusable, or there is too much to compress.
         OSError: the file cannot be written.
     """
     path = path_of(path)
     members: dict[str, bytes] = {}
     for name, array in arrays.items():
-        if not name or name.startswith("/") or any(c in name for c in "\\\0") or ".." in name.split("/"):
+        if name in ("", ABOUT) or name[0] == "/" or any(c in name for c in "\\\0") or ".." in name.split("/"):
             raise ValueError(f"{path}: {name!r} cannot be the name of an array in a file")
         members[name] = _npy(name, array, path)
+    if compress and sum(map(len, members.values())) > PACKED:
+        raise ValueError(f"{path}: at most {PACKED:,} bytes of arrays are compressed; leave out compress=True")
     about = {"kind": kind, "format": format, "meta": dict(meta or {})}
     try:
         described = json.dumps(about, sort_keys=True)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"{path}: the data about the arrays must be plain (JSON): {error}") from error
     # Through JSON, so that what is hashed is what will be read: tuples become lists, integer keys strings.
     about = json.loads(described)
@@ -67,7 +72,7 @@ def save_arrays(
         import zipfile
 
         with zipfile.ZipFile(file, "w") as archive:
-            for name, blob in [(ABOUT, json.dumps(about).encode()), *((n + _SUFFIX, b) for n, b in members.items())]:
+            for name, blob in [(ABOUT, json.dumps(about).encode()), *((n + SUFFIX, b) for n, b in members.items())]:
                 member = zipfile.ZipInfo(name, _LONG_AGO)
                 member.compress_type = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
                 member.external_attr = 0o644 << 16
@@ -77,61 +82,80 @@ def save_arrays(
 
 
 def load_arrays(
-    path: str | PathLike[str], *, kind: str, format: int = 1, foreign: bool = False
+    path: str | PathLike[str],
+    *,
+    kind: str,
+    format: int = 1,
+    foreign: bool = False,
+    schema: Mapping[str, Entry] | None = None,
 ) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
     """Read what `save_arrays` wrote: (arrays by name, meta).
 
-    Everything is checked before anything is returned, and nothing in the file can run code.
+    Everything is checked before anything is returned, and nothing in the file can run code. Kind, format and schema
+    are compared first, before any array is read: a file cannot take more memory than the arrays that are expected.
 
     Args:
         path: the file.
         kind, format: what it has to be.
         foreign: also read an npz without `about.json`, as `numpy.savez` writes it.
+        schema: which arrays it has to hold, of which dtypes and shapes; None for any.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, of another kind or format, or not written by `save_arrays`. The message names it.
+        ValueError: it is damaged, of another kind or format, not written by `save_arrays`, or holds other arrays. The
+            message names it.
+        MemoryError: an array does not fit into memory. A note says which, and how many bytes it takes.
     """
-    name = path_of(path)
-    with open(name, "rb") as file:
-        members = _read_zip(name, file)
-    if ABOUT not in members:
-        if foreign:
-            return _arrays(name, members), {}
-        raise ValueError(f"{name} is not a {_words(kind)} written by minidl (it has no {ABOUT})")
-    try:
-        about = json.loads(members.pop(ABOUT))
-        found_kind, found_format, meta, checksum = (about[key] for key in ("kind", "format", "meta", "sha256"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{name} is damaged: its {ABOUT} cannot be read ({error})") from error
-    hashed = {key.removesuffix(_SUFFIX): blob for key, blob in members.items()}
-    if checksum != _checksum({"kind": found_kind, "format": found_format, "meta": meta}, hashed):
+    name = path = path_of(path)
+    damaged = "is damaged, cut off or not a file of arrays"
+    with open_file(path) as file:
+        with as_damage(path, damaged):
+            npz = Npz(name, file)
+        meta: dict[str, Any] = {}
+        if npz.about is None:
+            if not foreign:
+                raise ValueError(f"{name} is not a {_words(kind)} written by minidl (it has no {ABOUT})")
+        else:
+            about = parse_json(npz.about, f"{name} is damaged: its {ABOUT} cannot be read")
+            check_plain(about, _ABOUT, f"{name} is damaged: its {ABOUT}")
+            _check_kind(name, about, kind, format)
+            meta = about["meta"]
+        headers = {}
+        for array in npz.names:
+            with as_damage(path, damaged):
+                begins = npz.beginning(array)
+            with as_damage(path, f"cannot be read: {array!r} is no plain array"):
+                headers[array] = npz.header(array, begins)
+        if schema is not None:
+            with fitting(path, _words(kind)):
+                check_arrays(headers, schema)
+        with as_damage(path, damaged):
+            if npz.about is None:
+                return {array: npz.array(array) for array in npz.names}, meta
+            checksum = about.pop("sha256")
+            digest = _begun(about)
+            arrays = {}
+            for array in npz.names:
+                digest.update(_before(array, npz.length(array)))
+                arrays[array] = npz.array(array, digest.update)
+    if digest.hexdigest() != checksum:
         raise ValueError(f"{name} is damaged: its content does not match its checksum")
-    if found_kind != kind:
-        raise ValueError(f"{name} is a {_words(found_kind)}; expected a {_words(kind)}")
-    if found_format != format:
+    return arrays, meta
+
+
+def _check_kind(name: str, about: Mapping[str, Any], kind: str, format: int) -> None:
+    if about["kind"] != kind:
+        raise ValueError(f"{name} is a {_words(about['kind'])}; expected a {_words(kind)}")
+    if about["format"] != format:
         raise ValueError(
-            f"{name} has format {found_format} of a {_words(kind)}; this version of minidl reads format {format}: "
+            f"{name} has format {about['format']} of a {_words(kind)}; this version of minidl reads format {format}: "
             f"make it anew, or use the version that wrote it"
         )
-    return _arrays(name, members), meta
-
-
-def _arrays(name: str, members: Mapping[str, bytes]) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays in the members of a zip file, by name."""
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    for member, blob in members.items():
-        try:
-            array = np.lib.format.read_array(io.BytesIO(blob), allow_pickle=False)
-        except Exception as error:  # of a damaged or forged file NumPy raises many kinds
-            raise ValueError(f"{name} cannot be read: {member} is no plain array ({error})") from error
-        arrays[member.removesuffix(_SUFFIX)] = array
-    return arrays
 
 
 def _npy(name: str, array: Any, path: str) -> bytes:
     """`array` in NumPy's own file format."""
-    if not isinstance(array, (np.ndarray, np.generic)) or array.dtype.hasobject:
+    if not isinstance(array, (np.ndarray, np.generic)) or array.dtype.kind not in "biufcSU":
         kind = f"{array.dtype} array" if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f"{path}: expected a NumPy array of numbers or text as {name!r}; got {kind}")
     buffer = io.BytesIO()
@@ -139,27 +163,24 @@ def _npy(name: str, array: Any, path: str) -> bytes:
     return buffer.getvalue()
 
 
-def _read_zip(name: str, file: IO[bytes]) -> dict[str, bytes]:
-    """The members of a zip file in their order, each checked against the zip's own CRC."""
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return {member.filename: archive.read(member) for member in archive.infolist()}
-    except Exception as error:  # zipfile raises a dozen kinds: BadZipFile, zlib.error, OSError, ...
-        raise ValueError(f"{name} is damaged, cut off or not a file of arrays: {error}") from error
-
-
 def _checksum(about: Mapping[str, Any], members: Mapping[str, bytes]) -> str:
     """SHA-256 over the description and over every member with its name and length."""
+    digest = _begun(about)
+    for name, blob in members.items():
+        digest.update(_before(name, len(blob)))
+        digest.update(blob)
+    return str(digest.hexdigest())
+
+
+def _begun(about: Mapping[str, Any]) -> Any:
     import hashlib
 
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    for name, blob in members.items():
-        digest.update(f"\n{len(name)} {name} {len(blob)}\n".encode())
-        digest.update(blob)
-    return digest.hexdigest()
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode())
 
 
-def _words(kind: object) -> str:
-    return str(kind).replace("_", " ")
+def _before(name: str, length: int) -> bytes:
+    return f"\n{len(name)} {name} {length}\n".encode()
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")

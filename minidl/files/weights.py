@@ -18,6 +18,7 @@ import numpy as np
 from minidl import backend
 from minidl.errors import DTypeError
 from minidl.files.arrays import load_arrays, save_arrays
+from minidl.files.reading import as_damage, naming, read_bytes
 from minidl.files.writing import path_of, write_atomically
 
 KIND = "weights_file"
@@ -87,6 +88,7 @@ def load(path: str | PathLike[str]) -> dict[str, Any]:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, holds something else than weights, or has another suffix. The message names it.
+        MemoryError: there is too little memory. A note names the file and the bytes.
         ImportError: a .safetensors file without the library safetensors.
     """
     path = path_of(path)
@@ -101,17 +103,17 @@ def load(path: str | PathLike[str]) -> dict[str, Any]:
 
 def _read_safetensors(path: str) -> dict[str, Any]:
     library = _safetensors(path)
-    content = Path(path).read_bytes()
-    try:
-        entries = library.deserialize(content)
-    except Exception as error:  # the library's own SafetensorError, which cannot be named without it
-        raise ValueError(f"{path} is damaged, cut off or no safetensors file: {error}") from error
+    content = read_bytes(path)
+    with as_damage(path, "is damaged, cut off or no safetensors file", 2 * len(content)):
+        bytearray(len(content))  # the library takes as much again, and panics where there is less
+        entries = library.deserialize(content)  # raises an error of its own, which cannot be named without it
     arrays: dict[str, Any] = {}
-    for name, entry in entries:
-        if entry["dtype"] not in _DTYPES:
-            raise ValueError(_not_held(path, name, entry["dtype"]))
-        values = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]])
-        arrays[name] = values.reshape(entry["shape"]).copy()
+    with naming(path, 2 * len(content)):
+        for name, entry in entries:
+            if entry["dtype"] not in _DTYPES:
+                raise ValueError(_not_held(path, name, entry["dtype"]))
+            values = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]])
+            arrays[name] = values.reshape(entry["shape"]).copy()
     return arrays
 
 

@@ -10,10 +10,26 @@ from typing import Any
 import numpy as np
 
 from minidl.files.arrays import load_arrays, save_arrays
+from minidl.files.reading import fitting
+from minidl.files.schema import NUMBERS, TEXT, Entry
 
 KIND = "race"
 FORMAT = 1
 _TEXTS = ("arms", "sweep_arms", "notes")
+_ARRAYS = {
+    "arms": Entry(TEXT, ("A",)),
+    "seeds": Entry(NUMBERS, ("S",)),
+    "steps": Entry(NUMBERS, ("T",)),
+    "loss": Entry(NUMBERS, ("A", "S", "T")),
+    "seconds": Entry(NUMBERS, ("A", "S", "T")),
+    "eval_steps": Entry(NUMBERS, ("E",)),
+    "accuracy": Entry(NUMBERS, ("A", "S", "E")),
+    "sweep_arms": Entry(TEXT, ("W",)),
+    "sweep_rates": Entry(NUMBERS, ("R",)),
+    "sweep_loss": Entry(NUMBERS),  # (W, R, V), or anything if nothing was tuned
+    "rates": Entry(NUMBERS, ("A",)),
+    "notes": Entry(TEXT, ("N",)),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +122,7 @@ class RaceRecording:
         Raises:
             ValueError: the file is no recording of this kind, or it is damaged; it is named.
         """
-        arrays, _ = load_arrays(path, kind=KIND, format=FORMAT)
+        arrays, _ = load_arrays(path, kind=KIND, format=FORMAT, schema=_ARRAYS)
         values: dict[str, Any] = dict(arrays)
-        return cls(**values)
+        with fitting(path, KIND):
+            return cls(**values)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from minidl.files.arrays import load_arrays, save_arrays
+from minidl.files.reading import fitting
+from minidl.files.schema import NUMBERS, TEXT, WHOLE, Entry
 from minidl.observe.verdict import flow_verdict
 
 KIND = "gradient_flow"
@@ -31,6 +33,15 @@ PER_LAYER = (
     "rate",
     "floored",
 )
+_ARRAYS = {
+    "layers": Entry(TEXT, ("L",)),
+    "outputs": Entry(TEXT, ("L",)),
+    "steps": Entry(WHOLE, ("T",)),
+    "loss": Entry(NUMBERS, ("T",)),
+    **dict.fromkeys(PER_LAYER, Entry(NUMBERS, ("T", "L"))),
+    "dtype": Entry(TEXT, ()),
+    "notes": Entry(TEXT, ("N",)),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +97,8 @@ class FlowRecording:
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
+        if self.dtype not in ("float16", "float32", "float64"):
+            raise ValueError(f"expected float16, float32 or float64 as the dtype of the weights; got {self.dtype!r}")
         expected = (len(self.steps), len(self.layers))
         for name in PER_LAYER:
             shape = getattr(self, name).shape
@@ -143,8 +156,9 @@ class FlowRecording:
         Raises:
             ValueError: the file is no recording of this kind, or it is damaged; it is named.
         """
-        arrays, _ = load_arrays(path, kind=KIND, format=FORMAT)
-        return cls(**{f.name: _from_array(f.name, arrays[f.name]) for f in fields(cls)})
+        arrays, _ = load_arrays(path, kind=KIND, format=FORMAT, schema=_ARRAYS)
+        with fitting(path, "gradient flow"):
+            return cls(**{name: _from_array(name, array) for name, array in arrays.items()})
 
 
 def _as_array(value: Any) -> Any:

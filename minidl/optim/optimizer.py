@@ -365,7 +365,7 @@ class Optimizer(Versioned, ABC):
         Of float16 parameters float16 arrays are taken too, as minidl saved them before it kept float32 ones.
 
         Raises:
-            ValueError: names that are missing, or that this method or model does not have.
+            ValueError: names that are missing, or that this method or model does not have; no number of steps.
             ShapeError, DTypeError: an array that does not fit its parameter.
         """
         states = read_states(state, type(self).__name__, self.layers, self.slots, self.layer_slots)

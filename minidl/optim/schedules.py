@@ -96,7 +96,7 @@ class Schedule(ABC):
         """Go on from what `state_dict()` saved, and set the optimizer's rate accordingly.
 
         Raises:
-            ValueError: other names than those `state_dict()` gives; nothing was changed.
+            ValueError: other names than those `state_dict()` gives, or numbers that cannot be; nothing was changed.
         """
         self._check(state)
         self._restore(state)

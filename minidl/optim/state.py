@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.checks import real
+from minidl.checks import whole
 from minidl.errors import DTypeError, ShapeError
 from minidl.optim.layers import LayerGroup
 from minidl.optim.trained import slot_dtype
@@ -31,16 +31,16 @@ def flat(used: Sequence[str], *states: State) -> dict[str, Any]:
     return saved
 
 
-def saved_count(state: dict[str, Any], key: str) -> int:
-    """A whole number of at least 0 in a saved state; a file of arrays has it as an array without axes.
+def saved_count(saved: dict[str, Any], name: str) -> int:
+    """A number of steps in a saved state, which may be an array of no axes as well.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: it is no whole number of at least 0.
     """
-    found = real(state[key], f"the saved {key!r}")
-    if not (found >= 0 and found.is_integer()):
-        raise ValueError(f"the saved {key!r}: expected a whole number of at least 0; got {state[key]!r}")
-    return int(found)
+    value = saved[name]
+    if backend.is_array(value) and value.shape == ():
+        value = value.item()
+    return whole(value, f"the saved {name!r}", 0)
 
 
 def read_states(

@@ -16,6 +16,7 @@ import numpy as np
 from minidl import backend
 from minidl.data import Loader
 from minidl.files.arrays import load_arrays, save_arrays
+from minidl.files.schema import FLOATS, Entry, Header, check_arrays, check_plain
 from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.optim.schedules import Schedule
@@ -25,9 +26,20 @@ from minidl.version import __version__
 
 KIND = "checkpoint"
 FORMAT = 1
-_LONG = ("step_loss", "step_rate")  # of the history: arrays, because there is one number a step
 _NAMED = 5  # how many differences an error names
 _IF_MEANT = "To go on with what is here all the same, say allow_changes=True"
+_COURSE = dict.fromkeys(("step_loss", "step_rate"), Entry(FLOATS, ("T",)))  # the history's arrays: a number a step
+_META = {  # what is saved beside the arrays
+    "minidl": str,
+    "kinds": {str: str},
+    "random": {"host": dict, "dropout": dict},
+    "model": dict,
+    "optimizer": (dict, None),
+    "schedule": (dict, None),
+    "loader": (dict, None),
+    "history": dict,
+    "settings": (dict, None),  # older files have none
+}
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,8 @@ class Checkpoint:
             for part, before in reversed(done):
                 part.load_state_dict(before)
             backend.restore_random_state(random_before)
+            if isinstance(error, MemoryError):
+                raise
             raise ValueError(f"{self.path} does not fit, nothing was changed: {error}") from error
         return History.from_dict({**self.history.as_dict(), "interrupted": False})
 
@@ -181,7 +195,7 @@ def content_of(
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "loader": loader}
     states: dict[str, Any] = {name: part.state_dict() for name, part in parts.items() if part is not None}
     course = (history or History()).as_dict()
-    states["history"] = course | {name: np.array(course[name], dtype=np.float64) for name in _LONG}
+    states["history"] = course | {name: np.array(course[name], dtype=np.float64) for name in _COURSE}
     for part, state in states.items():
         arrays |= {f"{part}/{name}": value for name, value in state.items() if isinstance(value, np.ndarray)}
         meta[part] = {name: _plain(value) for name, value in state.items() if not isinstance(value, np.ndarray)}
@@ -196,28 +210,34 @@ def load_checkpoint(path: str | PathLike[str]) -> Checkpoint:
         ValueError: it is damaged, or no checkpoint. The message names it.
     """
     arrays, meta = load_arrays(path, kind=KIND, format=FORMAT)
+    unreadable = f"{fspath(path)} is not a checkpoint this version can read"
+    check_plain({**dict.fromkeys(_META), **meta}, _META, unreadable)
+    states = {part: _state(part, arrays, meta) for part in ("model", "optimizer", "schedule", "loader", "history")}
+    stray = [name for name in arrays if states.get(name.partition("/")[0]) is None]
+    if stray:
+        raise ValueError(f"{unreadable}: its array {stray[0]!r} belongs to no part that was saved")
+    course = states["history"] or {}
     try:
-        states = {part: _state(part, arrays, meta) for part in ("model", "optimizer", "schedule", "loader", "history")}
-        course = states["history"] or {}
-        history = History.from_dict({**course, **{name: course[name].tolist() for name in _LONG}})
-        return Checkpoint(
-            fspath(path),
-            states["model"] or {},
-            states["optimizer"],
-            states["schedule"],
-            states["loader"],
-            meta["random"],
-            history,
-            meta["kinds"],
-            meta.get("settings", {}),  # older files have none
-        )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{fspath(path)} is not a checkpoint this version can read: {error!r}") from error
+        check_arrays({name: Header(a.dtype, a.shape) for name, a in course.items() if name in _COURSE}, _COURSE)
+        history = History.from_dict({**course, **{name: course[name].tolist() for name in _COURSE}})
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{unreadable}: {error}") from error
+    return Checkpoint(
+        fspath(path),
+        states["model"] or {},
+        states["optimizer"],
+        states["schedule"],
+        states["loader"],
+        meta["random"],
+        history,
+        meta["kinds"],
+        meta.get("settings") or {},
+    )
 
 
 def _state(part: str, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any] | None:
     """The state of one part, its arrays and its plain numbers together; None if it was not saved."""
-    if part not in meta:
+    if meta.get(part) is None:
         return None
     front = f"{part}/"
     return {name.removeprefix(front): a for name, a in arrays.items() if name.startswith(front)} | meta[part]

@@ -9,6 +9,9 @@ from os import PathLike
 from typing import Any
 
 from minidl import backend
+from minidl.checks import is_whole
+from minidl.files.reading import read_json
+from minidl.files.schema import check_plain
 from minidl.files.writing import path_of, write_atomically
 from minidl.types import Array
 
@@ -102,21 +105,22 @@ class History:
         Raises:
             ValueError: entries are missing, unknown, of another type, or of lengths that do not fit each other.
         """
-        if not isinstance(entries, dict) or set(entries) != set(_entries()):
-            found = ", ".join(map(str, entries)) if isinstance(entries, dict) else type(entries).__name__
-            raise ValueError(f"a history has the entries {', '.join(_entries())}; got {found}")
         empty = cls()
-        for name, value in entries.items():
-            numbers = value if isinstance(value, list) else [value]
-            if isinstance(value, list) != isinstance(getattr(empty, name), list) or not all(
-                isinstance(x, (int, float)) for x in numbers
-            ):
-                raise ValueError(f"the history's {name} is not made of numbers")
+        kinds = {name: type(getattr(empty, name)) for name in _entries()}
+        check_plain(entries, {name: [float] if kind is list else kind for name, kind in kinds.items()}, "the history")
         own: dict[str, Any] = {name: list(v) if isinstance(v, list) else v for name, v in entries.items()}
         history = cls(**own)
         epochs, steps = history.epochs, len(history.step_loss)
         lengths = {len(x) for x in (history.steps, history.rates, history.seconds)}
-        if lengths != {epochs} or len(history.step_rate) != steps or any(n > steps for n in history.steps):
+        validated = len(history.validation_loss)  # of the last epochs only, if there were no validation data before
+        counts = [0, *history.steps, steps]
+        if (
+            lengths != {epochs}
+            or len(history.step_rate) != steps
+            or not all(is_whole(n) for n in counts)
+            or counts != sorted(counts)
+            or not len(history.validation_accuracy) <= validated <= epochs
+        ):
             raise ValueError("the history's entries do not fit each other")
         return history
 
@@ -141,13 +145,10 @@ class History:
             ValueError: it is damaged, or no history; it is named.
         """
         path = path_of(path)
-        with open(path, "rb") as file:
-            content = file.read()
-        try:
-            entries = json.loads(content)
-            kind, version = entries.pop("kind"), entries.pop("format")
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise ValueError(f"{path} is damaged or not a history: {error}") from error
+        entries = read_json(path, dict, "is damaged or not a history")
+        kind, version = entries.pop("kind", None), entries.pop("format", None)
+        if kind is None or version is None:
+            raise ValueError(f"{path} is damaged or not a history: it has no entries 'kind' and 'format'")
         if (kind, version) != (KIND, FORMAT):
             raise ValueError(f"{path} is a {kind} of format {version}; expected a {KIND} of format {FORMAT}")
         for name, value in entries.items():

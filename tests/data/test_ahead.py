@@ -1,10 +1,13 @@
 """minidl/data/ahead.py: threads work ahead, and nobody notices but the clock."""
 
 import gc
+import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import warnings
 import weakref
 from contextlib import suppress
 
@@ -235,6 +238,62 @@ def test_ctrl_c_while_waiting_for_a_result():
     finally:
         signal.signal(signal.SIGINT, before)
     assert threads() == []
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+
+
+def outcome_of_fork(act):
+    """What `act()` returns or raises in a forked process, in words."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork while there are threads, as here
+        child = os.fork()
+    if child == 0:
+        signal.alarm(PATIENCE)  # ends a child that waits for ever
+        try:
+            said = str(act())
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    return said
+
+
+@needs_fork
+@pytest.mark.parametrize("left", [1, 5])
+def test_a_forked_process_is_refused_what_its_parent_began(left):
+    results = in_order(square, range(left + 1), workers=2)
+    assert next(results) == 0
+    said = outcome_of_fork(lambda: list(results))
+    assert re.match(rf"RuntimeError: process \d+ was forked from process {os.getpid()} in the middle of a `for`", said)
+    assert "begin a new `for` in this process, or use workers=0" in said
+    assert list(results) == [square(number) for number in range(1, left + 1)]  # the parent goes on
+
+
+@needs_fork
+def test_a_forked_process_may_drop_what_its_parent_began_and_begin_its_own():
+    results = in_order(square, range(9), workers=2)
+    next(results)
+
+    def act():
+        results.close()
+        return list(in_order(square, range(3), workers=2))
+
+    assert outcome_of_fork(act) == "[0, 1, 4]"
+    results.close()
+
+
+@needs_fork
+def test_without_workers_a_forked_process_goes_on():
+    results = in_order(square, range(3), workers=0)
+    next(results)
+    assert outcome_of_fork(lambda: list(results)) == "[1, 4]"
+    assert list(results) == [1, 4]
 
 
 PROGRAM = """

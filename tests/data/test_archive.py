@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from minidl.data import ImageFolder
+from minidl.data import archive as archive_module
 from minidl.data.archive import members_of
 from tests.data.test_folder import as_folder, as_tar, as_zip, directory, png, random_picture
+from tests.files.test_reading import needs_pipes
 
 PACKERS = {"tar": lambda raw: raw, "tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": lzma.compress}
 EVERY_TAR = pytest.mark.parametrize("kind", list(PACKERS))
@@ -137,20 +139,200 @@ def test_a_link_in_a_folder_that_leads_back_is_not_followed(tmp_path):
     assert set(read(tmp_path)) == {*FILES, "c/0.png", "c/1.png", "c/2.png"}
 
 
-def test_a_sparse_file_in_a_tar_is_filled_up(tmp_path):
-    content, hole = np.random.default_rng(0).bytes(512), bytes(1024)
-    blocks = f"1\n{len(hole)}\n512\n".encode().ljust(512, b"\0") + content
-    info = tarfile.TarInfo("GNUSparseFile/1.png")
+def sparse(name):
+    """A tar of one file of 1.5 kB, of which the archive holds 512 bytes; the rest is a hole."""
+    blocks = b"1\n1024\n512\n".ljust(512, b"\0") + np.random.default_rng(0).bytes(512)
+    info = tarfile.TarInfo("GNUSparseFile/1")
     info.size = len(blocks)
     info.pax_headers = {
         "GNU.sparse.major": "1",
         "GNU.sparse.minor": "0",
-        "GNU.sparse.name": "a/1.png",
-        "GNU.sparse.realsize": str(512 + len(hole)),
+        "GNU.sparse.name": name,
+        "GNU.sparse.realsize": "1536",
     }
-    with tarfile.open(tmp_path / "set.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         archive.addfile(info, io.BytesIO(blocks))
-    assert read(tmp_path / "set.tar") == {"a/1.png": hole + content}
+    return buffer.getvalue()
+
+
+@EVERY_TAR
+def test_a_sparse_file_in_a_tar_is_refused_unless_nobody_wants_it(tmp_path, kind):
+    """Its holes can be of any size: three kilobytes were an image of gigabytes."""
+    path = tmp_path / f"set.{kind}"
+    path.write_bytes(PACKERS[kind](sparse("a/1.png")))
+    with pytest.raises(
+        ValueError, match=rf"set\.{kind} holds a/1\.png as a sparse file, .*Unpack it, and name the folder"
+    ):
+        read(path)
+    path.write_bytes(PACKERS[kind](sparse("a/notes.txt")))
+    assert read(path) == {}
+
+
+@WRITERS
+def test_a_file_of_more_bytes_than_a_bound_is_not_read(tmp_path, monkeypatch, write):
+    path = write(tmp_path / "set", {**FILES, "c/large.png": bytes(701), "c/notes.txt": bytes(10_000)})
+    monkeypatch.setattr(archive_module, "RATIO", 10_000)
+    monkeypatch.setattr(archive_module, "MOST", 701)
+    assert len(read(path)) == len(FILES) + 1
+    monkeypatch.setattr(archive_module, "MOST", 700)
+    with pytest.raises(ValueError, match=r"c/large\.png.* 701 bytes: (at most 700 are read|expected at most 700)"):
+        read(path)
+
+
+@pytest.mark.parametrize("kind", list(PACKERS)[1:])
+def test_a_small_packed_tar_is_not_kept_beyond_a_bound(tmp_path, monkeypatch, kind):
+    path = tmp_path / f"set.{kind}"
+    path.write_bytes(PACKERS[kind](tarred(*((f"a/{i}.png", bytes(700)) for i in range(10)))))
+    monkeypatch.setattr(archive_module, "RATIO", 0)
+    monkeypatch.setattr(archive_module, "MOST", 7000)
+    assert len(read(path)) == 10
+    monkeypatch.setattr(archive_module, "MOST", 6999)
+    with pytest.raises(ValueError, match=rf"set\.{kind} holds in its .* bytes images of more than 6,999\. Unpack it"):
+        read(path)
+    monkeypatch.setattr(archive_module, "RATIO", 100)  # an archive that is large itself may hold more
+    assert len(read(path)) == 10
+
+
+@EVERY_TAR
+def test_a_header_of_more_bytes_than_a_bound_is_not_read(tmp_path, monkeypatch, kind):
+    path, name = tmp_path / f"set.{kind}", f"a/{'long' * 500}.png"
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    path.write_bytes(PACKERS[kind](buffer.getvalue()))
+    assert read(path) == {name: b""}
+    monkeypatch.setattr(archive_module, "HEADERS", 2000)
+    with pytest.raises(ValueError, match=rf"set\.{kind} is damaged.*(a header of 2,0|more than 2,000 bytes)"):
+        read(path)
+
+
+def test_between_two_files_of_a_packed_tar_there_is_not_more_than_a_bound(tmp_path, monkeypatch):
+    path = tmp_path / "set.tar.gz"
+    path.write_bytes(gzip.compress(tarred(*FILES.items())))
+    monkeypatch.setattr(archive_module, "HEADERS", -5000)  # one file and its header are less
+    with pytest.raises(ValueError, match=r"set\.tar\.gz is damaged.*: there are more than .* bytes between two of its"):
+        read(path)
+
+
+@EVERY_TAR
+def test_a_tar_whose_files_do_not_come_one_after_the_other_is_refused(tmp_path, monkeypatch, kind):
+    """As one with a negative size would, which versions of Python read again and again."""
+    path = tmp_path / f"set.{kind}"
+    path.write_bytes(PACKERS[kind](tarred(*FILES.items())))
+    advance = tarfile.TarFile.next
+
+    def stay(archive):
+        member = advance(archive)
+        archive.offset = min(archive.offset, 1536)
+        return member
+
+    monkeypatch.setattr(tarfile.TarFile, "next", stay)
+    with pytest.raises(ValueError, match=rf"set\.{kind} is damaged.*: .* ends before it begins"):
+        read(path)
+
+
+def test_a_file_in_a_tar_of_more_bytes_than_there_are_is_damage(tmp_path):
+    info = tarfile.TarInfo("a/1.png")
+    info.size = 2**62
+    (tmp_path / "set.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    with pytest.raises(ValueError, match=r"set\.tar is damaged.*: a/1\.png has 4,611,.* bytes, more than there are"):
+        read(tmp_path / "set.tar")
+
+
+@EVERY_TAR
+def test_what_is_no_regular_file_in_a_tar_is_no_image(tmp_path, kind):
+    info = tarfile.TarInfo("a/pipe.png")
+    info.type = tarfile.FIFOTYPE
+    path = tmp_path / f"set.{kind}"
+    path.write_bytes(PACKERS[kind](tarred(*FILES.items(), info)))
+    with pytest.raises(ValueError, match=rf"set\.{kind} holds a/pipe\.png, which is no regular file"):
+        read(path)
+
+
+@needs_pipes
+def test_what_is_no_regular_file_in_a_folder_is_no_image(tmp_path):
+    as_folder(tmp_path, {"a/1.png": png(random_picture(6, 8, 3))})
+    os.mkfifo(tmp_path / "a" / "2.png")
+    (tmp_path / "a" / "3.png").symlink_to("/dev/null")
+    source = ImageFolder(tmp_path)
+    for i, words in ((1, r"2\.png is a pipe"), (2, r"3\.png is a device")):
+        with pytest.raises(ValueError, match=rf"\(image {i}\) cannot be decoded: .*{words}: expected a regular file"):
+            source.take([i])
+
+
+@pytest.mark.parametrize("name", ["cat/1.png", "cat/notes.txt", "other/cat/1.png"])
+def test_a_flipped_bit_in_a_name_of_a_zips_directory_hides_no_image(tmp_path, name):
+    path = as_zip(tmp_path / "set", {**FILES, "cat/1.png": b"1", "cat/notes.txt": b"2", "other/cat/1.png": b"3"})
+    content = bytearray(path.read_bytes())
+    content[content.rindex(name.encode()) + len(name) - 1] ^= 1
+    path.write_bytes(content)
+    for place in (path, path / "cat"):
+        with pytest.raises(
+            ValueError, match=r"set\.zip is damaged.*: its directory has '.*', where there is no file of"
+        ):
+            read(place)
+
+
+def test_a_flipped_bit_in_a_name_that_stays_an_images_is_noticed_when_it_is_read(tmp_path):
+    image = png(random_picture(6, 8, 3))
+    path = as_zip(tmp_path / "set", {"cat/1.png": image, "cat/2.png": image})
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"cat/1.png")] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"bat/1\.png .*File name in directory"):
+        ImageFolder(path)
+
+
+def test_names_of_a_zip_in_other_letters_are_compared_rightly(tmp_path):
+    files = {"ä/1.png": b"1", "ä/nötes.txt": b"2", "日/1.png": b"3", "日/本.txt": b"4"}
+    assert read(as_zip(tmp_path / "set", files)) == {"ä/1.png": b"1", "日/1.png": b"3"}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_lzma_in_a_zip_is_refused_and_other_methods_are_read(tmp_path, method):
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in FILES.items():
+            archive.writestr(name, content)
+    if method != zipfile.ZIP_LZMA:
+        assert read(path) == FILES
+        return
+    with pytest.raises(ValueError, match=r"set\.zip holds a/0\.png, packed as zip's method 14\. Unpack it"):
+        read(path)
+
+
+def test_two_images_of_one_name_in_a_zip_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr("a/1.png", b"one")
+        archive.writestr("./a/1.png", b"other")
+    with pytest.raises(ValueError, match=r"set\.zip is damaged.*: two of its files are called a/1\.png"):
+        read(tmp_path / "set.zip")
+
+
+@WRITERS
+def test_too_little_memory_is_not_damage_and_is_told_with_the_file(tmp_path, monkeypatch, write):
+    def full(*arguments):
+        raise MemoryError
+
+    path = write(tmp_path / "set", {"a/1.png": png(random_picture(6, 8, 3)), "b/2.png": png(random_picture(6, 8, 3))})
+    source = ImageFolder(path)
+    with monkeypatch.context() as patched:
+        patched.setattr("PIL.Image.Image.convert", full)
+        with pytest.raises(MemoryError) as caught:
+            source.take([1])
+    assert caught.value.__notes__ == [f"while {path / 'b/2.png'} was read, which takes 144 bytes"]
+
+
+def test_what_pillow_calls_a_decoding_error_for_lack_of_memory_is_one(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError("out of memory when reading image file")
+
+    source = ImageFolder(as_folder(tmp_path, {"a/1.png": png(random_picture(6, 8, 3))}))
+    with monkeypatch.context() as patched:
+        patched.setattr("PIL.Image.Image.convert", full)
+        with pytest.raises(MemoryError, match="out of memory"):
+            source.take([0])
 
 
 @WRITERS
@@ -226,7 +408,7 @@ def test_a_member_of_a_zip_file_that_cannot_be_read_is_named(tmp_path, damage, w
 
 
 def test_what_the_system_says_is_not_taken_for_damage(tmp_path, monkeypatch):
-    def fail(path):
+    def fail(path, *others):
         raise PermissionError(13, "Permission denied", str(path))
 
     path = as_zip(tmp_path / "set", FILES)

@@ -1,6 +1,7 @@
 """minidl/data/idx.py: an IDX file is read as it was written, or refused by its name."""
 
 import gzip
+import os
 import struct
 import tracemalloc
 
@@ -12,6 +13,7 @@ from hypothesis.extra import numpy as st_np
 
 from minidl.data.idx import read_idx
 from tests.factory import examples
+from tests.files.test_reading import needs_pipes
 
 CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 
@@ -78,6 +80,46 @@ def test_a_small_file_that_unpacks_to_a_huge_one_is_not_unpacked(path):
         read_idx(path)
     assert tracemalloc.get_traced_memory()[1] < 10**7
     tracemalloc.stop()
+
+
+def test_what_unpacks_to_more_than_a_bound_is_refused_before_it_is_unpacked(path, monkeypatch):
+    monkeypatch.setattr("minidl.data.idx.MOST", 39)
+    path.write_bytes(PACKED)
+    with pytest.raises(ValueError, match=r"some-idx: shape \(2, 3, 4\) needs 40 bytes; at most 39 are unpacked"):
+        read_idx(path)
+    path.write_bytes(GOOD)  # what is not packed takes no more than it is long
+    assert read_idx(path).shape == (2, 3, 4)
+
+
+def test_a_shape_that_no_array_has_is_damage(path):
+    path.write_bytes(b"\0\0\x08\x03" + struct.pack(">III", 0, 2**32 - 1, 2**32 - 1))
+    with pytest.raises(ValueError, match="some-idx is damaged: "):
+        read_idx(path)
+
+
+@pytest.mark.parametrize("content", [GOOD, PACKED], ids=["plain", "packed"])
+def test_the_array_cannot_be_written_to(path, content):
+    path.write_bytes(content)
+    assert not read_idx(path).flags.writeable
+
+
+def test_too_little_memory_is_not_damage(path, monkeypatch):
+    def full(file):
+        raise MemoryError
+
+    path.write_bytes(PACKED)
+    with monkeypatch.context() as patched:
+        patched.setattr(gzip, "open", full)
+        with pytest.raises(MemoryError) as caught:
+            read_idx(path)
+    assert caught.value.__notes__[0].startswith(f"while {path} was read, which takes ")
+
+
+@needs_pipes
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is a pipe: expected a regular file"):
+        read_idx(tmp_path / "pipe")
 
 
 def test_a_folder_of_that_name_is_refused(tmp_path):

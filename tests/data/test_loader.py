@@ -12,6 +12,7 @@ from minidl.data import Dataset, Loader, Mapped
 from minidl.data import loader as loader_module
 from minidl.data import transforms as T
 from tests.arrays import device, host
+from tests.data.test_ahead import needs_fork, outcome_of_fork
 
 NUMBERS = Dataset(np.arange(10.0, dtype=np.float32).reshape(10, 1), np.arange(10))
 
@@ -294,6 +295,16 @@ def test_a_loop_left_early_with_workers_is_followed_by_the_next_epoch():
         break
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("minidl-loader")]
     assert_same(batches(loader), batches(Loader(Squares(), 4, seed=0, transform=AUGMENT), epochs=2)[6:])
+
+
+@needs_fork
+def test_a_forked_process_begins_its_own_epoch_and_is_refused_its_parents():
+    loader = Loader(NUMBERS, 4, workers=2)
+    iteration = iter(loader)
+    next(iteration)
+    assert outcome_of_fork(lambda: list(iteration)).startswith("RuntimeError: process")
+    assert outcome_of_fork(lambda: len(list(loader))) == "3"
+    assert len(list(iteration)) == 2
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

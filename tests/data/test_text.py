@@ -1,5 +1,7 @@
 """minidl/data/text.py: a text as numbers, and back."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 import minidl as md
 from minidl.data import characters
 from tests.factory import examples
+from tests.files.test_reading import needs_pipes
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), min_size=2, max_size=60)
 
@@ -70,6 +73,26 @@ def test_a_path_is_read_as_utf8(tmp_path):
         characters(path, 1)
     with pytest.raises(FileNotFoundError):
         characters(tmp_path / "none.txt", 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"abc"], ids=["empty", "a mark alone", "short"])
+def test_a_file_of_too_short_a_text_is_named(tmp_path, content):
+    (tmp_path / "text.txt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"text\.txt: expected a text of more than 3 characters; it has [03]$"):
+        characters(tmp_path / "text.txt", 3)
+
+
+def test_a_file_with_unknown_characters_is_named(tmp_path):
+    (tmp_path / "text.txt").write_text("hello")
+    with pytest.raises(ValueError, match=r"text\.txt: 1 not in the vocabulary: 'h'"):
+        characters(tmp_path / "text.txt", 3, vocabulary="elo")
+
+
+@needs_pipes
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is a pipe: expected a regular file"):
+        characters(tmp_path / "pipe", 3)
 
 
 def test_unknown_characters_are_named():

@@ -75,6 +75,11 @@ def swapped_label(arrays):
     arrays["labels"][0] = 5
 
 
+def huge_label(arrays):
+    arrays["labels"] = arrays["labels"].astype(np.uint64)
+    arrays["labels"][0] = 2**60
+
+
 def overlapping_split(arrays):
     arrays["test"] = arrays["validation"]
 
@@ -92,6 +97,14 @@ def bright_pixel(arrays):
     arrays["images"][3, 3, 3] = 17
 
 
+def signed_labels(arrays):
+    arrays["labels"] = -arrays["labels"].astype(np.int16)
+
+
+def named_split(arrays):
+    arrays["train"] = np.array(["a"])
+
+
 def short_labels(arrays):
     arrays["labels"] = arrays["labels"][1:]
 
@@ -100,11 +113,14 @@ def short_labels(arrays):
     ("change", "words"),
     [
         (swapped_label, "expected classes with"),
+        (huge_label, "expected classes with"),
         (overlapping_split, "expected every image in exactly one part"),
         (lost_split, "no array 'test'"),
-        (cut_images, "expected images of shape"),
+        (cut_images, r"expected 'images' of shape \(1797, 8, 8\); got \(1797, 4, 8\)"),
         (bright_pixel, "expected pixels from 0 to 16"),
-        (short_labels, "expected labels of shape"),
+        (short_labels, r"expected 'labels' of shape \(1797,\); got \(1796,\)"),
+        (signed_labels, "expected whole numbers without a sign as 'labels'; got int16"),
+        (named_split, "expected whole numbers as 'train'; got <U1"),
     ],
 )
 def test_other_data_is_refused_by_name(tmp_path, change, words):
@@ -112,7 +128,7 @@ def test_other_data_is_refused_by_name(tmp_path, change, words):
     change(arrays)
     path = tmp_path / "changed.npz"
     save_arrays(path, arrays, kind="digits")
-    with pytest.raises(ValueError, match=rf"changed\.npz is not the digits.*{words}"):
+    with pytest.raises(ValueError, match=rf"changed\.npz (is not the|cannot be read as a) digits.*{words}"):
         read_digits(path)
 
 

@@ -37,9 +37,10 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path):
         Comparison(small_settings(), tmp_path / "run", workers)
         with pytest.raises(ValueError, match="comparison with other settings"):
             Comparison(small_settings(epochs=7), tmp_path / "run", workers)
-        (tmp_path / "run" / "settings.json").write_text("{")
-        with pytest.raises(ValueError, match="cannot be read"):
-            Comparison(small_settings(), tmp_path / "run", workers)
+        for content in ("{", "[]", '{"format": 1, "format": 1}'):
+            (tmp_path / "run" / "settings.json").write_text(content)
+            with pytest.raises(ValueError, match=r"settings\.json cannot be read.*; choose another --out"):
+                Comparison(small_settings(), tmp_path / "run", workers)
 
 
 def test_the_best_rate_has_the_lowest_mean_and_never_a_diverged_run():

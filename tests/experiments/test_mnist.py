@@ -85,11 +85,14 @@ def test_another_seed_wants_another_folder(images, tmp_path):
         '{"seed": 0, "iterations": 3, "looks": 5}',
         '{"seed": 0, "iterations": 3, "looks": [{}]}',
         '{"seed": 0, "iterations": 3, "looks": [{"iteration": "5", "accuracy": 1, "loss": 1}]}',
+        '{"seed": 0, "iterations": 3, "looks": [{"iteration": 5, "accuracy": [1], "loss": 1}]}',
+        '{"seed": "0", "iterations": 3, "looks": []}',
+        '{"seed": 0, "iterations": 3, "looks": [], "looks": []}',
     ],
 )
 def test_damaged_results_are_named(images, tmp_path, content):
     (tmp_path / "results.json").write_text(content)
-    with pytest.raises(ValueError, match=r"results\.json is damaged"):
+    with pytest.raises(ValueError, match=r"results\.json is damaged.*Delete it, the run goes on without it"):
         train(images, tmp_path, iterations=1)
 
 

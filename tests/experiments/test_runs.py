@@ -1,11 +1,14 @@
 """minidl/experiments/runs.py: a run's numbers, and its file."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from minidl.experiments.compare import Comparison
-from minidl.experiments.runs import RunKey
+from minidl.experiments.runs import RUN_ARRAYS, Run, RunKey
 from minidl.experiments.workers import Workers
+from minidl.files.arrays import load_arrays, save_arrays
 from tests.experiments.conftest import small_settings
 
 
@@ -31,3 +34,22 @@ def test_a_damaged_run_file_is_named(tmp_path):
         path.write_bytes(path.read_bytes()[:-100])
         with pytest.raises(ValueError, match=path.name):
             Comparison(settings, tmp_path / "run", workers).run_all([key])
+
+
+def test_the_table_of_a_runs_file_has_all_that_a_run_left():
+    assert list(RUN_ARRAYS) == [f.name for f in fields(Run)]
+
+
+@pytest.mark.parametrize("name", list(RUN_ARRAYS))
+def test_a_run_file_with_other_arrays_is_refused_by_file_and_array(tmp_path, name):
+    key, settings = RunKey("sgd", "uniform", 0.5, 0), small_settings(epochs=1, seeds=1)
+    run = Run(*(np.ones(3) for _ in range(2)), np.array([3]), np.ones(1), np.ones(1), 0.5, 0.5, np.ones(3))
+    with Workers(in_process=True) as workers:
+        path = Comparison(settings, tmp_path / "run", workers).folder / "runs" / f"{key}.npz"
+        for change in ({}, {name: np.array(["text"])}, {name: np.ones((2, 2))}):
+            arrays = {other: array for other, array in run.arrays().items() if other != name} | change
+            save_arrays(path, arrays, kind="run", meta={"key": str(key)})
+            with pytest.raises(ValueError, match=rf"{key}\.npz cannot be read as a run: .*'{name}'"):
+                Comparison(settings, tmp_path / "run", workers).run_all([key])
+        save_arrays(path, run.arrays(), kind="run", meta={"key": str(key)})
+        assert list(load_arrays(path, kind="run", schema=RUN_ARRAYS)[0]) == list(RUN_ARRAYS)

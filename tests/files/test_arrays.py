@@ -1,6 +1,7 @@
 """minidl/files/arrays.py: what is saved comes back, and damage is named, never read."""
 
 import io
+import os
 import pickle
 import zipfile
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from minidl.files.arrays import load_arrays, save_arrays
+from minidl.files.schema import FLOATS, TEXT, WHOLE, Entry
+from tests.files.test_reading import needs_pipes
 
 ARRAYS = {
     "fc1/weight": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -137,7 +140,7 @@ def test_nothing_is_unpickled(tmp_path):
     assert not Bomb.exploded
 
 
-@pytest.mark.parametrize("value", [np.array([{}], dtype=object), [1, 2], 3.0])
+@pytest.mark.parametrize("value", [np.array([{}], dtype=object), np.zeros(2, "i4,f4"), [1, 2], 3.0])
 def test_what_is_no_plain_array_is_not_written(tmp_path, value):
     with pytest.raises(TypeError, match=r"expected a NumPy array of numbers or text as 'x'"):
         save_arrays(tmp_path / "a.npz", {"x": value}, kind="test_file")
@@ -149,4 +152,34 @@ def test_data_that_is_not_plain_is_not_written(tmp_path):
         save_arrays(tmp_path / "a.npz", {}, kind="test_file", meta={"x": object()})
     with pytest.raises(ValueError, match="cannot be the name"):
         save_arrays(tmp_path / "a.npz", {"../x": np.ones(1)}, kind="test_file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_name_of_the_description_is_no_name_for_an_array(tmp_path):
+    with pytest.raises(ValueError, match=r"'about\.json' cannot be the name of an array"):
+        save_arrays(tmp_path / "a.npz", {"about.json": np.ones(1)}, kind="test_file")
+
+
+def test_arrays_come_back_in_a_table_that_fits_and_are_refused_by_another(tmp_path):
+    path = tmp_path / "a.npz"
+    save_arrays(path, {"loss": np.ones(3), "names": np.array(["a"])}, kind="test_file")
+    table = {"loss": Entry(FLOATS, ("T",)), "names": Entry(TEXT, ("N",))}
+    assert list(load_arrays(path, kind="test_file", schema=table)[0]) == ["loss", "names"]
+    words = "expected whole numbers as 'loss'; got float64. Make it anew, or use the version of minidl that wrote it"
+    with pytest.raises(ValueError, match=rf"a\.npz cannot be read as a test file: {words}"):
+        load_arrays(path, kind="test_file", schema={**table, "loss": Entry(WHOLE, ("T",))})
+
+
+@needs_pipes
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(ValueError, match=r"pipe\.npz is a pipe: expected a regular file"):
+        load_arrays(tmp_path / "pipe.npz", kind="test_file")
+
+
+def test_plain_data_that_lead_back_to_themselves_are_not_written(tmp_path):
+    meta = {}
+    meta["self"] = meta
+    with pytest.raises(TypeError, match="must be plain"):
+        save_arrays(tmp_path / "a.npz", {}, kind="test_file", meta=meta)
     assert list(tmp_path.iterdir()) == []

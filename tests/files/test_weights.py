@@ -1,7 +1,11 @@
 """minidl/files/weights.py: weights go to PyTorch and come from there in both formats; what is no such file is named."""
 
 import builtins
+import io
+import os
 import pickle
+import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from minidl import nn
 from minidl.errors import DTypeError
 from minidl.files.arrays import save_arrays
 from tests.arrays import host, tensor
+from tests.files.test_reading import needs_pipes
 from tests.models.translation import translated
 from tests.pytorch import safetensors_torch, torch
 
@@ -202,6 +207,39 @@ def test_another_suffix_is_refused(tmp_path, name):
 def test_a_missing_file_is_not_found(tmp_path, suffix):
     with pytest.raises(FileNotFoundError, match="none"):
         md.load(tmp_path / f"none{suffix}")
+
+
+@BOTH
+def test_too_little_memory_is_not_called_damage(tmp_path, monkeypatch, suffix):
+    def full(*arguments):
+        raise MemoryError
+
+    path = tmp_path / f"w{suffix}"
+    md.save({"w": np.ones(1000)}, path)
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "empty", full)
+        patched.setattr("minidl.files.weights.bytearray", full, raising=False)
+        with pytest.raises(MemoryError) as caught:
+            md.load(path)
+    assert re.fullmatch(rf"while .*w\{suffix} was read, which takes [\d,]+ bytes", caught.value.__notes__[0])
+
+
+def test_a_name_that_comes_twice_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for name, value in (("w.npy", 1.0), ("w", 2.0)):
+            buffer = io.BytesIO()
+            np.save(buffer, np.array(value))
+            archive.writestr(name, buffer.getvalue())
+    with pytest.raises(ValueError, match=r"a\.npz is damaged.*: two of its arrays are called 'w'"):
+        md.load(tmp_path / "a.npz")
+
+
+@needs_pipes
+@BOTH
+def test_a_pipe_is_not_waited_for(tmp_path, suffix):
+    os.mkfifo(tmp_path / f"w{suffix}")
+    with pytest.raises(ValueError, match=rf"w\{suffix} is a pipe: expected a regular file"):
+        md.load(tmp_path / f"w{suffix}")
 
 
 class Bomb:

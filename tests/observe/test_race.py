@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minidl.observe import RaceRecording
-from tests.observe.test_recording import same
+from tests.observe.test_recording import CHANGES, as_another_version_writes, same
 
 
 def race(**changes):
@@ -38,6 +38,15 @@ def test_a_race_needs_no_sweep(tmp_path):
     before = race(sweep_arms=(), sweep_loss=np.zeros((0, 0, 0)))
     before.save(tmp_path / "race.npz")
     assert RaceRecording.load(tmp_path / "race.npz").sweep_arms == ()
+
+
+@CHANGES
+@pytest.mark.parametrize("name", [f.name for f in fields(RaceRecording)])
+def test_a_file_with_other_arrays_is_refused_by_file_and_array(tmp_path, name, change):
+    race(notes=["a note"]).save(tmp_path / "race.npz")
+    as_another_version_writes(tmp_path / "race.npz", "race", name, change)
+    with pytest.raises(ValueError, match=rf"race\.npz cannot be read as a race: .*{name}"):
+        RaceRecording.load(tmp_path / "race.npz")
 
 
 def test_the_time_of_an_evaluation_is_read_from_the_times_of_the_steps():

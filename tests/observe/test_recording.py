@@ -3,7 +3,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from minidl.files.arrays import save_arrays
+from minidl.files.arrays import load_arrays, save_arrays
 from minidl.observe import FlowRecording, RaceRecording
 from minidl.observe.recording import PER_LAYER, as_recordings
 from tests.observe.loops import recorded, small
@@ -48,6 +48,55 @@ def test_foreign_and_damaged_files_are_refused_by_name(tmp_path):
     recorded().save(tmp_path / "flow.npz")
     with pytest.raises(ValueError, match="expected a race"):
         RaceRecording.load(tmp_path / "flow.npz")
+
+
+def as_another_version_writes(path, kind, name, change):
+    """The file of a recording with one array dropped, or changed into something else."""
+    arrays, _ = load_arrays(path, kind=kind)
+    array = arrays.pop(name)
+    if change is not None:
+        arrays[name] = change(array)
+    save_arrays(path, arrays, kind=kind)
+
+
+CHANGES = pytest.mark.parametrize(
+    "change",
+    [
+        None,
+        lambda array: np.zeros((1, 2, 3, 4, 5)),
+        lambda array: np.array(1j),
+        lambda array: np.array([b"bytes"]),
+    ],
+    ids=["missing", "of five axes", "complex", "bytes"],
+)
+
+
+@CHANGES
+@pytest.mark.parametrize("name", [f.name for f in fields(FlowRecording)])
+def test_a_file_with_other_arrays_is_refused_by_file_and_array(tmp_path, name, change):
+    recorded().save(tmp_path / "flow.npz")
+    as_another_version_writes(tmp_path / "flow.npz", "gradient_flow", name, change)
+    with pytest.raises(ValueError, match=rf"flow\.npz cannot be read as a gradient flow: .*'{name}'"):
+        FlowRecording.load(tmp_path / "flow.npz")
+
+
+def test_a_file_with_an_array_more_is_refused(tmp_path):
+    recorded().save(tmp_path / "flow.npz")
+    arrays, _ = load_arrays(tmp_path / "flow.npz", kind="gradient_flow")
+    save_arrays(tmp_path / "flow.npz", {**arrays, "curvature": np.ones(4)}, kind="gradient_flow")
+    with pytest.raises(ValueError, match=r"flow\.npz .*its array 'curvature' is not known here.*Make it anew"):
+        FlowRecording.load(tmp_path / "flow.npz")
+
+
+def test_a_file_whose_texts_are_none_is_refused(tmp_path):
+    recorded().save(tmp_path / "flow.npz")
+    as_another_version_writes(tmp_path / "flow.npz", "gradient_flow", "dtype", lambda array: np.array("float31"))
+    with pytest.raises(ValueError, match=r"flow\.npz .*float64 as the dtype of the weights; got 'float31'"):
+        FlowRecording.load(tmp_path / "flow.npz")
+    no_character = np.frombuffer(np.array([0x110000], "<u4").tobytes(), "<U1").reshape(())
+    as_another_version_writes(tmp_path / "flow.npz", "gradient_flow", "dtype", lambda array: no_character)
+    with pytest.raises(ValueError, match=r"flow\.npz is damaged.*: 'dtype' holds numbers that stand for no"):
+        FlowRecording.load(tmp_path / "flow.npz")
 
 
 def test_arrays_that_do_not_fit_together_are_refused():

@@ -158,6 +158,10 @@ def test_a_schedule_made_after_another_starts_from_the_rate_before_both() -> Non
         (lambda o: PolynomialLR(o, 0), "total_iters"),
         (lambda o: PolynomialLR(o, 5, -1), "power"),
         (lambda o: StepLR(o, 3).load_state_dict({"last_epoch": 3}), "'base_lr' and 'step_count'"),
+        (
+            lambda o: StepLR(o, 3).load_state_dict({"base_lr": 0.1, "step_count": -3}),
+            "the saved 'step_count': expected",
+        ),
     ],
 )
 def test_refuses_what_makes_no_sense(make: Callable[[Any], Any], words: str) -> None:

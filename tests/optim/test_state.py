@@ -100,6 +100,13 @@ def test_a_state_that_does_not_fit_is_refused_by_name_and_changes_nothing() -> N
     refused({**saved, "initial_lr": -1.0}, ValueError, "SGD: initial_lr: expected")
     refused({**saved, "step_count": 2.5}, ValueError, "the saved 'step_count': expected a whole number of at least 0")
     refused({**saved, "fc1.bias/steps": -1}, ValueError, "the saved 'fc1.bias/steps': expected a whole number")
+    for count in (-1, 1.5, "1", True, np.array(-1), np.array([1, 2])):
+        refused(
+            {**saved, "lr": 9.0, "step_count": count}, ValueError, "the saved 'step_count': expected a whole number"
+        )
+        refused(
+            {**saved, "lr": 9.0, "fc1.bias/steps": count}, ValueError, "the saved 'fc1.bias/steps': expected a whole"
+        )
     with pytest.raises(ValueError, match=r"not known here 'fc1.bias/velocity'"):
         SGD(model).load_state_dict(saved)
     with pytest.raises(ValueError, match="missing 'fc1/squared_norms'"):

@@ -223,6 +223,67 @@ def test_foreign_files_are_refused_by_name(tmp_path):
         load_checkpoint(tmp_path / "none.npz")
 
 
+def changed(folder, change):
+    """A checkpoint whose arrays and meta somebody changed."""
+    path, _ = saved(folder)
+    arrays, meta = load_arrays(path, kind="checkpoint")
+    change(arrays, meta)
+    save_arrays(path, arrays, kind="checkpoint", meta=meta)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda arrays, meta: meta.update(kinds=["module"]), "kinds: expected entries by name"),
+        (lambda arrays, meta: meta.update(kinds={"optimizer": 3}), "kinds, optimizer: expected a text; got 3"),
+        (lambda arrays, meta: meta.update(random={"host": {}}), "random: it has no entry 'dropout'"),
+        (lambda arrays, meta: meta.update(optimizer=[1]), "optimizer: expected entries by name or null"),
+        (
+            lambda arrays, meta: meta.update(optimizer=None),
+            "its array 'optimizer/.*' belongs to no part that was saved",
+        ),
+        (lambda arrays, meta: meta.update(model=None), "model: expected entries by name; got None"),
+        (lambda arrays, meta: meta.update(more=1), "its entry 'more' is not known here"),
+        (lambda arrays, meta: arrays.update({"other/w": np.ones(2)}), "its array 'other/w' belongs to no part"),
+        (lambda arrays, meta: arrays.pop("history/step_loss"), "it has no array 'step_loss'"),
+        (lambda arrays, meta: arrays.update({"history/step_loss": np.ones(7)}), "expected 'step_rate' of shape"),
+        (lambda arrays, meta: arrays.update({"history/step_loss": np.array(["a"])}), "floating numbers as 'step_loss'"),
+        (lambda arrays, meta: meta["history"].update(steps=[-1]), "the history's entries do not fit each other"),
+    ],
+)
+def test_a_checkpoint_with_other_entries_is_refused_by_file_and_entry(tmp_path, change, words):
+    path = changed(tmp_path, change)
+    with pytest.raises(ValueError, match=rf"run\.npz is not a checkpoint this version can read.*{words}"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("part", ["optimizer", "schedule"])
+@pytest.mark.parametrize("count", [-1, 2.5, "3", None])
+def test_a_number_of_steps_that_is_none_is_refused_and_nothing_changes(tmp_path, part, count):
+    path = changed(tmp_path, lambda arrays, meta: meta[part].update(step_count=count))
+    parts = make(seed=3)
+    before = everything(*parts)
+    with pytest.raises(ValueError, match=r"run\.npz does not fit, nothing was changed: the saved 'step_count'"):
+        load_checkpoint(path).resume(*parts)
+    np.testing.assert_equal(everything(*parts), before)
+
+
+def test_too_little_memory_while_resuming_is_no_misfit_and_changes_nothing(tmp_path, monkeypatch):
+    def full(state):
+        raise MemoryError
+
+    path, _ = saved(tmp_path)
+    parts = make(seed=3)
+    before = everything(*parts)
+    checkpoint = load_checkpoint(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(parts[2], "load_state_dict", full)
+        with pytest.raises(MemoryError):
+            checkpoint.resume(*parts)
+    np.testing.assert_equal(everything(*parts), before)
+
+
 def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     path, parts = saved(tmp_path)
     before = path.read_bytes()

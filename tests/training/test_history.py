@@ -103,12 +103,24 @@ def broken(**changes):
         ("[1, 2]", "is damaged or not a history"),
         ('{"loss": 1}', "is damaged or not a history"),
         ('{"kind": "race", "format": 1}', "is a race of format 1; expected a history of format 1"),
-        ('{"kind": "history", "format": 1}', "a history has the entries step_loss"),
+        (
+            '{"kind": "history", "format": 1}',
+            "the history: it has no entry 'step_loss'; expected 'step_loss', 'step_rate'",
+        ),
+        (broken(curvature=[]), "the history: its entry 'curvature' is not known here"),
         (broken(steps=[1]), "do not fit each other"),
         (broken(steps=[2, 9]), "do not fit each other"),
-        (broken(step_rate=["0.1"] * 5), "step_rate is not made of numbers"),
-        (broken(seconds=3.0), "seconds is not made of numbers"),
-        (broken(interrupted=[True]), "interrupted is not made of numbers"),
+        (broken(steps=[-2, 4]), "do not fit each other"),
+        (broken(steps=[4, 2]), "do not fit each other"),
+        (broken(steps=[2, 3.5]), "do not fit each other"),
+        (broken(validation_loss=[0.1] * 3), "do not fit each other"),
+        (broken(validation_loss=[0.1]), "do not fit each other"),  # fewer than accuracies
+        (broken()[:-1] + ', "seconds": []}', "the entry 'seconds' comes twice"),
+        (broken(step_rate=["0.1"] * 5), "the history, step_rate, 0: expected a number; got '0.1'"),
+        (broken(seconds=3.0), "the history, seconds: expected a list; got 3.0"),
+        (broken(interrupted=[True]), r"the history, interrupted: expected true or false; got \[True\]"),
+        (broken(interrupted=1), "the history, interrupted: expected true or false; got 1"),
+        (broken(rates=[True, False]), "the history, rates, 0: expected a number; got True"),
     ],
 )
 def test_a_damaged_or_foreign_file_is_refused_by_name(tmp_path, text, words):
@@ -121,3 +133,9 @@ def test_a_damaged_or_foreign_file_is_refused_by_name(tmp_path, text, words):
 def test_a_missing_file_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="none"):
         History.load(tmp_path / "none.json")
+
+
+def test_validation_data_may_come_later():
+    entries = course().as_dict()
+    history = History.from_dict({**entries, "validation_loss": [0.5], "validation_accuracy": []})
+    assert history.validation_loss == [0.5]
