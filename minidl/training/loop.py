@@ -87,7 +87,7 @@ def fit(
     with StopOnInterrupt() as interrupt, ProgressBar(progress, steps, done=state.step) as bar:
         run = Run(state, steps, train_loader, schedule, validation, checkpoint, checkpoint_every, interrupt)
         while run.goes_on():
-            for inputs, labels in train_loader:
+            for inputs, labels in run.begin_epoch():
                 batch_loss = loss(model(Tensor(inputs)), labels)
                 optimizer.zero_grad()
                 batch_loss.backward()

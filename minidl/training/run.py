@@ -11,6 +11,7 @@ from typing import Any
 from minidl import backend
 from minidl.autograd.modes import ANOMALY, mode
 from minidl.data import Loader, Source
+from minidl.data.loader import Batches, Place
 from minidl.data.progress import ProgressBar
 from minidl.nn import Module
 from minidl.optim import Optimizer
@@ -75,10 +76,17 @@ class Run:
         self.path = path
         self.every = every
         self.interrupt = interrupt
+        self.place: Place | None = None  # where in the loader `fit` is, or was at the end of the last epoch
         self.clock = time.perf_counter()
         if state.history.step_loss:  # of a resumed run
             dtype = next(p.dtype for p in state.model.parameters())
             state.loss = tensor(state.history.step_loss[-1], dtype=dtype)
+
+    def begin_epoch(self) -> Batches:
+        """The batches of the next epoch, or what is left of one. A callback may iterate over the loader meanwhile."""
+        batches = iter(self.loader)
+        self.place = batches.place
+        return batches
 
     # ---- when it stops
 
@@ -117,9 +125,7 @@ class Run:
             bar.validated(f"validation {evaluation.brief}")
             return True
         backend.restore_random_state(random_before)
-        # The loader is where it was after the epoch's last batch, so that a resumed run begins with the validation.
-        self.loader.epoch, self.loader.position = self.loader.epoch - 1, len(self.loader)
-        self.stop()
+        self.stop()  # after the epoch's last batch, so that a resumed run begins with the validation
         return False
 
     def stop(self) -> None:
@@ -129,7 +135,8 @@ class Run:
         self.save()
 
     def _at_end_of_epoch(self) -> bool:
-        return self.loader.position == len(self.loader)
+        position = self.loader.position if self.place is None else self.place.position
+        return position == len(self.loader)
 
     def _epoch_is_open(self) -> bool:
         ended = self.state.history.steps
@@ -163,6 +170,7 @@ class Run:
 
     def save(self) -> None:
         """Write the checkpoint, if there is a path for it."""
+        self.loader.stand_at(self.place if self._epoch_is_open() else None)
         if self.path is not None:
             self.settle()
             history = self.state.history

@@ -181,6 +181,41 @@ def test_six_epochs_are_six_epochs_also_when_interrupted_and_resumed(tmp_path, s
     assert len(history.seconds) == 6
 
 
+class LookAt:
+    """A callback that looks at a batch of the loader in every step and epoch, and keeps the iteration or drops it."""
+
+    def __init__(self, loader, keeps):
+        self.loader, self.keeps, self.kept = loader, keeps, []
+
+    def on_step(self, state):
+        look = iter(self.loader)
+        next(look)
+        if self.keeps:
+            self.kept.append(look)
+
+    on_epoch = on_step
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_callback_that_looks_at_a_batch_takes_nothing_from_the_training(tmp_path, keeps):
+    def looking(run):
+        return [LookAt(run.loader, keeps)]
+
+    straight = Run()
+    expected_history = straight.fit(epochs=3, callbacks=looking(straight))
+    assert expected_history.steps == [STEPS, 2 * STEPS, 3 * STEPS]
+    assert len(expected_history.validation_loss) == 3
+
+    path = tmp_path / "run.npz"
+    for step in (2, STEPS, STEPS + 3, 2 * STEPS + 1, 3 * STEPS):
+        run = Run(seed=step if path.exists() else 0)
+        history = run.fit(
+            epochs=3, callbacks=[*looking(run), At(step, stop)], checkpoint=path, resume=path if path.exists() else None
+        )
+    np.testing.assert_equal(run.model.state_dict(), straight.model.state_dict())
+    assert without_times(history) == without_times(expected_history)
+
+
 def test_a_run_can_be_resumed_again_and_again(tmp_path):
     straight = Run()
     straight.fit(epochs=2)
