@@ -17,6 +17,7 @@ import math
 from minidl.autograd.function import Function
 from minidl.backend import may_contain, module_of
 from minidl.checks import choice, number, whole
+from minidl.functional.counting import divisions, note
 from minidl.functional.labels import checked_labels, class_axis, scores_and_target
 from minidl.functional.likelihood import GeneralCrossEntropy, against_probabilities
 from minidl.functional.precision import narrowed, widened
@@ -42,6 +43,9 @@ class CrossEntropy(Function):
         log_p = log_softmax(widened(x), axis=1)
         rows = module_of(x).arange(len(x))
         return narrowed(-log_p[rows, self.labels].sum() / self.count, x)
+
+    def divisor(self, x: ArrayOrTensor) -> int:
+        return self.count
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
         p = softmax(widened(x), axis=1)
@@ -87,5 +91,10 @@ def cross_entropy(
     labels = checked_labels("cross_entropy", logits, target, ignored)
     one_number_of_rows = logits.ndim == 2 and reduction != "none"
     if one_number_of_rows and weight is None and not label_smoothing and not may_contain(labels, ignored):
-        return CrossEntropy(labels, reduction)(logits)
-    return GeneralCrossEntropy(labels, ignored, weight, reduction, label_smoothing)(logits)
+        op: CrossEntropy | GeneralCrossEntropy = CrossEntropy(labels, reduction)
+    else:
+        op = GeneralCrossEntropy(labels, ignored, weight, reduction, label_smoothing)
+    loss = op(logits)
+    if divisions() is not None:
+        note(reduction, op.divisor(logits), ignored)
+    return loss

@@ -25,6 +25,7 @@ from minidl.functional.activation import Sigmoid, sigmoid, softplus
 from minidl.functional.arithmetic import absolute, divide, multiply, subtract
 from minidl.functional.broadcasting import sum
 from minidl.functional.comparison import equal, less
+from minidl.functional.counting import divisions, note
 from minidl.functional.exponential import exp, log
 from minidl.functional.masking import masked
 from minidl.functional.precision import widened
@@ -36,6 +37,7 @@ from minidl.functional.targets import (
     check_probabilities,
     constant,
     matched,
+    raw,
     reduced,
     warn_after,
 )
@@ -63,7 +65,11 @@ def _weighted(name: str, loss: TensorLike, weight: TensorLike, reduction: str) -
         return reduced(name, loss, reduction)
     loss, weight = matched(name, loss, weight, "weight")
     result = reduced(name, multiply(loss, weight), reduction)
-    return divide(result, mean(weight)) if reduction == "mean" else result
+    if reduction != "mean":
+        return result
+    if divisions() is not None:
+        note(reduction, raw(weight).sum(dtype=np.float64))
+    return divide(result, mean(weight))
 
 
 def smooth_l1_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", beta: float = 1.0) -> TensorLike:

@@ -16,6 +16,7 @@ from minidl.backend import at_hand, device_of, is_array, module_of
 from minidl.checks import choice
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.functional.broadcasting import sum
+from minidl.functional.counting import note
 from minidl.functional.reduction import mean
 from minidl.types import Array, Shape, TensorLike
 
@@ -25,6 +26,8 @@ REDUCTIONS = ("mean", "sum", "none")
 def reduced(name: str, loss: TensorLike, reduction: str) -> TensorLike:
     """The mean or the sum of `loss`, or itself for "none". The mean of no numbers is NaN."""
     choice(reduction, f"{name}: reduction", REDUCTIONS)
+    if reduction == "sum":
+        note(reduction, None)
     return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
 
 

@@ -15,6 +15,7 @@ from minidl.optim import Optimizer
 from minidl.optim.schedules import Schedule
 from minidl.tensors.tensor import Tensor
 from minidl.training.arguments import check_arguments, checkpoint_to_resume, length
+from minidl.training.batch_loss import BatchLoss
 from minidl.training.history import History
 from minidl.training.interrupt import StopOnInterrupt
 from minidl.training.run import Run, TrainingState, call, interrupted_message
@@ -72,11 +73,13 @@ def fit(
 
     Raises:
         FloatingPointError: a loss became NaN or infinite. Noticed at the end of the epoch, before a checkpoint is
-            written; in anomaly mode (`md.detect_anomaly`) at once.
+            written; in anomaly mode (`md.detect_anomaly`) at once. (The mean over a batch of which all labels are to be
+            ignored is NaN as well, with a gradient of 0: the training goes on.)
         ValueError, TypeError: arguments that do not fit, or a checkpoint that cannot be resumed; nothing is changed.
         FileNotFoundError: there is no checkpoint to resume.
     """
-    check_arguments(model, optimizer, train_loader, validation, callbacks, checkpoint, checkpoint_every)
+    check_arguments(model, optimizer, train_loader, validation, schedule, callbacks, checkpoint, checkpoint_every)
+    batch_loss_of = BatchLoss(loss, "fit")
     epochs, steps = length(epochs, steps, len(train_loader))
     history = History()
     if resume:
@@ -88,12 +91,12 @@ def fit(
         run = Run(state, steps, train_loader, schedule, validation, checkpoint, checkpoint_every, interrupt)
         while run.goes_on():
             for inputs, labels in run.begin_epoch():
-                batch_loss = loss(model(Tensor(inputs)), labels)
+                batch_loss = batch_loss_of(model(Tensor(inputs)), labels)
                 optimizer.zero_grad()
                 batch_loss.backward()
                 optimizer.step()
 
-                run.note_step(batch_loss)
+                run.note_step(batch_loss, batch_loss_of.counted(len(labels)))
                 if schedule is not None:
                     schedule.step()
                 bar.step(f"epoch {state.epoch + 1}/{epochs}", batch_loss._data)
@@ -101,7 +104,7 @@ def fit(
                 if run.stops_here():
                     break
             else:  # all batches of the epoch are done
-                if not run.validate(loss, bar):
+                if not run.validate(batch_loss_of, bar):
                     break
                 run.end_epoch()
                 call(callbacks, "on_epoch", state)

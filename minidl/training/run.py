@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any
@@ -18,6 +18,8 @@ from minidl.optim import Optimizer
 from minidl.optim.schedules import Schedule
 from minidl.tensors.creation import tensor
 from minidl.tensors.tensor import Tensor
+from minidl.training.batch_loss import BatchLoss
+from minidl.training.blame import Blame
 from minidl.training.checkpoint import save_checkpoint
 from minidl.training.evaluation import Evaluation, evaluate_unless
 from minidl.training.history import History
@@ -77,6 +79,7 @@ class Run:
         self.every = every
         self.interrupt = interrupt
         self.place: Place | None = None  # where in the loader `fit` is, or was at the end of the last epoch
+        self.blame = Blame(state.optimizer)
         self.clock = time.perf_counter()
         if state.history.step_loss:  # of a resumed run
             dtype = next(p.dtype for p in state.model.parameters())
@@ -114,12 +117,14 @@ class Run:
             self.save()
         return stops
 
-    def validate(self, loss: Callable[[Any, Any], Any], bar: ProgressBar) -> bool:
+    def validate(self, loss: BatchLoss, bar: ProgressBar) -> bool:
         """Evaluate on the validation data, if there are any; False if Ctrl-C ended it, and with it the training."""
         if self.validation is None:
             return True
         random_before = backend.random_state()
-        evaluation = evaluate_unless(lambda: self.interrupt.requested, self.state.model, self.validation, loss=loss)
+        evaluation = evaluate_unless(
+            lambda: self.interrupt.requested, self.state.model, self.validation, loss=loss.loss
+        )
         if evaluation is not None:
             self.state.evaluation = evaluation
             bar.validated(f"validation {evaluation.brief}")
@@ -144,13 +149,14 @@ class Run:
 
     # ---- what it keeps
 
-    def note_step(self, batch_loss: Tensor) -> None:
-        """A step was made."""
+    def note_step(self, batch_loss: Tensor, counted: Any) -> None:
+        """A step was made, by a loss that is a mean of so many labels."""
         self.state.step += 1
         self.state.loss = batch_loss.detach()
-        self.state.history.add_step(batch_loss._data, self.state.optimizer.lr)
+        self.state.history.add_step(batch_loss._data, self.state.optimizer.lr, counted)
+        self.blame.note_step(self.state.step)
         if mode.get() & ANOMALY:
-            self.state.history.settle()
+            self.state.history.settle(self.blame.advice)
 
     def end_epoch(self) -> None:
         """Put the epoch's numbers into the history."""
@@ -163,7 +169,7 @@ class Run:
 
     def settle(self) -> None:
         """Wait for the losses, then read the clock: so the time of the work is counted, not that of asking for it."""
-        self.state.history.settle()
+        self.state.history.settle(self.blame.advice)
         now = time.perf_counter()
         self.state.history.open_seconds += now - self.clock
         self.clock = now

@@ -187,6 +187,28 @@ def test_a_nan_is_never_written_to_a_checkpoint(tmp_path):
     assert len(load_checkpoint(path).history.step_loss) == 8
 
 
+def test_a_batch_whose_labels_are_all_ignored_does_not_end_the_training(tmp_path):
+    """Its loss, the mean of nothing, is NaN, and its gradient 0."""
+    labels = DATA.labels.copy()
+    labels[:8] = -100
+    data = Dataset(DATA.inputs, labels)
+    for loss in (F.cross_entropy, lambda y, t: F.nll_loss(F.log_softmax(y, axis=1), t)):
+        run = Run()
+        run.loader = Loader(data, 4, shuffle=False)
+        history = run.fit(epochs=2, loss=loss, validation=data, checkpoint=tmp_path / "run.npz")
+        assert np.isnan(history.step_loss).tolist() == [True, True, *[False] * 5] * 2
+        np.testing.assert_allclose(history.train_loss[0], np.mean(history.step_loss[2:7]))
+        assert np.isfinite(history.validation_loss).all()
+        assert all(np.isfinite(w).all() for w in run.model.state_dict().values())
+        np.testing.assert_equal(load_checkpoint(tmp_path / "run.npz").history.as_dict(), history.as_dict())
+
+
+def test_a_loss_that_is_no_tensor_is_refused():
+    run = Run()
+    with pytest.raises(TypeError, match=r"fit: expected loss\(outputs, labels\) to be a Tensor with one number; got 0"):
+        run.fit(loss=lambda outputs, labels: 0)
+
+
 def test_in_anomaly_mode_a_nan_is_found_at_once():
     with md.detect_anomaly(), pytest.raises((FloatingPointError, md.GraphError)) as caught:
         poisoned(n=3)
