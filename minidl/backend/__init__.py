@@ -32,7 +32,15 @@ from minidl.backend.arrays import (
     writable_again,
 )
 from minidl.backend.choice import current, module, use, using
-from minidl.backend.random import device_seed, device_uniform, generator, random_state, restore_random_state, seed
+from minidl.backend.random import (
+    device_seed,
+    device_uniform,
+    generator,
+    random_apart,
+    random_state,
+    restore_random_state,
+    seed,
+)
 from minidl.backend.silence import ERROR_STATE, SILENT, reset_errors, set_errors
 from minidl.backend.special import erf
 from minidl.backend.transfer import pinned, sent_ahead
@@ -63,6 +71,7 @@ __all__ = [
     "moved_beside",
     "pinned",
     "power",
+    "random_apart",
     "random_state",
     "read_only",
     "reset_errors",

@@ -38,8 +38,8 @@ def summarize(model: Any, inputs: Any = None) -> str:
 def output_shapes(model: Any, inputs: tuple[Any, ...]) -> dict[int, str]:
     """The shape of what each module returns (by id), found by one forward that leaves the model as it was.
 
-    The forward runs in evaluation mode, without recording and without the hooks of the user. Modes, hooks and random
-    streams are put back also when it fails.
+    The forward runs in evaluation mode, without recording and without the hooks of the user. Modes and hooks are put
+    back also when it fails, and the random streams stay as they are.
     """
     shapes: dict[int, str] = {}
 
@@ -47,17 +47,15 @@ def output_shapes(model: Any, inputs: tuple[Any, ...]) -> dict[int, str]:
         shapes.setdefault(id(module), _shape(output))
 
     before = [(module, module.training, module._hooks) for module in model.modules()]
-    streams = backend.random_state()
     try:
         for module, _, _ in before:
             module.training, module._hooks = False, ModuleHooks()
             module._hooks.forward[0] = note
-        with no_grad():
+        with no_grad(), backend.random_apart():
             model(*inputs)
     finally:
         for module, training, hooks in before:
             module.training, module._hooks = training, hooks
-        backend.restore_random_state(streams)
     return shapes
 
 
