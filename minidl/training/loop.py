@@ -46,11 +46,14 @@ def fit(
         optimizer = md.optim.SGD(model, lr=0.5)
         history = md.fit(model, optimizer, loader, epochs=10, validation=digits.validation)
 
-    The model is put into training mode first, also if it was left in evaluation mode. Ctrl-C ends the training after
-    the running step, or the running batch of a validation: the checkpoint, if there is a path for one, is written and
-    the history is returned with `interrupted=True`. A validation that was left out is made when the run is resumed. A
-    second Ctrl-C interrupts at once. A run that is resumed gives the same weights, bit for bit, as one that never
-    stopped.
+    A model that was left in evaluation mode is put into training mode first. A part that is in evaluation mode, while
+    another is not, stays in it: after `model.norm1.eval()` a BatchNorm keeps its statistics, or a Dropout drops nothing,
+    all through the training. (`requires_grad_(False)` keeps its parameters.)
+
+    Ctrl-C ends the training after the running step, or the running batch of a validation: the checkpoint, if there is a
+    path for one, is written and the history is returned with `interrupted=True`. A validation that was left out is made
+    when the run is resumed. A second Ctrl-C interrupts at once. A run that is resumed gives the same weights, bit for
+    bit, as one that never stopped.
 
     Args:
         model: called with a batch of inputs as a Tensor.
@@ -85,7 +88,8 @@ def fit(
     if resume:
         history = checkpoint_to_resume(resume, checkpoint).resume(model, optimizer, train_loader, schedule)
     state = TrainingState(model, optimizer, history, history.epochs, len(history.step_loss))
-    model.train()
+    if not any(module.training for module in model.modules()):
+        model.train()
 
     with StopOnInterrupt() as interrupt, ProgressBar(progress, steps, done=state.step) as bar:
         run = Run(state, steps, train_loader, schedule, validation, checkpoint, checkpoint_every, interrupt)

@@ -80,6 +80,43 @@ def test_a_model_left_in_evaluation_mode_is_trained_in_training_mode():
     assert run.model.training
 
 
+def normed():
+    backend.seed(0)
+    parts = [("fc1", nn.Linear(6, 8)), ("norm", nn.BatchNorm1d(8)), ("drop", nn.Dropout(0.5)), ("fc2", nn.Linear(8, 3))]
+    return nn.Sequential(parts).to(backend.current())
+
+
+def test_a_part_that_was_put_into_evaluation_mode_stays_in_it():
+    model = normed()
+    model.norm.requires_grad_(False).eval()
+    model.drop.eval()
+    before = {name: array for name, array in model.state_dict().items() if name.startswith("norm.")}
+    modes = []
+    watch = At(STEPS + 1, lambda state: modes.append([module.training for module in model.modules()]))
+    for _ in range(2):
+        fit(model, optim.SGD(model, lr=0.1), Loader(DATA, 4), epochs=2, validation=DATA, callbacks=[watch])
+        evaluate(model, DATA)
+    frozen = [True, True, False, False, True]  # the whole and its four parts
+    assert modes == [frozen, frozen]
+    assert [module.training for module in model.modules()] == frozen
+    after = model.state_dict()
+    for name, array in before.items():
+        np.testing.assert_array_equal(after[name], array)
+
+
+def test_all_but_one_part_may_be_in_evaluation_mode():
+    model = normed()
+    model.eval()
+    model.fc2.train()
+    before = model.state_dict()["norm.running_mean"]
+    fit(model, optim.SGD(model, lr=0.1), Loader(DATA, 4), epochs=1)
+    np.testing.assert_array_equal(model.state_dict()["norm.running_mean"], before)
+    model.eval()  # and all of it is no choice of parts
+    fit(model, optim.SGD(model, lr=0.1), Loader(DATA, 4), epochs=1)
+    assert all(module.training for module in model.modules())
+    assert not np.array_equal(model.state_dict()["norm.running_mean"], before)
+
+
 def test_no_step_waits_for_the_gpu(standin):
     waits = []
 
