@@ -47,8 +47,8 @@ def fit(
         history = md.fit(model, optimizer, loader, epochs=10, validation=digits.validation)
 
     A model that was left in evaluation mode is put into training mode first. A part that is in evaluation mode, while
-    another is not, stays in it: after `model.norm1.eval()` a BatchNorm keeps its statistics all through the training, and
-    so a Dropout drops nothing. (`requires_grad_(False)` keeps its parameters.)
+    another is not, stays in it: after `model.norm1.eval()` a BatchNorm keeps its statistics, and a Dropout so treated
+    drops nothing, all through the training. (`requires_grad_(False)` keeps its parameters.)
 
     Ctrl-C ends the training after the running step, or the running batch of a validation: the checkpoint, if there is a
     path for one, is written and the history is returned with `interrupted=True`. A validation that was left out is made
