@@ -14,11 +14,15 @@ from minidl.errors import DTypeError
 def as_operands(op: Any, inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
     """The operands of `op` as `forward` can be handed them. A list of Tensors is refused."""
     known = any(isinstance(x, Variable) or type(x) is np.ndarray for x in inputs)
-    if known and not any(isinstance(x, (np.generic, list, tuple)) for x in inputs):
+    if known and not any(_has_to_be_made(x) for x in inputs):
         return arrays  # None, or an array of a device
     for x in inputs:
         refuse_several(type(op).__name__, x)
     return backend.as_operands(arrays)
+
+
+def _has_to_be_made(x: Any) -> bool:
+    return isinstance(x, (np.generic, list, tuple)) or (isinstance(x, np.ndarray) and type(x) is not np.ndarray)
 
 
 def refuse_several(name: str, x: Any) -> None:

@@ -11,7 +11,7 @@ from weakref import WeakSet
 import numpy as np
 
 from minidl.backend import choice
-from minidl.errors import DeviceError, describe
+from minidl.errors import DeviceError, DTypeError, describe
 
 PART_MOVED = 64 << 20  # bytes that go to the device at once
 _LOOSE = (bool, int, float, complex, np.generic, list, tuple)  # what can be an operand without being an array
@@ -56,12 +56,30 @@ def asarray(value: Any) -> Any:
     return value if is_array(value) else np.asarray(value)
 
 
+def native(array: Any) -> Any:
+    """`array` as everything computes with it, without copying if it is so already.
+
+    That is NumPy's own class, since others take operators for something else (of two `np.matrix` * is the product of
+    matrices), with its bytes in the order of this machine. What comes out of a file may have them the other way round.
+
+    Raises:
+        DTypeError: some of its numbers are masked: they would come back.
+    """
+    if not isinstance(array, np.ndarray) or (type(array) is np.ndarray and array.dtype.isnative):
+        return array
+    if np.any(getattr(array, "mask", False)):
+        raise DTypeError(f"expected an array without masked numbers; got {describe(array)}: fill them, x.filled(0)")
+    plain = np.asarray(array)
+    return plain if plain.dtype.isnative else plain.astype(plain.dtype.newbyteorder("="))
+
+
 def as_operands(values: list[Any]) -> list[Any]:
     """Numbers and lists ready to be computed with, whatever stands beside them.
 
     Beside an array a NumPy scalar is a plain number, which does not promote (float32 * np.float64(2) stays float32),
-    and a list becomes an array on the same device; a list of Python floats takes the dtype of the floating array.
-    Alone, numbers and lists become the arrays that NumPy makes of them.
+    and a list becomes an array on the same device; a list of Python floats takes the dtype of the floating array. An
+    array of another class than NumPy's own is seen as one of these. Alone, numbers and lists become the arrays that
+    NumPy makes of them.
     """
     beside = [value for value in values if is_array(value)]
     if not beside:
@@ -75,6 +93,8 @@ def as_operands(values: list[Any]) -> list[Any]:
         elif isinstance(value, (list, tuple)):
             array = np.asarray(value)
             value = xp.asarray(array.astype(floating) if array.dtype == np.float64 else array)
+        elif isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+            value = native(value)
         ready.append(value)
     return ready
 
@@ -91,6 +111,7 @@ def to_device(array: Any, name: str) -> Any:
         return array
     if name == "numpy":
         return to_numpy(array)
+    array = native(array)
     try:
         return destination.asarray(array) if array.nbytes <= PART_MOVED else _moved_in_parts(array, destination)
     except MemoryError as error:

@@ -24,7 +24,7 @@ _GZIP = b"\x1f\x8b"  # how a file begins that gzip made
 
 
 def read_idx(path: Path) -> Any:
-    """The array in an IDX file, packed by gzip or plain; it cannot be written to.
+    """The array in an IDX file, packed by gzip or plain; its memory may not be writable.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -52,7 +52,8 @@ def read_idx(path: Path) -> Any:
     if len(content) != expected:
         wrong, more = ("cut off", "") if len(content) < expected else ("too long", " or more")
         raise ValueError(f"{path} is {wrong}: shape {shape} needs {expected} bytes; it has {len(content)}{more}")
-    return np.frombuffer(content, dtype, offset=start).reshape(shape)
+    array = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 
 def _unpacked(path: Path, content: bytes, most: int) -> bytes:

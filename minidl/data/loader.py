@@ -225,6 +225,7 @@ class Loader:
         except Exception as error:
             error.add_note(f"while the Loader made batch {batch} of epoch {epoch}")
             raise
+        inputs, labels = backend.native(inputs), backend.native(labels)
         return (backend.pinned(inputs), backend.pinned(labels)) if self._crosses else (inputs, labels)
 
     def _delivered(self, made: Generator[tuple[Any, Any]]) -> Generator[Any]:

@@ -19,6 +19,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from minidl import backend
+
 ABOUT = "about.json"
 _SUFFIX = ".npy"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the date of every member, so that the same content makes the same file
@@ -153,7 +155,7 @@ def _arrays(name: str, members: Mapping[str, bytes]) -> dict[str, np.ndarray[Any
             array = np.lib.format.read_array(io.BytesIO(blob), allow_pickle=False)
         except Exception as error:  # of a damaged or forged file NumPy raises many kinds
             raise ValueError(f"{name} cannot be read: {member} is no plain array ({error})") from error
-        arrays[member.removesuffix(_SUFFIX)] = array
+        arrays[member.removesuffix(_SUFFIX)] = backend.native(array)
     return arrays
 
 

@@ -120,6 +120,8 @@ class ArrayOfTensor(Variable):
 def as_data(value: Any) -> Any:
     """The raw array for a new tensor: arrays as they are, numbers and lists on the current backend.
 
+    Arrays of another class than NumPy's, or with their bytes in another order, are made native: `backend.native`.
+
     Raises:
         DTypeError: the value is no array of numbers (complex, text, ragged lists).
     """
@@ -139,4 +141,4 @@ def as_data(value: Any) -> Any:
             array = array.astype(DEFAULT_DTYPE)
     if array.dtype.kind not in "fiub":
         raise DTypeError(f"expected floating, integer or boolean numbers; got dtype {array.dtype}")
-    return array if given else backend.to_device(array, backend.current())
+    return backend.native(array) if given else backend.to_device(array, backend.current())

@@ -102,7 +102,7 @@ def evaluate_unless(
             if stopped():
                 return None
             examples = dataset.take(np.arange(start, min(start + batch_size, len(dataset))))
-            inputs, labels = (backend.to_device(array, home) for array in examples)
+            inputs, labels = (backend.to_device(backend.native(array), home) for array in examples)
             outputs = model(Tensor(inputs))
             value = batch_loss(outputs, labels)._data.astype("float64").reshape(())
             count = batch_loss.counted(len(labels))

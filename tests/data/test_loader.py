@@ -193,6 +193,16 @@ def test_batches_made_on_the_host_go_to_the_gpu_and_never_come_back(standin, opt
     assert standin.synchronizations() == ()
 
 
+@pytest.mark.parametrize("options", [{}, {"workers": 2}, {"transform": lambda x, rng: x.astype(">f4")}])
+def test_batches_have_their_bytes_in_the_order_of_the_machine(options):
+    inputs, labels = np.arange(12.0).reshape(6, 2), np.arange(6)
+    data = Dataset(inputs.astype(">f4"), labels.astype(">i8"))
+    for x, y in Loader(data, 4, shuffle=False, **options):
+        assert x.dtype == np.float32
+        assert y.dtype == np.int64
+        np.testing.assert_array_equal(host(x)[:, 0] / 2, host(y))
+
+
 # ---- sources, transforms, workers
 
 

@@ -71,7 +71,7 @@ def test_there_must_be_that_many_to_hold_out(tmp_path, validation):
     [
         ({"train_images_idx3_ubyte": FILES[NAMES[0]][:-9]}, r"train-images-idx3-ubyte\.gz is cut off"),
         ({"t10k_images_idx3_ubyte": idx(ARRAYS[2][:, 1:])}, r"t10k-images.*expected images of shape \(N, 28, 28\)"),
-        ({"t10k_images_idx3_ubyte": idx(ARRAYS[2].astype("i2"))}, "t10k-images.*uint8; got .*>i2"),
+        ({"t10k_images_idx3_ubyte": idx(ARRAYS[2].astype("i2"))}, "t10k-images.*uint8; got .*int16"),
         ({"train_labels_idx1_ubyte": idx(ARRAYS[1][1:])}, "train-labels.*a label for each of the 50 images"),
         ({"t10k_labels_idx1_ubyte": idx(ARRAYS[3] + np.uint8(3))}, "t10k-labels.*from 0 to 9; got 12 as label 9"),
     ],

@@ -224,6 +224,12 @@ def test_labels_may_be_of_any_integer_dtype():
         assert found == evaluate(nn.Identity(), Dataset(SCORES, np.abs(LABELS % 3)), 5)
 
 
+def test_data_with_their_bytes_in_another_order_are_evaluated():
+    model = classifier()
+    swapped = Dataset(DATA.inputs.astype(">f4"), DATA.labels.astype(">i8"))
+    assert evaluate(model, swapped, 5) == evaluate(model, DATA, 5)
+
+
 def test_what_is_no_model_is_refused_with_the_order_of_arguments():
     with pytest.raises(TypeError, match=r"evaluate: expected a model, a Module; got Dataset: the order is evaluate\("):
         evaluate(DATA, classifier())
