@@ -22,7 +22,7 @@ def as_operands(op: Any, inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any
 
 
 def _has_to_be_made(x: Any) -> bool:
-    return isinstance(x, (np.generic, list, tuple)) or (isinstance(x, np.ndarray) and type(x) is not np.ndarray)
+    return isinstance(x, (np.generic, list, tuple)) or backend.is_of_subclass(x)
 
 
 def refuse_several(name: str, x: Any) -> None:

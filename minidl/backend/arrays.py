@@ -56,6 +56,11 @@ def asarray(value: Any) -> Any:
     return value if is_array(value) else np.asarray(value)
 
 
+def is_of_subclass(value: object) -> bool:
+    """Whether `value` is an array of NumPy's, but of another class than its own, such as `np.matrix`."""
+    return isinstance(value, np.ndarray) and type(value) is not np.ndarray
+
+
 def native(array: Any) -> Any:
     """`array` as everything computes with it, without copying if it is so already.
 
@@ -93,7 +98,7 @@ def as_operands(values: list[Any]) -> list[Any]:
         elif isinstance(value, (list, tuple)):
             array = np.asarray(value)
             value = xp.asarray(array.astype(floating) if array.dtype == np.float64 else array)
-        elif isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+        elif is_of_subclass(value):
             value = native(value)
         ready.append(value)
     return ready

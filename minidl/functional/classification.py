@@ -39,13 +39,13 @@ class CrossEntropy(Function):
         self.labels = labels
         self.count = len(labels) if reduction == "mean" else 1
 
+    def divisor(self, x: ArrayOrTensor) -> int:
+        return self.count
+
     def forward(self, x: Array) -> Array:
         log_p = log_softmax(widened(x), axis=1)
         rows = module_of(x).arange(len(x))
         return narrowed(-log_p[rows, self.labels].sum() / self.count, x)
-
-    def divisor(self, x: ArrayOrTensor) -> int:
-        return self.count
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
         p = softmax(widened(x), axis=1)
