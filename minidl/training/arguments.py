@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from os import PathLike, fspath
 from typing import Any
@@ -77,6 +77,8 @@ def check_arguments(
         raise TypeError(f"fit: expected a Schedule, such as CosineLR(optimizer, ...); got {describe(schedule)}")
     if schedule is not None and schedule.optimizer is not optimizer:
         raise ValueError("fit: the schedule writes the rate of another optimizer; make it for this one")
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"fit: expected a list of callbacks; got {describe(callbacks)}: put it in a list, [callback]")
     for callback in callbacks:
         if isinstance(callback, type) or not (hasattr(callback, "on_step") or hasattr(callback, "on_epoch")):
             raise TypeError(

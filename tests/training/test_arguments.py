@@ -22,9 +22,19 @@ from tests.training.runs import DATA, At, Run
         ({"epochs": 2.0}, ValueError, "epochs: expected a whole number"),
         ({"steps": 0}, ValueError, "fit: steps: expected a whole number of at least 1; got 0"),
         ({"epochs": None}, ValueError, "say how long to train: epochs=, steps= or both"),
+        (
+            {"validation": Loader(DATA, 4)},
+            TypeError,
+            r"as validation; got Loader: give .* its \.dataset",
+        ),
         ({"validation": (1, 2)}, TypeError, "expected a Dataset as validation; got tuple"),
         ({"checkpoint_every": 5}, ValueError, "needs a path, checkpoint="),
         ({"checkpoint": "a.npz", "checkpoint_every": 0}, ValueError, "a whole number of at least 1"),
+        (
+            {"callbacks": At(1, print)},
+            TypeError,
+            r"a list of callbacks; got At: put it in a list, \[callback\]",
+        ),
         ({"callbacks": [print]}, TypeError, r"objects with on_step\(state\) or on_epoch\(state\)"),
         ({"callbacks": [At]}, TypeError, r"objects with on_step\(state\) or on_epoch\(state\)"),
         (
