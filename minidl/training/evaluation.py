@@ -106,6 +106,8 @@ def evaluate_unless(
             outputs = model(Tensor(inputs))
             value = batch_loss(outputs, labels)._data.astype("float64").reshape(())
             count = batch_loss.counted(len(labels))
+            if not isinstance(count, int):
+                count = count.astype("float64")
             if not batch_loss.is_sum():
                 value = value * count
                 if not isinstance(count, int):  # a batch of which no label counts has NaN as its mean: it adds nothing
@@ -117,8 +119,18 @@ def evaluate_unless(
                 found, of = hits_among(outputs._data, labels, left_out)
                 hits, asked = hits + found, asked + of
             bar.advance(len(labels))
-    divisor = 1.0 if batch_loss.is_sum() else float(counted)
-    return Evaluation(float(total) / divisor if divisor else math.nan, int(hits) / int(asked) if asked else None)
+    total, counted = on_host(total, 1 if batch_loss.is_sum() else counted)
+    hits, asked = on_host(hits, asked)
+    return Evaluation(total / counted if counted else math.nan, hits / asked if asked else None)
+
+
+def on_host(*numbers: Any) -> list[float]:
+    """The numbers, Python's or raw 0-d arrays, as Python's; a device is waited for once."""
+    xp = backend.module_of(*numbers)
+    if xp is np:
+        return [float(x) for x in numbers]
+    together = xp.concatenate([xp.asarray(x, dtype="float64").reshape(1) for x in numbers])
+    return [float(x) for x in backend.to_numpy(together)]
 
 
 def are_scores(outputs: Any, labels: Any) -> bool:
