@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -134,4 +135,19 @@ def wrong_gradient(op: Any, i: int, given: Any, shape: tuple[int, ...]) -> Graph
     return GraphError(
         f"{_name(op)}.backward must return a gradient of shape {shape} for input {i}, as the input has, of real "
         f"numbers; got {describe(given)}{hint}. {_made_at(op)}"
+    )
+
+
+def warn_of_no_grad(x: Any) -> None:
+    """Warn whoever reads the `.grad` of a result of an op, where backward() leaves none, unless it was asked to."""
+    op = x._op
+    extras = None if op is None else op._extras
+    if op is None or (extras is not None and extras.retained is not None and extras.retained() is x):
+        return
+    warnings.warn(
+        f"{describe(x)} is the result of an op, {op.plain.__name__}, and has no .grad: backward() leaves gradients at "
+        f"leaves, the tensors that no op made. If it shall be a weight, update that in place: `with md.no_grad(): "
+        f"w -= rate * w.grad`; w = w - rate * w.grad makes a result of it. To see the gradient of a result call its "
+        f"retain_grad() before backward()",
+        stacklevel=3,
     )

@@ -33,12 +33,15 @@ def _raw(op: Any, x: Any) -> Any:
 def converted(op: Any, inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
     """`arrays`, some of which may be none: numbers, lists, NumPy's scalars. Those of your own op become read-only."""
     known = any(isinstance(x, Variable) or type(x) is np.ndarray for x in inputs)
-    odd = (np.generic, complex, list, tuple)
-    if not known or any(isinstance(x, odd) or (backend.is_array(x) and type(x) not in _READY) for x in inputs):
+    if not known or any(_has_to_be_made(x) for x in inputs):
         for x in inputs:
             refuse_several(type(op).__name__, x)
         arrays = backend.as_operands(arrays)
     return [backend.read_only(x) for x in arrays] if op.foreign else arrays
+
+
+def _has_to_be_made(x: Any) -> bool:
+    return isinstance(x, (np.generic, complex, list, tuple)) or backend.is_of_subclass(x)
 
 
 def refuse_several(name: str, x: Any) -> None:

@@ -18,12 +18,13 @@ from minidl.backend.arrays import (
     further_pools,
     hypot,
     is_array,
+    is_of_subclass,
     is_writable,
     may_contain,
     memory_used,
     module_of,
     moved_beside,
-    of_no_subclass,
+    native,
     power,
     read_only,
     same_place,
@@ -34,7 +35,15 @@ from minidl.backend.arrays import (
     to_numpy,
 )
 from minidl.backend.choice import current, module, use, using
-from minidl.backend.random import device_seed, device_uniform, generator, random_state, restore_random_state, seed
+from minidl.backend.random import (
+    device_seed,
+    device_uniform,
+    generator,
+    random_apart,
+    random_state,
+    restore_random_state,
+    seed,
+)
 from minidl.backend.silence import ERROR_STATE, SILENT, reset_errors, set_errors
 from minidl.backend.special import erf
 from minidl.backend.transfer import pinned, sent_ahead
@@ -58,15 +67,17 @@ __all__ = [
     "generator",
     "hypot",
     "is_array",
+    "is_of_subclass",
     "is_writable",
     "may_contain",
     "memory_used",
     "module",
     "module_of",
     "moved_beside",
-    "of_no_subclass",
+    "native",
     "pinned",
     "power",
+    "random_apart",
     "random_state",
     "read_only",
     "reset_errors",

@@ -56,29 +56,39 @@ def asarray(value: Any) -> Any:
     return value if is_array(value) else np.asarray(value)
 
 
-def of_no_subclass(array: Any) -> Any:
-    """An array of a class derived from NumPy's, such as np.matrix, whose operators mean other things, as a plain one.
+def is_of_subclass(value: object) -> bool:
+    """Whether `value` is an array of NumPy's, but of another class than its own, such as `np.matrix`."""
+    return isinstance(value, np.ndarray) and type(value) is not np.ndarray
+
+
+def native(array: Any) -> Any:
+    """`array` as everything computes with it, without copying if it is so already.
+
+    That is NumPy's own class, since others take operators for something else (of two `np.matrix` * is the product of
+    matrices), with its bytes in the order of this machine. What comes out of a file may have them the other way round.
 
     Raises:
-        DTypeError: it is masked.
+        DTypeError: some of its numbers are masked: they would come back.
     """
-    if type(array) is np.ndarray or not isinstance(array, np.ndarray):
+    if not isinstance(array, np.ndarray) or (type(array) is np.ndarray and array.dtype.isnative):
         return array
-    if hasattr(array, "mask"):
-        raise DTypeError("a masked array hides some of its numbers: say what stands there instead, array.filled(0)")
-    return np.asarray(array)
+    if np.any(getattr(array, "mask", False)):
+        raise DTypeError(f"expected an array without masked numbers; got {describe(array)}: fill them, x.filled(0)")
+    plain = np.asarray(array)
+    return plain if plain.dtype.isnative else plain.astype(plain.dtype.newbyteorder("="))
 
 
 def as_operands(values: list[Any]) -> list[Any]:
     """Numbers and lists ready to be computed with, whatever stands beside them.
 
     Beside an array a NumPy scalar is a plain number, which does not promote (float32 * np.float64(2) stays float32),
-    and a list becomes an array on the same device; a list of Python floats takes the dtype of the floating array.
-    Alone, numbers and lists become the arrays that NumPy makes of them.
+    and a list becomes an array on the same device; a list of Python floats takes the dtype of the floating array. An
+    array of another class than NumPy's own is seen as one of these. Alone, numbers and lists become the arrays that
+    NumPy makes of them.
     """
     if any(isinstance(value, (complex, np.complexfloating)) for value in values):
         raise DTypeError("expected real numbers; got a complex one")
-    values = [of_no_subclass(value) for value in values]
+    values = [native(value) for value in values]
     beside = [value for value in values if is_array(value)]
     if not beside:
         return [np.asarray(value) if isinstance(value, _LOOSE) else value for value in values]
@@ -107,6 +117,7 @@ def to_device(array: Any, name: str) -> Any:
         return array
     if name == "numpy":
         return to_numpy(array)
+    array = native(array)
     try:
         return destination.asarray(array) if array.nbytes <= PART_MOVED else _moved_in_parts(array, destination)
     except MemoryError as error:

@@ -4,12 +4,19 @@ The *host* stream gives initial weights and the order of the data: it is always 
 weights on the CPU and on the GPU. The *dropout* stream is separate, so that adding a dropout layer does not change
 the weights. On a GPU each dropout mask is drawn there, by Philox, from a seed that the host's dropout stream gives:
 what has to be saved to resume a run bit for bit is therefore always two small NumPy states.
+
+Whoever calls `seed` has streams of its own from then on: a thread or an asynchronous task (a context variable holds
+them) draws the same numbers whatever others do at the same time. A thread that never called it draws from the streams
+of the program, which `seed` starts in the main thread, and shares them with all others that did not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -25,22 +32,36 @@ class _Streams:
         self.dropout = np.random.Generator(np.random.PCG64(dropout))
 
 
-_streams: _Streams | None = None  # made at the first draw: numpy.random takes a while to import
+_of_program: _Streams | None = None  # made at the first draw: numpy.random takes a while to import
+_own: ContextVar[_Streams | None] = ContextVar("minidl_random", default=None)
 
 
 def _current() -> _Streams:
-    global _streams
-    if _streams is None:
-        _streams = _Streams(None)
-    return _streams
+    global _of_program
+    streams = _own.get() or _of_program
+    if streams is None:
+        streams = _of_program = _Streams(None)
+    return streams
 
 
 def seed(value: int) -> None:
-    """Start both streams anew from `value`, a non-negative integer: what follows is then reproducible."""
+    """Start both streams anew from `value`, a non-negative integer: what follows is then reproducible.
+
+    That holds for the thread or asynchronous task that calls it, whatever others draw at the same time: of several
+    trainings in threads each calls `seed` itself. Called in the main thread it also starts the streams from which those
+    threads draw that do not. (Layers whose weights are drawn with `generator=`, see `minidl.nn.init`, need no seed.)
+    """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
         raise ValueError(f"expected a non-negative integer as the seed; got {value!r}")
-    global _streams
-    _streams = _Streams(int(value))
+    global _of_program
+    streams = _Streams(int(value))
+    _own.set(streams)
+    if _in_main_thread():
+        _of_program = streams
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def generator() -> np.random.Generator:
@@ -98,6 +119,29 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Continue both streams where `random_state` found them."""
-    _current().host.bit_generator.state = state["host"]
-    _current().dropout.bit_generator.state = state["dropout"]
+    """Continue both streams where `random_state` found them.
+
+    A thread without streams of its own gets them, as by `seed`: it would turn back those of all others.
+    """
+    streams = _current()
+    if _own.get() is None and not _in_main_thread():
+        streams = _Streams(None)
+        _own.set(streams)
+    _set_state(streams, state)
+
+
+@contextmanager
+def random_apart() -> Iterator[None]:
+    """What is drawn inside the block comes from copies of both streams: afterwards they are as they were."""
+    copies = _Streams(0)
+    _set_state(copies, random_state())
+    before = _own.set(copies)
+    try:
+        yield
+    finally:
+        _own.reset(before)
+
+
+def _set_state(streams: _Streams, state: dict[str, Any]) -> None:
+    streams.host.bit_generator.state = state["host"]
+    streams.dropout.bit_generator.state = state["dropout"]

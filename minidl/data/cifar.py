@@ -19,7 +19,7 @@ RECORDS = 10_000  # images in a file
 _FOLDER = "cifar-10-batches-bin"
 _TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 _TEST = ("test_batch.bin",)
-_PICKLED = ("cifar-10-python.tar.gz", "cifar-10-batches-py", "data_batch_1")
+_PICKLED = ("cifar-10-python.tar.gz", "cifar-10-python.tar", "cifar-10-batches-py", "data_batch_1")
 _ARCHIVE = Published(
     "cifar-10-binary.tar.gz",
     (
@@ -30,6 +30,7 @@ _ARCHIVE = Published(
     "c32a1d4ab5d03f1284b67883e8d87530",
     170_052_171,
     unpacked=_FOLDER,
+    also=("cifar-10-binary.tar", f"cifar-10-binary/{_FOLDER}"),  # as 7-Zip unpacks it
 )
 
 

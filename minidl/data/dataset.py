@@ -39,6 +39,8 @@ class Source(Protocol):
 def check_source(value: Any, expected: str) -> None:
     """Refuse what is no Source: a TypeError that begins with `expected`, such as "Loader: expected a Dataset"."""
     missing = [name for name in ("__len__", "labels", "classes", "take") if not hasattr(value, name)]
+    if missing and hasattr(value, "dataset"):
+        raise TypeError(f"{expected}; got {describe(value)}: give what it hands out, its .dataset")
     if missing:
         raise TypeError(
             f"{expected}; got {describe(value)}: wrap it, Dataset(inputs, labels); or make it a source of data, "

@@ -22,6 +22,7 @@ from minidl.files.writing import path_of
 from minidl.version import __version__
 
 TIMEOUT = 30.0  # seconds of silence after which a server is given up
+MOST_NAMED = 8  # files in a message
 _CHUNK = 2**16  # bytes
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -36,6 +37,7 @@ class Published:
         md5: its checksum, as its authors published it.
         size: in bytes.
         unpacked: what the file or folder in it is called, which serves as well.
+        also: what else that is called where other programs unpacked or renamed it; paths in the folder.
     """
 
     name: str
@@ -43,10 +45,14 @@ class Published:
     md5: str
     size: int
     unpacked: str
+    also: tuple[str, ...] = ()
 
     def within(self, folder: Path) -> Path:
         """The path in a folder: of what was unpacked, if that is there, else of the file itself."""
-        return folder / self.unpacked if (folder / self.unpacked).exists() else folder / self.name
+        for name in (*self.also, self.unpacked):
+            if (folder / name).exists():
+                return folder / name
+        return folder / self.name
 
 
 def folders(name: str, root: str | PathLike[str] | None) -> list[Path]:
@@ -58,15 +64,26 @@ def folders(name: str, root: str | PathLike[str] | None) -> list[Path]:
     return ([Path(path_of(chosen)) / name] if chosen else []) + [_cache() / name]
 
 
-def locate(name: str, files: Sequence[Published], root: str | PathLike[str] | None, download: bool) -> list[Path]:
+def locate(
+    name: str,
+    files: Sequence[Published],
+    root: str | PathLike[str] | None,
+    download: bool,
+    layouts: Sequence[str] = (),
+) -> list[Path]:
     """The paths of all files of the set that `md.data.NAME` reads; with `download` what is missing is fetched first.
+
+    Args:
+        name, files: the set.
+        root, download: as the reader of the set was given them.
+        layouts: where other libraries put the whole set, as paths in the folder that holds all sets.
 
     Raises:
         FileNotFoundError: files are missing. The message says where they were looked for and how to get them.
         ConnectionError: none of their homes gave a file.
     """
     places = folders(name, root)
-    for place in places:
+    for place in [*places, *(places[0].parent / layout for layout in layouts)]:
         if all(file.within(place).exists() for file in files):
             return [file.within(place) for file in files]
     # The place that lacks the fewest, and of equals the first.
@@ -77,10 +94,22 @@ def locate(name: str, files: Sequence[Published], root: str | PathLike[str] | No
             f"md.data.{name}: found no {', '.join(file.name for file in missing)} in {' or '.join(map(str, places))}. "
             f"{downloading(name, root)} fetches {max(0.1, sum(file.size for file in missing) / 1e6):.1f} MB into "
             f"{target}; or let the environment variable MINIDL_DATA name a folder that holds {name}{os.sep}"
+            f"{_what_lies_in(places)}"
         )
     for file in missing:
         fetch([home + file.name for home in file.homes], target / file.name, file.md5, file.size)
     return [file.within(target) for file in files]
+
+
+def _what_lies_in(places: Sequence[Path]) -> str:
+    """For messages: what is there instead of what was looked for, a few names."""
+    said = ""
+    for place in places:
+        names = sorted(entry.name for entry in place.iterdir()) if place.is_dir() else []
+        if names:
+            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+            said += f". In {place} there is {', '.join(names[:MOST_NAMED])}{more}"
+    return said
 
 
 def downloading(name: str, root: str | PathLike[str] | None) -> str:

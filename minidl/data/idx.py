@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl import backend
 from minidl.files.reading import as_damage, read_bytes
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -28,7 +29,7 @@ _CHUNK = 2**20  # bytes
 
 
 def read_idx(path: Path) -> Any:
-    """The array in an IDX file, packed by gzip or plain; it cannot be written to.
+    """The array in an IDX file, packed by gzip or plain; its memory may not be writable.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -61,6 +62,7 @@ def read_idx(path: Path) -> Any:
         raise ValueError(f"{path} is {wrong}: shape {shape} needs {expected} bytes; it has {len(content)}{more}")
     with as_damage(path, "is damaged"):
         array = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    array = backend.native(array)
     array.flags.writeable = False
     return array
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,47 @@ from minidl.data.transforms import Transform, check_transform, on_host_and_anywh
 MOVED_WHOLE = 2**30  # bytes; a data set up to this size is put on the device once, a larger one batch by batch
 
 
+@dataclass(eq=False)
+class Place:
+    """Where an iteration over a Loader is.
+
+    Attributes:
+        epoch: the number of the epoch that it hands out; -1 before its first batch, with which that is chosen.
+        position: how many batches of it have been handed out.
+        begun_at: the position at which it began, which is not 0 if it resumes an epoch.
+    """
+
+    epoch: int = -1
+    position: int = 0
+    begun_at: int = 0
+
+    def is_look(self) -> bool:
+        """Whether no more than one batch was asked for, as by `next(iter(loader))`."""
+        return self.position - self.begun_at <= 1
+
+
+class Batches:
+    """One iteration over a Loader: what `iter(loader)` returns. It hands out one epoch, whatever others do meanwhile.
+
+    Attributes:
+        place: where it is.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self.place = Place()
+        self._batches = loader._hand_out(self.place)
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def __next__(self) -> tuple[Any, Any]:
+        return next(self._batches)
+
+    def close(self) -> None:
+        """End it here: its threads, if it has any, make no further batch."""
+        self._batches.close()
+
+
 class Loader:
     """Hands out a data set batch by batch, in a new order every epoch.
 
@@ -25,7 +67,8 @@ class Loader:
 
     Batches are raw arrays, copies, on the backend that is current when the Loader is made. The order of epoch e depends
     on `seed` and e only, not on the backend or on the version of NumPy. Each `for` is the next epoch, also after one
-    that was left early.
+    that was left early. Several iterations may run at the same time, in loops inside each other, in `zip`, or with
+    `next(iter(loader))` to look at a batch: each is an epoch of its own, and takes nothing from the others.
 
     With workers, threads make the next batches while the training computes with this one: at most two batches a worker
     are made ahead. The batches are the same, bit for bit, for any number of workers: what a transform draws for a batch
@@ -37,7 +80,8 @@ class Loader:
     more batch is made ahead. The last steps of a transform, if they only compute with pixels, are done on the GPU.
 
     Attributes:
-        epoch: the number of the epoch that runs, or comes next.
+        epoch: the number of the epoch that runs, or comes next. Of several iterations it is that which handed out the
+            last batch and has not ended; one that was asked for a single batch, while another went on, does not count.
         position: how many batches of it have been handed out.
 
     Args:
@@ -87,9 +131,10 @@ class Loader:
         self.seed = int(backend.generator().integers(2**63)) if seed is None else int(seed)
         self.transform = transform
         self.workers = int(workers)
-        self.epoch = 0
-        self.position = 0
-        self._resumes = False  # whether the next `for` continues at `position`
+        self._next_epoch = 0  # what the next `for` begins
+        self._running: list[Place] = []  # of iterations that have begun and not ended; who handed out last is last
+        self._left: Place | None = None  # where the last of them was left early, or a state is to be resumed
+        self._resumes = False  # whether the next `for` continues there
         self._device = backend.current()
         self._home = "numpy"  # where batches are made; they end on the device
         if isinstance(dataset, Dataset):
@@ -115,33 +160,73 @@ class Loader:
             return np.arange(len(self.dataset))
         return random_order(len(self.dataset), self.seed, epoch)
 
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        if self.position > 0 and not self._resumes:  # the last `for` was left early
-            self.epoch, self.position = self.epoch + 1, 0
-        self._resumes = False
-        epoch = self.epoch
-        order = backend.to_device(self.order(epoch), self._home)
-        todo = range(self.position, len(self))
-        with (
-            closing(in_order(partial(self._make, epoch, order), todo, self.workers)) as made,
-            closing(self._delivered(made)) as batches,
-        ):
-            for batch, (inputs, labels) in zip(todo, batches, strict=True):
-                self.epoch, self.position = epoch, batch + 1
-                yield inputs if self._on_arrival is None else self._on_arrival(inputs, None), labels
-        self.epoch, self.position = epoch + 1, 0
+    @property
+    def epoch(self) -> int:
+        return self._place().epoch
 
-    def _make(self, epoch: int, order: Any, batch: int) -> tuple[Any, Any]:
+    @property
+    def position(self) -> int:
+        return self._place().position
+
+    def _place(self) -> Place:
+        return self._running[-1] if self._running else self._left or Place(self._next_epoch, 0)
+
+    def __iter__(self) -> Batches:
+        return Batches(self)
+
+    def _hand_out(self, place: Place) -> Generator[tuple[Any, Any]]:
+        """The batches of the epoch whose turn it is; `place` says how far that has come."""
+        self._begin(place)
+        finished = False
+        order = backend.to_device(self.order(place.epoch), self._home)
+        todo = range(place.position, len(self))
+        try:
+            with (
+                closing(in_order(partial(self._make, self.seed, place.epoch, order), todo, self.workers)) as made,
+                closing(self._delivered(made)) as batches,
+            ):
+                for batch, (inputs, labels) in zip(todo, batches, strict=True):
+                    place.position = batch + 1
+                    self._running = [*self._others(place, with_looks=place.is_look()), place]
+                    yield inputs if self._on_arrival is None else self._on_arrival(inputs, None), labels
+            finished = True
+        finally:
+            self._running = self._others(place, with_looks=not finished)
+            if not self._running:
+                self._left = None if finished else place
+
+    def _others(self, place: Place, with_looks: bool) -> list[Place]:
+        """Where the iterations are that run beside the one at `place`."""
+        return [other for other in self._running if other is not place and (with_looks or not other.is_look())]
+
+    def _begin(self, place: Place) -> None:
+        """Put an iteration that begins now where it starts."""
+        place.epoch = self._next_epoch
+        if self._resumes and self._left is not None:
+            place.epoch, place.position, place.begun_at = self._left.epoch, self._left.position, self._left.position
+        self._resumes = False
+        self._next_epoch = max(self._next_epoch, place.epoch + 1)
+
+    def stand_at(self, place: Place | None) -> None:
+        """Let `epoch`, `position` and `state_dict` be those of the iteration that is here, whoever handed out last.
+
+        Args:
+            place: the iteration's; None for between two epochs, where the next one begins.
+        """
+        self._running, self._left = [], place
+
+    def _make(self, seed: int, epoch: int, order: Any, batch: int) -> tuple[Any, Any]:
         """One batch at home. Threads may be in here at once: nothing is written to the Loader."""
         try:
             inputs, labels = self._source.take(order[batch * self.batch_size : (batch + 1) * self.batch_size])
             if self._on_host is not None:
                 # The key keeps these numbers apart from those of the order: a seed (s, e) is the same as (s, e, 0).
-                seed = np.random.SeedSequence((self.seed, epoch), spawn_key=(batch,))
-                inputs = transformed(inputs, self._on_host, np.random.Generator(np.random.PCG64(seed)))
+                key = np.random.SeedSequence((seed, epoch), spawn_key=(batch,))
+                inputs = transformed(inputs, self._on_host, np.random.Generator(np.random.PCG64(key)))
         except Exception as error:
             error.add_note(f"while the Loader made batch {batch} of epoch {epoch}")
             raise
+        inputs, labels = backend.native(inputs), backend.native(labels)
         return (backend.pinned(inputs), backend.pinned(labels)) if self._crosses else (inputs, labels)
 
     def _delivered(self, made: Generator[tuple[Any, Any]]) -> Generator[Any]:
@@ -157,6 +242,7 @@ class Loader:
         return {
             "epoch": self.epoch,
             "position": self.position,
+            "next_epoch": self._next_epoch,
             "seed": self.seed,
             "examples": len(self.dataset),
             "batch_size": self.batch_size,
@@ -172,7 +258,8 @@ class Loader:
             ValueError: the state is of a Loader with other examples or batches, or no state; nothing is changed.
         """
         own = self.state_dict()
-        state = {"data": own["data"], **state}  # states that were saved before there was a checksum
+        # States that were saved before there were these have no checksum of the data, and no next epoch.
+        state = {"data": own["data"], "next_epoch": 0, **state}
         if set(state) != set(own):
             raise ValueError(f"Loader: expected a state with {', '.join(own)}; got {', '.join(map(str, state))}")
         for key in ("examples", "batch_size", "shuffle", "drop_last"):
@@ -183,12 +270,14 @@ class Loader:
                 "Loader: the state was taken with other data: their labels or inputs are not those of this Loader's "
                 "data set, though there are as many"
             )
-        for key in ("epoch", "position", "seed"):
+        for key in ("epoch", "position", "next_epoch", "seed"):
             if not is_whole(state[key]) or state[key] < 0:
                 raise ValueError(f"Loader: expected a non-negative integer as {key} of the state; got {state[key]!r}")
         if state["position"] > len(self):
             raise ValueError(f"Loader: the state is at batch {state['position']} of {len(self)}")
-        self.epoch, self.position, self.seed = state["epoch"], state["position"], state["seed"]
+        self.seed = state["seed"]
+        self._next_epoch = max(state["next_epoch"], state["epoch"] + (state["position"] > 0))
+        self.stand_at(Place(state["epoch"], state["position"]))
         self._resumes = True
 
     def __repr__(self) -> str:

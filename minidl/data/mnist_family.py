@@ -24,7 +24,13 @@ _BEGINNINGS = {  # the first training labels: the files of the two have the same
 
 def _published(homes: tuple[str, ...], *sums: tuple[str, int]) -> list[Published]:
     files = zip(_NAMES, sums, strict=True)
-    return [Published(f"{name}.gz", homes, md5, size, unpacked=name) for name, (md5, size) in files]
+    return [Published(f"{name}.gz", homes, md5, size, name, _also(name)) for name, (md5, size) in files]
+
+
+def _also(name: str) -> tuple[str, ...]:
+    """What the file called `name` becomes elsewhere: 7-Zip and Kaggle write a dot, and make a folder around it."""
+    dotted = name.replace("-idx", ".idx")
+    return f"{name}/{name}", f"{name}/{dotted}", dotted, f"{dotted}.gz"
 
 
 _MNIST = _published(
@@ -63,8 +69,9 @@ def mnist(root: str | PathLike[str] | None = None, download: bool = False, valid
     Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning applied to document recognition, 1998.
 
     Args:
-        root: the folder with the four files (as published, .gz, or unpacked), or with a folder `mnist` of them. Without
-            it they are looked for in $MINIDL_DATA/mnist and in the folder `minidl/mnist` of the user's cache.
+        root: the folder with the four files (as published, .gz, or unpacked, also as 7-Zip or Kaggle name them,
+            `train-images.idx3-ubyte`), or with a folder `mnist` of them, or `MNIST/raw`, where torchvision puts them.
+            Without it they are looked for in $MINIDL_DATA and in the folder `minidl/mnist` of the user's cache.
         download: fetch what is missing (12 MB).
         validation: how many training images to hold out.
 
@@ -73,7 +80,7 @@ def mnist(root: str | PathLike[str] | None = None, download: bool = False, valid
         ConnectionError: they could not be downloaded.
         ValueError: a file is damaged or of something else, or there are not that many images to hold out.
     """
-    return _read("mnist", _MNIST, _DIGITS, root, download, validation)
+    return _read("mnist", _MNIST, _DIGITS, "MNIST", root, download, validation)
 
 
 def fashion_mnist(root: str | PathLike[str] | None = None, download: bool = False, validation: int = 0) -> DataSplits:
@@ -84,18 +91,20 @@ def fashion_mnist(root: str | PathLike[str] | None = None, download: bool = Fals
 
     Source: H. Xiao, K. Rasul, R. Vollgraf, arXiv:1708.07747.
     """
-    return _read("fashion_mnist", _FASHION, _CLOTHES, root, download, validation)
+    return _read("fashion_mnist", _FASHION, _CLOTHES, "FashionMNIST", root, download, validation)
 
 
 def _read(
     name: str,
     files: list[Published],
     classes: tuple[str, ...],
+    torchvision: str,
     root: str | PathLike[str] | None,
     download: bool,
     validation: int,
 ) -> DataSplits:
-    train_images, train_labels, test_images, test_labels = locate(name, files, root, download)
+    layouts = (f"{torchvision}/raw", torchvision, "raw")
+    train_images, train_labels, test_images, test_labels = locate(name, files, root, download, layouts)
     with reading(name, root):
         train = _pair(train_images, train_labels, classes)
         test = _pair(test_images, test_labels, classes)

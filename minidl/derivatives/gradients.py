@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,9 +69,9 @@ def grad(
 
     Raises:
         GraphError: an input does not require a gradient, or the outputs do not depend on it.
+        DTypeError: an output or an input is no Tensor.
     """
-    many_outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-    many_inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    many_outputs, many_inputs = several("grad: expected outputs", outputs), several("grad: expected inputs", inputs)
     if isinstance(grad_outputs, (list, tuple)):
         given: Sequence[Any] = grad_outputs
     else:
@@ -91,6 +91,17 @@ def grad(
         pairs = zip(found, many_inputs, strict=True)
         found = [g if g is None or g.requires_grad else Constant()(g, x) for g, x in pairs]
     return found[0] if isinstance(inputs, Tensor) else tuple(found)
+
+
+def several(expected: str, tensors: Any) -> tuple[Tensor, ...]:
+    """One Tensor or several as a tuple; what is no Tensor is refused by an error that begins with `expected`."""
+    found = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors) if isinstance(tensors, Iterable) else None
+    if found is None or isinstance(tensors, str) or backend.is_array(tensors):
+        raise DTypeError(f"{expected} as a Tensor or several; got {describe(tensors)}")
+    for i, x in enumerate(found):
+        if not isinstance(x, Tensor):
+            raise DTypeError(f"{expected} as a Tensor or several; entry {i} is {describe(x)}")
+    return found
 
 
 def _walk(
@@ -126,7 +137,7 @@ def _walk(
 
 def gradcheck(
     function: Callable[..., Any],
-    inputs: Sequence[Tensor],
+    inputs: Tensor | Sequence[Any],
     eps: float = 1e-6,
     atol: float = 1e-5,
     rtol: float = 1e-3,
@@ -136,24 +147,27 @@ def gradcheck(
     For each output element y_j and input element x_i: dy_j/dx_i against (y_j(x_i + eps) - y_j(x_i - eps)) / (2 eps).
 
     Args:
-        function: takes the tensors, returns one tensor.
-        inputs: float64 tensors; those that require a gradient are checked.
+        function: takes the inputs, returns one tensor. (Of several, check one after the other.)
+        inputs: one float64 tensor, or a list of what the function takes; the tensors in it that require a gradient are
+            checked.
         eps, atol, rtol: the step, and the tolerance |a - n| <= atol + rtol |n|.
 
     Returns:
         True; a mismatch is an error that names the worst element.
 
     Raises:
-        GraphError: the gradients differ.
-        DTypeError: an input is not float64, in which finite differences would be too coarse.
+        GraphError: the gradients differ, or no input requires one.
+        DTypeError: an input is not float64, in which finite differences would be too coarse; or the function is none,
+            the inputs are no list, or what it returns is not one Tensor.
     """
+    inputs = _arguments("gradcheck", function, inputs)
     checked = [(i, x) for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
     if not checked:
-        raise GraphError("gradcheck: none of the inputs requires a gradient")
+        raise GraphError("gradcheck: none of the inputs requires a gradient: md.tensor(..., requires_grad=True)")
     for i, x in checked:
         if x.dtype != np.float64:
             raise DTypeError(f"gradcheck: expected float64 inputs; input {i} is {describe(x)}")
-    output = function(*inputs)
+    output = _one_result("gradcheck", function(*inputs))
     for j in range(output.size):
         one_hot = np.zeros(output.size)
         one_hot[j] = 1
@@ -170,6 +184,32 @@ def gradcheck(
                     f"differences say {numeric[worst]:.6g}"
                 )
     return True
+
+
+def _arguments(name: str, function: Any, inputs: Any) -> list[Any]:
+    """What the function is to be called with, in a list.
+
+    Raises:
+        DTypeError: `function` cannot be called, or `inputs` is neither a Tensor nor a list.
+    """
+    if isinstance(function, Variable) or not callable(function):
+        raise DTypeError(
+            f"{name}: expected a function of the inputs, such as lambda x: x * x; got {describe(function)}, which is "
+            f"no function"
+        )
+    if isinstance(inputs, Variable):
+        return [inputs]
+    if not isinstance(inputs, Iterable) or backend.is_array(inputs) or isinstance(inputs, (str, dict)):
+        raise DTypeError(f"{name}: expected the inputs as one Tensor or a list of Tensors; got {describe(inputs)}")
+    return list(inputs)
+
+
+def _one_result(name: str, output: Any) -> Tensor:
+    if not isinstance(output, Tensor):
+        several = isinstance(output, (tuple, list))
+        remedy = "Check them one by one: lambda *x: function(*x)[0]" if several else "Is it made by ops of Tensors?"
+        raise DTypeError(f"{name}: expected a function that returns one Tensor; got {describe(output)}. {remedy}")
+    return output
 
 
 def _finite_differences(function: Callable[..., Any], inputs: Sequence[Any], x: Tensor, j: int, eps: float) -> Any:
@@ -193,7 +233,7 @@ def _finite_differences(function: Callable[..., Any], inputs: Sequence[Any], x: 
 
 def gradgradcheck(
     function: Callable[..., Any],
-    inputs: Sequence[Tensor],
+    inputs: Tensor | Sequence[Any],
     eps: float = 1e-6,
     atol: float = 1e-5,
     rtol: float = 1e-3,
@@ -204,8 +244,11 @@ def gradgradcheck(
     The gradient is taken for a random output gradient, which is differentiated by as well. Arguments and errors as
     for `gradcheck`.
     """
+    inputs = _arguments("gradgradcheck", function, inputs)
     checked = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
-    output = function(*inputs)
+    if not checked:
+        raise GraphError("gradgradcheck: none of the inputs requires a gradient: md.tensor(..., requires_grad=True)")
+    output = _one_result("gradgradcheck", function(*inputs))
     drawn = np.random.default_rng(seed).standard_normal(output.shape)
     grad_out = Tensor(backend.to_device(drawn, output.device), requires_grad=True)
 

@@ -120,6 +120,7 @@ def hessian(function: Callable[..., Tensor], inputs: Tensors, create_graph: bool
         found = _gradient(_checked(function(*xs)), list(xs))
         return concatenate([reshape(g, -1) for g in found])
 
+    _check_function(function)
     several = _several(inputs)
     whole = jacobian(gradient, several, create_graph)  # for each input b: (elements of all inputs, *b.shape)
     rows: list[tuple[Tensor, ...]] = []
@@ -159,12 +160,18 @@ def _evaluate(function: Callable[..., Tensor], inputs: Tensors, linked: bool) ->
     With `linked` a stand-in remembers the input that it stands for, and derivatives of the result reach it.
     """
     several = _several(inputs)
+    _check_function(function)
     for i, x in enumerate(several):
         if not isinstance(x, Tensor) or x.dtype.kind != "f":
             raise DTypeError(f"expected floating Tensors to differentiate by; input {i} is {describe(x)}")
     with enable_grad():
         xs = [reshape(x, x.shape) if linked and x.requires_grad else x.detach().requires_grad_() for x in several]
         return xs, _checked(function(*xs))
+
+
+def _check_function(function: Any) -> None:
+    if isinstance(function, Tensor) or not callable(function):
+        raise DTypeError(f"expected a function of the inputs, such as lambda x: x * x; got {describe(function)}")
 
 
 def _checked(y: Any) -> Tensor:

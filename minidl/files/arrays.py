@@ -131,7 +131,7 @@ def load_arrays(
                 check_arrays(headers, schema)
         with as_damage(path, damaged):
             if npz.about is None:
-                return {array: npz.array(array) for array in npz.names}, meta
+                return {array: backend.native(npz.array(array)) for array in npz.names}, meta
             checksum = about.pop("sha256")
             digest = _begun(about)
             arrays = {}

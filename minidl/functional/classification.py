@@ -17,6 +17,7 @@ import math
 from minidl.autograd.function import Function
 from minidl.backend import may_contain, module_of
 from minidl.checks import choice, number, whole
+from minidl.functional.counting import divisions, note
 from minidl.functional.labels import checked_labels, class_axis, scores_and_target
 from minidl.functional.likelihood import GeneralCrossEntropy, against_probabilities
 from minidl.functional.precision import narrowed, widened
@@ -37,6 +38,9 @@ class CrossEntropy(Function):
     def __init__(self, labels: Array, reduction: str) -> None:
         self.labels = labels
         self.count = len(labels) if reduction == "mean" else 1
+
+    def divisor(self, x: ArrayOrTensor) -> int:
+        return self.count
 
     def forward(self, x: Array) -> Array:
         log_p = log_softmax(widened(x), axis=1)
@@ -87,5 +91,10 @@ def cross_entropy(
     labels = checked_labels("cross_entropy", logits, target, ignored)
     one_number_of_rows = logits.ndim == 2 and reduction != "none"
     if one_number_of_rows and weight is None and not label_smoothing and not may_contain(labels, ignored):
-        return CrossEntropy(labels, reduction)(logits)
-    return GeneralCrossEntropy(labels, ignored, weight, reduction, label_smoothing)(logits)
+        op: CrossEntropy | GeneralCrossEntropy = CrossEntropy(labels, reduction)
+    else:
+        op = GeneralCrossEntropy(labels, ignored, weight, reduction, label_smoothing)
+    loss = op(logits)
+    if divisions() is not None:
+        note(reduction, op.divisor(logits), ignored)
+    return loss

@@ -15,6 +15,7 @@ from minidl.checks import choice, whole
 from minidl.errors import ShapeError
 from minidl.functional.arithmetic import add, multiply, negative
 from minidl.functional.broadcasting import sum
+from minidl.functional.counting import divisions, note
 from minidl.functional.labels import along_classes, checked_labels, class_axis, counts_of, scores_and_target
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.probabilities import Softmax, log_softmax, softmax
@@ -63,6 +64,10 @@ class _Likelihood(Function):
             weights = a if self.weight is None else a * self.weight.take(y)
             self._samples = y, a, weights.sum() if self.reduction == "mean" else 1
         return self._samples
+
+    def divisor(self, scores: ArrayOrTensor) -> Any:
+        """What the sum of the losses is divided by."""
+        return self.samples(scores.shape, widened(scores).dtype)[2]
 
     def loss(self, log_p: Array) -> Array:
         """The reduced loss."""
@@ -156,7 +161,11 @@ def nll_loss(
     warn_after(input, Softmax, "nll_loss needs log-probabilities; it was given the result of softmax: use log_softmax")
     weight = constant("nll_loss", "weight", weight, input, (input.shape[class_axis(input.ndim)],))
     ignored = whole(ignore_index, "nll_loss: ignore_index", -math.inf)
-    return NLL(checked_labels("nll_loss", input, target, ignored), ignored, weight, reduction)(input)
+    op = NLL(checked_labels("nll_loss", input, target, ignored), ignored, weight, reduction)
+    loss = op(input)
+    if divisions() is not None:
+        note(reduction, op.divisor(input), ignored)
+    return loss
 
 
 def against_probabilities(

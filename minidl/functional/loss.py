@@ -26,6 +26,7 @@ from minidl.functional.activation import Sigmoid, sigmoid, softplus
 from minidl.functional.arithmetic import absolute, divide, multiply, subtract
 from minidl.functional.broadcasting import sum
 from minidl.functional.comparison import equal, less, logical_and, logical_or, not_equal
+from minidl.functional.counting import divisions, note
 from minidl.functional.exponential import exp, log
 from minidl.functional.masking import masked
 from minidl.functional.precision import widened
@@ -38,6 +39,7 @@ from minidl.functional.targets import (
     comparable,
     constant,
     matched,
+    raw,
     reduced,
     warn_after,
     weigh,
@@ -73,7 +75,11 @@ def _weighted(
     error, weight = matched(name, error, weight, "weight")
     counts = logical_or(not_equal(weight, 0), not_equal(absolute(error), math.inf))
     result = reduced(name, multiply(cost(where(counts, error, 0)), weight), reduction)
-    return divide(result, mean(weight)) if reduction == "mean" else result
+    if reduction != "mean":
+        return result
+    if divisions() is not None:
+        note(reduction, raw(weight).sum(dtype=np.float64))
+    return divide(result, mean(weight))
 
 
 def smooth_l1_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", beta: float = 1.0) -> TensorLike:

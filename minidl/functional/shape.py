@@ -249,6 +249,7 @@ def astype(x: TensorLike, dtype: DTypeLike) -> ArrayOrTensor:
         raise DTypeError(f"astype: expected a dtype such as 'float32'; got {dtype!r}") from error
     if dtype.kind not in "fiub":
         raise DTypeError(f"astype: expected a floating, integer or boolean dtype; got {dtype}")
+    dtype = dtype.newbyteorder("=")
     return Cast(dtype)(x) if dtype.kind == "f" else CastToWhole(dtype)(x)
 
 

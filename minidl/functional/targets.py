@@ -17,6 +17,7 @@ from minidl.checks import choice
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe, warn
 from minidl.functional.arithmetic import Mul
 from minidl.functional.broadcasting import sum
+from minidl.functional.counting import note
 from minidl.functional.reduction import mean
 from minidl.types import Array, ArrayOrTensor, Shape, TensorLike
 
@@ -26,6 +27,8 @@ REDUCTIONS = ("mean", "sum", "none")
 def reduced(name: str, loss: TensorLike, reduction: str) -> TensorLike:
     """The mean or the sum of `loss`, or itself for "none". The mean of no numbers is NaN."""
     choice(reduction, f"{name}: reduction", REDUCTIONS)
+    if reduction == "sum":
+        note(reduction, None)
     return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
 
 

@@ -141,7 +141,8 @@ class ModelMethods:
         streams as they were.
 
         Args:
-            inputs: the shape of a batch, such as (32, 64); or an example batch (a Tensor or array; a tuple of them for
-                several inputs); without it the output shapes are left out.
+            inputs: the shape of a batch, such as (32, 64), for zeros in the dtype of the weights, or whole numbers if
+                the model takes these, as one does that begins with an embedding; or an example batch (a Tensor or
+                array; a tuple of them for several inputs); without it the output shapes are left out.
         """
         return summarize(self, inputs)

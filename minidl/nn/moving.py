@@ -38,7 +38,7 @@ def move(tensors: Sequence[Tensor], device: Any, dtype: DTypeLike) -> None:
 
 def _moved(array: Array, device: str | None, dtype: DTypeLike) -> Array:
     if dtype is not None and array.dtype.kind == "f":
-        array = array.astype(dtype, copy=False)
+        array = array.astype(np.dtype(dtype).newbyteorder("="), copy=False)
     return array if device is None else backend.to_device(array, device)
 
 

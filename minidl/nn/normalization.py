@@ -7,7 +7,9 @@ mode with the running ones, which it has updated during training. To be in the w
   batch, goes on updating its running statistics, also inside `no_grad`, and refuses a batch of one sample.
 * A model left in evaluation mode, `model.eval()`, is trained with running statistics that no longer follow its weights.
 
-`md.fit` and `md.evaluate` set the mode themselves. LayerNorm and GroupNorm do the same in both modes.
+`md.fit` and `md.evaluate` set the mode themselves. To keep the statistics of one BatchNorm in `md.fit`, as for
+fine-tuning, put it alone into evaluation mode before: `model.norm1.eval()`. LayerNorm and GroupNorm do the same in both
+modes.
 """
 
 from __future__ import annotations

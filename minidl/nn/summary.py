@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from minidl.autograd.modes import no_grad
 from minidl.autograd.variable import (
     Variable,
 )
+from minidl.errors import DTypeError
 from minidl.nn.hooks import ModuleHooks
 from minidl.nn.parameter import Parameter
 from minidl.tensors.array import DEFAULT_DTYPE
@@ -21,7 +23,7 @@ _HEAD = ("layer", "type", "output shape", "parameters", "")
 
 def summarize(model: Any, inputs: Any = None) -> str:
     """The table of `model`; see `Module.summary`."""
-    shapes = {} if inputs is None else output_shapes(model, _as_inputs(model, inputs))
+    shapes = {} if inputs is None else _shapes_for(model, inputs)
     own = {id(layer): parameters for _, layer, parameters in model.layer_parameters()}
     rows = []
     for name, module in model.named_modules():
@@ -35,11 +37,32 @@ def summarize(model: Any, inputs: Any = None) -> str:
     return "\n".join([_table([header, *rows]), *_totals(model.parameters())])
 
 
+def _shapes_for(model: Any, inputs: Any) -> dict[int, str]:
+    """`output_shapes` for an example, or for zeros in the shape of a batch: floating, or else whole numbers.
+
+    Whole numbers are what a model takes that begins with an embedding.
+    """
+    examples, given = _as_inputs(model, inputs)
+    try:
+        return output_shapes(model, examples)
+    except Exception as error:
+        if given:
+            raise
+        if isinstance(error, DTypeError):
+            with suppress(Exception):
+                return output_shapes(model, tuple(x.astype(np.int64) for x in examples))
+        error.add_note(
+            f"in summary, called with zeros in the shape {tuple(inputs)} of a batch, {examples[0].dtype}: if the model "
+            f"takes something else, give it an example batch, model.summary(x), or a tuple of its several inputs"
+        )
+        raise
+
+
 def output_shapes(model: Any, inputs: tuple[Any, ...]) -> dict[int, str]:
     """The shape of what each module returns (by id), found by one forward that leaves the model as it was.
 
-    The forward runs in evaluation mode, without recording and without the hooks of the user. Modes, hooks and random
-    streams are put back also when it fails.
+    The forward runs in evaluation mode, without recording and without the hooks of the user. Modes and hooks are put
+    back also when it fails, and the random streams stay as they are.
     """
     shapes: dict[int, str] = {}
 
@@ -47,35 +70,37 @@ def output_shapes(model: Any, inputs: tuple[Any, ...]) -> dict[int, str]:
         shapes.setdefault(id(module), _shape(output))
 
     before = [(module, module.training, module._hooks) for module in model.modules()]
-    streams = backend.random_state()
     try:
         for module, _, _ in before:
             module.training, module._hooks = False, ModuleHooks()
             module._hooks.forward[0] = note
-        with no_grad():
+        with no_grad(), backend.random_apart():
             model(*inputs)
     finally:
         for module, training, hooks in before:
             module.training, module._hooks = training, hooks
-        backend.restore_random_state(streams)
     return shapes
 
 
-def _as_inputs(model: Any, inputs: Any) -> tuple[Any, ...]:
-    """What the model is called with: the example, or zeros of the shape in the first parameter's dtype and place."""
+def _as_inputs(model: Any, inputs: Any) -> tuple[tuple[Any, ...], bool]:
+    """What the model is called with, and whether it was given: the example, or zeros of the shape that was given.
+
+    Zeros are in the first parameter's dtype and place.
+    """
+    given = True
     if isinstance(inputs, Variable) or backend.is_array(inputs):
         examples: tuple[Any, ...] = (inputs,)
     elif isinstance(inputs, (tuple, list)) and all(isinstance(n, (int, np.integer)) for n in inputs):
         first = next(iter(model.parameters()), None)
         dtype, device = (DEFAULT_DTYPE, backend.current()) if first is None else (first.dtype, first.device)
-        examples = (backend.to_device(np.zeros(tuple(inputs), dtype), device),)
+        examples, given = (backend.to_device(np.zeros(tuple(inputs), dtype), device),), False
     elif isinstance(inputs, (tuple, list)):
         examples = tuple(inputs)
     else:
         raise TypeError(
             f"summary: expected the shape of a batch, such as (32, 64), or an example; got {type(inputs).__name__}"
         )
-    return tuple(Tensor(x) if backend.is_array(x) else x for x in examples)
+    return tuple(Tensor(x) if backend.is_array(x) else x for x in examples), given
 
 
 def _shape(output: Any) -> str:

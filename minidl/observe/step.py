@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
+from minidl.errors import describe
 from minidl.nn import Module, Parameter
 from minidl.observe.recording import PER_LAYER
 from minidl.observe.statistics import count_of, max_abs, mean_abs, norm
@@ -35,7 +36,10 @@ def layers_of(model: Module) -> list[Layer]:
 
     Raises:
         ValueError: there are none.
+        TypeError: it is no model.
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"expected a model, a Module; got {describe(model)}")
     layers = [Layer(i, *found) for i, found in enumerate(model.layer_parameters())]
     if not layers:
         raise ValueError(f"expected a model with layers that own parameters; {model!r} has none")

@@ -41,9 +41,9 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> T
 
     Source: torch.nn.utils.clip_grad_norm_; Pascanu, Mikolov, Bengio, arXiv:1211.5063.
     """
+    grads = _gradients(parameters)
     if not real(max_norm, "clip_grad_norm_: max_norm") >= 0:
         raise ValueError(f"expected max_norm to be at least 0; got {max_norm!r}")
-    grads = _gradients(parameters)
     if not grads:
         return Tensor(0.0)
     arrays = [grad._data for grad in grads]
@@ -74,9 +74,10 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
     Source: torch.nn.utils.clip_grad_value_.
     """
+    grads = _gradients(parameters)
     if not real(clip_value, "clip_grad_value_: clip_value") >= 0:
         raise ValueError(f"expected clip_value to be at least 0; got {clip_value!r}")
-    for grad in _gradients(parameters):
+    for grad in grads:
         array = grad._data
         writes_of(grad).announce()
         backend.module_of(array).clip(array, -float(clip_value), float(clip_value), out=array)

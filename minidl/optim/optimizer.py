@@ -20,7 +20,7 @@ from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.multipliers import LayerRateSetting, read_multipliers
-from minidl.optim.report import LayerReport, Seen, as_numbers, norms_by_array, report_of
+from minidl.optim.report import LayerReport, Seen, as_numbers, largest_multiplier, norms_by_array, report_of
 from minidl.optim.settings import Setting
 from minidl.optim.state import flat, read_states, saved_count
 from minidl.optim.trained import (
@@ -312,6 +312,15 @@ class Optimizer(Versioned, ABC):
     def layer_report(self) -> dict[str, LayerReport]:
         """`raw_report` as Python numbers (waits for the GPU)."""
         return {name: as_numbers(report) for name, report in self.raw_report.items()}
+
+    def largest_multiplier(self) -> tuple[str, float] | None:
+        """The name of the layer that had the largest multiplier in the last step, and that multiplier.
+
+        None without a layer rate, and where no multiplier is at hand: one on a GPU is not waited for. NaN is none.
+        """
+        if type(self.layer_rate) is Uniform:
+            return None
+        return largest_multiplier(self._last)
 
     def gradient_norms(self) -> dict[int, Any]:
         """||g||_2 of each gradient of the last step, by the id of its parameter's array; on the device.

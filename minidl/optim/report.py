@@ -63,6 +63,12 @@ def as_numbers(report: LayerReport) -> LayerReport:
     return LayerReport(float(report.grad_norm), float(report.multiplier), float(report.rate), floored, multipliers)
 
 
+def largest_multiplier(seen: Iterable[Seen]) -> tuple[str, float] | None:
+    """(the layer's name, the multiplier) of the largest of them, of those that are numbers of Python's."""
+    numbers = [(s.view.name, m) for s in seen for m in s.multipliers if type(m) is float and m == m]
+    return max(numbers, key=lambda pair: pair[1], default=None)
+
+
 def norms_by_array(views: Iterable[LayerView]) -> dict[int, Array]:
     """The norm of each gradient by the id of its parameter's array, without arrays that several parameters share."""
     pairs = [(id(w), norm) for view in views for w, norm in zip(view.params, view.gradient_norms, strict=True)]

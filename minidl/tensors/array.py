@@ -132,6 +132,8 @@ class ArrayOfTensor(Variable):
 def as_data(value: Any) -> Any:
     """The raw array for a new tensor: arrays as they are, numbers and lists on the current backend.
 
+    Arrays of another class than NumPy's, or with their bytes in another order, are made native: `backend.native`.
+
     Raises:
         DTypeError: the value is no array of numbers (complex, text, ragged lists), or a masked one.
     """
@@ -139,7 +141,7 @@ def as_data(value: Any) -> Any:
         return value.shown("Tensor")
     given = backend.is_array(value)
     if given:
-        array = backend.of_no_subclass(value)
+        array = backend.native(value)
     elif isinstance(value, np.generic):
         array = np.asarray(value)
     else:

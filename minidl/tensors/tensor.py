@@ -11,6 +11,7 @@ import numpy as np
 from minidl import backend
 from minidl import functional as F
 from minidl.autograd.backward import Walk, deliver, seed_gradient
+from minidl.autograd.diagnosis import warn_of_no_grad
 from minidl.autograd.hooks import RemovableHandle, after_backward
 from minidl.autograd.modes import PLAIN, current_mode
 from minidl.autograd.variable import (
@@ -63,7 +64,12 @@ class Tensor(ArrayOfTensor):
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient that backward() left here, a Tensor of this shape, or None."""
+        """The gradient that backward() left here, a Tensor of this shape, or None.
+
+        At results of ops it leaves none, unless `retain_grad()` asked for it: reading it there gives a warning.
+        """
+        if self._grad is None and self._op is not None:
+            warn_of_no_grad(self)
         return self._grad
 
     @grad.setter

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from minidl.data.progress import Bar
 from minidl.nn import Module
 from minidl.nn.modes import evaluating
 from minidl.tensors.tensor import Tensor
+from minidl.training.arguments import check_model
+from minidl.training.batch_loss import BatchLoss
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,9 @@ class Evaluation:
     """The result of `evaluate`.
 
     Attributes:
-        loss: the mean loss over all examples.
-        accuracy: the fraction of labels that were predicted; None if the labels are no classes.
+        loss: the mean loss over all examples; NaN if no label counts.
+        accuracy: the fraction of labels that were predicted, without those that are to be ignored; None if the labels
+            are no classes, or the outputs no scores of at least two.
     """
 
     loss: float
@@ -50,19 +54,23 @@ def evaluate(
     """The mean loss of a model over a data set, and its accuracy if the labels are classes.
 
     Runs in evaluation mode and without recording; every module's mode is put back. The data go where the model's
-    weights are. Up to rounding, the batch size changes nothing: each batch counts by its number of examples.
+    weights are. Up to rounding, the batch size changes nothing: the loss is what it would be of all data in one batch.
+    Where minidl's losses leave out labels or weigh them, a batch counts by the labels that are left, or by their
+    weights; for any other loss by its number of examples.
 
     Args:
-        model: called with a batch of inputs as a Tensor. If it returns a Tensor (N, C) or (N, C, ...) and the labels
-            are integers (N,) or (N, ...), these are scores of C classes; the highest is the prediction.
+        model: called with a batch of inputs as a Tensor. If it returns a Tensor (N, C) or (N, C, ...) with C > 1 and
+            the labels are integers (N,) or (N, ...), these are scores of C classes; the highest is the prediction.
+            Labels below 0, and that which the loss ignores, are not asked for.
         dataset: what to evaluate on: a Dataset or another source; `data.Mapped` is one with a transform.
         batch_size: examples at a time.
-        loss: loss(model's output, labels), a mean over the batch.
+        loss: loss(model's output, labels), a mean over the batch. (If one of minidl's is a sum over the batch, the
+            result is the sum over all examples.)
         progress: show a progress bar. None shows it in a terminal, once it has taken a second.
 
     Raises:
         ValueError: there are no examples, or the batch size is none.
-        TypeError: `dataset` is no source of data.
+        TypeError: `dataset` is no source of data, `model` no Module, or the loss no Tensor with one number.
     """
     evaluation = evaluate_unless(lambda: False, model, dataset, batch_size, loss, progress)
     assert evaluation is not None
@@ -78,24 +86,71 @@ def evaluate_unless(
     progress: bool | None = False,
 ) -> Evaluation | None:
     """As `evaluate`, but it returns None as soon as `stopped()`, which is called before each batch, is true."""
+    check_model(model, "evaluate", "evaluate(model, dataset)")
     check_source(dataset, "evaluate: expected a Dataset")
     if len(dataset) == 0:
         raise ValueError("evaluate: expected at least one example; the data set is empty")
     batch_size = whole(batch_size, "evaluate: batch_size")
     home = next((p.device for p in model.parameters()), backend.current())
-    total_loss: Any = 0.0
-    correct: Any = None
+    batch_loss = BatchLoss(loss, "evaluate")
+    total: Any = 0.0
+    counted: Any = 0
+    hits: Any = 0
+    asked: Any = 0
     with evaluating(model), Bar(progress, len(dataset), label="evaluation") as bar:
         for start in range(0, len(dataset), batch_size):
             if stopped():
                 return None
             examples = dataset.take(np.arange(start, min(start + batch_size, len(dataset))))
-            inputs, labels = (backend.to_device(array, home) for array in examples)
+            inputs, labels = (backend.to_device(backend.native(array), home) for array in examples)
             outputs = model(Tensor(inputs))
-            total_loss = total_loss + loss(outputs, labels)._data.astype("float64") * len(labels)
-            if isinstance(outputs, Tensor) and labels.dtype.kind in "iu" and outputs.ndim == labels.ndim + 1:
-                hits = (outputs._data.argmax(axis=1) == labels).sum()
-                correct = hits if correct is None else correct + hits
+            value = batch_loss(outputs, labels)._data.astype("float64").reshape(())
+            count = batch_loss.counted(len(labels))
+            if not isinstance(count, int):
+                count = count.astype("float64")
+            if not batch_loss.is_sum():
+                value = value * count
+                if not isinstance(count, int):  # a batch of which no label counts has NaN as its mean: it adds nothing
+                    value = backend.module_of(value).where(count == 0, 0, value)
+            total = total + value
+            counted = counted + count
+            if are_scores(outputs, labels):
+                left_out = {division.ignored for division in batch_loss.divisions} - {None}
+                found, of = hits_among(outputs._data, labels, left_out)
+                hits, asked = hits + found, asked + of
             bar.advance(len(labels))
-    accuracy = None if correct is None else int(correct) / dataset.labels.size
-    return Evaluation(float(total_loss) / len(dataset), accuracy)
+    total, counted = on_host(total, 1 if batch_loss.is_sum() else counted)
+    hits, asked = on_host(hits, asked)
+    return Evaluation(total / counted if counted else math.nan, hits / asked if asked else None)
+
+
+def on_host(*numbers: Any) -> list[float]:
+    """The numbers, Python's or raw 0-d arrays, as Python's; a device is waited for once."""
+    xp = backend.module_of(*numbers)
+    if xp is np:
+        return [float(x) for x in numbers]
+    together = xp.concatenate([xp.asarray(x, dtype="float64").reshape(1) for x in numbers])
+    return [float(x) for x in backend.to_numpy(together)]
+
+
+def are_scores(outputs: Any, labels: Any) -> bool:
+    """Whether the outputs are scores of classes, of which the labels name the right one.
+
+    A single output is none: where it is to be cut into yes and no depends on what it means.
+    """
+    return (
+        isinstance(outputs, Tensor)
+        and labels.dtype.kind in "iu"
+        and outputs.ndim >= 2
+        and outputs.shape[1] > 1
+        and labels.shape == (outputs.shape[0], *outputs.shape[2:])
+    )
+
+
+def hits_among(scores: Any, labels: Any, left_out: Iterable[Any]) -> tuple[Any, Any]:
+    """How many labels have the highest score, and of how many labels: not those below 0, nor those left out."""
+    labels = labels.astype("int64")
+    asked = labels >= 0
+    for label in left_out:
+        asked = asked & (labels != label)
+    return ((scores.argmax(axis=1) == labels) & asked).sum(), asked.sum()

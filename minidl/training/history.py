@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from typing import Any
@@ -24,10 +25,10 @@ class History:
     """The course of a training, by step and by epoch.
 
     Attributes:
-        step_loss: the loss of each step's batch, before the step.
+        step_loss: the loss of each step's batch, before the step; NaN where all its labels were to be ignored.
         step_rate: the optimizer's base rate in each step.
         steps: how many steps were done at the end of each epoch.
-        train_loss: the mean of the step losses of each epoch.
+        train_loss: the mean of the step losses of each epoch, without those that are NaN.
         validation_loss: after each epoch; empty without validation data.
         validation_accuracy: likewise; empty also if the labels are no classes.
         rates: the base rate of each epoch's last step.
@@ -46,35 +47,44 @@ class History:
     seconds: list[float] = field(default_factory=list)
     open_seconds: float = 0.0
     interrupted: bool = False
-    _on_device: list[Array] = field(default_factory=list, repr=False, compare=False)  # losses not yet in step_loss
+    _on_device: list[tuple[Array, Any]] = field(default_factory=list, repr=False, compare=False)  # not yet in step_loss
 
     @property
     def epochs(self) -> int:
         """The number of finished epochs."""
         return len(self.train_loss)
 
-    def add_step(self, loss: Array, rate: float) -> None:
-        """Note one step. The loss, a raw 0-d array, stays on its device until `settle`: no step waits for it."""
-        self._on_device.append(loss.reshape(1))
+    def add_step(self, loss: Array, rate: float, counted: Any = 1) -> None:
+        """Note one step. What is on a device stays there until `settle`: no step waits for it.
+
+        Args:
+            loss: a raw 0-d array.
+            rate: the optimizer's base rate.
+            counted: how many labels the loss is a mean of, or their weights together; a number or a raw 0-d array.
+        """
+        self._on_device.append((loss.reshape(1), counted))
         self.step_rate.append(float(rate))
 
-    def settle(self) -> None:
+    def settle(self, advice: Callable[[int], str] = lambda step: "try a smaller rate") -> None:
         """Bring the losses of the last steps to the host, all at once.
 
+        Args:
+            advice: what to say of a loss that is no number, of the number of its step, from 1.
+
         Raises:
-            FloatingPointError: one is NaN or infinite.
+            FloatingPointError: one is NaN or infinite. The mean of no labels is NaN too, and no fault.
         """
         if not self._on_device:
             return
-        first = len(self.step_loss)
-        losses = backend.module_of(self._on_device[0]).concatenate(self._on_device)
+        first, noted = len(self.step_loss), tuple(self._on_device)
+        losses = backend.module_of(noted[0][0]).concatenate([loss for loss, _ in noted])
         self.step_loss += [float(value) for value in backend.to_numpy(losses)]
         self._on_device.clear()
-        for step in range(first, len(self.step_loss)):
-            if not math.isfinite(self.step_loss[step]):
+        for step, (_, counted) in enumerate(noted, start=first):
+            if not math.isfinite(self.step_loss[step]) and counted != 0:
                 raise FloatingPointError(
-                    f"loss became {self.step_loss[step]} at step {step + 1} with lr={self.step_rate[step]:g}; try a "
-                    f"smaller rate. `with md.detect_anomaly():` stops at the operation that made it"
+                    f"loss became {self.step_loss[step]} at step {step + 1} with lr={self.step_rate[step]:g}; "
+                    f"{advice(step + 1)}. `with md.detect_anomaly():` stops at the operation that made it"
                 )
 
     def end_epoch(self, validation_loss: float | None = None, validation_accuracy: float | None = None) -> None:
@@ -82,7 +92,8 @@ class History:
         self.settle()
         own = self.step_loss[self.steps[-1] if self.steps else 0 :]
         self.steps.append(len(self.step_loss))
-        self.train_loss.append(math.fsum(own) / len(own))
+        own = [loss for loss in own if math.isfinite(loss)]
+        self.train_loss.append(math.fsum(own) / len(own) if own else math.nan)
         self.rates.append(self.step_rate[-1])
         self.seconds.append(self.open_seconds)
         self.open_seconds = 0.0

@@ -16,6 +16,7 @@ from minidl.optim import Optimizer
 from minidl.optim.schedules import Schedule
 from minidl.tensors.tensor import Tensor
 from minidl.training.arguments import check_arguments, checkpoint_to_resume, length
+from minidl.training.batch_loss import BatchLoss
 from minidl.training.history import History
 from minidl.training.interrupt import StopOnInterrupt
 from minidl.training.run import Run, TrainingState, interrupted_message
@@ -47,11 +48,14 @@ def fit(
         optimizer = md.optim.SGD(model, lr=0.5)
         history = md.fit(model, optimizer, loader, epochs=10, validation=digits.validation)
 
-    The model is put into training mode first, also if it was left in evaluation mode. Ctrl-C ends the training after
-    the running step, or the running batch of a validation: the checkpoint, if there is a path for one, is written and
-    the history is returned with `interrupted=True`. A validation that was left out is made when the run is resumed. A
-    second Ctrl-C interrupts at once. A run that is resumed gives the same weights, bit for bit, as one that never
-    stopped.
+    A model that was left in evaluation mode is put into training mode first. A part that is in evaluation mode, while
+    another is not, stays in it: after `model.norm1.eval()` a BatchNorm keeps its statistics, and a Dropout so treated
+    drops nothing, all through the training. (`requires_grad_(False)` keeps its parameters.)
+
+    Ctrl-C ends the training after the running step, or the running batch of a validation: the checkpoint, if there is a
+    path for one, is written and the history is returned with `interrupted=True`. A validation that was left out is made
+    when the run is resumed. A second Ctrl-C interrupts at once. A run that is resumed gives the same weights, bit for
+    bit, as one that never stopped.
 
     Args:
         model: called with a batch of inputs as a Tensor.
@@ -77,30 +81,33 @@ def fit(
 
     Raises:
         FloatingPointError: a loss became NaN or infinite. Noticed at the end of the epoch, before a checkpoint is
-            written; in anomaly mode (`md.detect_anomaly`) at once.
+            written; in anomaly mode (`md.detect_anomaly`) at once. (The mean over a batch of which all labels are to be
+            ignored is NaN as well, with a gradient of 0: the training goes on.)
         ValueError, TypeError: arguments that do not fit, or a checkpoint that cannot be resumed; nothing is changed.
         FileNotFoundError: there is no checkpoint to resume.
         OSError: the checkpoint cannot be written; this is found out before the first step.
     """
-    check_arguments(model, optimizer, train_loader, validation, callbacks, checkpoint, checkpoint_every)
+    check_arguments(model, optimizer, train_loader, validation, schedule, callbacks, checkpoint, checkpoint_every)
+    batch_loss_of = BatchLoss(loss, "fit")
     epochs, steps = length(epochs, steps, len(train_loader))
     history = History()
     if resume:
         found = checkpoint_to_resume(resume, checkpoint)
         history = found.resume(model, optimizer, train_loader, schedule, loss=loss, allow_changes=allow_changes)
     state = TrainingState(model, optimizer, history, history.epochs, len(history.step_loss))
-    model.train()
+    if not any(module.training for module in model.modules()):
+        model.train()
 
     with StopOnInterrupt() as interrupt, ProgressBar(progress, steps, done=state.step) as bar:
         run = Run(state, steps, train_loader, schedule, loss, validation, checkpoint, checkpoint_every, interrupt)
         while run.goes_on():
-            for inputs, labels in train_loader:
-                batch_loss = loss(model(Tensor(inputs)), labels)
+            for inputs, labels in run.begin_epoch():
+                batch_loss = batch_loss_of(model(Tensor(inputs)), labels)
                 optimizer.zero_grad()
                 batch_loss.backward()
                 optimizer.step()
 
-                run.note_step(batch_loss)
+                run.note_step(batch_loss, batch_loss_of.counted(len(labels)))
                 if schedule is not None:
                     schedule.step()
                 bar.step(f"epoch {state.epoch + 1}/{epochs}", batch_loss._data)
@@ -108,7 +115,7 @@ def fit(
                 if run.stops_here():
                     break
             else:  # all batches of the epoch are done
-                if not run.validate(bar):
+                if not run.validate(batch_loss_of, bar):
                     break
                 run.end_epoch()
                 run.call(callbacks, "on_epoch")

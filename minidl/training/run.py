@@ -11,12 +11,15 @@ from typing import Any
 from minidl import backend
 from minidl.autograd.modes import ANOMALY, mode
 from minidl.data import Loader, Source
+from minidl.data.loader import Batches, Place
 from minidl.data.progress import ProgressBar
 from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.optim.schedules import Schedule
 from minidl.tensors.creation import tensor
 from minidl.tensors.tensor import Tensor
+from minidl.training.batch_loss import BatchLoss
+from minidl.training.blame import Blame
 from minidl.training.checkpoint import Content, content_of
 from minidl.training.evaluation import Evaluation, evaluate_unless
 from minidl.training.history import History
@@ -77,10 +80,18 @@ class Run:
         self.path = path
         self.every = every
         self.interrupt = interrupt
+        self.place: Place | None = None  # where in the loader `fit` is, or was at the end of the last epoch
+        self.blame = Blame(state.optimizer)
         self.clock = time.perf_counter()
         if state.history.step_loss:  # of a resumed run
             dtype = next(p.dtype for p in state.model.parameters())
             state.loss = tensor(state.history.step_loss[-1], dtype=dtype)
+
+    def begin_epoch(self) -> Batches:
+        """The batches of the next epoch, or what is left of one. A callback may iterate over the loader meanwhile."""
+        batches = iter(self.loader)
+        self.place = batches.place
+        return batches
 
     # ---- when it stops
 
@@ -106,7 +117,7 @@ class Run:
             self.stop()
         return stops
 
-    def validate(self, bar: ProgressBar) -> bool:
+    def validate(self, loss: BatchLoss, bar: ProgressBar) -> bool:
         """Evaluate on the validation data, if there are any; False if Ctrl-C ended it, and with it the training."""
         if self.validation is None:
             return True
@@ -114,14 +125,12 @@ class Run:
         evaluation = None
         try:
             evaluation = evaluate_unless(
-                lambda: self.interrupt.requested, self.state.model, self.validation, loss=self.loss
+                lambda: self.interrupt.requested, self.state.model, self.validation, loss=loss.loss
             )
         finally:
             if evaluation is None:  # also after an error: the epoch's steps are kept
                 backend.restore_random_state(random_before)
-                # The loader is where it was after the epoch's last batch: a resumed run begins with the validation.
-                self.loader.epoch, self.loader.position = self.loader.epoch - 1, len(self.loader)
-                self.stop()
+                self.stop()  # after the epoch's last batch, so that a resumed run begins with the validation
         if evaluation is None:
             return False
         self.state.evaluation = evaluation
@@ -135,7 +144,8 @@ class Run:
         self.save()
 
     def _at_end_of_epoch(self) -> bool:
-        return self.loader.position == len(self.loader)
+        position = self.loader.position if self.place is None else self.place.position
+        return position == len(self.loader)
 
     def _epoch_is_open(self) -> bool:
         ended = self.state.history.steps
@@ -143,13 +153,14 @@ class Run:
 
     # ---- what it keeps
 
-    def note_step(self, batch_loss: Tensor) -> None:
-        """A step was made."""
+    def note_step(self, batch_loss: Tensor, counted: Any) -> None:
+        """A step was made, by a loss that is a mean of so many labels."""
         self.state.step += 1
         self.state.loss = batch_loss.detach()
-        self.state.history.add_step(batch_loss._data, self.state.optimizer.lr)
+        self.state.history.add_step(batch_loss._data, self.state.optimizer.lr, counted)
+        self.blame.note_step(self.state.step)
         if mode.get() & ANOMALY:
-            self.state.history.settle()
+            self.state.history.settle(self.blame.advice)
 
     def end_epoch(self) -> None:
         """Put the epoch's numbers into the history."""
@@ -162,13 +173,14 @@ class Run:
 
     def settle(self) -> None:
         """Wait for the losses, then read the clock: so the time of the work is counted, not that of asking for it."""
-        self.state.history.settle()
+        self.state.history.settle(self.blame.advice)
         now = time.perf_counter()
         self.state.history.open_seconds += now - self.clock
         self.clock = now
 
     def save(self, unless: Content | None = None) -> Content | None:
         """Write the checkpoint, if there is a path for it, `unless` it would hold the same; returns what it holds."""
+        self.loader.stand_at(self.place if self._epoch_is_open() else None)
         if self.path is None:
             return None
         self.settle()

@@ -129,3 +129,35 @@ def test_the_remedy_is_named(anomaly: bool) -> None:
     assert "Exp saved values" in message
     assert "its output" in message
     assert "t = t.copy()" in message
+
+
+# ---- the .grad of what is no leaf
+
+
+def test_a_weight_that_became_a_result_is_said_to_be_one_where_its_gradient_is_read() -> None:
+    """w = w - rate * w.grad works once; then w.grad is None, of which Python says only what it cannot multiply."""
+    w = tensor([1.0, 2.0], requires_grad=True)
+    (w * w).sum().backward()
+    w = w - 0.1 * w.grad
+    (w * w).sum().backward()
+    message = r"is the result of an op, Sub, and has no \.grad.*update that in place: `with md\.no_grad\(\): w -= rate"
+    with pytest.warns(UserWarning, match=message) as caught, pytest.raises(TypeError, match="NoneType"):
+        w = w - 0.1 * w.grad
+    assert caught[0].filename == __file__
+
+
+def test_whoever_asked_for_the_gradient_of_a_result_or_gave_it_one_is_not_warned() -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    assert x.grad is None  # a leaf, before its first backward
+    y = x * 2
+    y.retain_grad()
+    assert y.grad is None
+    y.sum().backward()
+    assert y.grad is not None
+    y.zero_grad()
+    assert y.grad is None
+    with md.no_grad():
+        assert (x * 2).grad is None
+    z = x * 3
+    z.grad = md.ones_like(z)
+    assert z.grad is not None

@@ -153,7 +153,8 @@ def test_without_retain_grad_an_intermediate_tensor_has_none() -> None:
     x = tensor([1.0], requires_grad=True)
     y = x * 2
     y.backward()
-    assert y.grad is None
+    with pytest.warns(UserWarning, match=r"is the result of an op, Mul, and has no \.grad.*its retain_grad\(\) before"):
+        assert y.grad is None
 
 
 def test_a_hook_lasts_as_long_as_its_graph_not_its_tensor() -> None:

@@ -161,3 +161,37 @@ def test_a_large_array_goes_to_the_device_in_parts(cupy: ModuleType, monkeypatch
     for array in (np.arange(1000.0).reshape(8, 125), np.arange(1000, dtype=np.uint8), np.arange(60.0).reshape(6, 10).T):
         moved = backend.to_device(array, "cupy")
         np.testing.assert_array_equal(backend.to_numpy(moved), array, strict=True)
+
+
+# ---- arrays of another kind than what is computed with
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i2", "i8", "u4"])
+def test_a_native_array_is_the_same_with_its_bytes_in_order(dtype: str) -> None:
+    values = np.arange(6).reshape(2, 3)
+    swapped = values.astype(np.dtype(dtype).newbyteorder())
+    made = backend.native(swapped)
+    assert made.dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(made, values)
+    for array in (made, values.astype("u1"), np.array([True]), values.T, device([1.0])):
+        assert backend.native(array) is array
+
+
+@pytest.mark.parametrize(
+    "array", [np.ones((1, 2)).view(np.matrix), np.ones(3).view(np.recarray), np.ma.masked_array([1.0, 2.0])], ids=type
+)
+def test_a_native_array_is_of_numpys_own_class_and_shares_the_memory(array: Any) -> None:
+    made = backend.native(array)
+    assert type(made) is np.ndarray
+    assert np.shares_memory(made, array)
+    assert made.shape == array.shape
+
+
+def test_masked_numbers_are_refused_for_they_would_come_back() -> None:
+    with pytest.raises(md.DTypeError, match=r"without masked numbers; got MaskedArray of shape \(2,\).*x\.filled\(0\)"):
+        backend.native(np.ma.masked_array([1.0, 2.0], mask=[False, True]))
+
+
+def test_what_goes_to_a_device_is_native(standin: ModuleType) -> None:
+    moved = backend.to_device(np.arange(3).astype(">f4"), "cupy")
+    np.testing.assert_array_equal(backend.to_numpy(moved), [0, 1, 2])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +16,8 @@ import pytest
 
 import minidl as md
 import minidl.functional as F
-from minidl import backend
+from minidl import backend, nn
+from minidl.autograd.modes import mode
 from minidl.backend.random import philox, philox_uniform
 from tests.arrays import device, host
 
@@ -127,3 +132,111 @@ def test_one_seed_gives_one_mask_on_the_device_with_kernels_and_without(standin:
         with md.plain():
             md.seed(3)
             np.testing.assert_array_equal(host(drop(x)), found)
+
+
+# ---- threads and tasks
+
+
+def alone_and_together(action: Callable[[int], Any]) -> tuple[list[Any], list[Any]]:
+    """What `action` gives for 0 to 3, one after the other, and in four threads that take turns at every draw."""
+    alone = [action(k) for k in range(4)]
+    with ThreadPoolExecutor(4, initializer=mode.set, initargs=(mode.get(),)) as pool:  # plain lines here, plain there
+        return alone, list(pool.map(action, range(4)))
+
+
+def test_threads_that_seed_draw_what_they_would_draw_alone() -> None:
+    turns = threading.Barrier(4)
+
+    def several(k: int) -> list[Any]:
+        md.seed(k)
+        drawn = []
+        for _ in range(5):
+            if threading.current_thread() is not threading.main_thread():
+                turns.wait(timeout=60)
+            drawn += [x.tolist() for x in draw()]
+        return drawn
+
+    alone, together = alone_and_together(several)
+    assert together == alone
+
+
+def test_trainings_in_threads_give_the_weights_they_give_one_after_the_other() -> None:
+    """Initialisation, order of the data, augmentation and dropout are all drawn from the thread's own seed."""
+    data = md.data.Dataset(np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32), np.arange(40) % 3)
+
+    def noisy(inputs: Any, rng: np.random.Generator) -> Any:
+        return inputs + rng.normal(size=inputs.shape).astype(np.float32)
+
+    def train(k: int) -> dict[str, list[Any]]:
+        md.seed(k)
+        with md.using("numpy"):
+            model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
+            loader = md.data.Loader(data, 4, transform=noisy, workers=k % 2)
+            md.fit(model, md.optim.SGD(model, lr=0.1), loader, epochs=3, validation=data)
+            model.summary((1, 6))
+        return {"drawn after it": md.rand(2).numpy().tolist()} | {n: w.tolist() for n, w in model.state_dict().items()}
+
+    alone, together = alone_and_together(train)
+    assert together == alone
+
+
+def test_tasks_that_seed_draw_what_they_would_draw_alone() -> None:
+    async def several(k: int) -> list[float]:
+        md.seed(k)
+        drawn = []
+        for _ in range(3):
+            await asyncio.sleep(0)
+            drawn.append(backend.generator().random())
+        return drawn
+
+    async def all_of_them() -> list[list[float]]:
+        return list(await asyncio.gather(*map(several, range(3))))
+
+    assert asyncio.run(all_of_them()) == [asyncio.run(several(k)) for k in range(3)]
+
+
+def test_a_thread_that_does_not_seed_draws_from_the_programs_streams() -> None:
+    def in_a_thread(action: Callable[[], Any]) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(action).result()
+
+    def draw_once() -> float:
+        return float(backend.generator().random())
+
+    md.seed(5)
+    expected = [draw_once() for _ in range(3)]
+    md.seed(5)
+    assert [draw_once(), in_a_thread(draw_once), draw_once()] == expected
+    md.seed(5)
+    in_a_thread(lambda: md.seed(6))  # its own business
+    assert draw_once() == expected[0]
+
+
+def test_a_run_that_is_resumed_in_a_thread_does_not_turn_back_the_others() -> None:
+    md.seed(5)
+    state = backend.random_state()
+    expected = [backend.generator().random() for _ in range(3)]
+
+    def resumed() -> float:
+        backend.restore_random_state(state)
+        return backend.generator().random()
+
+    md.seed(5)
+    found = [backend.generator().random()]
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(resumed).result() == expected[0]
+    found.append(backend.generator().random())
+    backend.restore_random_state(state)  # in the main thread it is the program that is put back
+    with ThreadPoolExecutor(1) as pool:
+        found.append(pool.submit(backend.generator().random).result())
+    assert found == [expected[0], expected[1], expected[0]]
+
+
+def test_what_is_drawn_apart_is_not_missed_later() -> None:
+    md.seed(5)
+    first = [x.tolist() for x in draw()]
+    md.seed(5)
+    with backend.random_apart():
+        assert [x.tolist() for x in draw()] == first
+        md.seed(7)
+    assert [x.tolist() for x in draw()] == first

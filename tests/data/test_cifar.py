@@ -1,5 +1,6 @@
 """minidl/data/cifar.py: the binary version is read from its archive or from what is in it; the pickle is not."""
 
+import gzip
 import io
 import pickle
 import tarfile
@@ -40,7 +41,19 @@ def in_archive(folder, files):
             archive.addfile(member, io.BytesIO(content))
 
 
-@pytest.mark.parametrize("write", [in_folder, in_archive])
+def in_unpacked_gzip(folder, files):
+    """As 7-Zip leaves it after one of its two steps."""
+    in_archive(folder, files)
+    packed = folder / "cifar-10-binary.tar.gz"
+    packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+    packed.unlink()
+
+
+def in_folder_of_its_name(folder, files):
+    in_folder(folder / "cifar-10-binary", files)
+
+
+@pytest.mark.parametrize("write", [in_folder, in_archive, in_unpacked_gzip, in_folder_of_its_name])
 def test_a_record_is_a_label_and_three_planes(tmp_path, monkeypatch, write):
     write(tmp_path / "cifar10", FILES)
     monkeypatch.setenv("MINIDL_DATA", str(tmp_path))
@@ -107,7 +120,9 @@ class Bomb:
         return (pytest.fail, ("the pickle was opened",))
 
 
-@pytest.mark.parametrize("name", ["cifar-10-batches-py/data_batch_1", "cifar-10-python.tar.gz", "data_batch_1"])
+@pytest.mark.parametrize(
+    "name", ["cifar-10-batches-py/data_batch_1", "cifar-10-python.tar.gz", "cifar-10-python.tar", "data_batch_1"]
+)
 def test_the_pickled_version_is_refused_unopened(tmp_path, name):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)

@@ -194,6 +194,16 @@ def test_batches_made_on_the_host_go_to_the_gpu_and_never_come_back(standin, opt
     assert standin.synchronizations() == ()
 
 
+@pytest.mark.parametrize("options", [{}, {"workers": 2}, {"transform": lambda x, rng: x.astype(">f4")}])
+def test_batches_have_their_bytes_in_the_order_of_the_machine(options):
+    inputs, labels = np.arange(12.0).reshape(6, 2), np.arange(6)
+    data = Dataset(inputs.astype(">f4"), labels.astype(">i8"))
+    for x, y in Loader(data, 4, shuffle=False, **options):
+        assert x.dtype == np.float32
+        assert y.dtype == np.int64
+        np.testing.assert_array_equal(host(x)[:, 0] / 2, host(y))
+
+
 # ---- sources, transforms, workers
 
 
@@ -421,3 +431,99 @@ def test_the_labels_of_any_source_are_compared():
     Loader(Labelled(LABELS.tolist()), 4).load_state_dict(state)
     with pytest.raises(ValueError, match="other data"):
         Loader(Labelled(LABELS[::-1]), 4).load_state_dict(state)
+
+
+# ---- several iterations of one loader at the same time
+
+
+def test_loops_inside_each_other_are_epochs_of_their_own():
+    straight = Loader(NUMBERS, 4, seed=0)
+    expected = [epoch(straight) for _ in range(4)]
+    loader = Loader(NUMBERS, 4, seed=0)
+    inner, outer = [], []
+    for _, labels in loader:
+        outer.append(host(labels).tolist())
+        inner.append(epoch(loader))
+    assert [outer, *inner] == expected
+    assert (loader.epoch, loader.position) == (4, 0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_zip_goes_through_two_epochs_side_by_side(workers):
+    expected = batches(Loader(Squares(), 4, seed=3, transform=AUGMENT), epochs=2)
+    loader = Loader(Squares(), 4, seed=3, transform=AUGMENT, workers=workers)
+    pairs = [[(host(x), host(y)) for x, y in pair] for pair in zip(loader, loader, strict=False)]
+    assert_same([one for one, _ in pairs] + [other for _, other in pairs], expected)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("minidl-loader")]
+
+
+def test_threads_that_share_a_loader_have_an_epoch_each():
+    straight = Loader(NUMBERS, 2, seed=0)
+    expected = sorted(epoch(straight) for _ in range(4))
+    loader, found = Loader(NUMBERS, 2, seed=0), []
+    threads = [threading.Thread(target=lambda: found.append(epoch(loader))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == expected
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "dropped"])
+@pytest.mark.parametrize("position", [1, 2, 5])
+def test_a_look_at_a_batch_does_not_move_the_state_of_the_loop(kept, position):
+    straight = Loader(NUMBERS, 2, seed=3)
+    expected = [epoch(straight) for _ in range(2)]
+
+    loader, looks, done = Loader(NUMBERS, 2, seed=3), [], []
+    for _, labels in loader:
+        done.append(host(labels).tolist())
+        if len(done) == position:
+            state = loader.state_dict()
+            break
+        looks.append(iter(loader))
+        next(looks[-1])
+        if not kept:
+            looks.clear()
+
+    resumed = Loader(NUMBERS, 2)
+    resumed.load_state_dict(state)
+    assert done + epoch(resumed) == expected[0]
+    assert resumed.epoch == position  # the looks were epochs 1, 2, ...
+
+
+def test_a_look_that_is_kept_does_not_hide_that_an_epoch_has_ended():
+    loader = Loader(NUMBERS, 2, seed=3)
+    look = iter(loader)
+    next(look)
+    for done, _ in enumerate(loader, start=1):
+        assert (loader.epoch, loader.position) == (1, done)
+    assert (loader.epoch, loader.position) == (2, 0)
+    assert len(list(look)) == 4  # it goes on where it was
+
+
+def test_an_iteration_that_was_never_asked_for_a_batch_takes_no_epoch():
+    loader = Loader(NUMBERS, 2, seed=3)
+    iter(loader)
+    assert epoch(loader) == epoch(Loader(NUMBERS, 2, seed=3))
+
+
+def test_an_iteration_goes_on_as_it_began_while_the_loader_is_put_elsewhere():
+    def draws(inputs, rng):
+        return inputs + rng.integers(100)
+
+    expected = batches(Loader(NUMBERS, 2, seed=3, transform=draws))
+    loader, found = Loader(NUMBERS, 2, seed=3, transform=draws), []
+    for inputs, labels in loader:
+        found.append((host(inputs), host(labels)))
+        loader.load_state_dict(Loader(NUMBERS, 2, seed=4).state_dict())
+    assert_same(found, expected)
+
+
+def test_a_state_of_before_there_were_several_iterations_is_still_read():
+    loader, resumed = Loader(NUMBERS, 2, seed=3), Loader(NUMBERS, 2)
+    for _ in zip(range(2), loader, strict=False):
+        state = loader.state_dict()
+    resumed.load_state_dict({key: value for key, value in state.items() if key != "next_epoch"})
+    epoch(resumed)
+    assert (resumed.epoch, resumed.position) == (1, 0)

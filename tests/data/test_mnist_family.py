@@ -50,6 +50,57 @@ def test_the_parts_are_what_the_files_hold(tmp_path, monkeypatch, name, read, se
     assert validation.classes == train.classes
 
 
+def dotted(name):
+    return name.replace("-idx", ".idx")
+
+
+@pytest.mark.parametrize(("name", "read", "seven"), SETS)
+@pytest.mark.parametrize(
+    "path_of",
+    [
+        lambda name, library: name,  # macOS, gunzip
+        lambda name, library: dotted(name),  # 7-Zip, Kaggle
+        lambda name, library: f"{name}/{name}",  # Kaggle, unpacked with its folders
+        lambda name, library: f"{name}/{dotted(name)}",  # 7-Zip, each to a folder of its name
+        lambda name, library: f"{library}/raw/{name}",  # torchvision
+        lambda name, library: f"raw/{dotted(name)}",
+    ],
+    ids=["gunzip", "7-Zip", "Kaggle", "folders", "torchvision", "raw"],
+)
+def test_files_are_found_as_other_programs_name_them(tmp_path, monkeypatch, name, read, seven, path_of):
+    library = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}[name]
+    for file, content in FILES.items():
+        path = tmp_path / path_of(file, library)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    found = [read(tmp_path)]
+    monkeypatch.setenv("MINIDL_DATA", str(tmp_path))
+    if "raw" in path_of(name, library):
+        found.append(read())
+    for splits in found:
+        assert (len(splits.train), len(splits.test)) == (50, 20)
+        assert splits.train.labels.tolist() == ARRAYS[1].tolist()
+
+
+def test_a_folder_of_a_files_name_beside_the_file_is_passed_over(tmp_path):
+    """Kaggle's archive has each file twice."""
+    for file, content in FILES.items():
+        (tmp_path / file).mkdir()
+        (tmp_path / dotted(file)).write_bytes(content)
+    assert len(md.data.mnist(tmp_path).train) == 50
+
+
+def test_the_message_names_what_lies_there_instead(tmp_path):
+    for i in range(9):
+        (tmp_path / f"train{i}.csv").touch()
+    with pytest.raises(FileNotFoundError, match=rf"In {tmp_path} there is train0\.csv, .*train7\.csv and 1 more$"):
+        md.data.mnist(tmp_path)
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / "mnist.npz").touch()
+    with pytest.raises(FileNotFoundError, match=r"In .*mnist there is mnist\.npz\. In"):
+        md.data.mnist(tmp_path)
+
+
 def test_the_last_training_images_are_held_out(tmp_path):
     write(tmp_path)
     whole = md.data.mnist(tmp_path).train
@@ -71,7 +122,7 @@ def test_there_must_be_that_many_to_hold_out(tmp_path, validation):
     [
         ({"train_images_idx3_ubyte": FILES[NAMES[0]][:-9]}, r"train-images-idx3-ubyte\.gz is cut off"),
         ({"t10k_images_idx3_ubyte": idx(ARRAYS[2][:, 1:])}, r"t10k-images.*expected images of shape \(N, 28, 28\)"),
-        ({"t10k_images_idx3_ubyte": idx(ARRAYS[2].astype("i2"))}, "t10k-images.*uint8; got .*>i2"),
+        ({"t10k_images_idx3_ubyte": idx(ARRAYS[2].astype("i2"))}, "t10k-images.*uint8; got .*int16"),
         ({"train_labels_idx1_ubyte": idx(ARRAYS[1][1:])}, "train-labels.*a label for each of the 50 images"),
         ({"t10k_labels_idx1_ubyte": idx(ARRAYS[3] + np.uint8(3))}, "t10k-labels.*from 0 to 9; got 12 as label 9"),
     ],

@@ -303,3 +303,52 @@ def test_a_penalty_on_a_gradient_that_does_not_depend_on_the_input_still_reaches
     slopes = md.grad((x * w).sum(), [x, w], create_graph=True)
     (slopes[0] ** 2).sum().backward()
     np.testing.assert_array_equal(host(w.grad), [6, 8])
+
+
+def test_gradcheck_takes_one_tensor_or_anything_to_go_through() -> None:
+    x = tensor([1.0, -2.0], requires_grad=True)
+    for check in (md.gradcheck, md.gradgradcheck):
+        assert check(lambda a: a * a * a, x)
+        assert check(lambda a, b: a * b * b, (x, x.detach().requires_grad_()))
+        assert check(lambda a, b: a * b * b, (t for t in (x, x.detach())))
+
+
+@pytest.mark.parametrize("check", [md.gradcheck, md.gradgradcheck])
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: (x, x * x), r"that returns one Tensor; got tuple\. Check them one by one: lambda \*x: function"),
+        (lambda x: [x * x], r"that returns one Tensor; got list\. Check them one by one"),
+        (lambda x: host(x), r"that returns one Tensor; got ndarray .*Is it made by ops of Tensors\?"),
+        (lambda x: x.sum().item(), "that returns one Tensor; got "),
+        (lambda x: None, "that returns one Tensor; got None"),
+        (tensor(1.0), "of the inputs, such as lambda x: x . x; got Tensor"),
+        (None, "of the inputs, such as lambda x: x . x; got None"),
+    ],
+)
+def test_what_gradcheck_cannot_check_is_said(check: Any, function: Any, words: str) -> None:
+    x = tensor([1.0, -2.0], requires_grad=True)
+    with pytest.raises(md.DTypeError, match=f"{check.__name__}: expected a function {words}"):
+        check(function, [x])
+
+
+@pytest.mark.parametrize("check", [md.gradcheck, md.gradgradcheck])
+@pytest.mark.parametrize("inputs", [np.ones(2), 3.0, None, {"x": 1}])
+def test_gradchecks_inputs_are_tensors(check: Any, inputs: Any) -> None:
+    with pytest.raises(md.DTypeError, match=f"{check.__name__}: expected the inputs as one Tensor or a list"):
+        check(F.exp, inputs)
+    with pytest.raises(md.GraphError, match=r"none of the inputs requires a gradient: .*requires_grad=True"):
+        check(F.exp, tensor([1.0]))
+
+
+@pytest.mark.parametrize("wrong", [3.0, None, np.ones(2), "x"])
+def test_grad_says_which_of_its_arguments_is_no_tensor(wrong: Any) -> None:
+    x = tensor([1.0, -2.0], requires_grad=True)
+    for outputs, inputs, words in [
+        (wrong, x, "outputs as a Tensor or several; got"),
+        ([(x * x).sum(), wrong], x, "outputs as a Tensor or several; entry 1 is"),
+        ((x * x).sum(), wrong, "inputs as a Tensor or several; got"),
+        ((x * x).sum(), [wrong], "inputs as a Tensor or several; entry 0 is"),
+    ]:
+        with pytest.raises(md.DTypeError, match=f"grad: expected {words}"):
+            md.grad(outputs, inputs)

@@ -181,3 +181,10 @@ def test_what_does_not_fit(call, error, words):
 def test_the_examples_in_the_docstring():
     with backend.using("numpy"):
         assert doctest.testmod(higher_order).failed == 0
+
+
+def test_a_result_in_place_of_a_function_is_refused() -> None:
+    x = md.tensor([1.0, 2.0])
+    for derivative in (md.jacobian, md.hessian, md.hvp, md.vjp, md.jvp):
+        with pytest.raises(md.DTypeError, match=r"expected a function of the inputs, such as .*; got Tensor"):
+            derivative((x * x).sum(), x)

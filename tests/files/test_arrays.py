@@ -111,6 +111,17 @@ def test_a_foreign_npz_is_read_where_that_is_asked_for(tmp_path):
     assert arrays["number"].shape == ()
 
 
+def test_what_another_machine_wrote_is_read_in_the_order_of_this_one(tmp_path):
+    arrays = {"f": np.arange(3.0).astype(">f4"), "i": np.arange(3).astype(">i8"), "t": np.array(["ab"], ">U2")}
+    save_arrays(tmp_path / "a.npz", arrays, kind="numbers")
+    np.savez(tmp_path / "b.npz", **arrays)
+    for path in (tmp_path / "a.npz", tmp_path / "b.npz"):
+        read, _ = load_arrays(path, kind="numbers", foreign=True)
+        for name, array in arrays.items():
+            assert read[name].dtype.isnative
+            np.testing.assert_array_equal(read[name], array)
+
+
 def test_a_foreign_npz_and_a_foreign_file_are_refused(tmp_path):
     np.savez(tmp_path / "foreign.npz", a=np.ones(3))
     with pytest.raises(ValueError, match=r"foreign\.npz is not a checkpoint written by minidl"):

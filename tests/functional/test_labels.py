@@ -23,6 +23,15 @@ def test_no_samples(loss):
     assert loss(x, labels, reduction="none").shape == (0,)
 
 
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss, F.multi_margin_loss])
+def test_labels_before_scores_are_said_to_be_the_wrong_way_round(loss):
+    scores, labels = tensor(np.ones((2, 3))), device(np.array([0, 1]))
+    with pytest.raises(md.DTypeError, match=r"and then the target; got .*\(2,\).* and then .*\(2, 3\).*the other way"):
+        loss(labels, scores)
+    with pytest.raises(md.DTypeError, match="expected floating"):
+        loss(device(np.ones((2, 3), int)), labels)
+
+
 def test_labels_and_weights_may_be_written_to_afterwards():
     labels, weight = device(np.array([0, 1])), device(np.array([1.0, 2.0]))
     for loss_of in (F.cross_entropy, F.nll_loss, F.multi_margin_loss):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 import minidl.functional as F
-from minidl import backend, nn
-from minidl.errors import ShapeError
+from minidl import backend, models, nn
+from minidl.errors import DTypeError, ShapeError
 from tests.arrays import device, host, tensor
 
 
@@ -119,6 +119,37 @@ def test_a_shape_that_does_not_fit_names_the_layer_and_restores_the_model():
         net.summary((2, 1, 5, 5))
     assert caught.value.__notes__[0].startswith("in layer 'fc1' (Linear 128->10)")
     assert all(module.training and module._hooks is None for module in net.modules())
+
+
+def test_a_model_that_begins_with_an_embedding_is_called_with_whole_numbers():
+    net = nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), nn.Linear(20, 2)).to(backend.current())
+    lines = net.summary((2, 5)).splitlines()
+    assert "(2, 5, 4)" in lines[2]
+    assert "(2, 2)" in lines[4]
+    assert "(3, 7, 5)" in models.char_rnn(5, hidden=6).to(backend.current()).summary((3, 7))
+
+
+@pytest.mark.parametrize("first", [nn.Embedding(10, 4), nn.Identity()], ids=["whole numbers", "floating"])
+def test_what_fails_for_a_shape_says_that_it_was_called_with_zeros(first):
+    net = nn.Sequential(first, nn.Flatten(), nn.Linear(21, 2)).to(backend.current())
+    with pytest.raises((ShapeError, DTypeError)) as caught:
+        net.summary((2, 5))
+    said = caught.value.__notes__[-1]
+    assert said.startswith("in summary, called with zeros in the shape (2, 5) of a batch, float32")
+    assert "give it an example batch, model.summary(x)" in said
+    with pytest.raises(ShapeError) as caught:
+        net.summary(tensor(np.zeros((2, 5), int)))
+    assert "zeros" not in "".join(caught.value.__notes__)  # the example was given
+
+
+def test_a_model_of_several_inputs_needs_examples():
+    class Two(nn.Module):
+        def forward(self, x, y):
+            return x + y
+
+    with pytest.raises(TypeError) as caught:
+        Two().summary((2, 3))
+    assert "or a tuple of its several inputs" in caught.value.__notes__[-1]
 
 
 def test_the_model_is_called_in_its_own_dtype():

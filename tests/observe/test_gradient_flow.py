@@ -257,6 +257,12 @@ def test_every_must_be_a_positive_integer(every):
         GradientFlow(small(), every=every)
 
 
+def test_an_optimizer_in_place_of_the_model_is_refused():
+    model = small()
+    with pytest.raises(TypeError, match="expected a model, a Module; got SGD"):
+        GradientFlow(md.optim.SGD(model), model)
+
+
 def test_a_model_without_parameters_is_refused():
     with pytest.raises(ValueError, match="layers that own parameters"):
         GradientFlow(nn.Sequential(nn.ReLU()))

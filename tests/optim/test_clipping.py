@@ -121,3 +121,5 @@ def test_refuses_what_makes_no_sense(clip: Any) -> None:
         clip(["w"], 1.0)
     with pytest.raises(DTypeError, match=r"such as model.parameters\(\); got Linear"):
         clip(md.nn.Linear(2, 1), 1.0)
+    with pytest.raises(DTypeError, match=r"such as model.parameters\(\); got 1.0"):
+        clip(1.0, parameters_with([1.0])[0])  # the other way round

@@ -30,6 +30,24 @@ def test_the_report_is_there_for_every_rate_also_after_zero_grad() -> None:
     assert SGD(model).layer_report() == {}
 
 
+def test_the_largest_multiplier_is_known_without_waiting(standin: Any) -> None:
+    for backend_name in ("numpy", "cupy"):
+        with md.using(backend_name):
+            model = Pair()
+            optimizer = SGD(model, layer_rate=lambda view: {"first": 2.0, "second": view.gradient_norm}[view.name])
+            assert optimizer.largest_multiplier() is None
+            for size, expected in [(1, ("first", 2.0)), (3, ("second", pytest.approx(3 * 2**0.5)))]:
+                for p in (model.first.weight, model.second.weight):
+                    give(p, np.full(p.shape, size))
+                optimizer.step()
+                standin.reset_synchronizations()
+                found = optimizer.largest_multiplier()
+                assert standin.synchronizations() == ()
+                assert found == (expected if backend_name == "numpy" else ("first", 2.0))
+    optimizer.layer_rate = md.optim.Uniform()
+    assert optimizer.largest_multiplier() is None
+
+
 ZEROING: dict[str, Callable[[md.Tensor], Any]] = {
     "grad *= 0": lambda grad: grad.__imul__(0),
     "grad[...] = 0": lambda grad: grad.__setitem__(..., 0),
@@ -87,7 +105,7 @@ def test_nothing_is_computed_for_it_unless_somebody_asks_or_writes(monkeypatch: 
     model = Pair()
     optimizer = SGD(model, lr=0.5)
     for _ in range(3):
-        give(model.first.weight, [3, 4])
+        (model.first.weight * 3).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
     assert measured == []

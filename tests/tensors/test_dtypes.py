@@ -10,7 +10,7 @@ import pytest
 
 import minidl as md
 import minidl.functional as F
-from minidl import backend
+from minidl import backend, nn
 from minidl.autograd.function import Function
 from tests.arrays import device, host, tensor
 
@@ -113,3 +113,74 @@ def test_an_array_times_a_tensor_is_the_tensors_business() -> None:
         assert y.dtype != object
     (array * x).sum().backward()
     np.testing.assert_array_equal(host(x.grad), [3, 4])
+
+
+# ---- bytes in another order, and other classes of arrays
+
+SWAPPED = np.dtype(np.float32).newbyteorder()
+
+
+def assigned(array: Any) -> md.Tensor:
+    t = md.Tensor(np.zeros(array.shape, np.float32))
+    t.data = array
+    return t
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        md.Tensor,
+        md.tensor,
+        lambda a: md.tensor(a, dtype=SWAPPED),
+        lambda a: md.tensor(a.tolist(), dtype=SWAPPED),
+        assigned,
+        nn.Parameter,
+        lambda a: md.Tensor(a.astype("f4")).astype(SWAPPED),
+        lambda a: md.zeros(a.shape, dtype=SWAPPED) + a,
+        lambda a: nn.Linear(2, 2).to(SWAPPED)(md.Tensor(a)) * 0 + a,
+    ],
+)
+def test_a_tensor_has_its_bytes_in_the_order_of_the_machine(make: Callable[[Any], md.Tensor]) -> None:
+    values = np.arange(4.0).reshape(2, 2)
+    with md.using("numpy"):
+        made = make(values.astype(SWAPPED))
+    assert made.data.dtype.isnative
+    assert made.dtype == np.float32
+    np.testing.assert_array_equal(made.numpy(), values)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (lambda: nn.Linear(4, 2), (3, 4)),
+        (lambda: nn.Conv2d(4, 2, 3), (3, 4, 5, 5)),
+        (lambda: nn.BatchNorm1d(4), (3, 4)),
+        (lambda: nn.LayerNorm(4), (3, 4)),
+        (lambda: nn.LSTM(4, 2), (3, 5, 4)),
+    ],
+)
+def test_layers_take_what_was_read_from_a_big_endian_file(layer: Callable[[], Any], shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).normal(size=shape).astype("f4")
+    with md.using("numpy"):
+        model = layer()
+        found, expected = model(md.Tensor(x.astype(SWAPPED))), model(md.Tensor(x))
+    if isinstance(found, tuple):
+        found, expected = found[0], expected[0]
+    np.testing.assert_array_equal(found.numpy(), expected.numpy())
+
+
+def test_a_matrix_is_multiplied_number_by_number() -> None:
+    """np.matrix takes * for the product of matrices."""
+    matrix, square = np.array([[1.0, 2.0], [3.0, 4.0]]).view(np.matrix), [[1.0, 4.0], [9.0, 16.0]]
+    t = md.Tensor(matrix)
+    assert type(t.data) is np.ndarray
+    for product in (t * t, t * matrix, matrix * t, md.tensor(matrix) * md.Tensor(matrix)):
+        assert product.tolist() == square
+    assert F.multiply(matrix, matrix).tolist() == square
+
+
+def test_masked_numbers_are_refused() -> None:
+    masked = np.ma.masked_array([1.0, 2.0], mask=[False, True])
+    for use in (md.Tensor, md.tensor, lambda a: md.Tensor(np.ones(2)) * a):
+        with pytest.raises(md.DTypeError, match="without masked numbers"):
+            use(masked)

@@ -126,3 +126,112 @@ def test_an_evaluation_that_nobody_waits_for_any_more_ends_before_its_next_batch
     assert taken == [5, 5]
     assert asked == [0, 1, 2]
     assert all(module.training for module in model.modules())
+
+
+# ---- batches that count unequally
+
+SCORES = np.random.default_rng(1).normal(size=(12, 3)).astype(np.float32)
+WEIGHT = np.array([1.0, 0.25, 3.0], np.float32)
+LABELS = np.array([0, 1, -100, 2, -100, -100, -100, 1, 1, 2, -100, 0])
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels"),
+    [
+        (F.cross_entropy, LABELS),
+        (nn.CrossEntropyLoss(ignore_index=1), np.abs(LABELS) % 3),
+        (lambda y, t: F.cross_entropy(y, t, device(WEIGHT)), np.abs(LABELS) % 3),
+        (lambda y, t: F.cross_entropy(y, t, device(WEIGHT), label_smoothing=0.2), LABELS),
+        (lambda y, t: F.nll_loss(F.log_softmax(y, axis=1), t, ignore_index=0), np.abs(LABELS) % 3),
+        (lambda y, t: 0.5 * F.cross_entropy(y, t) + 0.25, LABELS),
+        (nn.CrossEntropyLoss(reduction="sum"), LABELS),
+        (lambda y, t: F.mse_loss(y, y * 0, weight=device(np.ones((1, 3), np.float32)) * (t[:, None] >= 0)), LABELS),
+        (lambda y, t: F.mse_loss(y, y * 0, reduction="sum"), LABELS),
+        (F.cross_entropy, np.abs(SCORES)),
+    ],
+    ids=[
+        "ignored",
+        "ignored class",
+        "weighted",
+        "smoothed",
+        "nll",
+        "scaled",
+        "sum",
+        "masked",
+        "sum of squares",
+        "soft",
+    ],
+)
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 12])
+def test_the_loss_is_that_of_all_data_in_one_batch(loss, labels, batch_size):
+    expected = float(host(loss(md.Tensor(device(SCORES)), device(labels))))
+    found = evaluate(nn.Identity(), Dataset(SCORES, labels), batch_size, loss)
+    np.testing.assert_allclose(found.loss, expected, rtol=1e-5)
+
+
+def test_tokens_count_one_by_one_also_where_the_loss_takes_them_apart():
+    """As in a network for text: (N, T, V) scores, (N, T) characters, and padding that is left out."""
+    scores = np.random.default_rng(2).normal(size=(4, 5, 7)).astype(np.float32)
+    characters = np.arange(20).reshape(4, 5) % 7
+    characters[0, 1:], characters[2] = -100, -100
+
+    def loss(outputs, labels):
+        return F.cross_entropy(outputs.reshape(-1, 7), labels.reshape(-1))
+
+    expected = float(host(loss(md.Tensor(device(scores)), device(characters))))
+    for batch_size in (1, 3, 4):
+        found = evaluate(nn.Identity(), Dataset(scores, characters), batch_size, loss)
+        np.testing.assert_allclose(found.loss, expected, rtol=1e-6)
+        assert found.accuracy is None  # axis 1 is not that of the classes
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 12])
+def test_labels_that_are_to_be_ignored_are_no_wrong_predictions(batch_size):
+    right = SCORES.argmax(axis=1) == LABELS
+    found = evaluate(nn.Identity(), Dataset(SCORES, LABELS), batch_size)
+    assert found.accuracy == right[LABELS >= 0].mean()
+    padded = np.where(LABELS < 0, 0, LABELS)  # class 0 as the padding
+    found = evaluate(nn.Identity(), Dataset(SCORES, padded), batch_size, nn.CrossEntropyLoss(ignore_index=0))
+    assert found.accuracy == (SCORES.argmax(axis=1) == padded)[padded > 0].mean()
+    masked = evaluate(nn.Identity(), Dataset(SCORES, LABELS), batch_size, lambda y, t: F.mean(y[t >= 0]))
+    assert masked.accuracy == right[LABELS >= 0].mean()  # a loss that says nothing of what it leaves out
+
+
+def test_without_a_label_that_counts_there_is_neither_a_loss_nor_an_accuracy():
+    found = evaluate(nn.Identity(), Dataset(SCORES, np.full(12, -100)), 5)
+    assert np.isnan(found.loss)
+    assert found.accuracy is None
+
+
+@pytest.mark.parametrize(
+    ("outputs", "labels"),
+    [
+        (np.ones((6, 1), np.float32), np.arange(6) % 2),  # one score for yes and no: cut where?
+        (np.ones((6, 1), np.float32), np.arange(6)),  # a regression on whole numbers
+        (np.ones((6, 4, 4), np.float32), np.ones((6, 3), int)),  # neither axis fits
+        (np.ones((6, 3, 5), np.float32), np.ones((6, 3), int)),  # the classes are on the last axis
+        (np.ones((6, 3), np.float32), np.ones((6, 3), int)),
+        (np.ones((6, 3), np.float32), np.ones(6, np.float32)),
+    ],
+)
+def test_outputs_that_are_no_scores_of_classes_have_no_accuracy(outputs, labels):
+    assert evaluate(nn.Identity(), Dataset(outputs, labels), loss=lambda y, t: F.mean(y)).accuracy is None
+
+
+def test_labels_may_be_of_any_integer_dtype():
+    for dtype in ("uint8", "int16", "uint64"):
+        found = evaluate(nn.Identity(), Dataset(SCORES, np.abs(LABELS % 3).astype(dtype)), 5)
+        assert found == evaluate(nn.Identity(), Dataset(SCORES, np.abs(LABELS % 3)), 5)
+
+
+def test_data_with_their_bytes_in_another_order_are_evaluated():
+    model = classifier()
+    swapped = Dataset(DATA.inputs.astype(">f4"), DATA.labels.astype(">i8"))
+    assert evaluate(model, swapped, 5) == evaluate(model, DATA, 5)
+
+
+def test_what_is_no_model_is_refused_with_the_order_of_arguments():
+    with pytest.raises(TypeError, match=r"evaluate: expected a model, a Module; got Dataset: the order is evaluate\("):
+        evaluate(DATA, classifier())
+    with pytest.raises(TypeError, match=r"got the class Linear: make one, Linear\(\.\.\.\)"):
+        evaluate(nn.Linear, DATA)

@@ -68,6 +68,22 @@ def test_a_loss_that_is_no_number_is_named_with_its_step_and_rate(value, word):
     assert len(history.step_loss) == 40
 
 
+def test_the_mean_of_no_labels_is_no_fault():
+    history = History()
+    for loss, counted in [(1.0, 4), (math.nan, device(np.float32(0))), (3.0, 1)]:
+        history.add_step(device(np.float32(loss)), 0.1, counted)
+    history.end_epoch()
+    assert history.step_loss[0::2] == [1.0, 3.0]
+    assert math.isnan(history.step_loss[1])
+    assert history.train_loss == [2.0]
+    history.add_step(device(np.float32(math.nan)), 0.1, 0)
+    history.end_epoch()
+    assert math.isnan(history.train_loss[1])
+    history.add_step(device(np.float32(math.nan)), 0.1, device(np.float32(1)))
+    with pytest.raises(FloatingPointError, match=r"at step 5 with lr=0\.1; ask the teacher of step 5"):
+        history.settle(lambda step: f"ask the teacher of step {step}")
+
+
 def test_the_file_gives_back_the_same_history(tmp_path):
     history = course()
     path = tmp_path / "new" / "history.json"

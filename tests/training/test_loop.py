@@ -80,6 +80,43 @@ def test_a_model_left_in_evaluation_mode_is_trained_in_training_mode():
     assert run.model.training
 
 
+def normed():
+    backend.seed(0)
+    parts = [("fc1", nn.Linear(6, 8)), ("norm", nn.BatchNorm1d(8)), ("drop", nn.Dropout(0.5)), ("fc2", nn.Linear(8, 3))]
+    return nn.Sequential(parts).to(backend.current())
+
+
+def test_a_part_that_was_put_into_evaluation_mode_stays_in_it():
+    model = normed()
+    model.norm.requires_grad_(False).eval()
+    model.drop.eval()
+    before = {name: array for name, array in model.state_dict().items() if name.startswith("norm.")}
+    modes = []
+    watch = At(STEPS + 1, lambda state: modes.append([module.training for module in model.modules()]))
+    for _ in range(2):
+        fit(model, optim.SGD(model, lr=0.1), Loader(DATA, 4), epochs=2, validation=DATA, callbacks=[watch])
+        evaluate(model, DATA)
+    frozen = [True, True, False, False, True]  # the whole and its four parts
+    assert modes == [frozen, frozen]
+    assert [module.training for module in model.modules()] == frozen
+    after = model.state_dict()
+    for name, array in before.items():
+        np.testing.assert_array_equal(after[name], array)
+
+
+def test_all_but_one_part_may_be_in_evaluation_mode():
+    model = normed()
+    model.eval()
+    model.fc2.train()
+    before = model.state_dict()["norm.running_mean"]
+    fit(model, optim.SGD(model, lr=0.1), Loader(DATA, 4), epochs=1)
+    np.testing.assert_array_equal(model.state_dict()["norm.running_mean"], before)
+    model.eval()  # and all of it is no choice of parts
+    fit(model, optim.SGD(model, lr=0.1), Loader(DATA, 4), epochs=1)
+    assert all(module.training for module in model.modules())
+    assert not np.array_equal(model.state_dict()["norm.running_mean"], before)
+
+
 def test_no_step_waits_for_the_gpu(standin):
     waits = []
 
@@ -185,6 +222,28 @@ def test_a_nan_is_never_written_to_a_checkpoint(tmp_path):
     with pytest.raises(FloatingPointError, match="at step 9"):
         poisoned(checkpoint=path, checkpoint_every=2)
     assert len(load_checkpoint(path).history.step_loss) == 8
+
+
+def test_a_batch_whose_labels_are_all_ignored_does_not_end_the_training(tmp_path):
+    """Its loss, the mean of nothing, is NaN, and its gradient 0."""
+    labels = DATA.labels.copy()
+    labels[:8] = -100
+    data = Dataset(DATA.inputs, labels)
+    for loss in (F.cross_entropy, lambda y, t: F.nll_loss(F.log_softmax(y, axis=1), t)):
+        run = Run()
+        run.loader = Loader(data, 4, shuffle=False)
+        history = run.fit(epochs=2, loss=loss, validation=data, checkpoint=tmp_path / "run.npz")
+        assert np.isnan(history.step_loss).tolist() == [True, True, *[False] * 5] * 2
+        np.testing.assert_allclose(history.train_loss[0], np.mean(history.step_loss[2:7]))
+        assert np.isfinite(history.validation_loss).all()
+        assert all(np.isfinite(w).all() for w in run.model.state_dict().values())
+        np.testing.assert_equal(load_checkpoint(tmp_path / "run.npz").history.as_dict(), history.as_dict())
+
+
+def test_a_loss_that_is_no_tensor_is_refused():
+    run = Run()
+    with pytest.raises(TypeError, match=r"fit: expected loss\(outputs, labels\) to be a Tensor with one number; got 0"):
+        run.fit(loss=lambda outputs, labels: 0)
 
 
 def test_in_anomaly_mode_a_nan_is_found_at_once():

@@ -262,7 +262,9 @@ def test_changed_settings_are_refused_or_taken(tmp_path):
     with pytest.raises(ValueError, match="the total_steps of the schedule is 42 in the checkpoint and 3 here"):
         other.fit(epochs=2, checkpoint=path, resume=True)
     with pytest.raises(ValueError, match="the loss is cross_entropy in the checkpoint and nll_loss here"):
-        fit(other.model, other.optimizer, other.loader, F.nll_loss, epochs=2, schedule=Run().schedule, resume=path)
+        other.schedule.total_steps = 42
+        fit(other.model, other.optimizer, other.loader, F.nll_loss, epochs=2, schedule=other.schedule, resume=path)
+    other.schedule.total_steps = 3
     history = other.fit(epochs=2, checkpoint=path, resume=True, allow_changes=True)
     assert history.step_rate[STEPS:] == [0.0] * STEPS
 
@@ -285,6 +287,41 @@ def test_six_epochs_are_six_epochs_also_when_interrupted_and_resumed(tmp_path, s
     np.testing.assert_equal(fresh.state(), expected)
     assert without_times(history) == without_times(expected_history)
     assert len(history.seconds) == 6
+
+
+class LookAt:
+    """A callback that looks at a batch of the loader in every step and epoch, and keeps the iteration or drops it."""
+
+    def __init__(self, loader, keeps):
+        self.loader, self.keeps, self.kept = loader, keeps, []
+
+    def on_step(self, state):
+        look = iter(self.loader)
+        next(look)
+        if self.keeps:
+            self.kept.append(look)
+
+    on_epoch = on_step
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_callback_that_looks_at_a_batch_takes_nothing_from_the_training(tmp_path, keeps):
+    def looking(run):
+        return [LookAt(run.loader, keeps)]
+
+    straight = Run()
+    expected_history = straight.fit(epochs=3, callbacks=looking(straight))
+    assert expected_history.steps == [STEPS, 2 * STEPS, 3 * STEPS]
+    assert len(expected_history.validation_loss) == 3
+
+    path = tmp_path / "run.npz"
+    for step in (2, STEPS, STEPS + 3, 2 * STEPS + 1, 3 * STEPS):
+        run = Run(seed=step if path.exists() else 0)
+        history = run.fit(
+            epochs=3, callbacks=[*looking(run), At(step, stop)], checkpoint=path, resume=path if path.exists() else None
+        )
+    np.testing.assert_equal(run.model.state_dict(), straight.model.state_dict())
+    assert without_times(history) == without_times(expected_history)
 
 
 def test_a_run_can_be_resumed_again_and_again(tmp_path):

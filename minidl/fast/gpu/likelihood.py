@@ -22,6 +22,9 @@ class CrossEntropyRows(Faster, likelihood.GeneralCrossEntropy):
         loss, self.kept = kernels.cross_entropy(x, self.labels, self.ignored, self.smoothing, mean)
         return loss
 
+    def divisor(self, x: Array) -> Array | int:
+        return self.kept if self.reduction == "mean" else 1
+
     def backward(self, grad_out: Array, x: Array) -> Array:
         mean = self.reduction == "mean"
         return kernels.cross_entropy_gradient(x, self.labels, grad_out, self.kept, self.ignored, self.smoothing, mean)
