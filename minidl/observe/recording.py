@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from typing import Any
@@ -131,10 +131,10 @@ class FlowRecording:
             self.layers, self.steps, self.output_gradient_rms, self.update_ratio, self.weight_gradient_rms, self.notes
         )
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write an npz file of plain arrays."""
+    def save(self, path: str | PathLike[str], about: Mapping[str, Any] | None = None) -> None:
+        """Write an npz file of plain arrays, and `about`, plain data that say which run it was."""
         arrays = {f.name: _as_array(getattr(self, f.name)) for f in fields(self)}
-        save_arrays(path, arrays, kind=KIND, format=FORMAT)
+        save_arrays(path, arrays, kind=KIND, format=FORMAT, meta=about)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> FlowRecording:
@@ -143,8 +143,13 @@ class FlowRecording:
         Raises:
             ValueError: the file is no recording of this kind, or it is damaged; it is named.
         """
-        arrays, _ = load_arrays(path, kind=KIND, format=FORMAT)
-        return cls(**{f.name: _from_array(f.name, arrays[f.name]) for f in fields(cls)})
+        return cls.load_with_about(path)[0]
+
+    @classmethod
+    def load_with_about(cls, path: str | PathLike[str]) -> tuple[FlowRecording, dict[str, Any]]:
+        """As `load`, and what `save` was told about the run."""
+        arrays, about = load_arrays(path, kind=KIND, format=FORMAT)
+        return cls(**{f.name: _from_array(f.name, arrays[f.name]) for f in fields(cls)}), about
 
 
 def _as_array(value: Any) -> Any:
