@@ -77,9 +77,7 @@ class Comparison:
         elif strange:
             raise ValueError(f"{self.folder} exists and is not a comparison's folder; choose another --out")
         else:
-            write_atomically(
-                path, json.dumps(own, indent=2).encode()
-            )  # makes the folder; before anything else is in it
+            write_atomically(path, json.dumps(own, indent=2).encode())  # before anything else is in the folder
 
     # ---- runs
 
@@ -240,5 +238,6 @@ def tuned_rules(settings: Settings) -> tuple[str, ...]:
 
 def best_index(losses: Any) -> int:
     """Which base rate has the lowest mean validation loss (rates, seeds); a run that diverged rules its rate out."""
-    means = np.where(np.isfinite(losses), losses, np.inf).mean(axis=1)
+    with np.errstate(over="ignore"):
+        means = np.where(np.isfinite(losses), losses, np.inf).mean(axis=1)
     return int(np.argmin(means))

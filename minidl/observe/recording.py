@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minidl.files.arrays import load_arrays, save_arrays
-from minidl.observe.verdict import flow_verdict
+from minidl.observe.verdict import broken_steps, divergence_words, first_of_the_rest, flow_verdict
 
 KIND = "gradient_flow"
 FORMAT = 1
@@ -31,6 +31,7 @@ PER_LAYER = (
     "rate",
     "floored",
 )
+_FLOW = PER_LAYER[: PER_LAYER.index("multiplier")]  # what runs through the layers, without what the optimizer reports
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +39,9 @@ class FlowRecording:
     """The flow of gradients through the layers of a network, step by step.
 
     L layers stand in the order of `model.layers()`, input to output; T steps were recorded. Every field of shape
-    (T, L) is float64 and NaN where there was nothing to measure (no bias, a frozen layer, no optimizer). Exact zeros
-    are exact: a gradient that underflowed reads 0.
+    (T, L) is float64 and NaN where there was nothing to measure (no bias, a frozen layer, no optimizer). What was
+    measured and is not finite, NaN or infinite, reads infinity. Exact zeros are exact: a gradient that underflowed
+    reads 0.
 
     Attributes:
         layers: the names, input to output.
@@ -104,10 +106,21 @@ class FlowRecording:
     def update_ratio(self) -> Any:
         """(T, L) norm of the update over norm of the weights: by how much of itself each layer moved in a step.
 
-        0/0, a layer that is zero and stays zero, counts as 0: nothing moved.
+        0/0, a layer that is zero and stays zero, counts as 0: nothing moved. Infinity over infinity is infinity.
         """
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.update_norm == 0, 0.0, self.update_norm / self.weight_norm)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ratio = np.where(self.update_norm == 0, 0.0, self.update_norm / self.weight_norm)
+        return np.where(np.isinf(self.update_norm) | np.isinf(self.weight_norm), np.inf, ratio)
+
+    @property
+    def not_finite(self) -> Any:
+        """(T, L) where a layer's activations, gradients, weights or update were not finite in a step."""
+        return np.any([np.isinf(getattr(self, name)) for name in _FLOW], axis=0)
+
+    @property
+    def diverged_at(self) -> int | None:
+        """The row of the step from which on the loss, or something in a layer, was never finite again, or None."""
+        return first_of_the_rest(broken_steps(self.loss, self.not_finite))
 
     def row(self, step: int) -> int:
         """The row of this recording that a figure's `step` means: an index into `steps`, negative from the end.
@@ -125,10 +138,22 @@ class FlowRecording:
             raise ValueError(f"the recording has {count} steps, so step must be in {-count}..{count - 1}; got {step}")
         return step % count
 
+    def divergence(self) -> list[str]:
+        """When it diverged, and what else was not finite, as clauses; none where everything was finite."""
+        gradients = np.isinf(self.output_gradient_rms) | np.isinf(self.weight_gradient_rms)
+        return divergence_words(self.layers, self.steps, self.loss, self.not_finite, gradients)
+
     def verdict(self) -> str:
         """What the numbers say, in words, with the numbers."""
         return flow_verdict(
-            self.layers, self.steps, self.output_gradient_rms, self.update_ratio, self.weight_gradient_rms, self.notes
+            self.layers,
+            self.steps,
+            self.output_gradient_rms,
+            self.update_ratio,
+            self.weight_gradient_rms,
+            self.notes,
+            loss=self.loss,
+            not_finite=self.not_finite,
         )
 
     def save(self, path: str | PathLike[str], about: Mapping[str, Any] | None = None) -> None:
