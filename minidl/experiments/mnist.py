@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from minidl import backend, models, nn, optim
+from minidl.checks import whole
 from minidl.data import Dataset, DataSplits, Loader
+from minidl.experiments.results import as_json
 from minidl.files.arrays import write_atomically
 from minidl.files.weights import save
 from minidl.training import TrainingState, fit
@@ -52,9 +54,8 @@ def train_lenet(
         ValueError: numbers out of range, or the folder holds a run of another seed or damaged files.
         OSError: the folder cannot be written to.
     """
-    for name, value in (("iterations", iterations), ("every", every)):
-        if value < 1:
-            raise ValueError(f"expected {name} to be at least 1; got {value}")
+    for name, value, least in (("iterations", iterations, 1), ("every", every, 1), ("seed", seed, 0)):
+        whole(value, name, least)
     # Caffe divides bytes by 256, `data.mnist` by 255.
     train, test = (replace(part, inputs=part.inputs * np.float32(255 / 256)) for part in (sets.train, sets.test))
 
@@ -72,14 +73,14 @@ def train_lenet(
     if found is not None and (found.loader or {}).get("seed") != seed:
         raise ValueError(f"{path} is not of a run with seed {seed}: name another folder")
     record.write(done)  # a folder that cannot be written to is found out now
+    if found is not None and (done >= iterations or record.lacks(done)):
+        model.load_state_dict(found.model)
+        if record.lacks(done):
+            record.look(model, done)
     if done < iterations:
         options: Any = {"checkpoint": path, "checkpoint_every": every, "resume": done > 0}
         history = fit(model, optimizer, loader, steps=iterations, schedule=schedule, callbacks=[record], **options)
         record.write(len(history.step_loss))
-    elif found is not None:
-        model.load_state_dict(found.model)
-        if not record.results["looks"]:
-            record.look(model, done)
     save(model.state_dict(), folder / "lenet.npz")
     return record.results
 
@@ -100,12 +101,8 @@ class _Record:
         self.results: dict[str, Any] = {"seed": seed, "iterations": 0, "looks": []}
         if path.exists():
             try:
-                kept = json.loads(path.read_text(encoding="utf-8"))
-                self.results = {name: kept[name] for name in self.results}
-                self.results["looks"] = [
-                    {name: look[name] for name in ("iteration", "accuracy", "loss")} for look in kept["looks"]
-                ]
-            except (ValueError, KeyError, TypeError) as error:
+                self.results = _checked(json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise ValueError(f"{path} is damaged ({error!r}): delete it, the run goes on without it") from error
             if self.results["seed"] != seed:
                 raise ValueError(
@@ -116,6 +113,11 @@ class _Record:
         """After each step."""
         if state.step % self.every == 0 or state.step == self.iterations:
             self.look(state.model, state.step)
+
+    def lacks(self, step: int) -> bool:
+        """Whether a look was due after so many steps, and was not taken: the run was stopped between step and look."""
+        looks = [look["iteration"] for look in self.results["looks"]]
+        return step not in looks and (step % self.every == 0 or step == self.iterations or not looks)
 
     def look(self, model: nn.Module, step: int) -> None:
         """Evaluate on the test images after so many steps."""
@@ -128,4 +130,16 @@ class _Record:
     def write(self, iterations: int) -> None:
         """Put results.json on the disk, after so many iterations."""
         self.results["iterations"] = iterations
-        write_atomically(self.path, json.dumps(self.results, indent=1).encode())
+        write_atomically(self.path, json.dumps(as_json(self.results), indent=1, allow_nan=False).encode())
+
+
+def _checked(kept: Any) -> dict[str, Any]:
+    """What results.json holds, if it is what `_Record.write` writes; else a ValueError, KeyError or TypeError."""
+    looks = [{name: look[name] for name in ("iteration", "accuracy", "loss")} for look in kept["looks"]]
+    counts = [kept["seed"], kept["iterations"], *(look["iteration"] for look in looks)]
+    measured = [look["accuracy"] for look in looks] + [look["loss"] for look in looks if look["loss"] is not None]
+    wrong = [count for count in counts if type(count) is not int]
+    wrong += [value for value in measured if type(value) not in (int, float)]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no number")
+    return {"seed": kept["seed"], "iterations": kept["iterations"], "looks": looks}

@@ -10,6 +10,7 @@ from typing import Any
 from minidl import functional as F
 from minidl.data import Loader, Source
 from minidl.data.progress import ProgressBar
+from minidl.files.output import say
 from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.optim.schedules import Schedule
@@ -17,7 +18,7 @@ from minidl.tensors.tensor import Tensor
 from minidl.training.arguments import check_arguments, checkpoint_to_resume, length
 from minidl.training.history import History
 from minidl.training.interrupt import StopOnInterrupt
-from minidl.training.run import Run, TrainingState, call, interrupted_message
+from minidl.training.run import Run, TrainingState, interrupted_message
 
 Path = str | PathLike[str]
 
@@ -61,7 +62,8 @@ def fit(
         validation: evaluated after every epoch.
         schedule: stepped after every step of the optimizer.
         callbacks: objects with `on_step(state)`, `on_epoch(state)` or both; `state` is a `TrainingState`.
-        checkpoint: a file, written anew after every epoch and when the training stops within one.
+        checkpoint: a file, written anew after every epoch and when the training stops within one, also by an error in
+            a callback.
         checkpoint_every: write it every so many steps, too.
         resume: True to go on from `checkpoint`, or the path of another one; model, optimizer, loader and schedule
             must be made as they were for it.
@@ -97,18 +99,18 @@ def fit(
                 if schedule is not None:
                     schedule.step()
                 bar.step(f"epoch {state.epoch + 1}/{epochs}", batch_loss._data)
-                call(callbacks, "on_step", state)
+                run.call(callbacks, "on_step")
                 if run.stops_here():
                     break
             else:  # all batches of the epoch are done
                 if not run.validate(loss, bar):
                     break
                 run.end_epoch()
-                call(callbacks, "on_epoch", state)
+                run.call(callbacks, "on_epoch")
                 run.save()
                 state.epoch += 1
                 state.stop = state.stop or interrupt.requested
         history.interrupted = interrupt.requested and not run.is_done()
     if history.interrupted:
-        print(interrupted_message(state, epochs, checkpoint), file=sys.stderr)
+        say(interrupted_message(state, epochs, checkpoint), sys.stderr)
     return history

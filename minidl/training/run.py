@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any
@@ -79,6 +80,18 @@ class Run:
         if state.history.step_loss:  # of a resumed run
             dtype = next(p.dtype for p in state.model.parameters())
             state.loss = tensor(state.history.step_loss[-1], dtype=dtype)
+
+    def call(self, callbacks: Sequence[Any], method: str) -> None:
+        """Call this method of each callback that has it. If one fails, what is trained is in the checkpoint."""
+        try:
+            for callback in callbacks:
+                function = getattr(callback, method, None)
+                if function is not None:
+                    function(self.state)
+        except BaseException:
+            with suppress(FloatingPointError):  # nothing worth keeping: a loss is not finite
+                self.save()
+            raise
 
     # ---- when it stops
 
@@ -167,14 +180,6 @@ class Run:
             self.settle()
             history = self.state.history
             save_checkpoint(self.path, self.state.model, self.state.optimizer, self.loader, self.schedule, history)
-
-
-def call(callbacks: Sequence[Any], method: str, state: TrainingState) -> None:
-    """Call this method of each callback that has it."""
-    for callback in callbacks:
-        function = getattr(callback, method, None)
-        if function is not None:
-            function(state)
 
 
 def interrupted_message(state: TrainingState, epochs: int, checkpoint: Path | None) -> str:
