@@ -10,7 +10,7 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl import backend
-from minidl.errors import AxisError, describe
+from minidl.errors import AxisError, describe, printable
 from tests.arrays import tensor
 
 
@@ -73,3 +73,9 @@ def test_the_original_error_is_the_cause() -> None:
         tensor(np.ones(2)) + tensor(np.ones(3))
     assert isinstance(caught.value.__cause__, ValueError)
     assert not isinstance(caught.value.__cause__, md.ShapeError)
+
+
+def test_what_cannot_be_printed_is_written_out():
+    assert printable("fc1: \u00e9 \u00d7 \u2212 \u2026") == "fc1: \u00e9 \u00d7 \u2212 \u2026"
+    assert printable("\x1b[31m\0\x9b\t\n\udcff\ufffe\u202e") == r"\x1b[31m\x00\x9b\t\n\udcff\ufffe\u202e"
+    assert printable("a\nb\tc", keep="\n") == "a\nb\\tc"

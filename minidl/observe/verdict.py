@@ -74,6 +74,8 @@ def slope_change_words(slopes: Sequence[float], steps: Sequence[int]) -> str:
     words = f"{slope_words(first)} at step {steps[0]}"
     if len(steps) == 1:
         return words
+    if np.isnan(first) and np.isnan(last):
+        return f"{words} and at step {steps[-1]}"
     if min(abs(first), abs(last)) >= LEVEL and first * last > 0:
         return f"{words}, {abs(last):.2f} at step {steps[-1]}"
     return f"{words} and {slope_words(last)} at step {steps[-1]}"

@@ -88,7 +88,7 @@ class Run:
                 function = getattr(callback, method, None)
                 if function is not None:
                     function(self.state)
-        except BaseException:
+        except Exception:
             with suppress(FloatingPointError):  # nothing worth keeping: a loss is not finite
                 self.save()
             raise

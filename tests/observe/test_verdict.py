@@ -54,6 +54,8 @@ def test_slopes_in_words():
     assert slope_change_words([0.6, 0.35], [0, 99]).endswith("at step 0, 0.35 at step 99")
     assert "falls 0.60" in slope_change_words([0.6, -0.35], [0, 99])
     assert "grows 0.35" in slope_change_words([0.6, -0.35], [0, 99])
+    nowhere = slope_change_words([float("nan"), float("nan")], [0, 99])
+    assert nowhere == f"{slope_words(float('nan'))} at step 0 and at step 99"
 
 
 def verdict(gradients, ratio, weights=None, notes=(), **more):

@@ -1,3 +1,4 @@
+import io
 import json
 from dataclasses import replace
 from itertools import pairwise
@@ -7,6 +8,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.text import Text
+from PIL import Image
 
 from minidl import plot
 from minidl.errors import printable
@@ -210,3 +212,12 @@ def test_every_figure_of_a_strange_name_can_be_saved_and_its_svg_is_xml(name, tm
         assert printable(figure.caption) == figure.caption
         paths = plot.save_figure(figure, tmp_path / "figure")
         minidom.parse(str(paths[1]))
+
+
+def test_a_notebook_shows_what_every_function_of_plot_returns():
+    figures = [plot.gradient_flow(flow()), plot.flow_profile(flow()), plot.update_heatmap(flow()), plot.race(race())]
+    for figure in figures:
+        content = figure._repr_png_()
+        assert content.startswith(b"\x89PNG\r\n\x1a\n")
+        width, height = Image.open(io.BytesIO(content)).size
+        assert (width, height) == pytest.approx(figure.get_size_inches() * figure.dpi, abs=1)
