@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.errors import printable
+
 LEVEL = 0.1  # decades per layer: a slope below it (a factor 1.26 a layer) is called level
 BARELY = 1e-4  # an update below this part of the weights is called barely learning
 BARELY_WORDS = "1e-4"
@@ -84,10 +86,9 @@ def slope_change_words(slopes: Sequence[float], steps: Sequence[int]) -> str:
 def broken_steps(loss: Any, not_finite: Any) -> Any:
     """(T,) in which steps the loss, or something in a layer (T, L), was not finite.
 
-    A loss that is NaN in every step says nothing by itself: it was not a single number.
+    A loss of NaN says nothing by itself: it may have been no single number, or not there at all.
     """
-    loss, layers = np.asarray(loss), np.asarray(not_finite).any(axis=1)
-    return layers | (~np.isfinite(loss) if not np.isnan(loss).all() else np.zeros(len(loss), dtype=bool))
+    return np.asarray(not_finite).any(axis=1) | np.isinf(loss)
 
 
 def first_of_the_rest(true: Any) -> int | None:
@@ -191,7 +192,7 @@ def flow_verdict(
                 f"every layer updates by at least {BARELY_WORDS} of its weights a step "
                 f"(median; from {np.nanmin(ratio):.1e} to {np.nanmax(ratio):.1e})"
             )
-    return "; ".join([*parts, *notes]) + "."
+    return printable("; ".join([*parts, *notes])) + "."
 
 
 def layer_words(layers: Sequence[str], chosen: Any) -> str:

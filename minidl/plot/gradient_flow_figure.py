@@ -106,7 +106,8 @@ def _claim(names: list[str], sizes: dict[str, Any], slope: float) -> str:
     text = f"Not finite (NaN or infinite) is {' and '.join(words)}. " if words else ""
     text += f"The mean weight gradient {slope_words(slope)}"
     if 0 < mean[0] < np.inf and 0 < mean[-1] < np.inf:
-        text += f": {names[0]} gets {mean[0] / mean[-1]:.2g} times the gradient of {names[-1]}"
+        with np.errstate(over="ignore", under="ignore"):
+            text += f": {names[0]} gets {mean[0] / mean[-1]:.2g} times the gradient of {names[-1]}"
     zero = [name for name, value in zip(names, mean, strict=True) if value == 0]
     if zero:
         text += f"; it is exactly 0 in {len(zero)} of {len(names)} layers"

@@ -98,7 +98,7 @@ def test_what_is_not_finite_is_infinite_and_what_was_not_there_is_nan():
     assert recording.divergence() == [
         "loss or gradients were not finite in 1 of 4 steps (layers fc1 to fc4)",
     ]
-    lost = replace(recording, loss=np.array([1.0, 1.0, np.inf, np.nan]))
+    lost = replace(recording, loss=np.array([1.0, 1.0, np.inf, np.inf]))
     assert lost.diverged_at == 2
     assert lost.verdict().startswith("from step 2 on loss is not finite: it diverged; ")
     weights = flow(steps=2, update_norm=np.inf, weight_norm=np.inf)

@@ -130,7 +130,8 @@ def test_what_is_not_finite_now_and_then_is_counted():
 
 def test_a_loss_that_is_no_single_number_is_not_one_that_diverged():
     assert "finite" not in verdict([[1.0, 1.0]] * 2, [[1e-3, 1e-3]] * 2, loss=[np.nan, np.nan])
-    assert "from step 10 on loss is not finite" in verdict([[1.0, 1.0]] * 2, [[1e-3, 1e-3]] * 2, loss=[1.0, np.nan])
+    assert "finite" not in verdict([[1.0, 1.0]] * 2, [[1e-3, 1e-3]] * 2, loss=[1.0, np.nan])  # a step without backward
+    assert "from step 10 on loss is not finite" in verdict([[1.0, 1.0]] * 2, [[1e-3, 1e-3]] * 2, loss=[1.0, np.inf])
 
 
 def test_the_rest_begins_after_the_last_that_is_otherwise():
