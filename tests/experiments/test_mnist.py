@@ -172,14 +172,14 @@ def program(images, out, *more):
 
 
 def test_a_reader_who_has_seen_enough_ends_the_printing_only(images, tmp_path):
-    command = program(images, tmp_path / "run", "--iterations", "8")
+    command = program(images, tmp_path / "run", "--iterations", "4")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline().startswith("     2 iterations")
         process.stdout.close()
         error = process.stderr.read()
     assert (process.returncode, error) == (0, "")
-    assert json.loads((tmp_path / "run" / "results.json").read_text())["iterations"] == 8
-    assert len(md.training.load_checkpoint(tmp_path / "run" / "checkpoint.npz").history.step_loss) == 8
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["iterations"] == 4
+    assert len(md.training.load_checkpoint(tmp_path / "run" / "checkpoint.npz").history.step_loss) == 4
     assert (tmp_path / "run" / "lenet.npz").exists()
 
 
@@ -188,14 +188,14 @@ def test_a_look_that_fails_costs_no_step_and_is_taken_when_the_run_goes_on(image
         raise RuntimeError("the caller's own")
 
     with pytest.raises(RuntimeError, match="the caller's own"):
-        train(images, tmp_path, iterations=6, every=3, on_look=fail)
-    assert len(md.training.load_checkpoint(tmp_path / "checkpoint.npz").history.step_loss) == 3
+        train(images, tmp_path, iterations=2, every=1, on_look=fail)
+    assert len(md.training.load_checkpoint(tmp_path / "checkpoint.npz").history.step_loss) == 1
     results = json.loads((tmp_path / "results.json").read_text())
     (tmp_path / "results.json").write_text(json.dumps(results | {"looks": []}))  # as if the disk had been full
     seen = []
-    again = train(images, tmp_path, iterations=6, every=3, on_look=seen.append)
-    whole = train(images, tmp_path / "whole", iterations=6, every=3)
-    assert [look["iteration"] for look in seen] == [3, 6]
+    again = train(images, tmp_path, iterations=2, every=1, on_look=seen.append)
+    whole = train(images, tmp_path / "whole", iterations=2, every=1)
+    assert [look["iteration"] for look in seen] == [1, 2]
     assert again == whole
 
 
