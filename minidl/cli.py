@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import shlex
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO, cast
 
 from minidl import backend, plot
 from minidl.data import mnist
-from minidl.data.forgiving import forgiving_output
-from minidl.errors import DeviceError
+from minidl.errors import DeviceError, printable
 from minidl.experiments.arms import ARMS, TITLES
 from minidl.experiments.compare import expected_runs
 from minidl.experiments.mnist import REFERENCE, train_lenet
 from minidl.experiments.pipeline import run_comparison
 from minidl.experiments.report import COLUMNS, headline, table_rows
 from minidl.experiments.settings import METHODS, MODELS, Settings
+from minidl.files.output import Steady, finish, say
 from minidl.files.writing import path_of
 from minidl.version import __version__
 
-USAGE_ERROR, INTERRUPTED = 2, 130
+FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 
 _INTRODUCTION = """\
 minidl: a deep-learning framework to read, to step through, and to plot gradients with.
@@ -74,10 +75,17 @@ examples:
 The run folder then holds results.json, lenet.npz (weights: model.load_state_dict(md.load(...))) and checkpoint.npz."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments without sending their control characters to the terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="minidl", description=_INTRODUCTION, formatter_class=raw)
+    parser = _Parser(prog="minidl", description=_INTRODUCTION, formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"minidl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
@@ -147,18 +155,40 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status (0, 2 for a wrong call, 130 for Ctrl-C)."""
-    parser = build_parser()
+    """Run the command line.
+
+    Standard output and standard error may be closed before it ends (`minidl mnist | head`): the work goes on.
+
+    Returns:
+        The exit status: 0; 1 if the system ended a process or took no output; 2 for a wrong call; 130 for Ctrl-C.
+    """
+    try:
+        status = _run(build_parser(), arguments)
+    finally:
+        lost = finish(sys.stdout)
+        finish(sys.stderr)
+    if lost is not None and not isinstance(lost, BrokenPipeError):
+        say(f"minidl: what was printed is lost: {lost}", sys.stderr)
+        return status or FAILED
+    return status
+
+
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help()
         return USAGE_ERROR
-    with forgiving_output():  # `minidl mnist | head -1` ends the printing, and not the training
-        try:
-            return int(options.run(options))
-        except (ValueError, DeviceError, OSError) as error:
-            print(f"minidl {options.command}: {error}", file=sys.stderr)
-            return USAGE_ERROR
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except ChildProcessError as error:
+        say(f"minidl {options.command}: {error}", sys.stderr)
+        return FAILED
+    except (ValueError, DeviceError, OSError, FloatingPointError, MemoryError) as error:
+        what = str(error) or "there is too little memory" if isinstance(error, MemoryError) else error
+        say(f"minidl {options.command}: {what}", sys.stderr)
+        return USAGE_ERROR
 
 
 def _path(text: str) -> Path:
@@ -186,22 +216,40 @@ def _compare(options: argparse.Namespace) -> int:
         backend=options.backend or backend.current(),
     )
     backend.module(settings.backend)  # refuse now, not after the tuning
-    folder = options.out or Path("runs") / time.strftime("compare-%Y%m%d-%H%M%S")
+    folder = options.out or new_folder("compare")
     command = _command_of(settings, folder)
+    kept = f"the finished runs are kept. To go on: {command}"
     try:
         results = _with_progress(settings, folder, command, quiet=options.quiet)
     except KeyboardInterrupt:
-        print(f"\nstopped; the finished runs are kept. To go on: {command}", file=sys.stderr)
+        say(f"\nstopped; {kept}", sys.stderr)
         return INTERRUPTED
+    except ChildProcessError as error:
+        raise ChildProcessError(f"{error}; {kept}") from error
     _print_results(results, folder, quiet=options.quiet)
     return 0
+
+
+def new_folder(command: str) -> Path:
+    """A new folder for a run, named by the second; a second run of that second gets another one."""
+    name = Path("runs") / time.strftime(f"{command}-%Y%m%d-%H%M%S")
+    for number in itertools.count(1):
+        folder = name if number == 1 else name.with_name(f"{name.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.parent.is_dir():
+                raise  # runs is a file
+        else:
+            return folder
+    raise AssertionError("there is always another number")
 
 
 def _command_of(settings: Settings, folder: Path) -> str:
     """The command that makes exactly this comparison."""
     words = ["minidl", "compare", "--model", settings.model, "--methods", ",".join(settings.methods)]
     words += ["--rates", ",".join(settings.arms), "--seeds", str(settings.seeds), "--epochs", str(settings.epochs)]
-    words += ["--lr", f"{settings.lr:g}"] if settings.lr is not None else []
+    words += ["--lr", f"{settings.lr!r}"] if settings.lr is not None else []
     words += ["--backend", settings.backend, "--out", str(folder)]
     return shlex.join(words)
 
@@ -211,7 +259,7 @@ def _with_progress(settings: Settings, folder: Path, command: str, quiet: bool) 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True, quiet=quiet)
+    console = Console(file=cast(TextIO, Steady(sys.stderr)), quiet=quiet)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("starting", total=expected_runs(settings))
@@ -230,7 +278,8 @@ def _print_results(results: dict[str, Any], folder: Path, quiet: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    stream = Steady(sys.stdout)
+    console = Console(file=cast(TextIO, stream), highlight=False, soft_wrap=not stream.isatty())
     for method, found in results["methods"].items():
         if not quiet:
             title = f"{method}: median and (range) over {results['settings']['seeds']} seeds"
@@ -244,13 +293,13 @@ def _print_results(results: dict[str, Any], folder: Path, quiet: bool) -> None:
             console.print(table)
     for line in headline(results):
         console.print(f"Verdict. {line}", markup=False)
-    console.print(f"Report: {folder / 'report.html'}", markup=False)
+    console.print(printable(f"Report: {folder / 'report.html'}"), markup=False)
 
 
 def _mnist(options: argparse.Namespace) -> int:
-    folder = options.out or Path("runs") / time.strftime("mnist-%Y%m%d-%H%M%S")
     words = ["minidl", "mnist", "--iterations", str(options.iterations), "--every", str(options.every)]
-    words += ["--seed", str(options.seed), "--out", str(folder)]
+    words += ["--seed", str(options.seed)]
+    words += ["--out", str(options.out)] if options.out else []
     words += ["--data", str(options.data)] if options.data else []
     words += ["--backend", options.backend] if options.backend else []
     try:
@@ -259,23 +308,26 @@ def _mnist(options: argparse.Namespace) -> int:
                 sets = mnist(root=options.data, download=options.download)
             except FileNotFoundError as error:
                 raise FileNotFoundError(f"{error}. Here: {shlex.join([*words, '--download'])}") from error
-            results = train_lenet(sets, folder, options.iterations, options.every, options.seed, _show_look)
+            if options.out is None:  # only now, when there is something to put into it
+                options.out = new_folder("mnist")
+                words += ["--out", str(options.out)]
+            results = train_lenet(sets, options.out, options.iterations, options.every, options.seed, _show_look)
     except KeyboardInterrupt:
         results = {"iterations": 0}
     if results["iterations"] < options.iterations:
-        print(f"\nstopped. To go on: {shlex.join(words)}", file=sys.stderr)
+        say(f"\nstopped. To go on: {shlex.join(words)}", sys.stderr)
         return INTERRUPTED
     if results["looks"]:
         last = results["looks"][-1]
-        print(f"Test accuracy {last['accuracy']:.2%} after {last['iteration']} iterations")
-    print(f"Files: {folder}")
+        say(f"Test accuracy {last['accuracy']:.2%} after {last['iteration']} iterations", sys.stdout)
+    say(f"Files: {options.out}", sys.stdout)
     return 0
 
 
 def _show_look(look: dict[str, Any]) -> None:
     reference = REFERENCE.get(look["iteration"])
     beside = f"   (the same recipe in PyTorch: {reference:.1%})" if reference else ""
-    print(f"{look['iteration']:>6} iterations   test accuracy {look['accuracy']:.2%}{beside}", flush=True)
+    say(f"{look['iteration']:>6} iterations   test accuracy {look['accuracy']:.2%}{beside}", sys.stdout)
 
 
 def _plot(options: argparse.Namespace) -> int:
@@ -284,8 +336,8 @@ def _plot(options: argparse.Namespace) -> int:
     if target.suffix in (".png", ".svg", ".json"):
         target = target.with_suffix("")  # all three are written
     for path in plot.save_figure(figure, target):
-        print(path)
-    print(figure.caption)
+        say(str(path), sys.stdout)
+    say(figure.caption, sys.stdout)
     return 0
 
 

@@ -30,6 +30,15 @@ class GraphError(RuntimeError):
     """A backward pass that cannot be walked: freed graph, overwritten values, nothing to differentiate."""
 
 
+def printable(text: str, keep: str = "") -> str:
+    r"""`text` with what no terminal or page should be sent written out, such as `\x1b` for Escape.
+
+    That is every character that is not printed (control characters, and what cannot be encoded, as a file name may hold
+    it), except those in `keep`.
+    """
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
 def describe(value: object) -> str:
     """Name a value the way an error message should: `Tensor 'fc1.weight' of shape (3, 4), float32, numpy`."""
     shape = getattr(value, "shape", None)

@@ -10,7 +10,7 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl import backend
-from minidl.errors import AxisError, describe
+from minidl.errors import AxisError, describe, printable
 from tests.arrays import tensor
 
 
@@ -79,3 +79,9 @@ def test_a_warning_points_at_the_users_line() -> None:
     with pytest.warns(UserWarning, match="only one") as caught:
         md.nn.RNN(3, 4, dropout=0.5)  # found in the class that RNN is made of
     assert caught[0].filename == __file__
+
+
+def test_what_cannot_be_printed_is_written_out():
+    assert printable("fc1: \u00e9 \u00d7 \u2212 \u2026") == "fc1: \u00e9 \u00d7 \u2212 \u2026"
+    assert printable("\x1b[31m\0\x9b\t\n\udcff\ufffe\u202e") == r"\x1b[31m\x00\x9b\t\n\udcff\ufffe\u202e"
+    assert printable("a\nb\tc", keep="\n") == "a\nb\\tc"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Self
+from typing import Any, Self, TextIO, cast
 
 from minidl import backend
-from minidl.data.forgiving import Forgiving
+from minidl.files.output import Steady
 
 PATIENCE = 1.0  # seconds before a bar appears
 REFRESH = 0.1  # seconds between two drawings; each reads the loss, and so waits for a GPU
@@ -76,7 +76,7 @@ class Bar:
         counted = progress.DownloadColumn() if self._bytes else progress.MofNCompleteColumn()
         text = progress.TextColumn("{task.description}", markup=False)
         columns = (progress.BarColumn(), counted, progress.TimeRemainingColumn(), text)
-        console = self._console or Console(file=Forgiving(sys.stderr))  # type: ignore[arg-type]
+        console = self._console or Console(file=cast(TextIO, Steady(sys.stderr)))
         self._bar = progress.Progress(*columns, console=console, auto_refresh=False)
         self._task = self._bar.add_task("", total=self._total, completed=self._done)
         self._bar.start()
@@ -109,4 +109,4 @@ class ProgressBar(Bar):
 
 
 def _in_terminal() -> bool:
-    return all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
+    return all(Steady(stream).isatty() for stream in (sys.stdout, sys.stderr))

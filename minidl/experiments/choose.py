@@ -27,6 +27,7 @@ from minidl.experiments.results import best_tuned_accuracy, slope_per_layer
 from minidl.experiments.runs import RunKey, record_flow
 from minidl.experiments.settings import SLOPE_CRITERION, TARGET_ACCURACY, Settings
 from minidl.experiments.workers import Workers
+from minidl.files.output import say
 
 DEPTHS = (1, 2, 3, 4, 5)
 
@@ -45,12 +46,12 @@ def measure(hidden_layers: int, folder: Path, workers: Workers) -> tuple[float, 
 
 def main(folder: Path) -> None:
     """Print the table."""
-    print("hidden layers  decades a layer  best tuned accuracy  criterion")
+    say("hidden layers  decades a layer  best tuned accuracy  criterion", sys.stdout)
     with Workers() as workers:
         for depth in DEPTHS:
             slope, accuracy = measure(depth, folder, workers)
             met = slope >= -SLOPE_CRITERION and accuracy >= TARGET_ACCURACY
-            print(f"{depth:13}  {slope:15.2f}  {accuracy:19.1%}  {'met' if met else 'not met'}", flush=True)
+            say(f"{depth:13}  {slope:15.2f}  {accuracy:19.1%}  {'met' if met else 'not met'}", sys.stdout)
 
 
 if __name__ == "__main__":

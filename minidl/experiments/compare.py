@@ -23,7 +23,7 @@ import numpy as np
 from minidl.data import DataSplits, digits
 from minidl.experiments.arms import LAYER_SPECIFIC, REPLAYED, RULES, TUNED, rule_of
 from minidl.experiments.runs import RUN_ARRAYS, Run, RunKey, record_flow, train
-from minidl.experiments.settings import Settings
+from minidl.experiments.settings import BATCH_SIZE, Settings
 from minidl.experiments.workers import Workers
 from minidl.files.arrays import load_arrays, save_arrays
 from minidl.files.reading import read_json
@@ -65,6 +65,10 @@ class Comparison:
         """Write the settings into a new folder; accept one with the same settings."""
         own = {"format": FORMAT, "settings": self.settings.as_dict()}
         path = self.folder / "settings.json"
+        # Looked at before the settings are, so that another process may make the same comparison here in between.
+        strange = self.folder.exists() and not (
+            self.folder.is_dir() and all(_is_unsettled(entry) for entry in self.folder.iterdir())
+        )
         if path.exists():
             try:
                 found = read_json(path, dict, "cannot be read")
@@ -72,11 +76,10 @@ class Comparison:
                 raise ValueError(f"{error}; choose another --out") from error
             if found != own:
                 raise ValueError(f"{self.folder} holds a comparison with other settings; choose another --out")
-            return
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        elif strange:
             raise ValueError(f"{self.folder} exists and is not a comparison's folder; choose another --out")
-        (self.folder / "runs").mkdir(parents=True)
-        write_atomically(path, json.dumps(own, indent=2).encode())
+        else:
+            write_atomically(path, json.dumps(own, indent=2).encode())  # before anything else is in the folder
 
     # ---- runs
 
@@ -91,21 +94,62 @@ class Comparison:
         first = list(dict.fromkeys([*twins, *(key for key in wanted if key.rule not in REPLAYED)]))
         for wave in (first, [key for key in wanted if key.rule in REPLAYED]):
             waiting = [key for key in wave if not self._found(key)]
-            tasks = [(self.settings, key, self.splits, self._runs.get(self.twin(key))) for key in waiting]
-            for i, run in self._workers.map(train, tasks):
+            for i, run in self._workers.map(train, [self._task(key) for key in waiting]):
                 self._keep(waiting[i], run)
+
+    def _task(self, key: RunKey) -> tuple[Settings, RunKey, DataSplits, Run | None]:
+        """What `train` and `record_flow` are given. Only a control is handed the run that it replays."""
+        return self.settings, key, self.splits, self._runs.get(self.twin(key)) if key.rule in REPLAYED else None
 
     def _found(self, key: RunKey) -> bool:
         """Whether the run is there, in memory or (from a comparison that was stopped) as a file."""
         path = self._path(key)
         if key not in self._runs and path.exists():
-            arrays, _ = load_arrays(path, kind="run", schema=RUN_ARRAYS)
-            self._runs[key] = Run.from_arrays(arrays)
+            arrays, about = load_arrays(path, kind="run", schema=RUN_ARRAYS)
+            self._check_about(path, about, key)
+            run = Run.from_arrays(arrays)
+            if (len(run.loss), len(run.eval_steps)) != (self._steps, self.settings.epochs):
+                raise ValueError(
+                    f"{path} holds {len(run.loss)} losses and {len(run.eval_steps)} evaluations; expected "
+                    f"{self._steps} and {self.settings.epochs}. Delete it, and the run is made anew"
+                )
+            self._runs[key] = run
             self._on_run(key)
         return key in self._runs
 
+    def _flow(self, path: Path, key: RunKey) -> FlowRecording:
+        """The recording at `path`, which has to be that of the run `key`."""
+        flow, about = FlowRecording.load_with_about(path)
+        self._check_about(path, about, key)
+        if len(flow.steps) != self._steps:
+            raise ValueError(
+                f"{path} holds {len(flow.steps)} steps; expected {self._steps}. Delete it, and it is recorded anew"
+            )
+        return flow
+
+    def _about(self, key: RunKey) -> dict[str, Any]:
+        """What a file of this run says about itself: which run it is, and with which budget."""
+        shared = {name: getattr(self.settings, name) for name in ("model", "hidden_layers", "epochs", "backend")}
+        return {"key": str(key), "base rate": key.base_rate, **shared}
+
+    def _check_about(self, path: Path, found: dict[str, Any], key: RunKey) -> None:
+        """Refuse the file of another run."""
+        expected = self._about(key)
+        other = [name for name, value in expected.items() if found.get(name) != value]
+        if other:
+            raise ValueError(
+                f"{path} is of another run: "
+                + "; ".join(f"its {name} is {found.get(name, 'missing')}, expected {expected[name]}" for name in other)
+                + ". Delete it, and the run is made anew"
+            )
+
+    @property
+    def _steps(self) -> int:
+        """How many steps a run has."""
+        return self.settings.epochs * -(-len(self.splits.train) // BATCH_SIZE)
+
     def _keep(self, key: RunKey, run: Run) -> None:
-        save_arrays(self._path(key), run.arrays(), kind="run", meta={"key": str(key)})
+        save_arrays(self._path(key), run.arrays(), kind="run", meta=self._about(key))
         self._runs[key] = run
         self._on_run(key)
 
@@ -121,11 +165,10 @@ class Comparison:
         rates = self.base_rates(method)
         keys = {arm: RunKey(method, rule_of(arm), rates[arm], seed=0) for arm in arms}
         paths = {arm: self.folder / f"flow-{method}-{arm}.npz" for arm in arms}
-        flows = {arm: FlowRecording.load(path) for arm, path in paths.items() if path.exists()}
+        flows = {arm: self._flow(path, keys[arm]) for arm, path in paths.items() if path.exists()}
         waiting = [arm for arm in arms if arm not in flows]
-        tasks = [(self.settings, keys[arm], self.splits, self._runs.get(self.twin(keys[arm]))) for arm in waiting]
-        for i, flow in self._workers.map(record_flow, tasks):
-            flow.save(paths[waiting[i]])
+        for i, flow in self._workers.map(record_flow, [self._task(keys[arm]) for arm in waiting]):
+            flow.save(paths[waiting[i]], about=self._about(keys[waiting[i]]))
             flows[waiting[i]] = flow
         return {arm: flows[arm] for arm in arms}
 
@@ -169,6 +212,13 @@ class Comparison:
         return {arm: [self.run(key) for key in seeds] for arm, seeds in keys.items()}
 
 
+def _is_unsettled(path: Path) -> bool:
+    """Whether this is what a comparison leaves in its folder that was killed before its settings were written."""
+    if path.name == "runs":
+        return path.is_dir() and not any(path.iterdir())
+    return path.name.startswith(".settings.json.") and path.name.endswith(".part")
+
+
 def expected_runs(settings: Settings) -> int:
     """How many runs there will be, at most: a tuned control may need a layer-specific twin at its own rate."""
     twins = sum(rule_of(arm) in REPLAYED for arm in settings.arms if arm in TUNED)
@@ -190,5 +240,6 @@ def tuned_rules(settings: Settings) -> tuple[str, ...]:
 
 def best_index(losses: Any) -> int:
     """Which base rate has the lowest mean validation loss (rates, seeds); a run that diverged rules its rate out."""
-    means = np.where(np.isfinite(losses), losses, np.inf).mean(axis=1)
+    with np.errstate(over="ignore"):
+        means = np.where(np.isfinite(losses), losses, np.inf).mean(axis=1)
     return int(np.argmin(means))

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from minidl import backend, models, nn, optim
+from minidl.checks import whole
 from minidl.data import Dataset, DataSplits, Loader
+from minidl.experiments.results import as_json
 from minidl.files.reading import read_json
 from minidl.files.weights import save
 from minidl.files.writing import check_writable, path_of, write_atomically
@@ -59,9 +61,8 @@ def train_lenet(
         ValueError: numbers out of range, or the folder holds a run of another seed or damaged files.
         OSError: the folder cannot be written to.
     """
-    for name, value in (("iterations", iterations), ("every", every)):
-        if value < 1:
-            raise ValueError(f"expected {name} to be at least 1; got {value}")
+    for name, value, least in (("iterations", iterations, 1), ("every", every, 1), ("seed", seed, 0)):
+        whole(value, name, least)
     # Caffe divides bytes by 256, `data.mnist` by 255.
     train, test = (replace(part, inputs=part.inputs * np.float32(255 / 256)) for part in (sets.train, sets.test))
 
@@ -81,9 +82,10 @@ def train_lenet(
         raise ValueError(f"{path} is not of a run with seed {seed}: name another folder")
     record.write(done)  # a folder that cannot be written to is found out now
     check_writable(folder / "lenet.npz")
-    if found is not None:  # it may have been stopped between a checkpoint and the look that follows it
+    if found is not None and (done >= iterations or record.lacks(done)):
         model.load_state_dict(found.model)
-        record.make_up_for(model, done)
+        if record.lacks(done):
+            record.look(model, done)
     if done < iterations:
         options: Any = {"checkpoint": path, "checkpoint_every": every, "resume": done > 0}
         history = fit(model, optimizer, loader, steps=iterations, schedule=schedule, callbacks=[record], **options)
@@ -125,10 +127,10 @@ class _Record:
         """Whether there is a look after so many steps."""
         return step % self.every == 0 or step == self.iterations
 
-    def make_up_for(self, model: nn.Module, step: int) -> None:
-        """Look now, after so many steps, if that is due and was left out."""
-        if self.is_due(step) and all(look["iteration"] != step for look in self.results["looks"]):
-            self.look(model, step)
+    def lacks(self, step: int) -> bool:
+        """Whether a look was due after so many steps, and was not taken: the run was stopped between step and look."""
+        looks = [look["iteration"] for look in self.results["looks"]]
+        return step not in looks and (self.is_due(step) or not looks)
 
     def look(self, model: nn.Module, step: int) -> None:
         """Evaluate on the test images after so many steps."""
@@ -141,4 +143,4 @@ class _Record:
     def write(self, iterations: int) -> None:
         """Put results.json on the disk, after so many iterations."""
         self.results["iterations"] = iterations
-        write_atomically(self.path, json.dumps(self.results, indent=1).encode())
+        write_atomically(self.path, json.dumps(as_json(self.results), indent=1, allow_nan=False).encode())

@@ -13,7 +13,7 @@ from minidl import plot
 from minidl.experiments.arms import ARMS
 from minidl.experiments.compare import Comparison
 from minidl.experiments.report import Picture, render
-from minidl.experiments.results import same_runs, summarise
+from minidl.experiments.results import as_json, same_runs, summarise
 from minidl.experiments.runs import RunKey, build_model
 from minidl.experiments.settings import Settings
 from minidl.experiments.workers import Workers
@@ -31,7 +31,7 @@ def run_comparison(
     on_run: Callable[[RunKey], None] = lambda key: None,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Do everything and write it to `folder`; returns what results.json holds.
+    """Do everything and write it to `folder`; returns what results.json holds (where null stands for NaN and infinity).
 
     The folder gets settings.json, runs/*.npz (one a run), one gradient-flow recording an arm, one race recording a
     method, the figures (png, svg, and the numbers they draw as json), results.json and report.html.
@@ -58,9 +58,9 @@ def run_comparison(
     results["command"] = command
     results["figures"] = [{"name": picture.name, "caption": picture.caption} for picture in pictures]
 
-    write_atomically(folder / "results.json", json.dumps(results, indent=2).encode())
+    write_atomically(folder / "results.json", json.dumps(as_json(results), indent=2, allow_nan=False).encode())
     page = render(results, pictures, command, describe_network(settings))
-    write_atomically(folder / "report.html", page.encode())
+    write_atomically(folder / "report.html", page.encode(errors="xmlcharrefreplace"))
     return results
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.errors import printable
 from minidl.experiments.settings import BATCH_SIZE, SLOPE_CRITERION, TARGET_ACCURACY
 from minidl.experiments.verdict import SIGNIFICANCE, SMALLEST_EFFECT
 
@@ -63,7 +64,7 @@ def table_rows(method: dict[str, Any]) -> list[tuple[str, ...]]:
     """The table of a method, a row an arm: medians with their range over seeds."""
     rows: list[tuple[str, ...]] = []
     for arm, row in method["arms"].items():
-        rate = f"{row['base_rate']:g} \u00d7 {np.median(row['mean_multiplier']):.2f}"
+        rate = f"{row['base_rate']:g} \u00d7 {_middle(row['mean_multiplier'])}"
         if row["same_runs_as"]:
             rows.append((arm, rate, f"as {row['same_runs_as']}", "", "", ""))
             continue
@@ -81,9 +82,26 @@ def table_rows(method: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def spread(values: Sequence[float], form: str) -> str:
-    """'median (min\u2013max)'; one number where all agree."""
-    low, middle, high = (form.format(f(values)) for f in (np.min, np.median, np.max))
-    return middle if low == high else f"{middle} ({low}\u2013{high})"
+    """'median (min\u2013max)'; one number where all agree. What is not finite counts as larger than everything else."""
+    ranked = np.where(np.isfinite(values), values, np.inf)
+    lost = int(np.isinf(ranked).sum())
+    if lost == len(ranked):
+        return "diverged"
+    finite = ranked[np.isfinite(ranked)]
+    low, middle, high = (form.format(value) for value in (finite.min(), np.median(ranked), finite.max()))
+    middle = "diverged" if np.isinf(np.median(ranked)) else middle
+    text = middle if low == high == middle else f"{middle} ({low}\u2013{high})"
+    return text + (f", {lost} of {len(ranked)} diverged" if lost else "")
+
+
+def _middle(multipliers: Sequence[float]) -> str:
+    """The median of the mean multipliers of those seeds in which there is one."""
+    known = [value for value in multipliers if np.isfinite(value)]
+    return f"{np.median(known):.2f}" if known else "none that is finite"
+
+
+def _signed(gain: float) -> str:
+    return f"{gain:+.4g}".replace("inf", "\N{INFINITY}")
 
 
 def steps_text(steps: Sequence[int | None]) -> str:
@@ -142,13 +160,13 @@ PAIRING_COLUMNS = ("measure", "against", "median gain (range)", "of", "p better"
 
 
 def pairing_rows(verdicts: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Every pairing of every measure: a positive gain is in favour of layer-specific."""
+    """Every pairing of every measure: a positive gain is in favour of layer-specific, infinite where one diverged."""
     return [
         (
             measure,
             p["other"],
-            f"{p['median_gain']:+.4g} ({p['smallest_gain']:+.4g} to {p['largest_gain']:+.4g})",
-            f"{p['other_loss']:.4g}",
+            f"{_signed(p['median_gain'])} ({_signed(p['smallest_gain'])} to {_signed(p['largest_gain'])})",
+            f"{p['other_loss']:.4g}" if np.isfinite(p["other_loss"]) else "diverged",
             f"{p['p_better']:.3f}",
             f"{p['p_worse']:.3f}",
             p["outcome"],
@@ -170,6 +188,12 @@ def _caveats(found: dict[str, Any]) -> list[str]:
             "lie beyond it."
         )
     for arm, row in found["arms"].items():
+        steps = [step for step in row["diverged_at"] if step is not None]
+        if steps and not row["same_runs_as"]:
+            caveats.append(
+                f"{arm} diverged in {len(steps)} of {len(row['diverged_at'])} seeds: from step {min(steps)} on, at the "
+                "earliest, its loss is not finite. Such a loss ranks after every finite one."
+            )
         lost = sum(a < 0.5 for a in row["test_accuracy"])
         if lost and not row["same_runs_as"] and max(max(r["test_accuracy"]) for r in found["arms"].values()) >= 0.5:
             caveats.append(
@@ -189,14 +213,19 @@ def _tuning_table(tuning: dict[str, Any]) -> str:
     header = ("rule", *(f"{rate:g}" for rate in tuning["grid"]))
     rows = []
     for rule, losses in tuning["validation_loss"].items():
-        means = np.mean(np.asarray(losses, dtype=np.float64), axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            means = np.mean(np.asarray(losses, dtype=np.float64), axis=1)
         best = int(np.argmin(np.where(np.isfinite(means), means, np.inf)))
-        rows.append((rule, *(f"{m:.3f}{' *' if i == best else ''}" for i, m in enumerate(means))))
+        rows.append((rule, *(_mean_text(m) + (" *" if i == best else "") for i, m in enumerate(means))))
     note = (
         f"<p>Mean validation loss after the whole budget over the seeds {', '.join(map(str, tuning['seeds']))}, which "
         "are not reported, by base rate. * marks the rate that was chosen.</p>"
     )
     return _table(header, rows) + note
+
+
+def _mean_text(mean: float) -> str:
+    return f"{mean:.3f}" if np.isfinite(mean) else "diverged"
 
 
 def _methods_section(results: dict[str, Any], network: str) -> list[str]:
@@ -219,7 +248,8 @@ def _methods_section(results: dict[str, Any], network: str) -> list[str]:
         The p are one-sided, and with five seeds all five must agree (p = 1/32). Layer-specific 'helps' if it beats the
         uniform rate and every control. Its gain is 'explained by the larger rate' if it beats the uniform rate but is
         not even ahead of some control in the median. If it is ahead of a control, but not provably, the verdict is
-        'undecided'; more seeds may tell. No correction is made for the number of controls: each of them has to be
+        'undecided'; more seeds may tell. A run that diverged, so that its loss is not finite, ranks after every other.
+        No correction is made for the number of controls: each of them has to be
         beaten.""",
     ]
     return ["<h2>How it was done</h2>", *(f"<p>{_text(line)}</p>" for line in lines)]
@@ -234,12 +264,16 @@ def _criterion_text(results: dict[str, Any]) -> str:
         {TARGET_ACCURACY:.0%} on the validation digits within the budget. (To repeat the choice, among 1 to 5 hidden
         layers: python -m minidl.experiments.choose.)"""
     texts = [
-        f"In this run ({method}): {c['slope_decades_per_layer']:.2f} decades a layer, best tuned arm "
+        f"In this run ({method}): {_slope_text(c['slope_decades_per_layer'])}, best tuned arm "
         f"{c['best_tuned_validation_accuracy']:.1%}: {'met' if c['met'] else 'NOT met'}."
         for method, found in results["methods"].items()
         if (c := found["criterion"])
     ]
     return f"{rule} {' '.join(texts) or 'It was not checked in this run, which tuned no rate.'}"
+
+
+def _slope_text(slope: float) -> str:
+    return f"{slope:.2f} decades a layer" if np.isfinite(slope) else "no slope to be fitted"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -249,4 +283,4 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _text(value: str) -> str:
-    return html.escape(value)
+    return html.escape(printable(value, keep="\n"))

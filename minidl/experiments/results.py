@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from minidl.experiments.runs import Run
 from minidl.experiments.settings import SLOPE_CRITERION, TARGET_ACCURACY
 from minidl.experiments.verdict import UNDECIDED, Verdict, judge
 from minidl.observe import FlowRecording
+from minidl.observe.verdict import decades_per_layer, first_of_the_rest
 from minidl.version import __version__
 
 LEARNED = 0.5  # the accuracy from which on a comparison of arms is one of learning
@@ -66,6 +68,15 @@ def _method(comparison: Comparison, method: str, flows: dict[str, FlowRecording]
     }
 
 
+def as_json(value: Any) -> Any:
+    """Plain data for JSON, which has no NaN and no infinity: what is not finite becomes null."""
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def same_runs(runs: dict[str, list[Run]]) -> dict[str, str]:
     """The arms that turned out to be another arm: a control whose own tuned rate is the shared one."""
     same: dict[str, str] = {}
@@ -91,8 +102,11 @@ def _verdicts(runs: dict[str, list[Run]], same: dict[str, str]) -> dict[str, Any
     }
     best = max(float(np.median([run.test_accuracy[-1] for run in own])) for own in arms.values())
     if best < LEARNED:
+        lost = {arm: sum(diverged_at(run) is not None for run in own) for arm, own in arms.items()}
+        words = ", ".join(f"{arm} in {count} of {len(arms[arm])} seeds" for arm, count in lost.items() if count)
         reason = (
             f"No arm learned the task within the budget: the best one ends at {best:.1%}, guessing gives about 10%."
+            + (f" Diverged: {words}." if words else "")
         )
         verdicts = {name: Verdict(UNDECIDED, reason, found.pairings) for name, found in verdicts.items()}
     return {name: verdict.as_dict() for name, verdict in verdicts.items()}
@@ -104,13 +118,37 @@ def _arm(arm: str, base_rate: float, runs: list[Run], same: str | None) -> dict[
         "title": TITLES[arm],
         "same_runs_as": same,
         "base_rate": base_rate,
-        "mean_multiplier": [float(np.mean(run.mean_multiplier)) for run in runs],
+        "mean_multiplier": [mean_multiplier(run) for run in runs],
+        "diverged_at": [diverged_at(run) for run in runs],
         "test_accuracy": [float(run.test_accuracy[-1]) for run in runs],
         "test_loss": [float(run.test_loss[-1]) for run in runs],
-        "train_loss": [float(np.mean(run.loss[-len(run.loss) // len(run.eval_steps) :])) for run in runs],
+        "train_loss": [last_epochs_loss(run) for run in runs],
         "steps_to_target": [steps_to(run, TARGET_ACCURACY) for run in runs],
         "seconds": [float(run.seconds[-1]) for run in runs],
     }
+
+
+def last_epochs_loss(run: Run) -> float:
+    """The mean training loss of the last epoch."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.mean(run.loss[-len(run.loss) // len(run.eval_steps) :]))
+
+
+def mean_multiplier(run: Run) -> float:
+    """The mean over the steps in which the multiplier is finite; NaN if it never was."""
+    finite = run.mean_multiplier[np.isfinite(run.mean_multiplier)]
+    return float(np.mean(finite)) if len(finite) else float("nan")
+
+
+def diverged_at(run: Run) -> int | None:
+    """The step (the first is 1) from which on the training loss is not finite; None if it is to the end.
+
+    Where only the losses on the test or validation digits are not finite, the last step.
+    """
+    first = first_of_the_rest(~np.isfinite(run.loss))
+    if first is None:
+        return None if np.isfinite(run.test_loss[-1]) and np.isfinite(run.validation_loss) else len(run.loss)
+    return first + 1
 
 
 def steps_to(run: Run, accuracy: float) -> int | None:
@@ -133,7 +171,7 @@ def _criterion(comparison: Comparison, method: str, flows: dict[str, FlowRecordi
     return {
         "slope_decades_per_layer": slope,
         "best_tuned_validation_accuracy": best,
-        "met": -slope <= SLOPE_CRITERION and best >= TARGET_ACCURACY,
+        "met": bool(-slope <= SLOPE_CRITERION) and best >= TARGET_ACCURACY,
     }
 
 
@@ -148,6 +186,8 @@ def best_tuned_accuracy(comparison: Comparison, method: str) -> float:
 
 
 def slope_per_layer(gradient_rms: Any) -> float:
-    """Decades per layer by which the gradient grows from input to output: the slope of a line through log10 RMS."""
-    heights = np.log10(np.asarray(gradient_rms, dtype=np.float64))
-    return float(np.polyfit(np.arange(len(heights)), heights, 1)[0])
+    """Decades per layer by which the gradient grows from input to output: the slope of a line through log10 RMS.
+
+    NaN if fewer than two layers have a gradient that is finite and not 0.
+    """
+    return decades_per_layer(gradient_rms)

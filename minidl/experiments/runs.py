@@ -12,6 +12,7 @@ import numpy as np
 from minidl import backend, models
 from minidl import functional as F
 from minidl.data import DataSplits, Loader
+from minidl.experiments.arms import LAYER_SPECIFIC, REPLAYED
 from minidl.experiments.settings import BATCH_SIZE, Settings
 from minidl.files.schema import FLOATS, WHOLE, Entry
 from minidl.nn import Module, init
@@ -96,17 +97,21 @@ def build_optimizer(model: Module, method: str, lr: float, rule: Any) -> Optimiz
 def rule_for(key: RunKey, twin: Run | None) -> tuple[float, Any]:
     """The factor on the base rate, and the layer rate, of a run's rule.
 
-    `twin` is the layer-specific run with the same method, base rate and seed, which the controls replay.
+    `twin` is the layer-specific run with the same method, base rate and seed, which the controls replay; no other rule
+    looks at it. Of a run that diverged they replay what came before, and then go on with its last finite multiplier.
     """
-    if key.rule == "layer-specific":
+    if key.rule == LAYER_SPECIFIC:
         return 1.0, LayerSpecific()
-    if key.rule == "uniform":
+    if key.rule not in REPLAYED:
         return 1.0, None
     if twin is None:
         raise ValueError(f"the rule {key.rule!r} replays the layer-specific run with the same seed and base rate")
+    multipliers = np.asarray(twin.mean_multiplier)
+    finite = np.isfinite(multipliers)
     if key.rule == "constant":
-        return float(np.mean(twin.mean_multiplier)), None
-    return 1.0, Replayed(twin.mean_multiplier)
+        return float(multipliers[finite].mean()) if finite.any() else 1.0, None
+    last = 1.0
+    return 1.0, Replayed([last := float(m) if known else last for m, known in zip(multipliers, finite, strict=True)])
 
 
 def train(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None = None) -> Run:
@@ -148,15 +153,17 @@ def _train(settings: Settings, key: RunKey, splits: DataSplits, twin: Run | None
             spent += time.perf_counter() - started
             losses.append(loss.detach())
             seconds.append(spent)
-            if key.rule == "layer-specific":
+            if key.rule == LAYER_SPECIFIC:
                 multipliers.append([report.multiplier for report in optimizer.raw_report.values()])
         eval_steps.append(len(losses))
         scores.append(evaluate(model, splits.test))
     validation = evaluate(model, splits.validation)
-    if key.rule == "layer-specific":
+    if key.rule == LAYER_SPECIFIC:
         mean_multiplier = mean_over_layers(multipliers)
+    elif isinstance(optimizer.layer_rate, Replayed):
+        mean_multiplier = np.asarray(optimizer.layer_rate.multipliers)
     else:
-        mean_multiplier = np.full(len(losses), factor) if twin is None or factor != 1.0 else twin.mean_multiplier
+        mean_multiplier = np.full(len(losses), factor)
     return Run(
         loss=np.array([x.item() for x in losses]),
         seconds=np.array(seconds),

@@ -38,7 +38,7 @@ class Settings:
         model: 'mlp' (64, `HIDDEN_LAYERS` of 32, 10, sigmoid) or 'conv' (two 3x3 convolutions, two dense layers, ReLU).
         methods: base methods, out of `METHODS`.
         arms: out of `ARMS`; empty for all that the other settings allow.
-        seeds: how many seeds are reported (0, 1, ...).
+        seeds: how many seeds are reported (0, 1, ...); fewer than the first of the tuning.
         epochs: passes over the training digits in every run; 0 for the model's default.
         lr: one base rate for every arm instead of tuning, or None.
         backend: 'numpy' or 'cupy'.
@@ -61,6 +61,11 @@ class Settings:
         _check_choice("--methods", self.methods, METHODS)
         _check_choice("--rates", self.arms, ARMS)
         whole(self.seeds, "--seeds", 1)
+        if self.seeds > min(self.tuning_seeds):
+            raise ValueError(
+                f"--seeds: expected at most {min(self.tuning_seeds)}; got {self.seeds}: the seeds from there on tune "
+                f"the rates and are never reported"
+            )
         whole(self.epochs, "--epochs", 0)
         if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
             raise ValueError(f"--lr: expected a positive number; got {self.lr}")

@@ -9,6 +9,9 @@ judged by the same rule beside it. One arm beats another when
 2. the median difference is at least 2% of the other arm's median, so that a difference nobody would care about
    is not called one.
 
+A loss that is not finite (the run diverged) ranks after every loss that is: it loses against each, by more than any two
+finite ones differ, and ties with another of its kind.
+
 A control explains the gain only where layer-specific is not even ahead of it in the median by those 2%. Ahead but not
 provably, the verdict stays open: "not proved to be better" is not "proved to be no better".
 
@@ -35,7 +38,7 @@ UNDECIDED = "undecided"
 
 SIGNIFICANCE = 0.05
 SMALLEST_EFFECT = 0.02  # of the other arm's median loss
-DIVERGED = 1e3  # stands for a loss that is not a number
+_DRAWN, _AT_ONCE = 65_536, 1_024  # sign patterns where there are too many to try all; and how many in memory
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,12 @@ class Pairing:
 
     Attributes:
         other: the other arm.
-        median_gain: the median over seeds of (other's loss - layer-specific loss); positive is better.
+        median_gain: the median over seeds of (other's loss - layer-specific loss); positive is better. Infinite where
+            one of the two diverged, 0 where both did.
         smallest_gain, largest_gain: the range over seeds.
-        other_loss: the other arm's median loss.
+        other_loss: the other arm's median loss, infinite if most of its seeds diverged.
         p_better, p_worse: of the sign-flip test, one-sided each.
+        diverged, other_diverged: in how many seeds the layer-specific arm, and the other, diverged.
     """
 
     other: str
@@ -57,6 +62,8 @@ class Pairing:
     other_loss: float
     p_better: float
     p_worse: float
+    diverged: int = 0
+    other_diverged: int = 0
 
     @property
     def better(self) -> bool:
@@ -94,10 +101,18 @@ class Pairing:
 
     def words(self) -> str:
         """The pairing as a clause with its numbers."""
+        counts = (("layer-specific", self.diverged), (self.other, self.other_diverged))
+        lost = " and ".join(f"{arm} in {count} seed{'s' if count > 1 else ''}" for arm, count in counts if count)
         return (
-            f"{self.outcome} {TITLES[self.other]} (median gain {self.median_gain:+.3g} on {self.other_loss:.3g}, "
-            f"p = {self.p_worse if self.worse else self.p_better:.3f})"
+            f"{self.outcome} {TITLES[self.other]} ({self._numbers()}p = "
+            f"{self.p_worse if self.worse else self.p_better:.3f}{f'; diverged: {lost}' if lost else ''})"
         )
+
+    def _numbers(self) -> str:
+        """The median gain and what it is a gain on, where they are numbers."""
+        if not (np.isfinite(self.median_gain) and np.isfinite(self.other_loss)):
+            return ""
+        return f"median gain {self.median_gain:+.3g} on {self.other_loss:.3g}, "
 
 
 @dataclass(frozen=True)
@@ -124,30 +139,42 @@ def sign_flip_p(differences: Any) -> float:
     """
     observed = np.asarray(differences, dtype=np.float64)
     n = len(observed)
+    observed = observed / (np.abs(observed).max(initial=0.0) or 1.0)  # so that no sum overflows, whatever their scale
+    least = observed.sum() - 1e-12 * max(n, 1)
     if n <= 16:
-        signs = np.array(list(itertools.product((1.0, -1.0), repeat=n)))
-    else:
-        signs = np.random.default_rng(0).choice([1.0, -1.0], size=(65_536, n))
-        signs[0] = 1.0  # the observed pattern is one of them
-    means = signs @ observed / max(n, 1)
-    return float(np.mean(means >= observed.mean() - 1e-12))
+        return float(np.mean(np.array(list(itertools.product((1.0, -1.0), repeat=n))) @ observed >= least))
+    drawn, hits = np.random.default_rng(0), 1  # the observed pattern is one of them
+    for start in range(1, _DRAWN, _AT_ONCE):
+        count = min(_AT_ONCE, _DRAWN - start)
+        hits += int(np.sum(drawn.choice([1.0, -1.0], size=(count, n)) @ observed >= least))
+    return hits / _DRAWN
 
 
 def pair_arms(layer_specific: Sequence[float], other: Sequence[float], name: str) -> Pairing:
-    """Compare two arms' final losses seed by seed; a loss that is not finite counts as a very large one."""
-    own = np.nan_to_num(np.asarray(layer_specific, dtype=np.float64), nan=DIVERGED, posinf=DIVERGED)
-    others = np.nan_to_num(np.asarray(other, dtype=np.float64), nan=DIVERGED, posinf=DIVERGED)
+    """Compare two arms' final losses seed by seed; a loss that is not finite is worse than every one that is."""
+    own, others = np.asarray(layer_specific, dtype=np.float64), np.asarray(other, dtype=np.float64)
     if own.shape != others.shape or own.ndim != 1 or len(own) == 0:
         raise ValueError(f"expected one loss per seed in both arms; got {own.shape} and {others.shape}")
-    gain = others - own
+    lost, others_lost = ~np.isfinite(own), ~np.isfinite(others)
+    unequal = lost != others_lost
+    with np.errstate(invalid="ignore", over="ignore"):
+        gain = np.where(unequal, np.where(lost, -np.inf, np.inf), np.where(lost, 0.0, others - own))
+        median_gain = float(np.median(gain))
+        other_loss = float(np.median(np.where(others_lost, np.inf, others)))
+    # For the test a diverged seed differs by twice the largest loss: by more than two finite losses do.
+    scale = max(np.abs(losses[np.isfinite(losses)]).max(initial=0.0) for losses in (own, others)) or 1.0
+    with np.errstate(invalid="ignore"):
+        ranked = np.where(unequal, np.sign(gain) * 2.0, np.where(lost, 0.0, others / scale - own / scale))
     return Pairing(
         other=name,
-        median_gain=float(np.median(gain)),
+        median_gain=0.0 if np.isnan(median_gain) else median_gain,  # half the seeds say so, half the contrary
         smallest_gain=float(gain.min()),
         largest_gain=float(gain.max()),
-        other_loss=float(np.median(others)),
-        p_better=sign_flip_p(gain),
-        p_worse=sign_flip_p(-gain),
+        other_loss=other_loss,
+        p_better=sign_flip_p(ranked),
+        p_worse=sign_flip_p(-ranked),
+        diverged=int(lost.sum()),
+        other_diverged=int(others_lost.sum()),
     )
 
 

@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any
 
@@ -22,6 +23,7 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "MINIDL_NUM_THREADS",
 )
+ENDED = "a process was ended by the system (too little memory?)"
 
 
 class Workers:
@@ -59,14 +61,27 @@ class Workers:
                     os.environ[name] = value
 
     def map(self, function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
-        """(number of the task, function(*task)) for each task, in the order in which they are done."""
+        """(number of the task, function(*task)) for each task, in the order in which they are done.
+
+        Raises:
+            ChildProcessError: the system ended a process. What was done until then has been handed out.
+        """
         if self._pool is None:
             for i, task in enumerate(tasks):
                 yield i, function(*task)
             return
-        futures = {self._pool.submit(function, *task): i for i, task in enumerate(tasks)}
+        broken: BaseException | None = None
+        try:
+            futures = {self._pool.submit(function, *task): i for i, task in enumerate(tasks)}
+        except BrokenProcessPool as error:  # while they were handed out
+            raise ChildProcessError(ENDED) from error
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            if isinstance(future.exception(), BrokenProcessPool):
+                broken = future.exception()
+            else:
+                yield futures[future], future.result()
+        if broken is not None:  # what was done before is handed out first
+            raise ChildProcessError(ENDED) from broken
 
 
 def _begin() -> None:

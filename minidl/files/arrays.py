@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from minidl import backend
 from minidl.files.npz import ABOUT, PACKED, SUFFIX, Npz
 from minidl.files.reading import as_damage, fitting, open_file, parse_json
 from minidl.files.schema import Entry, check_arrays, check_plain

@@ -94,6 +94,7 @@ class GradientFlow:
         self._backwards: list[int] = []
         self._rows: list[Any] = []
         self._bundles: list[Any] = []
+        self._measured: list[Any] = []  # a row a step: which of its numbers there were to measure
         self._outputs = [layer.name for layer in self._layers]
         self._latest: list[_Passage | None] = [None] * len(self._layers)
         self._newest: _Passage | None = None
@@ -250,6 +251,9 @@ class GradientFlow:
             with np.errstate(all="ignore"):
                 step.read_update()
                 self._rows.append(step.packed())
+            measured = step.measured()
+            same = bool(self._measured) and np.array_equal(measured, self._measured[-1])
+            self._measured.append(self._measured[-1] if same else measured)  # most steps share one row
             self._numbers.append(step.number)
             self._backwards.append(step.backwards)
             if len(self._rows) == _BUNDLE:
@@ -275,6 +279,8 @@ class GradientFlow:
         width = len(PER_LAYER) * length + 1
         table = np.concatenate(rows) if rows else np.zeros((0, width))
         fields = table[:, :-1].reshape(count, len(PER_LAYER), length)
+        measured = np.array(self._measured, dtype=bool).reshape(count, width)[:, :-1].reshape(fields.shape)
+        fields = np.where(measured & np.isnan(fields), np.inf, fields)  # NaN is left to what was not there to measure
         values = {name: np.ascontiguousarray(fields[:, i]) for i, name in enumerate(PER_LAYER)}
         dtypes = [p.dtype for layer in self._layers for p in layer.parameters]
         return FlowRecording(
@@ -294,7 +300,8 @@ class GradientFlow:
         else:
             at_step, at_backward = values["layer_gradient_norm"], values["gradient_norm_at_backward"]
             with np.errstate(invalid="ignore"):
-                changed = (abs(at_step - at_backward) > _CHANGED * at_backward).any(axis=1)
+                changed = abs(at_step - at_backward) > _CHANGED * at_backward
+                changed = (changed | (np.isfinite(at_step) & np.isinf(at_backward))).any(axis=1)
             if changed.any():
                 with np.errstate(divide="ignore", invalid="ignore"):
                     factors = at_step[changed] / at_backward[changed]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from minidl.files.arrays import load_arrays, save_arrays
 from minidl.files.reading import fitting
 from minidl.files.schema import NUMBERS, TEXT, WHOLE, Entry
-from minidl.observe.verdict import flow_verdict
+from minidl.observe.verdict import broken_steps, divergence_words, first_of_the_rest, flow_verdict
 
 KIND = "gradient_flow"
 FORMAT = 1
@@ -42,6 +42,7 @@ _ARRAYS = {
     "dtype": Entry(TEXT, ()),
     "notes": Entry(TEXT, ("N",)),
 }
+_FLOW = PER_LAYER[: PER_LAYER.index("multiplier")]  # what runs through the layers, without what the optimizer reports
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +50,9 @@ class FlowRecording:
     """The flow of gradients through the layers of a network, step by step.
 
     L layers stand in the order of `model.layers()`, input to output; T steps were recorded. Every field of shape
-    (T, L) is float64 and NaN where there was nothing to measure (no bias, a frozen layer, no optimizer). Exact zeros
-    are exact: a gradient that underflowed reads 0.
+    (T, L) is float64 and NaN where there was nothing to measure (no bias, a frozen layer, no optimizer). What was
+    measured and is not finite, NaN or infinite, reads infinity. Exact zeros are exact: a gradient that underflowed
+    reads 0.
 
     Attributes:
         layers: the names, input to output.
@@ -117,10 +119,21 @@ class FlowRecording:
     def update_ratio(self) -> Any:
         """(T, L) norm of the update over norm of the weights: by how much of itself each layer moved in a step.
 
-        0/0, a layer that is zero and stays zero, counts as 0: nothing moved.
+        0/0, a layer that is zero and stays zero, counts as 0: nothing moved. Infinity over infinity is infinity.
         """
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.update_norm == 0, 0.0, self.update_norm / self.weight_norm)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ratio = np.where(self.update_norm == 0, 0.0, self.update_norm / self.weight_norm)
+        return np.where(np.isinf(self.update_norm) | np.isinf(self.weight_norm), np.inf, ratio)
+
+    @property
+    def not_finite(self) -> Any:
+        """(T, L) where a layer's activations, gradients, weights or update were not finite in a step."""
+        return np.any([np.isinf(getattr(self, name)) for name in _FLOW], axis=0)
+
+    @property
+    def diverged_at(self) -> int | None:
+        """The row of the step from which on the loss, or something in a layer, was never finite again, or None."""
+        return first_of_the_rest(broken_steps(self.loss, self.not_finite))
 
     def row(self, step: int) -> int:
         """The row of this recording that a figure's `step` means: an index into `steps`, negative from the end.
@@ -138,16 +151,28 @@ class FlowRecording:
             raise ValueError(f"the recording has {count} steps, so step must be in {-count}..{count - 1}; got {step}")
         return step % count
 
+    def divergence(self) -> list[str]:
+        """When it diverged, and what else was not finite, as clauses; none where everything was finite."""
+        gradients = np.isinf(self.output_gradient_rms) | np.isinf(self.weight_gradient_rms)
+        return divergence_words(self.layers, self.steps, self.loss, self.not_finite, gradients)
+
     def verdict(self) -> str:
         """What the numbers say, in words, with the numbers."""
         return flow_verdict(
-            self.layers, self.steps, self.output_gradient_rms, self.update_ratio, self.weight_gradient_rms, self.notes
+            self.layers,
+            self.steps,
+            self.output_gradient_rms,
+            self.update_ratio,
+            self.weight_gradient_rms,
+            self.notes,
+            loss=self.loss,
+            not_finite=self.not_finite,
         )
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write an npz file of plain arrays."""
+    def save(self, path: str | PathLike[str], about: Mapping[str, Any] | None = None) -> None:
+        """Write an npz file of plain arrays, and `about`, plain data that say which run it was."""
         arrays = {f.name: _as_array(getattr(self, f.name)) for f in fields(self)}
-        save_arrays(path, arrays, kind=KIND, format=FORMAT)
+        save_arrays(path, arrays, kind=KIND, format=FORMAT, meta=about)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> FlowRecording:
@@ -156,9 +181,14 @@ class FlowRecording:
         Raises:
             ValueError: the file is no recording of this kind, or it is damaged; it is named.
         """
-        arrays, _ = load_arrays(path, kind=KIND, format=FORMAT, schema=_ARRAYS)
+        return cls.load_with_about(path)[0]
+
+    @classmethod
+    def load_with_about(cls, path: str | PathLike[str]) -> tuple[FlowRecording, dict[str, Any]]:
+        """As `load`, and what `save` was told about the run."""
+        arrays, about = load_arrays(path, kind=KIND, format=FORMAT, schema=_ARRAYS)
         with fitting(path, "gradient flow"):
-            return cls(**{name: _from_array(name, array) for name, array in arrays.items()})
+            return cls(**{name: _from_array(name, array) for name, array in arrays.items()}), about
 
 
 def _as_array(value: Any) -> Any:

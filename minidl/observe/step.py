@@ -62,7 +62,7 @@ def gradient_norm(parameters: Sequence[Parameter], measured: Mapping[int, Any]) 
 
 
 class Step:
-    """The measurements of one step, for each layer; what never came stays None and becomes NaN."""
+    """The measurements of one step, for each layer; what never came stays None, is not `measured` and becomes NaN."""
 
     def __init__(self, number: int, recorded: bool, layers: Sequence[Layer]) -> None:
         self.number = number
@@ -138,6 +138,11 @@ class Step:
                 self._set("multiplier", layer, entry.multiplier)
                 self._set("rate", layer, entry.rate)
                 self._set("floored", layer, entry.floored)
+
+    def measured(self) -> Any:
+        """For each number of `packed`, which has to be called first, whether it was measured; on the host."""
+        values = [value for field in PER_LAYER for value in self._values[field]]
+        return np.array([value is not None for value in (*values, self.loss)])
 
     def packed(self) -> Any:
         """All numbers as one float64 vector on the device: each field of PER_LAYER for all layers, then the loss."""

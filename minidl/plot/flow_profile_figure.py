@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from minidl.observe import FlowRecording
 from minidl.observe.recording import as_recordings
-from minidl.observe.verdict import decades_per_layer, slope_change_words
+from minidl.observe.verdict import as_sentence, decades_per_layer, slope_change_words
 from minidl.plot.style import (
     INK,
     QUIET,
@@ -19,6 +19,7 @@ from minidl.plot.style import (
     LogScale,
     height_for_names,
     label_ends,
+    mark_not_finite,
     name_layers,
     new_figure,
     step_colours,
@@ -51,6 +52,8 @@ def flow_profile(
         steps: which recorded steps (indices, negative from the end); by default the first, the middle and the last.
         axes: three axes to draw in.
 
+    What is exactly 0 is a ring in a row of its own, what is not finite (NaN or infinite) a cross at the upper edge.
+
     Returns:
         The figure, with `.caption` and `.numbers`: for each quantity `median`, `min`, `max` (steps x layers) and
         `decades_per_layer` (one a step, of the median).
@@ -71,7 +74,9 @@ def flow_profile(
     }
     for field, _ in _PANELS:
         values = np.array([getattr(seed, field)[rows] for seed in seeds])  # (seeds, steps, layers)
-        median = np.median(values, axis=0)
+        with np.errstate(invalid="ignore", over="ignore"):  # infinity less infinity, between two seeds
+            median = np.median(values, axis=0)
+            median = np.where(np.isnan(median) & ~np.isnan(values).any(axis=0), np.inf, median)
         numbers[field] = {
             "median": median,
             "min": values.min(axis=0),
@@ -99,7 +104,7 @@ def flow_profile(
         if ax is axes[-1]:
             words = [f"step {step}" for step in numbers["steps"]]
             label_ends(ax, len(first.layers) - 1, ends, words, colours)
-    return with_claim(axes[0].figure, _claim(numbers), numbers)
+    return with_claim(axes[0].figure, _claim(seeds, numbers), numbers)
 
 
 def _rows(recording: FlowRecording, steps: Sequence[int] | None) -> list[int]:
@@ -121,6 +126,7 @@ def _panel(ax: Axes, numbers: dict[str, Any], scale: LogScale, colours: list[Any
         ax.plot(x, np.where(zero, np.nan, middle), "-o", color=colour, linewidth=1.6, markersize=3.2, zorder=3 + i)
         if zero.any():
             ax.plot(x[zero], middle[zero], "o", mfc="white", mec=colour, ms=5, zorder=9)
+        mark_not_finite(ax, x[np.isinf(numbers["max"][i])])
     tidy(ax)
     ax.set_xlim(-0.4, len(layers) - 0.6)
     name_layers(ax, layers)
@@ -146,8 +152,19 @@ def _signed(slope: float) -> str:
     return f"{slope:+.2f}".replace("-", "\N{MINUS SIGN}") if abs(slope) >= 0.005 else "0.00"
 
 
-def _claim(numbers: dict[str, Any]) -> str:
-    words = slope_change_words(numbers["output_gradient_rms"]["decades_per_layer"], numbers["steps"])
-    return f"The back-propagated gradient {words}" + (
-        f" (median of {numbers['seeds']} recordings)." if numbers["seeds"] > 1 else "."
-    )
+def _claim(seeds: Sequence[FlowRecording], numbers: dict[str, Any]) -> str:
+    slopes, steps = numbers["output_gradient_rms"]["decades_per_layer"], numbers["steps"]
+    drawn = [i for i in range(len(steps)) if not np.isinf(numbers["output_gradient_rms"]["median"][i]).all()]
+    text = ""
+    if drawn:
+        words = slope_change_words([slopes[i] for i in drawn], [steps[i] for i in drawn])
+        many = f" (median of {len(seeds)} recordings)" if len(seeds) > 1 else ""
+        text = f"The back-propagated gradient {words}{many}."
+    broken = [seed for seed in seeds if seed.divergence()]
+    if broken and len(seeds) > 1:
+        ends = [int(seed.steps[seed.diverged_at]) for seed in broken if seed.diverged_at is not None]
+        text += f" Loss or gradients were not finite in {len(broken)} of {len(seeds)} recordings"
+        text += f"; {len(ends)} diverged, the first at step {min(ends)}." if ends else "."
+    elif broken:
+        text += f" {as_sentence(broken[0].divergence())}"
+    return text.strip()

@@ -12,8 +12,9 @@ from minidl.nn import Module
 from minidl.observe import FlowRecording
 from minidl.observe.statistics import max_abs, mean_abs
 from minidl.observe.step import gradients_of, layers_of
-from minidl.observe.verdict import decades_per_layer, slope_words
+from minidl.observe.verdict import decades_per_layer, layer_words, slope_words
 from minidl.plot.style import (
+    BROKEN,
     INK,
     QUIET,
     SMALL,
@@ -22,6 +23,7 @@ from minidl.plot.style import (
     depth_colours,
     height_for_names,
     label_ends,
+    mark_not_finite,
     name_layers,
     new_figure,
     tidy,
@@ -44,6 +46,9 @@ def gradient_flow(
         step: which recorded step (an index, negative from the end); of a model there is only the present.
         biases: draw the biases beside the weights.
         ax: draw here instead of in a new figure.
+
+    A gradient of exactly 0 is a ring in a row of its own, one that is not finite (NaN or infinite) a cross at the upper
+    edge. In `.numbers` the latter is "inf", and what is not there None.
 
     Returns:
         The figure, with `.caption` and `.numbers` (layers, weight_mean, weight_max, bias_mean, bias_max, slope).
@@ -68,7 +73,7 @@ def gradient_flow(
         places = np.arange(len(names)) + (k - (len(shown) - 1) / 2) * share
         for what, alpha, breadth in (("max", 0.35, 0.94), ("mean", 1.0, 0.60)):
             values = sizes[f"{part}_{what}"]
-            heights = np.where(values > 0, values, np.nan) - bottom
+            heights = np.where(values == 0, np.nan, scale.place(values)) - bottom
             for place, height, colour in zip(places, heights, colours, strict=True):
                 if np.isfinite(height):
                     face = "white" if part == "bias" and what == "mean" else colour
@@ -78,6 +83,7 @@ def gradient_flow(
         if scale.zero is not None:
             zero = sizes[f"{part}_max"] == 0
             ax.plot(places[zero], np.full(zero.sum(), scale.zero), "o", mfc="white", mec=INK, ms=5, zorder=4)
+        mark_not_finite(ax, places[np.isinf(sizes[f"{part}_max"])])
     scale.apply(ax)
     tidy(ax)
     ax.set_xlim(-0.6, len(names) - 0.4)
@@ -86,28 +92,38 @@ def gradient_flow(
     ax.set_xlabel("layer, input to output", fontsize=SMALL, color=INK)
     ax.set_title(f"gradient of each layer{when}", fontsize=SMALL, loc="left", color=QUIET)
 
-    _label_bars(ax, sizes, biases, len(names))
+    _label_bars(ax, sizes, scale, biases, len(names))
 
     slope = decades_per_layer(sizes["weight_mean"])
     numbers = {"figure": "gradient_flow", "layers": names, "dtype": dtype, "decades_per_layer": slope, **sizes}
-    return with_claim(ax.figure, _claim(names, sizes["weight_mean"], slope), numbers)
+    return with_claim(ax.figure, _claim(names, sizes, slope), numbers)
 
 
-def _claim(names: list[str], mean: Any, slope: float) -> str:
-    text = f"The mean weight gradient {slope_words(slope)}"
-    if mean[0] > 0 and mean[-1] > 0:
-        text += f": {names[0]} gets {mean[0] / mean[-1]:.2g} times the gradient of {names[-1]}"
+def _claim(names: list[str], sizes: dict[str, Any], slope: float) -> str:
+    mean = sizes["weight_mean"]
+    broken = {part: np.flatnonzero(np.isinf(sizes[f"{part}_max"])) for part in _PARTS}
+    words = [f"the {part} gradient of {layer_words(names, at)}" for part, at in broken.items() if at.size]
+    text = f"Not finite (NaN or infinite) is {' and '.join(words)}. " if words else ""
+    text += f"The mean weight gradient {slope_words(slope)}"
+    if 0 < mean[0] < np.inf and 0 < mean[-1] < np.inf:
+        with np.errstate(over="ignore", under="ignore"):
+            text += f": {names[0]} gets {mean[0] / mean[-1]:.2g} times the gradient of {names[-1]}"
     zero = [name for name, value in zip(names, mean, strict=True) if value == 0]
     if zero:
         text += f"; it is exactly 0 in {len(zero)} of {len(names)} layers"
     return text + "."
 
 
-def _label_bars(ax: Axes, sizes: dict[str, Any], biases: bool, count: int) -> None:
+def _label_bars(ax: Axes, sizes: dict[str, Any], scale: LogScale, biases: bool, count: int) -> None:
     """Say which bar is what: beside the last of the bars, whose heights the words point at."""
     part = "bias" if biases and sizes["bias_max"][-1] > 0 else "weight"
-    ends = [sizes[f"{part}_{what}"][-1] for what in ("max", "mean")]
-    label_ends(ax, count - 0.6, [end if end > 0 else np.nan for end in ends], ("max", "mean"), (INK, INK))
+    ends = scale.place([sizes[f"{part}_{what}"][-1] for what in ("max", "mean")])
+    label_ends(ax, count - 0.6, list(np.where(ends == scale.zero, np.nan, ends)), ("max", "mean"), (INK, INK))
+    if any(np.isinf(sizes[f"{shown}_max"]).any() for shown in (_PARTS if biases else _PARTS[:1])):
+        ax.annotate(
+            "x: not finite", (1, 1), xycoords="axes fraction", xytext=(0, 14 if biases else 3),
+            textcoords="offset points", ha="right", va="bottom", fontsize=SMALL, color=BROKEN,
+        )  # fmt: skip
     if biases:
         ax.annotate(
             "filled: weights, outlined: biases", (1, 1), xycoords="axes fraction", xytext=(0, 3),
@@ -136,6 +152,13 @@ def _of_model(model: Module) -> tuple[list[str], str, dict[str, Any], str]:
     for part in _PARTS:
         for what, measure in (("mean", mean_abs), ("max", max_abs)):
             found = [measure(gradients_of(layer.weights if part == "weight" else layer.biases)) for layer in layers]
-            sizes[f"{part}_{what}"] = np.array([np.nan if x is None else float(backend.asarray(x)) for x in found])
+            sizes[f"{part}_{what}"] = np.array(
+                [np.nan if x is None else _size(float(backend.asarray(x))) for x in found]
+            )
     dtype = min((p.dtype for p in parameters), key=lambda dtype: dtype.itemsize)
     return [layer.name for layer in layers], str(dtype), sizes, ""
+
+
+def _size(value: float) -> float:
+    """As in a recording, NaN is left to what is not there."""
+    return np.inf if np.isnan(value) else value

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from minidl.observe import RaceRecording
+from minidl.observe.verdict import first_of_the_rest
 from minidl.plot.style import (
     ARMS,
     INK,
@@ -16,7 +17,9 @@ from minidl.plot.style import (
     SMALL,
     ClaimFigure,
     binned,
+    drawable,
     label_ends,
+    mark_not_finite,
     new_figure,
     tidy,
     title,
@@ -34,10 +37,14 @@ def race(recording: RaceRecording) -> ClaimFigure:
     (minibatch losses jump). On the right the tuning sweep, if there was one: the final validation loss of each base
     rate tried, median and range over the tuning seeds; a ring marks the best, a cross on top a rate that diverged.
 
+    A loss that is not finite (NaN or infinite) counts as larger than every finite one. Where the median is not finite a
+    line ends, and a cross on top says so; bands are those of the seeds that are finite.
+
     Returns:
-        The figure, with `.caption` and `.numbers`: for each arm `loss`, `accuracy` (each median, min, max), `steps`,
-        `eval_steps`, `seconds`, `final_loss` and `final_accuracy` (one a seed), `rate`; and `sweep`: for each arm that
-        was tuned `rates`, `diverged`, `median`, `min`, `max`.
+        The figure, with `.caption` and `.numbers`: for each arm `loss`, `accuracy` (each median, min, max; "inf" where
+        none is finite), `steps`, `eval_steps`, `seconds`, `final_loss` and `final_accuracy` (one a seed), `diverged_at`
+        (one a seed: the step from which on the loss is not finite, or None), `rate`; and `sweep`: for each arm that was
+        tuned `rates`, `diverged`, `median`, `min`, `max`.
     """
     named = list(dict.fromkeys([*recording.arms, *recording.sweep_arms]))
     colours = {arm: ARMS[i % len(ARMS)] for i, arm in enumerate(named)}
@@ -59,6 +66,9 @@ def race(recording: RaceRecording) -> ClaimFigure:
         _line(loss_step, panel["steps"], panel["loss"], colour, shade)
         _line(accuracy_time, panel["eval_seconds"], panel["accuracy"], colour, shade)
         _line(accuracy_step, panel["eval_steps"], panel["accuracy"], colour, shade)
+        lost = np.flatnonzero(np.isinf(panel["loss"]["median"]))[:1]
+        mark_not_finite(loss_time, panel["seconds"][lost], colour)
+        mark_not_finite(loss_step, panel["steps"][lost], colour)
     for ax, heading in (
         (loss_time, "training loss"),
         (loss_step, ""),
@@ -80,9 +90,18 @@ def race(recording: RaceRecording) -> ClaimFigure:
     if swept:
         _sweep(figure.add_subplot(grid[:, 2]), numbers["sweep"], colours)
 
-    for ax, key, x in ((loss_step, "loss", recording.steps[-1]), (accuracy_step, "accuracy", recording.eval_steps[-1])):
-        ends = [numbers["arms"][arms[0]][key]["median"][-1] for arms in together]
-        label_ends(ax, x, ends, [" = ".join(arms) for arms in together], [colours[arms[0]] for arms in together])
+    for ax, key, steps in ((loss_step, "loss", "steps"), (accuracy_step, "accuracy", "eval_steps")):
+        shown = [numbers["arms"][arms[0]] for arms in together]
+        last = [_last_finite(panel[key]["median"]) for panel in shown]
+        ended = [at == len(panel[key]["median"]) - 1 for at, panel in zip(last, shown, strict=True)]
+        edge = recording.steps[-1] if key == "loss" else recording.eval_steps[-1]
+        label_ends(
+            ax,
+            [edge if whole else panel[steps][at] for whole, at, panel in zip(ended, last, shown, strict=True)],
+            [drawable(panel[key]["median"][at]) for at, panel in zip(last, shown, strict=True)],
+            [" = ".join(arms) + ("" if whole else " diverged") for arms, whole in zip(together, ended, strict=True)],
+            [colours[arms[0]] for arms in together],
+        )
     return with_claim(figure, _claim(recording, numbers), numbers)
 
 
@@ -104,7 +123,7 @@ def _equal(values: Any, a: int, b: int) -> bool:
 
 def _numbers(recording: RaceRecording) -> dict[str, Any]:
     runs = binned(recording.steps, _POINTS)
-    loss = _mean_of_runs(recording.loss, runs)
+    loss = _mean_of_runs(np.where(np.isfinite(recording.loss), recording.loss, np.inf), runs)
     seconds = _mean_of_runs(recording.seconds, runs)
     steps = np.array([recording.steps[run].mean() for run in runs])
     arms: dict[str, Any] = {}
@@ -117,6 +136,7 @@ def _numbers(recording: RaceRecording) -> dict[str, Any]:
             "eval_seconds": np.median(recording.eval_seconds[a], axis=0),
             "accuracy": _band(recording.accuracy[a]),
             "final_loss": loss[a, :, -1],
+            "diverged_at": [_diverged_at(recording, line) for line in recording.loss[a]],
             "final_accuracy": recording.accuracy[a, :, -1],
             "rate": recording.rates[a],
         }
@@ -137,12 +157,33 @@ def _numbers(recording: RaceRecording) -> dict[str, Any]:
 
 
 def _mean_of_runs(values: Any, runs: list[slice]) -> Any:
-    return np.stack([values[..., run].mean(axis=-1) for run in runs], axis=-1)
+    with np.errstate(over="ignore"):
+        return np.stack([values[..., run].mean(axis=-1) for run in runs], axis=-1)
 
 
 def _band(values: Any) -> dict[str, Any]:
-    """Median, smallest and largest over the seeds (the first axis)."""
-    return {"median": np.median(values, axis=0), "min": values.min(axis=0), "max": values.max(axis=0)}
+    """Median over the seeds (the first axis), smallest and largest of those that are finite.
+
+    For the median what is not finite is larger than everything else. Where no seed is finite all three are infinite.
+    """
+    finite = np.isfinite(values)
+    values = np.where(finite, values, np.inf)
+    largest = np.where(finite, values, -np.inf).max(axis=0)
+    with np.errstate(over="ignore"):
+        median = np.median(values, axis=0)
+    return {"median": median, "min": values.min(axis=0), "max": np.where(finite.any(axis=0), largest, np.inf)}
+
+
+def _last_finite(values: Any) -> int:
+    """Where the last finite number is; 0 if there is none."""
+    finite = np.flatnonzero(np.isfinite(values))
+    return int(finite[-1]) if len(finite) else 0
+
+
+def _diverged_at(recording: RaceRecording, loss: Any) -> Any:
+    """The step from which on the loss of one seed is not finite, or None."""
+    first = first_of_the_rest(~np.isfinite(loss))
+    return None if first is None else recording.steps[first]
 
 
 def _sweep_of(rates: Any, losses: Any) -> dict[str, Any]:
@@ -154,13 +195,14 @@ def _sweep_of(rates: Any, losses: Any) -> dict[str, Any]:
 
 
 def _line(ax: Axes, x: Any, band: dict[str, Any], colour: str, shade: float) -> None:
-    ax.fill_between(x, band["min"], band["max"], color=colour, alpha=shade, linewidth=0)
-    ax.plot(x, band["median"], color=colour, linewidth=1.5)
+    finite = {key: drawable(line) for key, line in band.items()}
+    ax.fill_between(x, finite["min"], finite["max"], color=colour, alpha=shade, linewidth=0)
+    ax.plot(x, finite["median"], color=colour, linewidth=1.5)
 
 
 def _log_loss(ax: Axes, numbers: dict[str, Any]) -> None:
     """Losses that span more than a decade go on a log axis, from the smallest to the largest band."""
-    values = np.concatenate([arm["loss"][key] for arm in numbers["arms"].values() for key in ("min", "max")])
+    values = drawable(np.concatenate([arm["loss"][key] for arm in numbers["arms"].values() for key in ("min", "max")]))
     values = values[np.isfinite(values)]
     if not values.size:
         return
@@ -184,6 +226,7 @@ def _sweep(ax: Axes, sweeps: dict[str, Any], colours: dict[str, str]) -> None:
     title(ax, "final validation loss")
     ax.set_xlabel("base rate", fontsize=SMALL, color=INK)
     ax.set_xscale("log")
+    sweeps = {arm: {**s, **{key: drawable(s[key]) for key in ("median", "min", "max")}} for arm, s in sweeps.items()}
     values = np.concatenate([sweep[key] for sweep in sweeps.values() for key in ("min", "max")])
     values = values[np.isfinite(values)]
     if values.size and values.min() > 0 and values.max() > 10 * values.min():
@@ -220,14 +263,23 @@ def _claim(recording: RaceRecording, numbers: dict[str, Any]) -> str:
     }
     order = sorted(finals, key=lambda arm: float(np.median(finals[arm])))
     best, window = order[0], numbers["points_per_mean"]
+    seeds = {arm: sum(at is not None for at in numbers["arms"][arm]["diverged_at"]) for arm in recording.arms}
+    lost = [f"{arm} ({count} of {len(recording.seeds)} seeds)" for arm, count in seeds.items() if count]
+    diverged = f" Diverged, with a loss that is not finite: {', '.join(lost)}." if lost else ""
+    if np.isinf(np.median(finals[best])):
+        return f"No arm ends with a finite median training loss.{diverged}"
     when = f"Over the last {window} of {len(recording.steps)} steps" if window > 1 else "At the last step"
     if len(order) == 1:
-        return f"{when} {best} has a median training loss of {np.median(finals[best]):.3g}."
+        return f"{when} {best} has a median training loss of {np.median(finals[best]):.3g}.{diverged}"
     second = order[1]
+    if np.isinf(np.median(finals[second])):
+        return f"{when} only {best} has a finite median training loss, {np.median(finals[best]):.3g}.{diverged}"
     values = f"{np.median(finals[best]):.3g} and {np.median(finals[second]):.3g}"
     if finals[best].max() < finals[second].min():
-        return f"{when} {best} has the lowest training loss in every seed, before {second} (medians {values})."
+        return (
+            f"{when} {best} has the lowest training loss in every seed, before {second} (medians {values}).{diverged}"
+        )
     return (
         f"{when} {best} and {second} have the lowest median training losses, {values}; their seeds overlap, so neither "
-        f"is ahead."
+        f"is ahead.{diverged}"
     )

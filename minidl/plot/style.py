@@ -5,6 +5,7 @@ Figures are made with matplotlib's objects only: nothing here touches pyplot, th
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from typing import Any, cast
@@ -17,12 +18,17 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+from minidl.errors import printable
+
 FONT = 9.0  # points; a figure is drawn at the size it is printed
 SMALL = 8.0
 INK = "#222222"
 QUIET = "#707070"
 GRID = "#e4e4e4"
 ZERO = "#b9b9b9"  # what is exactly zero, in a heat map
+BROKEN = "#b2182b"  # what is not finite
+LONGEST_NAME, LONGEST_LABEL = 80, 40  # letters, of a layer and of an arm; of a longer one both ends are shown
+_EXPONENT = 150  # larger numbers than 10^150 are drawn there: matplotlib computes with powers of ten beyond the axis
 
 # Okabe and Ito's palette: told apart also with a colour-vision deficiency, and in this order also by lightness.
 ARMS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -49,6 +55,12 @@ class ClaimFigure(Figure):
     caption: str
     numbers: dict[str, Any]
 
+    def _repr_png_(self) -> bytes:
+        """The figure as a notebook shows it that meets it at the end of a cell."""
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
 
 def new_figure(width: float, height: float) -> ClaimFigure:
     """An empty figure of `width` x `height` inches that arranges itself."""
@@ -58,9 +70,17 @@ def new_figure(width: float, height: float) -> ClaimFigure:
 
 def with_claim(figure: Any, caption: str, numbers: dict[str, Any]) -> ClaimFigure:
     """`figure` carrying its caption and the numbers it draws, also if it is a plain Figure of the user's axes."""
-    figure.caption = caption
+    figure.caption = printable(caption)
     figure.numbers = plain(numbers)
     return cast(ClaimFigure, figure)
+
+
+def literal(name: str, longest: int = LONGEST_NAME) -> str:
+    """A name as matplotlib draws it letter by letter: it would take `$x$` for mathematics, and `$$` for an error."""
+    text = printable(name)
+    if len(text) > longest:
+        text = f"{text[: longest // 2]}\N{HORIZONTAL ELLIPSIS}{text[longest // 2 + 1 - longest :]}"
+    return text.replace("$", r"\$")
 
 
 def plain(value: Any) -> Any:
@@ -74,6 +94,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
     return value
+
+
+def drawable(values: Any) -> Any:
+    """`values` as a line is drawn through them: gaps where one is not finite, none so large or small that axes fail."""
+    values, most = np.asarray(values, dtype=np.float64), 10.0**_EXPONENT
+    values = np.where((values > 0) & (values < 1 / most), 1 / most, values)
+    return np.where(np.isfinite(values), np.clip(values, -most, most), np.nan)
 
 
 def tidy(ax: Axes, grid: str | None = "y") -> None:
@@ -90,7 +117,7 @@ def tidy(ax: Axes, grid: str | None = "y") -> None:
 
 def title(ax: Axes, text: str, pad: float = 6) -> None:
     """A heading at the left edge of `ax`, `pad` points above it."""
-    ax.set_title(text, fontsize=FONT, loc="left", color=INK, pad=pad)
+    ax.set_title(literal(text, LONGEST_LABEL), fontsize=FONT, loc="left", color=INK, pad=pad)
 
 
 def power(value: float) -> str:
@@ -102,6 +129,8 @@ def power(value: float) -> str:
 class LogScale:
     """A log10 axis for given values, with a row of its own for exact zeros, shared by all panels that are compared.
 
+    What is not finite has no height: `mark_not_finite` says where it is.
+
     Attributes:
         low, high: the decades that enclose the positive values.
         zero: where exact zeros are drawn, below `low`, or None if there are none.
@@ -111,19 +140,20 @@ class LogScale:
         values = np.asarray(values, dtype=np.float64).ravel()
         positive = values[np.isfinite(values) & (values > 0)]
         smallest, largest = (positive.min(), positive.max()) if positive.size else (0.1, 1.0)
+        smallest, largest = (float(np.clip(x, 10.0**-_EXPONENT, 10.0**_EXPONENT)) for x in (smallest, largest))
         low, high = math.floor(math.log10(smallest) + 1e-9), math.ceil(math.log10(largest) - 1e-9)
         if high - low < 2:
             low, high = low - (1 if high == low else 0), high + (0 if high > low else 1)
         self.low, self.high = low, high
         self.dtype = dtype
-        self._top = min(10.0**high, float(largest) * 10.0 ** (0.05 * (high - low)))
+        self._top = min(10.0**high, largest * 10.0 ** (0.05 * (high - low)))
         self._gap = max(0.6, 0.09 * (high - low))
         self.zero = 10.0 ** (low - self._gap) if (values == 0).any() else None
 
     def place(self, values: Any) -> Any:
         """`values` as they are drawn: zeros in their row, negative and not finite ones not at all."""
         values = np.asarray(values, dtype=np.float64)
-        drawn = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+        drawn = np.where(np.isfinite(values) & (values > 0), np.clip(values, 10.0**self.low, 10.0**self.high), np.nan)
         return drawn if self.zero is None else np.where(values == 0, self.zero, drawn)
 
     def apply(self, ax: Axes, labels: bool = True) -> None:
@@ -165,11 +195,29 @@ class LogScale:
             )  # fmt: skip
 
 
+def mark_not_finite(ax: Axes, places: Any, colour: Any = BROKEN) -> None:
+    """A cross at the upper edge of `ax` at each of `places`: what belongs there is NaN or infinite."""
+    if len(places):
+        top = ax.get_xaxis_transform()
+        ax.plot(
+            places,
+            np.ones(len(places)),
+            "x",
+            color=colour,
+            markersize=6,
+            mew=1.6,
+            transform=top,
+            clip_on=False,
+            zorder=9,
+        )
+
+
 def name_layers(ax: Axes, names: Sequence[str], axis: str = "x") -> None:
     """Name the layers on the axis, input to output: smaller when there are many, upright when they would touch.
 
     Every layer is named as long as names of 4.5 points fit; beyond that, every second, third, ...
     """
+    names = [literal(name, LONGEST_NAME if axis == "x" else LONGEST_LABEL) for name in names]
     figure_width, figure_height = ax.figure.get_size_inches()  # type: ignore[union-attr]
     place = ax.get_position()
     length = place.width * figure_width if axis == "x" else place.height * figure_height
@@ -185,6 +233,7 @@ def name_layers(ax: Axes, names: Sequence[str], axis: str = "x") -> None:
 
 def height_for_names(names: Sequence[str], width: float) -> float:
     """The inches that `names` need below an axis of `width` inches."""
+    names = [literal(name) for name in names]
     longest = max(len(name) for name in names)
     return (0.62 * _name_size(names, width) * longest / 72 if _upright(names, width) else 0.12) + 0.1
 
@@ -233,8 +282,9 @@ def label_ends(
     moved = any(abs(place - height) > size * 0.4 for place, height in zip(places, heights, strict=True))
     for i, height, placed in zip(known, heights, places, strict=True):
         ax.annotate(
-            labels[i], (xs[i], ends[i]), xytext=(16 if moved else 5, placed - height), textcoords="offset points",
-            va="center", ha="left", fontsize=size, color=colours[i], annotation_clip=False,
+            literal(labels[i], LONGEST_LABEL), (xs[i], ends[i]),
+            xytext=(16 if moved else 5, placed - height), textcoords="offset points", va="center", ha="left",
+            fontsize=size, color=colours[i], annotation_clip=False,
             arrowprops={**leader, "color": colours[i]} if moved else None,
         )  # fmt: skip
 

@@ -16,14 +16,16 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
 from minidl.observe import FlowRecording
-from minidl.observe.verdict import median_over_steps
+from minidl.observe.verdict import as_sentence, median_over_steps
 from minidl.plot.style import (
+    BROKEN,
     INK,
     QUIET,
     SMALL,
     ZERO,
     ClaimFigure,
     binned,
+    drawable,
     name_layers,
     new_figure,
     tidy,
@@ -33,6 +35,9 @@ from minidl.plot.style import (
 
 HEALTHY = -3.0  # log10 of the update ratio that is commonly aimed at: a thousandth of the weights a step
 _COLUMNS = 120  # more steps than this are drawn as medians of neighbouring ones
+_NUMBERS = (
+    "steps", "log10_ratio", "zero", "not_finite", "median_log10_ratio", "loss", "has_contour", "diverged_at",
+)  # fmt: skip
 _COLOURS = "viridis"
 _OUTLINED: list[Any] = [patheffects.withStroke(linewidth=2.6, foreground=INK)]
 
@@ -42,16 +47,17 @@ def update_heatmap(recordings: Mapping[str, FlowRecording] | FlowRecording) -> C
 
     The ratio is measured from the weights before and after each update, so it is right for every optimizer. The line
     is the contour of a thousandth (-3). The loss runs below on the same steps. All panels share colours and axes.
-    Layers that did not move at all have a colour of their own. Of more than 120 recorded steps, neighbouring ones are
-    drawn as their median.
+    Layers that did not move at all have a colour of their own, and so have those in which something was not finite (NaN
+    or infinite). Of more than 120 recorded steps, neighbouring ones are drawn as their median.
 
     Args:
         recordings: {label: recording}, of networks with the same layers; or one recording.
 
     Returns:
         The figure, with `.caption` and `.numbers`: for each label `log10_ratio` (columns x layers; None where the
-        update was 0), `zero` (the same shape, true where it was 0), `median_log10_ratio` (layers), `loss`, `steps`,
-        and for all `colour_limits`.
+        update was 0 or not finite), `zero` (the same shape, true where it was 0), `not_finite` (likewise),
+        `median_log10_ratio` (layers, over the steps in which it is finite), `loss`, `steps`, `diverged_at` (a step, or
+        None), and for all `colour_limits`.
 
     Raises:
         ValueError: nothing recorded, networks with different layers, or no updates (no optimizer).
@@ -75,7 +81,7 @@ def update_heatmap(recordings: Mapping[str, FlowRecording] | FlowRecording) -> C
         title(heat, label)
         tidy(heat, grid=None)
         tidy(strip)
-        strip.plot(panel["steps"], panel["loss"], color=INK, linewidth=1.3)
+        strip.plot(panel["steps"], drawable(panel["loss"]), color=INK, linewidth=1.3)
         strip.set_xlabel("step", fontsize=SMALL, color=INK)
         strip.set_xlim(panel["edges"][0], panel["edges"][-1])
         if k:
@@ -93,12 +99,7 @@ def update_heatmap(recordings: Mapping[str, FlowRecording] | FlowRecording) -> C
         "colour_limits": [low, high],
         "contour": HEALTHY,
         "steps_per_column": {label: panel["per_column"] for label, panel in panels.items()},
-        "panels": {
-            label: {
-                key: panel[key] for key in ("steps", "log10_ratio", "zero", "median_log10_ratio", "loss", "has_contour")
-            }
-            for label, panel in panels.items()
-        },
+        "panels": {label: {key: panel[key] for key in _NUMBERS} for label, panel in panels.items()},
     }
     return with_claim(figure, _claim(layers, panels), numbers)
 
@@ -114,7 +115,7 @@ def _common_layers(recordings: Mapping[str, FlowRecording]) -> tuple[str, ...]:
                 f"panels are compared layer by layer, so all recordings need the same layers; {first_label!r} has "
                 f"{', '.join(first.layers)} and {label!r} has {', '.join(recording.layers)}"
             )
-        if np.isnan(recording.update_norm).all():
+        if np.isnan(recording.update_norm).all() and not recording.not_finite.any():
             raise ValueError(
                 f"the recording {label!r} holds no updates: record with the optimizer, GradientFlow(model, optimizer)"
             )
@@ -124,23 +125,31 @@ def _common_layers(recordings: Mapping[str, FlowRecording]) -> tuple[str, ...]:
 def _measure(label: str, recording: FlowRecording) -> dict[str, Any]:
     """One panel: the ratio and the loss, as medians over the steps that share a column."""
     runs = binned(recording.steps, _COLUMNS)
-    ratio = np.array([median_over_steps(recording.update_ratio[run]) for run in runs])
+    finite = np.where(recording.not_finite | np.isinf(recording.update_ratio), np.nan, recording.update_ratio)
+    ratio = np.array([median_over_steps(finite[run]) for run in runs])
+    not_finite = np.array([recording.not_finite[run].any(axis=0) for run in runs])
+    ratio[not_finite] = np.nan
     steps = recording.steps.astype(np.float64)
     stride = float(steps[1] - steps[0]) if len(steps) > 1 else 1.0
     edges = np.array([steps[run.start] for run in runs] + [steps[-1] + stride])
-    with np.errstate(divide="ignore"):
-        log_ratio = np.where(ratio > 0, np.log10(np.where(ratio > 0, ratio, 1.0)), np.nan)
-        overall = median_over_steps(recording.update_ratio)
-        overall = np.where(overall > 0, np.log10(np.where(overall > 0, overall, 1.0)), -np.inf)
+    log_ratio = np.where(ratio > 0, np.log10(np.where(ratio > 0, ratio, 1.0)), np.nan)
+    median = median_over_steps(finite)
+    overall = np.where(median > 0, np.log10(np.where(median > 0, median, 1.0)), -np.inf)
     known = log_ratio[np.isfinite(log_ratio)]
+    diverged = recording.diverged_at
+    with np.errstate(all="ignore"):
+        loss = np.array([np.median(recording.loss[run]) for run in runs])
     return {
         "edges": edges,
         "steps": np.array([np.median(steps[run]) for run in runs]),
         "per_column": runs[0].stop,
         "log10_ratio": log_ratio,
         "zero": ratio == 0,
-        "median_log10_ratio": np.where(np.isnan(median_over_steps(recording.update_ratio)), np.nan, overall),
-        "loss": np.array([np.median(recording.loss[run]) for run in runs]),
+        "not_finite": not_finite,
+        "diverged_at": None if diverged is None else int(recording.steps[diverged]),
+        "divergence": recording.divergence(),
+        "median_log10_ratio": np.where(np.isnan(median), np.nan, overall),
+        "loss": loss,
         "has_contour": bool(known.size and known.min() < HEALTHY < known.max() and min(log_ratio.shape) > 1),
     }
 
@@ -160,9 +169,10 @@ def _heat(ax: Axes, panel: dict[str, Any], norm: Normalize, layers: int) -> Any:
     rows = np.arange(layers + 1) - 0.5
     values = np.ma.masked_invalid(panel["log10_ratio"].T)
     mesh = ax.pcolormesh(panel["edges"], rows, values, norm=norm, cmap=_COLOURS, rasterized=True)
-    if panel["zero"].any():
-        zero: Any = np.ma.masked_where(~panel["zero"].T, np.ones(panel["zero"].T.shape))
-        ax.pcolormesh(panel["edges"], rows, zero, cmap=ListedColormap([ZERO]), rasterized=True)
+    for key, colour in (("zero", ZERO), ("not_finite", BROKEN)):
+        if panel[key].any():
+            marked: Any = np.ma.masked_where(~panel[key].T, np.ones(panel[key].T.shape))
+            ax.pcolormesh(panel["edges"], rows, marked, cmap=ListedColormap([colour]), rasterized=True)
     if panel["has_contour"]:
         middle = (panel["edges"][:-1] + panel["edges"][1:]) / 2
         x = np.concatenate([panel["edges"][:1], middle, panel["edges"][-1:]])
@@ -178,7 +188,7 @@ def _heat(ax: Axes, panel: dict[str, Any], norm: Normalize, layers: int) -> Any:
 
 
 def _loss_limits(ax: Axes, panels: list[dict[str, Any]]) -> None:
-    losses = np.concatenate([panel["loss"] for panel in panels])
+    losses = drawable(np.concatenate([panel["loss"] for panel in panels]))
     losses = losses[np.isfinite(losses)]
     if losses.size:
         low, high = min(0.0, float(losses.min())), float(losses.max())
@@ -205,6 +215,8 @@ def _key(figure: Figure, grid: Any, mesh: Any, panels: dict[str, dict[str, Any]]
         entries.append(Line2D([], [], color=QUIET, linewidth=1.0, linestyle=(0, (2, 1)), label=f"{dtype}\nrounding"))
     if any(panel["zero"].any() for panel in panels.values()):
         entries.append(Patch(facecolor=ZERO, label="exactly 0"))
+    if any(panel["not_finite"].any() for panel in panels.values()):
+        entries.append(Patch(facecolor=BROKEN, label="not finite"))
     if entries:
         legend = grid[1, -1].legend(
             handles=entries, loc="upper left", bbox_to_anchor=(1.0, 1.06), frameon=False, fontsize=SMALL - 1,
@@ -214,12 +226,18 @@ def _key(figure: Figure, grid: Any, mesh: Any, panels: dict[str, dict[str, Any]]
 
 
 def _claim(layers: tuple[str, ...], panels: dict[str, dict[str, Any]]) -> str:
-    """One sentence: by what part of its weights a step moves the first layer, and the last, under each label."""
-    first = [
-        _power(panel["median_log10_ratio"][0]) + (f" ({label})" if label else "") for label, panel in panels.items()
-    ]
-    last = [_power(panel["median_log10_ratio"][-1]) for panel in panels.values()]
-    return f"The median step moves {layers[0]} by {_listed(first)} of its weights; {layers[-1]} by {_listed(last)}."
+    """By what part of its weights a step moves the first layer, and the last, under each label; and what diverged."""
+    text = ""
+    if not all(np.isnan(panel["median_log10_ratio"][[0, -1]]).all() for panel in panels.values()):
+        first = [
+            _power(panel["median_log10_ratio"][0]) + (f" ({label})" if label else "") for label, panel in panels.items()
+        ]
+        last = [_power(panel["median_log10_ratio"][-1]) for panel in panels.values()]
+        text = f"The median step moves {layers[0]} by {_listed(first)} of its weights; {layers[-1]} by {_listed(last)}."
+    for label, panel in panels.items():
+        if panel["divergence"]:
+            text += f" {label}: {'; '.join(panel['divergence'])}." if label else f" {as_sentence(panel['divergence'])}"
+    return text.strip() or f"Neither for {layers[0]} nor for {layers[-1]} is there an update to measure."
 
 
 def _listed(words: list[str]) -> str:
@@ -227,4 +245,6 @@ def _listed(words: list[str]) -> str:
 
 
 def _power(log10_ratio: float) -> str:
+    if np.isnan(log10_ratio):
+        return "an unknown part"
     return "nothing" if np.isneginf(log10_ratio) else f"10^{log10_ratio:.1f}"

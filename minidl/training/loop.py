@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from os import PathLike
 from typing import Any
 
 from minidl import functional as F
 from minidl.data import Loader, Source
 from minidl.data.progress import ProgressBar
+from minidl.files.output import say
 from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.optim.schedules import Schedule
@@ -68,7 +68,8 @@ def fit(
         schedule: stepped after every step of the optimizer.
         callbacks: objects with `on_step(state)`, `on_epoch(state)` or both; `state` is a `TrainingState`. They are
             called when the checkpoint that is due has been written, which is written again if they changed something.
-        checkpoint: a file, written anew after every epoch and when the training stops within one.
+        checkpoint: a file, written anew after every epoch and when the training stops within one, also by an error in
+            a callback.
         checkpoint_every: write it every so many steps, too.
         resume: True to go on from `checkpoint`, or the path of another one; model, optimizer, loader and schedule
             must be made as they were for it, and the loss be the same.
@@ -123,6 +124,5 @@ def fit(
                 state.stop = state.stop or interrupt.requested
         history.interrupted = interrupt.requested and not run.is_done()
     if history.interrupted:
-        with suppress(OSError):  # nobody reads any more
-            print(interrupted_message(state, epochs, checkpoint), file=sys.stderr)
+        say(interrupted_message(state, epochs, checkpoint), sys.stderr)
     return history

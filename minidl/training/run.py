@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any
@@ -196,13 +197,19 @@ class Run:
         """Write the checkpoint that is due, and then call this method of each callback that has it.
 
         In this order, so that a callback that fails loses no step. What one of them has changed, such as the rate, is
-        written as well.
+        written as well. Where a callback fails and no checkpoint was due, what is trained is written all the same.
         """
         written = self.save() if method == "on_epoch" or self._is_due() else None
         functions = [getattr(callback, method, None) for callback in callbacks]
-        for function in functions:
-            if function is not None:
-                function(self.state)
+        try:
+            for function in functions:
+                if function is not None:
+                    function(self.state)
+        except Exception:
+            if written is None:
+                with suppress(FloatingPointError):  # nothing worth keeping: a loss is not finite
+                    self.save()
+            raise
         if written is not None and any(functions):
             self.save(unless=written)
 

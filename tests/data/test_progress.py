@@ -1,6 +1,7 @@
 """minidl/data/progress.py: a bar in a terminal, nothing elsewhere."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -76,3 +77,24 @@ def test_anything_can_be_counted(screen, total, shown):
             bar.advance()
     assert shown in drawn(screen)
     assert "reading [a]" in drawn(screen)
+
+
+class Full(io.StringIO):
+    """A stream that takes so many texts."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.room = room
+
+    def write(self, text):
+        if self.room == 0:
+            raise OSError(28, "No space left on device")
+        self.room -= 1
+        return super().write(text)
+
+
+def test_a_progress_bar_that_cannot_be_drawn_stops_nothing(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Full(0))
+    with Bar(True, 3) as bar:
+        for _ in range(3):
+            bar.advance()

@@ -13,7 +13,7 @@ import pytest
 import minidl as md
 from minidl import backend, cli
 from minidl.cli import main
-from minidl.experiments.mnist import train_lenet
+from minidl.experiments.mnist import _Record, train_lenet
 from minidl.training import load_checkpoint
 from tests.data.test_idx import idx
 
@@ -210,3 +210,64 @@ def test_lenet_recognises_96_percent_of_mnist_after_500_iterations(tmp_path, pyt
         pytest.skip("on the stand-in it would take minutes; the same code runs on NumPy and on CuPy")
     results = train_lenet(md.data.mnist(), tmp_path, iterations=500)
     assert results["looks"][-1]["accuracy"] >= 0.96
+
+
+# ---- what must not cost a step
+
+
+def program(images, out, *more):
+    return [sys.executable, "-m", "minidl", "mnist", "--data", str(images), "--out", str(out), "--every", "2", *more]
+
+
+def test_a_reader_who_has_seen_enough_ends_the_printing_only(images, tmp_path):
+    command = program(images, tmp_path / "run", "--iterations", "4")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().startswith("     2 iterations")
+        process.stdout.close()
+        error = process.stderr.read()
+    assert (process.returncode, error) == (0, "")
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["iterations"] == 4
+    assert len(md.training.load_checkpoint(tmp_path / "run" / "checkpoint.npz").history.step_loss) == 4
+    assert (tmp_path / "run" / "lenet.npz").exists()
+
+
+def test_a_look_that_fails_costs_no_step_and_is_taken_when_the_run_goes_on(images, tmp_path):
+    def fail(look):
+        raise RuntimeError("the caller's own")
+
+    with pytest.raises(RuntimeError, match="the caller's own"):
+        train(images, tmp_path, iterations=2, every=1, on_look=fail)
+    assert len(md.training.load_checkpoint(tmp_path / "checkpoint.npz").history.step_loss) == 1
+    results = json.loads((tmp_path / "results.json").read_text())
+    (tmp_path / "results.json").write_text(json.dumps(results | {"looks": []}))  # as if the disk had been full
+    seen = []
+    again = train(images, tmp_path, iterations=2, every=1, on_look=seen.append)
+    whole = train(images, tmp_path / "whole", iterations=2, every=1)
+    assert [look["iteration"] for look in seen] == [1, 2]
+    assert again == whole
+
+
+def test_results_of_another_type_are_refused_before_the_training(images, tmp_path):
+    looks = [{"iteration": "5", "accuracy": 1, "loss": 1}]
+    for wrong in ({"looks": looks}, {"iterations": 1.5}, {"seed": "0"}, {"looks": [{**looks[0], "iteration": True}]}):
+        (tmp_path / "results.json").write_text(json.dumps({"seed": 0, "iterations": 0, "looks": [], **wrong}))
+        with pytest.raises(ValueError, match=r"results\.json is damaged .*is no number.*delete it"):
+            train(images, tmp_path, iterations=1)
+    assert not (tmp_path / "checkpoint.npz").exists()
+    (tmp_path / "results.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"results\.json is damaged"):
+        train(images, tmp_path, iterations=1)
+
+
+def test_a_loss_that_is_not_finite_is_null_in_the_results(images, tmp_path):
+    record = _Record(tmp_path / "results.json", 0, 1, 1, None, lambda look: None)
+    record.results["looks"] = [{"iteration": 1, "accuracy": 0.1, "loss": float("nan")}]
+    record.write(1)
+    assert json.loads((tmp_path / "results.json").read_text())["looks"][0]["loss"] is None
+    assert _Record(tmp_path / "results.json", 0, 1, 1, None, lambda look: None).results["looks"][0]["loss"] is None
+
+
+@pytest.mark.parametrize("wrong", [{"iterations": 0}, {"every": 0}, {"seed": -1}])
+def test_numbers_out_of_range_are_named(images, tmp_path, wrong):
+    with pytest.raises(ValueError, match=rf"{next(iter(wrong))}: expected a whole number of at least"):
+        train(images, tmp_path, **wrong)

@@ -5,10 +5,13 @@ import re
 
 import numpy as np
 
+from minidl.experiments.pipeline import run_comparison
+from minidl.experiments.report import headline
 from minidl.experiments.results import slope_per_layer
 from minidl.experiments.runs import Run
 from minidl.files.arrays import load_arrays
 from minidl.observe import FlowRecording, RaceRecording
+from tests.experiments.conftest import small_settings
 
 FIGURES = ("race-sgd", "update_heatmap-sgd", "flow_profile-sgd", "gradient_flow-sgd")
 
@@ -69,3 +72,23 @@ def test_there_is_no_verdict_where_no_arm_learned_anything(finished):
     for verdict in method["verdicts"].values():
         assert verdict["kind"] == "undecided"
         assert verdict["reason"].startswith("No arm learned the task")
+
+
+def test_a_comparison_in_which_every_run_diverged_says_so_everywhere(tmp_path):
+    settings = small_settings(lr=1e300, epochs=1, seeds=1)
+    results = run_comparison(settings, tmp_path, command="minidl compare --lr 1e300")
+    (line,) = headline(results)
+    assert "Diverged: uniform in 1 of 1 seeds, layer-specific in 1 of 1 seeds, constant in 1 of 1 seeds" in line
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    kept = json.loads((tmp_path / "results.json").read_text(), parse_constant=refuse)["methods"]["sgd"]
+    assert kept["arms"]["uniform"]["test_loss"] == [None]
+    assert kept["arms"]["uniform"]["diverged_at"] == [2]
+    assert "from step 1 on loss and gradients are not finite: it diverged" in kept["flow"]["uniform"]
+    page = (tmp_path / "report.html").read_text()
+    assert "uniform diverged in 1 of 1 seeds: from step 2 on" in page
+    for figure in ("race", "update_heatmap", "flow_profile"):
+        caption = json.loads((tmp_path / f"{figure}-sgd.json").read_text(), parse_constant=refuse)["caption"]
+        assert "iverged" in caption, figure

@@ -27,6 +27,7 @@ def make_results(**overrides):
             "train_loss": values,
             "steps_to_target": [34, 68, None, 34, 34],
             "seconds": [0.5] * 5,
+            "diverged_at": [None] * 5,
         }
         for arm, values in losses.items()
     }
@@ -113,3 +114,35 @@ def test_the_page_is_well_formed():
 )
 def test_the_page_says_what_a_referee_would_ask(text):
     assert text in page()
+
+
+def test_what_diverged_counts_as_the_largest():
+    nan, inf = float("nan"), float("inf")
+    assert spread([1.0, nan, 3.0], "{:.1f}") == "3.0 (1.0\u20133.0), 1 of 3 diverged"
+    assert spread([1.0, nan, inf], "{:.1f}") == "diverged (1.0\u20131.0), 2 of 3 diverged"
+    assert spread([nan, inf], "{:.1f}") == "diverged"
+
+
+def test_the_page_says_what_diverged():
+    results = make_results()
+    method = results["methods"]["sgd"]
+    method["arms"]["uniform"] |= {"diverged_at": [None, 7, 5, None, None], "mean_multiplier": [float("nan")] * 5}
+    method["verdicts"]["test loss"] = judge(
+        {"layer-specific": [0.2] * 5, "uniform": [float("nan")] * 5, "constant": [0.4] * 5}
+    ).as_dict()
+    method["tuning"]["validation_loss"]["uniform"][1] = [float("inf"), 1.0]
+    method["criterion"]["slope_decades_per_layer"] = float("nan")
+    text = render(results, [], "minidl compare", "a net")
+    assert "uniform diverged in 2 of 5 seeds: from step 5 on, at the earliest, its loss is not finite." in text
+    assert "<td>+\N{INFINITY} (+\N{INFINITY} to +\N{INFINITY})</td><td>diverged</td>" in text
+    assert "<td>diverged</td></tr></tbody>" in text  # of the tuning
+    assert "0.5 \u00d7 none that is finite" in text
+    assert "no slope to be fitted" in text
+    assert "nan" not in text.lower().replace("singh", "")
+
+
+def test_a_command_with_characters_that_no_page_may_hold_is_written_out():
+    command = "minidl compare --out 'r\udcff\x1b\x00'"
+    text = render(make_results(), [], command, "a net")
+    assert r"--out &#x27;r\udcff\x1b\x00&#x27;" in text
+    text.encode("utf-8")

@@ -1,9 +1,11 @@
 """The numbers of the report, from runs made up so that the right answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from minidl.experiments.results import same_runs, slope_per_layer, steps_to
+from minidl.experiments.results import as_json, diverged_at, mean_multiplier, same_runs, slope_per_layer, steps_to
 from minidl.experiments.runs import Run
 
 
@@ -43,3 +45,31 @@ def test_a_run_survives_its_file_format():
     assert isinstance(again.validation_loss, float)
     assert vars(again).keys() == vars(run).keys()
     np.testing.assert_array_equal(again.test_accuracy, run.test_accuracy)
+
+
+def test_a_run_diverged_from_the_step_on_from_which_its_loss_is_not_finite():
+    run = made_up([0.1, 0.1])
+    assert diverged_at(run) is None
+    run.loss[40:] = np.nan
+    assert diverged_at(run) == 41
+    run.loss[-1] = 1.0
+    assert diverged_at(run) is None
+    assert diverged_at(replace(made_up([0.1]), validation_loss=float("nan"))) == 34
+    assert diverged_at(replace(made_up([0.1]), test_loss=np.array([np.inf]))) == 34
+
+
+def test_the_mean_multiplier_is_that_of_the_steps_that_have_one():
+    assert mean_multiplier(replace(made_up([0.1]), mean_multiplier=np.array([2.0, 4.0, np.nan, np.inf]))) == 3.0
+    assert np.isnan(mean_multiplier(replace(made_up([0.1]), mean_multiplier=np.array([np.nan]))))
+
+
+def test_a_slope_leaves_out_what_has_no_logarithm():
+    assert slope_per_layer([0.0, 1e-3, np.nan, 1e-1, np.inf]) == pytest.approx(1.0)
+    assert np.isnan(slope_per_layer([0.0, np.inf]))
+
+
+def test_json_has_no_nan():
+    assert as_json({"a": [1.0, float("nan")], "b": (float("inf"), "x", None, True, 3)}) == {
+        "a": [1.0, None],
+        "b": [None, "x", None, True, 3],
+    }

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from minidl.experiments.compare import Comparison
-from minidl.experiments.runs import RUN_ARRAYS, Run, RunKey
+from minidl.experiments.runs import RUN_ARRAYS, Run, RunKey, rule_for
 from minidl.experiments.workers import Workers
 from minidl.files.arrays import load_arrays, save_arrays
+from minidl.optim import LayerSpecific
 from tests.experiments.conftest import small_settings
 
 
@@ -53,3 +54,28 @@ def test_a_run_file_with_other_arrays_is_refused_by_file_and_array(tmp_path, nam
                 Comparison(settings, tmp_path / "run", workers).run_all([key])
         save_arrays(path, run.arrays(), kind="run", meta={"key": str(key)})
         assert list(load_arrays(path, kind="run", schema=RUN_ARRAYS)[0]) == list(RUN_ARRAYS)
+
+
+def made_up_twin(multipliers):
+    empty = np.zeros(len(multipliers))
+    return Run(empty, empty, empty, empty, empty, 0.0, 0.0, np.array(multipliers))
+
+
+def test_only_controls_look_at_the_layer_specific_run():
+    twin = made_up_twin([2.0, 4.0])
+    assert rule_for(RunKey("sgd", "uniform", 0.5, 0), twin) == (1.0, None)
+    factor, rule = rule_for(RunKey("sgd", "layer-specific", 0.5, 0), twin)
+    assert (factor, type(rule)) == (1.0, LayerSpecific)
+    assert rule_for(RunKey("sgd", "constant", 0.5, 0), twin) == (3.0, None)
+    assert rule_for(RunKey("sgd", "per-step", 0.5, 0), twin)[1].multipliers == (2.0, 4.0)
+    with pytest.raises(ValueError, match="replays the layer-specific run"):
+        rule_for(RunKey("sgd", "constant", 0.5, 0), None)
+
+
+def test_the_controls_of_a_run_that_diverged_replay_what_came_before():
+    twin = made_up_twin([2.0, 4.0, np.nan, np.nan])
+    assert rule_for(RunKey("sgd", "constant", 0.5, 0), twin) == (3.0, None)
+    assert rule_for(RunKey("sgd", "per-step", 0.5, 0), twin)[1].multipliers == (2.0, 4.0, 4.0, 4.0)
+    lost = made_up_twin([np.nan, np.inf])
+    assert rule_for(RunKey("sgd", "constant", 0.5, 0), lost) == (1.0, None)
+    assert rule_for(RunKey("sgd", "per-step", 0.5, 0), lost)[1].multipliers == (1.0, 1.0)

@@ -42,9 +42,15 @@ def test_reported_seeds_are_never_those_of_the_tuning():
         ({"lr": -1.0}, "--lr: expected a positive number; got -1.0"),
         ({"lr": float("nan")}, "--lr: expected a positive number"),
         ({"seeds": 0}, "--seeds: expected a whole number of at least 1; got 0"),
+        ({"seeds": 10_001}, "--seeds: expected at most 10000; got 10001: the seeds from there on tune the rates"),
         ({"epochs": -3}, "--epochs: expected a whole number"),
     ],
 )
 def test_what_cannot_be_run_is_refused_in_words(wrong, words):
     with pytest.raises(ValueError, match=words):
         Settings(**wrong)
+
+
+def test_as_many_seeds_as_come_before_those_of_the_tuning_will_do():
+    settings = Settings(seeds=10_000)
+    assert max(range(settings.seeds)) < min(settings.tuning_seeds)

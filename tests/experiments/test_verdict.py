@@ -1,5 +1,7 @@
 """The verdict can come out each way, and says why with its numbers."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -118,3 +120,54 @@ def test_missing_arms_and_seeds_that_do_not_pair_are_errors():
         judge({"layer-specific": [1.0] * 5})
     with pytest.raises(ValueError, match="one loss per seed"):
         pair_arms([1.0, 2.0], [1.0], "uniform")
+
+
+# ---- runs that diverged
+
+LOST = [np.nan, np.inf, -np.inf, np.nan, np.inf]
+
+
+def test_a_diverged_run_loses_against_every_finite_one_however_large():
+    verdict = judge({"layer-specific": LOST, "uniform": [5000.0] * 5})
+    assert verdict.kind == HURTS
+    assert verdict.reason == (
+        "Layer-specific is beaten by the uniform rate (p = 0.031; diverged: layer-specific in 5 seeds)."
+    )
+    verdict = judge({"layer-specific": [1e300] * 5, "uniform": LOST, "constant": LOST})
+    assert verdict.kind == HELPS
+    assert "beats the uniform rate (p = 0.031; diverged: uniform in 5 seeds)" in verdict.reason
+
+
+def test_two_diverged_runs_are_alike():
+    pairing = pair_arms(LOST, LOST, "uniform")
+    assert (pairing.median_gain, pairing.smallest_gain, pairing.largest_gain) == (0.0, 0.0, 0.0)
+    assert not pairing.better
+    assert not pairing.worse
+    assert judge({"layer-specific": LOST, "uniform": LOST}).kind == NO_DIFFERENCE
+
+
+def test_a_seed_that_diverged_counts_more_than_any_finite_difference():
+    pairing = pair_arms([0.2, 0.2, 0.2, 0.2, 0.2], [0.15, 0.15, 0.15, 0.15, np.nan], "uniform")
+    assert (pairing.median_gain, pairing.largest_gain) == (pytest.approx(-0.05), np.inf)
+    assert pairing.other_loss == 0.15
+    assert (pairing.diverged, pairing.other_diverged) == (0, 1)
+    assert pairing.p_better == 0.5  # the half of all patterns in which that seed keeps its sign
+    assert "; diverged: uniform in 1 seed)" in pairing.words()
+
+
+def test_half_the_seeds_diverged_here_and_half_there_is_no_gain():
+    pairing = pair_arms([np.nan, 1.0], [1.0, np.nan], "uniform")
+    assert (pairing.median_gain, pairing.p_better) == (0.0, pair_arms([1.0, np.nan], [np.nan, 1.0], "uniform").p_better)
+
+
+def test_the_sign_flip_test_does_not_depend_on_the_unit():
+    differences = np.random.default_rng(1).normal(0.3, 1.0, 9)
+    for unit in (1e-300, 1e-15, 1e300):
+        assert sign_flip_p(differences * unit) == sign_flip_p(differences)
+
+
+def test_the_sign_flip_test_of_thousands_of_seeds_fits_into_memory():
+    tracemalloc.start()
+    sign_flip_p(np.random.default_rng(1).normal(0.0, 1.0, 1_000))
+    assert tracemalloc.get_traced_memory()[1] < 64e6
+    tracemalloc.stop()

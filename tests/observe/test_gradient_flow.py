@@ -290,3 +290,57 @@ def test_a_recorded_step_does_not_wait_for_the_device(standin):
             step()
             assert len(synchronizations()) - before == 2 * alone
         assert np.isfinite(flow.recording.update_norm).all()
+
+
+# ---- what is not finite
+
+
+def train_until(first, steps=4, optimizer=True):
+    """A recording of a training whose inputs are NaN from step `first` on."""
+    model = small(1)
+    sgd = SGD(model, lr=0.1)
+    with GradientFlow(model, sgd if optimizer else None) as flow:
+        for step in range(steps):
+            x, y = batch(step)
+            sgd.zero_grad()
+            F.cross_entropy(model(x * (np.nan if step >= first else 1.0)), y).backward()
+            sgd.step()
+    return flow.recording
+
+
+@pytest.mark.parametrize("optimizer", [True, False])
+def test_a_measured_nan_is_told_from_what_was_not_there_to_measure(optimizer):
+    recording = train_until(2, optimizer=optimizer)
+    for name in ("activation_rms", "output_gradient_rms", "weight_gradient_rms", "bias_gradient_max", "update_norm"):
+        values = getattr(recording, name)
+        assert np.isfinite(values[:2]).all(), name
+        assert np.isinf(values[2:]).all(), name
+    assert np.isfinite(recording.weight_norm[:3]).all()  # of the weights before the update
+    assert np.isinf(recording.weight_norm[3:]).all()
+    assert np.isnan(recording.loss[2:]).all()
+    assert recording.diverged_at == 2
+    assert recording.verdict().startswith("from step 2 on loss and gradients are not finite: it diverged; ")
+
+
+def test_what_is_missing_stays_nan_beside_what_is_not_finite():
+    model = small(1)
+    model.fc1.requires_grad_(False)
+    optimizer = SGD(model, lr=0.1)
+    with GradientFlow(model, optimizer) as flow:
+        x, y = batch()
+        F.cross_entropy(model(x * np.nan), y).backward()
+        optimizer.step()
+    assert np.isnan(flow.recording.weight_gradient_rms[0, 0])
+    assert np.isinf(flow.recording.weight_gradient_rms[0, 1])
+
+
+def test_gradients_that_were_made_finite_before_the_step_are_noted():
+    model = small(1)
+    optimizer = SGD(model, lr=0.1)
+    with GradientFlow(model, optimizer) as flow:
+        x, y = batch()
+        F.cross_entropy(model(x * np.nan), y).backward()
+        for p in model.parameters():
+            p.grad.data[...] = 0
+        optimizer.step()
+    assert "changed in 1 of 1 recorded steps (at the least to 0 times their norm)" in flow.recording.notes[0]

@@ -7,6 +7,7 @@ from minidl.files.arrays import load_arrays, save_arrays
 from minidl.observe import FlowRecording, RaceRecording
 from minidl.observe.recording import PER_LAYER, as_recordings
 from tests.observe.loops import recorded, small
+from tests.plot.recordings import flow
 
 
 def same(a, b):
@@ -129,3 +130,25 @@ def test_seeds_must_belong_together():
         as_recordings([one, other])
     with pytest.raises(ValueError, match="at least one recording"):
         as_recordings([])
+
+
+def test_what_a_file_is_told_about_its_run_comes_back_with_it(tmp_path):
+    recorded().save(tmp_path / "run.npz", about={"key": "sgd-uniform"})
+    recording, about = FlowRecording.load_with_about(tmp_path / "run.npz")
+    assert about == {"key": "sgd-uniform"}
+    assert recording.layers == recorded().layers
+
+
+def test_what_is_not_finite_is_infinite_and_what_was_not_there_is_nan():
+    recording = flow(steps=4, update_norm=[[1.0], [1.0], [np.inf], [1.0]], weight_gradient_rms=np.nan)
+    np.testing.assert_array_equal(recording.not_finite.any(axis=1), [False, False, True, False])
+    assert np.isinf(recording.update_ratio[2]).all()
+    assert recording.diverged_at is None
+    assert recording.divergence() == [
+        "loss or gradients were not finite in 1 of 4 steps (layers fc1 to fc4)",
+    ]
+    lost = replace(recording, loss=np.array([1.0, 1.0, np.inf, np.inf]))
+    assert lost.diverged_at == 2
+    assert lost.verdict().startswith("from step 2 on loss is not finite: it diverged; ")
+    weights = flow(steps=2, update_norm=np.inf, weight_norm=np.inf)
+    assert np.isinf(weights.update_ratio).all()

@@ -108,3 +108,42 @@ def test_impossible_requests_are_refused():
         plot.flow_profile(profile(), steps=[7])
     with pytest.raises(ValueError, match="same layers and steps"):
         plot.flow_profile([profile(), profile(steps=4)])
+
+
+def crosses(ax):
+    return [float(x) for line in ax.lines if line.get_marker() == "x" for x in line.get_xdata()]
+
+
+def test_what_is_not_finite_is_crossed_and_the_claim_says_when_it_diverged():
+    gradient = np.tile(falling(1.0), (5, 1))
+    gradient[3:] = np.inf
+    gradient[2, 1] = np.inf
+    loss = [1.0, 1.0, 1.0, np.nan, np.nan]
+    figure = plot.flow_profile(profile(output_gradient_rms=gradient, loss=np.array(loss)))
+    assert figure.caption == (
+        "The back-propagated gradient falls 1.00 decades a layer from the output to the input at step 0, 1.00 at step "
+        "2. From step 2 on loss and gradients are not finite: it diverged."
+    )
+    assert crosses(figure.axes[1]) == [1, 0, 1, 2, 3]  # of step 2, and of step 4
+    assert not crosses(figure.axes[0])
+    assert figure.numbers["output_gradient_rms"]["median"][2] == ["inf"] * 4
+    json.dumps(figure.numbers, allow_nan=False)
+
+
+def test_a_profile_in_which_nothing_is_finite_can_be_drawn():
+    lost = dict.fromkeys(FIELDS, np.inf)
+    figure = plot.flow_profile(flow(**lost, loss=np.full(5, np.nan)))
+    assert figure.caption == "From step 0 on loss and gradients are not finite: it diverged."
+
+
+def test_of_several_recordings_it_says_how_many_diverged_and_when_the_first_did():
+    gradient = np.tile(falling(1.0), (5, 1))
+    gradient[3:] = np.inf
+    seeds = [profile(), profile(output_gradient_rms=gradient), profile()]
+    figure = plot.flow_profile(seeds)
+    assert figure.caption.endswith(
+        "(median of 3 recordings). Loss or gradients were not finite in 1 of 3 recordings; 1 diverged, the first at "
+        "step 3."
+    )
+    assert figure.numbers["output_gradient_rms"]["median"][2] == pytest.approx(falling(1.0))
+    assert crosses(figure.axes[1]) == [0, 1, 2, 3]

@@ -107,3 +107,42 @@ def test_a_frozen_layer_leaves_a_gap():
     figure = plot.gradient_flow(model)
     assert figure.numbers["weight_mean"][0] is None
     assert len(figure.axes[0].patches) == 4
+
+
+def crosses(ax):
+    return [float(x) for line in ax.lines if line.get_marker() == "x" for x in line.get_xdata()]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("part", ["weight", "bias"])
+def test_a_gradient_that_is_not_finite_is_crossed_and_named(value, part):
+    model = small()
+    x, y = batch()
+    F.cross_entropy(model(x), y).backward()
+    getattr(model.fc2, part).grad.data[0] = value
+    figure = plot.gradient_flow(model, biases=True)
+    assert figure.caption.startswith(
+        f"Not finite (NaN or infinite) is the {part} gradient of layer fc2. The mean weight"
+    )
+    assert figure.numbers[f"{part}_max"][1] == "inf"
+    (ax,) = figure.axes
+    assert crosses(ax) == pytest.approx([0.8 if part == "weight" else 1.2])
+    assert "x: not finite" in [text.get_text() for text in ax.texts]
+    json.dumps(figure.numbers, allow_nan=False)
+
+
+def test_a_recorded_gradient_that_is_not_finite_is_crossed_and_named():
+    largest = [np.inf, 1.0, np.inf, 0.0]
+    figure = plot.gradient_flow(flow(weight_gradient_mean=[np.inf, 0.5, np.inf, 0.0], weight_gradient_max=largest))
+    assert "is the weight gradient of layers fc1 and fc3." in figure.caption
+    assert "times the gradient" not in figure.caption
+    assert "exactly 0 in 1 of 4 layers" in figure.caption
+    assert crosses(figure.axes[0]) == [0, 2]
+    assert "not finite" not in plot.gradient_flow(flow()).caption
+
+
+def test_gradients_that_are_0_in_every_layer_are_drawn_as_that():
+    figure = plot.gradient_flow(flow(weight_gradient_mean=0.0, weight_gradient_max=0.0))
+    assert "fewer than two layers have a finite gradient other than 0" in figure.caption
+    assert "exactly 0 in 4 of 4 layers" in figure.caption
+    assert not figure.axes[0].patches

@@ -114,3 +114,56 @@ def test_many_points_are_drawn_as_means_of_neighbours():
     assert len(arm["steps"]) == 60  # the first stands for 16 losses, the last for 17
     means = recording.loss[0, :, :16].mean(axis=1)
     assert arm["loss"]["median"][0] == pytest.approx(np.median(means))
+
+
+def crosses(ax):
+    return [float(x) for line in ax.lines if line.get_marker() == "x" for x in line.get_xdata()]
+
+
+def lost_from(step, arm=0, seeds=slice(None), value=np.nan):
+    loss = race().loss.copy()
+    loss[arm, seeds, step:] = value
+    return race(loss=loss)
+
+
+def test_an_arm_that_diverged_is_crossed_labelled_and_named():
+    figure = plot.race(lost_from(20))
+    assert figure.caption == (
+        "At the last step only layer-specific has a finite median training loss, 0.208. Diverged, with a loss that is "
+        "not finite: uniform (3 of 3 seeds)."
+    )
+    by_time, by_step = figure.axes[0], figure.axes[2]
+    assert crosses(by_step) == [21]
+    assert len(crosses(by_time)) == 1
+    labels = {text.get_text(): text.xy[0] for text in by_step.texts}
+    assert labels == {"uniform diverged": 20, "layer-specific": 40}
+    arm = figure.numbers["arms"]["uniform"]
+    assert arm["diverged_at"] == [21, 21, 21]
+    assert arm["loss"]["median"][20:] == ["inf"] * 20
+    json.dumps(figure.numbers, allow_nan=False)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_seed_that_diverged_leaves_the_median_and_the_band_of_the_others(value):
+    figure = plot.race(lost_from(20, seeds=0, value=value))
+    band = figure.numbers["arms"]["uniform"]["loss"]
+    others = race().loss[0, 1:]
+    np.testing.assert_allclose(band["min"][20:], others[:, 20:].min(axis=0))
+    np.testing.assert_allclose(band["max"][20:], others[:, 20:].max(axis=0))
+    np.testing.assert_allclose(band["median"][20:], others[:, 20:].max(axis=0))  # of three, one is beyond
+    assert figure.caption.endswith("Diverged, with a loss that is not finite: uniform (1 of 3 seeds).")
+    assert "uniform" in {text.get_text() for text in figure.axes[2].texts}
+
+
+def test_where_every_arm_diverged_none_is_ahead():
+    figure = plot.race(race(loss=np.full_like(race().loss, np.nan)))
+    assert figure.caption.startswith("No arm ends with a finite median training loss. Diverged")
+    figure.draw_without_rendering()
+
+
+def test_losses_on_their_way_to_infinity_can_be_drawn():
+    loss = race().loss.copy()
+    loss[0, :, 10:] = 1.7e308
+    loss[1, :, 10:] = 5e-324
+    figure = plot.race(race(loss=loss, sweep_loss=loss[:, :, :2]))
+    figure.draw_without_rendering()

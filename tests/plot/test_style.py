@@ -1,23 +1,33 @@
+import io
 import json
+from dataclasses import replace
 from itertools import pairwise
+from xml.dom import minidom
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.text import Text
+from PIL import Image
 
+from minidl import plot
+from minidl.errors import printable
 from minidl.plot.style import (
     ARMS,
     LogScale,
     binned,
     depth_colours,
+    drawable,
     label_ends,
+    literal,
+    mark_not_finite,
     name_layers,
     new_figure,
     plain,
     spread,
     step_colours,
 )
+from tests.plot.recordings import flow, race
 
 
 def luminance(colour):
@@ -122,3 +132,90 @@ def test_numbers_become_plain():
     value = plain({"a": np.float32(0.5), "b": [np.nan, np.inf, -np.inf], "c": np.arange(2), 3: (True, "x", None)})
     assert value == {"a": 0.5, "b": [None, "inf", "-inf"], "c": [0, 1], "3": [True, "x", None]}
     assert json.loads(json.dumps(value, allow_nan=False)) == value
+
+
+def test_a_log_scale_of_numbers_at_the_ends_of_float64_can_be_drawn():
+    for values in ([5e-324, 1.7e308], [1.7e308], [5e-324, 0.0], [np.inf, np.nan]):
+        figure = new_figure(3, 2)
+        ax = figure.subplots()
+        scale = LogScale(values, "float64")
+        ax.plot(scale.place(values))
+        scale.apply(ax)
+        figure.draw_without_rendering()
+
+
+def test_a_line_has_gaps_where_it_is_not_finite():
+    np.testing.assert_array_equal(
+        drawable([1.0, np.nan, -np.inf, 1e308, 5e-324, 0.0]), [1, np.nan, np.nan, 1e150, 1e-150, 0]
+    )
+
+
+def test_a_cross_stands_at_the_upper_edge_for_what_is_not_finite():
+    ax = new_figure(3, 2).subplots()
+    mark_not_finite(ax, np.array([]))
+    assert not ax.lines
+    mark_not_finite(ax, np.array([1, 3]))
+    (line,) = ax.lines
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([1, 3], [1, 1])
+    assert line.get_transform() == ax.get_xaxis_transform()
+
+
+STRANGE = [
+    "$$",
+    r"$\frac$",
+    "$x^{$",
+    "a$b$c",
+    r"\$5",
+    "bell\a",
+    "red\x1b[31m",
+    "null\0",
+    "two\nlines",
+    "\udcff",
+    "\ufffe",
+    "--",
+]
+
+
+def shown(text):
+    """What matplotlib draws for a text."""
+    words, is_math = Text(text=text)._preprocess_math(text)
+    assert not is_math
+    return words
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_name_is_drawn_letter_by_letter(name):
+    assert shown(literal(name)) == printable(name)
+
+
+def test_a_long_name_shows_both_its_ends():
+    assert literal("fc1") == "fc1"
+    short = literal("a" * 500 + "z" * 500)
+    assert len(short) == 80
+    assert len(literal("a" * 100, 40)) == 40
+    assert (short[0], short[-1]) == ("a", "z")
+
+
+@pytest.mark.parametrize("names", [STRANGE, ["x" * 10_000, "y", "z" * 99]])
+def test_every_figure_of_strange_names_can_be_drawn_and_its_svg_is_xml(names):
+    recording = replace(flow(layers=len(names)), layers=tuple(names), outputs=tuple(names))
+    figures = [
+        plot.gradient_flow(recording),
+        plot.flow_profile(recording),
+        plot.update_heatmap({names[0]: recording, names[1]: recording}),
+        plot.race(replace(race(), arms=names[:2], sweep_arms=names[1:3])),
+    ]
+    for figure in figures:
+        assert printable(figure.caption) == figure.caption
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="svg")
+        minidom.parseString(drawn.getvalue())
+
+
+def test_a_notebook_shows_what_every_function_of_plot_returns():
+    figures = [plot.flow_profile(flow()), plot.update_heatmap(flow()), plot.race(race()), plot.gradient_flow(flow())]
+    assert all(hasattr(figure, "_repr_png_") for figure in figures)
+    content = figures[-1]._repr_png_()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    size = Image.open(io.BytesIO(content)).size
+    assert size == pytest.approx(figures[-1].get_size_inches() * figures[-1].dpi, abs=1)

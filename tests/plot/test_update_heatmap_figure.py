@@ -118,3 +118,39 @@ def test_what_cannot_be_compared_is_refused():
         plot.update_heatmap({"a": flow(steps=0)})
     with pytest.raises(ValueError, match="at least one recording"):
         plot.update_heatmap({})
+
+
+def test_what_is_not_finite_has_a_colour_of_its_own_and_the_claim_says_when_it_diverged():
+    update = np.tile(falling(1.0), (5, 1))
+    update[3:] = np.inf
+    lost = flow(update_norm=update, output_gradient_rms=np.where(np.isinf(update), np.inf, 1.0))
+    figure = plot.update_heatmap({"good": flow(update_norm=falling(1.0)), "lost": lost})
+    panel = figure.numbers["panels"]["lost"]
+    assert panel["diverged_at"] == 3
+    assert panel["not_finite"] == [[False] * 4] * 3 + [[True] * 4] * 2
+    assert panel["log10_ratio"][3] == [None] * 4
+    assert panel["median_log10_ratio"] == figure.numbers["panels"]["good"]["median_log10_ratio"]
+    red = figure.axes[1].collections[1].get_array()
+    assert np.ma.getmaskarray(red)[0].tolist() == [False] * 0 + [True, True, True, False, False]
+    assert "not finite" in [text.get_text() for text in figure.axes[3].get_legend().get_texts()]
+    assert figure.caption.endswith(
+        "fc4 by 10^-1.0 and 10^-1.0. lost: from step 3 on gradients are not finite: it diverged."
+    )
+    json.dumps(figure.numbers, allow_nan=False)
+
+
+def test_a_recording_in_which_nothing_was_ever_finite_is_drawn_and_said_to_be_so():
+    lost = dict.fromkeys(("update_norm", "weight_norm", "weight_gradient_rms", "output_gradient_rms"), np.inf)
+    figure = plot.update_heatmap(flow(**lost, loss=np.full(5, np.nan)))
+    assert figure.caption == "From step 0 on loss and gradients are not finite: it diverged."
+    assert "nan" not in figure.caption
+    figure.draw_without_rendering()
+
+
+def test_a_layer_without_weights_is_not_said_to_move_by_a_power_of_nan():
+    update = np.tile(falling(1.0), (5, 1))
+    update[:, 0] = np.nan
+    assert (
+        "moves fc1 by an unknown part of its weights; fc4 by 10^-1.0."
+        in plot.update_heatmap(flow(update_norm=update)).caption
+    )

@@ -1,5 +1,6 @@
 """minidl/training/run.py: how a run stops, and how it goes on as if it had never stopped."""
 
+import io
 import signal
 
 import numpy as np
@@ -261,12 +262,72 @@ def test_changed_settings_are_refused_or_taken(tmp_path):
     other.schedule.total_steps = 3
     with pytest.raises(ValueError, match="the total_steps of the schedule is 42 in the checkpoint and 3 here"):
         other.fit(epochs=2, checkpoint=path, resume=True)
+    other.schedule.total_steps = 42
     with pytest.raises(ValueError, match="the loss is cross_entropy in the checkpoint and nll_loss here"):
-        other.schedule.total_steps = 42
         fit(other.model, other.optimizer, other.loader, F.nll_loss, epochs=2, schedule=other.schedule, resume=path)
     other.schedule.total_steps = 3
     history = other.fit(epochs=2, checkpoint=path, resume=True, allow_changes=True)
     assert history.step_rate[STEPS:] == [0.0] * STEPS
+
+
+# ---- callbacks that fail, words that nobody takes
+
+
+class Failing:
+    """A callback that fails once: in a step, or at the end of an epoch."""
+
+    def __init__(self, method, number):
+        def fail(state):
+            if number == (state.step if method == "on_step" else state.epoch):
+                raise ValueError("the caller's own")
+
+        setattr(self, method, fail)
+
+
+@pytest.mark.parametrize(("method", "number"), [("on_step", 1), ("on_step", STEPS), ("on_step", 10), ("on_epoch", 1)])
+def test_a_callback_that_fails_costs_no_step(tmp_path, method, number):
+    straight = Run()
+    expected_history = straight.fit(epochs=3)
+    path = tmp_path / "run.npz"
+    with pytest.raises(ValueError, match="the caller's own"):
+        Run().fit(epochs=3, callbacks=[Failing(method, number)], checkpoint=path)
+    assert len(load_checkpoint(path).history.step_loss) == (number if method == "on_step" else 2 * STEPS)
+    fresh = Run(seed=77)
+    history = fresh.fit(epochs=3, checkpoint=path, resume=True)
+    np.testing.assert_equal(fresh.state(), straight.state())
+    assert without_times(history) == without_times(expected_history)
+
+
+def test_a_callback_that_fails_over_a_loss_that_is_not_finite_leaves_the_checkpoint_of_before(tmp_path):
+    path = tmp_path / "run.npz"
+
+    class Strict:
+        def on_step(self, state):
+            if state.step == STEPS + 2:
+                for p in state.model.parameters():
+                    p.data[...] = np.nan
+            assert np.isfinite(state.loss.item()), "the caller's own"
+
+    with pytest.raises(AssertionError, match="the caller's own"):
+        Run().fit(epochs=3, callbacks=[Strict()], checkpoint=path)
+    assert len(load_checkpoint(path).history.step_loss) == STEPS
+
+
+def test_ctrl_c_leaves_its_history_also_where_nobody_hears_the_words(tmp_path, monkeypatch):
+    for stream in (None, Deaf()):
+        monkeypatch.setattr("sys.stderr", stream)
+        history = Run().fit(callbacks=[At(10, press_ctrl_c)], checkpoint=tmp_path / "run.npz")
+        assert history.interrupted
+
+
+class Deaf(io.StringIO):
+    def write(self, text):
+        raise BrokenPipeError
+
+
+def test_a_path_with_control_characters_does_not_steer_the_terminal(tmp_path, capsys):
+    Run().fit(callbacks=[At(1, press_ctrl_c)], checkpoint=tmp_path / "\x1b[31mred")
+    assert "\x1b" not in capsys.readouterr().err
 
 
 # ---- checkpoints
