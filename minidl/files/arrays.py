@@ -138,7 +138,7 @@ def load_arrays(
             arrays = {}
             for array in npz.names:
                 digest.update(_before(array, npz.length(array)))
-                arrays[array] = npz.array(array, digest.update)
+                arrays[array] = backend.native(npz.array(array, digest.update))
     if digest.hexdigest() != checksum:
         raise ValueError(f"{name} is damaged: its content does not match its checksum")
     return arrays, meta
