@@ -295,8 +295,20 @@ class Tensor(ArrayOfTensor):
     def __and__(self, other: Any) -> Tensor:
         return F.bitwise_and(self, other)
 
+    def __rand__(self, other: Any) -> Tensor:
+        return F.bitwise_and(other, self)
+
     def __or__(self, other: Any) -> Tensor:
         return F.bitwise_or(self, other)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return F.bitwise_or(other, self)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return F.bitwise_xor(self, other)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return F.bitwise_xor(other, self)
 
     def __invert__(self) -> Tensor:
         return F.invert(self)
