@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.diagnosis import explain_forward, users_lines
+from minidl.autograd.diagnosis import explain_forward, not_of_an_instance, taken_name, users_lines, wrong_result
 from minidl.autograd.modes import ANOMALY, PLAIN, RECORD, current_mode
 from minidl.autograd.operands import as_operands
 from minidl.autograd.variable import Source, Variable, extras_of, writes_of
@@ -55,7 +55,8 @@ class Function(Versioned, Source):
     `saves_output` then the output. They and `grad_out` are raw arrays, or Tensors under `create_graph=True`, so
     `backward` uses operators, methods named as NumPy's, and functions of `minidl.functional`, which on raw arrays
     return raw arrays. On `self` an op may keep only what does not depend differentiably on its inputs: shapes, axes,
-    indices, masks. (A kept intermediate array would be a constant to the second derivative, silently.)
+    indices, masks. (A kept intermediate array would be a constant to the second derivative, silently.) The names of
+    what the engine keeps there (`TAKEN`) are refused.
 
     Attributes:
         saves_inputs, saves_output: what `backward` is handed.
@@ -93,9 +94,12 @@ class Function(Versioned, Source):
     backward: Callable[..., Any]
 
     def __init_subclass__(cls) -> None:
+        foreign = not cls.__module__.startswith("minidl.")
+        if foreign and not TAKEN.isdisjoint(vars(cls)):
+            raise taken_name(cls, TAKEN.intersection(vars(cls)))
         super().__init_subclass__()
         cls.versions = ()  # a subclass has its own lines, which no version of its parent's replaces
-        cls.foreign = not cls.__module__.startswith("minidl.")
+        cls.foreign = foreign
         cls._read = {} if cls.reads is None else _as_bits(cls.reads)
         cls.note_traits()
 
@@ -148,7 +152,7 @@ class Function(Versioned, Source):
             reset_errors(loud)
 
         if type(data) is not np.ndarray or traits >= FOREIGN:
-            data = as_result(data, self, inputs)
+            data = as_result(data, self, inputs, arrays)
         if tensor is None:
             return data
         result = tensor.result_class.__new__(tensor.result_class)
@@ -173,13 +177,18 @@ class Function(Versioned, Source):
         that is saved is kept by the node that made it (`_data`), never through its Tensor: so a Tensor can be
         written in place and get another history without changing what is recorded here.
         """
+        if traits >= FOREIGN and not hasattr(self, "_saved_writes"):
+            refuse_taken_names(self)
         if hasattr(self, "order"):
             raise GraphError(
                 f"this {type(self).__name__} is already a node of a graph: make a new instance for each call, as in "
                 f"{type(self).__name__}(...)(x)"
             )
         if data.dtype.kind != "f":
-            raise DTypeError(f"{type(self).__name__}.forward returned {data.dtype}, which can have no gradient")
+            raise DTypeError(
+                f"{type(self).__name__}.forward returned {data.dtype}, which can have no gradient: return floating "
+                f"numbers, or say `differentiable = False` in the class"
+            )
         if traits >= FOREIGN:
             self._shapes = [np.shape(array) for array in arrays]
         saves, read, counts = traits & SAVES_INPUTS, self._read.get(needed, EVERY) if traits & READS else EVERY, 0
@@ -229,6 +238,22 @@ class Function(Versioned, Source):
                 writes_of(x).guard(x._data)
 
 
+_DECLARED = {"saves_inputs", "saves_output", "reads", "differentiable"}
+TAKEN = {name for cls in (Versioned, Source, Function) for name in vars(cls) if not name.startswith("__")} - _DECLARED
+TAKEN -= {"kept"}  # free until a faster version is written
+
+
+def refuse_taken_names(op: Function) -> None:
+    """Refuse attributes of your own op that the engine would overwrite, or take for its own."""
+    own = getattr(op, "__dict__", {}).keys() | {
+        name for name in (*Source.__slots__, *Function.__slots__) if hasattr(op, name)
+    }
+    if not TAKEN.isdisjoint(own):
+        raise taken_name(type(op), TAKEN & own)
+    if not _DECLARED.isdisjoint(own):
+        raise not_of_an_instance(type(op), _DECLARED & own)
+
+
 def begin_graph() -> Graph:
     """A new Graph for the nodes recorded from now on, until something is written or a backward walk is done."""
     global _latest_graph
@@ -268,14 +293,20 @@ def prepare(op: Function, inputs: tuple[Any, ...], arrays: list[Any], loose: Any
     return [backend.read_only(x) for x in arrays] if op.foreign else arrays
 
 
-def as_result(data: Any, op: Function, inputs: tuple[Any, ...]) -> Any:
+def as_result(data: Any, op: Function, inputs: tuple[Any, ...], arrays: list[Any]) -> Any:
     """The array that `forward` returned, which on a GPU is not NumPy's; NumPy turns 0-d results into scalars."""
     if isinstance(data, (np.generic, bool, int, float)):
         data = np.asarray(data)
     elif not backend.is_array(data):
-        raise DTypeError(f"{type(op).__name__}.forward must return one array; got {type(data).__name__}")
+        raise wrong_result(op, data)
     if op.foreign:
-        backend.writable_again(data, [x._data if isinstance(x, Variable) else x for x in inputs])
+        if data.dtype.kind not in "fiub":
+            raise wrong_result(op, data)
+        lent = [x._data if isinstance(x, Variable) else x for x in inputs]
+        for i, x in enumerate(lent):
+            if data is arrays[i] and backend.is_array(x):  # what it was handed: a view, on a GPU a copy
+                data = arrays[i] = x
+        backend.writable_again(data, lent)
     return data
 
 
