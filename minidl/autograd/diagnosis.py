@@ -121,6 +121,11 @@ def not_finite(op: Any, i: int) -> GraphError:
 
 def wrong_result(op: Any, given: Any) -> DTypeError:
     """The error for what a custom op's forward returned and is no array of numbers."""
+    if isinstance(given, Variable) and not op.foreign:
+        return DTypeError(
+            f"{_name(op)} takes its options for constants; got one that requires a gradient, which would be lost: hand "
+            f"it over as a number, t.item()"
+        )
     hint = ""
     if given is None:
         hint = ": is its `return` missing?"

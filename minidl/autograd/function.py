@@ -297,6 +297,8 @@ def as_result(data: Any, op: Function, inputs: tuple[Any, ...], arrays: list[Any
     """The array that `forward` returned, which on a GPU is not NumPy's; NumPy turns 0-d results into scalars."""
     if isinstance(data, (np.generic, bool, int, float)):
         data = np.asarray(data)
+    elif isinstance(data, Variable) and not op.foreign and not data._requires_grad:
+        data = data.shown()  # an option, such as a slope, was given as a Tensor
     elif not backend.is_array(data):
         raise wrong_result(op, data)
     if op.foreign:

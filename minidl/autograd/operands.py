@@ -17,16 +17,19 @@ def as_operands(op: Any, inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any
     if known and not any(isinstance(x, (np.generic, list, tuple)) for x in inputs):
         return arrays  # None, or an array of a device
     for x in inputs:
-        refuse_several(type(op).__name__, x)
+        refuse_several("", x)  # the op's name is added to what goes wrong in it
     return backend.as_operands(arrays)
 
 
 def refuse_several(name: str, x: Any) -> None:
-    """Refuse a list or tuple of Tensors as an operand of `name`: as an array of numbers it would lose their history."""
+    """Refuse a list or tuple of Tensors as an operand of `name`: as an array of numbers it would lose their history.
+
+    The name is "" where the message gets it later.
+    """
     if holds_variable(x):
         raise DTypeError(
-            f"{name}: expected a Tensor, an array or a number; got a {type(x).__name__} of Tensors. F.stack makes one "
-            f"of them; a recurrent layer returns (output, state): use the first"
+            f"{f'{name}: ' if name else ''}expected a Tensor, an array or a number; got a {type(x).__name__} of "
+            f"Tensors. F.stack makes one of them; a recurrent layer returns (output, state): use the first"
         )
 
 

@@ -23,6 +23,7 @@ from minidl.autograd.versions import chosen
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.tensors.array import DEFAULT_DTYPE, ArrayOfTensor, as_data
 from minidl.tensors.in_place import become, write_item
+from minidl.tensors.numpy_functions import from_function, from_ufunc
 
 
 class Tensor(ArrayOfTensor):
@@ -42,7 +43,8 @@ class Tensor(ArrayOfTensor):
 
     __slots__ = ()
     _grad: Tensor | None
-    __array_ufunc__ = None  # so that array * tensor is this class's business, and never an array of objects
+    __array_ufunc__ = from_ufunc  # np.exp(t), array * t
+    __array_function__ = from_function  # np.mean(t), np.stack([t, u])
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
         self._op = None
