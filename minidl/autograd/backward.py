@@ -138,7 +138,8 @@ def check_saved(node: Function) -> None:
 def recalled(node: Function, create_graph: bool) -> list[Any]:
     """What the node's class has declared that its `backward` is handed: raw arrays, or Tensors with their history."""
     if create_graph or node.foreign:
-        return [_as_tensor(x) if create_graph else backend.read_only(_raw(x)) for x in node.saved()]
+        saved = [_as_tensor(x) if create_graph else _raw(x) for x in node.saved()]
+        return [lent(x) for x in saved] if node.foreign else saved
     return [x._data if isinstance(x, Source) else x for x in (node.saved() if node.saves_output else node.inputs)]
 
 
@@ -162,7 +163,18 @@ def complete(node: Function, grad: ArrayOrTensor, retain: bool) -> ArrayOrTensor
         grad = grad.astype(node._dtype)
     if node._extras is not None:
         grad = run_extras(node._extras, grad, retain)
-    return backend.read_only(grad) if node.foreign else grad
+    return lent(grad) if node.foreign else grad
+
+
+def lent(x: Any) -> Any:
+    """For code that is not minidl's: an array, or Tensor, through which nothing that others hold can be written to."""
+    if not isinstance(x, Variable):
+        return backend.read_only(x)
+    if x._op is None and x._requires_grad:
+        return x  # a leaf: refuses to be written to
+    tensor = x.wrap(x._data if x._requires_grad else backend.read_only(x._data))
+    tensor._op, tensor._requires_grad, tensor._writes = x._op, x._requires_grad, x._writes
+    return tensor
 
 
 # ---- at the leaves

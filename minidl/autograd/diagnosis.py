@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
+from minidl.autograd.variable import (
+    Variable,
+)
 from minidl.errors import AxisError, DeviceError, DTypeError, GraphError, ShapeError, describe
 
 _HERE = str(Path(__file__).parent.parent) + os.sep
@@ -104,7 +107,7 @@ def overwritten(op: Any, counts: dict[int, int]) -> GraphError:
 
 def _describe_saved(x: Any) -> str:
     """A leaf as it is; a node, which does not hold its Tensor, by the Tensor's name and its op."""
-    if hasattr(x, "shape"):
+    if isinstance(x, Variable) or backend.is_array(x):
         return describe(x)
     name = x._extras.name if x._extras is not None else None
     return f"the output {f'{name!r} ' if name else ''}of {_name(x)}, of shape {tuple(x._data.shape)}"
@@ -114,6 +117,43 @@ def not_finite(op: Any, i: int) -> GraphError:
     """Anomaly mode: the error for a backward that turned a finite gradient into NaN or infinity."""
     return GraphError(
         f"the backward of {_name(op)} produced NaN or infinity in the gradient of input {i}. {_made_at(op)}"
+    )
+
+
+def wrong_result(op: Any, given: Any) -> DTypeError:
+    """The error for what a custom op's forward returned and is no array of numbers."""
+    if isinstance(given, Variable) and not op.foreign:
+        return DTypeError(
+            f"{_name(op)} takes its options for constants; got one that requires a gradient, which would be lost: hand "
+            f"it over as a number, t.item()"
+        )
+    hint = ""
+    if given is None:
+        hint = ": is its `return` missing?"
+    elif isinstance(given, (list, tuple)):
+        hint = ": an op has one output; np.stack makes one array of several, np.array one of numbers"
+    elif isinstance(given, Variable):
+        hint = ": it is handed raw arrays and computes with raw arrays, functions of minidl.functional give them too"
+    elif isinstance(given, complex) or getattr(given, "dtype", np.dtype(bool)).kind == "c":
+        hint = ": write one op for the real part, x.real, and one for the imaginary part"
+    if backend.is_array(given):
+        return DTypeError(f"{_name(op)}.forward must return real numbers; got {describe(given)}{hint}")
+    return DTypeError(f"{_name(op)}.forward must return one array; got {type(given).__name__}{hint}")
+
+
+def taken_name(cls: type[Any], names: set[str]) -> AttributeError:
+    """The error for a custom op that has attributes named as the engine's own."""
+    return AttributeError(
+        f"{cls.__name__}: the engine keeps something of its own under the name {' and '.join(sorted(names))}; call the "
+        f"attribute of your op something else"
+    )
+
+
+def not_of_an_instance(cls: type[Any], names: set[str]) -> AttributeError:
+    """The error for a custom op of which an instance says what its class has to say."""
+    name = sorted(names)[0]
+    return AttributeError(
+        f"{cls.__name__}: {name} is read from the class; write `{name} = ...` there, beside forward, not in a method"
     )
 
 
@@ -130,6 +170,10 @@ def wrong_gradient(op: Any, i: int, given: Any, shape: tuple[int, ...]) -> Graph
     hint = ""
     if isinstance(given, list):
         hint = ": return an array, or for several inputs a tuple of arrays"
+    elif isinstance(given, complex) or getattr(given, "dtype", np.dtype(bool)).kind == "c":
+        hint = ": the gradient of a real input is real, for example the .real of what was computed"
+    elif isinstance(given, (int, float)) and not isinstance(given, (bool, np.generic)):
+        hint = f": where the slope is a number, return grad_out * {given}"
     elif getattr(given, "shape", None) not in (None, shape):
         hint = ". Where an input was broadcast, sum its gradient over the axes along which it was repeated"
     return GraphError(

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.diagnosis import explain_forward, users_lines
+from minidl.autograd.diagnosis import explain_forward, not_of_an_instance, taken_name, users_lines, wrong_result
 from minidl.autograd.modes import ANOMALY, PLAIN, RECORD, current_mode
 from minidl.autograd.operands import raw_operands
 from minidl.autograd.variable import Source, Variable, extras_of, writes_of
@@ -44,7 +44,8 @@ class Function(Versioned, Source):
     `saves_output` then the output. They and `grad_out` are raw arrays, or Tensors under `create_graph=True`, so
     `backward` uses operators, methods named as NumPy's, and functions of `minidl.functional`, which on raw arrays
     return raw arrays. On `self` an op may keep only what does not depend differentiably on its inputs: shapes, axes,
-    indices, masks. (A kept intermediate array would be a constant to the second derivative, silently.)
+    indices, masks. (A kept intermediate array would be a constant to the second derivative, silently.) The names of
+    what the engine keeps there (`TAKEN`) are refused.
 
     Attributes:
         saves_inputs, saves_output: what `backward` is handed.
@@ -81,9 +82,12 @@ class Function(Versioned, Source):
     backward: Callable[..., Any]
 
     def __init_subclass__(cls) -> None:
+        foreign = not cls.__module__.startswith("minidl.")
+        if foreign and not TAKEN.isdisjoint(vars(cls)):
+            raise taken_name(cls, TAKEN.intersection(vars(cls)))
         super().__init_subclass__()
         cls.versions = ()  # a subclass has its own lines, which no version of its parent's replaces
-        cls.foreign = not cls.__module__.startswith("minidl.")
+        cls.foreign = foreign
 
     # ---- forward
 
@@ -103,23 +107,23 @@ class Function(Versioned, Source):
             raise
         finally:
             reset_errors(loud)
-        data = as_result(data, self, inputs)
+        data = as_result(data, self, inputs, arrays)
         if not any(isinstance(x, Variable) for x in inputs):
             return data
         result = Variable.wrap(data)
         needed = sum(1 << i for i, x in enumerate(inputs) if isinstance(x, Variable) and x._requires_grad)
         if needed and self.differentiable and mode & RECORD:
-            self.record(inputs, arrays, data, needed)
+            self._record(inputs, arrays, data, needed)
             if mode & ANOMALY:
-                self.watch(inputs)
+                self._watch(inputs)
             result._op, result._requires_grad = self, True
         share_writes(result, inputs)
         return result
 
-    def record(self, inputs: tuple[Any, ...], arrays: list[Any], data: Any, needed: int) -> None:
+    def _record(self, inputs: tuple[Any, ...], arrays: list[Any], data: Any, needed: int) -> None:
         """Become a node: keep the way to the inputs, and of the arrays only what `backward` will read."""
         check_recordable(self, data)
-        self.inputs = tuple([self.entry(x, array) for x, array in zip(inputs, arrays, strict=True)])
+        self.inputs = tuple([self._entry(x, array) for x, array in zip(inputs, arrays, strict=True)])
         self.needed = needed
         self.order = next(creation_order)
         self._dtype = data.dtype
@@ -127,13 +131,13 @@ class Function(Versioned, Source):
         self._writes = self._extras = None
         if self.foreign:
             self._shapes = [np.shape(array) for array in arrays]
-        watched = [writes_of(x) for i, x in enumerate(inputs) if isinstance(x, Variable) and self.will_read(i)]
+        watched = [writes_of(x) for i, x in enumerate(inputs) if isinstance(x, Variable) and self._will_read(i)]
         self._saved_writes = self.saved_writes()
         for writes in watched:
             writes.saved = True
         self._stretch = Stretch.now() if self.saves_inputs or self.saves_output else None
 
-    def entry(self, x: Any, array: Any) -> Any:
+    def _entry(self, x: Any, array: Any) -> Any:
         """What stands in the node's `inputs` for x: the node that made it, or the leaf Tensor, or the constant.
 
         An array that is saved is kept by the node that made it (`_data`), never through its Tensor: so a Tensor can be
@@ -147,7 +151,7 @@ class Function(Versioned, Source):
             x._op._data = array
         return x._op
 
-    def watch(self, inputs: tuple[Any, ...]) -> None:
+    def _watch(self, inputs: tuple[Any, ...]) -> None:
         """Anomaly mode: remember the user's lines, and guard the saved inputs against writes by any way."""
         extras_of(self).where = users_lines()
         if not self.saves_inputs or self.inputs is None:
@@ -164,7 +168,7 @@ class Function(Versioned, Source):
         """Whether the gradient for input i is wanted; `backward` may return None for it otherwise."""
         return self.needed >> i & 1 == 1
 
-    def will_read(self, i: int) -> bool:
+    def _will_read(self, i: int) -> bool:
         """Whether `backward` will read the values of input i."""
         if not self.saves_inputs or self.reads is None:
             return self.saves_inputs
@@ -176,33 +180,66 @@ class Function(Versioned, Source):
 
     def saved_writes(self) -> dict[int, int]:
         """By its place in `saved()`: how often an array that `backward` reads was written, if it was at all."""
-        places = [(i, x) for i, x in enumerate(self.saved()) if x is self or self.will_read(i)]
+        places = [(i, x) for i, x in enumerate(self.saved()) if x is self or self._will_read(i)]
         counts = {i: x._writes.settled() for i, x in places if isinstance(x, Source) and x._writes is not None}
         return {i: count for i, count in counts.items() if count}
+
+
+# ---- names that your op may not use
+
+_DECLARED = {"saves_inputs", "saves_output", "reads", "differentiable"}
+TAKEN = {name for cls in (Versioned, Source, Function) for name in vars(cls) if not name.startswith("__")} - _DECLARED
+TAKEN -= {"kept"}  # free until a faster version is written
+
+
+def refuse_taken_names(op: Function) -> None:
+    """Refuse attributes of your own op that the engine would overwrite, or take for its own."""
+    own = getattr(op, "__dict__", {}).keys() | {
+        name for name in (*Source.__slots__, *Function.__slots__) if hasattr(op, name)
+    }
+    if not TAKEN.isdisjoint(own):
+        raise taken_name(type(op), TAKEN & own)
+    if not _DECLARED.isdisjoint(own):
+        raise not_of_an_instance(type(op), _DECLARED & own)
 
 
 # ---- what goes in and comes out
 
 
 def check_recordable(op: Function, data: Any) -> None:
-    """Refuse an op that is a node already, or whose result can have no gradient."""
+    """Refuse an op that is a node already, whose result can have no gradient, or with names of the engine's."""
+    if op.foreign and not hasattr(op, "_saved_writes"):
+        refuse_taken_names(op)
     if hasattr(op, "order"):
         raise GraphError(
             f"this {type(op).__name__} is already a node of a graph: make a new instance for each call, as in "
             f"{type(op).__name__}(...)(x)"
         )
     if data.dtype.kind != "f":
-        raise DTypeError(f"{type(op).__name__}.forward returned {data.dtype}, which can have no gradient")
+        raise DTypeError(
+            f"{type(op).__name__}.forward returned {data.dtype}, which can have no gradient: return floating numbers, "
+            f"or say `differentiable = False` in the class"
+        )
 
 
-def as_result(data: Any, op: Function, inputs: tuple[Any, ...]) -> Any:
-    """What `forward` returned, as an array: NumPy turns 0-d results into scalars. Of your op, memory of its own."""
+def as_result(data: Any, op: Function, inputs: tuple[Any, ...], arrays: list[Any]) -> Any:
+    """What `forward` returned, as an array: NumPy turns 0-d results into scalars.
+
+    If the op is yours and returned one of its arguments, or a view of one, that is copied.
+    """
     if isinstance(data, (np.generic, bool, int, float)):
         data = np.asarray(data)
+    elif isinstance(data, Variable) and not op.foreign and not data._requires_grad:
+        data = data.shown()  # an option, such as a slope, was given as a Tensor
     elif not backend.is_array(data):
-        raise DTypeError(f"{type(op).__name__}.forward must return one array; got {type(data).__name__}")
-    if op.foreign and any(backend.share_memory(data, x._data if isinstance(x, Variable) else x) for x in inputs):
-        return data.copy()
+        raise wrong_result(op, data)
+    if op.foreign:
+        data = backend.native(data)
+        if data.dtype.kind not in "fiub":
+            raise wrong_result(op, data)
+        handed = [*arrays, *(x._data if isinstance(x, Variable) else x for x in inputs)]
+        if any(backend.share_memory(data, x) for x in handed):
+            return data.copy()
     return data
 
 

@@ -45,11 +45,14 @@ def _has_to_be_made(x: Any) -> bool:
 
 
 def refuse_several(name: str, x: Any) -> None:
-    """Refuse a list or tuple of Tensors as an operand of `name`: as an array of numbers it would lose their history."""
+    """Refuse a list or tuple of Tensors as an operand of `name`: as an array of numbers it would lose their history.
+
+    The name is "" where the message gets it later.
+    """
     if holds_variable(x):
         raise DTypeError(
-            f"{name}: expected a Tensor, an array or a number; got a {type(x).__name__} of Tensors. F.stack makes one "
-            f"of them; a recurrent layer returns (output, state): use the first"
+            f"{f'{name}: ' if name else ''}expected a Tensor, an array or a number; got a {type(x).__name__} of "
+            f"Tensors. F.stack makes one of them; a recurrent layer returns (output, state): use the first"
         )
 
 

@@ -79,11 +79,12 @@ def _checked_one(node: Function, i: int, grad: Any) -> Any:
     """A copy of the gradient that your op's `backward` returned for input i."""
     if grad is None or not node.needs(i):
         return None
+    given = grad
     if isinstance(grad, (int, float, np.generic)) and not isinstance(grad, bool):
         grad = backend.asarray(grad)
     array = grad._data if isinstance(grad, Variable) else grad
     if not backend.is_array(array) or array.shape != node._shapes[i] or array.dtype.kind not in "fiu":
-        raise wrong_gradient(node, i, grad, node._shapes[i])
+        raise wrong_gradient(node, i, given, node._shapes[i])
     return grad.copy()
 
 

@@ -37,28 +37,45 @@ class Way:
         self.caught: dict[Function, Any] = {x._op: None for x in targets if x._op is not None}
         self.walked: set[Source] = set()
         reached: set[Source] = set(self.leaves) | set(self.caught)
-        for node in self._reachable(outputs):  # inputs before their consumers
+        for node in self._reachable(outputs):
             if any(x in reached for x in node.inputs or () if isinstance(x, Source)):
                 self.walked.add(node)
                 reached.add(node)
         self.sources: set[Source] = reached
 
     def _reachable(self, outputs: Sequence[Variable]) -> list[Function]:
-        found: set[Function] = set()
-        stack = [x._op for x in outputs if x._op is not None]
-        while stack:
-            node = stack.pop()
-            if node in found:
-                continue
-            found.add(node)
-            if node.inputs is not None:
-                stack.extend(x for x in node.inputs if isinstance(x, Function))
-            elif node not in self.caught:
+        nodes = behind(outputs)
+        for node in nodes:
+            if node.inputs is None and node not in self.caught:
                 raise GraphError(f"{node.plain.__name__}: {FREED}")
-        return sorted(found, key=by_creation)
+        return nodes
 
     def enters(self, node: Function, grad_out: ArrayOrTensor) -> bool:
         """Whether the walk goes on at `node`; if it is a target, note its gradient."""
         if node in self.caught:
             self.caught[node] = grad_out
         return node in self.walked
+
+
+def behind(outputs: Sequence[Variable]) -> list[Function]:
+    """The nodes that the outputs were computed by, inputs before their consumers; not what is behind a freed one."""
+    found: set[Function] = set()
+    stack = [x._op for x in outputs if x._op is not None]
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            stack.extend(x for x in node.inputs or () if isinstance(x, Function))
+    return sorted(found, key=by_creation)
+
+
+def without_way(outputs: Sequence[Variable], targets: Sequence[Variable]) -> list[list[Variable]]:
+    """For each output those targets from which no node leads to it."""
+    leading: dict[Source, int] = {}  # which targets lead to a source: 2^i added up over their numbers i
+    for i, x in enumerate(targets):
+        leading[x._op or x] = leading.get(x._op or x, 0) | 1 << i
+    for node in behind(outputs):
+        for x in node.inputs or ():
+            if isinstance(x, Source) and x in leading:
+                leading[node] = leading.get(node, 0) | leading[x]
+    return [[x for i, x in enumerate(targets) if not leading.get(y._op or y, 0) >> i & 1] for y in outputs]

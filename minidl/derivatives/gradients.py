@@ -17,7 +17,7 @@ from minidl.autograd.variable import (
     Variable,
 )
 from minidl.autograd.versions import chosen
-from minidl.autograd.way import Way
+from minidl.autograd.way import Way, without_way
 from minidl.autograd.writes import Stretch
 from minidl.backend import SILENT, reset_errors, set_errors
 from minidl.errors import DTypeError, GraphError, describe
@@ -27,22 +27,24 @@ from minidl.types import ArrayOrTensor
 
 
 class Constant(Function):
-    """z = g, whatever x is, so dz/dx = 0.
+    """z = g, whatever the x are, so dz/dg = 1 and dz/dx = 0.
 
-    A gradient may not depend on the input it is taken by: that of relu does not, nor that of a sum. With this op it
-    has a history all the same, and its own derivative is 0, not an error.
+    A gradient need not depend on the input it is taken by: that of a sum does not, nor that of a network of relus,
+    which depends on its weights. With this op the input belongs to its history all the same, and the derivative by it
+    is 0, not an error.
     """
 
-    __slots__ = ("dtype", "shape")
+    __slots__ = ("xs",)
 
-    def forward(self, g: Any, x: Any) -> Any:
-        self.shape, self.dtype = x.shape, x.dtype
+    def forward(self, g: Any, *xs: Any) -> Any:
+        self.xs = [(x.shape, x.dtype) for x in xs]
         return g.copy()
 
     def backward(self, grad_out: Any) -> Any:
         array = grad_out._data if isinstance(grad_out, Tensor) else grad_out
-        zeros = backend.module_of(array).zeros(self.shape, dtype=self.dtype)
-        return None, grad_out.wrap(zeros) if isinstance(grad_out, Tensor) else zeros
+        xp = backend.module_of(array)
+        zeros = [xp.broadcast_to(xp.zeros((), dtype=dtype), shape) for shape, dtype in self.xs]
+        return grad_out, *[grad_out.wrap(x) if isinstance(grad_out, Tensor) else x for x in zeros]
 
 
 def grad(
@@ -60,8 +62,8 @@ def grad(
         inputs: the tensors to differentiate by, leaves or not.
         grad_outputs: the gradient at each output (one, or a sequence with None for "a single number, 1").
         retain_graph: keep the graph; defaults to `create_graph`.
-        create_graph: give the result a history, to differentiate it again; by an input
-            that it does not depend on, but the outputs do, that gives 0.
+        create_graph: give the result a history, to differentiate it again. By one of the `inputs` that it does not
+            depend on, but the outputs do, that gives 0: so the second derivative of a network of relus by its input.
         allow_unused: return None for an input the outputs do not depend on, instead of an error.
 
     Returns:
@@ -88,8 +90,7 @@ def grad(
         if g is None and not allow_unused:
             raise GraphError(f"grad: the outputs do not depend on {describe(x)}; allow_unused=True gives None for it")
     if create_graph:
-        pairs = zip(found, many_inputs, strict=True)
-        found = [g if g is None or g.requires_grad else Constant()(g, x) for g, x in pairs]
+        found = _by_all(found, many_inputs)
     return found[0] if isinstance(inputs, Tensor) else tuple(found)
 
 
@@ -102,6 +103,15 @@ def several(expected: str, tensors: Any) -> tuple[Tensor, ...]:
         if not isinstance(x, Tensor):
             raise DTypeError(f"{expected} as a Tensor or several; entry {i} is {describe(x)}")
     return found
+
+
+def _by_all(grads: Sequence[Tensor | None], inputs: Sequence[Tensor]) -> list[Tensor | None]:
+    """Gradients that can be differentiated by those of the inputs too that they do not depend on."""
+    there = [g for g in grads if g is not None]
+    used = [x for g, x in zip(grads, inputs, strict=True) if g is not None]
+    completed = [Constant()(g, *xs) if xs else g for g, xs in zip(there, without_way(there, used), strict=True)]
+    following = iter(completed)
+    return [None if g is None else next(following) for g in grads]
 
 
 def _walk(

@@ -10,6 +10,7 @@ import minidl.fast.call
 import minidl.fast.cpu.classification
 import minidl.fast.cpu.conv
 import minidl.fast.cpu.exponential
+import minidl.fast.cpu.indexing
 import minidl.fast.cpu.normalization
 import minidl.fast.cpu.norms
 import minidl.fast.cpu.pooling

@@ -112,7 +112,7 @@ class FastCall(Faster, Function):
             reset_errors(loud)
 
         if type(data) is not np.ndarray or traits >= FOREIGN:
-            data = as_result(data, op, inputs)
+            data = as_result(data, op, inputs, arrays)
         if tensor is None:
             return data
         of_class = tensor.result_class
@@ -121,7 +121,7 @@ class FastCall(Faster, Function):
         result._grad = result._writes = result._extras = None
         is_input = data is arrays[0] or data is arrays[-1] or (len(arrays) > 2 and id(data) in map(id, arrays))
         if needed and traits & DIFFERENTIABLE and mode & RECORD:
-            if getrefcount(op) > _HELD_BY_ITS_CALL or data.dtype.kind != "f":
+            if getrefcount(op) > _HELD_BY_ITS_CALL or data.dtype.kind != "f" or traits >= FOREIGN:
                 check_recordable(op, data)
             if traits >= FOREIGN:
                 op._shapes = [np.shape(array) for array in arrays]
@@ -160,7 +160,7 @@ class FastCall(Faster, Function):
                 latest = Stretch.latest()
                 op._stretch = latest if latest is not None and latest.seen == activity.count else Stretch.begin()
             if mode & ANOMALY:
-                op.watch(inputs)
+                op._watch(inputs)
             result._op = op
             result._requires_grad = True
         else:

@@ -29,6 +29,7 @@ from minidl.functional.classification import cross_entropy
 from minidl.functional.comparison import (
     bitwise_and,
     bitwise_or,
+    bitwise_xor,
     equal,
     greater,
     greater_equal,
@@ -102,6 +103,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "bitwise_and",
     "bitwise_or",
+    "bitwise_xor",
     "broadcast_to",
     "clip",
     "concatenate",

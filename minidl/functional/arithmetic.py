@@ -13,6 +13,8 @@ Tensor([0.5, 1. ])
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minidl import backend
@@ -184,8 +186,9 @@ class NumberPow(Function):
         return _power(self.b, y)
 
     def backward(self, grad_out: ArrayOrTensor, y: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
-        slope = out * float(np.log(self.b))
-        return grad_out * (slope if self.b != 0 else where(y >= 0, 0, slope))
+        if self.b == 0:
+            return grad_out * where(y >= 0, 0.0, where(y < 0, -math.inf, math.nan)).astype(out.dtype)
+        return grad_out * (out * float(np.log(self.b)))
 
 
 def _power(x: TensorLike, y: TensorLike) -> Array:

@@ -92,6 +92,11 @@ def bitwise_or(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     return Logical("bitwise_or")(x, y)
 
 
+def bitwise_xor(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
+    """x ^ y: of booleans whether just one is true, of integers bit by bit."""
+    return Logical("bitwise_xor")(x, y)
+
+
 def invert(x: TensorLike) -> ArrayOrTensor:
     """~x: of booleans the opposite, of integers bit by bit."""
     return Logical("invert")(x)

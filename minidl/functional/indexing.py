@@ -26,7 +26,6 @@ from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.masking import (
     masked,
 )
-from minidl.functional.precision import narrowed, widened
 from minidl.functional.selection import where
 from minidl.types import Array, ArrayOrTensor, Gradients, Shape, TensorLike
 
@@ -48,11 +47,12 @@ class GetItem(Function):
         return out
 
     def backward(self, grad_out: ArrayOrTensor) -> Gradients:
-        return PutAt(self.index, self.shape)(grad_out)
+        put = AddAt if _may_repeat(self.index) else PutAt
+        return put(self.index, self.shape)(grad_out)
 
 
 class PutAt(Function):
-    """The transpose of GetItem: zeros of `shape` to which x is added at `index` (a repeated index adds each time)."""
+    """The transpose of GetItem: x at `index`, zeros elsewhere, in an array of `shape`."""
 
     __slots__ = ("index", "shape")
 
@@ -61,16 +61,26 @@ class PutAt(Function):
         self.shape = shape
 
     def forward(self, x: Array) -> Array:
-        wide = widened(x)
-        out = module_of(x).zeros(self.shape, dtype=wide.dtype)
-        if _may_repeat(self.index):
-            scatter_add(out, self.index, wide)
-        else:
-            out[self.index] = wide
-        return narrowed(out, x)
+        out = module_of(x).zeros(self.shape, dtype=x.dtype)
+        out[self.index] = x
+        return out
 
     def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         return grad_out[self.index]
+
+
+class AddAt(PutAt):
+    """The same where index arrays may name one place several times: what is put there adds up.
+
+    In float64, for a place may be named millions of times: in float32 ten million times 0.1 would be 1,087,937.
+    """
+
+    __slots__ = ()
+
+    def forward(self, x: Array) -> Array:
+        total = module_of(x).zeros(self.shape, dtype=np.float64)
+        scatter_add(total, self.index, x.astype(np.float64))
+        return total.astype(x.dtype)
 
 
 class SetItem(Function):
@@ -221,16 +231,23 @@ def _refuse_none(value: Any) -> None:
         raise DTypeError("expected a Tensor, array or number to write; got None")
 
 
-def _plain(index: Any) -> Any:
-    """The index with Tensors and lists as raw arrays, copied so that a later write to them changes nothing here."""
-    if isinstance(index, tuple):
-        return tuple(_plain(part) for part in index)
+def _plain(index: Any, part: bool = False) -> Any:
+    """The index with Tensors and sequences as raw arrays, copied so that a later write to them changes nothing here.
+
+    A tuple names a place on each axis. But as a `part` of an index it is a sequence of places on one axis, as a list
+    is, a range or an array.array: in x[:, (0, 0, 2)] the inner one.
+    """
+    if isinstance(index, tuple) and not part:
+        return tuple(_plain(each, True) for each in index)
     if isinstance(index, Variable):
         return index.shown().copy()
-    if isinstance(index, list):
-        array = np.asarray(index)
-        return array.astype(np.intp) if array.size == 0 else array
-    return index.copy() if is_array(index) else index
+    if is_array(index):
+        return index.copy()
+    if index is None or index is Ellipsis or isinstance(index, slice) or hasattr(index, "__index__"):
+        return index
+    array = np.array(index)
+    array = array.astype(np.intp) if array.size == 0 else array
+    return array if array.dtype.kind in "iub" else index  # what is no index the library refuses, in its own words
 
 
 def _beside(index: Any, x: Array) -> Any:

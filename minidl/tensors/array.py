@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
+from minidl.autograd.modes import is_grad_enabled
 from minidl.autograd.variable import (
     Variable,
     to_share,
     writes_of,
 )
 from minidl.autograd.writes import WriteCount
-from minidl.errors import DTypeError, ShapeError, describe
+from minidl.errors import DTypeError, GraphError, ShapeError, describe
 from minidl.types import Array, TensorLike
 
 DEFAULT_DTYPE = np.dtype(np.float32)  # for Python numbers; arrays keep the dtype they have
@@ -101,10 +102,13 @@ class ArrayOfTensor(Variable):
         return self.shown().tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        array = self.numpy()
-        if dtype is not None and array.dtype != dtype:
-            return array.astype(dtype)
-        return array.copy() if copy else array
+        if self._requires_grad and is_grad_enabled():
+            raise GraphError(
+                f"{describe(self)} requires a gradient, which an array of it would lose. If you mean the values alone, "
+                f"write t.numpy(). With their history F.stack([t, u]) makes one tensor of several, and h[i] = t writes "
+                f"into a tensor h = md.zeros(...)"
+            )
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __bool__(self) -> bool:
         return bool(self.shown())
@@ -145,12 +149,26 @@ def as_data(value: Any) -> Any:
     elif isinstance(value, np.generic):
         array = np.asarray(value)
     else:
-        try:
-            array = np.asarray(value)
-        except (ValueError, TypeError) as error:
-            raise DTypeError(f"expected numbers or nested lists of equal lengths; got {value!r}") from error
+        array = array_of(value)
         if array.dtype == np.float64:
             array = array.astype(DEFAULT_DTYPE)
     if array.dtype.kind not in "fiub":
         raise DTypeError(f"expected floating, integer or boolean numbers; got dtype {array.dtype}")
     return array if given else backend.to_device(array, backend.current())
+
+
+def array_of(value: Any, dtype: Any = None) -> Any:
+    """The NumPy array of a number or of nested lists of numbers.
+
+    Raises:
+        DTypeError: it is none, or there is a Tensor in it whose gradient would be lost.
+    """
+    try:
+        return np.asarray(value, dtype)
+    except GraphError as error:
+        raise DTypeError(
+            f"expected numbers; got a {type(value).__name__} with Tensors that require a gradient, which would be "
+            f"lost: F.stack([t, u]) makes one tensor of them, with their history"
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise DTypeError(f"expected numbers or nested lists of equal lengths; got {value!r}") from error

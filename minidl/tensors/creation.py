@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.errors import DTypeError
-from minidl.tensors.array import DEFAULT_DTYPE, as_data
+from minidl.tensors.array import DEFAULT_DTYPE, array_of, as_data
 from minidl.tensors.tensor import Tensor
 
 Shape = int | tuple[int, ...]
@@ -20,19 +20,19 @@ def tensor(
     """A new tensor with a copy of `data`.
 
     Args:
-        data: an array, a Tensor, a number, or nested lists of numbers. Arrays keep their dtype; floats in lists become
-            float32, as in PyTorch.
+        data: an array, a Tensor (whose history stays behind), a number, or nested lists of numbers. Arrays keep their
+            dtype; floats in lists become float32, as in PyTorch.
         dtype: another dtype.
         requires_grad: record what is done with it.
         name: what error messages and figures call it.
         device: 'numpy' or 'cupy'; by default where `data` lives, and for lists the current backend.
 
     Raises:
-        DTypeError: `data` is no array of numbers.
+        DTypeError: `data` is no array of numbers, or a list with Tensors that require a gradient: use `F.stack`.
     """
     # With a dtype asked for, numbers go straight to it: by way of float32 they would lose digits.
     array = as_data(
-        np.asarray(data, dtype) if dtype is not None and isinstance(data, (int, float, list, tuple)) else data
+        array_of(data, dtype) if dtype is not None and isinstance(data, (int, float, list, tuple)) else data
     )
     array = array.astype(dtype or array.dtype, copy=True)
     if device is not None:

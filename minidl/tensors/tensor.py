@@ -25,6 +25,7 @@ from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, descr
 from minidl.functional.arithmetic import Add, Div, Mul, Sub
 from minidl.tensors.array import DEFAULT_DTYPE, ArrayOfTensor, as_data
 from minidl.tensors.in_place import become, write_item
+from minidl.tensors.numpy_functions import from_function, from_ufunc
 
 
 class Tensor(ArrayOfTensor):
@@ -44,7 +45,8 @@ class Tensor(ArrayOfTensor):
 
     __slots__ = ()
     _grad: Tensor | None
-    __array_ufunc__ = None  # so that array * tensor is this class's business, and never an array of objects
+    __array_ufunc__ = from_ufunc  # np.exp(t), array * t
+    __array_function__ = from_function  # np.mean(t), np.stack([t, u])
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
         self._op = None
@@ -310,8 +312,20 @@ class Tensor(ArrayOfTensor):
     def __and__(self, other: Any) -> Tensor:
         return F.bitwise_and(self, other)
 
+    def __rand__(self, other: Any) -> Tensor:
+        return F.bitwise_and(other, self)
+
     def __or__(self, other: Any) -> Tensor:
         return F.bitwise_or(self, other)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return F.bitwise_or(other, self)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return F.bitwise_xor(self, other)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return F.bitwise_xor(other, self)
 
     def __invert__(self) -> Tensor:
         return F.invert(self)

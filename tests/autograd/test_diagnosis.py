@@ -161,3 +161,23 @@ def test_whoever_asked_for_the_gradient_of_a_result_or_gave_it_one_is_not_warned
     z = x * 3
     z.grad = md.ones_like(z)
     assert z.grad is not None
+
+
+def test_an_attribute_of_an_op_is_not_taken_for_its_outputs() -> None:
+    """GetItem keeps the shape of its input, an op of yours may have a name: neither is that of the result."""
+
+    class Named(md.Function):
+        def forward(self, x: Any) -> Any:
+            self.shape, self.name = (7, 7), "other"
+            return x * 2
+
+        def backward(self, grad_out: Any) -> Any:
+            return grad_out * 2
+
+    x = tensor([1.0, 2.0, 3.0], requires_grad=True)
+    for y, op in ((x[[0, 1]], "GetItem"), (Named()(x)[:2] * 1, "Mul"), (Named()(x), "Named")):
+        y.name = "hidden"
+        loss = (y * y).sum()
+        y.data[...] = 0
+        with pytest.raises(md.GraphError, match=rf"the output 'hidden' of {op}, of shape \({y.shape[0]},\)\."):
+            loss.backward()

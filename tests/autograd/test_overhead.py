@@ -89,6 +89,12 @@ def test_a_forward_that_is_not_recorded_is_four() -> None:
         assert calls(lambda: x * a).total() == 4
 
 
+def test_an_array_on_the_left_costs_no_further_call() -> None:
+    x = leaves(8)[0]
+    array = np.ones(8, np.float32)
+    assert calls(lambda: array * x).total() == calls(lambda: x * array).total()
+
+
 def test_a_backward_is_one_call_an_op() -> None:
     """The op's `backward`, and of a product `unbroadcast` for each factor. The rest is the same for every walk."""
     x, a, b = leaves(8)

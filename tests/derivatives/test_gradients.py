@@ -352,3 +352,65 @@ def test_grad_says_which_of_its_arguments_is_no_tensor(wrong: Any) -> None:
     ]:
         with pytest.raises(md.DTypeError, match=f"grad: expected {words}"):
             md.grad(outputs, inputs)
+
+
+PIECEWISE_LINEAR = {
+    "identity": lambda t: t,
+    "relu": F.relu,
+    "leaky_relu": F.leaky_relu,
+    "prelu": lambda t: F.prelu(t, tensor(np.full(4, 0.25), True)),
+    "hardtanh": F.hardtanh,
+    "abs": F.abs,
+    "sign": F.sign,
+    "maximum": lambda t: F.maximum(t, 0.1),
+    "minimum": lambda t: F.minimum(t, -t / 2),
+    "clip": lambda t: F.clip(t, -0.5, 0.5),
+    "where": lambda t: F.where(t > 0, t, 2 * t),
+    "max": lambda t: F.max(t, axis=1, keepdims=True),
+    "min": lambda t: F.min(t, axis=1, keepdims=True),
+    "max_pool": lambda t: F.max_pool1d(t.reshape(5, 1, 4), 2),
+    "avg_pool": lambda t: F.avg_pool1d(t.reshape(5, 1, 4), 2),
+    "norm of order 1": lambda t: F.norm(t, 1, axis=1),
+    "norm of order inf": lambda t: F.norm(t, np.inf, axis=1),
+    "hinge_loss": lambda t: F.hinge_loss(t, device(np.ones((5, 4))), reduction="none"),
+    "l1_loss": lambda t: F.l1_loss(t, device(np.zeros((5, 4))), reduction="none"),
+    "dropout": F.dropout,
+    "conv": lambda t: F.conv1d(t.reshape(5, 1, 4), tensor(np.ones((2, 1, 2)), True)),
+    "embedding": lambda t: t[[0, 0, 3]],
+    "cumsum": lambda t: F.cumsum(t, 1),
+}
+
+
+@pytest.mark.parametrize("function", PIECEWISE_LINEAR.values(), ids=PIECEWISE_LINEAR)
+def test_the_second_derivative_of_a_piecewise_linear_network_is_zero(function) -> None:
+    """Its gradient by the input depends on the weights, and on no input."""
+    rng = np.random.default_rng(0)
+    x, weight, bias = (tensor(rng.standard_normal(shape), True) for shape in ((5, 3), (4, 3), (4,)))
+    y = (function(F.linear(x, weight, bias)) * 3).sum()
+    by_x, by_bias = md.grad(y, [x, bias], create_graph=True)
+    for slope in (by_x, by_bias):
+        for second in md.grad(slope.sum(), [x, bias], create_graph=True):
+            np.testing.assert_array_equal(host(second), 0)
+            for third in md.grad(second.sum(), [x, bias]):
+                np.testing.assert_array_equal(host(third), 0)
+
+
+def test_a_constant_link_takes_nothing_from_the_other_derivatives() -> None:
+    x, w = tensor([1.0, -2.0], True), tensor([3.0, 4.0], True)
+    slope = md.grad(F.relu(x * w).sum(), x, create_graph=True)  # w where x w > 0
+    by_x, by_w = md.grad((slope**2).sum(), [x, w])
+    np.testing.assert_array_equal(host(by_x), [0, 0])
+    np.testing.assert_array_equal(host(by_w), [6, 0])
+
+
+def test_a_gradient_that_depends_on_its_input_gets_no_further_op() -> None:
+    x = tensor([1.0, 2.0], True)
+    slope = md.grad((x**3).sum(), x, create_graph=True)
+    assert type(slope._op).__name__ != "Constant"
+
+
+def test_an_input_that_the_outputs_do_not_depend_on_is_an_error_all_the_same() -> None:
+    x, other = tensor([1.0], True), tensor([1.0], True)
+    slope = md.grad((x * 2).sum(), x, create_graph=True)
+    with pytest.raises(md.GraphError, match="do not depend on"):
+        md.grad(slope.sum(), other)

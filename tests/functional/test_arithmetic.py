@@ -88,6 +88,15 @@ def test_whole_powers_of_negative_numbers(x):
         check(lambda t, n=n: F.power(t, n), lambda t, n=n: torch.pow(t, n), x, slack=8, numeric=n not in (-1, -2))
 
 
+@examples(30)
+@given(operands(2, low=0.125, high=2))
+def test_power_with_an_array_on_one_side(xs):
+    """An array is a constant: what a backward makes of it and of Tensors has all derivatives."""
+    array, values = device(xs[0].values), torch.tensor(xs[0].values)
+    check(lambda t: F.power(array.astype(t.dtype), t), lambda t: torch.pow(values, t), xs[1], slack=4)
+    check(lambda t: F.power(t, array.astype(t.dtype)), lambda t: torch.pow(t, values), xs[1], slack=4)
+
+
 @examples(60)
 @given(operand())
 def test_power_with_a_number_as_base(y):
@@ -106,6 +115,16 @@ def test_powers_of_zero_and_of_special_numbers(n):
 @pytest.mark.parametrize("base", [0, 1, 2, -2, 0.0])
 def test_special_exponents_of_a_number(base):
     check_special(lambda t: F.power(base, t), lambda t: torch.pow(base, t), [SPECIAL], ["float64", "float32"])
+
+
+@pytest.mark.parametrize("base", [0, 0.0, np.array([0.0, 0.0, 2.0])])
+def test_the_second_derivative_of_a_power_of_zero_is_zero(base):
+    y = tensor([0.5, 2.0, 0.0], True)
+    left = device(base) if isinstance(base, np.ndarray) else base
+    (first,) = md.grad((left**y).sum(), [y], create_graph=True)
+    (second,) = md.grad(first.sum(), [y])
+    np.testing.assert_array_equal(host(second)[:2], 0)
+    np.testing.assert_allclose(host(second)[2], 0 if np.ndim(base) == 0 else np.log(2) ** 2)
 
 
 def test_power_of_special_pairs():

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import minidl as md
 import minidl.functional as F
-from tests.arrays import host, tensor
+from minidl import backend
+from tests.arrays import device, host, tensor
 from tests.factory import (
     SPECIAL,
     check_against_numpy,
@@ -62,12 +63,36 @@ def test_logical_functions_are_numpys(dtype, data):
     if dtype != "float32":
         check_against_numpy(operator.and_, operator.and_, x, y)
         check_against_numpy(operator.or_, operator.or_, x, y)
+        check_against_numpy(operator.xor, operator.xor, x, y)
         check_against_numpy(operator.invert, operator.invert, x)
         check_against_numpy(F.bitwise_and, np.bitwise_and, x, y)
         check_against_numpy(F.bitwise_or, np.bitwise_or, x, y)
+        check_against_numpy(F.bitwise_xor, np.bitwise_xor, x, y)
         check_against_numpy(F.invert, np.invert, x)
 
 
 def test_bits_of_floats_are_refused():
     with pytest.raises(md.DTypeError, match="Logical"):
         tensor(np.ones(2)) & tensor(np.ones(2))
+
+
+@pytest.mark.parametrize("sign", [operator.and_, operator.or_, operator.xor])
+@pytest.mark.parametrize("dtype", [bool, np.int64])
+def test_bits_of_an_array_or_number_on_the_left(sign, dtype):
+    x, y = np.array([0, 1, 0, 1]).astype(dtype), np.array([0, 0, 1, 1]).astype(dtype)
+    for left in (device(x), dtype(1), x.dtype.type(1)):
+        found = sign(left, tensor(y))
+        assert isinstance(found, md.Tensor)
+        np.testing.assert_array_equal(host(found), sign(host(left), y))
+        np.testing.assert_array_equal(host(sign(tensor(y), left)), sign(host(left), y))
+
+
+@pytest.mark.parametrize(("ours", "theirs", "sign"), COMPARISONS)
+def test_comparisons_with_an_array_or_number_on_the_left(ours, theirs, sign):
+    """A number, NumPy's too, takes the tensor's dtype: float32 0.1 equals it."""
+    values = np.array([0.0, 0.1, 0.2], np.float32)
+    for left in (device(values[::-1].copy()), 0.1, np.float64(0.1), np.float32(0.1)):
+        found = sign(left, tensor(values))
+        assert isinstance(found, md.Tensor)
+        weak = host(left) if backend.is_array(left) else np.float32(left)
+        np.testing.assert_array_equal(host(found), sign(weak, values))

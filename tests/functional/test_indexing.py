@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import array
+import collections
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -136,6 +139,22 @@ FORMS = [
     ([0, 1], [2, 3]),
     (slice(None), [0, 0]),
     (0, [1, 1]),
+    # sequences that are neither lists nor arrays; a tuple is one only inside a tuple
+    (slice(None), (0, 0, 2)),
+    ((0, 2, 2), (1, 3, 3)),
+    ((0, 0),),
+    (((0, 1), (2, 2)),),
+    ((True, False, True),),
+    (slice(None), ()),
+    range(3),
+    (slice(None), range(1, 3)),
+    array.array("i", [0, 0, 2]),
+    (slice(None), array.array("l", [3, 3])),
+    memoryview(array.array("i", [1, 1])),
+    (0, memoryview(array.array("i", [1, 1]))),
+    collections.deque([2, 2]),
+    (slice(None), collections.deque([0, 0, 2])),
+    (slice(None), bytearray(b"\0\0")),
 ]
 
 
@@ -179,6 +198,52 @@ def test_repeated_indices_in_float16_lose_nothing():
     x = tensor(np.zeros(2, np.float16), True)
     F.getitem(x, device(np.zeros(5000, int))).backward(device(np.ones(5000, np.float16)))
     np.testing.assert_array_equal(host(x.grad), [5000, 0])
+
+
+MILLION = 1_000_000
+
+
+@pytest.mark.parametrize(
+    "index", [np.zeros(MILLION, int), (slice(1), np.zeros(MILLION, int)), (slice(1), slice(1), np.zeros(MILLION, int))]
+)
+def test_a_place_that_is_named_a_million_times_loses_nothing(index):
+    """In float32 a running sum of a million times 0.1 is 100,958."""
+    x = tensor(np.zeros((2, 1, 1), np.float32), True)
+    y = F.getitem(x, on_device(index))
+    y.backward(device(np.full(y.shape, 0.1, np.float32)))
+    np.testing.assert_allclose(host(x.grad), [[[100_000]], [[0]]])
+
+
+def test_a_word_that_is_said_a_million_times_loses_nothing():
+    weight = tensor(np.zeros((2, 1), np.float32), True)
+    rows = F.embedding(device(np.ones(MILLION, np.int32)), weight)
+    rows.backward(device(np.full(rows.shape, 0.1, np.float32)))
+    np.testing.assert_allclose(host(weight.grad), [[0], [100_000]])
+
+
+def test_a_sequence_as_index_may_be_written_to_afterwards():
+    rows = array.array("l", [0, 1])
+    x = tensor(np.zeros(3), True)
+    y = x[rows]
+    rows[0] = rows[1] = 2
+    y.sum().backward()
+    np.testing.assert_array_equal(host(x.grad), [1, 1, 0])
+
+
+def test_the_last_value_stays_whatever_sequence_the_index_is():
+    for places in ((0, 0, 1), range(2), array.array("i", [0, 0, 1])):
+        value = tensor(np.arange(1.0, len(places) + 1), True)
+        x = tensor(np.zeros((1, 3)))
+        y = F.setitem(x, (0, places), value)
+        x[0, places] = value.detach()
+        expected = np.zeros((1, 3))
+        for place, number in zip(places, host(value), strict=True):
+            expected[0, place] = number
+        np.testing.assert_array_equal(host(y), expected)
+        np.testing.assert_array_equal(host(x), expected)
+        y.sum().backward()
+        gets = [number in expected for number in host(value)]
+        np.testing.assert_array_equal(host(value.grad), gets)
 
 
 def test_only_the_value_that_stays_gets_a_gradient():

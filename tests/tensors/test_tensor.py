@@ -181,11 +181,15 @@ def test_a_single_integer_can_be_an_index() -> None:
 
 
 def test_numpys_own_functions_do_not_swallow_tensors() -> None:
+    """They give a Tensor with a history, or an error: see test_numpy_functions.py."""
     x = tensor([1.0], requires_grad=True)
-    with pytest.raises(TypeError):
-        np.exp(x)
-    with pytest.raises(TypeError):
-        np.add(x, x)
+    for y in (np.exp(x), np.add(x, x), device([1.0]) + x):
+        assert type(y) is md.Tensor
+        assert y.requires_grad
+    with pytest.raises(md.GraphError):
+        np.log1p(x)
+    with pytest.raises(md.GraphError):
+        np.asarray(x)
 
 
 # ---- copies
