@@ -8,33 +8,50 @@
     x.grad                                  # Tensor([2., 4.])
 
 Every operation is a function of `minidl.functional`; layers are in `md.nn`, optimizers and layer rates in `md.optim`,
-data in `md.data`, networks in `md.models`. `md.observe` and `md.plot` record and draw; they are loaded when first used.
+data in `md.data`, networks in `md.models`. `md.observe` and `md.plot` record and draw.
 """
 
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from minidl import backend, data, fast, functional, models, nn, optim
+from minidl import backend, fast, functional, nn, optim
 from minidl.autograd.function import Function
 from minidl.autograd.modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad, plain
 from minidl.backend import seed, use, using
-from minidl.derivatives import curvature
 from minidl.derivatives.gradients import grad, gradcheck, gradgradcheck
 from minidl.derivatives.higher_order import hessian, hvp, jacobian, jvp, vjp
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
 from minidl.fast.cpu.threads import get_num_threads, set_num_threads
-from minidl.fast.graph.step import GraphedStep
 from minidl.fast.process import tune_unless_forbidden
-from minidl.files.weights import load, save
 from minidl.tensors.creation import arange, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
 from minidl.tensors.tensor import Tensor
-from minidl.training.evaluation import evaluate
-from minidl.training.loop import fit
 from minidl.version import __version__
 
-_LAZY = ("observe", "plot")  # they need matplotlib, or are needed only to look
+if TYPE_CHECKING:
+    from minidl import data, models
+    from minidl.derivatives import curvature
+    from minidl.fast.graph.step import GraphedStep
+    from minidl.files.weights import load, save
+    from minidl.training.evaluation import evaluate
+    from minidl.training.loop import fit
+
+# What a first program does not need is loaded when it is first asked for, so that `import minidl` stays quick.
+_LAZY = {
+    "GraphedStep": "minidl.fast.graph.step",
+    "curvature": "minidl.derivatives.curvature",
+    "data": "minidl.data",
+    "evaluate": "minidl.training.evaluation",
+    "files": "minidl.files",
+    "fit": "minidl.training.loop",
+    "load": "minidl.files.weights",
+    "models": "minidl.models",
+    "observe": "minidl.observe",
+    "plot": "minidl.plot",
+    "save": "minidl.files.weights",
+    "training": "minidl.training",
+}
 
 __all__ = [
     "DTypeError",
@@ -87,10 +104,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
-    if name in _LAZY:
-        return importlib.import_module(f"minidl.{name}")
-    raise AttributeError(f"module 'minidl' has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'minidl' has no attribute {name!r}")
+    module = importlib.import_module(_LAZY[name])
+    found = module if _LAZY[name].endswith(f".{name}") else getattr(module, name)
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:

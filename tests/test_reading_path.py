@@ -18,6 +18,7 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl import nn
+from minidl.autograd.writes import activity
 from minidl.functional.arithmetic import Mul
 
 ROOT = Path(md.__file__).parent
@@ -170,7 +171,8 @@ def test_a_product_reaches_its_forward_in_twenty_events() -> None:
     assert all(Path(file).is_relative_to(ROOT) for _, file in found)  # none of them in NumPy's own Python code
 
 
-def test_a_backward_reaches_the_first_op_in_sixty_events() -> None:
+def test_a_backward_reaches_the_first_op_in_sixty_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "guards", 0)  # of arrays that other tests have looked at and still hold
     w, x = pair()
     with md.plain():
         F.sum(w * x).backward()

@@ -333,13 +333,21 @@ def test_the_public_rooms_are_there_and_the_lazy_ones_load_when_used() -> None:
     program = """
 import sys, minidl as md
 print(*(name in sys.modules for name in ('minidl.observe', 'minidl.plot')))
-print(md.nn.__name__, md.optim.__name__, md.data.__name__, md.models.__name__, md.observe.__name__)
+print(*(getattr(md, name).__name__ for name in ('nn', 'optim', 'data', 'models', 'observe', 'training')))
 print('minidl.observe' in sys.modules, 'matplotlib' in sys.modules)
 """
     first, rooms, last = run(program).splitlines()
     assert first == "False False"
-    assert rooms.split() == ["minidl.nn", "minidl.optim", "minidl.data", "minidl.models", "minidl.observe"]
+    assert rooms.split() == [f"minidl.{name}" for name in ("nn", "optim", "data", "models", "observe", "training")]
     assert last.startswith("True")
+
+
+def test_every_public_name_is_there() -> None:
+    program = "import minidl as md; print(*(type(getattr(md, name)).__name__ for name in dir(md)))"
+    assert run(program)
+    assert set(minidl.__all__) <= set(dir(minidl))
+    with pytest.raises(AttributeError, match="module 'minidl' has no attribute 'fitt'"):
+        minidl.fitt
 
 
 def test_importing_minidl_changes_nothing_of_numpys() -> None:

@@ -13,15 +13,12 @@ from minidl.backend.arrays import (
     at_hand,
     device_of,
     devices_of,
-    explain_memory,
     found_outside,
-    further_pools,
     hypot,
     is_array,
     is_of_subclass,
     is_writable,
     may_contain,
-    memory_used,
     module_of,
     moved_beside,
     native,
@@ -35,6 +32,7 @@ from minidl.backend.arrays import (
     to_numpy,
 )
 from minidl.backend.choice import current, module, use, using
+from minidl.backend.memory import explain_memory, further_pools, memory_used
 from minidl.backend.random import (
     device_seed,
     device_uniform,

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from types import ModuleType
-from typing import Any, Protocol
-from weakref import WeakSet
+from typing import Any
 
 import numpy as np
 
 from minidl.backend import choice
+from minidl.backend.choice import cupy_if_loaded
+from minidl.backend.memory import explain_memory
 from minidl.errors import DeviceError, DTypeError, describe
 
 PART_MOVED = 64 << 20  # bytes that go to the device at once
 _LOOSE = (bool, int, float, complex, np.generic, list, tuple)  # what can be an operand without being an array
 
 
-def _cupy_if_loaded() -> Any:
-    """CuPy, if some array can be one of its own. Nothing else loads it, so a program on the CPU never pays for it."""
-    return sys.modules.get("cupy")
-
-
 def is_array(value: object) -> bool:
     """Whether `value` is a NumPy or a CuPy array (NumPy scalars are not)."""
     if isinstance(value, np.ndarray):
         return True
-    cupy = _cupy_if_loaded()
+    cupy = cupy_if_loaded()
     return cupy is not None and isinstance(value, cupy.ndarray)
 
 
@@ -37,7 +32,7 @@ def module_of(*values: object) -> ModuleType:
 
 def _module_of_first(values: Iterable[object]) -> ModuleType:
     """As `module_of`, which needs one line for what is most frequent: one array of NumPy's."""
-    cupy = _cupy_if_loaded()
+    cupy = cupy_if_loaded()
     for value in values:
         if isinstance(value, np.ndarray):
             return np
@@ -107,7 +102,7 @@ def as_operands(values: list[Any]) -> list[Any]:
 
 def to_numpy(array: Any) -> Any:
     """A NumPy array with the values of `array`: itself if it is one, else a copy brought from the device."""
-    return array if isinstance(array, np.ndarray) else _cupy_if_loaded().asnumpy(array)
+    return array if isinstance(array, np.ndarray) else cupy_if_loaded().asnumpy(array)
 
 
 def to_device(array: Any, name: str) -> Any:
@@ -251,40 +246,3 @@ def devices_of(arrays: Iterable[Any]) -> set[str]:
         number = 0 if device_of(array) == "numpy" else array.device.id
         found.add(f"cupy:{number}" if number else device_of(array))
     return found
-
-
-def explain_memory(error: BaseException) -> None:
-    """Add to CuPy's error of too little memory what is free and what helps; leave any other error as it is."""
-    cupy = _cupy_if_loaded()
-    if cupy is None or not isinstance(error, cupy.cuda.memory.OutOfMemoryError) or hasattr(error, "__notes__"):
-        return
-    free, total = cupy.cuda.runtime.memGetInfo()
-    held = memory_used("cupy")
-    error.add_note(
-        f"of the GPU's {_size(total)} this program's arrays hold {_size(held)}, and {_size(free)} are free. Smaller "
-        f"batches need less; so does evaluating under md.no_grad(), and keeping of old losses their numbers, "
-        f"loss.item() or loss.detach(), not their graphs. Other programs on the GPU are listed by nvidia-smi."
-    )
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
-
-
-class Pool(Protocol):
-    """Memory on the device that CuPy's own pool does not count."""
-
-    def used_bytes(self) -> int:
-        """How much of it is in use."""
-        ...
-
-
-further_pools: WeakSet[Pool] = WeakSet()  # whoever keeps such memory adds itself here
-
-
-def memory_used(name: str) -> int:
-    """Bytes now held on the device 'cupy' by arrays, and by `further_pools`; 0 for 'numpy', which keeps no account."""
-    if name != "cupy":
-        return 0
-    further = sum(pool.used_bytes() for pool in list(further_pools))
-    return int(choice.module(name).get_default_memory_pool().used_bytes()) + further

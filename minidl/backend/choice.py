@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -50,6 +51,11 @@ def module(name: str) -> ModuleType:
     if gpus == 0:
         raise DeviceError(f"the backend 'cupy' needs a GPU and {NO_GPU}; use 'numpy'")
     return cupy
+
+
+def cupy_if_loaded() -> Any:
+    """CuPy, if some array can be one of its own. Nothing else loads it, so a program on the CPU never pays for it."""
+    return sys.modules.get("cupy")
 
 
 NO_GPU = "none can be seen (nvidia-smi lists them; CUDA_VISIBLE_DEVICES, if it is set, hides all others)"

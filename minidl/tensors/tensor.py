@@ -86,8 +86,6 @@ class Tensor(ArrayOfTensor):
             raise DTypeError(f"the gradient of {describe(self)} must have its dtype; got {grad.dtype}: use .astype()")
         if grad is not None and grad.device != self.device:
             raise DeviceError(f"the gradient of {describe(self)} must be on its device; got {grad.device}: use .to()")
-        if grad is not None:
-            writes_of(grad).loose = True  # it is another's too
         self._grad = grad
 
     @property

@@ -497,7 +497,7 @@ def test_a_forward_that_writes_into_its_arguments_is_told_so() -> None:
         own(forward=forward)()(md.Tensor(ANY, True))
 
 
-@pytest.mark.parametrize("name", ["inputs", "needed", "order", "saved", "needs", "plain", "traits", "_data", "_writes"])
+@pytest.mark.parametrize("name", ["inputs", "needed", "order", "saved", "needs", "plain", "_data", "_writes"])
 def test_a_name_that_the_engine_has_is_refused(name: str) -> None:
     def forward(self: md.Function, x: Any) -> Any:
         setattr(self, name, 3)

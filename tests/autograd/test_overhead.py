@@ -89,10 +89,11 @@ def test_a_forward_that_is_not_recorded_is_four() -> None:
         assert calls(lambda: x * a).total() == 4
 
 
-def test_an_array_on_the_left_costs_no_further_call() -> None:
+def test_an_array_on_the_left_costs_one_further_call() -> None:
+    """NumPy asks for minidl's function, where the operator of a Tensor makes the op itself."""
     x = leaves(8)[0]
     array = np.ones(8, np.float32)
-    assert calls(lambda: array * x).total() == calls(lambda: x * array).total()
+    assert calls(lambda: array * x).total() == calls(lambda: x * array).total() + 1
 
 
 def test_a_backward_is_one_call_an_op() -> None:
