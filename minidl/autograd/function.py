@@ -133,9 +133,10 @@ class Function(Versioned, Source):
             self._shapes = [np.shape(array) for array in arrays]
         watched = [writes_of(x) for i, x in enumerate(inputs) if isinstance(x, Variable) and self._will_read(i)]
         self._saved_writes = self.saved_writes()
+        self._stretch = Stretch.now() if self.saves_inputs or self.saves_output else None
         for writes in watched:
             writes.saved = True
-        self._stretch = Stretch.now() if self.saves_inputs or self.saves_output else None
+            writes.guard_for(self._stretch)
 
     def _entry(self, x: Any, array: Any) -> Any:
         """What stands in the node's `inputs` for x: the node that made it, or the leaf Tensor, or the constant.

@@ -50,10 +50,7 @@ class Stretch:
     latest: ClassVar[Callable[[], Stretch | None]]
 
     def __init__(self) -> None:
-        # Whoever has a raw array of an earlier stretch may write to what is saved in this one too.
         self.guards: list[Guard] = []
-        for stretch in Stretch.all_live() if activity.guards else ():
-            self.guards += [guard for guard in stretch.guards if guard not in self.guards]
         self.seen = activity.count if activity.guards == 0 else UNKNOWN
         Stretch.live.add(self)
 
@@ -158,6 +155,11 @@ class WriteCount:
                 stretch.guards.append(guard)
             known.append(weakref.ref(guard))
         self._guards = known or None
+
+    def guard_for(self, stretch: Stretch) -> None:
+        """The memory was saved again, by a node of `stretch`, which needs the guards that there are too."""
+        guards = [guard for ref in self._guards or () if (guard := ref()) is not None]
+        stretch.guards += [guard for guard in guards if all(guard is not known for known in stretch.guards)]
 
     def as_saved(self) -> WriteCount:
         """The count for values that an op saved: a write with history makes Tensors stale, but not what was saved."""

@@ -32,7 +32,8 @@ SAVES_INPUTS, SAVES_OUTPUT, DIFFERENTIABLE, FOREIGN = 1, 2, 4, 8
 SAVES = SAVES_INPUTS | SAVES_OUTPUT
 
 _READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that forward can be handed as they are
-_NEVER: dict[int, int] = {}  # the writes to what was never written
+_NEVER: dict[int, int] = {}  # no counts: nothing was written
+_NONE: list[WriteCount] = []  # nothing is guarded
 _EVERY = -1  # every bit: all inputs
 
 # References to a new op while it is called: the expression `Mul()`, two frames, the argument of `getrefcount`. An op
@@ -125,7 +126,7 @@ class FastCall(Faster, Function):
                 check_recordable(op, data)
             if traits >= FOREIGN:
                 op._shapes = [np.shape(array) for array in arrays]
-            saves, counts = traits & SAVES_INPUTS, _NEVER
+            saves, counts, guarded = traits & SAVES_INPUTS, _NEVER, _NONE
             entries, i = arrays, 0  # array by array the list becomes that of the entries
             for x in inputs:
                 if not isinstance(x, Variable):
@@ -139,7 +140,10 @@ class FastCall(Faster, Function):
                         if writes is None and made_by is None:
                             writes = x._writes = WriteCount()
                         if writes is not None:
-                            count = writes.count if writes._guards is None else writes.settled()
+                            count = writes.count
+                            if writes._guards is not None:
+                                count = writes.settled()
+                                guarded = [*guarded, writes]
                             if count:
                                 counts = {**counts, i: count}
                             writes.saved = True  # after settled(), which may count a write and forget what was saved
@@ -159,6 +163,8 @@ class FastCall(Faster, Function):
             if traits & SAVES:
                 latest = Stretch.latest()
                 op._stretch = latest if latest is not None and latest.seen == activity.count else Stretch.begin()
+                for writes in guarded:
+                    writes.guard_for(op._stretch)
             if mode & ANOMALY:
                 op._watch(inputs)
             result._op = op
