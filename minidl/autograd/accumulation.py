@@ -6,9 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from minidl import backend
-from minidl.autograd.variable import (
-    Variable,
-)
+from minidl.autograd.variable import Variable
 from minidl.errors import ShapeError, describe
 from minidl.types import ArrayOrTensor
 

@@ -18,10 +18,7 @@ from minidl.autograd.diagnosis import explain_backward, overwritten
 from minidl.autograd.function import Function
 from minidl.autograd.modes import ANOMALY, RECORD, mode
 from minidl.autograd.passing import checked, run_extras
-from minidl.autograd.variable import (
-    Source,
-    Variable,
-)
+from minidl.autograd.variable import Source, Variable
 from minidl.autograd.versions import Versioned
 from minidl.autograd.way import FREED, Way, by_creation
 from minidl.autograd.writes import Stretch, activity

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.variable import (
-    Variable,
-)
+from minidl.autograd.variable import Variable
 from minidl.errors import AxisError, DeviceError, DTypeError, GraphError, ShapeError, describe
 
 _HERE = str(Path(__file__).parent.parent) + os.sep

@@ -25,7 +25,7 @@ from minidl.autograd.diagnosis import explain_forward, not_of_an_instance, taken
 from minidl.autograd.modes import ANOMALY, PLAIN, RECORD, current_mode
 from minidl.autograd.operands import raw_operands
 from minidl.autograd.variable import Source, Variable, extras_of, writes_of
-from minidl.autograd.versions import Versioned, chosen
+from minidl.autograd.versions import Versioned
 from minidl.autograd.writes import Stretch
 from minidl.backend import SILENT, reset_errors, set_errors
 from minidl.errors import DTypeError, GraphError
@@ -56,7 +56,7 @@ class Function(Versioned, Source):
         foreign: whether the op is yours: it is handed what it cannot write to, and what it returns is checked.
         inputs: for each input the node that made it, the leaf Tensor, or the constant; None once the node was walked
             and freed.
-        needed: 2^i added up over the inputs i whose gradient is wanted.
+        needed: which gradients are wanted, as a number in which bit i is set for input i; `needs(i)` asks.
         order: how many nodes were recorded before this one.
         kept: what a faster version leaves for its own backward.
     """
@@ -95,18 +95,17 @@ class Function(Versioned, Source):
         """Run `forward`; with a Tensor among the inputs the result is a Tensor, else the raw array."""
         mode = current_mode()
         if not mode & PLAIN:
-            return Function.versions[0].call(self, inputs, mode)  # minidl/fast/call.py: these lines, written out
+            return Function.versions[0].call(self, inputs, mode)  # the same, faster: minidl/fast/call.py
         arrays = raw_operands(self, inputs)
-        if self.versions:
-            self.__class__ = chosen(self, *arrays)
-        loud = set_errors(SILENT)  # NumPy's warnings: infinity and NaN are results
+        self.__class__ = self.plain  # an earlier call may have made the op a faster version of itself
+        before = set_errors(SILENT)  # infinity and NaN are results, of which NumPy need not warn
         try:
             data = self.forward(*arrays)
         except Exception as error:
             explain_forward(self, inputs, arrays, error)  # raises what says more, if anything does
             raise
         finally:
-            reset_errors(loud)
+            reset_errors(before)
         data = as_result(data, self, inputs, arrays)
         if not any(isinstance(x, Variable) for x in inputs):
             return data
@@ -121,7 +120,7 @@ class Function(Versioned, Source):
         return result
 
     def _record(self, inputs: tuple[Any, ...], arrays: list[Any], data: Any, needed: int) -> None:
-        """Become a node: keep the way to the inputs, and of the arrays only what `backward` will read."""
+        """Become a node: keep what made each input, and of the arrays only what `backward` will read."""
         check_recordable(self, data)
         self.inputs = tuple([self._entry(x, array) for x, array in zip(inputs, arrays, strict=True)])
         self.needed = needed

@@ -31,9 +31,9 @@ def _raw(op: Any, x: Any) -> Any:
 
 
 def converted(op: Any, inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
-    """`arrays`, some of which may be none: numbers, lists, NumPy's scalars. Those of your own op become read-only."""
-    known = any(isinstance(x, Variable) or type(x) is np.ndarray for x in inputs)
-    if not known or any(_has_to_be_made(x) for x in inputs):
+    """`arrays`, of which some are still numbers, lists or NumPy's scalars, as arrays; your own op's read-only."""
+    has_array = any(isinstance(x, Variable) or type(x) is np.ndarray for x in inputs)
+    if not has_array or any(_has_to_be_made(x) for x in inputs):
         for x in inputs:
             refuse_several(type(op).__name__, x)
         arrays = backend.as_operands(arrays)

@@ -14,10 +14,7 @@ from minidl.autograd.accumulation import accumulate, fitted
 from minidl.autograd.diagnosis import not_finite, wrong_gradient, wrong_number_of_gradients
 from minidl.autograd.function import Function
 from minidl.autograd.modes import ANOMALY, mode
-from minidl.autograd.variable import (
-    Extras,
-    Variable,
-)
+from minidl.autograd.variable import Extras, Variable
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.types import ArrayOrTensor
 

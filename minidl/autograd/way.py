@@ -7,10 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from minidl.autograd.function import Function
-from minidl.autograd.variable import (
-    Source,
-    Variable,
-)
+from minidl.autograd.variable import Source, Variable
 from minidl.errors import GraphError
 from minidl.types import ArrayOrTensor
 

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-UNKNOWN = -1  # different from every `activity.count`
+UNKNOWN = -1  # `Stretch.seen` while raw arrays are out, through which a write counts nothing: always look
 
 
 class Activity:
@@ -36,13 +36,16 @@ activity = Activity()
 
 
 class Stretch:
-    """What nodes share that were recorded with no write and no walk in between. It lives as long as one is unwalked.
+    """A stretch of time in which nothing was written, and no graph walked. All nodes recorded in it refer to it.
+
+    If nothing was written since either, none of them has to look at what it saved. It ends with the last of its nodes
+    that was not walked.
 
     Attributes:
         guards: of arrays that these nodes may have saved.
-        seen: `activity.count` when they were recorded: if it is the same in the walk, nothing was written.
-        live: all there are.
-        latest: a weak reference to the one that new nodes belong to, if nothing was written since it began.
+        seen: `activity.count` in this stretch: if it is the same in the walk, nothing was written.
+        live: all that have not ended.
+        latest: gives the one that new nodes belong to, unless something was written since it began; or None.
     """
 
     __slots__ = ("__weakref__", "guards", "seen")
@@ -119,14 +122,14 @@ class WriteCount:
         writer: the Tensor whose write made them stale.
         written: the array it had before, which is the part of the memory that should have been written.
         before_write: called once, before the memory may next be written: for a norm of it that is not yet computed.
-        loose: whether somebody was handed the raw array, and may write to it at any time.
+        handed_out: whether the raw array was handed out, so that it may be written to at any time.
     """
 
-    __slots__ = ("_guards", "before_write", "count", "loose", "saved", "stale", "writer", "written")
+    __slots__ = ("_guards", "before_write", "count", "handed_out", "saved", "stale", "writer", "written")
 
     def __init__(self) -> None:
         self.count = 0
-        self.saved = self.loose = False
+        self.saved = self.handed_out = False
         self.stale: str | None = None
         self.writer: weakref.ref[Any] | None = None
         self.written: Any = None

@@ -12,10 +12,7 @@ from minidl.autograd.accumulation import fitted, ids_of, own
 from minidl.autograd.backward import Walk, at_leaf, seed_gradient
 from minidl.autograd.function import Function
 from minidl.autograd.modes import enable_grad, no_grad
-from minidl.autograd.variable import (
-    Source,
-    Variable,
-)
+from minidl.autograd.variable import Source, Variable
 from minidl.autograd.versions import chosen
 from minidl.autograd.way import Way, without_way
 from minidl.autograd.writes import Stretch

@@ -13,13 +13,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.diagnosis import explain_forward
-from minidl.autograd.function import (
-    Function,
-    as_result,
-    check_recordable,
-    creation_order,
-    share_writes,
-)
+from minidl.autograd.function import Function, as_result, check_recordable, creation_order, share_writes
 from minidl.autograd.modes import ANOMALY, RECORD
 from minidl.autograd.operands import converted
 from minidl.autograd.variable import Variable
@@ -127,7 +121,7 @@ class FastCall(Faster, Function):
             if traits >= FOREIGN:
                 op._shapes = [np.shape(array) for array in arrays]
             saves, counts, guarded = traits & SAVES_INPUTS, _NEVER, _NONE
-            entries, i = arrays, 0  # array by array the list becomes that of the entries
+            entries, i = arrays, 0  # one list: each array is replaced by what the node keeps of its input
             for x in inputs:
                 if not isinstance(x, Variable):
                     if not saves:
@@ -172,6 +166,6 @@ class FastCall(Faster, Function):
         else:
             result._op = None
             result._requires_grad = False
-        if is_input or data.base is not None:  # it may share memory
+        if is_input or data.base is not None:  # it may share memory with an input
             share_writes(result, inputs)
         return result

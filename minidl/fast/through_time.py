@@ -19,9 +19,7 @@ from typing import Any
 
 from minidl import functional as F
 from minidl.autograd.function import Function
-from minidl.autograd.variable import (
-    Variable,
-)
+from minidl.autograd.variable import Variable
 from minidl.backend import is_array, module_of
 from minidl.fast.versions import Faster
 from minidl.functional.precision import HALF

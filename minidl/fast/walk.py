@@ -14,16 +14,14 @@ from minidl.autograd.diagnosis import explain_backward
 from minidl.autograd.function import Function
 from minidl.autograd.modes import ANOMALY, RECORD, mode
 from minidl.autograd.passing import checked
-from minidl.autograd.variable import (
-    Source,
-)
+from minidl.autograd.variable import Source
 from minidl.autograd.way import Way
 from minidl.autograd.writes import activity
 from minidl.fast.call import FOREIGN, SAVES, SAVES_INPUTS, SAVES_OUTPUT, traits_of
 from minidl.fast.versions import Faster
 from minidl.types import ArrayOrTensor
 
-FAST = SAVES | FOREIGN
+WHAT_IS_SAVED = SAVES | FOREIGN
 
 
 class FastWalk(Faster, Walk):
@@ -63,11 +61,11 @@ class FastWalk(Faster, Walk):
                 if inputs is None or (traits & SAVES and node._stretch.seen != activity.count):
                     check_saved(node)
                 saved: Any = ()
-                if traits & FAST == SAVES_INPUTS and not create_graph:
+                if traits & WHAT_IS_SAVED == SAVES_INPUTS and not create_graph:
                     saved = []
                     for x in inputs:
                         saved.append(x._data if isinstance(x, Source) else x)
-                elif traits & FAST == SAVES_OUTPUT and not create_graph:
+                elif traits & WHAT_IS_SAVED == SAVES_OUTPUT and not create_graph:
                     saved = (node._data,)
                 elif traits & SAVES:
                     saved = recalled(node, create_graph)

@@ -4,18 +4,7 @@ Each works on Tensors and on plain arrays: without a Tensor among its inputs it 
 one family; in it each op class, with its forward and its backward, stands beside its function.
 """
 
-from minidl.functional.activation import (
-    elu,
-    hardtanh,
-    leaky_relu,
-    prelu,
-    relu,
-    selu,
-    sigmoid,
-    softplus,
-    softsign,
-    tanh,
-)
+from minidl.functional.activation import elu, hardtanh, leaky_relu, prelu, relu, selu, sigmoid, softplus, softsign, tanh
 from minidl.functional.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -64,25 +53,10 @@ from minidl.functional.products import linear, matmul, outer
 from minidl.functional.recurrent import gru_step, lstm_step, rnn_step
 from minidl.functional.reduction import cumsum, logsumexp, max, mean, min, norm, var
 from minidl.functional.regularization import dropout, dropout1d, dropout2d
-from minidl.functional.reshaping import (
-    expand_dims,
-    flatten,
-    reshape,
-    squeeze,
-)
+from minidl.functional.reshaping import expand_dims, flatten, reshape, squeeze
 from minidl.functional.response import local_response_norm
 from minidl.functional.selection import clip, maximum, minimum, where
-from minidl.functional.shape import (
-    astype,
-    concatenate,
-    copy,
-    pad,
-    split,
-    stack,
-    swapaxes,
-    to_device,
-    transpose,
-)
+from minidl.functional.shape import astype, concatenate, copy, pad, split, stack, swapaxes, to_device, transpose
 from minidl.functional.trigonometric import cos, sin
 
 abs = absolute

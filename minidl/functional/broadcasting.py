@@ -17,10 +17,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from minidl.autograd.function import Function
-from minidl.autograd.variable import (
-    Variable,
-    to_share,
-)
+from minidl.autograd.variable import Variable, to_share
 from minidl.backend import module_of
 from minidl.functional.axes import all_axes, as_shape
 from minidl.functional.precision import add_up

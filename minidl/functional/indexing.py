@@ -15,17 +15,12 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.function import Function
-from minidl.autograd.variable import (
-    Variable,
-    to_share,
-)
+from minidl.autograd.variable import Variable, to_share
 from minidl.backend import asarray, found_outside, is_array, module_of, moved_beside, scatter_add
 from minidl.checks import whole
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.broadcasting import unbroadcast
-from minidl.functional.masking import (
-    masked,
-)
+from minidl.functional.masking import masked
 from minidl.functional.selection import where
 from minidl.types import Array, ArrayOrTensor, Gradients, Shape, TensorLike
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from minidl.autograd.function import Function
-from minidl.autograd.variable import (
-    Variable,
-)
+from minidl.autograd.variable import Variable
 from minidl.backend import module_of
 from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 

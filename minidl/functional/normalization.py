@@ -19,10 +19,7 @@ import math
 from typing import Any
 
 from minidl.autograd.function import Function
-from minidl.autograd.variable import (
-    Variable,
-    writes_of,
-)
+from minidl.autograd.variable import Variable, writes_of
 from minidl.checks import is_whole, number
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.functional.arithmetic import add, divide, multiply, subtract
@@ -30,9 +27,7 @@ from minidl.functional.broadcasting import sum, unbroadcast
 from minidl.functional.exponential import sqrt
 from minidl.functional.precision import HALF, narrowed, widened
 from minidl.functional.reduction import mean, var
-from minidl.functional.reshaping import (
-    reshape,
-)
+from minidl.functional.reshaping import reshape
 from minidl.functional.shape import astype
 from minidl.types import Array, ArrayOrTensor, Gradients, Shape, ShapeLike, TensorLike
 

@@ -13,10 +13,7 @@ from minidl.autograd.function import Function
 from minidl.errors import DTypeError, ShapeError
 from minidl.functional.arithmetic import multiply
 from minidl.functional.broadcasting import sum, unbroadcast
-from minidl.functional.reshaping import (
-    flatten,
-    reshape,
-)
+from minidl.functional.reshaping import flatten, reshape
 from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
 

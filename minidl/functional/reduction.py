@@ -24,15 +24,10 @@ from minidl.backend import module_of
 from minidl.functional.arithmetic import absolute, sign
 from minidl.functional.axes import all_axes, one_axis
 from minidl.functional.broadcasting import Reduction, repeated, sum
-from minidl.functional.masking import (
-    masked,
-)
+from minidl.functional.masking import masked
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.probabilities import Softmax
-from minidl.functional.reshaping import (
-    array_like,
-    flatten,
-)
+from minidl.functional.reshaping import array_like, flatten
 from minidl.functional.selection import where
 from minidl.functional.shape import astype
 from minidl.types import Array, ArrayOrTensor, Axis, Gradients, TensorLike

@@ -11,9 +11,7 @@ import math
 from collections.abc import Sequence
 
 from minidl.autograd.function import Function
-from minidl.autograd.variable import (
-    to_share,
-)
+from minidl.autograd.variable import to_share
 from minidl.backend import asarray
 from minidl.errors import ShapeError
 from minidl.functional.axes import all_axes, as_shape, one_axis

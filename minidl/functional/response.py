@@ -21,9 +21,7 @@ from minidl.checks import whole
 from minidl.errors import ShapeError, describe
 from minidl.functional.pooling import avg_pool2d
 from minidl.functional.precision import narrowed, widened
-from minidl.functional.reshaping import (
-    reshape,
-)
+from minidl.functional.reshaping import reshape
 from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
 

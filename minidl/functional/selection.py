@@ -14,9 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from minidl.autograd.function import Function
-from minidl.autograd.variable import (
-    Variable,
-)
+from minidl.autograd.variable import Variable
 from minidl.backend import is_array, module_of
 from minidl.errors import DTypeError, GraphError
 from minidl.functional.broadcasting import unbroadcast

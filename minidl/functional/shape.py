@@ -16,9 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minidl.autograd.function import Function
-from minidl.autograd.variable import (
-    to_share,
-)
+from minidl.autograd.variable import to_share
 from minidl.backend import device_of, module_of
 from minidl.backend import to_device as to_device_array
 from minidl.checks import number

@@ -16,9 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minidl.autograd.function import Function
-from minidl.autograd.variable import (
-    Variable,
-)
+from minidl.autograd.variable import Variable
 from minidl.errors import GraphError
 from minidl.types import Array, ArrayOrTensor
 

@@ -29,9 +29,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.variable import (
-    writes_of,
-)
+from minidl.autograd.variable import writes_of
 from minidl.errors import DTypeError, GraphError, ShapeError, describe
 from minidl.tensors.tensor import Tensor
 

@@ -19,9 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import functional as F
-from minidl.autograd.variable import (
-    writes_of,
-)
+from minidl.autograd.variable import writes_of
 from minidl.checks import number, whole
 from minidl.errors import ShapeError, describe
 from minidl.functional.response import neighbours

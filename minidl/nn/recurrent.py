@@ -17,9 +17,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from minidl import functional as F
-from minidl.autograd.variable import (
-    Variable,
-)
+from minidl.autograd.variable import Variable
 from minidl.autograd.versions import Versioned, chosen
 from minidl.backend import module_of
 from minidl.checks import choice, number, whole

@@ -8,10 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.variable import (
-    Variable,
-    writes_of,
-)
+from minidl.autograd.variable import Variable, writes_of
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array, TensorLike
 

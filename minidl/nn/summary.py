@@ -9,9 +9,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.modes import no_grad
-from minidl.autograd.variable import (
-    Variable,
-)
+from minidl.autograd.variable import Variable
 from minidl.errors import DTypeError
 from minidl.nn.hooks import ModuleHooks
 from minidl.nn.parameter import Parameter

@@ -10,9 +10,7 @@ import numpy as np
 from minidl import backend
 from minidl.autograd.hooks import RemovableHandle, after_backward
 from minidl.autograd.modes import is_grad_enabled
-from minidl.autograd.variable import (
-    Variable,
-)
+from minidl.autograd.variable import Variable
 from minidl.checks import is_whole
 from minidl.nn import LeakyReLU, Module, ReLU, Sigmoid, Softplus, Tanh
 from minidl.observe.forgotten_zero_grad import ForgottenZeroGrad

@@ -59,16 +59,7 @@ from minidl.optim.layers import LayerGroup
 from minidl.optim.optimizer import Optimizer, Scale
 from minidl.optim.report import LayerReport
 from minidl.optim.rmsprop import RMSprop
-from minidl.optim.schedules import (
-    CosineLR,
-    ExponentialLR,
-    InvLR,
-    LinearLR,
-    MultiStepLR,
-    PolynomialLR,
-    Schedule,
-    StepLR,
-)
+from minidl.optim.schedules import CosineLR, ExponentialLR, InvLR, LinearLR, MultiStepLR, PolynomialLR, Schedule, StepLR
 from minidl.optim.sgd import SGD
 from minidl.optim.trust import LARS, TrustRatio
 

@@ -76,7 +76,7 @@ class LayerView:
         Args:
             writes: the WriteCounts of the gradients. They keep only a weak reference to this view.
         """
-        if any(count.loose for count in writes):
+        if any(count.handed_out for count in writes):
             self._norms = self.gradient_norms
         elif self._norms is None:
             measure = partial(_measure, weakref.ref(self))

@@ -8,11 +8,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.modes import is_grad_enabled
-from minidl.autograd.variable import (
-    Variable,
-    to_share,
-    writes_of,
-)
+from minidl.autograd.variable import Variable, to_share, writes_of
 from minidl.autograd.writes import WriteCount
 from minidl.errors import DTypeError, GraphError, ShapeError, describe
 from minidl.types import Array, TensorLike
@@ -36,7 +32,7 @@ class ArrayOfTensor(Variable):
         if writes.saved:
             writes.guard(array)
         writes.announce()
-        writes.loose = True
+        writes.handed_out = True
         return array
 
     @data.setter

@@ -15,11 +15,7 @@ import numpy as np
 from minidl import backend
 from minidl import functional as F
 from minidl.autograd.modes import is_grad_enabled
-from minidl.autograd.variable import (
-    Variable,
-    extras_of,
-    writes_of,
-)
+from minidl.autograd.variable import Variable, extras_of, writes_of
 from minidl.autograd.writes import WriteCount
 from minidl.errors import DTypeError, GraphError, ShapeError, describe
 

@@ -25,9 +25,7 @@ import numpy as np
 from minidl import backend
 from minidl import functional as F
 from minidl.autograd.modes import is_grad_enabled
-from minidl.autograd.variable import (
-    Variable,
-)
+from minidl.autograd.variable import Variable
 from minidl.errors import DTypeError, GraphError, describe
 
 # NumPy's elementwise functions, which its operators are too, and minidl's.

@@ -14,12 +14,7 @@ from minidl.autograd.backward import Walk, deliver, seed_gradient
 from minidl.autograd.diagnosis import warn_of_no_grad
 from minidl.autograd.hooks import RemovableHandle, after_backward
 from minidl.autograd.modes import PLAIN, current_mode
-from minidl.autograd.variable import (
-    Variable,
-    extras_of,
-    to_share,
-    writes_of,
-)
+from minidl.autograd.variable import Variable, extras_of, to_share, writes_of
 from minidl.autograd.versions import chosen
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.functional.arithmetic import Add, Div, Mul, Sub

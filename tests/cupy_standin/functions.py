@@ -11,12 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.cupy_standin.counting import (
-    refuse_copy_while_capturing,
-    refuse_product_while_capturing,
-    run,
-    synchronize,
-)
+from tests.cupy_standin.counting import refuse_copy_while_capturing, refuse_product_while_capturing, run, synchronize
 from tests.cupy_standin.indexing import host_index, scatter
 from tests.cupy_standin.names import NAMES, Parameters, listed
 from tests.cupy_standin.ndarray import (

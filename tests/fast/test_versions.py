@@ -22,9 +22,7 @@ from minidl.autograd.modes import PLAIN, mode
 from minidl.fast import versions as registration
 from minidl.functional.conv import ConvWeight
 from minidl.functional.geometry import Geometry
-from minidl.functional.masking import (
-    masked,
-)
+from minidl.functional.masking import masked
 from tests.cupy_standin.kernels import COMPILER
 from tests.factory import laid_out
 

@@ -13,13 +13,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import backend
 from tests.arrays import device, host, tensor
-from tests.factory import (
-    SPECIAL,
-    check_against_numpy,
-    check_value,
-    examples,
-    operands,
-)
+from tests.factory import SPECIAL, check_against_numpy, check_value, examples, operands
 from tests.pytorch import torch
 
 GRID = np.meshgrid(SPECIAL, SPECIAL)

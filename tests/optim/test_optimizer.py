@@ -13,16 +13,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import backend, models
 from minidl.errors import DeviceError, DTypeError, GraphError
-from minidl.optim import (
-    SGD,
-    AdaGrad,
-    Adam,
-    AdamW,
-    LayerSpecific,
-    Optimizer,
-    RMSprop,
-    clip_grad_norm_,
-)
+from minidl.optim import SGD, AdaGrad, Adam, AdamW, LayerSpecific, Optimizer, RMSprop, clip_grad_norm_
 from tests.arrays import host, tensor
 from tests.optim.trajectories import Layer, Pair, give, scalar
 

@@ -8,17 +8,7 @@ from typing import Any
 import pytest
 
 from minidl.nn import Linear
-from minidl.optim import (
-    SGD,
-    CosineLR,
-    ExponentialLR,
-    InvLR,
-    LinearLR,
-    MultiStepLR,
-    PolynomialLR,
-    Schedule,
-    StepLR,
-)
+from minidl.optim import SGD, CosineLR, ExponentialLR, InvLR, LinearLR, MultiStepLR, PolynomialLR, Schedule, StepLR
 from tests.optim.trajectories import give, scalar
 from tests.pytorch import torch
 

@@ -15,9 +15,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.modes import ANOMALY, RECORD, mode
-from minidl.autograd.variable import (
-    Variable,
-)
+from minidl.autograd.variable import Variable
 from minidl.errors import DeviceError, GraphError
 from minidl.fast.gpu import kernels
 from minidl.fast.gpu import update as fused

@@ -12,14 +12,7 @@ from hypothesis import strategies as st
 
 import minidl as md
 from minidl.fast.through_time import GRUThroughTime, LSTMThroughTime, RNNThroughTime
-from tests.fast.gpu.kernels.agreement import (
-    assert_close,
-    both,
-    few,
-    needs_compiler,
-    numbers,
-    wide,
-)
+from tests.fast.gpu.kernels.agreement import assert_close, both, few, needs_compiler, numbers, wide
 
 pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
 

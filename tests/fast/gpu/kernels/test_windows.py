@@ -20,15 +20,7 @@ from minidl.functional import conv
 from minidl.functional.geometry import Window
 from minidl.functional.pooling import AvgPool, MaxPool, PutChosen, SpreadMean, TakeChosen
 from tests.arrays import host
-from tests.fast.gpu.kernels.agreement import (
-    assert_close,
-    dtypes,
-    few,
-    launches_of,
-    needs_compiler,
-    numbers,
-    on_device,
-)
+from tests.fast.gpu.kernels.agreement import assert_close, dtypes, few, launches_of, needs_compiler, numbers, on_device
 
 pytestmark = [needs_compiler, pytest.mark.usefixtures("cupy")]
 most_blocks = st.sampled_from([1, 2, w.BLOCKS])  # of one, a thread has all images, or channels
