@@ -24,11 +24,16 @@ def whole(value: Any, name: str, minimum: float = 1) -> int:
     return int(value)
 
 
+def python_number(value: Any) -> Any:
+    """An option as it is, but a scalar of NumPy's as a Python number: that does not make float64 of float32."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def number(value: Any, name: str, least: float = -math.inf, most: float = math.inf, above: float = -math.inf) -> Any:
     """A number; if asked for, one from `least` to `most`, or one above `above`. NaN is none."""
     plain = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if plain and least <= value <= most and (above == -math.inf or value > above):
-        return value
+        return python_number(value)
     within = f" from {least} to {most}" if most < math.inf else f" of at least {least}" if least > -math.inf else ""
     raise ValueError(f"{name}: expected a number{within if above == -math.inf else f' above {above}'}; got {value!r}")
 
@@ -88,4 +93,4 @@ def limits(min_val: Any, max_val: Any, name: str) -> tuple[Any, Any]:
     """Two numbers, the first not above the second."""
     if number(min_val, f"{name}: min_val") > number(max_val, f"{name}: max_val"):
         raise ValueError(f"{name}: expected min_val <= max_val; got {min_val} and {max_val}")
-    return min_val, max_val
+    return python_number(min_val), python_number(max_val)

@@ -19,9 +19,10 @@ def test_what_is_no_whole_number_of_at_least_1(value):
         whole(value, "Layer: n")
 
 
-def test_numbers_keep_their_kind():
-    for value in (0, 0.5, np.float32(0.25), 1):
-        assert number(value, "p", 0, 1) is value
+def test_numbers_are_pythons():
+    for value in (0, 0.5, np.float32(0.25), 1, np.int64(1)):
+        found = number(value, "p", 0, 1)
+        assert (found, type(found)) == (value, int if isinstance(value, (int, np.integer)) else float)
     assert number(-np.pi, "alpha") == -np.pi
 
 

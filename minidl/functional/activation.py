@@ -13,7 +13,7 @@ import math
 
 from minidl.autograd.function import Function
 from minidl.backend import module_of
-from minidl.checks import limits
+from minidl.checks import limits, python_number
 from minidl.errors import ShapeError, describe
 from minidl.functional.arithmetic import multiply
 from minidl.functional.broadcasting import unbroadcast
@@ -61,7 +61,7 @@ class LeakyReLU(Function):
 
 def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> TensorLike:
     """x where x > 0, else negative_slope * x, elementwise; with a slope of 0 it is relu."""
-    return relu(x) if negative_slope == 0 else LeakyReLU(negative_slope)(x)  # not 0 times -infinity
+    return relu(x) if negative_slope == 0 else LeakyReLU(python_number(negative_slope))(x)  # not 0 times -infinity
 
 
 class PReLU(Function):
@@ -131,7 +131,7 @@ class ELU(Function):
 
 def elu(x: TensorLike, alpha: float = 1.0) -> TensorLike:
     """x where x > 0, else alpha * (exp(x) - 1), elementwise (Clevert, Unterthiner & Hochreiter, arXiv:1511.07289)."""
-    return ELU(alpha)(x)
+    return ELU(python_number(alpha))(x)
 
 
 def selu(x: TensorLike) -> TensorLike:

@@ -79,7 +79,7 @@ def cross_entropy(
         GraphError: the weight requires a gradient.
     """
     choice(reduction, "cross_entropy: reduction", REDUCTIONS)
-    number(label_smoothing, "cross_entropy: label_smoothing", 0, 1)
+    label_smoothing = number(label_smoothing, "cross_entropy: label_smoothing", 0, 1)
     logits, target = scores_and_target("cross_entropy", "logits", input, target)
     warn_after(logits, Softmax, "cross_entropy applies softmax itself; it was given its result. Pass it the raw scores")
     if weight is not None:

@@ -54,7 +54,7 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True) -> TensorLike:
     Raises:
         ValueError: p is not from 0 to 1.
     """
-    number(p, "dropout: p", 0, 1)
+    p = number(p, "dropout: p", 0, 1)
     return Dropout(p)(x) if training and p > 0 else x
 
 
@@ -82,7 +82,7 @@ def dropout2d(x: TensorLike, p: float = 0.5, training: bool = True) -> TensorLik
 
 
 def _drop_channels(name: str, shape: str, x: TensorLike, p: float, training: bool) -> TensorLike:
-    number(p, f"{name}: p", 0, 1)
+    p = number(p, f"{name}: p", 0, 1)
     if getattr(x, "ndim", None) != len(shape.split()):
         raise ShapeError(f"{name}: expected x of shape {shape}; got {describe(x)}")
     return Dropout(p, axes=2)(x) if training and p > 0 else x

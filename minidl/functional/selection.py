@@ -44,8 +44,15 @@ class Where(Function):
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> ArrayOrTensor:
-    """x where `condition` is true, else y, elementwise with broadcasting. The condition gets no gradient."""
-    return Where()(condition, x, y)
+    """x where `condition` is true, else y, elementwise with broadcasting. The condition gets no gradient.
+
+    Numbers do not promote an array beside them; of two floats, chosen by a Tensor, the result is float32.
+    """
+    result = Where()(condition, x, y)
+    only_numbers = all(isinstance(value, (bool, int, float, np.generic)) for value in (x, y))
+    if only_numbers and isinstance(condition, Variable) and result.dtype == np.float64:
+        return result.astype(np.float32)
+    return result
 
 
 class _Extremum(Function):

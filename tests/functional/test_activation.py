@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -208,3 +210,24 @@ def test_integers():
     check_against_numpy(F.softsign, lambda a: a / (1 + abs(a.astype(float))), narrow)
     check_against_numpy(F.elu, lambda a: np.where(a > 0, a, np.expm1(a.astype(float))), np.array([-3, 0, 2]))
     check_against_numpy(F.sigmoid, lambda a: 1 / (1 + np.exp(-a.astype(float))), np.array([1, 200], np.uint8))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, number: F.leaky_relu(x, number),
+        lambda x, number: F.elu(x, number),
+        lambda x, number: F.hardtanh(x, -number, number),
+        lambda x, number: F.dropout(x, number),
+        lambda x, number: F.clip(x, -number, number),
+        lambda x, number: F.cross_entropy(x[None], [0], label_smoothing=number),
+        lambda x, number: F.huber_loss(x, x, delta=number),
+        lambda x, number: F.pad(x, 1, number),
+    ],
+)
+def test_a_scalar_of_numpys_as_an_option_does_not_promote(function: Any) -> None:
+    x = md.Tensor(device(np.array([-1.0, 2.0], np.float32)), requires_grad=True)
+    y = function(x, np.float64(0.25))
+    assert y.dtype == np.float32
+    y.sum().backward()
+    assert x.grad.dtype == np.float32

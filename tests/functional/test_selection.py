@@ -156,3 +156,15 @@ def test_gradients_that_were_not_chosen_are_exactly_zero():
     for y in (F.where(x > 0, x, 0), F.maximum(x, 0), F.clip(x, 0), F.relu(x)):
         (grad,) = md.grad(y, [x], device(infinite))
         np.testing.assert_array_equal(host(grad), [np.inf, 0])
+
+
+def test_numbers_alone_are_float32_where_a_tensor_chooses() -> None:
+    mask = md.Tensor(device(np.array([True, False])))
+    for x, y in ((1.0, 2.0), (np.float64(1), 2.0), (1, 2.0)):
+        found = F.where(mask, x, y)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(host(found), [1, 2])
+    assert F.where(mask, 1, 2).dtype.kind == "i"
+    assert (
+        F.where(md.Tensor(device(np.ones(2, np.float32))) > 0, md.Tensor(device(np.ones(2))), 0.0).dtype == np.float64
+    )
