@@ -80,6 +80,8 @@ def _checked_one(node: Function, i: int, grad: Any) -> Any:
     if isinstance(grad, (int, float, np.generic)) and not isinstance(grad, bool):
         grad = backend.asarray(grad)
     array = grad._data if isinstance(grad, Variable) else grad
+    if backend.is_of_subclass(array):
+        grad = array = backend.native(array)
     if not backend.is_array(array) or array.shape != node._shapes[i] or array.dtype.kind not in "fiu":
         raise wrong_gradient(node, i, given, node._shapes[i])
     return grad.copy()

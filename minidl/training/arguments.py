@@ -11,7 +11,7 @@ from minidl.checks import is_whole, whole
 from minidl.data import Loader, Source
 from minidl.data.dataset import check_source
 from minidl.errors import describe
-from minidl.files.writing import check_writable
+from minidl.files.writing import check_writable, path_of
 from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.optim.schedules import Schedule
@@ -133,7 +133,7 @@ def checkpoint_to_resume(resume: bool | Path, checkpoint: Path | None) -> Checkp
         FileNotFoundError: there is no such file.
     """
     if not isinstance(resume, bool):
-        return load_checkpoint(resume)
+        return load_checkpoint(path_of(resume))
     if checkpoint is None:
         raise ValueError("fit: resume=True goes on from `checkpoint`; give its path, or resume=path")
     try:

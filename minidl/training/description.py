@@ -57,8 +57,11 @@ def settings(
 ) -> dict[str, str]:
     """What everything was made with, by its place; also which parameters are frozen, and what the loss is."""
     found: dict[str, str] = {}
+    all_evaluate = not any(module.training for module in model.modules())  # then `fit` lets all of them train
     for name, module in model.named_modules():
         where = f"module {name}" if name else "model"
+        if not module.children():
+            found[f"mode of the {where}"] = "training" if module.training or all_evaluate else "evaluation"
         for key, value in _options(module, _OF_A_MODULE):
             if not isinstance(value, (Module, Tensor)):
                 found |= _described(f"{key} of the {where}", value)

@@ -92,7 +92,7 @@ def fit(
     batch_loss_of = BatchLoss(loss, "fit")
     epochs, steps = length(epochs, steps, len(train_loader))
     history = History()
-    if resume:
+    if resume is not None and resume is not False:
         found = checkpoint_to_resume(resume, checkpoint)
         history = found.resume(model, optimizer, train_loader, schedule, loss=loss, allow_changes=allow_changes)
     state = TrainingState(model, optimizer, history, history.epochs, len(history.step_loss))

@@ -704,3 +704,15 @@ def test_windows_that_your_op_returns_are_memory_of_its_own_too() -> None:
     y = Meddling(in_forward=lambda x: np.lib.stride_tricks.sliding_window_view(x, 2))(x)
     x[...] = 0.0
     np.testing.assert_array_equal(host(y), [START[:2], START[1:]])
+
+
+def test_a_gradient_of_a_derived_class_becomes_a_plain_array_and_a_masked_one_is_refused() -> None:
+    class Odd(np.ndarray):
+        """As np.matrix."""
+
+    x = tensor(START, requires_grad=True)
+    if backend.current() == "numpy":
+        Meddling(in_backward=lambda g, x: (g * 2).view(Odd))(x).sum().backward()
+        assert type(x.grad.data) is np.ndarray  # type: ignore[union-attr]
+        with pytest.raises(md.DTypeError, match="without masked numbers"):
+            Meddling(in_backward=lambda g, x: np.ma.masked_array(g, [True, False, False]))(x).sum().backward()

@@ -479,3 +479,33 @@ def test_augmented_training_is_resumed_bit_for_bit_with_any_number_of_workers(tm
     resumed = Augmented(workers, seed=5)
     assert without_times(resumed.fit(epochs=3, checkpoint=path, resume=True)) == without_times(history)
     np.testing.assert_equal(resumed.state(), straight.state())
+
+
+def test_a_part_in_evaluation_mode_is_not_put_into_training_by_a_resume(tmp_path):
+    def made(frozen):
+        backend.seed(0)
+        model = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+        if frozen:
+            model[1].eval()
+        rng = np.random.default_rng(0)
+        data = Dataset(rng.normal(size=(12, 5)).astype(np.float32), np.arange(12) % 3)
+        return model, optim.SGD(model, lr=0.1), Loader(data, 4, seed=0)
+
+    path = tmp_path / "run.npz"
+    fit(*made(True), epochs=1, checkpoint=path, progress=False)
+    with pytest.raises(ValueError, match="the mode of the module 1 is evaluation in the checkpoint and training here"):
+        fit(*made(False), epochs=2, checkpoint=path, resume=True, progress=False)
+    fit(*made(True), epochs=2, checkpoint=path, resume=True, progress=False)
+    model, *rest = made(False)
+    fit(model, *rest, epochs=1, checkpoint=path, progress=False)
+    model.eval()  # all of it: fit lets all of it train
+    fit(model, *rest, epochs=2, checkpoint=path, resume=True, progress=False)
+
+
+def test_an_empty_path_to_resume_from_is_refused(tmp_path):
+    path = tmp_path / "run.npz"
+    Run().fit(epochs=1, checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="expected the path of a file or folder; got ''"):
+        Run().fit(epochs=1, checkpoint=path, resume="")
+    assert path.read_bytes() == before

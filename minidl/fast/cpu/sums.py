@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from minidl.fast.versions import Faster
-from minidl.functional import broadcasting, reduction
+from minidl.functional import broadcasting, precision, reduction
 from minidl.functional.broadcasting import repeated
 from minidl.functional.precision import HALF, narrowed, widened
 from minidl.types import Array, Axis, Shape
@@ -33,6 +33,8 @@ def add_up(x: Array, axis: Axis, keepdims: bool = False) -> Array:
     if x.dtype == HALF:
         return x.sum(axis=axis, keepdims=keepdims, dtype=np.float32).astype(HALF)
     rows = _as_rows(x, axis)
+    if rows is None and _adds_one_by_one(x, axis):
+        return precision.add_up(x, axis, keepdims)
     if rows is None or len(rows) <= 4 * BLOCKS:
         return x.sum(axis=axis, keepdims=keepdims)
     sums = _add_rows(rows)
@@ -69,17 +71,33 @@ def add_products(x: Array, y: Array | None, axis: tuple[int, ...]) -> Array:
 
 
 def _as_rows(x: Array, axis: Axis) -> Array | None:
-    """x, if the sum over `axis` adds up whole rows of it one by one: over the first axis, or over all pixels with the
+    """x, if the sum over `axis` adds up whole rows of it one by one: over the first axes, or over all pixels with the
     channels last in memory (x is then those rows, (N * ..., C)). Else None.
     """
     if x.ndim < 2 or x.dtype.kind != "f":
         return None
     if axis == (0,):
         return x
+    if not isinstance(axis, tuple):
+        return None
+    if axis == tuple(range(len(axis))) and 0 < len(axis) < x.ndim and x.flags.c_contiguous and x.size:
+        return x.reshape((-1, *x.shape[len(axis) :]))
     if axis != (0, *range(2, x.ndim)) or x.size == 0:
         return None
     pixels = x.transpose((0, *range(2, x.ndim), 1))
     return pixels.reshape((-1, x.shape[1])) if pixels.flags.c_contiguous else None
+
+
+def _adds_one_by_one(x: Array, axis: Axis) -> bool:
+    """Whether NumPy adds many parts of a sum one after the other: all but those that are neighbours in memory."""
+    if not isinstance(axis, tuple) or x.size == 0 or x.dtype.kind != "f":
+        return False
+    neighbours = 1
+    for i in sorted(range(x.ndim), key=lambda i: abs(x.strides[i])):
+        if x.shape[i] > 1 and i not in axis:
+            break
+        neighbours *= x.shape[i]
+    return math.prod([x.shape[i] for i in axis]) // neighbours > 4 * BLOCKS
 
 
 def _add_rows(x: Array) -> Array:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl.fast.cpu import sums
+from minidl.fast.cpu.sums import add_up
 from minidl.functional import broadcasting, precision
 from tests.factory import examples, operands
 
@@ -82,3 +86,24 @@ def test_a_large_gradient_is_a_view_and_a_small_one_a_copy():
     large = sums.repeated_view(x, (sums.SMALL, 3))
     assert np.shares_memory(large, x)
     assert not large.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "layout"),
+    [
+        ((300_000, 2, 3), (0, 1), "C"),
+        ((300_000, 2, 3), (0,), "C"),
+        ((600_000, 3), (0,), "C"),
+        ((2, 300_000, 3), (1,), "C"),
+        ((2, 300_000, 3), (0, 1), "C"),
+        ((3, 600_000), (1,), "F"),
+        ((300_000, 3, 2), (0, 2), "C"),
+        ((2, 3, 300_000), (0, 2), "C"),
+    ],
+)
+def test_sums_over_any_axes_lose_nothing(shape: Any, axis: Any, layout: str) -> None:
+    x = np.full(shape, np.float32(0.1), order=layout)
+    exact = np.float64(np.float32(0.1)) * math.prod(shape[i] for i in axis)
+    np.testing.assert_allclose(add_up(x, axis), exact, rtol=1e-5)
+    np.testing.assert_allclose(add_up(x, axis, keepdims=True), exact, rtol=1e-5)
+    assert add_up(x, axis).dtype == np.float32
