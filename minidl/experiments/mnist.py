@@ -17,8 +17,10 @@ import numpy as np
 from minidl import backend, models, nn, optim
 from minidl.checks import whole
 from minidl.data import Dataset, DataSplits, Loader
+from minidl.data.dataset import checksum
 from minidl.experiments.results import as_json
 from minidl.files.reading import read_json
+from minidl.files.schema import check_plain
 from minidl.files.weights import save
 from minidl.files.writing import check_writable, path_of, write_atomically
 from minidl.training import TrainingState, fit
@@ -32,6 +34,7 @@ RESULTS = {  # what results.json holds
     "seed": int,
     "iterations": int,
     "looks": [{"iteration": int, "accuracy": (float, None), "loss": (float, None)}],
+    "data": (str, None),  # a checksum of the images and labels; older files have none
 }
 
 
@@ -77,7 +80,8 @@ def train_lenet(
     path = folder / "checkpoint.npz"
     found = load_checkpoint(path) if path.exists() else None
     done = 0 if found is None else len(found.history.step_loss)
-    record = _Record(folder / "results.json", seed, iterations, every, test, on_look)
+    data = " ".join(checksum(array, 1_000) for array in (train.labels, train.inputs, test.labels, test.inputs))
+    record = _Record(folder / "results.json", seed, iterations, every, test, on_look, data)
     if found is not None and (found.loader or {}).get("seed") != seed:
         raise ValueError(f"{path} is not of a run with seed {seed}: name another folder")
     record.write(done)  # a folder that cannot be written to is found out now
@@ -105,18 +109,23 @@ class _Record:
         every: int,
         test: Dataset,
         on_look: Callable[[dict[str, Any]], None],
+        data: str | None = None,
     ) -> None:
         self.path, self.iterations, self.every, self.test, self.on_look = path, iterations, every, test, on_look
-        self.results: dict[str, Any] = {"seed": seed, "iterations": 0, "looks": []}
+        self.results: dict[str, Any] = {"seed": seed, "iterations": 0, "looks": [], "data": data}
         if path.exists():
             try:
-                self.results = read_json(path, RESULTS, "is damaged")
+                kept = {"data": data, **read_json(path, dict, "is damaged")}
+                check_plain(kept, RESULTS, f"{path} is damaged")
+                self.results = kept
             except ValueError as error:
                 raise ValueError(f"{error}. Delete it, the run goes on without it") from error
             if self.results["seed"] != seed:
                 raise ValueError(
                     f"{path} is of a run with seed {self.results['seed']}, not {seed}: name another folder"
                 )
+            if self.results["data"] != data:
+                raise ValueError(f"{path} is of a run with other images or labels: name another folder")
 
     def on_step(self, state: TrainingState) -> None:
         """After each step."""

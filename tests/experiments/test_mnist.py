@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -271,3 +272,17 @@ def test_a_loss_that_is_not_finite_is_null_in_the_results(images, tmp_path):
 def test_numbers_out_of_range_are_named(images, tmp_path, wrong):
     with pytest.raises(ValueError, match=rf"{next(iter(wrong))}: expected a whole number of at least"):
         train(images, tmp_path, **wrong)
+
+
+def test_other_images_want_another_folder_also_when_all_is_done(images, tmp_path):
+    train(images, tmp_path, iterations=2, every=1)
+    other = replace(images, test=replace(images.test, labels=np.roll(images.test.labels, 1)))
+    before = (tmp_path / "results.json").read_bytes()
+    for iterations in (2, 3):
+        with pytest.raises(ValueError, match=r"results\.json is of a run with other images or labels: name another"):
+            train(other, tmp_path, iterations=iterations, every=1)
+    assert (tmp_path / "results.json").read_bytes() == before
+    kept = json.loads(before)
+    del kept["data"]  # as files were before
+    (tmp_path / "results.json").write_text(json.dumps(kept))
+    train(images, tmp_path, iterations=3, every=1)
