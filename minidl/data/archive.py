@@ -216,7 +216,7 @@ def _in_tar(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Any], 
             return info
 
     found: dict[str, Any] = {}
-    refused = {}
+    refused: dict[str, str] = {}
     with open(path, "rb") as file, _unpacked(file) as content, Bar(None, None, label=f"reading {path.name}") as bar:
         plain, size = content is file, os.fstat(file.fileno()).st_size
         most, kept, end = max(MOST, RATIO * size), 0, -1
@@ -231,6 +231,8 @@ def _in_tar(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Any], 
                 name = _name(member.name + "/" * member.isdir())
                 if plain and not member.issparse() and end > size + tarfile.BLOCKSIZE:
                     raise ValueError(f"{name} has {member.size:,} bytes, more than there are")
+                if name in {*found, *refused} and wanted(name):  # a tar that was added to: which of them is meant?
+                    raise ValueError(f"two of its files are called {name}")
                 reason = _reason(member, name, wanted(name))
                 if reason:
                     refused[name] = reason

@@ -149,6 +149,11 @@ class Loader:
         if transform is not None and self._crosses:
             self._on_host, self._on_arrival = on_host_and_anywhere(transform)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("dataset", "batch_size", "drop_last", "transform", "workers") and name in vars(self):
+            raise AttributeError(f"Loader: {name} is what the Loader was made with: make another one")
+        super().__setattr__(name, value)
+
     def __len__(self) -> int:
         """The number of batches in an epoch."""
         whole, rest = divmod(len(self.dataset), self.batch_size)

@@ -17,6 +17,7 @@ from minidl.functional.arithmetic import add, multiply, negative
 from minidl.functional.broadcasting import sum
 from minidl.functional.counting import divisions, note
 from minidl.functional.labels import along_classes, checked_labels, class_axis, counts_of, scores_and_target
+from minidl.functional.masking import masked
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.probabilities import Softmax, log_softmax, softmax
 from minidl.functional.selection import where
@@ -131,7 +132,8 @@ class GeneralCrossEntropy(_Likelihood):
         p, target = softmax(wide, axis), self.target(x.shape, wide.dtype)
         if self.weight is not None:
             p = p * target.sum(axis=axis, keepdims=True)
-        return narrowed((p - target) * self.spread(grad_out, x.shape, wide.dtype), x)
+        counts = self.samples(x.shape, wide.dtype)[1] != 0  # the scores of an ignored sample may be no numbers
+        return narrowed(masked((p - target) * self.spread(grad_out, x.shape, wide.dtype), counts), x)
 
 
 def nll_loss(

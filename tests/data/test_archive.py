@@ -302,6 +302,18 @@ def test_lzma_in_a_zip_is_refused_and_other_methods_are_read(tmp_path, method):
         read(path)
 
 
+@pytest.mark.parametrize("kind", ["w", "w:gz"])
+def test_two_images_of_one_name_in_a_tar_are_refused(tmp_path, kind):
+    path = tmp_path / ("set.tar" if kind == "w" else "set.tar.gz")
+    with tarfile.open(path, kind) as archive:
+        for name, content in (("a/1.png", b"one"), ("./a/1.png", b"other")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    with pytest.raises(ValueError, match=r"set\.tar.* is damaged.*: two of its files are called a/1\.png"):
+        read(path)
+
+
 def test_two_images_of_one_name_in_a_zip_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         archive.writestr("a/1.png", b"one")

@@ -527,3 +527,11 @@ def test_a_state_of_before_there_were_several_iterations_is_still_read():
     resumed.load_state_dict({key: value for key, value in state.items() if key != "next_epoch"})
     epoch(resumed)
     assert (resumed.epoch, resumed.position) == (1, 0)
+
+
+@pytest.mark.parametrize("name", ["dataset", "batch_size", "drop_last", "transform", "workers"])
+def test_what_a_loader_was_made_with_is_not_changed_afterwards(name):
+    loader = Loader(NUMBERS, 2)
+    with pytest.raises(AttributeError, match=f"Loader: {name} is what the Loader was made with: make another one"):
+        setattr(loader, name, 3)
+    assert len(list(loader)) == len(loader)

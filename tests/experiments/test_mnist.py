@@ -277,7 +277,7 @@ def test_numbers_out_of_range_are_named(images, tmp_path, wrong):
 def test_other_images_want_another_folder_also_when_all_is_done(images, tmp_path):
     train(images, tmp_path, iterations=2, every=1)
     sets = md.data.mnist(root=images)
-    other = replace(sets, test=replace(sets.test, labels=np.roll(sets.test.labels, 1)))
+    other = sets._replace(test=replace(sets.test, labels=np.roll(sets.test.labels, 1)))
     before = (tmp_path / "results.json").read_bytes()
     for iterations in (2, 3):
         with pytest.raises(ValueError, match=r"results\.json is of a run with other images or labels: name another"):

@@ -155,3 +155,14 @@ def test_a_certain_and_right_score_costs_nothing_and_a_wrong_one_infinity(option
     wrong.backward()
     assert wrong.item() == np.inf
     np.testing.assert_array_equal(host(x.grad), [[1, 0, -1]])
+
+
+@pytest.mark.parametrize("wrong", [[np.nan, 0.0], [-np.inf, -np.inf], [np.inf, np.inf]])
+@pytest.mark.parametrize("options", [{}, {"reduction": "sum"}, {"label_smoothing": 0.1}, {"weight": [1.0, 2.0]}])
+def test_an_ignored_sample_gets_no_gradient_whatever_its_scores(wrong, options):
+    x = tensor(np.array([[0.0, 0.0], wrong]), True)
+    loss = F.cross_entropy(x, device(np.array([0, -100])), **options)
+    loss.backward()
+    assert np.isfinite(host(loss))
+    np.testing.assert_array_equal(host(x.grad)[1], 0)
+    assert np.all(host(x.grad)[0] != 0)

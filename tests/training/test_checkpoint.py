@@ -314,7 +314,7 @@ OTHER_SETTINGS = {
         r"the rule of the layer rate is LARS\(eta=0.2, .* and LARS\(eta=0.1",
     ),
     "transform": (
-        lambda parts: setattr(parts[2], "transform", ToFloat(0.5)),
+        lambda parts: parts.__setitem__(2, Loader(DATA, 4, transform=ToFloat(0.5))),
         r"the transform of the loader is ToFloat\(scale=1.0\) .* and ToFloat\(scale=0.5\) here",
     ),
     "float64": (lambda parts: parts[0].double(), "the parameter fc1.weight is float32, trained .* float64, trained"),
@@ -331,7 +331,7 @@ def test_other_settings_are_refused_by_name_or_taken_if_that_is_said(tmp_path, c
     path = tmp_path / "run.npz"
     save_checkpoint(path, *made(), loss=F.cross_entropy)
     load_checkpoint(path).resume(*made(), loss=F.cross_entropy)
-    parts = made()
+    parts = list(made())
     change(parts)
     before = everything(*parts)
     with pytest.raises(ValueError, match=rf"(?s)does not fit, nothing was changed: .*{words}.*say allow_changes=True"):

@@ -112,7 +112,7 @@ extern "C" __global__ void cross_entropy(
     }
 }
 
-// dL/dx of it: (softmax - goal) times dL/dloss, over the number of rows for a mean; times 0 for an ignored row.
+// dL/dx of it: (softmax - goal) times dL/dloss, over the number of rows for a mean; 0 of an ignored row.
 extern "C" __global__ void cross_entropy_gradient(
     const T* __restrict__ x, const long long* __restrict__ labels, const T* __restrict__ grad,
     const double* __restrict__ counted, T* __restrict__ grad_x, const long long rows, const long long n,
@@ -124,10 +124,11 @@ extern "C" __global__ void cross_entropy_gradient(
         const T* row = x + i * n;
         const long long label = labels[i];
         const Summed s = summed(row, n, lane);
-        const A share = label == ignored ? (A)0 : label < 0 || label >= n ? infinity() - infinity() : scale;
+        const A share = label < 0 || label >= n ? infinity() - infinity() : scale;
         for (long long j = lane; j < n; j += warpSize) {
             const A goal = (j == label ? (A)(1 - smoothing) : (A)0) + (A)(smoothing / (double)n);
-            grad_x[i * n + j] = (T)((exp(shifted_by((A)row[j], s.largest)) / s.total - goal) * share);
+            const A slope = (exp(shifted_by((A)row[j], s.largest)) / s.total - goal) * share;
+            grad_x[i * n + j] = (T)(label == ignored ? (A)0 : slope);
         }
     }
 }
