@@ -27,7 +27,7 @@ def raw_operands(op: Any, xs: tuple[Any, ...]) -> list[Any]:
 
 
 def _raw(op: Any, x: Any) -> Any:
-    return x.shown(type(op).__name__) if isinstance(x, Variable) else x
+    return x.shown(type(op).__name__) if isinstance(x, Variable) else backend.native(x)
 
 
 def converted(op: Any, inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
@@ -41,7 +41,7 @@ def converted(op: Any, inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
 
 
 def _has_to_be_made(x: Any) -> bool:
-    return isinstance(x, (np.generic, complex, list, tuple)) or backend.is_of_subclass(x)
+    return isinstance(x, (np.generic, complex, list, tuple)) or backend.native(x) is not x
 
 
 def refuse_several(name: str, x: Any) -> None:

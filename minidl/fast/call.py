@@ -83,7 +83,7 @@ class FastCall(Faster, Function):
                     needed += bit
                 arrays.append(x._data if writes is None or writes.stale is None else x.shown(type(op).__name__))
             else:
-                loose = loose or type(x) not in _READY
+                loose = loose or type(x) not in _READY or (type(x) is np.ndarray and not x.dtype.isnative)
                 arrays.append(x)
             bit += bit
         traits, reads = traits_of[type(op)]

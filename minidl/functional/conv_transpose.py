@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minidl.backend import native
 from minidl.errors import ShapeError
 from minidl.functional.conv import ConvInput
 from minidl.functional.geometry import Geometry, Size, Sizes, check_operands, per_axis
@@ -77,6 +78,7 @@ def _transposed(
 ) -> ArrayOrTensor:
     n, stride, border = len(geometry.stride), geometry.stride, geometry.padding
     extra = extra_border(output_padding, stride, geometry.dilation, "output_padding")
+    x = native(x)
     check_operands(x, weight, bias, geometry, transposed=True)
     lengths = zip(x.shape[2:], stride, border, geometry.reach(weight.shape[2:]), extra, strict=True)
     out = [(size - 1) * s - 2 * p + reach + e for size, s, p, reach, e in lengths]

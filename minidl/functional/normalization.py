@@ -20,6 +20,7 @@ from typing import Any
 
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable, writes_of
+from minidl.backend import native
 from minidl.checks import is_whole, number
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.functional.arithmetic import add, divide, multiply, subtract
@@ -179,6 +180,7 @@ def batch_norm(
         ShapeError, DTypeError: the arrays do not fit together, or there is only one value a channel to train with.
         ValueError: there are no running statistics to evaluate with, or only one of the two; or eps is negative.
     """
+    x = native(x)
     if getattr(x, "ndim", 0) < 2:
         raise ShapeError(f"batch_norm: expected x of shape (N, C, ...); got {describe(x)}")
     x = x if x.dtype.kind == "f" else widened(x)
@@ -244,6 +246,7 @@ def layer_norm(
         ShapeError, DTypeError: the arrays do not fit together.
         ValueError: eps is negative.
     """
+    x = native(x)
     shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
     ndim = getattr(x, "ndim", 0)
     if not shape or ndim < len(shape) or x.shape[ndim - len(shape) :] != shape:
@@ -269,6 +272,7 @@ def group_norm(
         ShapeError, DTypeError: the arrays do not fit together, or num_groups does not divide the channels.
         ValueError: eps is negative.
     """
+    x = native(x)
     if getattr(x, "ndim", 0) < 2:
         raise ShapeError(f"group_norm: expected x of shape (N, C, ...); got {describe(x)}")
     samples, channels, *places = x.shape

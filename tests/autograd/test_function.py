@@ -529,3 +529,26 @@ def test_any_other_name_is_free(name: str) -> None:
     x = tensor(ANY, True)
     own(forward=forward, backward=lambda self, grad_out: grad_out * getattr(self, name))()(x).sum().backward()
     np.testing.assert_array_equal(host(x.grad), [2, 2, 2])
+
+
+@pytest.mark.skipif(backend.current() != "numpy", reason="as files have them, on the host")
+def test_a_raw_array_in_another_order_of_bytes_is_an_operand_like_any_other() -> None:
+    rng = np.random.default_rng(0)
+    image, rows = (rng.random(shape).astype(np.float32) for shape in ((2, 4, 6, 6), (5, 4)))
+    for layer, x in (
+        (md.nn.Conv2d(4, 3, 3), image),
+        (md.nn.BatchNorm2d(4), image),
+        (md.nn.ConvTranspose2d(4, 3, 2), image),
+        (md.nn.Linear(4, 3), rows),
+        (md.nn.LayerNorm(4), rows),
+    ):
+        foreign = x.astype(x.dtype.newbyteorder())
+        with md.no_grad():
+            found = layer(foreign).numpy()
+            assert found.dtype == np.float32
+            np.testing.assert_array_equal(found, layer(x).numpy())
+            with md.plain():
+                np.testing.assert_allclose(layer(foreign).numpy(), found, rtol=1e-4, atol=1e-5)
+    w = tensor([1.0, 2.0], requires_grad=True)
+    (w * np.array([3.0, 4.0], ">f8")).sum().backward()
+    np.testing.assert_array_equal(host(w.grad), [3, 4])
