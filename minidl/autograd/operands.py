@@ -10,7 +10,7 @@ from minidl import backend
 from minidl.autograd.variable import Variable
 from minidl.errors import DTypeError
 
-_READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that forward can be handed as they are
+READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that forward can be handed as they are
 
 
 def raw_operands(op: Any, xs: tuple[Any, ...]) -> list[Any]:
@@ -21,7 +21,7 @@ def raw_operands(op: Any, xs: tuple[Any, ...]) -> list[Any]:
         DTypeError: a list of Tensors.
     """
     arrays = [x._data if isinstance(x, Variable) and not (x._writes and x._writes.stale) else _raw(op, x) for x in xs]
-    if op.foreign or type(arrays[0]) is not np.ndarray or not _READY.issuperset(map(type, arrays)):
+    if op.foreign or type(arrays[0]) is not np.ndarray or not READY.issuperset(map(type, arrays)):
         arrays = converted(op, xs, arrays)
     return arrays
 

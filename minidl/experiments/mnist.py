@@ -17,7 +17,7 @@ import numpy as np
 from minidl import backend, models, nn, optim
 from minidl.checks import whole
 from minidl.data import Dataset, DataSplits, Loader
-from minidl.data.dataset import checksum
+from minidl.data.dataset import fingerprint
 from minidl.experiments.results import as_json
 from minidl.files.reading import read_json
 from minidl.files.schema import check_plain
@@ -80,7 +80,7 @@ def train_lenet(
     path = folder / "checkpoint.npz"
     found = load_checkpoint(path) if path.exists() else None
     done = 0 if found is None else len(found.history.step_loss)
-    data = " ".join(checksum(array, 1_000) for array in (train.labels, train.inputs, test.labels, test.inputs))
+    data = f"{fingerprint(train)} {fingerprint(test)}"
     record = _Record(folder / "results.json", seed, iterations, every, test, on_look, data)
     if found is not None and (found.loader or {}).get("seed") != seed:
         raise ValueError(f"{path} is not of a run with seed {seed}: name another folder")

@@ -15,7 +15,7 @@ import numpy as np
 from minidl.autograd.diagnosis import explain_forward
 from minidl.autograd.function import Function, as_result, check_recordable, creation_order, share_writes
 from minidl.autograd.modes import ANOMALY, RECORD
-from minidl.autograd.operands import converted
+from minidl.autograd.operands import READY, converted
 from minidl.autograd.variable import Variable
 from minidl.autograd.writes import Stretch, WriteCount, activity
 from minidl.backend import SILENT, reset_errors, set_errors
@@ -25,7 +25,6 @@ from minidl.fast.versions import Faster
 SAVES_INPUTS, SAVES_OUTPUT, DIFFERENTIABLE, FOREIGN = 1, 2, 4, 8
 SAVES = SAVES_INPUTS | SAVES_OUTPUT
 
-_READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that forward can be handed as they are
 _NEVER: dict[int, int] = {}  # no counts: nothing was written
 _NONE: list[WriteCount] = []  # nothing is guarded
 _EVERY = -1  # every bit: all inputs
@@ -63,7 +62,7 @@ traits_of = _Traits()
 
 
 class FastCall(Faster, Function):
-    """`Function.__call__` and `Function.record` as one function."""
+    """`Function.__call__` and `Function._record` as one function."""
 
     __slots__ = ()
     where = "everywhere"
@@ -83,13 +82,13 @@ class FastCall(Faster, Function):
                     needed += bit
                 arrays.append(x._data if writes is None or writes.stale is None else x.shown(type(op).__name__))
             else:
-                loose = loose or type(x) not in _READY or (type(x) is np.ndarray and not x.dtype.isnative)
+                loose = loose or type(x) not in READY or (type(x) is np.ndarray and not x.dtype.isnative)
                 arrays.append(x)
             bit += bit
         traits, reads = traits_of[type(op)]
         if loose or traits >= FOREIGN or (tensor is None and type(arrays[0]) is not np.ndarray):
             arrays = converted(op, inputs, arrays)
-        if op.versions:
+        if op.versions:  # as `chosen`, written out
             for version in op.versions:
                 if version.fits(op, *arrays):
                     op.__class__ = version

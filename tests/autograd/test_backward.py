@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +22,7 @@ from minidl.fast.versions import _all as registered
 from tests.arrays import device, host, tensor
 from tests.autograd.test_function import OPS
 from tests.pytorch import torch
+from tests.threads import run_together
 
 LIBRARY = str(Path(md.__file__).parent)
 
@@ -377,16 +378,7 @@ def test_backward_in_threads_adds_up_exactly_on_shared_weights() -> None:
         except BaseException as error:
             failures.append(error)
 
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(1, threads + 1)]
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # so often that two threads do meet within one addition
-    try:
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-    finally:
-        sys.setswitchinterval(interval)
+    run_together([partial(work, number) for number in range(1, threads + 1)])
     assert not failures
     np.testing.assert_array_equal(host(w.grad), np.full(8, steps * sum(range(1, threads + 1))))
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import sys
-import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +19,7 @@ from minidl.autograd.function import Function
 from minidl.autograd.writes import Stretch, WriteCount, activity
 from tests.arrays import device, host, tensor
 from tests.pytorch import torch
+from tests.threads import run_together
 
 # ---- every way to write, under every op that saves
 
@@ -555,105 +554,7 @@ def test_a_stale_view_is_no_index_label_or_limit_either() -> None:
             action()
 
 
-# ---- custom ops
-
-
-class Meddling(Function):
-    """An op that does in its backward, or forward, what it was told to."""
-
-    saves_inputs = True
-
-    def __init__(self, in_forward: Any = None, in_backward: Any = None) -> None:
-        self.in_forward = in_forward
-        self.in_backward = in_backward
-
-    def forward(self, x: Any) -> Any:
-        return self.in_forward(x) if self.in_forward else x * 2
-
-    def backward(self, grad_out: Any, x: Any) -> Any:
-        return self.in_backward(grad_out, x)
-
-
-def _overwrites(x: Any) -> Any:
-    x *= 2
-    return x
-
-
-def _overwrites_gradient(grad_out: Any, x: Any) -> Any:
-    grad_out *= 2
-    return grad_out
-
-
-@pytest.mark.skipif(backend.current() != "numpy", reason="arrays of a device can all be written to: yours gets copies")
-def test_an_op_that_writes_into_its_arguments_is_told() -> None:
-    x = tensor(START, requires_grad=True)
-    with pytest.raises(md.GraphError, match=r"Meddling.forward wrote into its arguments.*x\.copy\(\)"):
-        Meddling(in_forward=_overwrites)(x)
-    y = Meddling(in_backward=_overwrites_gradient)(x).sum()
-    with pytest.raises(ValueError, match="read-only") as caught:
-        y.backward()
-    assert any("Meddling.backward wrote into its arguments" in note for note in caught.value.__notes__)
-
-
-def test_an_op_cannot_spoil_what_others_saved() -> None:
-    x = tensor(START, requires_grad=True)
-    before = host(x).copy()
-    with contextlib.suppress(md.GraphError):  # on a device, where copies are handed out, there is none
-        Meddling(in_forward=_overwrites)(x * 1.0)
-    np.testing.assert_array_equal(host(x), before)
-
-
-@pytest.mark.parametrize("returned", [lambda x: x, lambda x: x[::-1], lambda x: x.reshape((3, 1)), lambda x: x.view()])
-def test_what_your_op_returns_is_memory_of_its_own(returned: Callable[[Any], Any]) -> None:
-    """On every device, with faster versions and without; and it can be written to."""
-    x = tensor(START)
-    y = Meddling(in_forward=returned)(x)
-    before = host(y).copy()
-    x[...] = 0.0
-    np.testing.assert_array_equal(host(y), before)
-    y[...] = 7.0
-    np.testing.assert_array_equal(host(x), [0, 0, 0])
-    raw = device(np.array(START))
-    Meddling(in_forward=returned)(raw)[...] = 7.0
-    np.testing.assert_array_equal(host(raw), START)
-
-
-@pytest.mark.parametrize(
-    ("returned", "words"),
-    [
-        (lambda g, x: [g], r"got a? ?list"),
-        (lambda g, x: g.sum(), r"got \w+ of shape \(\)"),
-        (lambda g, x: g[None], r"got \w+ of shape \(1, 3\)"),
-        (lambda g, x: 1.0, r"shape \(3,\) for input 0"),
-        (lambda g, x: g * 1j, "of real numbers"),
-        (lambda g, x: "dx", "got 'dx'"),
-        (lambda g, x: (g, g), "expected 1, got 2"),
-    ],
-)
-def test_what_is_no_gradient_of_the_input_is_told(returned: Any, words: str) -> None:
-    x = tensor(START, requires_grad=True)
-    with pytest.raises(md.GraphError, match=words) as caught:
-        Meddling(in_backward=returned)(x).sum().backward()
-    assert "Meddling.backward must return" in str(caught.value)
-
-
-def test_a_list_of_two_gradients_is_told_to_be_a_tuple() -> None:
-    class Both(Function):
-        def forward(self, x: Any, y: Any) -> Any:
-            return x + y
-
-        def backward(self, grad_out: Any) -> Any:
-            return [grad_out, grad_out]
-
-    x, y = tensor(START, requires_grad=True), tensor(START, requires_grad=True)
-    with pytest.raises(md.GraphError, match="got a list: return a tuple, grad_0, grad_1"):
-        Both()(x, y).sum().backward()
-
-
-def test_a_number_is_a_gradient_of_a_number() -> None:
-    x = tensor(3.0, requires_grad=True)
-    Meddling(in_backward=lambda g, x: 2.0)(x).backward()
-    assert host(x.grad) == 2.0
+# ---- guards of several graphs, and of several threads
 
 
 def test_a_guard_serves_a_graph_that_was_recorded_while_another_needed_it() -> None:
@@ -685,34 +586,5 @@ def test_graphs_of_many_threads_do_not_disturb_a_look_at_the_raw_array() -> None
         except BaseException as error:
             failures.append(error)
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=work, args=(i % 2 == 0,)) for i in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    run_together([partial(work, i % 2 == 0) for i in range(4)])
     assert failures == []
-
-
-@pytest.mark.skipif(backend.current() != "numpy", reason="NumPy's windows")
-def test_windows_that_your_op_returns_are_memory_of_its_own_too() -> None:
-    x = tensor(START)
-    y = Meddling(in_forward=lambda x: np.lib.stride_tricks.sliding_window_view(x, 2))(x)
-    x[...] = 0.0
-    np.testing.assert_array_equal(host(y), [START[:2], START[1:]])
-
-
-def test_a_gradient_of_a_derived_class_becomes_a_plain_array_and_a_masked_one_is_refused() -> None:
-    class Odd(np.ndarray):
-        """As np.matrix."""
-
-    x = tensor(START, requires_grad=True)
-    if backend.current() == "numpy":
-        Meddling(in_backward=lambda g, x: (g * 2).view(Odd))(x).sum().backward()
-        assert type(x.grad.data) is np.ndarray  # type: ignore[union-attr]
-        with pytest.raises(md.DTypeError, match="without masked numbers"):
-            Meddling(in_backward=lambda g, x: np.ma.masked_array(g, [True, False, False]))(x).sum().backward()

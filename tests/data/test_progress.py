@@ -95,6 +95,9 @@ class Full(io.StringIO):
 
 def test_a_progress_bar_that_cannot_be_drawn_stops_nothing(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Full(0))
+    advanced = 0
     with Bar(True, 3) as bar:
         for _ in range(3):
             bar.advance()
+            advanced += 1
+    assert advanced == 3
