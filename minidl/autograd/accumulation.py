@@ -13,30 +13,33 @@ from minidl.types import ArrayOrTensor
 _accumulation_lock = threading.Lock()  # two threads may add to the .grad of one shared weight
 
 
-def accumulate(x: Variable, grad: ArrayOrTensor) -> None:
-    """x.grad += grad. The memory of `grad` becomes x.grad's: it must not be shared with another array."""
+def accumulate(x: Variable, grad: ArrayOrTensor, handed_out: set[int]) -> None:
+    """x.grad += grad, in memory that no other array shares."""
     if x._writes is not None and x._writes.stale is not None:
         x.shown()  # an error
+    grad = own(grad, x, handed_out)
     with _accumulation_lock:
         if x._grad is None:
             x._grad = grad if isinstance(grad, Variable) else x.wrap(grad)
         else:
-            total = (x._grad if isinstance(grad, Variable) else x._grad._data) + grad
-            x._grad = total if isinstance(total, Variable) else x.wrap(backend.asarray(total))
+            x._grad = x._grad + grad  # type: ignore[operator]
 
 
-def own(grad: ArrayOrTensor, x: Variable, handed_out: set[int]) -> Variable:
-    """`grad` as a Tensor with memory of its own; copied only where it may be shared.
+def own(grad: ArrayOrTensor, x: Variable, handed_out: set[int]) -> ArrayOrTensor:
+    """`grad` with memory of its own; copied only where it may be shared.
 
     A gradient may be shared because an op passes one array on to two inputs (Add), hands back a view (Reshape), or
     returns what the user gave it.
+
+    Args:
+        handed_out: the ids of arrays that are in use elsewhere; this one's is added.
     """
     array = grad._data if isinstance(grad, Variable) else grad
     if array.base is not None or array is x._data or id(array) in handed_out:
         grad = grad.copy()
         array = grad._data if isinstance(grad, Variable) else grad
     handed_out.add(id(array))
-    return grad if isinstance(grad, Variable) else x.wrap(array)
+    return grad
 
 
 def fitted(x: Variable, grad: ArrayOrTensor) -> ArrayOrTensor:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.accumulation import accumulate, fitted, ids_of, own
+from minidl.autograd.accumulation import accumulate, fitted, ids_of
 from minidl.autograd.diagnosis import explain_backward, overwritten
 from minidl.autograd.function import Function
 from minidl.autograd.modes import ANOMALY, RECORD, mode
@@ -189,7 +189,7 @@ def deliver(grads: dict[Any, ArrayOrTensor], seed: ArrayOrTensor) -> None:
                 grads[leaf] = at_leaf(leaf, grad, retain=True)
         for leaf, grad in grads.items():
             if leaf._requires_grad:
-                accumulate(leaf, own(grad, leaf, handed_out))
+                accumulate(leaf, grad, handed_out)
     finally:
         reset_errors(loud)
 

@@ -33,7 +33,7 @@ def run_extras(extras: Extras, grad: ArrayOrTensor, retain: bool) -> ArrayOrTens
         grad = seen.copy() if isinstance(grad, Variable) else seen._data.copy()
     retained = extras.retained() if retain and extras.retained is not None else None
     if retained is not None:
-        accumulate(retained, fitted(retained, grad).copy())
+        accumulate(retained, fitted(retained, grad).copy(), set())
     return grad
 
 

@@ -137,7 +137,8 @@ def _walk(
                 grads[x] = at_leaf(x, grads[x], retain=False)
         found = [grads.get(x) if x._op is None else way.caught[x._op] for x in targets]
         pairs = zip(targets, found, strict=True)
-        return [None if grad is None else own(fitted(x, grad), x, handed_out) for x, grad in pairs]
+        owned = [None if grad is None else own(fitted(x, grad), x, handed_out) for x, grad in pairs]
+        return [grad if grad is None or isinstance(grad, Variable) else Variable.wrap(grad) for grad in owned]
     finally:
         reset_errors(loud)
 
