@@ -22,7 +22,7 @@ def accumulate(x: Variable, grad: ArrayOrTensor, handed_out: set[int]) -> None:
         if x._grad is None:
             x._grad = grad if isinstance(grad, Variable) else x.wrap(grad)
         else:
-            x._grad = x._grad + grad  # type: ignore[operator]
+            x._grad = x._grad + grad
 
 
 def own(grad: ArrayOrTensor, x: Variable, handed_out: set[int]) -> ArrayOrTensor:
