@@ -139,7 +139,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Draw a figure again from one or several recordings (npz files in a run folder).",
         epilog=(
             "examples:\n  minidl plot runs/mine/race-sgd.npz race\n"
-            "  minidl plot runs/mine/flow-sgd-uniform.npz flow_profile --out profile.png"
+            "  minidl plot runs/mine/flow-sgd-uniform.npz flow_profile -o profile.png"
         ),
         formatter_class=raw,
     )
@@ -148,7 +148,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     draw.add_argument("figure", metavar="FIGURE", help="gradient_flow, flow_profile, update_heatmap or race")
     draw.add_argument(
-        "--out", type=_path, metavar="FILE", help="where to write FILE.png, .svg and .json (default: FIGURE beside it)"
+        "-o",
+        "--out",
+        type=_path,
+        metavar="FILE",
+        help="where to write FILE.png, .svg and .json (default: FIGURE beside it)",
     )
     draw.set_defaults(run=_plot)
     return parser
@@ -292,7 +296,7 @@ def _print_results(results: dict[str, Any], folder: Path, quiet: bool) -> None:
                 table.add_row(*row)
             console.print(table)
     for line in headline(results):
-        console.print(f"Verdict. {line}", markup=False)
+        console.print(line, markup=False)
     console.print(printable(f"Report: {folder / 'report.html'}"), markup=False)
 
 

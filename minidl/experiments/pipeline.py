@@ -105,7 +105,7 @@ def _draw(comparison: Comparison, method: str, flows: dict[str, FlowRecording], 
     """Draw the four figures, write them, and hand them to the report."""
     folder = comparison.folder
     race.save(folder / f"race-{method}.npz")
-    figures = {f"race-{method}": plot.race(race)}
+    figures = {f"race-{method}": plot.race(race, against="steps")}
     if flows:
         last = list(flows.values())[-1]
         figures[f"update_heatmap-{method}"] = plot.update_heatmap(flows)

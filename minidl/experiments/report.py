@@ -10,21 +10,37 @@ from typing import Any
 import numpy as np
 
 from minidl.errors import printable
+from minidl.experiments.answer import QUESTION, answer, in_detail, what_it_does
+from minidl.experiments.results import STEPS
 from minidl.experiments.settings import BATCH_SIZE, SLOPE_CRITERION, TARGET_ACCURACY
-from minidl.experiments.verdict import SIGNIFICANCE, SMALLEST_EFFECT
+from minidl.experiments.verdict import ALIKE, KEPT_OF_THE_GAIN, SIGNIFICANCE, SMALLEST_EFFECT
 
 _STYLE = """
-body { font: 16px/1.5 Georgia, serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-h1, h2, h3, table, figcaption, .verdict b { font-family: system-ui, sans-serif; }
-h1 { font-size: 1.7rem; } h2 { font-size: 1.25rem; margin-top: 2.2rem; }
+:root { color-scheme: light; }
+body { font: clamp(16px, 12px + .45vw, 24px)/1.5 Georgia, serif; max-width: 62rem; margin: 1.5rem auto;
+  padding: 0 1rem; color: #222; background: #fff; }
+h1, h2, h3, table, figcaption, summary, b { font-family: system-ui, sans-serif; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin-bottom: .4rem; } h2 { font-size: 1.25rem; margin-top: 2.2rem; }
+h3 { font-size: 1.05rem; }
+.about { color: #555; margin-top: 0; }
+.answer { border-left: .35rem solid #31688e; background: #f3f6f9; padding: .7rem 1rem; font-size: 1.15rem; }
+.caveat { border-left: .35rem solid #b8860b; background: #fbf7ec; padding: .6rem 1rem; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; } thead th { border-bottom: 2px solid #444; }
-td small { color: #666; } .scroll { overflow-x: auto; }
-.verdict { border-left: .35rem solid #31688e; background: #f3f6f9; padding: .6rem 1rem; margin: 1rem 0; }
-.caveat { border-left-color: #b8860b; background: #fbf7ec; }
-figure { margin: 1.5rem 0; } figure svg { max-width: 100%; height: auto; } figcaption { font-size: .9rem; color: #333; }
-code { font-size: .9em; background: #f4f4f4; padding: 0 .2em; }
+th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; } thead th { border-bottom: 2px solid #444; }
+td small { display: block; color: #555; max-width: 24rem; font-weight: normal; }
+.scroll { overflow-x: auto; }
+figure { margin: 1.8rem 0; } figure svg { width: 100%; min-width: 38rem; height: auto; }
+figcaption { font-size: .9rem; color: #333; }
+details { border-top: 1px solid #ddd; padding: .5rem 0; } summary { font-size: 1.1rem; cursor: pointer; }
+code { font-size: .9em; background: #f4f4f4; padding: 0 .2em; overflow-wrap: anywhere; }
+@media (max-width: 40rem) {
+  thead { display: none; } tr { display: grid; padding: .5rem 0; border-bottom: 1px solid #ddd; }
+  td, td:first-child { text-align: left; border: 0; padding: .05rem 0; }
+  td[data-of]:not(:empty)::before { content: attr(data-of) ": "; color: #555; }
+}
+@media print { body { font-size: 11pt; max-width: none; } figure, tr { break-inside: avoid; }
+  figure svg { min-width: 0; } .scroll { overflow: visible; } h2 { break-after: avoid; } }
 """
 
 
@@ -38,46 +54,28 @@ class Picture:
 
 
 def headline(results: dict[str, Any]) -> list[str]:
-    """The verdict of each method, as sentences for a terminal or a page."""
-    sentences = []
+    """The answer and the verdict of each method, as lines for a terminal."""
+    lines = [QUESTION]
     for method, found in results["methods"].items():
-        if found["verdicts"] is None:
-            sentences.append(f"{method}: no verdict: it needs the arms layer-specific and uniform.")
-            continue
-        (_, verdict), *others = found["verdicts"].items()
-        beside = "; ".join(f"by {measure}: {other['kind']}" for measure, other in others)
-        sentences.append(f"{method}: {verdict['kind']}. {verdict['reason']} Beside it, {beside}.")
-    return sentences
+        lines.append(f"{method}: {' '.join(answer(found, results['settings']['seeds']))}")
+        if found["verdicts"] is not None:
+            (_, verdict), *_ = found["verdicts"].items()
+            lines.append(f"{method}: verdict: {verdict['kind']}.")
+    return lines
 
 
-COLUMNS = (
-    "arm",
-    "rate \u00d7 multiplier",
-    "test accuracy, %",
-    "test loss",
-    f"steps to {TARGET_ACCURACY:.0%}",
-    "time, s",
-)
+COLUMNS = ("arm", "correct at the end, %", STEPS, "test loss at the end")
 
 
 def table_rows(method: dict[str, Any]) -> list[tuple[str, ...]]:
     """The table of a method, a row an arm: medians with their range over seeds."""
     rows: list[tuple[str, ...]] = []
     for arm, row in method["arms"].items():
-        rate = f"{row['base_rate']:g} \u00d7 {_middle(row['mean_multiplier'])}"
         if row["same_runs_as"]:
-            rows.append((arm, rate, f"as {row['same_runs_as']}", "", "", ""))
+            rows.append((arm, "", "", ""))
             continue
-        rows.append(
-            (
-                arm,
-                rate,
-                spread([100 * a for a in row["test_accuracy"]], "{:.1f}"),
-                spread(row["test_loss"], "{:.3f}"),
-                steps_text(row["steps_to_target"]),
-                spread(row["seconds"], "{:.1f}"),
-            )
-        )
+        accuracy = spread([100 * a for a in row["test_accuracy"]], "{:.1f}")
+        rows.append((arm, accuracy, steps_text(row["steps_to_target"]), spread(row["test_loss"], "{:.3f}")))
     return rows
 
 
@@ -92,12 +90,6 @@ def spread(values: Sequence[float], form: str) -> str:
     middle = "diverged" if np.isinf(np.median(ranked)) else middle
     text = middle if low == high == middle else f"{middle} ({low}\u2013{high})"
     return text + (f", {lost} of {len(ranked)} diverged" if lost else "")
-
-
-def _middle(multipliers: Sequence[float]) -> str:
-    """The median of the mean multipliers of those seeds in which there is one."""
-    known = [value for value in multipliers if np.isfinite(value)]
-    return f"{np.median(known):.2f}" if known else "none that is finite"
 
 
 def _signed(gain: float) -> str:
@@ -119,34 +111,29 @@ def steps_text(steps: Sequence[int | None]) -> str:
 
 
 def render(results: dict[str, Any], pictures: Sequence[Picture], command: str, network: str) -> str:
-    """The report as one HTML page."""
-    settings = results["settings"]
-    parts = [
-        f"<h1>A rate per layer against one rate: {_text(', '.join(settings['methods']))} on handwritten digits</h1>",
-        *(f'<p class="verdict"><b>Verdict.</b> {_text(line)}</p>' for line in headline(results)),
-    ]
+    """The report as one HTML page: question, answer, table and figures first, the statistics folded away."""
+    parts = [f"<h1>{QUESTION}</h1>", f'<p class="about">{_text(_in_short(results))}</p>']
     for method, found in results["methods"].items():
-        parts += [f"<h2>Results: {_text(method)}</h2>", _table(COLUMNS, table_rows(found))]
-        parts.append(
-            f"""<p>Median and (range) over {settings["seeds"]} seeds. The accuracy is taken after each epoch, so the
-            steps to it are whole epochs. Training seconds leave evaluation out; they come from one machine and
-            are no benchmark.</p>"""
-        )
-        if found["verdicts"]:
-            parts.append("<p>The layer-specific arm against each other arm, paired by seed:</p>")
-            parts += [_table(PAIRING_COLUMNS, pairing_rows(found["verdicts"]))]
+        heading = f"<b>{_text(method)}.</b> " if len(results["methods"]) > 1 else ""
+        parts.append(f'<p class="answer">{heading}{_text(" ".join(answer(found, results["settings"]["seeds"])))}</p>')
+    for method, found in results["methods"].items():
+        parts += [f"<h2>What was compared: {_text(method)}</h2>", _arms_table(found)]
+        parts.append(f"<p>{_text(_reading(results))}</p>")
+        parts += [f"<p>{_text(line)}</p>" for line in in_detail(found)]
         parts += _caveats(found)
     parts.append("<h2>Figures</h2>")
     for picture in pictures:
-        parts.append(f"<figure>{picture.svg}<figcaption>{_text(picture.caption)}</figcaption></figure>")
+        drawing = f'<div class="scroll">{picture.svg}</div>'
+        parts.append(f"<figure>{drawing}<figcaption>{_text(picture.caption)}</figcaption></figure>")
     parts += [f"<p>{_text(line)}</p>" for found in results["methods"].values() for line in _flow_lines(found)]
-    for method, found in results["methods"].items():
-        if found["tuning"]:
-            parts += [f"<h2>Tuning: {_text(method)}</h2>", _tuning_table(found["tuning"])]
-    parts += _methods_section(results, network)
-    parts.append(f"<h2>To repeat it</h2><p><code>{_text(command)}</code></p>")
+    parts += _folded("The statistics", _statistics(results))
+    parts += _folded("How it was done", _methods_section(results, network))
     environment = ", ".join(f"{k} {v}" for k, v in results["environment"].items())
-    parts.append(f"<p>{_text(environment)}. All numbers: results.json; every run: runs/*.npz.</p>")
+    again = [
+        f"<p><code>{_text(command)}</code></p>",
+        f"<p>{_text(environment)}. All numbers: results.json; every run: runs/*.npz.</p>",
+    ]
+    parts += _folded("To repeat it", again)
     body = "\n".join(parts)
     title = "minidl compare"
     return (
@@ -156,7 +143,60 @@ def render(results: dict[str, Any], pictures: Sequence[Picture], command: str, n
     )
 
 
-PAIRING_COLUMNS = ("measure", "against", "median gain (range)", "of", "p better", "p worse", "outcome")
+def _folded(heading: str, parts: Sequence[str]) -> list[str]:
+    return [f"<details><summary>{_text(heading)}</summary>", *parts, "</details>"]
+
+
+def _in_short(results: dict[str, Any]) -> str:
+    """What was done, in a sentence."""
+    settings = results["settings"]
+    network = "a network of sigmoid layers" if settings["model"] == "mlp" else "a small convolutional network"
+    return (
+        f"{network.capitalize()} was trained on {results['data']['train']:,} images of handwritten digits, from "
+        f"{settings['seeds']} random starts, the same for every rule of the learning rate, and tested on "
+        f"{results['data']['test']:,} others."
+    )
+
+
+def _reading(results: dict[str, Any]) -> str:
+    """How the table is to be read."""
+    seeds = results["settings"]["seeds"]
+    numbers = f"The middle one of {seeds} starts, with the range of all in brackets." if seeds > 1 else "One start."
+    return f"{numbers} A test is made after every pass over the training images, so steps are whole passes."
+
+
+def _arms_table(found: dict[str, Any]) -> str:
+    """The arms with what each of them does, and what came out."""
+    head = "".join(f"<th>{_text(cell)}</th>" for cell in COLUMNS)
+    body = "".join(
+        f"<tr><td><b>{_text(arm)}</b><small>{_text(what_it_does(arm, found))}</small></td>"
+        f"{''.join(map(_cell, COLUMNS[1:], cells))}</tr>"
+        for arm, *cells in table_rows(found)
+    )
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _statistics(results: dict[str, Any]) -> list[str]:
+    """Verdicts with their reasons, every pairing, the tuning, and the seconds."""
+    parts = []
+    for method, found in results["methods"].items():
+        parts.append(f"<h3>{_text(method)}</h3>")
+        for measure, verdict in (found["verdicts"] or {}).items():
+            parts.append(f"<p><b>By {_text(measure)}: {_text(verdict['kind'])}.</b> {_text(verdict['reason'])}</p>")
+        if found["verdicts"]:
+            parts.append("<p>The layer-specific arm against each other arm, paired by seed:</p>")
+            parts.append(_table(PAIRING_COLUMNS, pairing_rows(found["verdicts"])))
+        if found["tuning"]:
+            parts += [f"<p>Tuning of {_text(method)}:</p>", _tuning_table(found["tuning"])]
+        seconds = [
+            (arm, spread(row["seconds"], "{:.1f}")) for arm, row in found["arms"].items() if not row["same_runs_as"]
+        ]
+        parts.append("<p>Seconds of training, on one machine and without the tests: no merit of an arm.</p>")
+        parts.append(_table(("arm", "seconds"), seconds))
+    return parts
+
+
+PAIRING_COLUMNS = ("measure", "against", "median gain (range)", "of", "p better", "p worse", "p as well", "outcome")
 
 
 def pairing_rows(verdicts: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -166,9 +206,10 @@ def pairing_rows(verdicts: dict[str, Any]) -> list[tuple[str, ...]]:
             measure,
             p["other"],
             f"{_signed(p['median_gain'])} ({_signed(p['smallest_gain'])} to {_signed(p['largest_gain'])})",
-            f"{p['other_loss']:.4g}" if np.isfinite(p["other_loss"]) else "diverged",
+            f"{p['other_loss']:.4g}" if np.isfinite(p["other_loss"]) else p["lost"],
             f"{p['p_better']:.3f}",
             f"{p['p_worse']:.3f}",
+            f"{p['p_as_well']:.3f}",
             p["outcome"],
         )
         for measure, verdict in verdicts.items()
@@ -206,7 +247,7 @@ def _caveats(found: dict[str, Any]) -> list[str]:
             "This network does not meet the criterion it should have been chosen by (see below): read the verdict as "
             "one about a network without a vanishing gradient, or one that nobody could train."
         )
-    return [f'<p class="verdict caveat"><b>Caveat.</b> {_text(line)}</p>' for line in caveats]
+    return [f'<p class="caveat"><b>Caveat.</b> {_text(line)}</p>' for line in caveats]
 
 
 def _tuning_table(tuning: dict[str, Any]) -> str:
@@ -246,13 +287,15 @@ def _methods_section(results: dict[str, Any], network: str) -> list[str]:
         f"""An arm beats another if an exact sign-flip test on the differences in final test loss, paired by seed, gives
         p <= {SIGNIFICANCE} and the median difference is at least {SMALLEST_EFFECT:.0%} of the other's loss.
         The p are one-sided, and with five seeds all five must agree (p = 1/32). Layer-specific 'helps' if it beats the
-        uniform rate and every control. Its gain is 'explained by the larger rate' if it beats the uniform rate but is
-        not even ahead of some control in the median. If it is ahead of a control, but not provably, the verdict is
-        'undecided'; more seeds may tell. A run that diverged, so that its loss is not finite, ranks after every other.
-        No correction is made for the number of controls: each of them has to be
-        beaten.""",
+        uniform rate and every control. That a control does as well has to be shown too, by a test of equivalence: the
+        same test must say that the control is behind by less than {KEPT_OF_THE_GAIN:.0%} of what layer-specific gains
+        over the uniform rate, and it may not be behind by {SMALLEST_EFFECT:.0%} in the median. Then the gain is
+        'explained by the larger rate'. There is 'no difference' if the uniform rate itself is shown to be behind by
+        less than {ALIKE:.0%} of its loss. Everything else is 'undecided'; more seeds may tell. A run that diverged, so
+        that its loss is not finite, ranks after every other. No correction is made for the number of controls: each of
+        them has to be beaten.""",
     ]
-    return ["<h2>How it was done</h2>", *(f"<p>{_text(line)}</p>" for line in lines)]
+    return [f"<p>{_text(line)}</p>" for line in lines]
 
 
 def _criterion_text(results: dict[str, Any]) -> str:
@@ -278,8 +321,13 @@ def _slope_text(slope: float) -> str:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{_text(cell)}</th>" for cell in header)
-    body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(map(_cell, header, row))}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(heading: str, text: str) -> str:
+    """A cell that knows its heading: on a narrow screen it stands beside it."""
+    return f'<td data-of="{_text(heading)}">{_text(text)}</td>'
 
 
 def _text(value: str) -> str:

@@ -13,12 +13,14 @@ from minidl.experiments.arms import LAYER_SPECIFIC, TITLES, TUNED
 from minidl.experiments.compare import Comparison, best_index
 from minidl.experiments.runs import Run
 from minidl.experiments.settings import SLOPE_CRITERION, TARGET_ACCURACY
-from minidl.experiments.verdict import UNDECIDED, Verdict, judge
+from minidl.experiments.verdict import DIVERGED, UNDECIDED, Verdict, judge
 from minidl.observe import FlowRecording
 from minidl.observe.verdict import decades_per_layer, first_of_the_rest
 from minidl.version import __version__
 
 LEARNED = 0.5  # the accuracy from which on a comparison of arms is one of learning
+STEPS = f"steps to {TARGET_ACCURACY:.0%}"
+NEVER = "never got there"
 
 
 def summarise(comparison: Comparison, flows: dict[str, dict[str, FlowRecording]]) -> dict[str, Any]:
@@ -90,14 +92,15 @@ def same_runs(runs: dict[str, list[Run]]) -> dict[str, str]:
 def _verdicts(runs: dict[str, list[Run]], same: dict[str, str]) -> dict[str, Any]:
     """The verdict by final test loss, which decides, and by two other measures; none if no arm learned anything."""
     arms = {arm: own for arm, own in runs.items() if arm not in same}
-    never = 2.0 * max(len(run.loss) for own in arms.values() for run in own)  # later than any step there was
     measures: dict[str, Callable[[Run], float]] = {
         "test loss": lambda run: float(run.test_loss[-1]),
         "error rate": lambda run: 1 - float(run.test_accuracy[-1]),
-        f"steps to {TARGET_ACCURACY:.0%}": lambda run: steps_to(run, TARGET_ACCURACY) or never,
+        STEPS: lambda run: steps_to(run, TARGET_ACCURACY) or math.inf,
     }
     verdicts = {
-        name: judge({arm: [measure(run) for run in own] for arm, own in arms.items()})
+        name: judge(
+            {arm: [measure(run) for run in own] for arm, own in arms.items()}, NEVER if name == STEPS else DIVERGED
+        )
         for name, measure in measures.items()
     }
     best = max(float(np.median([run.test_accuracy[-1] for run in own])) for own in arms.values())

@@ -17,7 +17,7 @@ from minidl.experiments.settings import BATCH_SIZE, Settings
 from minidl.files.schema import FLOATS, WHOLE, Entry
 from minidl.nn import Module, init
 from minidl.observe import FlowRecording, GradientFlow
-from minidl.optim import SGD, AdaGrad, LayerSpecific, Optimizer, Replayed
+from minidl.optim import SGD, AdaGrad, Adam, LayerSpecific, Optimizer, Replayed
 from minidl.tensors.tensor import Tensor
 from minidl.training.evaluation import Evaluation, evaluate
 
@@ -90,6 +90,8 @@ def build_optimizer(model: Module, method: str, lr: float, rule: Any) -> Optimiz
     """The method with the layer rate `rule`; momentum in Caffe's form, in which the rate stays inside the velocity."""
     if method == "adagrad":
         return AdaGrad(model, lr=lr, eps=1e-8, layer_rate=rule)
+    if method == "adam":
+        return Adam(model, lr=lr, layer_rate=rule)
     momentum = 0.0 if method == "sgd" else 0.9
     return SGD(model, lr=lr, momentum=momentum, nesterov=method == "nesterov", momentum_form="caffe", layer_rate=rule)
 

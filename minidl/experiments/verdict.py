@@ -9,11 +9,15 @@ judged by the same rule beside it. One arm beats another when
 2. the median difference is at least 2% of the other arm's median, so that a difference nobody would care about
    is not called one.
 
-A loss that is not finite (the run diverged) ranks after every loss that is: it loses against each, by more than any two
-finite ones differ, and ties with another of its kind.
+A loss that is not finite (the run diverged, or never reached the accuracy whose steps are counted) ranks after every
+loss that is: it loses against each, by more than any two finite ones differ, and ties with another of its kind.
 
-A control explains the gain only where layer-specific is not even ahead of it in the median by those 2%. Ahead but not
-provably, the verdict stays open: "not proved to be better" is not "proved to be no better".
+That one arm was not proved to be better is no proof that the other does as well. So "does as well" is a claim with a
+test of its own, of equivalence: an arm does as well as layer-specific if the same sign-flip test says, at p <= 0.05,
+that it is behind by less than a margin, and if it is not behind by 2% in the median. For a control the margin is half
+of what layer-specific gained over the uniform rate: a control that keeps more than half of the gain explains it. (To
+preserve half of an effect is the usual margin where a medicine is to be shown no worse than another.) For the uniform
+rate itself the margin is 10% of its own loss. What is neither better nor shown to be as good leaves the verdict open.
 
 The rule does not look at which arm wins. Its outcome is one of `HELPS`, `LARGER_RATE`, `NO_DIFFERENCE`, `HURTS` and
 `UNDECIDED`.
@@ -38,6 +42,9 @@ UNDECIDED = "undecided"
 
 SIGNIFICANCE = 0.05
 SMALLEST_EFFECT = 0.02  # of the other arm's median loss
+KEPT_OF_THE_GAIN = 0.5  # by a control that does as well
+ALIKE = 0.1  # of the uniform rate's median loss: the margin within which it does as well
+DIVERGED = "diverged"
 _DRAWN, _AT_ONCE = 65_536, 1_024  # sign patterns where there are too many to try all; and how many in memory
 
 
@@ -50,20 +57,27 @@ class Pairing:
         median_gain: the median over seeds of (other's loss - layer-specific loss); positive is better. Infinite where
             one of the two diverged, 0 where both did.
         smallest_gain, largest_gain: the range over seeds.
-        other_loss: the other arm's median loss, infinite if most of its seeds diverged.
+        loss, other_loss: the median losses of both, infinite if most seeds diverged.
         p_better, p_worse: of the sign-flip test, one-sided each.
+        margin: by less than this the other arm has to be behind to do as well.
+        p_as_well: of the test that it is.
         diverged, other_diverged: in how many seeds the layer-specific arm, and the other, diverged.
+        lost: what "diverged" is called where the numbers are no losses.
     """
 
     other: str
     median_gain: float
     smallest_gain: float
     largest_gain: float
+    loss: float
     other_loss: float
     p_better: float
     p_worse: float
+    margin: float
+    p_as_well: float
     diverged: int = 0
     other_diverged: int = 0
+    lost: str = DIVERGED
 
     @property
     def better(self) -> bool:
@@ -89,30 +103,37 @@ class Pairing:
         return not self.worse and self.median_gain < 0 and -self.median_gain >= SMALLEST_EFFECT * own_loss
 
     @property
+    def as_well(self) -> bool:
+        """Whether the other arm is shown to do as well as layer-specific, or beats it."""
+        return self.worse or (self.p_as_well <= SIGNIFICANCE and not self.better and not self.promising)
+
+    @property
     def outcome(self) -> str:
         """What the pairing shows of layer-specific, as a verb."""
         if self.better:
             return "beats"
         if self.worse:
             return "is beaten by"
+        if self.as_well:
+            return "does no better than"
         if self.trailing:
             return "is behind, but not provably,"
-        return "is ahead, but not provably, of" if self.promising else "is not ahead by 2% of"
+        return "is ahead, but not provably, of" if self.promising else "is not shown to differ from"
 
     def words(self) -> str:
         """The pairing as a clause with its numbers."""
         counts = (("layer-specific", self.diverged), (self.other, self.other_diverged))
         lost = " and ".join(f"{arm} in {count} seed{'s' if count > 1 else ''}" for arm, count in counts if count)
-        return (
-            f"{self.outcome} {TITLES[self.other]} ({self._numbers()}p = "
-            f"{self.p_worse if self.worse else self.p_better:.3f}{f'; diverged: {lost}' if lost else ''})"
-        )
+        return f"{self.outcome} {TITLES[self.other]} ({self._numbers()}{f'; {self.lost}: {lost}' if lost else ''})"
 
     def _numbers(self) -> str:
-        """The median gain and what it is a gain on, where they are numbers."""
-        if not (np.isfinite(self.median_gain) and np.isfinite(self.other_loss)):
-            return ""
-        return f"median gain {self.median_gain:+.3g} on {self.other_loss:.3g}, "
+        """The median gain and what it is a gain on, where they are numbers, and the p that the outcome rests on."""
+        gain = ""
+        if np.isfinite(self.median_gain) and np.isfinite(self.other_loss):
+            gain = f"median gain {self.median_gain:+.3g} on {self.other_loss:.3g}, "
+        if self.as_well and not self.worse:
+            return f"{gain}{f'within {self.margin:.3g}, ' if np.isfinite(self.margin) else ''}p = {self.p_as_well:.3f}"
+        return f"{gain}p = {self.p_worse if self.worse else self.p_better:.3f}"
 
 
 @dataclass(frozen=True)
@@ -128,7 +149,7 @@ class Verdict:
         return {
             "kind": self.kind,
             "reason": self.reason,
-            "pairings": [asdict(p) | {"outcome": p.outcome} for p in self.pairings],
+            "pairings": [asdict(p) | {"outcome": p.outcome, "as_well": p.as_well} for p in self.pairings],
         }
 
 
@@ -150,39 +171,66 @@ def sign_flip_p(differences: Any) -> float:
     return hits / _DRAWN
 
 
-def pair_arms(layer_specific: Sequence[float], other: Sequence[float], name: str) -> Pairing:
-    """Compare two arms' final losses seed by seed; a loss that is not finite is worse than every one that is."""
+def pair_arms(
+    layer_specific: Sequence[float],
+    other: Sequence[float],
+    name: str,
+    margin: float | None = None,
+    lost: str = DIVERGED,
+) -> Pairing:
+    """Compare two arms' final losses seed by seed; a loss that is not finite is worse than every one that is.
+
+    Args:
+        margin: for the test of equivalence; None for 10% of the other arm's median loss.
+        lost: what it is called when a number is not finite.
+    """
     own, others = np.asarray(layer_specific, dtype=np.float64), np.asarray(other, dtype=np.float64)
     if own.shape != others.shape or own.ndim != 1 or len(own) == 0:
         raise ValueError(f"expected one loss per seed in both arms; got {own.shape} and {others.shape}")
-    lost, others_lost = ~np.isfinite(own), ~np.isfinite(others)
-    unequal = lost != others_lost
-    with np.errstate(invalid="ignore", over="ignore"):
-        gain = np.where(unequal, np.where(lost, -np.inf, np.inf), np.where(lost, 0.0, others - own))
-        median_gain = float(np.median(gain))
-        other_loss = float(np.median(np.where(others_lost, np.inf, others)))
-    # For the test a diverged seed differs by twice the largest loss: by more than two finite losses do.
+    own_lost, others_lost = ~np.isfinite(own), ~np.isfinite(others)
+    # In a unit in which no difference overflows: half a float64's range is the largest there is.
     scale = max(np.abs(losses[np.isfinite(losses)]).max(initial=0.0) for losses in (own, others)) or 1.0
     with np.errstate(invalid="ignore"):
-        ranked = np.where(unequal, np.sign(gain) * 2.0, np.where(lost, 0.0, others / scale - own / scale))
+        gain = np.where(own_lost & others_lost, 0.0, others / scale - own / scale)
+    gain = np.where(own_lost & ~others_lost, -np.inf, np.where(others_lost & ~own_lost, np.inf, gain))
+    medians = [
+        float(np.median(np.where(gone, np.inf, losses))) for gone, losses in ((own_lost, own), (others_lost, others))
+    ]
+    if margin is None:
+        margin = ALIKE * medians[1]
+    left = margin / scale - gain if np.isfinite(margin) else np.where(gain == np.inf, -np.inf, np.inf)  # of the margin
+    with np.errstate(invalid="ignore", over="ignore"):
+        median_gain = float(np.median(gain) * scale)
+        smallest, largest = float(gain.min() * scale), float(gain.max() * scale)
     return Pairing(
         other=name,
         median_gain=0.0 if np.isnan(median_gain) else median_gain,  # half the seeds say so, half the contrary
-        smallest_gain=float(gain.min()),
-        largest_gain=float(gain.max()),
-        other_loss=other_loss,
-        p_better=sign_flip_p(ranked),
-        p_worse=sign_flip_p(-ranked),
-        diverged=int(lost.sum()),
+        smallest_gain=smallest,
+        largest_gain=largest,
+        loss=medians[0],
+        other_loss=medians[1],
+        p_better=sign_flip_p(ranked(gain)),
+        p_worse=sign_flip_p(ranked(-gain)),
+        margin=margin,
+        p_as_well=sign_flip_p(ranked(left)),
+        diverged=int(own_lost.sum()),
         other_diverged=int(others_lost.sum()),
+        lost=lost,
     )
 
 
-def judge(losses: Mapping[str, Sequence[float]]) -> Verdict:
+def ranked(differences: Any) -> Any:
+    """Differences for the test, each infinite one twice as large as the largest finite one (at least 2)."""
+    most = 2 * max(1.0, np.abs(differences[np.isfinite(differences)]).max(initial=0.0))
+    return np.clip(differences, -most, most)
+
+
+def judge(losses: Mapping[str, Sequence[float]], lost: str = DIVERGED) -> Verdict:
     """The verdict on final losses per seed, arm by arm.
 
     Args:
         losses: for "layer-specific", "uniform" and whichever controls were run, one final loss a seed.
+        lost: what it is called when a number is not finite.
 
     Raises:
         ValueError: the layer-specific or the uniform arm is missing, or the seeds do not pair.
@@ -192,8 +240,9 @@ def judge(losses: Mapping[str, Sequence[float]]) -> Verdict:
         raise ValueError(f"a verdict needs the arms {LAYER_SPECIFIC!r} and {BASELINE!r}; missing: {', '.join(missing)}")
     seeds = len(losses[LAYER_SPECIFIC])
     own = losses[LAYER_SPECIFIC]
-    baseline = pair_arms(own, losses[BASELINE], BASELINE)
-    rivals = [pair_arms(own, losses[arm], arm) for arm in RIVALS if arm in losses]
+    baseline = pair_arms(own, losses[BASELINE], BASELINE, lost=lost)
+    margin = KEPT_OF_THE_GAIN * max(0.0, baseline.median_gain)
+    rivals = [pair_arms(own, losses[arm], arm, margin, lost) for arm in RIVALS if arm in losses]
     pairings = (baseline, *rivals)
 
     if 2.0**-seeds > SIGNIFICANCE:
@@ -208,20 +257,20 @@ def judge(losses: Mapping[str, Sequence[float]]) -> Verdict:
         reason = baseline_words + (f" And it {'; '.join(beaten_by)}." if beaten_by else "")
         if baseline.worse:
             return Verdict(HURTS, reason, pairings)
-        return Verdict(UNDECIDED if baseline.promising or baseline.trailing else NO_DIFFERENCE, reason, pairings)
+        return Verdict(NO_DIFFERENCE if baseline.as_well and not baseline.trailing else UNDECIDED, reason, pairings)
     if not rivals:
         return Verdict(
             UNDECIDED, f"{baseline_words} But no larger-rate control was run, so the reason is open.", pairings
         )
-    as_good = [rival.words() for rival in rivals if not rival.better and not rival.promising]
-    if as_good:
+    as_well = [rival.words() for rival in rivals if rival.as_well]
+    if as_well:
         return Verdict(
             LARGER_RATE,
             f"{baseline_words} But without any difference between layers a larger rate does as well: it "
-            f"{'; '.join(as_good)}.",
+            f"{'; '.join(as_well)}.",
             pairings,
         )
-    unproved = [rival.words() for rival in rivals if rival.promising]
+    unproved = [rival.words() for rival in rivals if not rival.better]
     if unproved:
         return Verdict(UNDECIDED, f"{baseline_words} As for the controls, it {'; '.join(unproved)}.", pairings)
     clauses = "; ".join(rival.words() for rival in rivals)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
+from minidl.checks import choice
 from minidl.observe import RaceRecording
 from minidl.observe.verdict import first_of_the_rest
 from minidl.plot.style import (
@@ -29,7 +31,10 @@ from minidl.plot.style import (
 _POINTS = 60  # more points than this are drawn as means of neighbouring ones
 
 
-def race(recording: RaceRecording) -> ClaimFigure:
+AGAINST = ("both", "steps")
+
+
+def race(recording: RaceRecording, against: str = "both") -> ClaimFigure:
     """Draw loss and accuracy against wall time and against steps, and the final loss against the base rate.
 
     Lines are medians over the seeds, bands go from the smallest to the largest seed. Against time, a line's x is the
@@ -39,6 +44,10 @@ def race(recording: RaceRecording) -> ClaimFigure:
 
     A loss that is not finite (NaN or infinite) counts as larger than every finite one. Where the median is not finite a
     line ends, and a cross on top says so; bands are those of the seeds that are finite.
+
+    Args:
+        recording: the arms' runs.
+        against: "both", or "steps" to leave the wall time out, which is a machine's and no merit of an arm.
 
     Returns:
         The figure, with `.caption` and `.numbers`: for each arm `loss`, `accuracy` (each median, min, max; "inf" where
@@ -51,44 +60,45 @@ def race(recording: RaceRecording) -> ClaimFigure:
     numbers = _numbers(recording)
     swept = bool(numbers["sweep"])
 
-    figure = new_figure(9.6 if swept else 6.9, 4.6)
-    grid = figure.add_gridspec(2, 3 if swept else 2, width_ratios=[1.0, 1.0, 0.95][: 3 if swept else 2])
-    loss_time, accuracy_time = (figure.add_subplot(grid[k, 0]) for k in (0, 1))
-    loss_step = figure.add_subplot(grid[0, 1], sharey=loss_time)
-    accuracy_step = figure.add_subplot(grid[1, 1], sharey=accuracy_time, sharex=loss_step)
-    accuracy_time.sharex(loss_time)
+    choice(against, "race: against", AGAINST)
+    timed = against == "both"
+    widths = [1.0] * (1 + timed) + [0.95] * swept
+    figure = new_figure(1.2 + (2.8 if timed else 0.8) + 2.85 * (len(widths) - timed), 4.6)
+    grid = figure.add_gridspec(2, len(widths), width_ratios=widths)
+    columns: dict[str, tuple[Axes, Axes]] = {}
+    for k, unit in enumerate(("seconds", "steps") if timed else ("steps",)):
+        shared = next(iter(columns.values()), (None, None))
+        losses, accuracies = (figure.add_subplot(grid[row, k], sharey=shared[row]) for row in (0, 1))
+        accuracies.sharex(losses)
+        columns[unit] = (losses, accuracies)
+    loss_step, accuracy_step = columns["steps"]
 
     together = _same_runs(recording)
     for arm in (arms[0] for arms in reversed(together)):  # the first on top
         panel, colour = numbers["arms"][arm], colours[arm]
         shade = 0.16 if len(recording.arms) <= 4 else 0.08
-        _line(loss_time, panel["seconds"], panel["loss"], colour, shade)
-        _line(loss_step, panel["steps"], panel["loss"], colour, shade)
-        _line(accuracy_time, panel["eval_seconds"], panel["accuracy"], colour, shade)
-        _line(accuracy_step, panel["eval_steps"], panel["accuracy"], colour, shade)
         lost = np.flatnonzero(np.isinf(panel["loss"]["median"]))[:1]
-        mark_not_finite(loss_time, panel["seconds"][lost], colour)
-        mark_not_finite(loss_step, panel["steps"][lost], colour)
-    for ax, heading in (
-        (loss_time, "training loss"),
-        (loss_step, ""),
-        (accuracy_time, "accuracy"),
-        (accuracy_step, ""),
-    ):
-        tidy(ax)
-        title(ax, heading)
-        ax.margins(x=0)
-    for ax in (loss_time, loss_step):
-        ax.set_xlim(left=0)
-    _log_loss(loss_time, numbers)
-    for ax in (loss_step, accuracy_step):
+        for unit, (losses, accuracies) in columns.items():
+            _line(losses, panel[unit], panel["loss"], colour, shade)
+            _line(accuracies, panel[f"eval_{unit}"], panel["accuracy"], colour, shade)
+            mark_not_finite(losses, panel[unit][lost], colour)
+    (left_loss, left_accuracy), *others = columns.values()
+    title(left_loss, "training loss")
+    title(left_accuracy, "accuracy")
+    for losses, accuracies in columns.values():
+        for ax in (losses, accuracies):
+            tidy(ax)
+            ax.margins(x=0)
+        losses.set_xlim(left=0)
+        losses.tick_params(labelbottom=False)
+    _log_loss(left_loss, numbers)
+    for ax in itertools.chain(*others):
         ax.tick_params(labelleft=False)
-    for ax in (loss_time, loss_step):
-        ax.tick_params(labelbottom=False)
-    accuracy_time.set_xlabel("seconds of training", fontsize=SMALL, color=INK)
-    accuracy_step.set_xlabel("step", fontsize=SMALL, color=INK)
+    for unit, name in (("seconds", "seconds of training"), ("steps", "step")):
+        if unit in columns:
+            columns[unit][1].set_xlabel(name, fontsize=SMALL, color=INK)
     if swept:
-        _sweep(figure.add_subplot(grid[:, 2]), numbers["sweep"], colours)
+        _sweep(figure.add_subplot(grid[:, -1]), numbers["sweep"], colours)
 
     for ax, key, steps in ((loss_step, "loss", "steps"), (accuracy_step, "accuracy", "eval_steps")):
         shown = [numbers["arms"][arms[0]] for arms in together]

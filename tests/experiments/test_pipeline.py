@@ -7,7 +7,7 @@ import numpy as np
 
 from minidl.experiments.pipeline import run_comparison
 from minidl.experiments.report import headline
-from minidl.experiments.results import slope_per_layer
+from minidl.experiments.results import as_json, slope_per_layer
 from minidl.experiments.runs import Run
 from minidl.files.arrays import load_arrays
 from minidl.observe import FlowRecording, RaceRecording
@@ -27,7 +27,7 @@ def test_the_folder_has_everything(finished):
 
 def test_the_results_are_the_runs_numbers(finished):
     folder, results = finished
-    assert json.loads((folder / "results.json").read_text()) == json.loads(json.dumps(results))
+    assert json.loads((folder / "results.json").read_text()) == json.loads(json.dumps(as_json(results)))
     row = results["methods"]["sgd"]["arms"]["constant"]
     for seed in range(5):
         run = Run.from_arrays(load_arrays(folder / "runs" / f"sgd-constant-0.5-seed{seed}.npz", kind="run")[0])
@@ -77,7 +77,7 @@ def test_there_is_no_verdict_where_no_arm_learned_anything(finished):
 def test_a_comparison_in_which_every_run_diverged_says_so_everywhere(tmp_path):
     settings = small_settings(lr=1e300, epochs=1, seeds=1)
     results = run_comparison(settings, tmp_path, command="minidl compare --lr 1e300")
-    (line,) = headline(results)
+    _, line, _ = headline(results)
     assert "Diverged: uniform in 1 of 1 seeds, layer-specific in 1 of 1 seeds, constant in 1 of 1 seeds" in line
 
     def refuse(constant):

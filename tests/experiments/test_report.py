@@ -67,16 +67,29 @@ def test_seeds_that_never_arrive_count_as_the_latest():
     assert steps_text([None, None]) == "never"
 
 
-def test_the_headline_says_when_accuracy_and_loss_disagree():
-    (line,) = headline(make_results())
-    assert line.startswith("sgd: layer-specific helps.")
-    assert line.endswith("Beside it, by error rate: no difference.")
+def test_the_headline_is_question_answer_and_verdict():
+    question, found, verdict = headline(make_results())
+    assert question == "Does a rate for each layer help this network?"
+    assert found.startswith("sgd: On this network: yes.")
+    assert verdict == "sgd: verdict: layer-specific helps."
 
 
 def test_every_arm_has_its_row():
     rows = table_rows(make_results()["methods"]["sgd"])
     assert [row[0] for row in rows] == ["uniform", "layer-specific", "constant"]
-    assert rows[1][2] == "92.0 (90.0\u201394.0)"
+    assert rows[1][1] == "92.0 (90.0\u201394.0)"
+
+
+def test_the_answer_comes_first_and_the_statistics_are_folded():
+    text = page()
+    order = ["<h1>Does a rate", "On this network: yes.", "<table>", "<figure>", "<details>", "sign-flip"]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    assert "second" not in text[: text.index("<details>")]  # time is a machine's, and no merit of an arm
+
+
+def test_each_arm_says_what_it_does():
+    assert "<b>constant</b><small>every layer at 0.5 \u00d7 1.00, the mean of layer-specific&#x27;s factors" in page()
 
 
 def test_the_page_needs_nothing_beside_it():
@@ -126,7 +139,8 @@ def test_what_diverged_counts_as_the_largest():
 def test_the_page_says_what_diverged():
     results = make_results()
     method = results["methods"]["sgd"]
-    method["arms"]["uniform"] |= {"diverged_at": [None, 7, 5, None, None], "mean_multiplier": [float("nan")] * 5}
+    method["arms"]["uniform"] |= {"diverged_at": [None, 7, 5, None, None]}
+    method["arms"]["constant"] |= {"mean_multiplier": [float("nan")] * 5}
     method["verdicts"]["test loss"] = judge(
         {"layer-specific": [0.2] * 5, "uniform": [float("nan")] * 5, "constant": [0.4] * 5}
     ).as_dict()
@@ -134,8 +148,8 @@ def test_the_page_says_what_diverged():
     method["criterion"]["slope_decades_per_layer"] = float("nan")
     text = render(results, [], "minidl compare", "a net")
     assert "uniform diverged in 2 of 5 seeds: from step 5 on, at the earliest, its loss is not finite." in text
-    assert "<td>+\N{INFINITY} (+\N{INFINITY} to +\N{INFINITY})</td><td>diverged</td>" in text
-    assert "<td>diverged</td></tr></tbody>" in text  # of the tuning
+    assert ">+\N{INFINITY} (+\N{INFINITY} to +\N{INFINITY})</td>" in text
+    assert ">diverged</td></tr></tbody>" in text  # of the tuning
     assert "0.5 \u00d7 none that is finite" in text
     assert "no slope to be fitted" in text
     assert "nan" not in text.lower().replace("singh", "")

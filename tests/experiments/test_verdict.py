@@ -171,3 +171,39 @@ def test_the_sign_flip_test_of_thousands_of_seeds_fits_into_memory():
     sign_flip_p(np.random.default_rng(1).normal(0.0, 1.0, 1_000))
     assert tracemalloc.get_traced_memory()[1] < 64e6
     tracemalloc.stop()
+
+
+# ---- doing as well is shown, not concluded from the lack of a difference
+
+
+def test_a_control_does_as_well_if_it_provably_keeps_half_of_the_gain():
+    own = 0.20 + SEEDS
+    control = own + np.array([0.10, -0.05, 0.15, 0.0, -0.01])  # noisy, no worse in the median
+    verdict = judge({"layer-specific": own, "uniform": own + 0.40, "constant": control})
+    pairing = verdict.pairings[1]
+    assert (pairing.margin, pairing.p_as_well, pairing.as_well) == (pytest.approx(0.20), 1 / 32, True)
+    assert verdict.kind == LARGER_RATE
+    assert "does no better than a uniform rate times the constant mean multiplier" in verdict.reason
+    assert "within 0.2, p = 0.031" in verdict.reason
+
+
+def test_a_control_that_is_only_not_proved_worse_leaves_the_verdict_open():
+    own = 0.20 + SEEDS
+    control = own + np.array([0.30, -0.05, 0.15, 0.0, -0.01])  # one seed loses more than half of the gain
+    verdict = judge({"layer-specific": own, "uniform": own + 0.40, "constant": control})
+    assert (verdict.pairings[1].p_as_well > 0.05, verdict.kind) == (True, UNDECIDED)
+    assert "is not shown to differ from" in verdict.reason
+
+
+def test_no_difference_is_a_claim_that_has_to_be_shown_too():
+    own = 0.40 + SEEDS
+    noisy = own + np.array([0.1, -0.1, 0.0, 0.1, -0.1])
+    assert judge({"layer-specific": own, "uniform": noisy}).kind == UNDECIDED
+    assert judge({"layer-specific": own, "uniform": own + 0.03 * JITTER}).kind == NO_DIFFERENCE
+
+
+def test_every_finite_control_keeps_the_gain_over_a_uniform_rate_that_diverged():
+    own = 0.20 + SEEDS
+    verdict = judge({"layer-specific": own, "uniform": LOST, "constant": own + 0.001})
+    assert (verdict.pairings[1].as_well, verdict.kind) == (True, LARGER_RATE)
+    assert not judge({"layer-specific": own, "uniform": LOST, "constant": LOST}).pairings[1].as_well
