@@ -30,7 +30,7 @@ th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
 th:first-child, td:first-child { text-align: left; padding-left: 0; } thead th { border-bottom: 2px solid #444; }
 td small { display: block; color: #555; max-width: 24rem; font-weight: normal; }
 .scroll { overflow-x: auto; }
-figure { margin: 1.8rem 0; } figure svg { width: 100%; min-width: 38rem; height: auto; }
+figure { margin: 1.8rem 0; } figure svg { max-width: none; height: auto; }
 figcaption { font-size: .9rem; color: #333; }
 details { border-top: 1px solid #ddd; padding: .5rem 0; } summary { font-size: 1.1rem; cursor: pointer; }
 code { font-size: .9em; background: #f4f4f4; padding: 0 .2em; overflow-wrap: anywhere; }

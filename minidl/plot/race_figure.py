@@ -28,6 +28,7 @@ from minidl.plot.style import (
     with_claim,
 )
 
+_LETTERS = 34  # more do not fit side by side below the panel of the sweep
 _POINTS = 60  # more points than this are drawn as means of neighbouring ones
 
 
@@ -253,6 +254,8 @@ def _sweep(ax: Axes, sweeps: dict[str, Any], colours: dict[str, str]) -> None:
         best = rates == sweep["best"]
         ax.plot(rates[best], sweep["median"][best], "o", mfc="none", mec=colour, ms=9, mew=1.3)
     _plain_log_ticks(ax.xaxis)
+    if sum(len(f"{rate:g} ") for rate in {rate for sweep in sweeps.values() for rate in sweep["rates"]}) > _LETTERS:
+        ax.tick_params(axis="x", labelrotation=90)
     diverged = any(sweep["diverged"].any() for sweep in sweeps.values())
     ax.annotate(
         "ring: best" + ("; x: diverged" if diverged else ""), (0, 0), xycoords="axes fraction", xytext=(2, 3),
