@@ -15,7 +15,7 @@ import numpy as np
 
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable
-from minidl.backend import is_array, module_of
+from minidl.backend import as_operands, is_array, module_of
 from minidl.errors import DTypeError, GraphError
 from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.masking import masked
@@ -126,6 +126,7 @@ class Clip(Function):
         self.shape = x.shape
         if self.low is None and self.high is None:
             return x.copy()
+        _, self.low, self.high = as_operands([x, self.low, self.high])
         return module_of(x).clip(x, self.low, self.high)
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> Gradients:

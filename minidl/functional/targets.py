@@ -91,10 +91,14 @@ def matched(name: str, input: TensorLike, other: TensorLike, what: str = "target
 
 
 def comparable(name: str, input: TensorLike, target: TensorLike) -> tuple[TensorLike, TensorLike]:
-    """As `matched`, to subtract or multiply them: two arrays of integers in float64, for in uint8 0 - 1 is 255."""
+    """As `matched`, to subtract or multiply them: integers beside floats in the dtype of these, on either side; two
+    arrays of integers in float64, for in uint8 0 - 1 is 255.
+    """
     input, target = matched(name, input, target)
-    if "f" in (input.dtype.kind, target.dtype.kind):
+    if input.dtype.kind == "f":
         return input, target
+    if target.dtype.kind == "f":
+        return input.astype(target.dtype), target
     return input.astype(np.float64), target.astype(np.float64)
 
 

@@ -180,6 +180,44 @@ def test_a_list_takes_the_dtype_of_the_tensor_beside_it():
     assert F.add(tensor(np.arange(2)), [1, 2]).dtype == np.int64
 
 
+TWO_OPERANDS = [F.add, F.subtract, F.multiply, F.divide, F.power, F.maximum, F.minimum, F.outer]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "other", [2, 2.5, True, np.float64(2.5), np.int64(2), [1, 2], (0.5, 2.5), [np.float64(0.5), 2]]
+)
+@pytest.mark.parametrize("function", TWO_OPERANDS, ids=lambda function: function.__name__)
+def test_neither_a_number_nor_a_list_promotes(function, other, dtype):
+    """On either side, of a Tensor and of a raw array; and the values are those of the array of them."""
+    values = np.array([1.5, 0.5], dtype)
+    for x in (tensor(values, True), device(values)):
+        there, back = function(x, other), function(other, x)
+        assert there.dtype == back.dtype == dtype
+        same = device(np.asarray(other, dtype))
+        np.testing.assert_allclose(host(there), host(function(device(values), same)), rtol=2e-3)
+        np.testing.assert_allclose(host(back), host(function(same, device(values))), rtol=2e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_no_list_among_other_operands_promotes(dtype):
+    x = tensor(np.array([1.5, 0.5], dtype), True)
+    for y in (
+        F.stack([x, [1, 2]]),
+        F.stack([(1.0, 2.0), x]),
+        F.concatenate([x, [1.0, 2.0]]),
+        F.clip(x, [0, 1], [1.0, 2.0]),
+        F.where([True, False], x, [1, 2]),
+        F.where(x > 1, 2, x),
+        F.prelu(x, [1, 2]),
+        F.matmul(x, [1, 2]),
+        F.mse_loss([1, 2], x),
+        F.hinge_loss([1, -1], [1, -1] * F.sign(x)),
+    ):
+        assert y.dtype == dtype
+    assert F.stack([tensor(np.array(1, dtype)), 2.5, np.float64(3)]).dtype == dtype
+
+
 def test_numbers_alone_are_arrays():
     assert F.add(1, 2.5) == 3.5
     assert F.power(2, 3).shape == ()
