@@ -21,7 +21,7 @@ import numpy as np
 
 from minidl.autograd.function import Function
 from minidl.backend import module_of
-from minidl.checks import choice, number
+from minidl.checks import choice, number, yes_or_no
 from minidl.functional.activation import Sigmoid, sigmoid, softplus
 from minidl.functional.arithmetic import absolute, divide, multiply, subtract
 from minidl.functional.broadcasting import sum
@@ -261,7 +261,7 @@ def kl_div(input: TensorLike, target: TensorLike, reduction: str = "mean", log_t
     """
     choice(reduction, "kl_div: reduction", (*REDUCTIONS, "batchmean"))
     input, target = comparable("kl_div", input, target)
-    if log_target:
+    if yes_or_no(log_target, "kl_div: log_target"):
         p = exp(target)
         nothing = logical_and(equal(p, 0), equal(input, input))  # but a NaN of the input stays
         loss = multiply(p, where(nothing, 0, subtract(target, input)))

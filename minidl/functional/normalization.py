@@ -21,7 +21,7 @@ from typing import Any
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable, writes_of
 from minidl.backend import native
-from minidl.checks import is_whole, number
+from minidl.checks import is_whole, number, yes_or_no
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.functional.arithmetic import add, divide, multiply, subtract
 from minidl.functional.broadcasting import sum, unbroadcast
@@ -188,7 +188,7 @@ def batch_norm(
     _check("batch_norm", x, eps, (x.shape[1],), arrays)
     if (running_mean is None) != (running_var is None) or (running_mean is None and not training):
         raise ValueError("batch_norm: expected running_mean and running_var, or in training None for both; got None")
-    if not training:
+    if not yes_or_no(training, "batch_norm: training"):
         return _with_running(x, running_mean, running_var, weight, bias, eps)
     _check_training(x, running_mean, running_var, momentum)
     if running_mean is None or x.size == 0:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from minidl.autograd.function import Function
 from minidl.backend import device_uniform, module_of
-from minidl.checks import number
+from minidl.checks import number, yes_or_no
 from minidl.errors import ShapeError, describe
 from minidl.types import Array, ArrayOrTensor, Shape, TensorLike
 
@@ -55,7 +55,7 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True) -> TensorLike:
         ValueError: p is not from 0 to 1.
     """
     p = number(p, "dropout: p", 0, 1)
-    return Dropout(p)(x) if training and p > 0 else x
+    return Dropout(p)(x) if yes_or_no(training, "dropout: training") and p > 0 else x
 
 
 def dropout1d(x: TensorLike, p: float = 0.5, training: bool = True) -> TensorLike:
@@ -85,4 +85,4 @@ def _drop_channels(name: str, shape: str, x: TensorLike, p: float, training: boo
     p = number(p, f"{name}: p", 0, 1)
     if getattr(x, "ndim", None) != len(shape.split()):
         raise ShapeError(f"{name}: expected x of shape {shape}; got {describe(x)}")
-    return Dropout(p, axes=2)(x) if training and p > 0 else x
+    return Dropout(p, axes=2)(x) if yes_or_no(training, f"{name}: training") and p > 0 else x

@@ -17,7 +17,7 @@ import math
 from typing import Any
 
 from minidl.autograd.function import Function
-from minidl.checks import whole
+from minidl.checks import whole, yes_or_no
 from minidl.errors import ShapeError, describe
 from minidl.functional.pooling import avg_pool2d
 from minidl.functional.precision import narrowed, widened
@@ -91,6 +91,7 @@ def local_response_norm(
         ShapeError: x has other axes.
         ValueError: size is no such number.
     """
+    yes_or_no(within_channel, "local_response_norm: within_channel")
     ndim = getattr(x, "ndim", 0)
     if ndim < 3 or (within_channel and ndim != 4):
         axes = "(N, C, H, W)" if within_channel else "(N, C, L, ...)"
