@@ -128,7 +128,10 @@ def test_the_second_derivative_of_a_power_of_zero_is_zero(base):
 
 
 def test_power_of_special_pairs():
-    check_special(F.power, torch.pow, GRID, ["float64", "float32"])
+    x, y = GRID
+    check_special(F.power, torch.pow, GRID, ["float64", "float32"], gradients=False)
+    limits = (abs(y) == np.inf) | ((abs(x) == np.inf) & (y < 0))  # where PyTorch has NaN; see LIMITS
+    check_special(F.power, torch.pow, [x[~limits], y[~limits]], ["float64", "float32"])
 
 
 def test_the_square_has_a_second_derivative_at_zero():
@@ -269,3 +272,37 @@ def test_float16_sums_over_broadcast_axes_keep_what_is_small():
     bias = tensor(np.zeros(2, np.float16), True)
     F.add(tensor(np.zeros((5000, 2), np.float16)), bias).backward(device(np.ones((5000, 2), np.float16)))
     np.testing.assert_array_equal(host(bias.grad), 5000)  # a running sum in float16 ends at 2048
+
+
+# ---- powers at 0 and infinity
+
+INF = np.inf
+LIMITS = [  # x, y, dz/dx = y x^(y-1), dz/dy = x^y ln x, d2z/dx2 = y (y-1) x^(y-2)
+    (INF, 2.0, INF, INF, 2.0),
+    (INF, 1.0, 1.0, INF, 0.0),
+    (INF, 0.5, 0.0, INF, 0.0),
+    (INF, 0.0, 0.0, INF, 0.0),
+    (INF, -1.0, 0.0, 0.0, 0.0),
+    (INF, -INF, 0.0, 0.0, 0.0),
+    (0.0, 2.0, 0.0, 0.0, 2.0),
+    (0.0, 3.0, 0.0, 0.0, 0.0),
+    (0.0, INF, 0.0, 0.0, 0.0),
+    (0.0, -1.0, -INF, -INF, INF),
+    (0.5, INF, 0.0, 0.0, 0.0),
+    (2.0, -INF, 0.0, 0.0, 0.0),
+    (2.0, INF, INF, INF, INF),
+]
+
+
+@pytest.mark.parametrize(("x", "y", "by_x", "by_y", "twice"), LIMITS)
+def test_the_slopes_of_a_power_are_its_limits(x, y, by_x, by_y, twice):
+    a, b = tensor(np.array([x]), True), tensor(np.array([y]), True)
+    slope = md.grad(F.power(a, b), [a, b], create_graph=True)
+    np.testing.assert_array_equal([host(s).item() for s in slope], [by_x, by_y])
+    np.testing.assert_array_equal(host(md.grad(slope[0], a)), [twice])
+
+
+@pytest.mark.parametrize(("base", "slopes"), [(INF, [0, INF, INF]), (0, [-INF, 0, 0])])
+def test_the_slopes_of_a_power_of_zero_or_infinity(base, slopes):
+    y = tensor(np.array([-1.0, 0.0, 1.0]), True)
+    np.testing.assert_array_equal(host(md.grad(F.sum(F.power(base, y)), y)), slopes)
