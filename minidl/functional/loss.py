@@ -26,7 +26,7 @@ from minidl.functional.activation import Sigmoid, sigmoid, softplus
 from minidl.functional.arithmetic import absolute, divide, multiply, subtract
 from minidl.functional.broadcasting import sum
 from minidl.functional.comparison import equal, less, logical_and, logical_or, not_equal
-from minidl.functional.counting import divisions, note
+from minidl.functional.counting import divisions, noted
 from minidl.functional.exponential import exp, log
 from minidl.functional.masking import masked
 from minidl.functional.precision import widened
@@ -81,9 +81,8 @@ def _weighted(
     result = reduced(name, cost(where(counts, error, 0), weight), reduction)
     if reduction != "mean":
         return result
-    if divisions() is not None:
-        note(reduction, raw(weight).sum(dtype=np.float64))
-    return divide(result, mean(weight))
+    result = divide(result, mean(weight))
+    return result if divisions() is None else noted(result, reduction, raw(weight).sum(dtype=np.float64))
 
 
 def smooth_l1_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", beta: float = 1.0) -> TensorLike:

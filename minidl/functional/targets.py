@@ -17,7 +17,7 @@ from minidl.checks import choice
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe, warn
 from minidl.functional.arithmetic import Mul
 from minidl.functional.broadcasting import sum
-from minidl.functional.counting import note
+from minidl.functional.counting import divisions, noted
 from minidl.functional.reduction import mean
 from minidl.types import Array, ArrayOrTensor, Shape, TensorLike
 
@@ -28,8 +28,11 @@ def reduced(name: str, loss: TensorLike, reduction: str) -> TensorLike:
     """The mean or the sum of `loss`, or itself for "none". The mean of no numbers is NaN."""
     choice(reduction, f"{name}: reduction", REDUCTIONS)
     if reduction == "sum":
-        note(reduction, None)
-    return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
+        return noted(sum(loss), reduction, None)
+    asked = divisions()
+    if reduction == "mean" and asked is not None and asked.parts:
+        return noted(mean(loss), reduction, loss.size)
+    return mean(loss) if reduction == "mean" else loss
 
 
 class Weigh(Mul):

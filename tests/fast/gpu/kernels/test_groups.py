@@ -46,18 +46,19 @@ CASES = [  # shape, axis
 
 
 def there_and_back(axis: Any, eps: float = 1e-5) -> Any:
-    """A function of x and dL/dz that gives z, mean, variance and dL/dx."""
+    """A function of x and dL/dz that gives z, m, 1 / sqrt(v + eps) and dL/dx."""
 
     def run(x: Any, grad: Any) -> Any:
         if backend.device_of(x) == "numpy":
             op = on_cpu.Standardize(axis, eps)
             mean, variance, _ = on_cpu.moments(x, axis)
+            scale = 1 / np.sqrt(variance + eps)
             z = op.forward(x)
         else:
             op = on_gpu.Standardize(axis, eps)
             z = op.forward(x)
-            mean, variance = op.kept
-        return z, mean, variance, op.backward(grad, x, z)
+            mean, scale = op.kept
+        return z, mean, scale, op.backward(grad, x, z)
 
     return run
 
@@ -91,7 +92,9 @@ def batch_norm(momentum: Any = 0.1, affine: tuple[bool, bool] = (True, True)) ->
         op = version.BatchNorm(1e-5, (running_mean, running_var, more[0] if more else momentum))
         op.needed = 7
         y = op.forward(x, weight, bias)
-        return y, *op.kept, running_mean, running_var, *op.backward(grad, x, weight, bias)
+        mean, found = op.kept
+        scale = 1 / np.sqrt(found + 1e-5) if version is on_cpu else found  # there it is the variance
+        return y, mean, scale, running_mean, running_var, *op.backward(grad, x, weight, bias)
 
     return run
 
