@@ -75,7 +75,8 @@ def noted(loss: TensorLike, reduction: str, divisor: Any, ignored: int | None = 
     divisor, part = divisor if reduction == "mean" else None, None
     if found.parts and isinstance(loss, Variable):
         xp, data = module_of(loss._data), loss._data
-        part = loss.wrap(data if divisor is None else xp.asarray(xp.where(divisor == 0, 0, data), dtype=data.dtype))
+        nothing = xp.asarray(divisor == 0)
+        part = loss.wrap(xp.asarray(xp.where(nothing, 0, data), dtype=data.dtype))
         part._requires_grad = True
         loss = multiply(part, 1)  # no leaf: `loss += penalty` writes to it
     found.append(Division(divisor, ignored, part))

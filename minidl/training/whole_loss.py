@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,7 +138,7 @@ class WholeLoss:
                 rest = np.where(np.isfinite(share), rest - share, 0)
             return float(total + np.average(rest, weights=self._examples))
 
-    def _over_examples(self, losses: Sequence[float]) -> float:
+    def _over_examples(self, losses: Any) -> float:
         """The mean over the examples, with a warning."""
         warn(
             f"{self.name}: the loss is no sum of means, each times a constant, so what it is for all data cannot be "
