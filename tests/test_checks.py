@@ -115,6 +115,7 @@ def test_the_ends_of_a_share_count():
 
 BATCH = np.ones((2, 3, 4, 4), np.float32)
 DATA = md.data.Dataset(np.ones((4, 3), np.float32), np.zeros(4, np.int64))
+NUMBER = md.tensor(2.0, requires_grad=True)
 LINE = md.Tensor(np.ones(3, np.float32))
 
 
@@ -139,7 +140,7 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
     "AvgPool2d: count_include_pad": lambda v: nn.AvgPool2d(2, count_include_pad=v),
     "MaxPool2d: ceil_mode": lambda v: nn.MaxPool2d(2, ceil_mode=v),
     "KLDivLoss: log_target": lambda v: nn.KLDivLoss(log_target=v),
-    "Linear: train(mode)": lambda v: nn.Linear(2, 3).train(v),
+    "train(mode)": lambda v: nn.Linear(2, 3).train(v),
     "strict": lambda v: nn.Linear(2, 3).load_state_dict(nn.Linear(2, 3).state_dict(), strict=v),
     "requires_grad": lambda v: md.tensor([1.0], requires_grad=v),
     "Loader: shuffle": lambda v: md.data.Loader(DATA, 2, shuffle=v),
@@ -148,6 +149,8 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
     "progress": lambda v: fitted(progress=v),
     "SGD: nesterov": lambda v: md.optim.SGD(nn.Linear(2, 3), lr=0.1, momentum=0.5, nesterov=v),
     "RMSprop: centered": lambda v: md.optim.RMSprop(nn.Linear(2, 3), lr=0.1, centered=v),
+    "grad: create_graph": lambda v: md.grad(F.sum(NUMBER * 2), NUMBER, create_graph=v),
+    "grad: allow_unused": lambda v: md.grad(F.sum(NUMBER * 2), NUMBER, allow_unused=v),
     "Sum: keepdims": lambda v: F.sum(LINE, keepdims=v),
     "Mean: keepdims": lambda v: LINE.mean(keepdims=v),
     "Max: keepdims": lambda v: F.norm(LINE, np.inf, keepdims=v),

@@ -45,9 +45,7 @@ class Reduction(Function):
 
     def __init__(self, axis: Axis, keepdims: bool) -> None:
         self.axis = axis
-        self.keepdims = keepdims
-        if keepdims is not False:
-            yes_or_no(keepdims, f"{type(self).__name__}: keepdims")
+        self.keepdims = keepdims if keepdims is False else yes_or_no(keepdims, f"{type(self).__name__}: keepdims")
 
     def note_shapes(self, x: Array) -> None:
         """Set `axis` and the shapes, now that x is known. (None stays None: NumPy reduces all axes fastest so.)"""

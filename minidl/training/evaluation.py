@@ -127,9 +127,13 @@ def are_scores(outputs: Any, labels: Any) -> bool:
 
 
 def hits_among(scores: Any, labels: Any, left_out: Iterable[Any]) -> tuple[Any, Any]:
-    """How many labels have the highest score, and of how many labels: not those below 0, nor those left out."""
+    """How many labels have the highest score, and of how many labels: not those below 0, nor those left out.
+
+    Where a score is NaN there is no highest one.
+    """
     labels = labels.astype("int64")
     asked = labels >= 0
     for label in left_out:
         asked = asked & (labels != label)
-    return ((scores.argmax(axis=1) == labels) & asked).sum(), asked.sum()
+    highest = scores.max(axis=1)
+    return ((scores.argmax(axis=1) == labels) & (highest == highest) & asked).sum(), asked.sum()
