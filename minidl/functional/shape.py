@@ -131,9 +131,10 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> ArrayOrTensor:
         ShapeError: there are no tensors, or their shapes differ.
         AxisError: the result has no such axis.
     """
-    several = side_by_side(list(tensors))
+    several = list(tensors)
     if not several:
         raise ShapeError("stack: expected at least one tensor; got none")
+    several = side_by_side(several)
     shape = several[0].shape
     if any(t.shape != shape for t in several):
         raise ShapeError(f"stack: expected tensors of one shape; got {[tuple(t.shape) for t in several]}")
