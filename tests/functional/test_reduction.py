@@ -317,7 +317,8 @@ def test_norms_without_overflow_or_underflow(dtype, size, order):
 
 def test_norms_of_infinity_and_nan():
     for row in ([np.inf, 1.0], [-np.inf, np.inf], [np.nan, 1.0], [np.nan, np.inf]):
-        check_special(F.norm, torch.linalg.vector_norm, [np.array(row)])
+        # Beside infinity PyTorch's slope is NaN; ours is the limit (see below).
+        check_special(F.norm, torch.linalg.vector_norm, [np.array(row)], gradients=bool(np.isnan(row).any()))
 
 
 def test_what_is_no_norm():
