@@ -62,12 +62,13 @@ def l1_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", weig
     return _weighted("l1_loss", _size, subtract(*comparable("l1_loss", input, target)), weight, reduction)
 
 
-def _square(error: TensorLike, weight: TensorLike = 1) -> TensorLike:
-    return multiply(multiply(error, weight), error)  # 0 times a square that overflows would be NaN
+def _square(error: TensorLike, weight: TensorLike = None) -> TensorLike:
+    # Weighted before it is squared: 0 times a square that overflows would be NaN.
+    return multiply(error if weight is None else multiply(error, weight), error)
 
 
-def _size(error: TensorLike, weight: TensorLike = 1) -> TensorLike:
-    return multiply(absolute(error), weight)
+def _size(error: TensorLike, weight: TensorLike = None) -> TensorLike:
+    return absolute(error) if weight is None else multiply(absolute(error), weight)
 
 
 def _weighted(

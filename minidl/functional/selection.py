@@ -126,7 +126,6 @@ class Clip(Function):
         self.shape = x.shape
         if self.low is None and self.high is None:
             return x.copy()
-        _, self.low, self.high = as_operands([x, self.low, self.high])
         return module_of(x).clip(x, self.low, self.high)
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> Gradients:
@@ -154,5 +153,7 @@ def clip(x: TensorLike, low: TensorLike = None, high: TensorLike = None) -> Arra
             limit = limit.shown()
         elif isinstance(limit, np.generic):
             limit = limit.item()  # a number does not promote
+        elif isinstance(limit, (list, tuple)):  # nor does a list
+            limit = as_operands([x.shown() if isinstance(x, Variable) else x, limit])[1]
         limits.append(limit.copy() if is_array(limit) else limit)
     return Clip(*limits)(x)
