@@ -53,7 +53,7 @@ class Function(Versioned, Source):
             dz/dx is y and dz/dy is x. An input that is not read may be overwritten before the backward; its shape and
             dtype are all that `backward` may look at. None: every gradient may read all.
         differentiable: False for ops without a gradient.
-        foreign: whether the op is yours: it is handed what it cannot write to, and what it returns is checked.
+        foreign: whether the op is yours: it is handed what it cannot write to; what it returns is checked, and copied.
         inputs: for each input the node that made it, the leaf Tensor, or the constant; None once the node was walked
             and freed.
         needed: which gradients are wanted, as a number in which bit i is set for input i; `needs(i)` asks.
@@ -106,7 +106,7 @@ class Function(Versioned, Source):
             raise
         finally:
             reset_errors(before)
-        data = as_result(data, self, inputs, arrays)
+        data = as_result(data, self)
         if not any(isinstance(x, Variable) for x in inputs):
             return data
         result = Variable.wrap(data)
@@ -222,10 +222,11 @@ def check_recordable(op: Function, data: Any) -> None:
         )
 
 
-def as_result(data: Any, op: Function, inputs: tuple[Any, ...], arrays: list[Any]) -> Any:
+def as_result(data: Any, op: Function) -> Any:
     """What `forward` returned, as an array: NumPy turns 0-d results into scalars.
 
-    If the op is yours and returned one of its arguments, or a view of one, that is copied.
+    What an op of yours returned is copied: it may be one of its arguments or a view of one, or a buffer that the op
+    holds and will write to again.
     """
     if isinstance(data, (np.generic, bool, int, float)):
         data = np.asarray(data)
@@ -237,9 +238,7 @@ def as_result(data: Any, op: Function, inputs: tuple[Any, ...], arrays: list[Any
         data = backend.native(data)
         if data.dtype.kind not in "fiub":
             raise wrong_result(op, data)
-        handed = [*arrays, *(x._data if isinstance(x, Variable) else x for x in inputs)]
-        if any(backend.share_memory(data, x) for x in handed):
-            return data.copy()
+        return data.copy()
     return data
 
 

@@ -77,9 +77,8 @@ def as_operands(values: list[Any]) -> list[Any]:
     """Numbers and lists ready to be computed with, whatever stands beside them.
 
     Beside an array a NumPy scalar is a plain number, which does not promote (float32 * np.float64(2) stays float32),
-    and a list becomes an array on the same device; a list of Python floats takes the dtype of the floating array. An
-    array of another class than NumPy's own is seen as one of these. Alone, numbers and lists become the arrays that
-    NumPy makes of them.
+    and a list becomes an array on the same device, numbers in the dtype of the floating array. An array of another
+    class than NumPy's own is seen as one of these. Alone, numbers and lists become the arrays that NumPy makes of them.
     """
     if any(isinstance(value, (complex, np.complexfloating)) for value in values):
         raise DTypeError("expected real numbers; got a complex one")
@@ -88,14 +87,18 @@ def as_operands(values: list[Any]) -> list[Any]:
     if not beside:
         return [np.asarray(value) if isinstance(value, _LOOSE) else value for value in values]
     xp = module_of(beside[0])
-    floating = next((array.dtype for array in beside if array.dtype.kind == "f"), np.dtype(np.float32))
+    floating = next((array.dtype for array in beside if array.dtype.kind == "f"), None)
     ready: list[Any] = []
     for value in values:
         if isinstance(value, np.generic):
             value = value.item()
         elif isinstance(value, (list, tuple)):
             array = np.asarray(value)
-            value = xp.asarray(array.astype(floating) if array.dtype == np.float64 else array)
+            if floating is not None and array.dtype.kind in "fiu":
+                array = array.astype(floating)
+            elif array.dtype == np.float64:
+                array = array.astype(np.float32)
+            value = xp.asarray(array)
         ready.append(value)
     return ready
 

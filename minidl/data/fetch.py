@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+from minidl.checks import yes_or_no
 from minidl.data.progress import Bar
 from minidl.files.writing import path_of
 from minidl.version import __version__
@@ -89,7 +90,7 @@ def locate(
     # The place that lacks the fewest, and of equals the first.
     target = max(places, key=lambda place: sum(file.within(place).exists() for file in files))
     missing = [file for file in files if not file.within(target).exists()]
-    if not download:
+    if not yes_or_no(download, f"{name}: download"):
         raise FileNotFoundError(
             f"md.data.{name}: found no {', '.join(file.name for file in missing)} in {' or '.join(map(str, places))}. "
             f"{downloading(name, root)} fetches {max(0.1, sum(file.size for file in missing) / 1e6):.1f} MB into "

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
+from minidl.checks import yes_or_no
 from minidl.data.ahead import in_order
 from minidl.data.dataset import Dataset, Source, check_source, fingerprint, is_whole, random_order
 from minidl.data.transforms import Transform, check_transform, on_host_and_anywhere, transformed
@@ -120,6 +121,8 @@ class Loader:
             raise ValueError(f"Loader: expected a number of workers of at least 0; got {workers!r}")
         if len(dataset) == 0:
             raise ValueError("Loader: expected at least one example; the data set is empty")
+        shuffle = yes_or_no(shuffle, "Loader: shuffle")
+        drop_last = yes_or_no(drop_last, "Loader: drop_last")
         if drop_last and batch_size > len(dataset):
             raise ValueError(
                 f"Loader: drop_last leaves no batch: a batch has {batch_size} examples and the data set {len(dataset)}"

@@ -7,6 +7,7 @@ import time
 from typing import Any, Self, TextIO, cast
 
 from minidl import backend
+from minidl.checks import yes_or_no
 from minidl.files.output import Steady
 
 PATIENCE = 1.0  # seconds before a bar appears
@@ -36,7 +37,7 @@ class Bar:
         bytes: bool = False,
         console: Any = None,
     ) -> None:
-        self._wanted = _in_terminal() if show is None else show
+        self._wanted = _in_terminal() if show is None else yes_or_no(show, "progress")
         self._total = total
         self._done = done
         self._label = label

@@ -17,6 +17,7 @@ from minidl.autograd.versions import chosen
 from minidl.autograd.way import Way, without_way
 from minidl.autograd.writes import Stretch
 from minidl.backend import SILENT, reset_errors, set_errors
+from minidl.checks import yes_or_no
 from minidl.errors import DTypeError, GraphError, describe
 from minidl.functional import concatenate
 from minidl.tensors.tensor import Tensor
@@ -70,6 +71,8 @@ def grad(
         GraphError: an input does not require a gradient, or the outputs do not depend on it.
         DTypeError: an output or an input is no Tensor.
     """
+    yes_or_no(create_graph, "grad: create_graph")
+    yes_or_no(allow_unused, "grad: allow_unused")
     many_outputs, many_inputs = several("grad: expected outputs", outputs), several("grad: expected inputs", inputs)
     if isinstance(grad_outputs, (list, tuple)):
         given: Sequence[Any] = grad_outputs

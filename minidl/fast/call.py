@@ -106,7 +106,7 @@ class FastCall(Faster, Function):
             reset_errors(loud)
 
         if type(data) is not np.ndarray or traits >= FOREIGN:
-            data = as_result(data, op, inputs, arrays)
+            data = as_result(data, op)
         if tensor is None:
             return data
         of_class = tensor.result_class

@@ -133,6 +133,7 @@ class Pow(Function):
     """z = x^y with an array as exponent, so dz/dx = y x^(y-1) and dz/dy = x^y ln x.
 
     Where y = 0 dz/dx is 0, and where x = 0 and y >= 0 dz/dy is 0, as in PyTorch; the bare formulas would give NaN.
+    So they would where a power of 0 meets an infinite y or ln x: there the slopes are 0 too, which is the limit.
     """
 
     saves_inputs = True
@@ -144,11 +145,11 @@ class Pow(Function):
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, y: ArrayOrTensor) -> Gradients:
         grad_x = grad_y = None
         if self.needs(0):
-            constant = y == 0
-            slope_x = where(constant, 0, y * x ** where(constant, 1, y - 1))
+            flat = (y == 0) | ((abs(y) == math.inf) & (x ** (y - 1) == 0))
+            slope_x = where(flat, 0, y) * x ** where(flat, 0, y - 1)
             grad_x = unbroadcast(grad_out * slope_x, x.shape)
         if self.needs(1):
-            flat = (x == 0) & (y >= 0)
+            flat = ((x == 0) & (y >= 0)) | ((x == math.inf) & (y < 0))
             slope_y = where(flat, 0, x**y * log(where(flat, 1, x)))
             grad_y = unbroadcast(grad_out * slope_y, y.shape)
         return grad_x, grad_y
@@ -173,7 +174,7 @@ class PowNumber(Function):
 
 
 class NumberPow(Function):
-    """z = b^y for a plain number b, so dz/dy = z ln b; for b = 0 that is 0 where y >= 0."""
+    """z = b^y for a plain number b, so dz/dy = z ln b; for b = 0 that is 0 where y >= 0, for b = inf where y < 0."""
 
     saves_inputs = True
     saves_output = True
@@ -188,6 +189,8 @@ class NumberPow(Function):
     def backward(self, grad_out: ArrayOrTensor, y: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
         if self.b == 0:
             return grad_out * where(y >= 0, 0.0, where(y < 0, -math.inf, math.nan)).astype(out.dtype)
+        if self.b == math.inf:
+            return grad_out * where(y < 0, 0.0, out * math.inf).astype(out.dtype)
         return grad_out * (out * float(np.log(self.b)))
 
 

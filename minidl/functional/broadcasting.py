@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable, to_share
 from minidl.backend import module_of
+from minidl.checks import yes_or_no
 from minidl.functional.axes import all_axes, as_shape
 from minidl.functional.precision import add_up
 from minidl.types import Array, ArrayOrTensor, Axis, Gradients, Shape, ShapeLike, TensorLike
@@ -44,7 +45,7 @@ class Reduction(Function):
 
     def __init__(self, axis: Axis, keepdims: bool) -> None:
         self.axis = axis
-        self.keepdims = keepdims
+        self.keepdims = keepdims if keepdims is False else yes_or_no(keepdims, f"{type(self).__name__}: keepdims")
 
     def note_shapes(self, x: Array) -> None:
         """Set `axis` and the shapes, now that x is known. (None stays None: NumPy reduces all axes fastest so.)"""

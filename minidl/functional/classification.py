@@ -17,7 +17,7 @@ import math
 from minidl.autograd.function import Function
 from minidl.backend import may_contain, module_of
 from minidl.checks import choice, number, whole
-from minidl.functional.counting import divisions, note
+from minidl.functional.counting import divisions, noted
 from minidl.functional.labels import checked_labels, class_axis, scores_and_target
 from minidl.functional.likelihood import GeneralCrossEntropy, against_probabilities
 from minidl.functional.precision import narrowed, widened
@@ -96,5 +96,5 @@ def cross_entropy(
         op = GeneralCrossEntropy(labels, ignored, weight, reduction, label_smoothing)
     loss = op(logits)
     if divisions() is not None:
-        note(reduction, op.divisor(logits), ignored)
+        loss = noted(loss, reduction, op.divisor(logits), ignored)
     return loss

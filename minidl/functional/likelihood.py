@@ -15,7 +15,7 @@ from minidl.checks import choice, whole
 from minidl.errors import ShapeError
 from minidl.functional.arithmetic import add, multiply, negative
 from minidl.functional.broadcasting import sum
-from minidl.functional.counting import divisions, note
+from minidl.functional.counting import divisions, noted
 from minidl.functional.labels import along_classes, checked_labels, class_axis, counts_of, scores_and_target
 from minidl.functional.masking import masked
 from minidl.functional.precision import narrowed, widened
@@ -166,7 +166,7 @@ def nll_loss(
     op = NLL(checked_labels("nll_loss", input, target, ignored), ignored, weight, reduction)
     loss = op(input)
     if divisions() is not None:
-        note(reduction, op.divisor(input), ignored)
+        loss = noted(loss, reduction, op.divisor(input), ignored)
     return loss
 
 

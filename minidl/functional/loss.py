@@ -21,12 +21,12 @@ import numpy as np
 
 from minidl.autograd.function import Function
 from minidl.backend import module_of
-from minidl.checks import choice, number
+from minidl.checks import choice, number, yes_or_no
 from minidl.functional.activation import Sigmoid, sigmoid, softplus
 from minidl.functional.arithmetic import absolute, divide, multiply, subtract
 from minidl.functional.broadcasting import sum
 from minidl.functional.comparison import equal, less, logical_and, logical_or, not_equal
-from minidl.functional.counting import divisions, note
+from minidl.functional.counting import divisions, noted
 from minidl.functional.exponential import exp, log
 from minidl.functional.masking import masked
 from minidl.functional.precision import widened
@@ -59,27 +59,31 @@ def mse_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", wei
 
 def l1_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", weight: TensorLike = None) -> TensorLike:
     """|input - target|: however large the error is, its gradient is -1 or 1. `weight` as in mse_loss."""
-    return _weighted("l1_loss", absolute, subtract(*comparable("l1_loss", input, target)), weight, reduction)
+    return _weighted("l1_loss", _size, subtract(*comparable("l1_loss", input, target)), weight, reduction)
 
 
-def _square(error: TensorLike) -> TensorLike:
-    return multiply(error, error)
+def _square(error: TensorLike, weight: TensorLike = None) -> TensorLike:
+    # Weighted before it is squared: 0 times a square that overflows would be NaN.
+    return multiply(error if weight is None else multiply(error, weight), error)
+
+
+def _size(error: TensorLike, weight: TensorLike = None) -> TensorLike:
+    return absolute(error) if weight is None else multiply(absolute(error), weight)
 
 
 def _weighted(
-    name: str, cost: Callable[[TensorLike], TensorLike], error: TensorLike, weight: TensorLike, reduction: str
+    name: str, cost: Callable[..., TensorLike], error: TensorLike, weight: TensorLike, reduction: str
 ) -> TensorLike:
     """The cost of the errors, reduced. An infinite error of weight 0 does not count."""
     if weight is None:
         return reduced(name, cost(error), reduction)
     error, weight = matched(name, error, weight, "weight")
     counts = logical_or(not_equal(weight, 0), not_equal(absolute(error), math.inf))
-    result = reduced(name, multiply(cost(where(counts, error, 0)), weight), reduction)
+    result = reduced(name, cost(where(counts, error, 0), weight), reduction)
     if reduction != "mean":
         return result
-    if divisions() is not None:
-        note(reduction, raw(weight).sum(dtype=np.float64))
-    return divide(result, mean(weight))
+    result = divide(result, mean(weight))
+    return result if divisions() is None else noted(result, reduction, raw(weight).sum(dtype=np.float64))
 
 
 def smooth_l1_loss(input: TensorLike, target: TensorLike, reduction: str = "mean", beta: float = 1.0) -> TensorLike:
@@ -119,7 +123,8 @@ class BCE(Function):
     """L = -t ln x - (1 - t) ln(1 - x), so dL/dx = (1 - t) / (1 - x) - t / x and dL/dt = ln(1 - x) - ln x.
 
     A prediction of exactly 0 or 1 that is wrong would cost infinity. As in PyTorch no logarithm in L is taken to be
-    less than -100, and no denominator in dL/dx less than 1e-12. Where such a prediction is right dL/dx is 0, as there.
+    less than -100, and so none in dL/dt; and no denominator in dL/dx less than 1e-12. Where such a prediction is right
+    dL/dx is 0, as there.
     """
 
     saves_inputs = True
@@ -139,8 +144,13 @@ class BCE(Function):
             slope = (1 - goal) / maximum(1 - wide, 1e-12) - goal / maximum(wide, 1e-12)
             grad_x = grad_out * masked(slope, (wide != goal) | (wide * (1 - wide) > 0))
         if self.needs(1):
-            grad_t = grad_out * (log(1 - wide) - log(wide))
+            grad_t = grad_out * (_logarithm(1 - wide) - _logarithm(wide))
         return grad_x, grad_t
+
+
+def _logarithm(p: ArrayOrTensor) -> ArrayOrTensor:
+    """ln p, but not less than -100, also where p is 0."""
+    return where(p == 0, -100, maximum(log(where(p == 0, 1, p)), -100))
 
 
 def binary_cross_entropy(
@@ -195,7 +205,7 @@ class BCEWithLogits(Function):
             positive = self.p * t
             grad_x = grad_out * (sigmoid(x) * (positive + 1 - t) - positive)
         if self.needs(1):
-            grad_t = grad_out * (-x if self.p is None else weigh(self.p, softplus(-x)) - softplus(x))
+            grad_t = weigh(grad_out, -x if self.p is None else weigh(self.p, softplus(-x)) - softplus(x))
         return grad_x, grad_t
 
 
@@ -261,7 +271,7 @@ def kl_div(input: TensorLike, target: TensorLike, reduction: str = "mean", log_t
     """
     choice(reduction, "kl_div: reduction", (*REDUCTIONS, "batchmean"))
     input, target = comparable("kl_div", input, target)
-    if log_target:
+    if yes_or_no(log_target, "kl_div: log_target"):
         p = exp(target)
         nothing = logical_and(equal(p, 0), equal(input, input))  # but a NaN of the input stays
         loss = multiply(p, where(nothing, 0, subtract(target, input)))

@@ -7,8 +7,6 @@ Tensor([0.5, 0. ])
 
 from __future__ import annotations
 
-import math
-
 from minidl.backend import module_of
 from minidl.checks import choice
 from minidl.errors import ShapeError
@@ -78,7 +76,7 @@ def multi_margin_loss(
     if weight is not None:
         counts = counts * weight.take(labels)
     missing = relu(subtract(margin, lead))
-    nothing = logical_and((counts == 0)[..., None], equal(missing, math.inf))
+    nothing = logical_and((counts == 0)[..., None], equal(missing, missing))  # NaN stays; 0 times infinity would be NaN
     missing = where(logical_or(own, nothing), 0, missing)
     loss = mean(missing if p == 1 else multiply(missing, missing), axis=-1)
     return reduced("multi_margin_loss", multiply(loss, counts), reduction)

@@ -20,8 +20,8 @@ from typing import Any
 
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable, writes_of
-from minidl.backend import native
-from minidl.checks import is_whole, number
+from minidl.backend import at_hand, module_of, native
+from minidl.checks import is_whole, number, yes_or_no
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.functional.arithmetic import add, divide, multiply, subtract
 from minidl.functional.broadcasting import sum, unbroadcast
@@ -29,7 +29,9 @@ from minidl.functional.exponential import sqrt
 from minidl.functional.precision import HALF, narrowed, widened
 from minidl.functional.reduction import mean, var
 from minidl.functional.reshaping import reshape
+from minidl.functional.selection import where
 from minidl.functional.shape import astype
+from minidl.functional.targets import raw
 from minidl.types import Array, ArrayOrTensor, Gradients, Shape, ShapeLike, TensorLike
 
 
@@ -61,7 +63,8 @@ class BatchNorm(Function):
         self.axis = (0, *range(2, x.ndim))
         wide = widened(x)
         m, v = mean(wide, self.axis, keepdims=True), var(wide, self.axis, keepdims=True)
-        y = (wide - m) / sqrt(v + self.eps)
+        centred = wide - m
+        y = centred / deviation(centred, v, self.axis, self.eps)
         if weight is not None:
             y = y * per_channel(weight, x)
         if bias is not None:
@@ -75,8 +78,9 @@ class BatchNorm(Function):
     ) -> Gradients:
         grad, wide, n = widened(grad_out), widened(x), values_per_channel(x)
         m, v = mean(wide, self.axis, keepdims=True), var(wide, self.axis, keepdims=True)
-        s = sqrt(v + self.eps)
-        z = (wide - m) / s
+        centred = wide - m
+        s = deviation(centred, v, self.axis, self.eps)
+        z = centred / s
         grad_bias = sum(grad, self.axis, keepdims=True)
         grad_weight = sum(grad * z, self.axis, keepdims=True)
         grad_x = None
@@ -84,6 +88,21 @@ class BatchNorm(Function):
             grad_x = (grad - grad_bias / n - z * (grad_weight / n)) / s
             grad_x = narrowed(grad_x if weight is None else grad_x * per_channel(weight, x), x)
         return grad_x, narrowed(reshape(grad_weight, -1), x), narrowed(reshape(grad_bias, -1), x)
+
+
+def deviation(centred: ArrayOrTensor, v: ArrayOrTensor, axis: tuple[int, ...], eps: float) -> ArrayOrTensor:
+    """s = sqrt(v + eps), where v is the mean of the squares of x - m, which are `centred`, over `axis`.
+
+    The square of 1e20 is infinite in float32. Where v is, the root is taken of numbers that were made small first.
+    """
+    s, values = sqrt(v + eps), raw(centred)
+    xp = module_of(values)
+    overflowed = raw(v) == math.inf
+    if at_hand(overflowed) and not overflowed.any():
+        return s
+    scale = xp.where(overflowed, abs(values).max(axis=axis, keepdims=True), 1)
+    small = centred / scale
+    return where(overflowed, sqrt(mean(small * small, axis, keepdims=True)) * scale, s)
 
 
 def per_channel(a: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
@@ -126,10 +145,12 @@ class Standardize(Function):
 
     def forward(self, x: Array) -> Array:
         m, v = mean(x, self.axis, keepdims=True), var(x, self.axis, keepdims=True)
-        return (x - m) / sqrt(v + self.eps)
+        centred = x - m
+        return centred / deviation(centred, v, self.axis, self.eps)
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
-        s = sqrt(var(x, self.axis, keepdims=True) + self.eps)
+        m, v = mean(x, self.axis, keepdims=True), var(x, self.axis, keepdims=True)
+        s = deviation(x - m, v, self.axis, self.eps)
         shift, along = mean(grad_out, self.axis, keepdims=True), mean(grad_out * out, self.axis, keepdims=True)
         return (grad_out - shift - out * along) / s
 
@@ -188,12 +209,12 @@ def batch_norm(
     _check("batch_norm", x, eps, (x.shape[1],), arrays)
     if (running_mean is None) != (running_var is None) or (running_mean is None and not training):
         raise ValueError("batch_norm: expected running_mean and running_var, or in training None for both; got None")
-    if not training:
+    if not yes_or_no(training, "batch_norm: training"):
         return _with_running(x, running_mean, running_var, weight, bias, eps)
     _check_training(x, running_mean, running_var, momentum)
     if running_mean is None or x.size == 0:
         return BatchNorm(eps, None)(x, weight, bias)
-    y = BatchNorm(eps, (_raw(running_mean), _raw(running_var), _raw(momentum)))(x, weight, bias)
+    y = BatchNorm(eps, (raw(running_mean), raw(running_var), raw(momentum)))(x, weight, bias)
     for written in (running_mean, running_var):
         if isinstance(written, Variable):
             writes_of(written).bump()
@@ -220,16 +241,11 @@ def _check_training(x: TensorLike, running_mean: TensorLike, running_var: Tensor
             f"batch_norm: expected more than one value per channel in training; got x {tuple(x.shape)}. Use larger "
             f"batches (drop the last, smaller one), or to evaluate model.eval()"
         )
-    if running_mean is not None and not type(_raw(running_mean)) is type(_raw(running_var)) is type(_raw(x)):
+    if running_mean is not None and not type(raw(running_mean)) is type(raw(running_var)) is type(raw(x)):
         raise DeviceError(
             f"batch_norm: expected x and its running statistics on one device; got {describe(x)}, "
             f"{describe(running_mean)}, {describe(running_var)}. Move one with .to('numpy') or .to('cupy')"
         )
-
-
-def _raw(x: TensorLike) -> TensorLike:
-    """The array of a Tensor; anything else as it is."""
-    return x.shown() if isinstance(x, Variable) else x
 
 
 def layer_norm(

@@ -19,6 +19,7 @@ import numpy as np
 
 from minidl.autograd.function import Function
 from minidl.backend import module_of
+from minidl.checks import yes_or_no
 from minidl.functional.geometry import Size, Window, pooling_window
 from minidl.functional.precision import narrowed, widened
 from minidl.types import Array, ArrayOrTensor, TensorLike
@@ -100,7 +101,7 @@ class AvgPool(Function):
 
     def __init__(self, window: Window, count_padding: bool) -> None:
         self.window = window
-        self.count_padding = count_padding
+        self.count_padding = yes_or_no(count_padding, "average pooling: count_include_pad")
 
     def forward(self, x: Array) -> Array:
         padded = self.window.padded(widened(x))

@@ -14,6 +14,7 @@ from minidl.errors import DTypeError, ShapeError
 from minidl.functional.arithmetic import multiply
 from minidl.functional.broadcasting import sum, unbroadcast
 from minidl.functional.reshaping import flatten, reshape
+from minidl.functional.shape import side_by_side
 from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
 
@@ -79,6 +80,7 @@ def check_factors(x: Array, y: Array) -> None:
 
 def outer(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
     """Every element of x times every element of y: (n, m) for n and m of them, both flattened."""
+    x, y = side_by_side([x, y])
     return multiply(reshape(flatten(x), (-1, 1)), flatten(y))
 
 

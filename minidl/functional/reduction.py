@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.function import Function
+from minidl.autograd.variable import Variable
 from minidl.backend import module_of
 from minidl.functional.arithmetic import absolute, sign
 from minidl.functional.axes import all_axes, one_axis
@@ -99,7 +100,8 @@ class _ReduceExtremum(Reduction):
         out = out.reshape(self.kept_shape)
         chosen = (x == out) | ((x != x) & (out != out))  # a NaN is what max and min return, but equals nothing
         share = widened(chosen.astype(grad_out.dtype))
-        return narrowed(widened(grad_out).reshape(self.kept_shape) * (share / sum(share, self.axis, keepdims=True)), x)
+        parts = widened(grad_out).reshape(self.kept_shape) * (share / sum(share, self.axis, keepdims=True))
+        return narrowed(masked(parts, chosen), x)  # an infinite gradient times a share of 0 would be NaN
 
 
 class Max(_ReduceExtremum):
@@ -171,10 +173,10 @@ class Norm(Reduction):
 
     That is computed as m (sum of (|x_i| / m)^p)^(1/p) with the largest |x_i| for m: no power overflows or vanishes.
     Where n = 0 the gradient is taken for 0, and for p < 1 also where x_i = 0 (it is infinite there), as in PyTorch.
+    Beside an infinite x_i the slope of a finite one is the limit, 0 for p > 1; several infinite ones share it evenly.
     """
 
     saves_inputs = True
-    saves_output = True
     __slots__ = ("p",)
 
     def __init__(self, p: float, axis: Axis, keepdims: bool) -> None:
@@ -192,16 +194,29 @@ class Norm(Reduction):
         total = self.add_up((size / peak) ** self.p, self.axis, self.keepdims)
         return narrowed(peak.reshape(total.shape) * total ** (1 / self.p), x)
 
-    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
-        wide, norm = widened(x), widened(out).reshape(self.kept_shape)
-        ratio = wide / where(norm == 0, 1, norm)
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> Gradients:
+        direction = _direction(widened(x), self.axis)
+        norm = Norm(self.p, self.axis, True)(direction)  # of x it may have overflowed
+        ratio = direction / where(norm == 0, 1, norm)
         if self.p == 2:
             slope = masked(ratio, norm != 0)
         else:
-            there = wide != 0
+            there = direction != 0
             ratio = where(there, ratio, 1)
             slope = masked(sign(ratio) * absolute(ratio) ** (self.p - 1), there)
         return narrowed(widened(grad_out).reshape(self.kept_shape) * slope, x)
+
+
+def _direction(x: ArrayOrTensor, axis: Axis) -> ArrayOrTensor:
+    """x over its largest |x_i|, which changes no slope of a norm. Beside an infinite x_i a finite one is 0."""
+    if x.size == 0:
+        return x
+    values = x._data if isinstance(x, Variable) else x
+    xp = module_of(values)
+    size = abs(values)
+    peak = size.max(axis=axis, keepdims=True)
+    scaled = x / xp.where((peak > 0) & (peak < math.inf), peak, 1)
+    return where(peak == math.inf, xp.where(size == math.inf, xp.sign(values), 0), scaled)
 
 
 def norm(x: TensorLike, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from minidl.autograd.function import Function
 from minidl.backend import device_uniform, module_of
-from minidl.checks import number
+from minidl.checks import number, yes_or_no
 from minidl.errors import ShapeError, describe
+from minidl.functional.masking import masked
 from minidl.types import Array, ArrayOrTensor, Shape, TensorLike
 
 
 class Dropout(Function):
     """z = x m / (1 - p), where each m is 0 with probability p and else 1: the expectation of z is x.
 
-    dz/dx = m / (1 - p), with the m of the forward: m / (1 - p) is kept as `scale`.
+    dz/dx = m / (1 - p), with the m of the forward: m / (1 - p) is kept as `scale`. What is dropped is 0, and so is its
+    gradient, also where x or dL/dz is infinite or NaN.
 
     Args:
         p: from 0 to 1; where it is 1 all of z is 0.
@@ -36,10 +38,10 @@ class Dropout(Function):
     def forward(self, x: Array) -> Array:
         keep = device_uniform(self.mask_shape(x), module_of(x)) >= self.p
         self.scale = keep.astype(x.dtype) * (1 / (1 - self.p) if self.p < 1 else 0)
-        return x * self.scale
+        return module_of(x).where(self.scale == 0, 0, x * self.scale)
 
     def backward(self, grad_out: ArrayOrTensor) -> ArrayOrTensor:
-        return grad_out * self.scale
+        return masked(grad_out * self.scale, self.scale != 0)
 
     def mask_shape(self, x: Array) -> Shape:
         """The shape of m: that of x, with length 1 along the axes that share one m."""
@@ -55,7 +57,7 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True) -> TensorLike:
         ValueError: p is not from 0 to 1.
     """
     p = number(p, "dropout: p", 0, 1)
-    return Dropout(p)(x) if training and p > 0 else x
+    return Dropout(p)(x) if yes_or_no(training, "dropout: training") and p > 0 else x
 
 
 def dropout1d(x: TensorLike, p: float = 0.5, training: bool = True) -> TensorLike:
@@ -85,4 +87,4 @@ def _drop_channels(name: str, shape: str, x: TensorLike, p: float, training: boo
     p = number(p, f"{name}: p", 0, 1)
     if getattr(x, "ndim", None) != len(shape.split()):
         raise ShapeError(f"{name}: expected x of shape {shape}; got {describe(x)}")
-    return Dropout(p, axes=2)(x) if training and p > 0 else x
+    return Dropout(p, axes=2)(x) if yes_or_no(training, f"{name}: training") and p > 0 else x

@@ -16,12 +16,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from minidl.autograd.function import Function
-from minidl.checks import whole
+from minidl.backend import at_hand
+from minidl.checks import whole, yes_or_no
 from minidl.errors import ShapeError, describe
 from minidl.functional.pooling import avg_pool2d
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.reshaping import reshape
+from minidl.functional.shape import astype
+from minidl.functional.targets import raw
 from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
 
@@ -83,6 +88,9 @@ def local_response_norm(
     their alpha is alpha / size here, as in PyTorch and Caffe); or `within_channel` the size x size places around it
     (Caffe's WITHIN_CHANNEL). Beyond the first and the last there are zeros, which count in the mean.
 
+    Where a square is too large for float32, of 1e20, it is computed in float64. (Not on a GPU, where looking for such
+    numbers would mean waiting; in float64 squares end at 1e308.)
+
     Args:
         x: (N, C, L, ...); within channels (N, C, H, W).
         size: how many channels (if even, one more before than after), or the side of the window, which must be odd.
@@ -91,6 +99,7 @@ def local_response_norm(
         ShapeError: x has other axes.
         ValueError: size is no such number.
     """
+    yes_or_no(within_channel, "local_response_norm: within_channel")
     ndim = getattr(x, "ndim", 0)
     if ndim < 3 or (within_channel and ndim != 4):
         axes = "(N, C, H, W)" if within_channel else "(N, C, L, ...)"
@@ -98,7 +107,16 @@ def local_response_norm(
     neighbours(size, within_channel, "local_response_norm")
     if x.size == 0:
         return x
-    return narrowed(LocalResponse(size, alpha, beta, k, within_channel)(widened(x)), x)
+    op, wide = LocalResponse(size, alpha, beta, k, within_channel), widened(x)
+    if _squares_are_too_large(wide):
+        return narrowed(astype(op(astype(wide, np.float64)), wide.dtype), x)
+    return narrowed(op(wide), x)
+
+
+def _squares_are_too_large(x: TensorLike) -> bool:
+    """Whether x has numbers at hand whose squares add up to more than its dtype, float32, holds."""
+    values = raw(x)
+    return at_hand(values) and values.dtype == np.float32 and bool(max(values.max(), -values.min()) > 1e17)
 
 
 def neighbours(size: Any, within_channel: bool, name: str) -> int:

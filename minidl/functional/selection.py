@@ -15,7 +15,7 @@ import numpy as np
 
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable
-from minidl.backend import is_array, module_of
+from minidl.backend import as_operands, is_array, module_of
 from minidl.errors import DTypeError, GraphError
 from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.masking import masked
@@ -153,5 +153,7 @@ def clip(x: TensorLike, low: TensorLike = None, high: TensorLike = None) -> Arra
             limit = limit.shown()
         elif isinstance(limit, np.generic):
             limit = limit.item()  # a number does not promote
+        elif isinstance(limit, (list, tuple)):  # nor does a list
+            limit = as_operands([x.shown() if isinstance(x, Variable) else x, limit])[1]
         limits.append(limit.copy() if is_array(limit) else limit)
     return Clip(*limits)(x)

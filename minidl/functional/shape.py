@@ -16,8 +16,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from minidl.autograd.function import Function
-from minidl.autograd.variable import to_share
-from minidl.backend import device_of, module_of
+from minidl.autograd.operands import refuse_several
+from minidl.autograd.variable import Variable, to_share
+from minidl.backend import as_operands, device_of, is_array, module_of
 from minidl.backend import to_device as to_device_array
 from minidl.checks import number
 from minidl.errors import DTypeError, ShapeError
@@ -112,6 +113,17 @@ def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> ArrayOrTensor:
     return Concatenate(axis)(*several)
 
 
+def side_by_side(xs: Sequence[TensorLike]) -> list[ArrayOrTensor]:
+    """Each as a Tensor or array; a number or list beside one goes where that is, and does not promote its dtype."""
+    for x in xs:
+        refuse_several("", x)
+    arrays = as_operands([x.shown() if isinstance(x, Variable) else x for x in xs])
+    xp = module_of(*arrays)
+    floating = next((array.dtype for array in arrays if is_array(array) and array.dtype.kind == "f"), None)
+    made = [array if is_array(array) else xp.asarray(array, dtype=floating) for array in arrays]
+    return [x if isinstance(x, Variable) else array for x, array in zip(xs, made, strict=True)]
+
+
 def stack(tensors: Sequence[TensorLike], axis: int = 0) -> ArrayOrTensor:
     """Join tensors of one shape along a new axis, which is then number `axis` of the result.
 
@@ -119,9 +131,10 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> ArrayOrTensor:
         ShapeError: there are no tensors, or their shapes differ.
         AxisError: the result has no such axis.
     """
-    several = [array_like(t) for t in tensors]
+    several = list(tensors)
     if not several:
         raise ShapeError("stack: expected at least one tensor; got none")
+    several = side_by_side(several)
     shape = several[0].shape
     if any(t.shape != shape for t in several):
         raise ShapeError(f"stack: expected tensors of one shape; got {[tuple(t.shape) for t in several]}")

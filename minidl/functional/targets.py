@@ -17,7 +17,7 @@ from minidl.checks import choice
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe, warn
 from minidl.functional.arithmetic import Mul
 from minidl.functional.broadcasting import sum
-from minidl.functional.counting import note
+from minidl.functional.counting import divisions, noted
 from minidl.functional.reduction import mean
 from minidl.types import Array, ArrayOrTensor, Shape, TensorLike
 
@@ -28,8 +28,11 @@ def reduced(name: str, loss: TensorLike, reduction: str) -> TensorLike:
     """The mean or the sum of `loss`, or itself for "none". The mean of no numbers is NaN."""
     choice(reduction, f"{name}: reduction", REDUCTIONS)
     if reduction == "sum":
-        note(reduction, None)
-    return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
+        return noted(sum(loss), reduction, None)
+    asked = divisions()
+    if reduction == "mean" and asked is not None and asked.parts:
+        return noted(mean(loss), reduction, loss.size)
+    return mean(loss) if reduction == "mean" else loss
 
 
 class Weigh(Mul):
@@ -91,10 +94,14 @@ def matched(name: str, input: TensorLike, other: TensorLike, what: str = "target
 
 
 def comparable(name: str, input: TensorLike, target: TensorLike) -> tuple[TensorLike, TensorLike]:
-    """As `matched`, to subtract or multiply them: two arrays of integers in float64, for in uint8 0 - 1 is 255."""
+    """As `matched`, to subtract or multiply them: integers beside floats in the dtype of these, on either side; two
+    arrays of integers in float64, for in uint8 0 - 1 is 255.
+    """
     input, target = matched(name, input, target)
-    if "f" in (input.dtype.kind, target.dtype.kind):
+    if input.dtype.kind == "f":
         return input, target
+    if target.dtype.kind == "f":
+        return input.astype(target.dtype), target
     return input.astype(np.float64), target.astype(np.float64)
 
 

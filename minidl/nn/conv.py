@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from minidl import functional as F
-from minidl.checks import whole
+from minidl.checks import whole, yes_or_no
 from minidl.functional.geometry import Size, borders, per_axis
 from minidl.nn.display import options_text, sizes_text
 from minidl.nn.init import Initializer, initialize
@@ -50,7 +50,7 @@ class Convolution(Module):
             raise ValueError(f"{kind}: groups={groups} must divide the channels; got {in_channels}->{out_channels}")
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
         self.weight = Parameter(zeros(first, second // groups, *self.kernel_size))
-        self.bias = Parameter(zeros(out_channels)) if bias else None
+        self.bias = Parameter(zeros(out_channels)) if yes_or_no(bias, f"{kind}: bias") else None
         initialize(self.weight, self.bias, init)
 
     def forward(self, x: TensorLike) -> ArrayOrTensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minidl import functional as F
-from minidl.checks import whole
+from minidl.checks import whole, yes_or_no
 from minidl.nn.display import options_text
 from minidl.nn.init import Initializer, initialize
 from minidl.nn.module import Module
@@ -38,7 +38,7 @@ class Linear(Module):
         self.in_features = whole(in_features, "Linear: in_features")
         self.out_features = whole(out_features, "Linear: out_features")
         self.weight = Parameter(zeros(out_features, in_features))
-        self.bias = Parameter(zeros(out_features)) if bias else None
+        self.bias = Parameter(zeros(out_features)) if yes_or_no(bias, "Linear: bias") else None
         initialize(self.weight, self.bias, init)
 
     def forward(self, x: TensorLike) -> TensorLike:

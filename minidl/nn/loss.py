@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from minidl import functional as F
-from minidl.checks import choice, number, whole
+from minidl.checks import choice, number, whole, yes_or_no
 from minidl.functional.margin import POWERS
 from minidl.functional.targets import REDUCTIONS
 from minidl.nn.display import options_text
@@ -197,7 +197,7 @@ class KLDivLoss(Loss):
 
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction)
-        self.log_target = log_target
+        self.log_target = yes_or_no(log_target, "KLDivLoss: log_target")
 
     def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.kl_div(input, target, self.reduction, self.log_target)

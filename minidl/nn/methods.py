@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from minidl.autograd.hooks import RemovableHandle
+from minidl.checks import yes_or_no
 from minidl.nn import state
 from minidl.nn.hooks import ModuleHooks
 from minidl.nn.moving import move
@@ -30,8 +31,9 @@ class ModelMethods:
 
     def train(self, mode: bool = True) -> Self:
         """Go into training mode (dropout active), or with False out of it; returns self."""
+        mode = yes_or_no(mode, f"{self._label()}: train(mode)")
         for module in self.modules():
-            module.training = bool(mode)
+            module.training = mode
         return self
 
     def eval(self) -> Self:
@@ -97,7 +99,9 @@ class ModelMethods:
             TypeError: `values` is no mapping from names to arrays.
             ValueError: names, shapes or dtypes do not fit. The message lists all that are wrong; nothing was changed.
         """
-        return state.load(self._label(), state.tensors_by_name(self), values, strict, state.tied_names(self))
+        return state.load(
+            self._label(), state.tensors_by_name(self), values, yes_or_no(strict, "strict"), state.tied_names(self)
+        )
 
     # ---- hooks
 

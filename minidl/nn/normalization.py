@@ -20,7 +20,7 @@ import numpy as np
 
 from minidl import functional as F
 from minidl.autograd.variable import writes_of
-from minidl.checks import number, whole
+from minidl.checks import number, whole, yes_or_no
 from minidl.errors import ShapeError, describe
 from minidl.functional.response import neighbours
 from minidl.nn.display import options_text, sizes_text
@@ -61,11 +61,12 @@ class BatchNorm(_Normalization):
         track_running_stats: bool = True,
     ) -> None:
         kind = type(self).__name__
+        affine = yes_or_no(affine, f"{kind}: affine")
         super().__init__((whole(num_features, f"{kind}: num_features"),), eps, affine, affine)
         self.num_features = num_features
         self.momentum = None if momentum is None else number(momentum, f"{kind}: momentum", 0, 1)
         self.affine = affine
-        self.track_running_stats = track_running_stats
+        self.track_running_stats = yes_or_no(track_running_stats, f"{kind}: track_running_stats")
         if track_running_stats:
             self.register_buffer("running_mean", zeros(num_features))
             self.register_buffer("running_var", ones(num_features))
@@ -141,9 +142,13 @@ class LayerNorm(_Normalization):
     ) -> None:
         lengths = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
         shape = tuple(whole(n, "LayerNorm: normalized_shape") for n in lengths)
-        super().__init__(shape, eps, elementwise_affine, elementwise_affine and bias)
+        affine, bias = (
+            yes_or_no(elementwise_affine, "LayerNorm: elementwise_affine"),
+            yes_or_no(bias, "LayerNorm: bias"),
+        )
+        super().__init__(shape, eps, affine, affine and bias)
         self.normalized_shape = shape
-        self.elementwise_affine = elementwise_affine
+        self.elementwise_affine = affine
 
     def forward(self, x: TensorLike) -> TensorLike:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -165,6 +170,7 @@ class GroupNorm(_Normalization):
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
+        affine = yes_or_no(affine, "GroupNorm: affine")
         super().__init__((whole(num_channels, "GroupNorm: num_channels"),), eps, affine, affine)
         if num_channels % whole(num_groups, "GroupNorm: num_groups"):
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide the channels; got {num_channels}")
@@ -190,11 +196,11 @@ class LocalResponseNorm(Module):
         self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, within_channel: bool = False
     ) -> None:
         super().__init__()
+        self.within_channel = yes_or_no(within_channel, "LocalResponseNorm: within_channel")
         self.size = neighbours(size, within_channel, "LocalResponseNorm")
         self.alpha = number(alpha, "LocalResponseNorm: alpha")
         self.beta = number(beta, "LocalResponseNorm: beta")
         self.k = number(k, "LocalResponseNorm: k")
-        self.within_channel = within_channel
 
     def forward(self, x: TensorLike) -> TensorLike:
         return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k, self.within_channel)

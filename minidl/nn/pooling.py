@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from minidl import functional as F
+from minidl.checks import yes_or_no
 from minidl.functional.geometry import Size, pooling_options
 from minidl.nn.display import options_text, sizes_text
 from minidl.nn.module import Module
@@ -63,7 +64,7 @@ class AveragePooling(Pooling):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
-        self.count_include_pad = count_include_pad
+        self.count_include_pad = yes_or_no(count_include_pad, f"{type(self).__name__}: count_include_pad")
 
     def forward(self, x: TensorLike) -> ArrayOrTensor:
         return self.pool(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)

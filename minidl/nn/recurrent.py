@@ -20,7 +20,7 @@ from minidl import functional as F
 from minidl.autograd.variable import Variable
 from minidl.autograd.versions import Versioned, chosen
 from minidl.backend import module_of
-from minidl.checks import choice, number, whole
+from minidl.checks import choice, number, whole, yes_or_no
 from minidl.errors import DTypeError, ShapeError, describe, warn
 from minidl.functional.recurrent import NONLINEARITIES
 from minidl.nn import init
@@ -45,7 +45,7 @@ class Recurrent(Module):
         super().__init__()
         self.input_size = whole(input_size, f"{type(self).__name__}: input_size")
         self.hidden_size = whole(hidden_size, f"{type(self).__name__}: hidden_size")
-        self.bias = bool(bias)
+        self.bias = yes_or_no(bias, f"{type(self).__name__}: bias")
 
     def _add_parameters(self, inputs: int, suffix: str = "") -> None:
         rows, bound = self.gates * self.hidden_size, 1 / math.sqrt(self.hidden_size)
@@ -186,11 +186,11 @@ class Layers(Versioned, Recurrent):
         super().__init__(input_size, hidden_size, bias)
         kind = type(self).__name__
         self.num_layers = whole(num_layers, f"{kind}: num_layers")
-        self.batch_first = bool(batch_first)
+        self.batch_first = yes_or_no(batch_first, f"{kind}: batch_first")
         self.dropout = number(dropout, f"{kind}: dropout", 0, 1)
         if dropout > 0 and num_layers == 1:
             warn(f"{kind}: dropout={dropout} lies between layers, and there is only one")
-        if bidirectional:
+        if yes_or_no(bidirectional, f"{kind}: bidirectional"):
             raise ValueError(
                 f"{kind}: there is no bidirectional one. Make two and let the second read the steps from the end: "
                 f"F.concatenate([forwards(x)[0], backwards(x[::-1])[0][::-1]], axis=-1)"

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from minidl import backend
+from minidl.checks import yes_or_no
 from minidl.nn import Module
 from minidl.observe import FlowRecording
 from minidl.observe.statistics import max_abs, mean_abs
@@ -61,7 +62,7 @@ def gradient_flow(
     else:
         names, dtype, sizes, when = _of_model(model_or_recording)
 
-    shown = _PARTS if biases else _PARTS[:1]
+    shown = _PARTS if yes_or_no(biases, "gradient_flow: biases") else _PARTS[:1]
     scale = LogScale(np.concatenate([sizes[f"{part}_{what}"] for part in shown for what in ("mean", "max")]), dtype)
     if ax is None:
         width = max(3.6, min(7.0, 1.2 + 0.42 * len(names)))

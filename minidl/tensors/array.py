@@ -11,6 +11,7 @@ from minidl.autograd.modes import is_grad_enabled
 from minidl.autograd.variable import Variable, to_share, writes_of
 from minidl.autograd.writes import WriteCount
 from minidl.errors import DTypeError, GraphError, ShapeError, describe
+from minidl.tensors.numpy_functions import refuse_to_be_stored
 from minidl.types import Array, TensorLike
 
 DEFAULT_DTYPE = np.dtype(np.float32)  # for Python numbers; arrays keep the dtype they have
@@ -110,9 +111,11 @@ class ArrayOfTensor(Variable):
         return bool(self.shown())
 
     def __float__(self) -> float:
+        refuse_to_be_stored(self)
         return float(self.item())
 
     def __int__(self) -> int:
+        refuse_to_be_stored(self)
         return int(self.item())
 
     def __index__(self) -> int:

@@ -15,7 +15,9 @@ Tensor([0.6, 0.8])
 from __future__ import annotations
 
 import inspect
+import opcode
 import operator
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -240,3 +242,21 @@ def _values(given: Any, looked_at: bool) -> Any:
         parts = [_values(part, looked_at) for part in given]
         return parts if isinstance(given, list) else tuple(parts)
     return given
+
+
+STORE = opcode.opmap["STORE_SUBSCR"]  # Python's instruction for a[i] = x
+
+
+def refuse_to_be_stored(tensor: Variable) -> None:
+    """Called by `Tensor.__float__` and `__int__`: an error in `array[i] = tensor`, which would lose a gradient.
+
+    NumPy asks the tensor for its number there, as `float(tensor)` does, which means the number. What Python is about to
+    do in the user's line tells the two apart.
+    """
+    if tensor._requires_grad and is_grad_enabled():
+        line = sys._getframe(2)
+        if line.f_code.co_code[line.f_lasti] == STORE:
+            raise GraphError(
+                f"array[i] = t: an array has no history, so the gradient of {describe(tensor)} would be lost. Write "
+                f"into a tensor, h = md.zeros(shape) and h[i] = t, or if you mean the value alone, array[i] = t.item()"
+            )

@@ -16,6 +16,7 @@ from minidl.autograd.hooks import RemovableHandle, after_backward
 from minidl.autograd.modes import PLAIN, current_mode
 from minidl.autograd.variable import Variable, extras_of, to_share, writes_of
 from minidl.autograd.versions import chosen
+from minidl.checks import yes_or_no
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.functional.arithmetic import Add, Div, Mul, Sub
 from minidl.tensors.array import DEFAULT_DTYPE, ArrayOfTensor, as_data
@@ -54,8 +55,8 @@ class Tensor(ArrayOfTensor):
             writes_of(self)  # somebody shares the memory already: see `to_share`
         if name is not None:
             self.name = name
-        if requires_grad:
-            self.requires_grad = True
+        if requires_grad is not False:
+            self.requires_grad = requires_grad
 
     # ---- what it is
 
@@ -90,13 +91,14 @@ class Tensor(ArrayOfTensor):
 
     @requires_grad.setter
     def requires_grad(self, required: bool) -> None:
+        required = yes_or_no(required, "requires_grad")
         if required and self.dtype.kind != "f":
             raise DTypeError(
                 f"only floating tensors can require a gradient; got {describe(self)}: use .astype('float32')"
             )
         if self._op is not None and not required:
             raise GraphError("requires_grad can be turned off only for leaves; use .detach() for a result of an op")
-        self._requires_grad = bool(required)
+        self._requires_grad = required
 
     def requires_grad_(self, required: bool = True) -> Tensor:
         """Set `requires_grad` and return self."""

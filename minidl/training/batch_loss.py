@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl.errors import describe
-from minidl.functional.counting import Division, noting_divisions
+from minidl.functional.counting import Divisions, noting_divisions
 from minidl.tensors.tensor import Tensor
 
 
@@ -36,10 +36,10 @@ class BatchLoss:
         check_loss(loss, name)
         self.loss = loss
         self.name = name
-        self.divisions: list[Division] = []
+        self.divisions = Divisions()
 
-    def __call__(self, outputs: Any, labels: Any) -> Tensor:
-        with noting_divisions() as self.divisions:
+    def __call__(self, outputs: Any, labels: Any, parts: bool = False) -> Tensor:
+        with noting_divisions(parts) as self.divisions:
             value = self.loss(outputs, labels)
         if not isinstance(value, Tensor) or value.size != 1:
             remedy = "take its mean, F.mean(...)" if isinstance(value, Tensor) else "compute it of the outputs, by ops"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from minidl.nn import Module
 from minidl.nn.modes import evaluating
 from minidl.tensors.tensor import Tensor
 from minidl.training.arguments import check_model
-from minidl.training.batch_loss import BatchLoss
+from minidl.training.whole_loss import WholeLoss, on_host
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,8 @@ def evaluate(
     Runs in evaluation mode and without recording; every module's mode is put back. The data go where the model's
     weights are. Up to rounding, the batch size changes nothing: the loss is what it would be of all data in one batch.
     Where minidl's losses leave out labels or weigh them, a batch counts by the labels that are left, or by their
-    weights; for any other loss by its number of examples.
+    weights; for any other loss by its number of examples. A loss may be a sum of several such, each times a constant.
+    If it is none, as the root of a mean, that cannot be, and there is a warning.
 
     Args:
         model: called with a batch of inputs as a Tensor. If it returns a Tensor (N, C) or (N, C, ...) with C > 1 and
@@ -65,7 +65,7 @@ def evaluate(
         dataset: what to evaluate on: a Dataset or another source; `data.Mapped` is one with a transform.
         batch_size: examples at a time.
         loss: loss(model's output, labels), a mean over the batch. (If one of minidl's is a sum over the batch, the
-            result is the sum over all examples.)
+            result is the sum over all examples.) Of the first batch it may be asked for twice.
         progress: show a progress bar. None shows it in a terminal, once it has taken a second.
 
     Raises:
@@ -92,9 +92,7 @@ def evaluate_unless(
         raise ValueError("evaluate: expected at least one example; the data set is empty")
     batch_size = whole(batch_size, "evaluate: batch_size")
     home = next((p.device for p in model.parameters()), backend.current())
-    batch_loss = BatchLoss(loss, "evaluate")
-    total: Any = 0.0
-    counted: Any = 0
+    whole_loss = WholeLoss(loss, "evaluate")
     hits: Any = 0
     asked: Any = 0
     with evaluating(model), Bar(progress, len(dataset), label="evaluation") as bar:
@@ -104,33 +102,14 @@ def evaluate_unless(
             examples = dataset.take(np.arange(start, min(start + batch_size, len(dataset))))
             inputs, labels = (backend.to_device(backend.native(array), home) for array in examples)
             outputs = model(Tensor(inputs))
-            value = batch_loss(outputs, labels)._data.astype("float64").reshape(())
-            count = batch_loss.counted(len(labels))
-            if not isinstance(count, int):
-                count = count.astype("float64")
-            if not batch_loss.is_sum():
-                value = value * count
-                if not isinstance(count, int):  # a batch of which no label counts has NaN as its mean: it adds nothing
-                    value = backend.module_of(value).where(count == 0, 0, value)
-            total = total + value
-            counted = counted + count
+            whole_loss.add(outputs, labels)
             if are_scores(outputs, labels):
-                left_out = {division.ignored for division in batch_loss.divisions} - {None}
+                left_out = {division.ignored for division in whole_loss.divisions} - {None}
                 found, of = hits_among(outputs._data, labels, left_out)
                 hits, asked = hits + found, asked + of
             bar.advance(len(labels))
-    total, counted = on_host(total, 1 if batch_loss.is_sum() else counted)
     hits, asked = on_host(hits, asked)
-    return Evaluation(total / counted if counted else math.nan, hits / asked if asked else None)
-
-
-def on_host(*numbers: Any) -> list[float]:
-    """The numbers, Python's or raw 0-d arrays, as Python's; a device is waited for once."""
-    xp = backend.module_of(*numbers)
-    if xp is np:
-        return [float(x) for x in numbers]
-    together = xp.concatenate([xp.asarray(x, dtype="float64").reshape(1) for x in numbers])
-    return [float(x) for x in backend.to_numpy(together)]
+    return Evaluation(whole_loss.value(), hits / asked if asked else None)
 
 
 def are_scores(outputs: Any, labels: Any) -> bool:
@@ -148,9 +127,13 @@ def are_scores(outputs: Any, labels: Any) -> bool:
 
 
 def hits_among(scores: Any, labels: Any, left_out: Iterable[Any]) -> tuple[Any, Any]:
-    """How many labels have the highest score, and of how many labels: not those below 0, nor those left out."""
+    """How many labels have the highest score, and of how many labels: not those below 0, nor those left out.
+
+    Where a score is NaN there is no highest one.
+    """
     labels = labels.astype("int64")
     asked = labels >= 0
     for label in left_out:
         asked = asked & (labels != label)
-    return ((scores.argmax(axis=1) == labels) & asked).sum(), asked.sum()
+    highest = scores.max(axis=1)
+    return ((scores.argmax(axis=1) == labels) & (highest == highest) & asked).sum(), asked.sum()

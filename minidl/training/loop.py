@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 from minidl import functional as F
+from minidl.checks import yes_or_no
 from minidl.data import Loader, Source
 from minidl.data.progress import ProgressBar
 from minidl.files.output import say
@@ -90,6 +91,7 @@ def fit(
     """
     check_arguments(model, optimizer, train_loader, validation, schedule, callbacks, checkpoint, checkpoint_every)
     batch_loss_of = BatchLoss(loss, "fit")
+    yes_or_no(allow_changes, "fit: allow_changes")
     epochs, steps = length(epochs, steps, len(train_loader))
     history = History()
     if resume is not None and resume is not False:

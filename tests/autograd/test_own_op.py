@@ -254,6 +254,78 @@ def test_what_your_op_returns_is_memory_of_its_own(returned: Callable[[Any], Any
     np.testing.assert_array_equal(host(raw), START)
 
 
+class Buffered(Function):
+    """Doubles its input, and computes both results and gradients in memory that it keeps."""
+
+    result: Any = None
+    gradient: Any = None
+
+    def forward(self, x: Any) -> Any:
+        if Buffered.result is None:
+            Buffered.result, Buffered.gradient = x * 0, x * 0
+        Buffered.result[...] = x * 2
+        return Buffered.result
+
+    def backward(self, grad_out: Any) -> Any:
+        if isinstance(grad_out, md.Tensor):
+            return grad_out * 2
+        Buffered.gradient[...] = grad_out * 2
+        return Buffered.gradient
+
+
+@pytest.mark.parametrize("view", [lambda out: out, lambda out: out[:], lambda out: out.T.T])
+def test_what_your_op_returned_is_not_changed_by_its_next_call(view: Callable[[Any], Any]) -> None:
+    class Viewed(Buffered):
+        def forward(self, x: Any) -> Any:
+            return view(super().forward(x))
+
+    Buffered.result = None
+    x, z = tensor(START, requires_grad=True), tensor([5.0, 5.0, 5.0], requires_grad=True)
+    y = Viewed()(x)
+    square = y * y
+    values = Viewed()(device(np.array(START)))  # without a Tensor it returns a raw array, of its own memory too
+    Viewed()(z)
+    np.testing.assert_array_equal(host(y), [2, 4, 6])
+    np.testing.assert_array_equal(host(values), [2, 4, 6])
+    square.sum().backward()  # reads the values of y: 2 y * 2
+    np.testing.assert_array_equal(host(x.grad), [8, 16, 24])
+
+
+def test_the_gradient_that_your_op_returned_is_not_changed_by_its_next_walk() -> None:
+    Buffered.result = None
+    x, z = tensor(START, requires_grad=True), tensor(START, requires_grad=True)
+    Buffered()(x).sum().backward()
+    (Buffered()(z) * 5.0).sum().backward()
+    np.testing.assert_array_equal(host(x.grad), [2, 2, 2])
+    np.testing.assert_array_equal(host(z.grad), [10, 10, 10])
+    (by_x,) = md.grad(Buffered()(x).sum(), [x])
+    Buffered()(z).sum().backward()
+    np.testing.assert_array_equal(host(by_x), [2, 2, 2])
+
+
+def test_what_your_op_saves_of_its_output_is_not_changed_by_a_later_write() -> None:
+    class Kept(Function):
+        """e^x, which writes into an output that it kept."""
+
+        saves_output = True
+        outputs: list[Any] = []  # noqa: RUF012
+
+        def forward(self, x: Any) -> Any:
+            for out in Kept.outputs:
+                out[...] = 0
+            Kept.outputs.append(backend.module_of(x).exp(x))
+            return Kept.outputs[-1]
+
+        def backward(self, grad_out: Any, out: Any) -> Any:
+            return grad_out * out
+
+    x = tensor(START, requires_grad=True)
+    y = Kept()(x)
+    Kept()(x)
+    y.sum().backward()
+    np.testing.assert_allclose(host(x.grad), np.exp(START))
+
+
 @pytest.mark.parametrize(
     ("returned", "words"),
     [

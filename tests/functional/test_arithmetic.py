@@ -128,7 +128,10 @@ def test_the_second_derivative_of_a_power_of_zero_is_zero(base):
 
 
 def test_power_of_special_pairs():
-    check_special(F.power, torch.pow, GRID, ["float64", "float32"])
+    x, y = GRID
+    check_special(F.power, torch.pow, GRID, ["float64", "float32"], gradients=False)
+    limits = (abs(y) == np.inf) | ((abs(x) == np.inf) & (y < 0))  # where PyTorch has NaN; see LIMITS
+    check_special(F.power, torch.pow, [x[~limits], y[~limits]], ["float64", "float32"])
 
 
 def test_the_square_has_a_second_derivative_at_zero():
@@ -178,6 +181,44 @@ def test_a_list_takes_the_dtype_of_the_tensor_beside_it():
     assert F.multiply([0.1, 0.2], tensor(np.ones(2))).dtype == np.float64
     np.testing.assert_array_equal(host(F.multiply([0.1, 0.2], tensor(np.ones(2)))), [0.1, 0.2])
     assert F.add(tensor(np.arange(2)), [1, 2]).dtype == np.int64
+
+
+TWO_OPERANDS = [F.add, F.subtract, F.multiply, F.divide, F.power, F.maximum, F.minimum, F.outer]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "other", [2, 2.5, True, np.float64(2.5), np.int64(2), [1, 2], (0.5, 2.5), [np.float64(0.5), 2]]
+)
+@pytest.mark.parametrize("function", TWO_OPERANDS, ids=lambda function: function.__name__)
+def test_neither_a_number_nor_a_list_promotes(function, other, dtype):
+    """On either side, of a Tensor and of a raw array; and the values are those of the array of them."""
+    values = np.array([1.5, 0.5], dtype)
+    for x in (tensor(values, True), device(values)):
+        there, back = function(x, other), function(other, x)
+        assert there.dtype == back.dtype == dtype
+        same = device(np.asarray(other, dtype))
+        np.testing.assert_allclose(host(there), host(function(device(values), same)), rtol=2e-3)
+        np.testing.assert_allclose(host(back), host(function(same, device(values))), rtol=2e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_no_list_among_other_operands_promotes(dtype):
+    x = tensor(np.array([1.5, 0.5], dtype), True)
+    for y in (
+        F.stack([x, [1, 2]]),
+        F.stack([(1.0, 2.0), x]),
+        F.concatenate([x, [1.0, 2.0]]),
+        F.clip(x, [0, 1], [1.0, 2.0]),
+        F.where([True, False], x, [1, 2]),
+        F.where(x > 1, 2, x),
+        F.prelu(x, [1, 2]),
+        F.matmul(x, [1, 2]),
+        F.mse_loss([1, 2], x),
+        F.hinge_loss([1, -1], [1, -1] * F.sign(x)),
+    ):
+        assert y.dtype == dtype
+    assert F.stack([tensor(np.array(1, dtype)), 2.5, np.float64(3)]).dtype == dtype
 
 
 def test_numbers_alone_are_arrays():
@@ -231,3 +272,37 @@ def test_float16_sums_over_broadcast_axes_keep_what_is_small():
     bias = tensor(np.zeros(2, np.float16), True)
     F.add(tensor(np.zeros((5000, 2), np.float16)), bias).backward(device(np.ones((5000, 2), np.float16)))
     np.testing.assert_array_equal(host(bias.grad), 5000)  # a running sum in float16 ends at 2048
+
+
+# ---- powers at 0 and infinity
+
+INF = np.inf
+LIMITS = [  # x, y, dz/dx = y x^(y-1), dz/dy = x^y ln x, d2z/dx2 = y (y-1) x^(y-2)
+    (INF, 2.0, INF, INF, 2.0),
+    (INF, 1.0, 1.0, INF, 0.0),
+    (INF, 0.5, 0.0, INF, 0.0),
+    (INF, 0.0, 0.0, INF, 0.0),
+    (INF, -1.0, 0.0, 0.0, 0.0),
+    (INF, -INF, 0.0, 0.0, 0.0),
+    (0.0, 2.0, 0.0, 0.0, 2.0),
+    (0.0, 3.0, 0.0, 0.0, 0.0),
+    (0.0, INF, 0.0, 0.0, 0.0),
+    (0.0, -1.0, -INF, -INF, INF),
+    (0.5, INF, 0.0, 0.0, 0.0),
+    (2.0, -INF, 0.0, 0.0, 0.0),
+    (2.0, INF, INF, INF, INF),
+]
+
+
+@pytest.mark.parametrize(("x", "y", "by_x", "by_y", "twice"), LIMITS)
+def test_the_slopes_of_a_power_are_its_limits(x, y, by_x, by_y, twice):
+    a, b = tensor(np.array([x]), True), tensor(np.array([y]), True)
+    slope = md.grad(F.power(a, b), [a, b], create_graph=True)
+    np.testing.assert_array_equal([host(s).item() for s in slope], [by_x, by_y])
+    np.testing.assert_array_equal(host(md.grad(slope[0], a)), [twice])
+
+
+@pytest.mark.parametrize(("base", "slopes"), [(INF, [0, INF, INF]), (0, [-INF, 0, 0])])
+def test_the_slopes_of_a_power_of_zero_or_infinity(base, slopes):
+    y = tensor(np.array([-1.0, 0.0, 1.0]), True)
+    np.testing.assert_array_equal(host(md.grad(F.sum(F.power(base, y)), y)), slopes)

@@ -71,3 +71,23 @@ def test_who_asks_is_told_of_this_thread_only_and_once():
     F.cross_entropy(device(SCORES), labels)
     assert inner == []
     assert [Division(int(host(d.divisor)), d.ignored) for d in outer] == [Division(1, -100)]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_part_says_how_much_a_loss_changes_with_it(reduction):
+    x, y = md.Tensor(device(SCORES)), device(np.array([0, 1, 2, -100]))
+    with noting_divisions(parts=True) as found:
+        loss = 3 * F.cross_entropy(x, y, reduction=reduction) + F.mse_loss(x, x * 0)
+    first, second = found
+    assert (first.divisor is None) == (reduction == "sum")
+    assert second.divisor == 12
+    np.testing.assert_array_equal(host(first.part), host(F.cross_entropy(x, y, reduction=reduction)))
+    slopes = md.grad(loss, [first.part, second.part])
+    assert [slope.item() for slope in slopes] == [3, 1]
+
+
+def test_the_part_of_what_counts_nothing_is_0():
+    with noting_divisions(parts=True) as found:
+        loss = F.cross_entropy(md.Tensor(device(SCORES)), device(np.full(4, -100))) + 0.5
+    assert found[0].part.item() == 0
+    assert loss.item() == 0.5

@@ -315,3 +315,58 @@ def test_more_options_that_are_none():
 def test_huber_without_a_limit_is_refused():
     with pytest.raises(ValueError, match="expected a finite delta; without a limit it is mse_loss / 2"):
         F.huber_loss(tensor(np.ones(2)), tensor(np.zeros(2)), delta=np.inf)
+
+
+# ---- what has the weight 0 does not count
+
+
+@pytest.mark.parametrize(("dtype", "large"), [("float16", 3e4), ("float32", 1e30), ("float64", 1e300)])
+@pytest.mark.parametrize("loss", [F.mse_loss, F.l1_loss])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_an_error_of_weight_0_does_not_count_however_large(loss, reduction, dtype, large):
+    """Not infinite ones, nor those of which the square is; in value and both derivatives."""
+    x = np.array([1.0, large, -large, np.inf, 2.0], dtype)
+    weight = device(np.array([1.0, 0, 0, 0, 1], dtype))
+    found, left = tensor(x, True), tensor(x[[0, 4]], True)
+    y = loss(found, device(np.zeros(5, dtype)), reduction, weight)
+    expected = loss(left, device(np.zeros(2, dtype)), reduction, device(np.ones(2, dtype)))
+    if reduction == "none":
+        np.testing.assert_array_equal(host(y), [host(expected)[0], 0, 0, 0, host(expected)[1]])
+        y, expected = y.sum(), expected.sum()
+    np.testing.assert_allclose(y.item(), expected.item(), rtol=1e-3)
+    slope, their = md.grad(y, found, create_graph=True), md.grad(expected, left, create_graph=True)
+    np.testing.assert_allclose(host(slope), np.insert(host(their), 1, [0, 0, 0]), rtol=1e-3)
+    np.testing.assert_array_equal(host(md.grad(slope.sum(), found))[1:4], 0)
+
+
+def test_a_weight_that_makes_a_large_square_small_again():
+    """1e-30 (1e25)^2 is 1e20, though (1e25)^2 is infinite in float32."""
+    x, weight = tensor(np.array([1e25], np.float32), True), device(np.array([1e-30], np.float32))
+    y = F.mse_loss(x, device(np.zeros(1, np.float32)), "sum", weight)
+    np.testing.assert_allclose(y.item(), 1e20, rtol=1e-5)
+    np.testing.assert_allclose(host(md.grad(y, x)), [2e-5], rtol=1e-5)
+
+
+def test_the_weight_of_an_error_has_its_own_gradient_also_where_it_is_0():
+    weight = tensor(np.array([0.0, 1.0]), True)
+    F.mse_loss(tensor(np.array([3.0, 2.0])), device(np.zeros(2)), "sum", weight).backward()
+    np.testing.assert_array_equal(host(weight.grad), [9, 4])
+
+
+def test_the_slope_of_bce_by_its_target_where_the_prediction_is_certain():
+    """No logarithm is less than -100, as in the value; and of weight 0 nothing comes back."""
+    x = tensor(np.array([0.0, 1.0, 0.5, 0.0, 1.0]), True)
+    t = tensor(np.array([0.0, 1.0, 0.25, 1.0, 0.0]), True)
+    weight = device(np.array([1.0, 1, 1, 0, 0]))
+    by_t = md.grad(F.binary_cross_entropy(x, t, weight, "sum"), t, create_graph=True)
+    np.testing.assert_allclose(host(by_t), [100, -100, 0, 0, 0])
+    np.testing.assert_allclose(host(md.grad(by_t.sum(), x)), [-1, -1, -4, 0, 0])  # of the other logarithm
+
+
+def test_the_slope_of_bce_with_logits_by_its_target_where_the_weight_is_0():
+    t = tensor(np.array([0.0, 1.0, 0.25]), True)
+    scores = device(np.array([np.inf, -np.inf, 2.0]))
+    for positives in (None, device(np.array([2.0, 2.0, 1.0]))):
+        weight = device(np.array([0.0, 0, 1]))
+        by_t = md.grad(F.binary_cross_entropy_with_logits(scores, t, weight, "sum", positives), t)
+        np.testing.assert_allclose(host(by_t), [0, 0, -2])

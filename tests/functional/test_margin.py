@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minidl as md
 import minidl.functional as F
 from minidl import backend
 from tests.arrays import device, host, tensor
@@ -81,3 +82,15 @@ def test_infinite_scores(p):
     loss.sum().backward()
     np.testing.assert_array_equal(host(x.grad), 0)
     assert F.multi_margin_loss(x, labels, p, reduction="sum").item() == np.inf
+
+
+@pytest.mark.parametrize(("dtype", "large"), [("float16", 3e4), ("float32", 1e30), ("float64", 1e300)])
+@pytest.mark.parametrize("p", [1, 2])
+def test_a_class_of_weight_0_does_not_count_however_large_its_scores(p, dtype, large):
+    x = tensor(np.array([[0.0, large, 1], [0, 0.5, 0], [0, np.inf, 1]], dtype), True)
+    weight = device(np.array([0.0, 1, 1], dtype))
+    loss = F.multi_margin_loss(x, device(np.array([0, 1, 0])), p, weight=weight, reduction="none")
+    np.testing.assert_allclose(host(loss), [0, 2 * 0.5**p / 3, 0], rtol=1e-3)
+    slope = md.grad(F.sum(loss), x, create_graph=True)
+    np.testing.assert_array_equal(host(slope)[[0, 2]], 0)
+    np.testing.assert_array_equal(host(md.grad(slope.sum(), x))[[0, 2]], 0)

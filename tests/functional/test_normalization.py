@@ -354,3 +354,34 @@ def ones(*shape, dtype=np.float64):
 def test_what_does_not_fit(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+# ---- squares that overflow
+
+NORMALISATIONS = {
+    "batch_norm": lambda x: F.batch_norm(x, None, None, training=True),
+    "layer_norm": lambda x: F.layer_norm(x, (4, 3)),
+    "group_norm": lambda x: F.group_norm(x, 2),
+}
+
+
+@pytest.mark.parametrize(("dtype", "large"), [("float32", 1e20), ("float32", 1e36), ("float64", 1e200)])
+@pytest.mark.parametrize("name", NORMALISATIONS)
+def test_numbers_whose_squares_overflow_are_normalised(name, dtype, large):
+    """As the same numbers, made smaller: z does not depend on how large x is, and dz/dx is so many times less."""
+    if dtype == "float64" and md.backend.current() != "numpy":
+        pytest.skip("the kernels compute the squares of float64 numbers in float64")
+    normalize, rng = NORMALISATIONS[name], np.random.default_rng(0)
+    values, grad_out = rng.normal(size=(4, 4, 4, 3)), device(rng.normal(size=(4, 4, 4, 3)).astype(dtype))
+    values[0] /= large  # an ordinary sample beside them: by itself in layer_norm and group_norm
+    x, small = tensor((values * large).astype(dtype), True), tensor(values, True)
+    y, expected = normalize(x), normalize(small)
+    rows = slice(None) if name == "batch_norm" else slice(1, None)
+    np.testing.assert_allclose(host(y)[rows], host(expected)[rows], rtol=1e-3, atol=1e-4)
+    for create_graph in (False, True):
+        slope = host(md.grad(y, x, grad_out, create_graph=create_graph, retain_graph=True))
+        same = host(md.grad(expected, small, device(host(grad_out).astype(np.float64)), retain_graph=True))
+        np.testing.assert_allclose(slope[rows] * large, same[rows], rtol=2e-3, atol=2e-4)
+    if name != "batch_norm":
+        alone = normalize(tensor((values[:1] * large).astype(dtype)))
+        np.testing.assert_allclose(host(y)[:1], host(alone), rtol=1e-5)

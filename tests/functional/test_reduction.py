@@ -317,7 +317,8 @@ def test_norms_without_overflow_or_underflow(dtype, size, order):
 
 def test_norms_of_infinity_and_nan():
     for row in ([np.inf, 1.0], [-np.inf, np.inf], [np.nan, 1.0], [np.nan, np.inf]):
-        check_special(F.norm, torch.linalg.vector_norm, [np.array(row)])
+        # Beside infinity PyTorch's slope is NaN; ours is the limit (see below).
+        check_special(F.norm, torch.linalg.vector_norm, [np.array(row)], gradients=bool(np.isnan(row).any()))
 
 
 def test_what_is_no_norm():
@@ -375,3 +376,44 @@ def test_cumsum_along_an_axis_that_is_not_there():
         F.cumsum(tensor(np.ones((2, 3))), 2)
     with pytest.raises(md.ShapeError, match="got 1"):
         F.cumsum(tensor(np.array(3.0)), 1)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    ("order", "row", "slopes"),
+    [
+        (2, [np.inf, 1, -2], [1, 0, 0]),
+        (2, [0, -np.inf, 0], [0, -1, 0]),
+        (2, [np.inf, -np.inf, 3], [0.5**0.5, -(0.5**0.5), 0]),
+        (3, [1, -np.inf, 2], [0, -1, 0]),
+        (3, [np.inf, np.inf, 2], [0.25 ** (1 / 3), 0.25 ** (1 / 3), 0]),
+        (1, [-np.inf, 2, 0], [-1, 1, 0]),
+        (2, [np.nan, 1, np.inf], [np.nan, np.nan, np.nan]),
+    ],
+)
+def test_the_slope_of_a_norm_beside_infinity_is_the_limit(order, row, slopes, dtype):
+    x = tensor(np.array([row, [3.0, 0.0, -4.0]], dtype), True)
+    slope = md.grad(F.norm(x, order, axis=1).sum(), x, create_graph=True)
+    np.testing.assert_allclose(host(slope)[0], slopes, rtol=2e-3)
+    assert slope.dtype == dtype
+    again = host(md.grad(slope.sum(), x))
+    assert np.isfinite(again[1]).all()  # the row beside it
+    assert order == 1 or np.isnan(row).any() or not again[0].any()
+
+
+@pytest.mark.parametrize(("dtype", "large"), [("float16", 5e4), ("float32", 3e38), ("float64", 1.7e308)])
+@pytest.mark.parametrize("order", [2, 3])
+def test_the_slope_of_a_norm_that_overflows(order, dtype, large):
+    x = tensor(np.array([large, -large], dtype), True)
+    slope = md.grad(F.norm(x, order), x)
+    size = 0.5 ** ((order - 1) / order)
+    np.testing.assert_allclose(host(slope), [size, -size], rtol=1e-3)
+
+
+@pytest.mark.parametrize("function", [F.max, F.min])
+def test_what_is_no_extreme_has_no_slope_also_of_an_infinite_gradient(function):
+    x = tensor(np.array([[1.0, 1.0, 2.0], [0.5, 3.0, 3.0]]), True)
+    chosen = host(x) == getattr(np, function.__name__)(host(x), axis=1, keepdims=True)
+    for create_graph in (False, True):
+        slope = md.grad(function(x, axis=1), x, device(np.array([np.inf, -np.inf])), create_graph=create_graph)
+        np.testing.assert_array_equal(host(slope), np.where(chosen, [[np.inf], [-np.inf]], 0))

@@ -130,3 +130,22 @@ def test_channels_that_cannot_be_told_apart(function):
         function(None)
     with pytest.raises(ValueError, match=f"{name}: p: expected a number from 0 to 1; got 2"):
         function(tensor(np.ones((2, 3, 4))), 2)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("drop", [F.dropout, F.dropout1d, F.dropout2d])
+@pytest.mark.parametrize("p", [0.5, 1.0])
+def test_what_is_dropped_is_0_also_where_it_is_infinite(drop, p, dtype):
+    """And so is its gradient: 0 times infinity would be NaN."""
+    shape = (40, 5, 2) if drop is F.dropout1d else (40, 5, 2, 2)
+    x = tensor(np.full(shape, np.inf, dtype), True)
+    z = drop(x, p)
+    grad_out = device(np.full(shape, -np.inf, dtype))
+    dropped = host(z) == 0
+    assert dropped.any()
+    assert dropped.all() == (p == 1)
+    np.testing.assert_array_equal(host(z), np.where(dropped, 0, np.inf))
+    for create_graph in (False, True):
+        slope = md.grad(z, x, grad_out, create_graph=create_graph, retain_graph=True)
+        np.testing.assert_array_equal(host(slope), np.where(dropped, 0, -np.inf))
+        assert slope.dtype == dtype

@@ -79,3 +79,20 @@ def ones(*shape):
 def test_what_does_not_fit_is_refused(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.skipif(md.backend.current() != "numpy", reason="on a device no values are looked at")
+@pytest.mark.parametrize("within_channel", [False, True])
+@pytest.mark.parametrize("large", [1e20, 1e30])
+def test_numbers_whose_squares_overflow(within_channel, large):
+    values = np.random.default_rng(0).normal(size=(2, 4, 5, 5)) * large
+    x, exact = tensor(values.astype(np.float32), True), tensor(values, True)
+    y, expected = (F.local_response_norm(a, 3, within_channel=within_channel) for a in (x, exact))
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(host(y), host(expected), rtol=1e-5)
+    for create_graph in (False, True):
+        slope, same = (
+            host(md.grad(z.sum(), a, create_graph=create_graph, retain_graph=True))
+            for z, a in ((y, x), (expected, exact))
+        )
+        np.testing.assert_allclose(slope, same, rtol=1e-3, atol=1e-3 * abs(same).max())

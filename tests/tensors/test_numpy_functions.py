@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import array
 import inspect
 import io
+import math
 import operator
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -147,10 +150,10 @@ def test_a_users_own_backward_may_call_numpys_functions() -> None:
 )
 def test_an_array_on_the_left_of_an_operator(sign: Callable[[Any, Any], Any]) -> None:
     t = tensor(np.array([1.5, 0.5]), True)
-    array = device([2.0, 3.0])
-    y = sign(array, t)
+    left = device([2.0, 3.0])
+    y = sign(left, t)
     assert type(y) is md.Tensor
-    np.testing.assert_allclose(host(y), sign(host(array), host(t)))
+    np.testing.assert_allclose(host(y), sign(host(left), host(t)))
     y.sum().backward()
     assert t.grad is not None
 
@@ -289,8 +292,72 @@ def test_the_values_alone_become_an_array() -> None:
         np.testing.assert_array_equal(np.array([t[0], t[1]]), A)
     buffer = np.zeros((2, 3))
     buffer[0] = t.detach()[0]
-    buffer[1, 0] = t[1, 0]  # a single number, as float() gives it
+    buffer[1, 0] = t[1, 0].item()
     assert buffer.tolist() == [[0.5, 2.0, -1.0], [3.0, 0.0, 0.0]]
+
+
+def stored(values: Any, index: Any, value: Any) -> None:
+    values[index] = value
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64"])
+def test_a_number_with_a_gradient_is_not_stored_in_an_array(dtype: str) -> None:
+    t, buffer = tensor(np.array(2.0), True), np.zeros((2, 3), dtype)
+
+    def added() -> None:
+        buffer[0, 0] += t
+
+    for action in (
+        lambda: stored(buffer, (0, 1), t),
+        lambda: stored(buffer, (0, 1), t * 2),
+        lambda: stored(buffer[0], 1, t.reshape(1)),
+        lambda: stored(array.array("d", [0.0]), 0, t),
+        added,
+    ):
+        with pytest.raises((md.GraphError, ValueError)) as caught:
+            action()
+        error = caught.value if isinstance(caught.value, md.GraphError) else caught.value.__cause__
+        assert isinstance(error, md.GraphError)
+        assert "the gradient of Tensor of shape" in str(error)
+        assert str(error).endswith(
+            "h = md.zeros(shape) and h[i] = t, or if you mean the value alone, array[i] = t.item()"
+        )
+    with pytest.raises((md.GraphError, ValueError)):  # in NumPy's words alone
+        stored(buffer.flat, 1, t)
+    assert not buffer.any()
+    stored(buffer, (0, 1), t.detach())
+    with md.no_grad():
+        stored(buffer, (0, 2), t)
+    assert buffer[0].tolist() == [0, 2, 2]
+
+
+def test_a_number_is_given_to_python_as_it_is() -> None:
+    """As PyTorch does: `float(t)` means the value, and Python's math cannot be told from it."""
+    t, u = tensor(np.array(2.0), True), tensor(np.array(3.0), True)
+    assert (float(t), int(t), complex(t)) == (2, 2, 2)
+    assert (np.float64(t), math.sqrt(t), statistics.fmean([t, u])) == (2, math.sqrt(2), 2.5)
+    values: Any = [0.0]
+    values[0] = float(t)
+    stored(values, 0, t)
+    assert values[0] is t
+    table: dict[str, Any] = {}
+    stored(table, "t", t)
+    assert table["t"] is t
+
+
+def test_pythons_functions_of_several_tensors_keep_the_history() -> None:
+    t, u = tensor(np.array(2.0), True), tensor(np.array(3.0), True)
+    for y, slopes in (
+        (sum([t, u]), (1, 1)),
+        (math.prod([t, u]), (3, 2)),
+        (max(t, u), (0, 1)),
+        (min([t, u]), (1, 0)),
+        (sorted([u, t])[0], (1, 0)),
+        (statistics.median([t, u]), (0.5, 0.5)),
+        (pow(t, 2) + abs(u), (4, 1)),
+    ):
+        found = md.grad(y, [t, u]) if min(slopes) else [md.grad(y, t if slopes[0] else u)]
+        np.testing.assert_allclose([host(g) for g in found], [s for s in slopes if s])
 
 
 def test_an_array_of_a_tensor_is_copied_as_asked() -> None:

@@ -197,6 +197,12 @@ def test_labels_that_are_to_be_ignored_are_no_wrong_predictions(batch_size):
     assert masked.accuracy == right[LABELS >= 0].mean()  # a loss that says nothing of what it leaves out
 
 
+def test_scores_that_are_no_numbers_predict_nothing():
+    """They are not class 0, which a model that diverged would else have learned perfectly."""
+    scores = np.array([[np.nan, np.nan], [0.0, 1.0], [1.0, np.nan], [3.0, 2.0]], np.float32)
+    assert evaluate(nn.Identity(), Dataset(scores, np.array([0, 1, 1, 0]))).accuracy == 0.5
+
+
 def test_without_a_label_that_counts_there_is_neither_a_loss_nor_an_accuracy():
     found = evaluate(nn.Identity(), Dataset(SCORES, np.full(12, -100)), 5)
     assert np.isnan(found.loss)

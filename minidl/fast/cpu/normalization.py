@@ -33,6 +33,9 @@ class BatchNorm(Faster, normalization.BatchNorm):
         wide = widened(x)
         m, v, y = moments(wide, self.axis)
         self.kept = m, v
+        if not np.isfinite(v).all():  # the plain lines are right where squares overflow
+            self.kept = None
+            return super().forward(x, weight, bias)
         scale = 1 / np.sqrt(v + self.eps)
         y *= spread(scale if weight is None else scale * per_channel(weight, x), wide)
         if bias is not None:
@@ -42,6 +45,8 @@ class BatchNorm(Faster, normalization.BatchNorm):
         return narrowed(y, x)
 
     def backward(self, grad_out: Array, x: Array, weight: Array | None, bias: Array | None) -> Gradients:
+        if self.kept is None:
+            return super().backward(grad_out, x, weight, bias)
         grad, wide, n = widened(grad_out), widened(x), _count(x, self.axis)
         m, v = self.kept
         scale = 1 / np.sqrt(v + self.eps)
@@ -66,10 +71,15 @@ class Standardize(Faster, normalization.Standardize):
 
     def forward(self, x: Array) -> Array:
         _, self.kept, z = moments(x, self.axis)
+        if not np.isfinite(self.kept).all():
+            self.kept = None
+            return super().forward(x)
         z *= 1 / np.sqrt(self.kept + self.eps)
         return z
 
     def backward(self, grad_out: Array, x: Array, out: Array) -> Array:
+        if self.kept is None:
+            return super().backward(grad_out, x, out)
         n = _count(x, self.axis)
         shift = add_products(grad_out, None, self.axis) / n
         along = add_products(grad_out, out, self.axis) / n

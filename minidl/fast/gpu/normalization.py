@@ -1,4 +1,4 @@
-"""Normalisation on a GPU: one kernel each way, which keeps the mean and the variance for the backward."""
+"""Normalisation on a GPU: one kernel each way, which keeps m and 1 / sqrt(v + eps) for the backward."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class BatchNorm(Faster, normalization.BatchNorm):
 
     def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
         self.axis = (0, *range(2, x.ndim))
-        y, m, v = kernels.normalize(x, self.axis, self.eps, weight, bias, self.running)
-        self.kept = m, v
+        y, m, scale = kernels.normalize(x, self.axis, self.eps, weight, bias, self.running)
+        self.kept = m, scale
         return y
 
     def backward(self, grad_out: Array, x: Array, weight: Array | None, bias: Array | None) -> Gradients:
-        m, v = self.kept
-        return kernels.normalize_gradient(grad_out, x, m, v, self.axis, self.eps, weight)
+        m, scale = self.kept
+        return kernels.normalize_gradient(grad_out, x, m, scale, self.axis, weight)
 
 
 class Standardize(Faster, normalization.Standardize):
@@ -38,10 +38,10 @@ class Standardize(Faster, normalization.Standardize):
         return kernels.on_device(x)
 
     def forward(self, x: Array) -> Array:
-        z, m, v = kernels.normalize(x, self.axis, self.eps)
-        self.kept = m, v
+        z, m, scale = kernels.normalize(x, self.axis, self.eps)
+        self.kept = m, scale
         return z
 
     def backward(self, grad_out: Array, x: Array, out: Array) -> Array:
-        m, v = self.kept
-        return kernels.normalize_gradient(grad_out, x, m, v, self.axis, self.eps)[0]
+        m, scale = self.kept
+        return kernels.normalize_gradient(grad_out, x, m, scale, self.axis)[0]

@@ -29,4 +29,7 @@ class Dropout(Faster, regularization.Dropout):
             return z
         keep = kernels.uniform(self.mask_shape(x), module_of(x), seed, live) >= self.p
         self.scale = keep.astype(x.dtype) * (1 / (1 - self.p) if self.p < 1 else 0)
-        return x * self.scale
+        return kernels.fused("dropped", x, self.scale)
+
+    def backward(self, grad_out: Array) -> Array:
+        return kernels.fused("dropped", grad_out, self.scale)

@@ -56,7 +56,7 @@ extern "C" __global__ void uniform(
     }
 }
 
-// Dropout: `scale` is 0 where the number that `uniform` draws is below p, else `kept`; z is x times scale.
+// Dropout: `scale` is 0 where the number that `uniform` draws is below p, else `kept`; z is x times scale, or 0.
 extern "C" __global__ void dropout(
     const T* __restrict__ x, T* __restrict__ z, T* __restrict__ scale, const long long count, const double p,
     const double kept, const long long seed, const double* live) {
@@ -69,7 +69,7 @@ extern "C" __global__ void dropout(
             const A number = 4 * i + j < count ? (A)x[4 * i + j] : 0;
             const A own = uniform_of(drawn.word[j]) < (float)p ? 0 : (A)kept;
             scales.number[j] = (T)own;
-            products.number[j] = (T)(number * own);
+            products.number[j] = (T)(own != 0 ? number * own : 0);  // 0 times infinity would be NaN
         }
         store(scale, i, count, scales);
         store(z, i, count, products);

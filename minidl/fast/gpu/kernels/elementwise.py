@@ -17,6 +17,7 @@ from minidl.backend.arrays import module_of
 
 # name: (arrays, numbers, C++ that sets `result`). All but the result are of type A: float32, float64 of float64 arrays.
 OPERATIONS = {
+    "dropped": ("x scale", "", "result = scale != 0 ? x * scale : 0"),
     "relu_gradient": ("grad out", "", "result = out != 0 ? grad : 0"),
     "leaky_relu": ("x", "slope", "result = x > 0 ? x : x * slope"),
     "leaky_relu_gradient": ("grad x", "slope", "result = x > 0 ? grad : grad * slope"),

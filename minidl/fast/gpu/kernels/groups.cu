@@ -134,20 +134,20 @@ extern "C" __global__ void moments_of_pieces(const T* __restrict__ x, double* pa
 
 extern "C" __global__ void sums_of_pieces(
     const T* __restrict__ grad, const T* __restrict__ x, const A* __restrict__ mean,
-    const A* __restrict__ variance, double* parts, const Groups g, const double eps) {
+    const A* __restrict__ scale, double* parts, const Groups g) {
     each_piece(g, [&](long long i) {
         const Piece piece = piece_of_warp(g, i);
-        const Back back = {grad, x, mean[piece.group], 1 / sqrt(variance[piece.group] + (A)eps)};
+        const Back back = {grad, x, mean[piece.group], scale[piece.group]};
         const Pair own = sums_of_piece(back, g, piece);
         if (threadIdx.x % warpSize == 0) ((Pair*)parts)[i] = own;
     });
 }
 
-// y; m and v of each group are kept. `parts` is null where a group is one piece, the running statistics where nobody
+// y; m and 1 / sqrt(v + eps) of each group are kept, for v itself may be too large for A. `parts` is null where a group is one piece, the running statistics where nobody
 // keeps them, and `momentum` where it is the `number`, not one that only the device knows.
 extern "C" __global__ void normalize(
     const T* __restrict__ x, const T* __restrict__ weight, const T* __restrict__ bias,
-    const double* __restrict__ parts, T* __restrict__ y, A* __restrict__ mean, A* __restrict__ variance,
+    const double* __restrict__ parts, T* __restrict__ y, A* __restrict__ mean, A* __restrict__ scales,
     T* running_mean, T* running_variance, const double* momentum, const double number, const Groups g,
     const double eps) {
     const double n = (double)(g.outer * g.inner);
@@ -156,15 +156,15 @@ extern "C" __global__ void normalize(
         const Pair found =
             parts ? moments_of_group((const Pair*)parts, g, piece.group) : moments_of_piece(x, g, piece);
         // All lanes have the mean already. Through the shuffle it is a register, else rounded anew for each number.
-        const A m = __shfl_sync(0xffffffff, (A)found.first, 0), v = (A)(found.second / n);
-        const A scale = 1 / sqrt(v + (A)eps) * (weight ? (A)weight[piece.group] : (A)1);
+        const A m = __shfl_sync(0xffffffff, (A)found.first, 0), own = (A)(1 / sqrt(found.second / n + eps));
+        const A scale = own * (weight ? (A)weight[piece.group] : (A)1);
         const A b = bias ? (A)bias[piece.group] : (A)0;
         each(g, piece, [&](long long at) { return (A)x[at]; }, [&](long long at, A x) {
             y[at] = (T)((x - m) * scale + b);
         });
         if (writes(piece)) {
             mean[piece.group] = m;
-            variance[piece.group] = v;
+            scales[piece.group] = own;
             if (!running_mean) return;
             follow(running_mean[piece.group], found.first, momentum ? *momentum : number);
             follow(running_variance[piece.group], found.second / (n - 1), momentum ? *momentum : number);
@@ -175,12 +175,12 @@ extern "C" __global__ void normalize(
 // dL/dx = w (dL/dy - mean(dL/dy) - z mean(dL/dy z)) / sqrt(v + eps), and dL/dw and dL/db.
 extern "C" __global__ void normalize_gradient(
     const T* __restrict__ grad, const T* __restrict__ x, const T* __restrict__ weight, const A* __restrict__ mean,
-    const A* __restrict__ variance, const double* __restrict__ parts, T* __restrict__ grad_x,
-    T* __restrict__ grad_weight, T* __restrict__ grad_bias, const Groups g, const double eps) {
+    const A* __restrict__ scales, const double* __restrict__ parts, T* __restrict__ grad_x,
+    T* __restrict__ grad_weight, T* __restrict__ grad_bias, const Groups g) {
     const double n = (double)(g.outer * g.inner);
     each_piece(g, [&](long long i) {
         const Piece piece = piece_of_warp(g, i);
-        const Back back = {grad, x, mean[piece.group], 1 / sqrt(variance[piece.group] + (A)eps)};
+        const Back back = {grad, x, mean[piece.group], scales[piece.group]};
         const Pair sums = parts ? sums_of_group((const Pair*)parts, g, piece.group) : sums_of_piece(back, g, piece);
         const A total = (A)(sums.first / n), along = (A)(sums.second / n);
         const A scale = weight ? back.scale * (A)weight[piece.group] : back.scale;

@@ -23,36 +23,36 @@ MOST_PIECES = 512  # of a group: each warp reads what all of them gave
 def normalize(
     x: Any, axis: tuple[int, ...], eps: float, weight: Any = None, bias: Any = None, running: Any = None
 ) -> tuple[Any, Any, Any]:
-    """y = weight z + bias with z = (x - m) / sqrt(v + eps), and m and v, the mean and variance over `axis`.
+    """y = weight z + bias with z = (x - m) / sqrt(v + eps), and m and 1 / sqrt(v + eps).
 
     Args:
         x: of a dtype that has kernels.
-        axis: counted from the front; the axes left are neighbours. m and v have them, with length 1.
+        axis: over which m and v are mean and variance, counted from the front; the axes left are neighbours.
         weight, bias: one number for each mean, in x's dtype, or None.
         running: None, or (mean, variance, momentum): two such arrays, which are brought up to date in place, and how.
 
     Returns:
-        y as x; m and v in the dtype that is computed in (float32 for float16).
+        y as x; m and 1 / sqrt(v + eps) in the dtype that is computed in (float32 for float16), with length 1 on `axis`.
     """
     xp, groups = module_of(x), _groups(x.shape, axis, PIECE, MOST_PIECES)
     x, weight, bias = (None if a is None else xp.ascontiguousarray(a) for a in (x, weight, bias))
     parts, y, wide = _parts(xp, groups), xp.empty(x.shape, dtype=x.dtype), _wide(x)
-    mean, variance = (xp.empty(_kept(x.shape, axis), dtype=wide) for _ in range(2))
+    mean, scale = (xp.empty(_kept(x.shape, axis), dtype=wide) for _ in range(2))
     running_mean, running_var, momentum = running or (None, None, 0.0)
     places = tuple(None if a is None else xp.ascontiguousarray(a) for a in (running_mean, running_var))
     on_host = module_of(momentum) is np  # as a number is
     known = (None, np.float64(momentum)) if on_host else (xp.asarray(momentum, dtype=np.float64), np.float64(0))
     if parts is not None:
         _run("moments_of_pieces", groups, x, parts, groups)
-    _run("normalize", groups, x, weight, bias, parts, y, mean, variance, *places, *known, groups, np.float64(eps))
+    _run("normalize", groups, x, weight, bias, parts, y, mean, scale, *places, *known, groups, np.float64(eps))
     for own, place in zip((running_mean, running_var), places, strict=True):
         if own is not None and not own.flags.c_contiguous:  # then the kernel wrote in a copy
             own[...] = place
-    return y, mean, variance
+    return y, mean, scale
 
 
 def normalize_gradient(
-    grad: Any, x: Any, mean: Any, variance: Any, axis: tuple[int, ...], eps: float, weight: Any = None
+    grad: Any, x: Any, mean: Any, scale: Any, axis: tuple[int, ...], weight: Any = None
 ) -> tuple[Any, Any, Any]:
     """dL/dx, and dL/dweight and dL/dbias (of one axis), from dL/dy, and what `normalize` was given and gave."""
     xp, groups = module_of(grad), _groups(grad.shape, axis, PIECE, MOST_PIECES)
@@ -60,10 +60,9 @@ def normalize_gradient(
     parts, grad_x = _parts(xp, groups), xp.empty(grad.shape, dtype=grad.dtype)
     grad_weight, grad_bias = (xp.empty(mean.size, dtype=grad.dtype) for _ in range(2))
     if parts is not None:
-        _run("sums_of_pieces", groups, grad, x, mean, variance, parts, groups, np.float64(eps))
-    results, numbers = (grad_x, grad_weight, grad_bias), (groups, np.float64(eps))
-    _run("normalize_gradient", groups, grad, x, weight, mean, variance, parts, *results, *numbers)
-    return results
+        _run("sums_of_pieces", groups, grad, x, mean, scale, parts, groups)
+    _run("normalize_gradient", groups, grad, x, weight, mean, scale, parts, grad_x, grad_weight, grad_bias, groups)
+    return grad_x, grad_weight, grad_bias
 
 
 @lru_cache(maxsize=1024)
