@@ -134,6 +134,14 @@ def linear(x: Any, weight: Any, bias: Any) -> Any:
     return matmul(x, weight.transpose()) + bias
 
 
+def attention(query: Any, key: Any, value: Any, bias: Any = 0.0, seen: Any = 1.0) -> Any:
+    """Of matrices or stacks of them; `bias` is added to the scores, and only weights where `seen` is 1 count."""
+    scores = F.sum(query[..., :, None, :] * key[..., None, :, :], axis=-1) / math.sqrt(query.shape[-1]) + bias
+    powers = F.exp(scores) * constant(seen)
+    weights = powers / F.sum(powers, -1, True)
+    return F.sum(weights[..., None] * value[..., None, :, :], axis=-2)
+
+
 def layer_norm(x: Any, weight: Any, bias: Any) -> Any:
     return normalized(x, -1) * weight + bias
 

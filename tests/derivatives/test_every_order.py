@@ -60,6 +60,7 @@ LABELS, WEIGHT = np.array([2, 0]), np.array([0.5, 2.0, 1.0])
 ONE_HOT = np.eye(3)[LABELS]
 SMOOTHED = 0.8 * ONE_HOT + 0.2 / 3
 MASK = X > 0
+SEEN = np.array([[True, False], [True, True], [False, True]])  # by three queries of two keys
 STEP = numbers(2, 2), numbers(2, 2, seed=4)  # a state, and a second one
 
 
@@ -313,6 +314,19 @@ FUNCTIONS: dict[str, list[Example]] = {
     "multi_margin_loss": [
         unary(lambda x, p=p: F.multi_margin_loss(x, device(LABELS), p), lambda x, p=p: f.multi_margin(x, LABELS, p))
         for p in (1, 2)
+    ],
+    "scaled_dot_product_attention": [
+        Example(F.scaled_dot_product_attention, f.attention, (X, Y, numbers(2, 2), numbers(2, 2, seed=1))),
+        Example(
+            lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
+            lambda q, k, v: f.attention(q, k, v, seen=np.tri(2)),
+            (SEQUENCE[..., :2], X[:, :2], Y),
+        ),
+        Example(
+            lambda q, k, v: F.scaled_dot_product_attention(q, k, v, device(SEEN)),
+            lambda q, k, v: f.attention(q, k, v, seen=SEEN),
+            (numbers(3, 2), X[:, :2], Y),
+        ),
     ],
     # recurrent time steps
     "rnn_step": [Example(F.rnn_step, f.rnn_step, gates(1))],
