@@ -20,6 +20,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import backend, nn
 from minidl.autograd.function import Function
+from minidl.nn.positions import sinusoids
 from tests.arrays import device, host, tensor
 from tests.derivatives import formulas as f
 from tests.derivatives.formulas import by_its_matrix, constant
@@ -392,6 +393,18 @@ LAYERS: dict[str, tuple[Callable[[], Any], Callable[..., Any], Any]] = {
     "RNNCell": (lambda: Once(nn.RNNCell(2, 2)), f.through_time(f.rnn_step, 1), numbers(1, 2, 2)),
     "LSTMCell": (lambda: Once(nn.LSTMCell(2, 2)), f.through_time(f.lstm_step, 2), numbers(1, 2, 2)),
     "GRUCell": (lambda: Once(nn.GRUCell(2, 2)), f.through_time(f.gru_step, 1), numbers(1, 2, 2)),
+    "MultiheadAttention": (
+        lambda: First(SelfAttention(nn.MultiheadAttention(4, 2))),
+        f.self_attention(2),
+        numbers(2, 4),
+    ),
+    "TransformerEncoderLayer": (
+        lambda: nn.TransformerEncoderLayer(3, 1, 2, dropout=0.0, activation="gelu", norm_first=True),
+        f.pre_norm_block,
+        X,
+    ),
+    "LearnedPositions": (lambda: nn.LearnedPositions(3, 2), lambda x, w: x + w, X),
+    "SinusoidalPositions": (lambda: nn.SinusoidalPositions(3, 2), lambda x: x + constant(sinusoids(2, 3)), X),
     "Residual": (
         lambda: nn.Residual(nn.Sequential(nn.Linear(3, 3), nn.Tanh())),
         lambda x, w, b: x + f.tanh(f.linear(x, w, b)),
@@ -406,7 +419,7 @@ BY_THEIR_FUNCTION = {  # layers that have no parameters, and call one function
     *("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss", "BCELoss", "BCEWithLogitsLoss", "KLDivLoss", "HingeLoss"),
     *("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss"),
 }
-NO_LAYERS = {"Module", "ModuleList", "Sequential", "Parameter", "init"}
+NO_LAYERS = {"Module", "ModuleDict", "ModuleList", "Sequential", "Parameter", "init"}
 
 
 class First(nn.Module):
@@ -418,6 +431,17 @@ class First(nn.Module):
 
     def forward(self, x: md.Tensor) -> Any:
         return self.layer(x)[0]
+
+
+class SelfAttention(nn.Module):
+    """Attention of x to itself."""
+
+    def __init__(self, attention: nn.Module) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: md.Tensor) -> Any:
+        return self.attention(x, x, x)
 
 
 class Once(nn.Module):

@@ -132,7 +132,7 @@ def test_is_causal_and_a_mask_count_together():
 
 def test_what_is_hidden_may_be_infinite():
     """A score of infinity, or none at all, at a place that a mask of booleans hides."""
-    q, v = tensor(np.ones((2, 1)), True), tensor(random(3, 2), True)
+    q = tensor(np.ones((2, 1)), True)
     k = tensor(np.array([[1.0], [np.inf], [np.nan]]), True)
     weights = attention_weights(q, k, device(np.array([True, False, False])))
     np.testing.assert_array_equal(host(weights), [[1, 0, 0]] * 2)
