@@ -156,10 +156,11 @@ def self_attention(heads: int) -> Callable[..., Any]:
 
 
 def pre_norm_block(x: Any, *parameters: Any) -> Any:
-    """A TransformerEncoderLayer of one head, with gelu."""
+    """A TransformerEncoderLayer of one head, with silu."""
     of_attention, w1, b1, w2, b2, weight1, bias1, weight2, bias2 = parameters[:4], *parameters[4:]
     x = x + self_attention(1)(layer_norm(x, weight1, bias1), *of_attention)
-    return x + linear(gelu(linear(layer_norm(x, weight2, bias2), w1, b1)), w2, b2)
+    h = linear(layer_norm(x, weight2, bias2), w1, b1)
+    return x + linear(h * sigmoid(h), w2, b2)
 
 
 def layer_norm(x: Any, weight: Any, bias: Any) -> Any:

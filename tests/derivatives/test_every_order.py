@@ -399,7 +399,7 @@ LAYERS: dict[str, tuple[Callable[[], Any], Callable[..., Any], Any]] = {
         numbers(2, 4),
     ),
     "TransformerEncoderLayer": (
-        lambda: nn.TransformerEncoderLayer(3, 1, 2, dropout=0.0, activation="gelu", norm_first=True),
+        lambda: nn.TransformerEncoderLayer(3, 1, 2, dropout=0.0, activation=F.silu, norm_first=True),
         f.pre_norm_block,
         X,
     ),
