@@ -21,7 +21,7 @@ from minidl.optim import (
     SequentialLR,
     StepLR,
 )
-from tests.optim.test_schedules import optimizer_at, rates
+from tests.optim.test_curves import optimizer_at, rates
 from tests.pytorch import torch
 
 
