@@ -219,7 +219,7 @@ def function_of_a_step(value: Any, name: str) -> Callable[[int], float]:
         raise TypeError(
             f"{name}: expected a function of the number of steps k, such as lambda k: 0.95**k; got {value!r}"
         )
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 class LambdaLR(Schedule):
