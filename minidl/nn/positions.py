@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from minidl import backend
 from minidl.checks import whole
 from minidl.errors import ShapeError, describe
 from minidl.nn import init
@@ -14,7 +13,7 @@ from minidl.nn.display import options_text
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 from minidl.tensors.array import DEFAULT_DTYPE
-from minidl.tensors.creation import zeros
+from minidl.tensors.creation import tensor, zeros
 from minidl.types import Array, TensorLike
 
 
@@ -74,7 +73,7 @@ class SinusoidalPositions(Positions):
 
     def __init__(self, features: int, max_length: int = 5000, batch_first: bool = False) -> None:
         super().__init__(features, max_length, batch_first)
-        self.register_buffer("table", backend.to_device(sinusoids(max_length, features), backend.current()))
+        self.register_buffer("table", tensor(sinusoids(max_length, features)))
 
     def vectors(self) -> TensorLike:
         return self.table
