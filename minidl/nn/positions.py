@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from minidl import backend
 from minidl.checks import whole
 from minidl.errors import ShapeError, describe
 from minidl.nn import init
@@ -73,7 +74,7 @@ class SinusoidalPositions(Positions):
 
     def __init__(self, features: int, max_length: int = 5000, batch_first: bool = False) -> None:
         super().__init__(features, max_length, batch_first)
-        self.register_buffer("table", tensor(sinusoids(max_length, features)))
+        self.register_buffer("table", tensor(sinusoids(max_length, features), device=backend.current()))
 
     def vectors(self) -> TensorLike:
         return self.table
