@@ -13,7 +13,6 @@ from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.attention import attention_weights
 from minidl.functional.reshaping import array_like
 from minidl.nn import init
-from minidl.nn.display import options_text
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
@@ -200,7 +199,11 @@ class MultiheadAttention(Module):
         return mask
 
     def extra_repr(self) -> str:
-        return options_text(self, f"{self.embed_dim}", f"{self.num_heads} heads")
+        lengths = {"kdim": self.kdim, "vdim": self.vdim}
+        others = [f"{name}={length}" for name, length in lengths.items() if length != self.embed_dim]
+        options = {"dropout": self.dropout, "batch_first": self.batch_first}
+        set_options = [f"{name}={value}" for name, value in options.items() if value]
+        return ", ".join([f"{self.embed_dim}", f"{self.num_heads} heads", *others, *set_options])
 
 
 def added(name: str, mask: TensorLike, dtype: DType, *shapes: Shape) -> TensorLike:
