@@ -13,6 +13,7 @@ from minidl.functional.adaptive_pooling import (
     global_avg_pool,
 )
 from minidl.functional.arithmetic import absolute, add, divide, multiply, negative, power, sign, subtract
+from minidl.functional.attention import scaled_dot_product_attention
 from minidl.functional.broadcasting import broadcast_to, sum
 from minidl.functional.classification import cross_entropy
 from minidl.functional.comparison import (
@@ -148,6 +149,7 @@ __all__ = [
     "relu",
     "reshape",
     "rnn_step",
+    "scaled_dot_product_attention",
     "selu",
     "setitem",
     "sigmoid",
