@@ -113,6 +113,7 @@ class Optimizer(Versioned, ABC):
     ) -> None:
         self.layers: list[LayerGroup] = collect_layers(model_or_params)
         self.lr = lr
+        self._asked_lr = self.lr  # when a run is resumed it has to be the same; `lr` itself changes with a schedule
         self.weight_decay = weight_decay
         self.layer_rate = layer_rate
         self.step_count = 0

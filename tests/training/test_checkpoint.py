@@ -165,12 +165,12 @@ def test_other_multipliers_of_single_parameters_are_refused(tmp_path):
 
 
 def test_joined_schedules_come_back(tmp_path):
-    def joined(rate):
-        model, optimizer, loader, _ = make(lr=rate)
+    def joined(seed):
+        model, optimizer, loader, _ = make(seed)
         parts = [optim.LinearLR(optimizer, total_iters=8), optim.CosineLR(optimizer, 30)]
         return model, optimizer, loader, optim.SequentialLR(optimizer, parts, [8])
 
-    straight, fresh = joined(0.1), joined(0.5)
+    straight, fresh = joined(0), joined(99)
     run(*straight)
     save_checkpoint(tmp_path / "run.npz", *straight)
     expected = run(*straight, epochs=2)
@@ -387,7 +387,7 @@ def test_with_changes_allowed_another_schedule_goes_on_from_the_same_step(tmp_pa
 
 def test_what_does_not_fit_is_refused_whatever_is_allowed(tmp_path):
     path, _ = saved(tmp_path)
-    for other in ({"hidden": 7}, {"method": optim.Adam}, {"batch_size": 5}):
+    for other in ({"hidden": 7}, {"method": optim.Adam}):
         parts = make(seed=3, **other)
         before = everything(*parts)
         with pytest.raises(ValueError, match=r"run\.npz does not fit, nothing was changed"):
@@ -398,7 +398,8 @@ def test_what_does_not_fit_is_refused_whatever_is_allowed(tmp_path):
 def test_a_checkpoint_from_before_settings_were_saved_is_resumed(tmp_path):
     path, straight = saved(tmp_path)
     arrays, meta = load_arrays(path, kind="checkpoint")
-    del meta["settings"], meta["loader"]["data"], meta["optimizer"]["initial_lr"]
+    del meta["described"], meta["loader"]["data"], meta["optimizer"]["initial_lr"]
+    del meta["kinds"]["lr of the optimizer"]
     save_arrays(path, arrays, kind="checkpoint", meta=meta)
     expected = run(*straight)
     fresh = make(seed=99)
