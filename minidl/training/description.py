@@ -160,7 +160,7 @@ def _tell_source(told: Told, where: str, source: Source) -> None:
 def _tell_hooks(told: Told, model: Module, optimizer: Optimizer | None) -> None:
     """The hooks that are not minidl's own: its recorders watch and change nothing."""
     named = [(what, hook) for what, hook in _hooks(model, optimizer) if not _is_a_recorders(hook)]
-    told.put("hooks", ", ".join(name_of(hook) for _, hook in named) or "none", Certainty.LIKELY)
+    told.put("list of hooks", ", ".join(name_of(hook) for _, hook in named) or "none", Certainty.LIKELY)
     for what, hook in named:
         told.tell(what, hook, Certainty.LIKELY)
 

@@ -25,6 +25,21 @@ _KINDS = (
     | inspect.CO_COROUTINE
     | inspect.CO_ASYNC_GENERATOR
 )
+# Methods of lists, dicts, sets, queues and arrays.
+_CHANGING = {
+    "append",
+    "appendleft",
+    "extend",
+    "insert",
+    "pop",
+    "popleft",
+    "popitem",
+    "remove",
+    "clear",
+    "sort",
+    "reverse",
+}
+_CHANGING |= {"update", "setdefault", "add", "discard", "fill", "put", "itemset", "resize", "rotate"}
 
 
 class Instructions(NamedTuple):
@@ -36,12 +51,14 @@ class Instructions(NamedTuple):
         attributes: the names it reads after a dot.
         written: the names that it writes in its module or in the function around it (`global`, `nonlocal`), or after a
             dot.
+        changes: whether it seems to change what lists, dicts and arrays hold, by an index or a method such as `append`.
     """
 
     checksum: str
     read: tuple[str, ...]
     attributes: frozenset[str]
     written: frozenset[str]
+    changes: bool
 
 
 @functools.lru_cache(1024)
@@ -51,6 +68,7 @@ def instructions_of(code: CodeType) -> Instructions:
     read: dict[str, None] = {}
     attributes: set[str] = set()
     written: set[str] = set()
+    changes = False
     for step in dis.get_instructions(code):
         name, value = step.opname, step.argval
         if name in ("EXTENDED_ARG", "NOP", "CACHE", "RESUME"):
@@ -61,6 +79,7 @@ def instructions_of(code: CodeType) -> Instructions:
             read.update(dict.fromkeys(name for name in inner.read if name not in code.co_cellvars))
             attributes |= inner.attributes
             written |= inner.written - set(code.co_cellvars)
+            changes |= inner.changes
         elif step.opcode in dis.hasconst:
             lines.append(f"{name} {_constant(value)}")
         elif step.opcode in dis.hasname or step.opcode in dis.hasfree:
@@ -73,8 +92,10 @@ def instructions_of(code: CodeType) -> Instructions:
                 read[value] = None
         else:
             lines.append(f"{name} {step.arg}")
+            changes |= name in ("STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE")
+    changes |= not attributes.isdisjoint(_CHANGING)
     text = "\n".join((f"{code.co_argcount} {code.co_kwonlyargcount} {code.co_flags & _KINDS}", *lines))
-    return Instructions(checksum_of(text), tuple(read), frozenset(attributes), frozenset(written))
+    return Instructions(checksum_of(text), tuple(read), frozenset(attributes), frozenset(written), changes)
 
 
 def checksum_of(text: str) -> str:

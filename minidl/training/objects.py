@@ -19,6 +19,7 @@ from __future__ import annotations
 import enum
 import functools
 import inspect
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -30,14 +31,15 @@ import numpy as np
 from minidl import backend
 from minidl.nn import Module
 from minidl.tensors.tensor import Tensor
-from minidl.training.instructions import PYTHON, Instructions, instructions_of
-from minidl.training.texts import ITEMS, is_minidls, is_own, name_of, plain_text, short
+from minidl.training.instructions import PYTHON, instructions_of
+from minidl.training.texts import ITEMS, is_minidls, is_own, is_wrapper, name_of, plain_text, short
 
 PLAIN = (bool, float, str, tuple)  # attributes of these types are settings; a whole number may be a counter
-MOST = 1000  # entries
+MOST = 1000  # entries of one object
 _DEEP = 40  # objects within objects
 _OF_A_MODULE = ("training", "forward")
 _EMPTY = object()
+_OF_MINIDL = ("foreign", "plain", "versions")  # attributes of classes that minidl writes itself
 _MAKERS = ("__init__", "__post_init__")
 # Methods that make an object, copy it or show it, and have no part in what it does afterwards.
 _BESIDE = {"extra_repr", "state_dict", "load_state_dict"} | {
@@ -53,8 +55,8 @@ _BESIDE = {"extra_repr", "state_dict", "load_state_dict"} | {
 class Certainty(enum.IntEnum):
     """How certain it is that an entry tells a setting, and not something that changes in the training."""
 
-    POSSIBLE = 0  # a list, or a whole number that is no option: it may be a counter
-    LIKELY = 1  # a number that a function reads from around it
+    POSSIBLE = 0  # what is written in the course of the training: a counter; or what may be
+    LIKELY = 1  # what code reads, and is not seen to write
     CERTAIN = 2  # an option, code
 
 
@@ -63,6 +65,21 @@ class Fact(NamedTuple):
 
     text: str
     certainty: Certainty
+
+
+class Use(NamedTuple):
+    """What the code that has to do with an object does with its attributes, by their names.
+
+    Attributes:
+        read, written: by the methods that are told, and by the code that has the object.
+        counted: written by any method, but those that make the object.
+        changes: whether any of these seems to change what a list, a dict or an array holds.
+    """
+
+    read: frozenset[str]
+    written: frozenset[str]
+    counted: frozenset[str]
+    changes: bool
 
 
 class Told:
@@ -76,14 +93,15 @@ class Told:
         self.entries: dict[str, Fact] = {}
         self._met = {id(thing): thing for thing in elsewhere}  # who is met again is not told again
         self._variables: set[tuple[type, str]] = set()  # of classes, that were told
-        self._depth = 0
+        self._depth = 0  # how many objects inside those that were asked for
+        self._end = math.inf  # how many entries there may be
 
     def put(self, what: str, text: str, certainty: Certainty = Certainty.CERTAIN) -> None:
         """Add an entry. A second one of a name is joined to the first: there may be two classes of one name."""
         first = self.entries.get(what)
         if first is not None:
             self.entries[what] = Fact(short(f"{first.text}; {text}"), min(first.certainty, certainty))
-        elif len(self.entries) < MOST:
+        else:
             self.entries[what] = Fact(text, certainty)
 
     def tell(
@@ -98,6 +116,10 @@ class Told:
         Args:
             read: the names that are read after a dot by the code which has this value.
         """
+        if self._depth == 0:
+            self._end = len(self.entries) + MOST
+        elif len(self.entries) >= self._end:
+            return
         self._depth += 1
         self._tell(what, value, certainty, read)
         self._depth -= 1
@@ -125,7 +147,7 @@ class Told:
             self.put(what, name_of(value), certainty)
             if self._is_new(value) and is_own(value):
                 for name in sorted(read & vars(value).keys()):
-                    self._tell_variable(f"{name} of the module {name_of(value)}", name, vars(value)[name], read)
+                    self._tell_variable(f"{name} of the module {name_of(value)}", vars(value)[name], read)
         elif isinstance(value, (list, tuple, deque)):
             self.put(what, f"{name_of(value)} of {len(value)}", certainty)
             if self._is_new(value):
@@ -138,7 +160,7 @@ class Told:
                     self.tell(f"entry {plain_text(key) or name_of(key)} of the {what}", part, certainty, read)
         elif isinstance(value, (set, frozenset)):
             self.put(what, f"{name_of(value)} of {len(value)}", certainty)
-        elif hasattr(value, "__wrapped__"):  # what functools.cache makes of a function
+        elif is_wrapper(value):  # what functools.cache makes of a function
             self.put(what, name_of(value), certainty)
             self.tell(f"function of the {what}", value.__wrapped__, certainty)
         else:
@@ -153,9 +175,10 @@ class Told:
         read: frozenset[str] = frozenset(),
     ) -> None:
         """Add an entry for each option of an object, and for the code of its class; none for the object itself."""
+        self._end = len(self.entries) + MOST
         own = self._tell_class(type(thing), read)
-        for key, value, sure in _options(thing, own.attributes, own.written, left_out):
-            self.tell(f"{key} of the {what}", value, min(certainty, sure), own.attributes)
+        for key, value, sure in _options(thing, own, left_out):
+            self.tell(f"{key} of the {what}", value, min(certainty, sure), own.read)
 
     def _tell_object(self, what: str, thing: Any, certainty: Certainty, read: frozenset[str]) -> None:
         """Its class with the plain ones of its options, and an entry for each of the others."""
@@ -164,9 +187,7 @@ class Told:
             self.put(what, type(thing).__name__, certainty)
             return
         shown, others = [], []
-        for key, value, sure in _options(
-            thing, own.attributes, own.written, _OF_A_MODULE if isinstance(thing, Module) else ()
-        ):
+        for key, value, sure in _options(thing, own, _OF_A_MODULE if isinstance(thing, Module) else ()):
             text = plain_text(value) if sure == Certainty.CERTAIN else None
             if text is None:
                 others.append((key, value, sure))
@@ -174,7 +195,7 @@ class Told:
                 shown.append(f"{key}={text}")
         self.put(what, short(f"{type(thing).__name__}({', '.join(shown)})"), certainty)
         for key, value, sure in others:
-            self.tell(f"{key} of the {what}", value, min(certainty, sure), own.attributes)
+            self.tell(f"{key} of the {what}", value, min(certainty, sure), own.read)
 
     def _tell_function(self, what: str, function: Any) -> None:
         """The code of a function of the user's own, and what that reads."""
@@ -191,37 +212,19 @@ class Told:
         for name in found.read:
             if name in around:
                 value = _content(around[name])
-                constant = isinstance(value, int)
             elif name in function.__globals__:
                 value = function.__globals__[name]
-                constant = name.isupper()
             else:
                 continue  # a function of Python's own
-            self._tell_variable(f"{name} of the {what}", name, value, found.attributes, constant, found.written)
+            if value is not _EMPTY and name != "__class__":  # that of a method's own class is for `super()`
+                written = name in found.written or (found.changes and _holds_others(value))
+                self._tell_variable(f"{name} of the {what}", value, found.attributes, written)
 
-    def _tell_variable(
-        self,
-        what: str,
-        name: str,
-        value: Any,
-        read: frozenset[str],
-        constant: bool = False,
-        written: frozenset[str] = frozenset(),
-    ) -> None:
-        """A variable that a function reads from around it.
+    def _tell_variable(self, what: str, value: Any, read: frozenset[str], written: bool = False) -> None:
+        """A variable that a function reads from around it, and perhaps writes."""
+        self.tell(what, value, Certainty.POSSIBLE if value is None or written else Certainty.LIKELY, read)
 
-        Args:
-            constant: whether it is one though it is a whole number.
-            written: the names that the function writes.
-        """
-        if value is _EMPTY or name == "__class__":
-            return
-        known = constant or isinstance(value, (*PLAIN, np.generic, Tensor)) or backend.is_array(value)
-        followed = callable(value) or isinstance(value, ModuleType)
-        likely = (known or followed) and name not in written
-        self.tell(what, value, Certainty.LIKELY if likely else Certainty.POSSIBLE, read)
-
-    def _tell_class(self, kind: type, read: frozenset[str] = frozenset(), made: bool = False) -> Instructions:
+    def _tell_class(self, kind: type, read: frozenset[str] = frozenset(), made: bool = False) -> Use:
         """The code of a class of the user's own, and what that reads. Returns what its methods do, together.
 
         Told are the methods that minidl or Python calls, and those whose names are `read`, also by one that is told.
@@ -232,6 +235,9 @@ class Told:
         own = [cls for cls in kind.__mro__ if is_own(cls)]
         attributes, written, values = set(read), set[str](), list[tuple[str, Any]]()
         called = dict.fromkeys(_called_by_others(kind, own, made)) if own else {}
+        all_there_is = [instructions_of(function.__code__) for cls in own for function in _methods_of(cls)]
+        counted = frozenset[str]().union(*(found.written for found in all_there_is))
+        changes = any(found.changes for found in all_there_is)
         waiting = deque((*called, *sorted(read - called.keys()))) if own else deque()
         called.update(dict.fromkeys(waiting))
         while waiting:
@@ -253,19 +259,24 @@ class Told:
                     break  # what stands behind in the order of inheritance is hidden
         for name, value in values:
             self._tell_class_variable(kind, name, value, written)
-        return Instructions("", (), frozenset(attributes), frozenset(written))
+        return Use(frozenset(attributes), frozenset(written), counted, changes)
 
     def _tell_class_variable(self, kind: type, name: str, value: Any, written: set[str]) -> None:
         """An attribute of a class that is no method."""
-        if name.startswith("_") or hasattr(type(value), "__set__") or (kind, name) in self._variables:
+        if (
+            name.startswith("_")
+            or name in _OF_MINIDL
+            or hasattr(type(value), "__set__")
+            or (kind, name) in self._variables
+        ):
             return
         self._variables.add((kind, name))
-        sure = (isinstance(value, PLAIN) or name.isupper()) and name not in written
-        self.tell(f"{name} of the class {kind.__name__}", value, Certainty.CERTAIN if sure else Certainty.POSSIBLE)
+        sure = isinstance(value, PLAIN) or name.isupper()
+        self.tell(f"{name} of the class {kind.__name__}", value, _certainty(value, sure, name in written, likely=True))
 
     def _is_new(self, thing: Any) -> bool:
         """Whether it is met for the first time, and there is room to tell it. It is kept: its id is nobody else's."""
-        if id(thing) in self._met or len(self.entries) >= MOST or self._depth > _DEEP:
+        if id(thing) in self._met or len(self.entries) >= self._end or self._depth > _DEEP:
             return False
         self._met[id(thing)] = thing
         return True
@@ -279,20 +290,26 @@ def _called_by_others(kind: type, own: list[type], made: bool) -> Iterator[str]:
     theirs = [cls for cls in kind.__mro__ if is_minidls(cls)]
     for name in (name for cls in own for name in vars(cls)):
         acts = name not in _BESIDE and (_is_dunder(name) or any(hasattr(base, name) for base in theirs))
-        if acts or name in ("forward", "take") or (made and name in _MAKERS):
+        if acts or name in ("forward", "backward", "take") or (made and name in _MAKERS):
             yield name
 
 
-def _options(
-    thing: Any, read: frozenset[str], written: frozenset[str], left_out: Iterable[str]
-) -> Iterator[tuple[str, Any, Certainty]]:
+def _methods_of(cls: type) -> Iterator[FunctionType]:
+    """The functions of one class, but those that make its objects."""
+    for name in (name for name in vars(cls) if name not in _MAKERS):
+        yield from _functions_of(vars(cls)[name])
+
+
+def _holds_others(value: Any) -> bool:
+    """Whether it holds values that can be changed in it."""
+    return isinstance(value, (list, dict, set, deque, Tensor)) or backend.is_array(value)
+
+
+def _options(thing: Any, use: Use, left_out: Iterable[str]) -> Iterator[tuple[str, Any, Certainty]]:
     """The attributes of an object that are settings, in the order of their names, each with how certain that is.
 
     That is what its class takes under their name, truth values, tuples, functions and modules; of an object of minidl
-    also other numbers and texts, and of a user's own what the code `read`s of it.
-
-    Args:
-        written: the names of attributes that the methods of the object write.
+    also other numbers and texts, and of a user's own what the code reads of it.
     """
     kind = type(thing)
     minidls, own, taken = is_minidls(kind), is_own(kind), _taken_by(kind)
@@ -302,9 +319,25 @@ def _options(
         known = key in taken or (isinstance(thing, Module) and isinstance(value, Module))
         plain = isinstance(value, (*PLAIN, np.floating, np.bool_, FunctionType))
         shown = known or (minidls and plain) or (own and isinstance(value, (bool, tuple, np.bool_, FunctionType)))
-        if shown or key in read or (isinstance(thing, Module) and isinstance(value, Tensor)):
-            certain = (known or plain) and key not in written
-            yield key, value, Certainty.CERTAIN if certain else Certainty.POSSIBLE
+        if shown or key in use.read or (isinstance(thing, Module) and isinstance(value, Tensor)):
+            counted = key in (use.written if known or plain else use.counted)
+            likely = key in use.read and not (use.changes and _holds_others(value))
+            yield key, value, _certainty(value, known or plain, counted, likely)
+
+
+def _certainty(value: Any, known: bool, counted: bool, likely: bool) -> Certainty:
+    """How certain it is that an attribute is a setting.
+
+    Args:
+        known: whether its name or its type say so.
+        counted: whether the code of its class writes it.
+        likely: whether that reads it, and does not seem to change what it holds.
+    """
+    if counted:
+        return Certainty.POSSIBLE
+    if known:
+        return Certainty.CERTAIN
+    return Certainty.LIKELY if likely and value is not None else Certainty.POSSIBLE
 
 
 def _attributes(thing: Any) -> dict[str, Any]:

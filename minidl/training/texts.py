@@ -85,7 +85,7 @@ def _text(value: Any, left: list[int], depth: int = 0) -> str | None:
         return f"{len(value) if len(value) > ITEMS else ''}{{{', '.join(sorted(map(str, pairs)))}}}"
     if isinstance(value, (Optimizer, Schedule, Loader)):
         return type(value).__name__
-    followed = isinstance(value, (MethodType, functools.partial)) or hasattr(value, "__wrapped__")
+    followed = isinstance(value, (MethodType, functools.partial)) or is_wrapper(value)
     if callable(value) and not followed and not is_own(value) and not is_own(type(value)):
         return getattr(value, "__name__", None)
     return None
@@ -103,6 +103,11 @@ def name_of(thing: Any) -> str:
     """The name of a function, class or module; of another object that of its class."""
     name = getattr(thing, "__name__", None)
     return name if isinstance(name, str) else type(thing).__name__
+
+
+def is_wrapper(value: Any) -> bool:
+    """Whether it is a function that calls another, as `functools.wraps` notes it."""
+    return "__wrapped__" in getattr(value, "__dict__", ())
 
 
 # ---- what is whose
