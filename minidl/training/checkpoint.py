@@ -102,7 +102,7 @@ class Checkpoint:
             ValueError: one of them does not fit what was saved. The message names the file, and what is not the same.
         """
         here = kinds(model, optimizer, loader, schedule)
-        if _RATE not in self.kinds:  # an older file
+        if _RATE not in self.kinds:  # an older file, which does not say
             here.pop(_RATE, None)
         found = differences(self.kinds, here)
         if found and not allow_changes:
@@ -267,7 +267,7 @@ def load_checkpoint(path: str | PathLike[str]) -> Checkpoint:
         states["loader"],
         meta["random"],
         history,
-        meta["kinds"],
+        _with_first_rate(meta["kinds"], states["optimizer"]),
         meta["described"] if meta.get("described") is not None else comparable(meta.get("settings") or {}),
     )
 
@@ -278,6 +278,12 @@ def _state(part: str, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> dic
         return None
     front = f"{part}/"
     return {name.removeprefix(front): a for name, a in arrays.items() if name.startswith(front)} | meta[part]
+
+
+def _with_first_rate(kinds: dict[str, str], optimizer: Mapping[str, Any] | None) -> dict[str, str]:
+    """The classes and settings, with the rate before the first schedule, which older files have in another place."""
+    first = (optimizer or {}).get("initial_lr")
+    return kinds if first is None else {_RATE: repr(first), **kinds}
 
 
 def _plain(value: Any) -> Any:

@@ -23,6 +23,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
@@ -151,12 +152,12 @@ class Told:
         elif isinstance(value, (list, tuple, deque)):
             self.put(what, f"{name_of(value)} of {len(value)}", certainty)
             if self._is_new(value):
-                for i, part in zip(range(ITEMS), value, strict=False):
+                for i, part in enumerate(islice(value, ITEMS)):
                     self.tell(f"entry {i} of the {what}", part, certainty, read)
         elif isinstance(value, dict):
             self.put(what, f"{name_of(value)} of {len(value)}", certainty)
             if self._is_new(value):
-                for key, part in zip(list(value)[:ITEMS], value.values(), strict=False):
+                for key, part in islice(value.items(), ITEMS):
                     self.tell(f"entry {plain_text(key) or name_of(key)} of the {what}", part, certainty, read)
         elif isinstance(value, (set, frozenset)):
             self.put(what, f"{name_of(value)} of {len(value)}", certainty)

@@ -8,6 +8,7 @@ import inspect
 import sys
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from numbers import Number
 from pathlib import PurePath
 from types import FunctionType, MethodType, ModuleType
@@ -79,10 +80,11 @@ def _text(value: Any, left: list[int], depth: int = 0) -> str | None:
             return f"{len(value)} members"
         return joined(value, "{", "}", in_order=False)
     if isinstance(value, dict):
-        pairs = [joined(pair, "", "") for _, pair in zip(range(ITEMS), value.items(), strict=False)]
-        if None in pairs:
+        pairs = [(joined((key,), "", ": "), joined((part,), "", "")) for key, part in islice(value.items(), ITEMS)]
+        if any(None in pair for pair in pairs):
             return None
-        return f"{len(value) if len(value) > ITEMS else ''}{{{', '.join(sorted(map(str, pairs)))}}}"
+        texts = sorted(f"{key}{part}" for key, part in pairs)
+        return f"{len(value) if len(value) > ITEMS else ''}{{{', '.join(texts)}}}"
     if isinstance(value, (Optimizer, Schedule, Loader)):
         return type(value).__name__
     followed = isinstance(value, (MethodType, functools.partial)) or is_wrapper(value)
