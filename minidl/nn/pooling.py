@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from minidl import functional as F
+from minidl.checks import yes_or_no
 from minidl.functional.geometry import Size, pooling_options
 from minidl.nn.display import options_text, sizes_text
 from minidl.nn.module import Module
+from minidl.settings import Setting
 from minidl.types import ArrayOrTensor, TensorLike
 
 
@@ -53,6 +55,8 @@ class MaxPool2d(Pooling):
 
 class AveragePooling(Pooling):
     """Whether the padding counts."""
+
+    count_include_pad = Setting(yes_or_no)
 
     def __init__(
         self,

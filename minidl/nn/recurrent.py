@@ -20,13 +20,14 @@ from minidl import functional as F
 from minidl.autograd.variable import Variable
 from minidl.autograd.versions import Versioned, chosen
 from minidl.backend import module_of
-from minidl.checks import choice, number, whole
+from minidl.checks import choice, number, whole, yes_or_no
 from minidl.errors import DTypeError, ShapeError, describe, warn
 from minidl.functional.recurrent import NONLINEARITIES
 from minidl.nn import init
 from minidl.nn.display import options_text
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.settings import Setting
 from minidl.tensors.creation import zeros
 from minidl.types import Shape, TensorLike
 
@@ -39,12 +40,15 @@ class Recurrent(Module):
 
     gates: ClassVar[int]
     state_names: ClassVar[tuple[str, ...]] = ("h_0",)
+    input_size = Setting(whole)
+    hidden_size = Setting(whole)
+    bias = Setting(yes_or_no)
     _step: Callable[..., State]  # (from_input, state, weight_hh, bias_hh) -> the state after a time step
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool) -> None:
         super().__init__()
-        self.input_size = whole(input_size, f"{type(self).__name__}: input_size")
-        self.hidden_size = whole(hidden_size, f"{type(self).__name__}: hidden_size")
+        self.input_size = input_size
+        self.hidden_size = hidden_size
         self.bias = bool(bias)
 
     def _add_parameters(self, inputs: int, suffix: str = "") -> None:
@@ -129,10 +133,11 @@ class RNNCell(Cell):
     """
 
     gates = 1
+    nonlinearity = Setting(choice, NONLINEARITIES)
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh") -> None:
         super().__init__(input_size, hidden_size, bias)
-        self.nonlinearity = choice(nonlinearity, "RNNCell: nonlinearity", NONLINEARITIES)
+        self.nonlinearity = nonlinearity
 
     def _step(self, from_input: TensorLike, state: State, weight_hh: TensorLike, bias_hh: TensorLike) -> State:
         return (F.rnn_step(from_input, state[0], weight_hh, bias_hh, self.nonlinearity),)
@@ -173,6 +178,10 @@ class GRUCell(Cell):
 class Layers(Versioned, Recurrent):
     """All time steps, in `num_layers` layers, each of which reads the hidden states of the one below."""
 
+    num_layers = Setting(whole)
+    batch_first = Setting(yes_or_no)
+    dropout = Setting(number, 0, 1)
+
     def __init__(
         self,
         input_size: int,
@@ -185,9 +194,9 @@ class Layers(Versioned, Recurrent):
     ) -> None:
         super().__init__(input_size, hidden_size, bias)
         kind = type(self).__name__
-        self.num_layers = whole(num_layers, f"{kind}: num_layers")
+        self.num_layers = num_layers
         self.batch_first = bool(batch_first)
-        self.dropout = number(dropout, f"{kind}: dropout", 0, 1)
+        self.dropout = dropout
         if dropout > 0 and num_layers == 1:
             warn(f"{kind}: dropout={dropout} lies between layers, and there is only one")
         if bidirectional:
@@ -263,6 +272,7 @@ class RNN(Layers):
     """
 
     gates = 1
+    nonlinearity = Setting(choice, NONLINEARITIES)
 
     def __init__(
         self,
@@ -276,7 +286,7 @@ class RNN(Layers):
         bidirectional: bool = False,
     ) -> None:
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
-        self.nonlinearity = choice(nonlinearity, "RNN: nonlinearity", NONLINEARITIES)
+        self.nonlinearity = nonlinearity
 
     _step = RNNCell._step
 

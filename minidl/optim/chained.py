@@ -9,7 +9,7 @@ from typing import Any
 
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.schedules import Schedule, whole_steps
-from minidl.optim.settings import Setting
+from minidl.settings import Setting
 
 
 def some_schedules(values: Any, name: str) -> tuple[Schedule, ...]:

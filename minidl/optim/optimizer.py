@@ -21,7 +21,6 @@ from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.multipliers import LayerRateSetting, read_multipliers
 from minidl.optim.report import LayerReport, Seen, as_numbers, largest_multiplier, norms_by_array, report_of
-from minidl.optim.settings import Setting
 from minidl.optim.state import flat, read_states, saved_count
 from minidl.optim.trained import (
     Trained,
@@ -32,6 +31,7 @@ from minidl.optim.trained import (
     slots_beside,
     takes_part,
 )
+from minidl.settings import Setting
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array
 

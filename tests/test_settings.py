@@ -1,4 +1,4 @@
-"""minidl/optim/settings.py: a setting is checked whenever it is written, and reading it costs nothing."""
+"""minidl/settings.py: a setting is checked whenever it is written, and reading it costs nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from minidl import optim
 from minidl.checks import nonnegative
-from minidl.optim.settings import Setting
+from minidl.settings import Setting
 from tests.arrays import host
 from tests.optim.trajectories import give, scalar
 
