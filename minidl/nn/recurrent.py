@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from minidl import functional as F
 from minidl.autograd.variable import Variable
 from minidl.autograd.versions import Versioned, chosen
-from minidl.backend import module_of
+from minidl.backend import module_of, native
 from minidl.checks import choice, number, whole, yes_or_no
 from minidl.errors import DTypeError, ShapeError, describe, warn
 from minidl.functional.recurrent import NONLINEARITIES
@@ -61,13 +61,14 @@ class Recurrent(Module):
     def _parameters_of(self, suffix: str = "") -> list[Any]:
         return [getattr(self, name + suffix) for name in PARAMETERS]
 
-    def _check_input(self, x: Any, *axes: str) -> None:
+    def _checked_input(self, x: Any, *axes: str) -> Any:
         ndim = getattr(x, "ndim", 0)
         if ndim != len(axes) + 1 or x.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{type(self).__name__}: expected an input ({', '.join(axes)}, input_size={self.input_size}); got "
                 f"{describe(x)}" + ("; give it a batch axis N" if ndim == len(axes) else "")
             )
+        return native(x)
 
     def _first_state(self, hx: Any, x: TensorLike, shape: Shape) -> State:
         """The state to begin with: `hx`, or zeros of `shape` in the dtype of x."""
@@ -79,12 +80,13 @@ class Recurrent(Module):
             hx = (hx,)
         elif not isinstance(hx, (tuple, list)) or len(hx) != len(self.state_names):
             raise TypeError(f"{label} the state as a tuple ({', '.join(self.state_names)}); got {describe(hx)}")
+        hx = tuple(map(native, hx))
         for name, value in zip(self.state_names, hx, strict=True):
             if getattr(value, "shape", None) != shape:
                 raise ShapeError(f"{label} {name} of shape {shape}; got {describe(value)}")
             if value.dtype != x.dtype:
                 raise DTypeError(f"{label} {name} in the dtype of the input, {x.dtype}; got {describe(value)}")
-        return tuple(hx)
+        return hx  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         return options_text(self, f"{self.input_size}->{self.hidden_size}")
@@ -106,7 +108,7 @@ class Cell(Recurrent):
         self._add_parameters(self.input_size)
 
     def forward(self, x: TensorLike, hx: Any = None) -> Any:
-        self._check_input(x, "N")
+        x = self._checked_input(x, "N")
         state = self._first_state(hx, x, (x.shape[0], self.hidden_size))
         weight_ih, weight_hh, bias_ih, bias_hh = self._parameters_of()
         return _as_given(self._step(F.linear(x, weight_ih, bias_ih), state, weight_hh, bias_hh))
@@ -213,7 +215,7 @@ class Layers(Versioned, Recurrent):
             cls.versions, cls.plain = (), cls
 
     def forward(self, x: TensorLike, hx: Any = None) -> tuple[Any, Any]:
-        self._check_input(x, *("NT" if self.batch_first else "TN"))
+        x = self._checked_input(x, *("NT" if self.batch_first else "TN"))
         x = x.swapaxes(0, 1) if self.batch_first else x
         steps, samples = x.shape[:2]
         if steps == 0:

@@ -56,9 +56,10 @@ from minidl.optim.clipping import clip_grad_norm_, clip_grad_value_
 from minidl.optim.layer_rates import LayerRate, LayerSpecific, Replayed, Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup
-from minidl.optim.optimizer import Optimizer, Scale
+from minidl.optim.optimizer import Optimizer
 from minidl.optim.report import LayerReport
 from minidl.optim.rmsprop import RMSprop
+from minidl.optim.scales import Scale
 from minidl.optim.schedules import CosineLR, ExponentialLR, InvLR, LinearLR, MultiStepLR, PolynomialLR, Schedule, StepLR
 from minidl.optim.sgd import SGD
 from minidl.optim.trust import LARS, TrustRatio
