@@ -5,23 +5,33 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
-from minidl import optim
+import minidl as md
+import minidl.functional as F
+from minidl import nn, optim
 from minidl.checks import nonnegative
+from minidl.data import Dataset, Loader
+from minidl.data import transforms as T
 from minidl.settings import Setting
 from tests.arrays import host
 from tests.optim.trajectories import give, scalar
 
+NO_NUMBER: list[Any] = [math.nan, "0.5", True, None, (1.0, 2.0), md.ones(2)]
+NO_EPS: list[Any] = [-0.1, math.nan, "0.5", True, None]
+NO_WHOLE: list[Any] = [2.5, "3", True, None]
 NO_SHARE: list[Any] = [5, -0.1, math.nan, "0.5", True, None]
 NO_SIZE: list[Any] = [-0.1, math.nan, math.inf, "0.5", True, None]
 NO_TRUTH: list[Any] = ["no", 1, None]
 NO_FRACTION: list[Any] = [1, -0.1, math.nan, "0.5", True, None]
 NO_COUNT: list[Any] = [0, -1, 2.5, "3", True, None]
 NO_STEPS: list[Any] = [3, [2.5], [-1], ["3"], None]
+DATA = Dataset(np.ones((4, 2), np.float32), np.zeros(4, np.int64))
 
 
 def sgd() -> optim.SGD:
@@ -40,6 +50,8 @@ WRONG: dict[str, tuple[Callable[[], Any], dict[str, list[Any]]]] = {
             "momentum_form": ["torch", None, 3],
             "layer_rate": [optim.LayerSpecific, "layer-specific", 2.0],
             "initial_lr": [-1.0, "0.1", math.nan],
+            "step_count": [-1, 2.5, "3", None],
+            "scales": [3, {"nobody": (1.0, 1.0)}],
         },
     ),
     "AdaGrad": (lambda: optim.AdaGrad([scalar()]), {"eps": NO_SIZE, "denominator": ["row", None]}),
@@ -72,6 +84,63 @@ WRONG: dict[str, tuple[Callable[[], Any], dict[str, list[Any]]]] = {
     ),
     "ChainedScheduler": (lambda: optim.ChainedScheduler([optim.StepLR(sgd(), 2)]), {"schedulers": [[], [0.5]]}),
 }
+LAYERS: dict[str, tuple[Callable[[], Any], dict[str, list[Any]]]] = {
+    "LeakyReLU": (nn.LeakyReLU, {"negative_slope": NO_NUMBER}),
+    "PReLU": (nn.PReLU, {"num_parameters": NO_COUNT}),
+    "ELU": (nn.ELU, {"alpha": NO_NUMBER}),
+    "GELU": (nn.GELU, {"approximate": ["erf", None, md.ones(2)]}),
+    "Hardtanh": (nn.Hardtanh, {"min_val": [*NO_NUMBER, 2.0], "max_val": [*NO_NUMBER, -2.0]}),
+    "Softmax": (nn.Softmax, {"axis": NO_WHOLE}),
+    "LogSoftmax": (nn.LogSoftmax, {"axis": NO_WHOLE}),
+    "BatchNorm": (
+        lambda: nn.BatchNorm1d(4),
+        {"eps": NO_EPS, "momentum": NO_SHARE[:-1], "num_features": NO_COUNT},
+    ),
+    "LayerNorm": (lambda: nn.LayerNorm(4), {"eps": NO_EPS, "normalized_shape": [0, 2.5, (4, -1), "4", None]}),
+    "GroupNorm": (lambda: nn.GroupNorm(2, 4), {"eps": NO_EPS, "num_groups": [*NO_COUNT, 3], "num_channels": [0, 5]}),
+    "LocalResponseNorm": (
+        lambda: nn.LocalResponseNorm(3, within_channel=True),
+        {"size": [*NO_COUNT, 2], "alpha": NO_NUMBER, "beta": NO_NUMBER, "k": NO_NUMBER, "within_channel": NO_TRUTH},
+    ),
+    "Dropout": (nn.Dropout, {"p": NO_SHARE}),
+    "Dropout2d": (nn.Dropout2d, {"p": NO_SHARE}),
+    "AveragePooling": (lambda: nn.AvgPool2d(2), {"count_include_pad": NO_TRUTH}),
+    "Linear": (lambda: nn.Linear(2, 3), {"in_features": NO_COUNT, "out_features": NO_COUNT}),
+    "Convolution": (
+        lambda: nn.Conv2d(2, 3, 3),
+        {"in_channels": NO_COUNT, "out_channels": NO_COUNT, "groups": NO_COUNT},
+    ),
+    "Embedding": (lambda: nn.Embedding(3, 2), {"num_embeddings": NO_COUNT, "embedding_dim": NO_COUNT}),
+    "Flatten": (nn.Flatten, {"start_axis": NO_WHOLE}),
+    "Reshape": (lambda: nn.Reshape(2, 2), {"shape": [0, 2.5, (4, -1), "4", None]}),
+    "Recurrent": (
+        lambda: nn.LSTM(2, 3),
+        {"input_size": NO_COUNT, "hidden_size": NO_COUNT, "bias": NO_TRUTH},
+    ),
+    "Layers": (
+        lambda: nn.GRU(2, 3),
+        {"num_layers": NO_COUNT, "batch_first": NO_TRUTH, "dropout": NO_SHARE},
+    ),
+    "RNN": (lambda: nn.RNN(2, 3), {"nonlinearity": ["sigmoid", None]}),
+    "RNNCell": (lambda: nn.RNNCell(2, 3), {"nonlinearity": ["sigmoid", None]}),
+    "Loss": (nn.MSELoss, {"reduction": ["average", None, "batchmean"]}),
+    "CrossEntropyLoss": (
+        nn.CrossEntropyLoss,
+        {"ignore_index": NO_WHOLE, "label_smoothing": NO_SHARE, "reduction": ["batchmean"]},
+    ),
+    "NLLLoss": (nn.NLLLoss, {"ignore_index": NO_WHOLE}),
+    "MultiMarginLoss": (nn.MultiMarginLoss, {"p": [3, True, "1", md.ones(2)], "margin": NO_NUMBER}),
+    "SmoothL1Loss": (nn.SmoothL1Loss, {"beta": NO_EPS}),
+    "HuberLoss": (nn.HuberLoss, {"delta": [*NO_EPS, 0]}),
+    "KLDivLoss": (nn.KLDivLoss, {"log_target": NO_TRUTH, "reduction": ["average"]}),
+    "ToFloat": (T.ToFloat, {"scale": ["0.5", True, None]}),
+    "Normalize": (lambda: T.Normalize(0.5, 0.5), {"mean": ["0.5", [True]], "std": ["0.5", 0, [-1.0]]}),
+    "CenterCrop": (lambda: T.CenterCrop(2), {"size": [0, 2.5, (1, 2, 3), None]}),
+    "RandomCrop": (lambda: T.RandomCrop(2), {"size": [0, 2.5, (1, 2, 3)], "padding": [-1, 0.5, (1, 2, 3)]}),
+    "RandomHorizontalFlip": (T.RandomHorizontalFlip, {"p": NO_SHARE}),
+    "Loader": (lambda: Loader(DATA, 2), {"seed": [-1, 2.5, "3", True, None], "shuffle": NO_TRUTH}),
+}
+WRONG |= LAYERS
 EVERY = [(make, name, value) for make, wrong in WRONG.values() for name, values in wrong.items() for value in values]
 
 
@@ -79,16 +148,29 @@ EVERY = [(make, name, value) for make, wrong in WRONG.values() for name, values 
 def test_what_makes_no_sense_is_refused_by_name_and_the_old_value_stays(make: Any, name: str, value: Any) -> None:
     owner = make()
     before = getattr(owner, name)
-    with pytest.raises((TypeError, ValueError), match="expected"):
+    with pytest.raises((TypeError, ValueError), match=r"expected|must divide|no parameter"):
         setattr(owner, name, value)
     assert getattr(owner, name) is before
 
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_every_setting_there_is_was_tried(kind: str) -> None:
-    tried = {name for make, wrong in WRONG.values() for name in wrong if isinstance(make(), getattr(optim, kind))}
-    own = {name for name, value in vars(getattr(optim, kind)).items() if isinstance(value, Setting)}
-    assert own <= tried
+    make, _ = WRONG[kind]
+    [named] = [cls for cls in type(make()).__mro__ if cls.__name__ == kind]
+    tried = {name for make, wrong in WRONG.values() for name in wrong if isinstance(make(), named)}
+    assert {name for name, value in vars(named).items() if isinstance(value, Setting)} <= tried
+
+
+def test_no_class_with_settings_was_forgotten() -> None:
+    rooms = [optim, nn, T, sys.modules["minidl.data"]]
+    classes = {cls for room in rooms for cls in vars(room).values() if isinstance(cls, type)}
+    owners = {
+        base.__name__
+        for cls in classes
+        for base in cls.__mro__
+        if any(isinstance(value, Setting) for value in vars(base).values())
+    }
+    assert owners - {"Optimizer", "Schedule", "_Joined", "_Normalization"} <= set(WRONG)
 
 
 def test_the_message_names_class_and_setting() -> None:
@@ -154,3 +236,72 @@ def test_copies_keep_their_settings() -> None:
     for copied in (copy.deepcopy(sgd()), pickle.loads(pickle.dumps(optim.LARS(0.5)))):
         with pytest.raises(ValueError, match="expected"):
             setattr(copied, "momentum" if isinstance(copied, optim.SGD) else "eta", -1)
+
+
+# ---- layers
+
+
+def test_a_layers_setting_that_is_written_later_counts() -> None:
+    layer = nn.LeakyReLU()
+    layer.negative_slope = np.float32(0.5)
+    assert type(layer.negative_slope) is float
+    assert host(layer(md.tensor([-2.0]))) == [-1.0]
+    with pytest.raises(ValueError, match="LeakyReLU: negative_slope: expected a number; got nan"):
+        layer.negative_slope = math.nan
+    with pytest.raises(ValueError, match="BatchNorm2d: momentum: expected a number from 0 to 1; got 5"):
+        nn.BatchNorm2d(3).momentum = 5
+    norm = nn.BatchNorm1d(2)
+    norm.momentum = None
+    norm(md.tensor([[1.0, 2.0], [3.0, 6.0]]))
+    np.testing.assert_allclose(host(norm.running_mean), [2.0, 4.0])
+
+
+def test_a_network_of_ones_own_may_have_settings_too() -> None:
+    class Net(nn.Module):
+        slope = Setting(nonnegative)
+
+        def __init__(self, slope: float) -> None:
+            super().__init__()
+            self.slope = slope
+
+    assert vars(Net(2))["slope"] == 2.0
+    with pytest.raises(ValueError, match="Net: slope: expected a finite number of at least 0; got -1"):
+        Net(-1)
+
+
+def test_an_error_of_a_layer_is_said_though_its_options_cannot_be_shown() -> None:
+    pool = nn.MaxPool2d(2)
+    pool.kernel_size = None  # type: ignore[assignment]
+    with pytest.raises(md.ShapeError, match="kernel_size: expected a whole number of at least 1, or two of them; got"):
+        pool(md.ones(1, 1, 4, 4))
+
+
+# ---- numbers that are Tensors
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_a_tensor_with_one_number_is_taken_as_that_number(requires_grad: bool) -> None:
+    t = md.tensor(0.5, requires_grad=requires_grad)
+    for owner, names in (
+        (optim.SGD([scalar()], lr=t, momentum=t, weight_decay=t), ("lr", "momentum", "weight_decay")),
+        (optim.Adam([scalar()], lr=t, eps=t), ("lr", "eps")),
+        (optim.RMSprop([scalar()], alpha=t), ("alpha",)),
+        (optim.LARS(t), ("eta",)),
+        (optim.InvLR(sgd(), t, t), ("gamma", "power")),
+    ):
+        assert {name: (type(getattr(owner, name)), getattr(owner, name)) for name in names} == dict.fromkeys(
+            names, (float, 0.5)
+        )
+    assert optim.Adam([scalar()], betas=(t, t)).betas == (0.5, 0.5)
+    assert [*sgd().scale("*", lr=t).scales.values()] == [(0.5, 1.0)]
+
+
+def test_other_tensors_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"SGD: lr: expected a number; got Tensor\(\[0.1\]"):
+        optim.SGD([scalar()], lr=md.tensor([0.1]))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"SGD: momentum_form: expected 'pytorch' or 'caffe'; got Tensor"):
+        optim.SGD([scalar()], momentum_form=md.ones(2))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="StepLR: step_size: expected a whole number of at least 1; got Tensor"):
+        optim.StepLR(sgd(), md.tensor(3))  # type: ignore[arg-type]
+    with pytest.raises(md.DTypeError, match="cross_entropy: expected weight as numbers; got <U1"):
+        F.cross_entropy(md.ones(2, 3), np.zeros(2, np.int64), np.array(["1", "1", "1"]))

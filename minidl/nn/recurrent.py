@@ -86,7 +86,7 @@ class Recurrent(Module):
                 raise ShapeError(f"{label} {name} of shape {shape}; got {describe(value)}")
             if value.dtype != x.dtype:
                 raise DTypeError(f"{label} {name} in the dtype of the input, {x.dtype}; got {describe(value)}")
-        return hx  # type: ignore[no-any-return]
+        return hx
 
     def extra_repr(self) -> str:
         return options_text(self, f"{self.input_size}->{self.hidden_size}")

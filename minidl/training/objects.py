@@ -313,7 +313,7 @@ def _options(thing: Any, use: Use, left_out: Iterable[str]) -> Iterator[tuple[st
     also other numbers and texts, and of a user's own what the code reads of it.
     """
     kind = type(thing)
-    minidls, own, taken = is_minidls(kind), is_own(kind), _taken_by(kind)
+    minidls, own, taken = is_minidls(kind), is_own(kind), _taken_by(kind)  # type: ignore[arg-type]
     for key, value in sorted(_attributes(thing).items()):
         if key.startswith("_") or key in left_out:
             continue
