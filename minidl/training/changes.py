@@ -8,18 +8,45 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minidl.data import Loader
 from minidl.optim import Optimizer
 from minidl.optim.schedules import Schedule
+from minidl.optim.trained import slot_dtype
 
 State = dict[str, Any]
 
 
-def optimizer_state(saved: State, optimizer: Optimizer, new_rate: bool) -> State:
-    """The optimizer's state, with the rate of here if another one was asked for."""
+def optimizer_state(saved: State, optimizer: Optimizer, new_rate: bool, same_method: bool) -> State:
+    """The optimizer's state, with the rate of here if another one was asked for.
+
+    What the same method remembers because of other settings, such as a velocity where there was no momentum, begins at
+    0; what it no longer uses is left out. (Of another method nothing can be taken: the optimizer refuses its state.)
+    """
     own = optimizer.state_dict()
     kept = {"initial_lr": own["initial_lr"]} if "initial_lr" in own else {}
-    return saved | kept | {"lr": own["lr"]} if new_rate else kept | saved
+    state = saved | kept | {"lr": own["lr"]} if new_rate else kept | saved
+    if not same_method:
+        return state
+    mine = {name for layer in optimizer.layers for name in (layer.name, *(own for own, _ in layer.parameters))}
+    slots = _slots(optimizer)
+
+    def is_used(name: str) -> bool:
+        owner, _, slot = name.rpartition("/")
+        return owner not in mine or slot == "steps" or name in slots  # what is of others is then refused by name
+
+    return slots | {name: value for name, value in state.items() if is_used(name)}
+
+
+def _slots(optimizer: Optimizer) -> State:
+    """The arrays that a method keeps with its settings of here, all 0."""
+    found: State = {}
+    for layer in optimizer.layers:
+        for name, p in layer.parameters:
+            found |= {f"{name}/{slot}": np.zeros(p.shape, slot_dtype(p.dtype)) for slot in optimizer.slots}
+        found |= {f"{layer.name}/{slot}": np.zeros(()) for slot in optimizer.layer_slots}
+    return found
 
 
 def schedule_state(saved: State, schedule: Schedule, new_rate: bool) -> State:

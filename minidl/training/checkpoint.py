@@ -148,7 +148,8 @@ class Checkpoint:
         new_rate = self.kinds.get(_RATE, asked) != asked
         yield model, self.model
         if self.optimizer is not None:
-            yield optimizer, optimizer_state(self.optimizer, optimizer, new_rate)
+            same = self.kinds.get("optimizer") == type(optimizer).__name__
+            yield optimizer, optimizer_state(self.optimizer, optimizer, new_rate, same)
         if schedule is not None:
             own = schedule.state_dict()
             yield schedule, own if self.schedule is None else schedule_state(self.schedule, schedule, new_rate)

@@ -85,7 +85,7 @@ class Run:
         self.interrupt = interrupt
         self.place: Place | None = None  # where in the loader `fit` is, or was at the end of the last epoch
         # What seems to be a setting and is not yet known to be a counter. An option that a callback changes stays one.
-        self.begun = describe(*self._parts())
+        self.begun = {} if path is None else describe(*self._parts())
         if resumed is not None:
             self.begun = {what: entry for what, entry in self.begun.items() if what in resumed.settings}
         self.blame = Blame(state.optimizer)

@@ -117,7 +117,8 @@ def is_wrapper(value: Any) -> bool:
 
 def is_minidls(thing: Any) -> bool:
     """Whether a function or a class is minidl's."""
-    return f"{getattr(thing, '__module__', '')}.".startswith("minidl.")
+    module = thing.__globals__.get("__name__") if isinstance(thing, FunctionType) else getattr(thing, "__module__", "")
+    return f"{module}.".startswith("minidl.")  # a function may have got the `__module__` of one that it wraps
 
 
 def is_own(thing: Any) -> bool:

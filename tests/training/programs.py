@@ -99,6 +99,12 @@ CASES = {
         "2 * f",
         "3 * f",
     ),
+    "a function in the place of minidl's": (
+        "@functools.wraps(F.cross_entropy)\ndef loss(outputs, labels):\n"
+        "    return 2 * F.cross_entropy(outputs, labels)\n",
+        "2 *",
+        "3 *",
+    ),
     "under a decorator": (
         "def scaled(f):\n    @functools.wraps(f)\n    def g(*args):\n        return 2 * f(*args)\n    return g\n"
         "@scaled\ndef loss(outputs, labels):\n    return F.cross_entropy(outputs, labels)\n",

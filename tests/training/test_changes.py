@@ -156,3 +156,37 @@ def test_other_shapes_are_refused_whatever_is_allowed(tmp_path):
         ValueError, match=r"(?s)nothing was changed.*weight: the model has shape \(4, 6\), the state \(3, 6\)"
     ):
         load_checkpoint(path).resume(other, optim.SGD(other, momentum=0.9), allow_changes=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "first", "second"),
+    [
+        (optim.SGD, {"momentum": 0.9}, {}),
+        (optim.SGD, {}, {"momentum": 0.9}),
+        (optim.RMSprop, {"centered": True}, {"momentum": 0.5}),
+        (optim.AdaGrad, {}, {"denominator": "layer"}),
+        (optim.AdaGrad, {"denominator": "layer"}, {}),
+    ],
+)
+def test_what_a_method_remembers_anew_begins_at_0(tmp_path, method, first, second):
+    path = tmp_path / "run.npz"
+    run, other = Run(), Run()
+    run.optimizer, other.optimizer = method(run.model, **first), method(other.model, **second)
+    run.fit(epochs=1, schedule=None, checkpoint=path)
+    with pytest.raises(ValueError, match="does not fit"):
+        other.fit(epochs=2, schedule=None, checkpoint=path, resume=True)
+    load_checkpoint(path).resume(other.model, other.optimizer, other.loader, allow_changes=True)
+    saved, taken = run.optimizer.state_dict(), other.optimizer.state_dict()
+    for name, value in taken.items():
+        np.testing.assert_array_equal(value, saved.get(name, 0))
+    history = other.fit(epochs=2, schedule=None, checkpoint=path, resume=True, allow_changes=True)
+    assert history.epochs == 2
+
+
+def test_the_state_of_another_model_is_refused_by_name(tmp_path):
+    path = tmp_path / "run.npz"
+    run = Run()
+    run.fit(epochs=1, schedule=None, checkpoint=path)
+    smaller = optim.SGD(run.model.fc1, lr=0.1, momentum=0.9)
+    with pytest.raises(ValueError, match=r"the saved state does not fit this SGD: .*not known here 'fc1.bias/steps'"):
+        load_checkpoint(path).resume(run.model, smaller, run.loader, allow_changes=True)

@@ -75,6 +75,13 @@ for name, source in {**{name: case[0] for name, case in CASES.items()}, **COUNTE
     assert len(found) == 1
 
 
+@pytest.fixture(autouse=True)
+def _on_numpy():
+    """The programs are written for NumPy's arrays."""
+    with md.using("numpy"):
+        yield
+
+
 def train(source, path, epochs, resume):
     program = made(source, lines_before=epochs)
     model, optimizer, loader, schedule, loss, validation = program.run()
