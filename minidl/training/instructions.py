@@ -48,7 +48,7 @@ class Instructions(NamedTuple):
     Attributes:
         checksum: over all of it.
         read: the names that it reads from the module it stands in, or from the function around it, in that order.
-        attributes: the names it reads after a dot.
+        attributes: the names it reads after a dot, and texts that could be such, as in `getattr(x, "scale")`.
         written: the names that it writes in its module or in the function around it (`global`, `nonlocal`), or after a
             dot.
         changes: whether it seems to change what lists, dicts and arrays hold, by an index or a method such as `append`.
@@ -68,6 +68,7 @@ def instructions_of(code: CodeType) -> Instructions:
     read: dict[str, None] = {}
     attributes: set[str] = set()
     written: set[str] = set()
+    texts: set[str] = set()
     changes = False
     for step in dis.get_instructions(code):
         name, value = step.opname, step.argval
@@ -82,6 +83,8 @@ def instructions_of(code: CodeType) -> Instructions:
             changes |= inner.changes
         elif step.opcode in dis.hasconst:
             lines.append(f"{name} {_constant(value)}")
+            if isinstance(value, str) and value.isidentifier():
+                texts.add(value)
         elif step.opcode in dis.hasname or step.opcode in dis.hasfree:
             lines.append(f"{name} {value}")
             if name.startswith("STORE"):
@@ -95,7 +98,7 @@ def instructions_of(code: CodeType) -> Instructions:
             changes |= name in ("STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE")
     changes |= not attributes.isdisjoint(_CHANGING)
     text = "\n".join((f"{code.co_argcount} {code.co_kwonlyargcount} {code.co_flags & _KINDS}", *lines))
-    return Instructions(checksum_of(text), tuple(read), frozenset(attributes), frozenset(written), changes)
+    return Instructions(checksum_of(text), tuple(read), frozenset(attributes | texts), frozenset(written), changes)
 
 
 def checksum_of(text: str) -> str:

@@ -334,6 +334,12 @@ CASES = {
             ("an object", "types.SimpleNamespace(n=7)", "types.SimpleNamespace(n=8)"),
         )
     },
+    "an attribute by its name": (
+        "class Net(nn.Linear):\n    def __init__(self):\n        super().__init__(4, 3)\n        self.k = 2\n"
+        "    def forward(self, x):\n        return super().forward(x) * getattr(self, 'k')\nmake_model = Net",
+        "self.k = 2",
+        "self.k = 3",
+    ),
     "a helper method of a model": (
         "class Net(nn.Linear):\n    def forward(self, x):\n        return self.scaled(super().forward(x))\n"
         "    def scaled(self, x):\n        return 2.0 * x\nmake_model = lambda: Net(4, 3)",
