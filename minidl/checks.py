@@ -83,8 +83,9 @@ def yes_or_no(value: Any, name: str) -> bool:
 
 
 def choice(value: Any, name: str, allowed: tuple[Any, ...]) -> Any:
-    """One of the values `allowed`."""
-    if value not in allowed:
+    """One of the values `allowed`, of its type."""
+    value = python_number(value)
+    if not any(type(value) is type(one) and value == one for one in allowed):
         raise ValueError(f"{name}: expected {' or '.join(map(repr, allowed))}; got {value!r}")
     return value
 

@@ -109,7 +109,7 @@ def test_nobody_but_the_front_door_imports_what_is_only_there_for_speed() -> Non
 
 def test_only_these_lie_directly_under_the_package() -> None:
     names = {path.stem for path in house.ROOT.glob("*.py")}
-    assert names == {"__init__", "__main__", "cli", "errors", "checks", "types", "version"}
+    assert names == {"__init__", "__main__", "cli", "errors", "checks", "settings", "types", "version"}
 
 
 def test_no_module_is_hidden_by_something_of_its_own_name() -> None:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.checks import yes_or_no
+from minidl.checks import whole, yes_or_no
 from minidl.data.ahead import in_order
 from minidl.data.dataset import Dataset, Source, check_source, fingerprint, is_whole, random_order
 from minidl.data.transforms import Transform, check_transform, on_host_and_anywhere, transformed
+from minidl.settings import Setting
 
 MOVED_WHOLE = 2**30  # bytes; a data set up to this size is put on the device once, a larger one batch by batch
 
@@ -100,6 +101,9 @@ class Loader:
         TypeError, ValueError: no data set, no batch to hand out, or another argument that is none.
     """
 
+    seed = Setting(whole, 0)
+    shuffle = Setting(yes_or_no)
+
     def __init__(
         self,
         dataset: Source,
@@ -113,8 +117,6 @@ class Loader:
         check_source(dataset, "Loader: expected a Dataset")
         if not is_whole(batch_size) or batch_size < 1:
             raise ValueError(f"Loader: expected a batch size of at least 1; got {batch_size!r}")
-        if seed is not None and (not is_whole(seed) or seed < 0):
-            raise ValueError(f"Loader: expected a non-negative integer as the seed; got {seed!r}")
         if transform is not None:
             check_transform(transform, "Loader")
         if not is_whole(workers) or workers < 0:
@@ -131,7 +133,7 @@ class Loader:
         self.batch_size = int(batch_size)
         self.shuffle = shuffle
         self.drop_last = drop_last
-        self.seed = int(backend.generator().integers(2**63)) if seed is None else int(seed)
+        self.seed = int(backend.generator().integers(2**63)) if seed is None else seed
         self.transform = transform
         self.workers = int(workers)
         self._next_epoch = 0  # what the next `for` begins
@@ -159,8 +161,8 @@ class Loader:
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
-        whole, rest = divmod(len(self.dataset), self.batch_size)
-        return whole + (rest > 0 and not self.drop_last)
+        full, rest = divmod(len(self.dataset), self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
 
     def order(self, epoch: int) -> Any:
         """(N,) the indices of the examples in the order of one epoch, on the host."""

@@ -26,10 +26,11 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.checks import real
+from minidl.checks import real, share
 from minidl.data.dataset import Source, check_source, is_whole
 from minidl.data.progress import Bar
 from minidl.errors import DTypeError, ShapeError, describe
+from minidl.settings import Setting
 
 Transform = Callable[[Any, Any], Any]  # (images, rng) -> images
 CHUNK = 256  # images that MeanImage.of looks at together
@@ -84,6 +85,19 @@ class Mapped:
         return f"Mapped({self.source!r}, {self.transform!r})"
 
 
+def numbers(values: Any, name: str) -> tuple[float, ...]:
+    """A number for each channel, or one for all, as a tuple."""
+    return tuple(real(value, name) for value in np.atleast_1d(np.asarray(values)))
+
+
+def pair(value: Any, name: str, minimum: int) -> tuple[int, int]:
+    """(v, v) for a number v, or the pair itself."""
+    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(both) != 2 or not all(is_whole(v) and v >= minimum for v in both):
+        raise ValueError(f"{name}: expected a whole number of at least {minimum}, or two of them; got {value!r}")
+    return int(both[0]), int(both[1])
+
+
 class _Step:
     """Shows itself with its parameters, which are its attributes."""
 
@@ -108,8 +122,10 @@ class Compose(_Step):
 class ToFloat(_Step):
     """x * scale as floating numbers; 1/255, the default, brings bytes into 0 to 1. Takes arrays of any shape."""
 
+    scale = Setting(real)
+
     def __init__(self, scale: float = 1 / 255) -> None:
-        self.scale = real(scale, "ToFloat: scale")
+        self.scale = scale
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
         return backend.module_of(images).multiply(images, self.scale, dtype=_floating(images))
@@ -122,10 +138,18 @@ class Normalize(_Step):
         mean, std: a number for each channel, or one for all.
     """
 
+    mean = Setting(numbers)
+    std = Setting(numbers)
+
     def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
-        self.mean, self.std = _numbers(mean, "Normalize: mean"), _numbers(std, "Normalize: std")
+        self.mean = mean
+        self.std = std
+        self.check_settings()
+
+    def check_settings(self) -> None:
+        """Refuse to divide by 0."""
         if not all(s > 0 for s in self.std):
-            raise ValueError(f"Normalize: expected std above 0; got {std!r}")
+            raise ValueError(f"Normalize: expected std above 0; got {', '.join(f'{s:g}' for s in self.std)}")
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
         dtype, channels = _floating(images), _size(images, self, anywhere=True)[0]
@@ -189,8 +213,10 @@ class CenterCrop(_Step):
         size: of what is left: a number, or (height, width).
     """
 
+    size = Setting(pair, 1)
+
     def __init__(self, size: int | tuple[int, int]) -> None:
-        self.size = _pair(size, "CenterCrop: expected size", 1)
+        self.size = size
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
         top, left = (extra // 2 for extra in _room(images, self.size, self))
@@ -206,9 +232,12 @@ class RandomCrop(_Step):
         padding: zeros put around the image first: a number, or one above and below and one left and right.
     """
 
+    size = Setting(pair, 1)
+    padding = Setting(pair, 0)
+
     def __init__(self, size: int | tuple[int, int], padding: int | tuple[int, int] = 0) -> None:
-        self.size = _pair(size, "RandomCrop: expected size", 1)
-        self.padding = _pair(padding, "RandomCrop: expected padding", 0)
+        self.size = size
+        self.padding = padding
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
         _size(images, self)
@@ -227,9 +256,9 @@ class RandomHorizontalFlip(_Step):
         p: the probability.
     """
 
+    p = Setting(share)
+
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= real(p, "RandomHorizontalFlip: p") <= 1:
-            raise ValueError(f"RandomHorizontalFlip: expected p as a probability, from 0 to 1; got {p!r}")
         self.p = p
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
@@ -285,15 +314,3 @@ def _drawing(rng: Any, step: _Step) -> Any:
             f"or call it with (images, numpy.random.default_rng(seed))"
         )
     return rng
-
-
-def _numbers(values: float | Sequence[float], name: str) -> tuple[float, ...]:
-    return tuple(real(value, name) for value in np.atleast_1d(np.asarray(values)))
-
-
-def _pair(value: Any, expected: str, minimum: int) -> tuple[int, int]:
-    """(v, v) for a number v, or the pair itself."""
-    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(both) != 2 or not all(is_whole(v) and v >= minimum for v in both):
-        raise ValueError(f"{expected} as a whole number of at least {minimum}, or two of them; got {value!r}")
-    return int(both[0]), int(both[1])

@@ -18,8 +18,9 @@ from minidl.backend import module_of
 from minidl.functional.precision import widened
 from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
-from minidl.optim.optimizer import UNSCALED, Optimizer
+from minidl.optim.optimizer import Optimizer
 from minidl.optim.report import Seen
+from minidl.optim.scales import UNSCALED
 from minidl.optim.trained import check_direction, check_writable, gradient_of, slot_dtype, slots_beside
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array

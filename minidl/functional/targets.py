@@ -136,7 +136,10 @@ def constant(name: str, what: str, value: TensorLike, input: TensorLike, shape: 
         return None
     if isinstance(value, Variable) and value._requires_grad:
         raise GraphError(f"{name} takes its {what} as a constant; got one that requires a gradient: detach() it")
-    array = raw(on_one_device(name, input, value, what)[1]).astype(input.dtype)
+    array = raw(on_one_device(name, input, value, what)[1])
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(f"{name}: expected {what} as numbers; got {array.dtype}")
+    array = array.astype(input.dtype)
     try:
         return module_of(array).broadcast_to(array, shape)
     except ValueError as error:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from minidl import functional as F
 from minidl.checks import choice, limits, number, whole
 from minidl.functional.gated import FORMS
 from minidl.nn.display import options_text
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.settings import Setting
 from minidl.tensors.creation import full
 from minidl.types import TensorLike
 
@@ -29,9 +32,11 @@ class ReLU(Module):
 class LeakyReLU(_Activation):
     """x where x > 0, else negative_slope * x, elementwise."""
 
+    negative_slope = Setting(number)
+
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
-        self.negative_slope = number(negative_slope, "LeakyReLU: negative_slope")
+        self.negative_slope = negative_slope
 
     def forward(self, x: TensorLike) -> TensorLike:
         return F.leaky_relu(x, self.negative_slope)
@@ -49,10 +54,11 @@ class PReLU(_Activation):
     """
 
     weight: Parameter
+    num_parameters = Setting(whole)
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
-        self.num_parameters = whole(num_parameters, "PReLU: num_parameters")
+        self.num_parameters = num_parameters
         self.weight = Parameter(full(num_parameters, number(init, "PReLU: init")))
 
     def forward(self, x: TensorLike) -> TensorLike:
@@ -62,9 +68,11 @@ class PReLU(_Activation):
 class ELU(_Activation):
     """x where x > 0, else alpha * (exp(x) - 1), elementwise."""
 
+    alpha = Setting(number)
+
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
-        self.alpha = number(alpha, "ELU: alpha")
+        self.alpha = alpha
 
     def forward(self, x: TensorLike) -> TensorLike:
         return F.elu(x, self.alpha)
@@ -87,9 +95,11 @@ class SiLU(Module):
 class GELU(_Activation):
     """x times the cumulative distribution function of the standard normal at x: see `functional.gelu`."""
 
+    approximate = Setting(choice, FORMS)
+
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
-        self.approximate = choice(approximate, "GELU: approximate", FORMS)
+        self.approximate = approximate
 
     def forward(self, x: TensorLike) -> TensorLike:
         return F.gelu(x, self.approximate)
@@ -98,9 +108,18 @@ class GELU(_Activation):
 class Hardtanh(_Activation):
     """x limited to [min_val, max_val], elementwise."""
 
+    min_val = Setting(number)
+    max_val = Setting(number)
+
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
         super().__init__()
-        self.min_val, self.max_val = limits(min_val, max_val, "Hardtanh")
+        self.min_val = min_val
+        self.max_val = max_val
+        self.check_settings()
+
+    def check_settings(self) -> None:
+        """Refuse a lower limit above the upper one."""
+        limits(self.min_val, self.max_val, type(self).__name__)
 
     def forward(self, x: TensorLike) -> TensorLike:
         return F.hardtanh(x, self.min_val, self.max_val)
@@ -137,6 +156,8 @@ class Softplus(Module):
 class Softmax(_Activation):
     """exp(x) / sum(exp(x)) along `axis`. Not needed before cross_entropy, which takes raw scores."""
 
+    axis = Setting(whole, -math.inf)
+
     def __init__(self, axis: int = -1) -> None:
         super().__init__()
         self.axis = axis
@@ -147,6 +168,8 @@ class Softmax(_Activation):
 
 class LogSoftmax(_Activation):
     """ln softmax(x) along `axis`."""
+
+    axis = Setting(whole, -math.inf)
 
     def __init__(self, axis: int = -1) -> None:
         super().__init__()

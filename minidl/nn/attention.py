@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import functional as F
-from minidl.checks import number, whole
+from minidl.checks import number, whole, yes_or_no
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.attention import attention_weights
 from minidl.functional.reshaping import array_like
@@ -16,6 +16,7 @@ from minidl.nn import init
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.settings import Setting
 from minidl.tensors.creation import zeros
 from minidl.types import DType, Shape, TensorLike
 
@@ -57,6 +58,8 @@ class MultiheadAttention(Module):
     k_proj_weight: Parameter | None
     v_proj_weight: Parameter | None
     in_proj_bias: Parameter | None
+    dropout = Setting(number, 0, 1)
+    batch_first = Setting(yes_or_no)
 
     def __init__(
         self,
@@ -73,10 +76,10 @@ class MultiheadAttention(Module):
         self.num_heads = whole(num_heads, "MultiheadAttention: num_heads")
         if embed_dim % num_heads:
             raise ValueError(f"MultiheadAttention: num_heads={num_heads} must divide embed_dim; got {embed_dim}")
-        self.dropout = number(dropout, "MultiheadAttention: dropout", 0, 1)
+        self.dropout = dropout
         self.kdim = whole(embed_dim if kdim is None else kdim, "MultiheadAttention: kdim")
         self.vdim = whole(embed_dim if vdim is None else vdim, "MultiheadAttention: vdim")
-        self.batch_first = bool(batch_first)
+        self.batch_first = batch_first
         if self.kdim == self.vdim == embed_dim:
             self.in_proj_weight = init.glorot_uniform_(Parameter(zeros(3 * embed_dim, embed_dim)))
             self.q_proj_weight = self.k_proj_weight = self.v_proj_weight = None

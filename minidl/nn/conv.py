@@ -12,6 +12,7 @@ from minidl.nn.display import options_text, sizes_text
 from minidl.nn.init import Initializer, initialize
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.settings import Setting
 from minidl.tensors.creation import zeros
 from minidl.types import ArrayOrTensor, TensorLike
 
@@ -24,6 +25,9 @@ class Convolution(Module):
     transposed: ClassVar[bool] = False
     weight: Parameter
     bias: Parameter | None
+    in_channels = Setting(whole)
+    out_channels = Setting(whole)
+    groups = Setting(whole)
 
     def __init__(
         self,
@@ -39,13 +43,13 @@ class Convolution(Module):
     ) -> None:
         super().__init__()
         kind, n = type(self).__name__, self.axes
-        self.in_channels = whole(in_channels, f"{kind}: in_channels")
-        self.out_channels = whole(out_channels, f"{kind}: out_channels")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
         self.kernel_size = per_axis(kernel_size, n, f"{kind}: kernel_size", 1)
         self.stride = per_axis(stride, n, f"{kind}: stride", 1)
         self.padding = borders(padding, n, self.stride, f"{kind}: padding")
         self.dilation = per_axis(dilation, n, f"{kind}: dilation", 1)
-        self.groups = whole(groups, f"{kind}: groups")
+        self.groups = groups
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"{kind}: groups={groups} must divide the channels; got {in_channels}->{out_channels}")
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)

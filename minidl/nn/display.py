@@ -34,6 +34,6 @@ def options_text(module: Any, *first: str) -> str:
     return ", ".join(parts)
 
 
-def sizes_text(sizes: tuple[Any, ...]) -> str:
-    """The lengths of several axes in words: '3x3' for (3, 3)."""
-    return "x".join(map(str, sizes))
+def sizes_text(sizes: Any) -> str:
+    """The lengths of several axes in words: '3x3' for (3, 3); anything else as it is."""
+    return "x".join(map(str, sizes)) if isinstance(sizes, tuple) else str(sizes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from minidl import functional as F
 from minidl.checks import number
 from minidl.nn.module import Module
+from minidl.settings import Setting
 from minidl.types import TensorLike
 
 
@@ -21,9 +22,11 @@ class Dropout(Module):
         ValueError: p is not from 0 to 1.
     """
 
+    p = Setting(number, 0, 1)
+
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        self.p = number(p, f"{type(self).__name__}: p", 0, 1)
+        self.p = p
 
     def forward(self, x: TensorLike) -> TensorLike:
         return F.dropout(x, self.p, self.training)

@@ -9,6 +9,7 @@ from minidl.nn import init
 from minidl.nn.display import options_text
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.settings import Setting
 from minidl.tensors.creation import zeros
 from minidl.types import TensorLike
 
@@ -30,11 +31,13 @@ class Embedding(Module):
     """
 
     weight: Parameter
+    num_embeddings = Setting(whole)
+    embedding_dim = Setting(whole)
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> None:
         super().__init__()
-        self.num_embeddings = whole(num_embeddings, "Embedding: num_embeddings")
-        self.embedding_dim = whole(embedding_dim, "Embedding: embedding_dim")
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
         self.weight = init.normal_(Parameter(zeros(num_embeddings, embedding_dim)))
         self.padding_idx = padding_idx
         if padding_idx is not None:

@@ -8,6 +8,7 @@ from minidl.nn.display import options_text
 from minidl.nn.init import Initializer, initialize
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.settings import Setting
 from minidl.tensors.creation import zeros
 from minidl.types import TensorLike
 
@@ -32,11 +33,13 @@ class Linear(Module):
 
     weight: Parameter
     bias: Parameter | None
+    in_features = Setting(whole)
+    out_features = Setting(whole)
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, init: Initializer | None = None) -> None:
         super().__init__()
-        self.in_features = whole(in_features, "Linear: in_features")
-        self.out_features = whole(out_features, "Linear: out_features")
+        self.in_features = in_features
+        self.out_features = out_features
         self.weight = Parameter(zeros(out_features, in_features))
         self.bias = Parameter(zeros(out_features)) if yes_or_no(bias, "Linear: bias") else None
         initialize(self.weight, self.bias, init)

@@ -15,19 +15,25 @@ from minidl.functional.margin import POWERS
 from minidl.functional.targets import REDUCTIONS
 from minidl.nn.display import options_text
 from minidl.nn.module import Module
+from minidl.settings import Setting
 from minidl.tensors.tensor import Tensor
 from minidl.types import TensorLike
+
+
+def positive(value: Any, name: str) -> Any:
+    """A number above 0."""
+    return number(value, name, above=0)
 
 
 class Loss(Module):
     """A loss with its reduction and, where a subclass takes one, its weight (None to count all alike)."""
 
     weight: Tensor | None
-    reductions: tuple[str, ...] = REDUCTIONS
+    reduction = Setting(choice, REDUCTIONS)
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
-        self.reduction = choice(reduction, f"{type(self).__name__}: reduction", self.reductions)
+        self.reduction = reduction
 
     def keep_weight(self, name: str, weight: TensorLike | None) -> None:
         """Keep `weight`, a Tensor, array or list, as the buffer `name`; None becomes an attribute that has no state."""
@@ -50,6 +56,9 @@ class CrossEntropyLoss(Loss):
         label_smoothing: s in [0, 1]; the target becomes (1-s) target + s/C.
     """
 
+    ignore_index = Setting(whole, -math.inf)
+    label_smoothing = Setting(number, 0, 1)
+
     def __init__(
         self,
         weight: TensorLike | None = None,
@@ -59,8 +68,8 @@ class CrossEntropyLoss(Loss):
     ) -> None:
         super().__init__(reduction)
         self.keep_weight("weight", weight)
-        self.ignore_index = whole(ignore_index, "CrossEntropyLoss: ignore_index", -math.inf)
-        self.label_smoothing = number(label_smoothing, "CrossEntropyLoss: label_smoothing", 0, 1)
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
 
     def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
@@ -75,10 +84,12 @@ class NLLLoss(Loss):
         reduction: as in all losses.
     """
 
+    ignore_index = Setting(whole, -math.inf)
+
     def __init__(self, weight: TensorLike | None = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.keep_weight("weight", weight)
-        self.ignore_index = whole(ignore_index, "NLLLoss: ignore_index", -math.inf)
+        self.ignore_index = ignore_index
 
     def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
@@ -94,12 +105,15 @@ class MultiMarginLoss(Loss):
         reduction: as in all losses.
     """
 
+    p = Setting(choice, POWERS)
+    margin = Setting(number)
+
     def __init__(
         self, p: int = 1, margin: float = 1.0, weight: TensorLike | None = None, reduction: str = "mean"
     ) -> None:
         super().__init__(reduction)
-        self.p = choice(p, "MultiMarginLoss: p", POWERS)
-        self.margin = number(margin, "MultiMarginLoss: margin")
+        self.p = p
+        self.margin = margin
         self.keep_weight("weight", weight)
 
     def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
@@ -159,9 +173,11 @@ class L1Loss(Loss):
 class SmoothL1Loss(Loss):
     """e^2 / (2 beta) for errors below beta, else |e| - beta/2: smooth_l1_loss."""
 
+    beta = Setting(number, 0)
+
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.beta = number(beta, "SmoothL1Loss: beta", 0)
+        self.beta = beta
 
     def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.smooth_l1_loss(input, target, self.reduction, self.beta)
@@ -170,9 +186,11 @@ class SmoothL1Loss(Loss):
 class HuberLoss(Loss):
     """e^2 / 2 for errors up to delta, else delta (|e| - delta/2): huber_loss."""
 
+    delta = Setting(positive)
+
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.delta = number(delta, "HuberLoss: delta", above=0)
+        self.delta = delta
 
     def forward(self, input: TensorLike, target: TensorLike) -> TensorLike:
         return F.huber_loss(input, target, self.reduction, self.delta)
@@ -193,7 +211,8 @@ class KLDivLoss(Loss):
         log_target: whether the target is given as logarithms.
     """
 
-    reductions = (*REDUCTIONS, "batchmean")
+    reduction = Setting(choice, (*REDUCTIONS, "batchmean"))
+    log_target = Setting(yes_or_no)
 
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction)

@@ -26,9 +26,16 @@ from minidl.functional.response import neighbours
 from minidl.nn.display import options_text, sizes_text
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.nn.shape import lengths
+from minidl.settings import Setting
 from minidl.tensors.creation import ones, zeros
 from minidl.tensors.tensor import Tensor
 from minidl.types import TensorLike
+
+
+def share_or_none(value: Any, name: str) -> Any:
+    """A number from 0 to 1, or None."""
+    return None if value is None else number(value, name, 0, 1)
 
 
 class _Normalization(Module):
@@ -36,10 +43,11 @@ class _Normalization(Module):
 
     weight: Parameter | None
     bias: Parameter | None
+    eps = Setting(number, 0)
 
     def __init__(self, shape: tuple[int, ...], eps: float, weight: bool, bias: bool) -> None:
         super().__init__()
-        self.eps = number(eps, f"{type(self).__name__}: eps", 0)
+        self.eps = eps
         self.weight = Parameter(ones(*shape)) if weight else None
         self.bias = Parameter(zeros(*shape)) if bias else None
 
@@ -51,6 +59,8 @@ class BatchNorm(_Normalization):
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
+    num_features = Setting(whole)
+    momentum = Setting(share_or_none)
 
     def __init__(
         self,
@@ -64,7 +74,7 @@ class BatchNorm(_Normalization):
         affine = yes_or_no(affine, f"{kind}: affine")
         super().__init__((whole(num_features, f"{kind}: num_features"),), eps, affine, affine)
         self.num_features = num_features
-        self.momentum = None if momentum is None else number(momentum, f"{kind}: momentum", 0, 1)
+        self.momentum = momentum
         self.affine = affine
         self.track_running_stats = yes_or_no(track_running_stats, f"{kind}: track_running_stats")
         if track_running_stats:
@@ -78,7 +88,7 @@ class BatchNorm(_Normalization):
         if getattr(x, "ndim", None) not in self.inputs or x.shape[1] != self.num_features:
             shape = f"{' or '.join(self.inputs.values())} with C = {self.num_features}"
             raise ShapeError(f"{type(self).__name__}: expected x of shape {shape}; got {describe(x)}")
-        momentum: Any = self.momentum
+        momentum = self.momentum
         count = self.num_batches_tracked if self.training else None
         if momentum is None and count is not None:
             momentum = 1 / (count + 1)
@@ -133,6 +143,8 @@ class LayerNorm(_Normalization):
         elementwise_affine: whether there is a weight, and, unless `bias` is False, a bias.
     """
 
+    normalized_shape = Setting(lengths)
+
     def __init__(
         self,
         normalized_shape: int | tuple[int, ...] | list[int],
@@ -140,13 +152,9 @@ class LayerNorm(_Normalization):
         elementwise_affine: bool = True,
         bias: bool = True,
     ) -> None:
-        lengths = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
-        shape = tuple(whole(n, "LayerNorm: normalized_shape") for n in lengths)
-        affine, bias = (
-            yes_or_no(elementwise_affine, "LayerNorm: elementwise_affine"),
-            yes_or_no(bias, "LayerNorm: bias"),
-        )
-        super().__init__(shape, eps, affine, affine and bias)
+        shape = lengths(normalized_shape, "LayerNorm: normalized_shape")
+        affine = yes_or_no(elementwise_affine, "LayerNorm: elementwise_affine")
+        super().__init__(shape, eps, affine, affine and yes_or_no(bias, "LayerNorm: bias"))
         self.normalized_shape = shape
         self.elementwise_affine = affine
 
@@ -169,14 +177,23 @@ class GroupNorm(_Normalization):
         affine: whether there are weight and bias.
     """
 
+    num_groups = Setting(whole)
+    num_channels = Setting(whole)
+
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
         affine = yes_or_no(affine, "GroupNorm: affine")
         super().__init__((whole(num_channels, "GroupNorm: num_channels"),), eps, affine, affine)
-        if num_channels % whole(num_groups, "GroupNorm: num_groups"):
-            raise ValueError(f"GroupNorm: num_groups={num_groups} must divide the channels; got {num_channels}")
         self.num_groups = num_groups
         self.num_channels = num_channels
         self.affine = affine
+        self.check_settings()
+
+    def check_settings(self) -> None:
+        """Refuse groups of different sizes."""
+        if self.num_channels % self.num_groups:
+            raise ValueError(
+                f"GroupNorm: num_groups={self.num_groups} must divide the channels; got {self.num_channels}"
+            )
 
     def forward(self, x: TensorLike) -> TensorLike:
         if getattr(x, "ndim", 0) < 2 or x.shape[1] != self.num_channels:
@@ -192,15 +209,26 @@ class GroupNorm(_Normalization):
 class LocalResponseNorm(Module):
     """Divides each element by a power of the mean square around it; see `functional.local_response_norm`."""
 
+    size = Setting(whole)
+    alpha = Setting(number)
+    beta = Setting(number)
+    k = Setting(number)
+    within_channel = Setting(yes_or_no)
+
     def __init__(
         self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, within_channel: bool = False
     ) -> None:
         super().__init__()
-        self.within_channel = yes_or_no(within_channel, "LocalResponseNorm: within_channel")
-        self.size = neighbours(size, within_channel, "LocalResponseNorm")
-        self.alpha = number(alpha, "LocalResponseNorm: alpha")
-        self.beta = number(beta, "LocalResponseNorm: beta")
-        self.k = number(k, "LocalResponseNorm: k")
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+        self.within_channel = within_channel
+        self.check_settings()
+
+    def check_settings(self) -> None:
+        """Refuse a window of an even size where it has to have a middle."""
+        neighbours(self.size, self.within_channel, "LocalResponseNorm")
 
     def forward(self, x: TensorLike) -> TensorLike:
         return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k, self.within_channel)

@@ -10,6 +10,7 @@ from minidl.checks import yes_or_no
 from minidl.functional.geometry import Size, pooling_options
 from minidl.nn.display import options_text, sizes_text
 from minidl.nn.module import Module
+from minidl.settings import Setting
 from minidl.types import ArrayOrTensor, TensorLike
 
 
@@ -54,6 +55,8 @@ class MaxPool2d(Pooling):
 
 class AveragePooling(Pooling):
     """Whether the padding counts."""
+
+    count_include_pad = Setting(yes_or_no)
 
     def __init__(
         self,

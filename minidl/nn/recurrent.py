@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from minidl import functional as F
 from minidl.autograd.variable import Variable
 from minidl.autograd.versions import Versioned, chosen
-from minidl.backend import module_of
+from minidl.backend import module_of, native
 from minidl.checks import choice, number, whole, yes_or_no
 from minidl.errors import DTypeError, ShapeError, describe, warn
 from minidl.functional.recurrent import NONLINEARITIES
@@ -27,6 +27,7 @@ from minidl.nn import init
 from minidl.nn.display import options_text
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
+from minidl.settings import Setting
 from minidl.tensors.creation import zeros
 from minidl.types import Shape, TensorLike
 
@@ -39,12 +40,15 @@ class Recurrent(Module):
 
     gates: ClassVar[int]
     state_names: ClassVar[tuple[str, ...]] = ("h_0",)
+    input_size = Setting(whole)
+    hidden_size = Setting(whole)
+    bias = Setting(yes_or_no)
     _step: Callable[..., State]  # (from_input, state, weight_hh, bias_hh) -> the state after a time step
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool) -> None:
         super().__init__()
-        self.input_size = whole(input_size, f"{type(self).__name__}: input_size")
-        self.hidden_size = whole(hidden_size, f"{type(self).__name__}: hidden_size")
+        self.input_size = input_size
+        self.hidden_size = hidden_size
         self.bias = yes_or_no(bias, f"{type(self).__name__}: bias")
 
     def _add_parameters(self, inputs: int, suffix: str = "") -> None:
@@ -57,13 +61,14 @@ class Recurrent(Module):
     def _parameters_of(self, suffix: str = "") -> list[Any]:
         return [getattr(self, name + suffix) for name in PARAMETERS]
 
-    def _check_input(self, x: Any, *axes: str) -> None:
+    def _checked_input(self, x: Any, *axes: str) -> Any:
         ndim = getattr(x, "ndim", 0)
         if ndim != len(axes) + 1 or x.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{type(self).__name__}: expected an input ({', '.join(axes)}, input_size={self.input_size}); got "
                 f"{describe(x)}" + ("; give it a batch axis N" if ndim == len(axes) else "")
             )
+        return native(x)
 
     def _first_state(self, hx: Any, x: TensorLike, shape: Shape) -> State:
         """The state to begin with: `hx`, or zeros of `shape` in the dtype of x."""
@@ -75,12 +80,13 @@ class Recurrent(Module):
             hx = (hx,)
         elif not isinstance(hx, (tuple, list)) or len(hx) != len(self.state_names):
             raise TypeError(f"{label} the state as a tuple ({', '.join(self.state_names)}); got {describe(hx)}")
+        hx = tuple(map(native, hx))
         for name, value in zip(self.state_names, hx, strict=True):
             if getattr(value, "shape", None) != shape:
                 raise ShapeError(f"{label} {name} of shape {shape}; got {describe(value)}")
             if value.dtype != x.dtype:
                 raise DTypeError(f"{label} {name} in the dtype of the input, {x.dtype}; got {describe(value)}")
-        return tuple(hx)
+        return hx
 
     def extra_repr(self) -> str:
         return options_text(self, f"{self.input_size}->{self.hidden_size}")
@@ -102,7 +108,7 @@ class Cell(Recurrent):
         self._add_parameters(self.input_size)
 
     def forward(self, x: TensorLike, hx: Any = None) -> Any:
-        self._check_input(x, "N")
+        x = self._checked_input(x, "N")
         state = self._first_state(hx, x, (x.shape[0], self.hidden_size))
         weight_ih, weight_hh, bias_ih, bias_hh = self._parameters_of()
         return _as_given(self._step(F.linear(x, weight_ih, bias_ih), state, weight_hh, bias_hh))
@@ -129,10 +135,11 @@ class RNNCell(Cell):
     """
 
     gates = 1
+    nonlinearity = Setting(choice, NONLINEARITIES)
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh") -> None:
         super().__init__(input_size, hidden_size, bias)
-        self.nonlinearity = choice(nonlinearity, "RNNCell: nonlinearity", NONLINEARITIES)
+        self.nonlinearity = nonlinearity
 
     def _step(self, from_input: TensorLike, state: State, weight_hh: TensorLike, bias_hh: TensorLike) -> State:
         return (F.rnn_step(from_input, state[0], weight_hh, bias_hh, self.nonlinearity),)
@@ -173,6 +180,10 @@ class GRUCell(Cell):
 class Layers(Versioned, Recurrent):
     """All time steps, in `num_layers` layers, each of which reads the hidden states of the one below."""
 
+    num_layers = Setting(whole)
+    batch_first = Setting(yes_or_no)
+    dropout = Setting(number, 0, 1)
+
     def __init__(
         self,
         input_size: int,
@@ -185,9 +196,9 @@ class Layers(Versioned, Recurrent):
     ) -> None:
         super().__init__(input_size, hidden_size, bias)
         kind = type(self).__name__
-        self.num_layers = whole(num_layers, f"{kind}: num_layers")
+        self.num_layers = num_layers
         self.batch_first = yes_or_no(batch_first, f"{kind}: batch_first")
-        self.dropout = number(dropout, f"{kind}: dropout", 0, 1)
+        self.dropout = dropout
         if dropout > 0 and num_layers == 1:
             warn(f"{kind}: dropout={dropout} lies between layers, and there is only one")
         if yes_or_no(bidirectional, f"{kind}: bidirectional"):
@@ -204,7 +215,7 @@ class Layers(Versioned, Recurrent):
             cls.versions, cls.plain = (), cls
 
     def forward(self, x: TensorLike, hx: Any = None) -> tuple[Any, Any]:
-        self._check_input(x, *("NT" if self.batch_first else "TN"))
+        x = self._checked_input(x, *("NT" if self.batch_first else "TN"))
         x = x.swapaxes(0, 1) if self.batch_first else x
         steps, samples = x.shape[:2]
         if steps == 0:
@@ -263,6 +274,7 @@ class RNN(Layers):
     """
 
     gates = 1
+    nonlinearity = Setting(choice, NONLINEARITIES)
 
     def __init__(
         self,
@@ -276,7 +288,7 @@ class RNN(Layers):
         bidirectional: bool = False,
     ) -> None:
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
-        self.nonlinearity = choice(nonlinearity, "RNN: nonlinearity", NONLINEARITIES)
+        self.nonlinearity = nonlinearity
 
     _step = RNNCell._step
 

@@ -9,11 +9,14 @@ from minidl import functional as F
 from minidl.checks import whole
 from minidl.errors import ShapeError, describe
 from minidl.nn.module import Module
+from minidl.settings import Setting
 from minidl.types import TensorLike
 
 
 class Flatten(Module):
     """Joins the axes from `start_axis` on into one: (N, C, H, W) becomes (N, C*H*W), which a dense layer takes."""
+
+    start_axis = Setting(whole, -math.inf)
 
     def __init__(self, start_axis: int = 1) -> None:
         super().__init__()
@@ -23,6 +26,11 @@ class Flatten(Module):
         return F.flatten(x, self.start_axis)
 
 
+def lengths(value: Any, name: str) -> tuple[int, ...]:
+    """Lengths of axes: whole numbers of at least 1, of which a single one may stand alone."""
+    return tuple(whole(n, name) for n in (value if isinstance(value, (tuple, list)) else (value,)))
+
+
 class Reshape(Module):
     """Gives each sample another shape: (N, ...) becomes (N, *shape), for example rows of 64 pixels images (1, 8, 8).
 
@@ -30,9 +38,11 @@ class Reshape(Module):
         ShapeError: (in the forward) a sample has another number of elements.
     """
 
+    shape = Setting(lengths)
+
     def __init__(self, *shape: int) -> None:
         super().__init__()
-        self.shape = tuple(whole(n, "Reshape: each length") for n in shape)
+        self.shape = shape
 
     def forward(self, x: TensorLike) -> TensorLike:
         if x.ndim < 1 or math.prod(x.shape[1:]) != math.prod(self.shape):

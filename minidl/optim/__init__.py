@@ -67,10 +67,11 @@ from minidl.optim.layer_rates import LayerRate, LayerSpecific, Replayed, Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup
 from minidl.optim.one_cycle import OneCycleLR
-from minidl.optim.optimizer import Optimizer, Scale
+from minidl.optim.optimizer import Optimizer
 from minidl.optim.plateau import ReduceLROnPlateau
 from minidl.optim.report import LayerReport
 from minidl.optim.rmsprop import RMSprop
+from minidl.optim.scales import Scale
 from minidl.optim.schedule import Schedule
 from minidl.optim.sgd import SGD
 from minidl.optim.trust import LARS, TrustRatio

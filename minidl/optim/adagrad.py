@@ -11,7 +11,7 @@ from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import ModelOrParameters
 from minidl.optim.norms import l2_norm
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.settings import Setting
+from minidl.settings import Setting
 from minidl.types import Array
 
 

@@ -10,7 +10,7 @@ from minidl.checks import fraction, nonnegative
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import ModelOrParameters
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.settings import Setting
+from minidl.settings import Setting
 from minidl.types import Array
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.plateau import ReduceLROnPlateau
 from minidl.optim.schedule import Schedule, whole_steps
-from minidl.optim.settings import Setting
+from minidl.settings import Setting
 
 
 def some_schedules(values: Any, name: str) -> tuple[Schedule, ...]:

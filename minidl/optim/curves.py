@@ -10,7 +10,7 @@ from typing import Any
 from minidl.checks import nonnegative, whole
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.schedule import Schedule, whole_steps
-from minidl.optim.settings import Setting
+from minidl.settings import Setting
 
 
 def sorted_steps(values: Any, name: str) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from minidl.backend import module_of
 from minidl.checks import choice, nonnegative
 from minidl.optim.layer_view import LayerView
 from minidl.optim.norms import l2_norm
-from minidl.optim.settings import Setting
+from minidl.settings import Setting
 from minidl.types import Array
 
 

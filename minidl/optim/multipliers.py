@@ -13,7 +13,7 @@ from minidl.checks import choice
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
-from minidl.optim.settings import Setting
+from minidl.settings import Setting
 from minidl.tensors.tensor import Tensor
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from minidl.checks import choice, nonnegative, number, share, whole, yes_or_no
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.schedule import Schedule
-from minidl.optim.settings import Setting
+from minidl.settings import Setting
 
 
 class OneCycleLR(Schedule):

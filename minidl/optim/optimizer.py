@@ -6,7 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -14,14 +14,14 @@ from minidl import backend
 from minidl.autograd.hooks import RemovableHandle
 from minidl.autograd.variable import writes_of
 from minidl.autograd.versions import Versioned, chosen
-from minidl.checks import nonnegative
+from minidl.checks import nonnegative, whole
 from minidl.functional.precision import widened
 from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.multipliers import LayerRateSetting, read_multipliers
 from minidl.optim.report import LayerReport, Seen, as_numbers, largest_multiplier, norms_by_array, report_of
-from minidl.optim.settings import Setting
+from minidl.optim.scales import UNSCALED, ScalesSetting
 from minidl.optim.state import flat, read_states, saved_count
 from minidl.optim.trained import (
     Trained,
@@ -32,6 +32,7 @@ from minidl.optim.trained import (
     slots_beside,
     takes_part,
 )
+from minidl.settings import Setting
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array
 
@@ -39,16 +40,6 @@ from minidl.types import Array
 def nonnegative_or_none(value: Any, name: str) -> float | None:
     """A finite number of at least 0 as a plain float, or None."""
     return None if value is None else nonnegative(value, name)
-
-
-class Scale(NamedTuple):
-    """What one parameter's rate and weight decay are multiplied by: Caffe's lr_mult and decay_mult."""
-
-    lr: float = 1.0
-    decay: float = 1.0
-
-
-UNSCALED = Scale()
 
 
 class Optimizer(Versioned, ABC):
@@ -97,6 +88,8 @@ class Optimizer(Versioned, ABC):
     weight_decay = Setting(nonnegative)
     layer_rate = LayerRateSetting()
     initial_lr = Setting(nonnegative_or_none)
+    step_count = Setting(whole, 0)
+    scales = ScalesSetting()
     _applies_to: str  # what the layer rate applies to
 
     def __init_subclass__(cls) -> None:
@@ -113,11 +106,12 @@ class Optimizer(Versioned, ABC):
     ) -> None:
         self.layers: list[LayerGroup] = collect_layers(model_or_params)
         self.lr = lr
+        self._asked_lr = self.lr  # when a run is resumed it has to be the same; `lr` itself changes with a schedule
         self.weight_decay = weight_decay
         self.layer_rate = layer_rate
         self.step_count = 0
         self.state: dict[str, dict[str, Any]] = {name: {"steps": 0} for name, _ in self._parameters()}
-        self.scales: dict[str, Scale] = {}
+        self.scales = {}
         self.initial_lr = None
         self.layer_state: dict[str, dict[str, Any]] = {layer.name: {} for layer in self.layers}
         self._last: list[Seen] = []  # what the last step did to each layer
@@ -168,7 +162,7 @@ class Optimizer(Versioned, ABC):
         for hook in tuple(self._pre_hooks.values()):
             hook(self)
         chosen(self).update_all(self)
-        self.step_count += 1
+        vars(self)["step_count"] += 1  # a number it is: nothing to check
         for hook in tuple(self._post_hooks.values()):
             hook(self)
 

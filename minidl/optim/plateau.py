@@ -8,8 +8,8 @@ from typing import Any
 from minidl.checks import choice, nonnegative, real, whole
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.schedule import Schedule
-from minidl.optim.settings import Setting
 from minidl.optim.state import saved_count
+from minidl.settings import Setting
 
 COUNTS = ("num_bad_epochs", "cooldown_counter")
 

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 from minidl.checks import nonnegative, whole
 from minidl.errors import describe
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.settings import Setting
 from minidl.optim.state import saved_count
+from minidl.settings import Setting
 
 
 def whole_steps(values: Any, name: str) -> tuple[int, ...]:

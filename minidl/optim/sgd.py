@@ -9,8 +9,8 @@ from minidl.checks import choice, nonnegative, share, yes_or_no
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import ModelOrParameters
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.settings import Setting
 from minidl.optim.trust import TrustRatio
+from minidl.settings import Setting
 from minidl.types import Array
 
 

@@ -103,7 +103,7 @@ def _read_arrays(
         key = f"{name}/{slot}"
         if key in saved:
             value = saved[key]
-            array = np.array(backend.to_numpy(value) if backend.is_array(value) else value, order="C")
+            array = backend.native(np.array(backend.to_numpy(value) if backend.is_array(value) else value, order="C"))
             if array.shape != shape:
                 raise ShapeError(f"the saved {key!r} has shape {array.shape}; expected {tuple(shape)}")
             if array.dtype == np.float16 == like.dtype:

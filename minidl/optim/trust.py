@@ -13,7 +13,7 @@ from minidl.checks import choice, nonnegative
 from minidl.optim.layer_rates import LayerRate
 from minidl.optim.layer_view import LayerView
 from minidl.optim.norms import joined, l2_norm
-from minidl.optim.settings import Setting
+from minidl.settings import Setting
 
 SMALLEST = 1e-290  # a smaller norm, which only float64 can have, counts as 0: a ratio to it might be infinite
 

@@ -17,6 +17,7 @@ from minidl.optim import Optimizer
 from minidl.optim.plateau import ReduceLROnPlateau
 from minidl.optim.schedule import Schedule
 from minidl.training.checkpoint import Checkpoint, load_checkpoint
+from minidl.training.history import History
 
 Path = str | PathLike[str]
 
@@ -116,8 +117,10 @@ def check_classes(trained: tuple[str, ...] | None, validated: tuple[str, ...] | 
             )
 
 
-def length(epochs: int | None, steps: int | None, steps_an_epoch: int) -> tuple[int, int]:
+def length(epochs: int | None, steps: int | None, loader: Loader, history: History) -> tuple[int, int]:
     """How many epochs, whole or begun, and how many steps there are in all.
+
+    Those in the history were made already, perhaps with other batches.
 
     Raises:
         ValueError: neither is given, or one is no whole number of at least 1.
@@ -126,10 +129,14 @@ def length(epochs: int | None, steps: int | None, steps_an_epoch: int) -> tuple[
         value if value is None else whole(value, f"fit: {name}")
         for name, value in (("epochs", epochs), ("steps", steps))
     )
-    limits = [limit for limit in (steps, None if epochs is None else epochs * steps_an_epoch) if limit is not None]
+    done = len(history.step_loss)
+    is_open = done > (history.steps[-1] if history.steps else 0)
+    ends = done - (loader.position if is_open else 0)  # where the epochs that are left begin
+    limits = [] if epochs is None else [ends + (epochs - history.epochs) * len(loader)]
+    limits += [] if steps is None else [steps]
     if not limits:
         raise ValueError("fit: say how long to train: epochs=, steps= or both")
-    return -(-min(limits) // steps_an_epoch), min(limits)
+    return history.epochs + max(0, -(-(min(limits) - ends) // len(loader))), min(limits)
 
 
 def checkpoint_to_resume(resume: bool | Path, checkpoint: Path | None) -> Checkpoint:

@@ -6,7 +6,7 @@ history. A checkpoint is an npz of plain arrays (`minidl.files.arrays`), the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any, NamedTuple
@@ -14,20 +14,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl import backend
-from minidl.data import Loader
+from minidl.data import Loader, Source
 from minidl.files.arrays import load_arrays, save_arrays
 from minidl.files.schema import FLOATS, Entry, Header, check_arrays, check_plain
 from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.optim.schedule import Schedule
-from minidl.training.description import differences, kinds, settings
+from minidl.training.changes import loader_state, optimizer_state, schedule_state
+from minidl.training.description import comparable, describe, differences, kinds, settings
 from minidl.training.history import History
+from minidl.training.objects import Fact
 from minidl.version import __version__
 
 KIND = "checkpoint"
 FORMAT = 1
 _NAMED = 5  # how many differences an error names
 _IF_MEANT = "To go on with what is here all the same, say allow_changes=True"
+_RATE = "lr of the optimizer"
 _COURSE = dict.fromkeys(("step_loss", "step_rate"), Entry(FLOATS, ("T",)))  # the history's arrays: a number a step
 _META = {  # what is saved beside the arrays
     "minidl": str,
@@ -38,7 +41,8 @@ _META = {  # what is saved beside the arrays
     "schedule": (dict, None),
     "loader": (dict, None),
     "history": dict,
-    "settings": (dict, None),  # older files have none
+    "described": ({str: str}, None),
+    "settings": (dict, None),  # what older files have in its place, or the oldest have neither
 }
 
 
@@ -55,7 +59,7 @@ class Checkpoint:
         kinds: what was saved, in words: the class of every module, of the optimizer and so on, and the optimizer's
             settings and the multipliers of single parameters.
         settings: what all that was made with, in words: the options of every module, the numbers of the schedule,
-            which parameters are frozen, the data set, the loss.
+            which parameters are frozen, the data sets, the loss, and the code that these run where it is a user's own.
     """
 
     path: str
@@ -76,6 +80,7 @@ class Checkpoint:
         schedule: Schedule | None = None,
         *,
         loss: Callable[..., Any] | None = None,
+        validation: Source | str | None = None,
         allow_changes: bool = False,
     ) -> History:
         """Put everything back as it was and return the history: training then goes on bit for bit.
@@ -83,38 +88,37 @@ class Checkpoint:
         The four must be made as those that were saved; fresh ones will do. On an error nothing has changed.
 
         Args:
-            model, optimizer, loader, schedule, loss: what trains from here on. The loss is compared if it was saved.
+            model, optimizer, loader, schedule, loss, validation: what trains from here on, and what it is evaluated on,
+                or "none". The last two are compared if they were saved.
             allow_changes: go on although something was made with other settings, such as another schedule, dropout or
                 data set: those of here count from now on. What is learned and remembered (weights, velocities, numbers
-                of steps, the rate) still comes from the file, and has to fit.
+                of steps and epochs, the rate unless another one is asked for) still comes from the file, and has to
+                fit: parameters of the same names and shapes, and a method that remembers the same of them.
+
+                Another schedule goes on from the same step; one where there was none begins. A Loader of other batches
+                or another number of examples goes on in the same epoch, behind as many examples, in whole batches.
 
         Raises:
             ValueError: one of them does not fit what was saved. The message names the file, and what is not the same.
         """
-        if not allow_changes:
-            found = differences(self.kinds, kinds(model, optimizer, loader, schedule))
-            if found:
-                raise ValueError(f"{self.path} does not fit: {listed(found)}; nothing was changed. {_IF_MEANT}")
-        parts: list[tuple[Any, Any]] = [
-            (model, self.model),
-            (optimizer, self.optimizer),
-            (schedule, self.schedule),
-            (loader, self.loader),
-        ]
+        here = kinds(model, optimizer, loader, schedule)
+        if _RATE not in self.kinds:  # an older file, which does not say
+            here.pop(_RATE, None)
+        found = differences(self.kinds, here)
+        if found and not allow_changes:
+            raise ValueError(f"{self.path} does not fit: {listed(found)}; nothing was changed. {_IF_MEANT}")
         done: list[tuple[Any, dict[str, Any]]] = []
         random_before = backend.random_state()
         try:
-            for part, state in parts:
-                if part is not None and (state is not None or not allow_changes):
-                    before = part.state_dict()
-                    part.load_state_dict(
-                        {**state, "data": before["data"]} if allow_changes and part is loader else state
-                    )
-                    done.append((part, before))
+            for part, state in self._states(model, optimizer, loader, schedule, allow_changes):
+                before = part.state_dict()
+                part.load_state_dict(state)
+                done.append((part, before))
             backend.restore_random_state(self.random)
             if not allow_changes:
-                here = settings(model, optimizer, loader, schedule, loss)
-                found = differences(self.settings, here, only_shared=True)
+                parts = model, optimizer, loader, schedule, loss, validation
+                told = {what: entry.text for what, entry in describe(*parts).items()}
+                found = differences(self.settings, told, only_shared=True)
                 if found:
                     raise ValueError(f"{listed(found)}. {_IF_MEANT}")
         except Exception as error:
@@ -125,6 +129,32 @@ class Checkpoint:
                 raise
             raise ValueError(f"{self.path} does not fit, nothing was changed: {error}") from error
         return History.from_dict({**self.history.as_dict(), "interrupted": False})
+
+    def _states(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        loader: Loader | None,
+        schedule: Schedule | None,
+        allow_changes: bool,
+    ) -> Iterator[tuple[Any, Any]]:
+        """Each part that is to be loaded, and its state."""
+        if not allow_changes:
+            saved = self.model, self.optimizer, self.schedule, self.loader
+            parts = model, optimizer, schedule, loader
+            yield from ((part, state) for part, state in zip(parts, saved, strict=True) if part is not None)
+            return
+        asked = kinds(model, optimizer, None, None)[_RATE]
+        new_rate = self.kinds.get(_RATE, asked) != asked
+        yield model, self.model
+        if self.optimizer is not None:
+            same = self.kinds.get("optimizer") == type(optimizer).__name__
+            yield optimizer, optimizer_state(self.optimizer, optimizer, new_rate, same)
+        if schedule is not None:
+            own = schedule.state_dict()
+            yield schedule, own if self.schedule is None else schedule_state(self.schedule, schedule, new_rate)
+        if loader is not None and self.loader is not None:
+            yield loader, loader_state(self.loader, loader)
 
 
 def listed(found: list[str]) -> str:
@@ -140,18 +170,20 @@ def save_checkpoint(
     schedule: Schedule | None = None,
     history: History | None = None,
     loss: Callable[..., Any] | None = None,
+    validation: Source | str | None = None,
 ) -> None:
     """Write a checkpoint, completely or not at all, between two steps.
 
     Args:
         path: the file, by custom with the suffix .npz.
         model, optimizer, loader, schedule, history: what is saved, besides both random streams.
-        loss: what is minimised; it is described, so that the run is not resumed with another one.
+        loss, validation: what is minimised, and the data it is evaluated on (or "none"); they are described, so that
+            the run is not resumed with others.
 
     Raises:
         OSError: the file cannot be written.
     """
-    content_of(model, optimizer, loader, schedule, history, loss).write(path)
+    content_of(model, optimizer, loader, schedule, history, loss, validation).write(path)
 
 
 class Content(NamedTuple):
@@ -183,13 +215,19 @@ def content_of(
     schedule: Schedule | None,
     history: History | None,
     loss: Callable[..., Any] | None,
+    validation: Source | str | None,
+    begun: Mapping[str, Fact] | None = None,
 ) -> Content:
-    """What `save_checkpoint` writes."""
+    """What `save_checkpoint` writes.
+
+    Args:
+        begun: what `describe` said when the run began, to tell settings from counters; None if that is not known.
+    """
     arrays: dict[str, Any] = {}
     meta: dict[str, Any] = {
         "minidl": __version__,
         "kinds": kinds(model, optimizer, loader, schedule),
-        "settings": settings(model, optimizer, loader, schedule, loss),
+        "described": settings(model, optimizer, loader, schedule, loss, validation, begun=begun),
         "random": backend.random_state(),
     }
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "loader": loader}
@@ -230,8 +268,8 @@ def load_checkpoint(path: str | PathLike[str]) -> Checkpoint:
         states["loader"],
         meta["random"],
         history,
-        meta["kinds"],
-        meta.get("settings") or {},
+        _with_first_rate(meta["kinds"], states["optimizer"]),
+        meta["described"] if meta.get("described") is not None else comparable(meta.get("settings") or {}),
     )
 
 
@@ -241,6 +279,12 @@ def _state(part: str, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> dic
         return None
     front = f"{part}/"
     return {name.removeprefix(front): a for name, a in arrays.items() if name.startswith(front)} | meta[part]
+
+
+def _with_first_rate(kinds: dict[str, str], optimizer: Mapping[str, Any] | None) -> dict[str, str]:
+    """The classes and settings, with the rate before the first schedule, which older files have in another place."""
+    first = (optimizer or {}).get("initial_lr")
+    return kinds if first is None else {_RATE: repr(first), **kinds}
 
 
 def _plain(value: Any) -> Any:

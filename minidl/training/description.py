@@ -1,35 +1,29 @@
 """What a training is made of, in words: compared when a run is resumed, so that it goes on as what it was.
 
-`kinds` names the classes, `settings` what they were made with: a layer's options, a schedule's numbers, the code of a
-function. The latter is as much as can be seen from outside. What changes from step to step belongs in a buffer, which
-is saved; or in an attribute that begins with an underscore, which is not looked at.
+`kinds` names the classes, `describe` tells what they were made with: a layer's options, a schedule's numbers, the code
+of a function. How an object is put into words is in objects.py. The latter is as much as can be seen from outside: what
+a function reads from a file, a name that it looks up by a text, or code that it imports when it is called, is not.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
-import sys
+import re
 from collections.abc import Callable, Iterator, Mapping
-from types import CodeType, FunctionType, MethodType
 from typing import Any
 
-import numpy as np
-
-from minidl import backend
-from minidl.data import Loader, Mapped
-from minidl.data.dataset import checksum
+from minidl.data import Dataset, ImageFolder, Loader, Mapped, Source
+from minidl.data.dataset import fingerprint
 from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.optim.schedule import Schedule
 from minidl.tensors.tensor import Tensor
+from minidl.training.objects import Certainty, Fact, Told
+from minidl.training.texts import is_minidls, name_of, plain_text
 
-PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"  # each has bytecode of its own
-_PLAIN = (bool, float, str, tuple)  # attributes that are settings; a whole number may be a counter
 _OF_A_MODULE = ("training", "forward")
 _OF_A_SCHEDULE = ("optimizer", "base_lr", "step_count", "schedulers", "best")
-_DEEP = 5  # objects within objects
-_LONG = 100  # letters
+_OF_A_SOURCE = ("labels", "classes")
+_OF_AN_OPTIMIZER = ("layers", "layer_rate", "step_count", "state", "scales", "initial_lr", "layer_state", "lr")
 
 
 def kinds(
@@ -42,49 +36,70 @@ def kinds(
             found[name] = type(part).__name__
     if optimizer is not None:
         found["layer rate"] = type(optimizer.layer_rate).__name__
-        written = ("lr",) if schedule is None else schedule.writes
-        fixed = [s for s in optimizer.settings if s not in written]
-        found |= {f"{s} of the optimizer": repr(getattr(optimizer, s)) for s in fixed}
+        written = () if schedule is None else schedule.writes
+        of = {name: getattr(optimizer, name) for name in optimizer.settings if name not in written}
+        of |= {"lr": asked_rate(optimizer)}
+        found |= {f"{name} of the optimizer": plain_text(value) or name_of(value) for name, value in of.items()}
         scaled = {name: scale for name, scale in optimizer.scales.items() if scale != (1.0, 1.0)}
         found |= {f"scale of {name}": f"lr={scale.lr}, decay={scale.decay}" for name, scale in scaled.items()}
     return found
 
 
-def settings(
+def describe(
     model: Module,
     optimizer: Optimizer | None = None,
     loader: Loader | None = None,
     schedule: Schedule | None = None,
     loss: Callable[..., Any] | None = None,
-) -> dict[str, str]:
-    """What everything was made with, by its place; also which parameters are frozen, and what the loss is."""
-    found: dict[str, str] = {}
-    all_evaluate = not any(module.training for module in model.modules())  # then `fit` lets all of them train
-    for name, module in model.named_modules():
-        where = f"module {name}" if name else "model"
-        if not module.children():
-            found[f"mode of the {where}"] = "training" if module.training or all_evaluate else "evaluation"
-        for key, value in _options(module, _OF_A_MODULE):
-            if not isinstance(value, (Module, Tensor)):
-                found |= _described(f"{key} of the {where}", value)
-        if not _is_minidls(type(module)):
-            found |= _code(f"forward of the class {type(module).__name__}", [getattr(type(module), "forward", None)])
-    for name, p in model.named_parameters():
-        found[f"parameter {name}"] = f"{p.dtype}, {'trained' if p.requires_grad else 'frozen'}"
+    validation: Source | str | None = None,
+) -> dict[str, Fact]:
+    """What everything was made with, by its place; also which parameters are frozen.
+
+    Args:
+        validation: the validation data, or the word "none".
+    """
+    dataset = None if loader is None else loader.dataset
+    parts = (optimizer, loader, schedule, *getattr(schedule, "schedulers", ()), dataset)
+    told = Told(elsewhere=[*model.modules(), *(part for part in parts if part is not None)])
+    _tell_model(told, model)
     if optimizer is not None:
-        found |= _described("rule of the layer rate", optimizer.layer_rate)
+        told.tell_options("optimizer", optimizer, left_out=(*_OF_AN_OPTIMIZER, *optimizer.settings))
+        told.tell("rule of the layer rate", optimizer.layer_rate)
     if schedule is not None:
-        found |= _of_a_schedule("schedule", schedule)
+        _tell_schedule(told, "schedule", schedule)
     if loader is not None:
-        source = loader.dataset
-        found |= _described("transform of the loader", loader.transform)
-        found["data set"] = type(source).__name__
-        found["classes of the data set"] = _text(source.classes, [])
-        if isinstance(source, Mapped):
-            found |= _described("transform of the data set", source.transform)
+        told.tell("transform of the loader", loader.transform)
+        _tell_source(told, "data set", loader.dataset)
+    _tell_hooks(told, model, optimizer)
+    if isinstance(validation, str):
+        told.put("validation data", validation)
+    elif validation is not None:
+        told.put("content of the validation data", f"{len(validation)} examples ({fingerprint(validation)})")
+        _tell_source(told, "validation data", validation)
     if loss is not None:
-        found |= _described("loss", loss)
-    return found
+        told.tell("loss", loss)
+    return told.entries
+
+
+def settings(*parts: Any, begun: Mapping[str, Fact] | None = None, **named: Any) -> dict[str, str]:
+    """What `describe` tells of what is a setting.
+
+    Args:
+        begun: what it told when the run began: whatever is the same now is a setting, and whatever is not, though it
+            looks like one, is none, unless it is an option. Without it what may be a counter is left out.
+    """
+    return {what: entry.text for what, entry in describe(*parts, **named).items() if _is_setting(what, entry, begun)}
+
+
+def _is_setting(what: str, entry: Fact, begun: Mapping[str, Fact] | None) -> bool:
+    if begun is None:
+        return entry.certainty > Certainty.POSSIBLE
+    return entry.certainty == Certainty.CERTAIN or (what in begun and begun[what].text == entry.text)
+
+
+def asked_rate(optimizer: Optimizer) -> float:
+    """The rate that an optimizer was made with, whatever has become of it in the training."""
+    return optimizer._asked_lr if optimizer.initial_lr is None else optimizer.initial_lr
 
 
 def differences(saved: Mapping[str, str], here: Mapping[str, str], only_shared: bool = False) -> list[str]:
@@ -104,120 +119,68 @@ def differences(saved: Mapping[str, str], here: Mapping[str, str], only_shared: 
     return found
 
 
-def _of_a_schedule(where: str, schedule: Schedule) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for key, value in _options(schedule, _OF_A_SCHEDULE):
-        found |= _described(f"{key} of the {where}", value)
+def comparable(older: Mapping[str, str]) -> dict[str, str]:
+    """Of the settings in a checkpoint of before, those that are written as today: no code, and no objects."""
+    return {
+        what: text
+        for what, text in older.items()
+        if not what.startswith("code of ") and not re.search(r"\w\(| with | of ", text)
+    }
+
+
+def _tell_model(told: Told, model: Module) -> None:
+    all_evaluate = not any(module.training for module in model.modules())  # then `fit` lets all of them train
+    for name, module in model.named_modules():
+        where = f"module {name}" if name else "model"
+        if not module.children():
+            told.put(f"mode of the {where}", "training" if module.training or all_evaluate else "evaluation")
+        elsewhere = [key for key, value in vars(module).items() if isinstance(value, Module)]
+        saved = [key for key, value in vars(module).items() if isinstance(value, Tensor)]
+        told.tell_options(where, module, left_out=(*_OF_A_MODULE, *elsewhere, *saved))
+    for name, p in model.named_parameters():
+        told.put(f"parameter {name}", f"{p.dtype}, {'trained' if p.requires_grad else 'frozen'}")
+
+
+def _tell_schedule(told: Told, where: str, schedule: Schedule) -> None:
+    told.tell_options(where, schedule, left_out=_OF_A_SCHEDULE)
     for i, inner in enumerate(getattr(schedule, "schedulers", ())):
-        found[f"schedule {i} of the {where}"] = type(inner).__name__
-        found |= _of_a_schedule(f"schedule {i} of the {where}", inner)
-    return found
+        told.put(f"schedule {i} of the {where}", type(inner).__name__)
+        _tell_schedule(told, f"schedule {i} of the {where}", inner)
 
 
-def _options(thing: Any, left_out: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """The attributes of an object that are settings: those its class takes under their name, and other plain ones."""
-    try:
-        taken = inspect.signature(type(thing)).parameters
-    except (TypeError, ValueError):  # a class that does not say
-        taken = {}  # type: ignore[assignment]
-    for key, value in getattr(thing, "__dict__", {}).items():
-        known = key in taken or isinstance(value, (*_PLAIN, FunctionType))
-        if known and not key.startswith("_") and key not in left_out:
-            yield key, value
+def _tell_source(told: Told, where: str, source: Source) -> None:
+    told.put(where, type(source).__name__)
+    told.tell(f"classes of the {where}", source.classes)
+    if isinstance(source, Mapped):
+        told.tell(f"transform of the {where}", source.transform)
+        _tell_source(told, f"source of the {where}", source.source)
+    elif not isinstance(source, Dataset):
+        path = ("path",) if isinstance(source, ImageFolder) else ()  # where the images lie is no setting
+        told.tell_options(where, source, left_out=(*_OF_A_SOURCE, *path))
 
 
-def _described(what: str, value: Any) -> dict[str, str]:
-    """An entry for a value, and one for the code of the functions in it."""
-    functions: list[Any] = []
-    return {what: _text(value, functions), **_code(what, functions)}
+def _tell_hooks(told: Told, model: Module, optimizer: Optimizer | None) -> None:
+    """The hooks that are not minidl's own: its recorders watch and change nothing."""
+    named = [(what, hook) for what, hook in _hooks(model, optimizer) if not _is_a_recorders(hook)]
+    told.put("list of hooks", ", ".join(name_of(hook) for _, hook in named) or "none", Certainty.LIKELY)
+    for what, hook in named:
+        told.tell(what, hook, Certainty.LIKELY)
 
 
-def _code(what: str, functions: list[Any]) -> dict[str, str]:
-    """An entry for the code of functions that are not minidl's own, which changes with its versions."""
-    codes = [f.__code__ for f in functions if isinstance(f, FunctionType) and not _is_minidls(f)]
-    return {f"code of the {what} in {PYTHON}": _digest(repr([_of_code(code) for code in codes]))} if codes else {}
+def _hooks(model: Module, optimizer: Optimizer | None) -> Iterator[tuple[str, Any]]:
+    for name, module in model.named_modules():
+        for kind in ("pre", "forward", "backward") if module._hooks is not None else ():
+            for i, hook in enumerate(getattr(module._hooks, kind).values()):
+                yield f"{kind} hook {i} of the {f'module {name}' if name else 'model'}", hook
+    for name, p in model.named_parameters():
+        for i, hook in enumerate(((p._extras and p._extras.hooks) or {}).values()):
+            yield f"hook {i} of the parameter {name}", hook
+    if optimizer is not None:
+        for kind, hooks in (("pre", optimizer._pre_hooks), ("post", optimizer._post_hooks)):
+            for i, hook in enumerate(hooks.values()):
+                yield f"{kind} hook {i} of the optimizer", hook
 
 
-def _is_minidls(thing: FunctionType | type) -> bool:
-    return (thing.__module__ or "").startswith("minidl.")
-
-
-def _of_code(code: CodeType) -> tuple[Any, ...]:
-    return code.co_code, code.co_names, [_constant(value) for value in code.co_consts]
-
-
-def _constant(value: Any) -> Any:
-    if isinstance(value, CodeType):  # a function inside the function
-        return _of_code(value)
-    if isinstance(value, frozenset):  # its order is another in every process
-        return sorted(map(repr, value))
-    return [_constant(member) for member in value] if isinstance(value, tuple) else value
-
-
-def _text(value: Any, functions: list[Any], depth: int = 0) -> str:
-    """A value in words, the same in another process; functions that are met on the way are added to the list."""
-
-    def inner(part: Any) -> str:
-        return _text(part, functions, depth + 1)
-
-    if isinstance(value, Tensor):
-        if value.requires_grad:  # it is learned
-            return type(value).__name__
-        value = value._data
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
-        return _short(repr(value))
-    if backend.is_array(value):
-        return f"{value.dtype} {tuple(value.shape)} {checksum(value)}"
-    if isinstance(value, type):
-        return value.__name__
-    if depth > _DEEP or isinstance(value, (Optimizer, Schedule, Loader)):  # what these are is told apart
-        return type(value).__name__
-    if isinstance(value, (tuple, list)):
-        return _short(f"({', '.join(map(inner, value))})")
-    if isinstance(value, (set, frozenset)):
-        return _short(f"{{{', '.join(sorted(map(inner, value)))}}}")
-    if isinstance(value, dict):
-        return _short(f"{{{', '.join(sorted(f'{inner(key)}: {inner(member)}' for key, member in value.items()))}}}")
-    if isinstance(value, functools.partial):
-        return f"partial of {inner(value.func)} with {inner(value.args)} and {inner(value.keywords)}"
-    if isinstance(value, MethodType):
-        return f"{inner(value.__func__)} of {inner(value.__self__)}"
-    if isinstance(value, FunctionType) and _is_minidls(value):  # its defaults may change with the version, too
-        return value.__name__
-    if isinstance(value, FunctionType):
-        functions.append(value)
-        held = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values(), *_closed_over(value)]
-        return _short(value.__name__ + (f" with {inner(held)}" if held else ""))
-    if callable(value) and hasattr(value, "__name__"):  # a function of C
-        return str(value.__name__)
-    call = getattr(type(value), "forward" if isinstance(value, Module) else "__call__", None)
-    if isinstance(call, FunctionType):
-        functions.append(call)
-    options = [f"{key}={inner(part)}" for key, part in _options(value, _OF_A_MODULE)]
-    return _short(f"{type(value).__name__}({', '.join(options)})")
-
-
-def _closed_over(function: FunctionType) -> Iterator[Any]:
-    """The numbers, texts, arrays and functions that a function takes from the one around it.
-
-    A list or another object may be there to be changed in every step.
-    """
-    for cell in function.__closure__ or ():
-        try:
-            value = cell.cell_contents
-        except ValueError:  # not assigned yet
-            continue
-        plain = isinstance(value, (int, *_PLAIN, np.generic, FunctionType))
-        if plain or backend.is_array(value) or isinstance(value, Tensor):
-            yield value
-
-
-def _short(text: str) -> str:
-    """A long text as its beginning and a checksum."""
-    return text if len(text) <= _LONG else f"{text[: _LONG // 2]}... ({_digest(text)})"
-
-
-def _digest(text: str) -> str:
-    return checksum(np.frombuffer(text.encode(errors="surrogatepass"), np.uint8))
+def _is_a_recorders(hook: Any) -> bool:
+    function = getattr(hook, "__func__", hook)
+    return is_minidls(function if hasattr(function, "__code__") else type(function))

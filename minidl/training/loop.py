@@ -75,9 +75,12 @@ def fit(
             a callback.
         checkpoint_every: write it every so many steps, too.
         resume: True to go on from `checkpoint`, or the path of another one; model, optimizer, loader and schedule
-            must be made as they were for it, and the loss be the same.
-        allow_changes: go on although something is made otherwise, such as the schedule, a dropout or the data set:
-            what is here counts from now on. Otherwise that is refused by name.
+            must be made as they were for it, and the loss and the validation data be the same, also in what they read
+            from around them. (What changes in the training is no setting: keep it in a buffer, or it begins anew.
+            Callbacks are not compared.)
+        allow_changes: go on although something is made otherwise, such as the schedule, the learning rate, the size of
+            the batches or the data set: what is here counts from now on (`Checkpoint.resume` says how). Otherwise that
+            is refused by name.
         progress: show a progress bar. None shows it in a terminal, once the training has taken a second.
 
     Returns:
@@ -94,17 +97,22 @@ def fit(
     check_arguments(model, optimizer, train_loader, validation, schedule, callbacks, checkpoint, checkpoint_every)
     batch_loss_of = BatchLoss(loss, "fit")
     yes_or_no(allow_changes, "fit: allow_changes")
-    epochs, steps = length(epochs, steps, len(train_loader))
+    length(epochs, steps, train_loader, History())  # before anything is changed
     history = History()
-    if resume is not None and resume is not False:
-        found = checkpoint_to_resume(resume, checkpoint)
-        history = found.resume(model, optimizer, train_loader, schedule, loss=loss, allow_changes=allow_changes)
+    found = checkpoint_to_resume(resume, checkpoint) if resume is not None and resume is not False else None
+    if found is not None:
+        meant: Any = {"loss": loss, "validation": validation or "none", "allow_changes": allow_changes}
+        history = found.resume(model, optimizer, train_loader, schedule, **meant)
+    epochs, steps = length(epochs, steps, train_loader, history)
     state = TrainingState(model, optimizer, history, history.epochs, len(history.step_loss))
     if not any(module.training for module in model.modules()):
         model.train()
 
     with StopOnInterrupt() as interrupt, ProgressBar(progress, steps, done=state.step) as bar:
-        run = Run(state, steps, train_loader, schedule, loss, validation, checkpoint, checkpoint_every, interrupt)
+        known = None if allow_changes else found
+        run = Run(
+            state, steps, train_loader, schedule, loss, validation, checkpoint, checkpoint_every, interrupt, known
+        )
         while run.goes_on():
             for inputs, labels in run.begin_epoch():
                 batch_loss = batch_loss_of(model(Tensor(inputs)), labels)

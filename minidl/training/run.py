@@ -21,7 +21,8 @@ from minidl.tensors.creation import tensor
 from minidl.tensors.tensor import Tensor
 from minidl.training.batch_loss import BatchLoss
 from minidl.training.blame import Blame
-from minidl.training.checkpoint import Content, content_of
+from minidl.training.checkpoint import Checkpoint, Content, content_of
+from minidl.training.description import describe
 from minidl.training.evaluation import Evaluation, evaluate_unless
 from minidl.training.history import History
 from minidl.training.interrupt import StopOnInterrupt
@@ -71,6 +72,7 @@ class Run:
         path: Path | None,
         every: int | None,
         interrupt: StopOnInterrupt,
+        resumed: Checkpoint | None = None,
     ) -> None:
         self.state = state
         self.steps = steps
@@ -82,6 +84,10 @@ class Run:
         self.every = every
         self.interrupt = interrupt
         self.place: Place | None = None  # where in the loader `fit` is, or was at the end of the last epoch
+        # What seems to be a setting and is not yet known to be a counter. An option that a callback changes stays one.
+        self.begun = {} if path is None else describe(*self._parts())
+        if resumed is not None:
+            self.begun = {what: entry for what, entry in self.begun.items() if what in resumed.settings}
         self.blame = Blame(state.optimizer)
         self.clock = time.perf_counter()
         if state.history.step_loss:  # of a resumed run
@@ -186,10 +192,16 @@ class Run:
             return None
         self.settle()
         state = self.state
-        content = content_of(state.model, state.optimizer, self.loader, self.schedule, state.history, self.loss)
+        model, optimizer, loader, schedule, loss, validation = self._parts()
+        content = content_of(model, optimizer, loader, schedule, state.history, loss, validation, begun=self.begun)
         if unless is None or not content.holds_the_same(unless):
             content.write(self.path)
         return content
+
+    def _parts(self) -> tuple[Any, ...]:
+        """What the checkpoint describes."""
+        validation = "none" if self.validation is None else self.validation
+        return self.state.model, self.state.optimizer, self.loader, self.schedule, self.loss, validation
 
     # ---- callbacks
 

@@ -342,7 +342,7 @@ def test_a_batch_size_must_be_a_positive_integer(batch_size):
 
 @pytest.mark.parametrize("seed", [-1, 0.5, True])
 def test_a_seed_must_be_a_non_negative_integer(seed):
-    with pytest.raises(ValueError, match="expected a non-negative integer as the seed"):
+    with pytest.raises(ValueError, match="Loader: seed: expected a whole number of at least 0"):
         Loader(NUMBERS, 2, seed=seed)
 
 

@@ -393,3 +393,26 @@ def test_a_copy_is_independent():
     np.testing.assert_array_equal(host(twin(x)[0]), host(layer(x)[0]))
     nn.init.zeros_(layer.weight_ih_l0)
     assert host(twin.weight_ih_l0).any()
+
+
+# ---- raw arrays in another order of bytes
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell])
+def test_big_endian_inputs_and_states_are_made_native_at_the_door(kind):
+    with md.using("numpy"):
+        layer = kind(4, 3)
+    x, h = np.arange(40, dtype=np.float32).reshape(5, 2, 4) / 40, np.full((1, 2, 3), 0.5, np.float32)
+    if kind.__name__.endswith("Cell"):
+        x, h = x[0], h[0]
+
+    def result(x, h):
+        y = layer(x, (h, h) if "LSTM" in kind.__name__ else h)
+        return host(y[0] if isinstance(y, tuple) else y)
+
+    expected = result(x, h)
+    big_x, big_h = x.astype(">f4"), h.astype(">f4")
+    for given in ((big_x, big_h), (x, big_h), (big_x, h), (md.Tensor(x), big_h), (big_x, md.Tensor(h))):
+        found = result(*given)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, expected)

@@ -26,7 +26,7 @@ def test_reshape_says_what_it_expected():
         ShapeError, match=r"expected samples of 64 elements, to be seen as \(1, 8, 8\); got Tensor of shape"
     ):
         nn.Reshape(1, 8, 8)(tensor(X))
-    with pytest.raises(ValueError, match="Reshape: each length"):
+    with pytest.raises(ValueError, match="Reshape: shape: expected a whole number of at least 1"):
         nn.Reshape(-1)
 
 

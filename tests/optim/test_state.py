@@ -133,3 +133,21 @@ def test_a_state_of_float16_parameters_is_float32_and_one_of_older_files_is_conv
         bad = {key: value.astype(wrong) if isinstance(value, np.ndarray) else value for key, value in saved.items()}
         with pytest.raises(DTypeError, match=f"expected float32 for a parameter of {dtype}"):
             SGD(Pair(dtype), lr=0.1, momentum=0.9).load_state_dict(bad)
+
+
+@every_method
+def test_a_state_of_arrays_in_another_order_of_bytes_is_taken(method: Any) -> None:
+    model = network()
+    optimizer = method(model)
+    train(model, optimizer, range(3))
+    saved = optimizer.state_dict()
+    swapped = {
+        key: value.astype(value.dtype.newbyteorder(">")) if isinstance(value, np.ndarray) else np.array(value, ">f8")
+        for key, value in saved.items()
+        if not key.endswith("step_count") and not key.endswith("/steps")
+    } | {key: value for key, value in saved.items() if key.endswith(("step_count", "/steps"))}
+    other = method(network())
+    other.load_state_dict(swapped)
+    np.testing.assert_equal(other.state_dict(), saved)
+    arrays = [value for state in other.state.values() for value in state.values() if hasattr(value, "dtype")]
+    assert all(array.dtype.isnative for array in arrays)

@@ -142,6 +142,7 @@ def test_a_checkpoint_goes_on_on_the_other_backend(tmp_path, standin):
         ({"momentum": 0.5}, "the momentum of the optimizer is 0.9 in the checkpoint and 0.5 here"),
         ({"layer_rate": optim.LayerSpecific()}, "the layer rate is Uniform in the checkpoint and LayerSpecific here"),
         ({"batch_size": 5}, "batch_size=4; this Loader has 5"),
+        ({"lr": 0.5}, "the lr of the optimizer is 0.1 in the checkpoint and 0.5 here"),
         ({"scale": ("*.bias", 2.0)}, "the scale of fc1.bias is missing in the checkpoint and lr=2.0, decay=1.0 here"),
     ],
 )
@@ -165,12 +166,12 @@ def test_other_multipliers_of_single_parameters_are_refused(tmp_path):
 
 
 def test_joined_schedules_come_back(tmp_path):
-    def joined(rate):
-        model, optimizer, loader, _ = make(lr=rate)
+    def joined(seed):
+        model, optimizer, loader, _ = make(seed)
         parts = [optim.LinearLR(optimizer, total_iters=8), optim.CosineLR(optimizer, 30)]
         return model, optimizer, loader, optim.SequentialLR(optimizer, parts, [8])
 
-    straight, fresh = joined(0.1), joined(0.5)
+    straight, fresh = joined(0), joined(99)
     run(*straight)
     save_checkpoint(tmp_path / "run.npz", *straight)
     expected = run(*straight, epochs=2)
@@ -387,7 +388,7 @@ def test_with_changes_allowed_another_schedule_goes_on_from_the_same_step(tmp_pa
 
 def test_what_does_not_fit_is_refused_whatever_is_allowed(tmp_path):
     path, _ = saved(tmp_path)
-    for other in ({"hidden": 7}, {"method": optim.Adam}, {"batch_size": 5}):
+    for other in ({"hidden": 7}, {"method": optim.Adam}):
         parts = make(seed=3, **other)
         before = everything(*parts)
         with pytest.raises(ValueError, match=r"run\.npz does not fit, nothing was changed"):
@@ -395,10 +396,69 @@ def test_what_does_not_fit_is_refused_whatever_is_allowed(tmp_path):
         np.testing.assert_equal(everything(*parts), before)
 
 
+@pytest.mark.parametrize("scheduled", [True, False])
+def test_another_rate_is_refused_or_taken(tmp_path, scheduled):
+    def parts(**options):
+        model, optimizer, loader, schedule = make(**options)
+        return (model, optimizer, loader, schedule) if scheduled else (model, optimizer, loader)
+
+    path, straight = tmp_path / "run.npz", parts()
+    run(*straight, *(() if scheduled else (Unchanged(),)))
+    straight[1].lr *= 0.5  # whatever becomes of it in the training, the rate that was asked for is the same
+    save_checkpoint(path, *straight)
+    load_checkpoint(path).resume(*parts(seed=9))
+    load_checkpoint(path).resume(*straight)
+    other = parts(lr=0.5)
+    with pytest.raises(ValueError, match=r"the lr of the optimizer is 0.1 in the checkpoint and 0.5 here; nothing was"):
+        load_checkpoint(path).resume(*other)
+    load_checkpoint(path).resume(*other, allow_changes=True)
+    assert other[1].lr == (other[3].rate(6) if scheduled else 0.5)
+    if scheduled:
+        assert other[3].base_lr == other[1].initial_lr == 0.5
+    save_checkpoint(path, *other)  # from here on it is the other run
+    load_checkpoint(path).resume(*parts(lr=0.5))
+    with pytest.raises(ValueError, match=r"the lr of the optimizer is 0.5 in the checkpoint and 0.1 here; nothing was"):
+        load_checkpoint(path).resume(*parts())
+
+
+class Unchanged:
+    """In place of a schedule."""
+
+    def step(self):
+        pass
+
+
+def test_an_older_checkpoint_is_compared_by_what_it_says_in_todays_words(tmp_path):
+    path, straight = saved(tmp_path)
+    arrays, meta = load_arrays(path, kind="checkpoint")
+    del meta["described"], meta["kinds"]["lr of the optimizer"]
+    meta["settings"] = {
+        "p of the module drop": "0.3",
+        "gamma of the schedule": "0.1",
+        "parameter fc1.weight": "float32, trained",
+        "loss": "loss with (0.5)",
+        "code of the loss in Python 3.11": "0123456789abcdef",
+        "transform of the loader": "Compose(transforms=(ToFloat(scale=0.5)))",
+        "rule of the layer rate": "Rate(factor=2.0)",
+    }
+    save_arrays(path, arrays, kind="checkpoint", meta=meta)
+    expected = run(*straight)
+    fresh = make(seed=99)
+    load_checkpoint(path).resume(*fresh, loss=lambda y, t: F.cross_entropy(y, t))
+    assert run(*fresh) == expected
+    other = make()
+    other[0].drop.p = 0.5
+    with pytest.raises(ValueError, match=r"the p of the module drop is 0.3 in the checkpoint and 0.5 here"):
+        load_checkpoint(path).resume(*other)
+    with pytest.raises(ValueError, match=r"the lr of the optimizer is 0.1 in the checkpoint and 0.5 here"):
+        load_checkpoint(path).resume(*make(lr=0.5))  # it has the rate before the schedule
+
+
 def test_a_checkpoint_from_before_settings_were_saved_is_resumed(tmp_path):
     path, straight = saved(tmp_path)
     arrays, meta = load_arrays(path, kind="checkpoint")
-    del meta["settings"], meta["loader"]["data"], meta["optimizer"]["initial_lr"]
+    del meta["described"], meta["loader"]["data"], meta["optimizer"]["initial_lr"]
+    del meta["kinds"]["lr of the optimizer"]
     save_arrays(path, arrays, kind="checkpoint", meta=meta)
     expected = run(*straight)
     fresh = make(seed=99)

@@ -15,7 +15,8 @@ import minidl.functional as F
 from minidl import nn, optim
 from minidl.data import Dataset, Loader, Mapped
 from minidl.data import transforms as T
-from minidl.training.description import PYTHON, differences, kinds, settings
+from minidl.training.description import differences, kinds, settings
+from minidl.training.instructions import PYTHON
 from tests.training.runs import DATA, Rows, jitter
 
 

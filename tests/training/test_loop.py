@@ -164,7 +164,7 @@ def test_a_run_with_a_schedule_that_remembers_is_resumed_bit_for_bit(tmp_path, m
     first = Run()
     first.schedule = make(first)
     first.fit(checkpoint=tmp_path / "run.npz", callbacks=[At(step, press_ctrl_c)])
-    resumed = Run(seed=9, lr=0.7)
+    resumed = Run(seed=9)
     resumed.schedule = make(resumed)
     history = resumed.fit(checkpoint=tmp_path / "run.npz", resume=True)
     np.testing.assert_equal(resumed.state(), straight.state())

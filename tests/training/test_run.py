@@ -80,16 +80,16 @@ class Watched:
         self.data = Dataset(np.tile(HELD_OUT.inputs, (60, 1)), np.tile(HELD_OUT.labels, 60))
         self.labels = self.data.labels
         self.taken = 0
-        self.press = press
+        self._press = press
 
     def __len__(self):
         return len(self.data)
 
     def take(self, indices):
         self.taken += 1
-        if self.press:
+        if self._press:
             signal.raise_signal(signal.SIGINT)
-            self.press = False
+            self._press = False
         return self.data.take(indices)
 
 
@@ -235,11 +235,22 @@ def test_a_checkpoint_is_written_once_unless_a_callback_changes_something(tmp_pa
     assert len(written) == 2 + 4
 
 
-class Breaks(Rows):
-    """A validation set that cannot be read."""
+class Breaks:
+    """A validation set that cannot be read, until somebody mends it."""
+
+    labels = HELD_OUT.labels
+    classes = None
+
+    def __init__(self, broken):
+        self._broken = broken
+
+    def __len__(self):
+        return len(HELD_OUT)
 
     def take(self, indices):
-        raise OSError("the disk is gone")
+        if self._broken:
+            raise OSError("the disk is gone")
+        return HELD_OUT.take(indices)
 
 
 def test_a_validation_that_fails_loses_no_step(tmp_path):
@@ -247,10 +258,10 @@ def test_a_validation_that_fails_loses_no_step(tmp_path):
     straight.fit(epochs=2)
     path = tmp_path / "run.npz"
     with pytest.raises(OSError, match="the disk is gone"):
-        Run().fit(epochs=2, checkpoint=path, validation=Breaks())
+        Run().fit(epochs=2, checkpoint=path, validation=Breaks(True))
     assert len(load_checkpoint(path).history.step_loss) == STEPS
     resumed = Run(seed=9)
-    history = resumed.fit(epochs=2, checkpoint=path, resume=True)
+    history = resumed.fit(epochs=2, checkpoint=path, resume=True, validation=Breaks(False))
     np.testing.assert_equal(resumed.state(), straight.state())
     assert len(history.validation_loss) == 2
 

@@ -20,8 +20,9 @@ from minidl.fast.gpu import kernels
 from minidl.fast.step_plan import Ahead, plan, product, share_memory, times
 from minidl.fast.versions import Faster
 from minidl.optim.layers import LayerGroup
-from minidl.optim.optimizer import UNSCALED, Optimizer, Scale
+from minidl.optim.optimizer import Optimizer
 from minidl.optim.report import Seen
+from minidl.optim.scales import UNSCALED, Scale
 from minidl.optim.trained import slot_dtype, slots_beside
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array

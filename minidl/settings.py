@@ -1,4 +1,4 @@
-"""Setting: an attribute of an optimizer, a layer rate or a schedule that is checked whenever it is written."""
+"""Setting: an attribute of a layer, an optimizer, a layer rate or a schedule that is checked whenever it is written."""
 
 from __future__ import annotations
 
