@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
+from minidl.autograd.odd_operands import odd_among, remark
 from minidl.autograd.own_op import explain_missing, refuse_backward, refuse_forward
 from minidl.autograd.variable import Variable
 from minidl.errors import AxisError, DeviceError, DTypeError, GraphError, ShapeError, describe
@@ -50,6 +51,9 @@ def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error
         raise GraphError(
             f"{_name(op)}.forward wrote into its arguments, which other ops use too: work on a copy, x = x.copy()"
         ) from error
+    odd = odd_among(inputs)
+    if odd and isinstance(error, (TypeError, AttributeError, ValueError)):
+        raise DTypeError(f"{_name(op)} expected Tensors, arrays or numbers; got {operands}{remark(odd[0])}") from error
     if isinstance(error, (ShapeError, DTypeError, DeviceError)):
         raise type(error)(f"{_name(op)}: {error}") from error
     message = f"{_name(op)} failed on {operands}: {error}"
@@ -61,10 +65,6 @@ def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error
         raise ShapeError(message) from error
     if isinstance(error, TypeError):
         raise DTypeError(message) from error
-    if isinstance(error, AttributeError) and not all(
-        backend.is_array(a) or isinstance(a, (int, float, np.generic)) for a in arrays
-    ):
-        raise DTypeError(f"{_name(op)} expected Tensors, arrays or numbers; got {operands}") from error
     if isinstance(error, MemoryError):
         backend.explain_memory(error)
         error.add_note(f"in {_name(op)}, of {operands}")

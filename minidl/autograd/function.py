@@ -89,7 +89,7 @@ class Function(Versioned, Source):
         super().__init_subclass__()
         cls.versions = ()  # a subclass has its own lines, which no version of its parent's replaces
         cls.foreign = foreign
-        if foreign and cls.__new__ is object.__new__:
+        if foreign and cls.__new__ is object.__new__ and cls.__init__ is object.__init__:
             cls.__new__ = made  # type: ignore[method-assign, assignment]
 
     # ---- forward

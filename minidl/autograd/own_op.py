@@ -14,18 +14,16 @@ _OF_PYTORCH = ("save_for_backward", "saved_tensors", "needs_input_grad", "mark_n
 
 
 def made(cls: type[Any], *options: Any, **named: Any) -> Any:
-    """`__new__` of your own op: `Mul(x, y)` for `Mul()(x, y)` is refused.
+    """`__new__` of an op of yours that has no `__init__`: `Mul(x, y)` for `Mul()(x, y)` is refused.
 
     Raises:
-        TypeError: an op without `__init__` is given something, or one with it a Tensor that requires a gradient.
+        TypeError: the op is given something.
     """
-    inputs = [x for x in options if isinstance(x, Variable) and x._requires_grad]
-    if (options or named) and (cls.__init__ is object.__init__ or inputs):
+    if (options or named) and cls.__init__ is object.__init__:
         arguments = ", ".join(takes(cls.forward)[1:]) if hasattr(cls, "forward") else "x"
-        first = "" if cls.__init__ is object.__init__ else "..."
         raise TypeError(
-            f"{cls.__name__} was given {', '.join(type(x).__name__ for x in (*options, *named.values()))}: an op is "
-            f"made first, with its options, and then called with its inputs: {cls.__name__}({first})({arguments})"
+            f"{cls.__name__} takes no options; got {', '.join(type(x).__name__ for x in (*options, *named.values()))}: "
+            f"an op is made first and then called with its inputs, {cls.__name__}()({arguments})"
         )
     return object.__new__(cls)
 
