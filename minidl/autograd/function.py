@@ -90,7 +90,7 @@ class Function(Versioned, Source):
         cls.versions = ()  # a subclass has its own lines, which no version of its parent's replaces
         cls.foreign = foreign
         if foreign and cls.__new__ is object.__new__ and cls.__init__ is object.__init__:
-            cls.__new__ = made  # type: ignore[method-assign, assignment]
+            cls.__new__ = made  # type: ignore[method-assign]
 
     # ---- forward
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from minidl import backend
-from minidl.autograd.variable import Variable
 from minidl.errors import DTypeError, describe, meant_by, takes
 
 _DECLARED = ("saves_inputs", "saves_output", "reads", "differentiable")
@@ -61,9 +60,7 @@ def refuse_forward(op: Any, inputs: Sequence[Any], error: Exception) -> None:
             f"itself, def forward(self, x)"
         ) from error
     came = "; ".join(map(describe, inputs))
-    raise DTypeError(
-        f"{op.plain.__name__}.forward takes ({', '.join(names[1:])}); got {came or 'nothing'}"
-    ) from error
+    raise DTypeError(f"{op.plain.__name__}.forward takes ({', '.join(names[1:])}); got {came or 'nothing'}") from error
 
 
 def refuse_backward(op: Any, error: Exception) -> None:
@@ -98,10 +95,10 @@ def explain_missing(op: Any, method: str, error: Exception) -> None:
     """Add to an AttributeError in your op what its arguments are, if that is what it is about."""
     if not isinstance(error, AttributeError):
         return
-    if error.obj is op and error.name in _OF_PYTORCH:
+    if error.name in _OF_PYTORCH and not backend.is_array(error.obj):
         error.add_note(
-            f"{op.plain.__name__}: an op saves nothing by itself: say `saves_inputs = True` or `saves_output = True` in "
-            f"the class, and backward is handed the inputs or the output"
+            f"{op.plain.__name__}: an op saves nothing by itself: say `saves_inputs = True` or `saves_output = True` "
+            f"in the class, and backward is handed the inputs or the output"
         )
     elif backend.is_array(error.obj):
         error.add_note(

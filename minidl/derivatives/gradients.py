@@ -231,7 +231,7 @@ def _arguments(name: str, function: Any, inputs: Any, eps: Any) -> list[Any]:
 
 
 def _one_result(name: str, function: Callable[..., Any], inputs: list[Any]) -> Tensor:
-    """What the function makes of the inputs, known to be one Tensor; a note says so if it cannot be called with them."""
+    """What the function makes of the inputs, known to be one Tensor; a note says if it cannot be called with them."""
     try:
         output = function(*inputs)
     except TypeError as error:
