@@ -15,6 +15,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.data import Loader
+from minidl.errors import describe
 from minidl.files.arrays import load_arrays, save_arrays
 from minidl.files.schema import FLOATS, Entry, Header, check_arrays, check_plain
 from minidl.nn import Module
@@ -91,6 +92,7 @@ class Checkpoint:
         Raises:
             ValueError: one of them does not fit what was saved. The message names the file, and what is not the same.
         """
+        _check_model(model, "checkpoint.resume(model, optimizer, loader, schedule)")
         if not allow_changes:
             found = differences(self.kinds, kinds(model, optimizer, loader, schedule))
             if found:
@@ -149,9 +151,16 @@ def save_checkpoint(
         loss: what is minimised; it is described, so that the run is not resumed with another one.
 
     Raises:
+        TypeError: the model is none.
         OSError: the file cannot be written.
     """
+    _check_model(model, "save_checkpoint(path, model, optimizer)")
     content_of(model, optimizer, loader, schedule, history, loss).write(path)
+
+
+def _check_model(model: Any, order: str) -> None:
+    if not isinstance(model, Module):
+        raise TypeError(f"{order}: expected a model, a Module, in this place; got {describe(model)}")
 
 
 class Content(NamedTuple):
