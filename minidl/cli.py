@@ -22,6 +22,7 @@ from minidl.experiments.report import COLUMNS, headline, table_rows
 from minidl.experiments.settings import METHODS, MODELS, Settings
 from minidl.files.output import Steady, finish, say
 from minidl.files.writing import path_of
+from minidl.plot.saving import figure_path
 from minidl.version import __version__
 
 FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
@@ -335,10 +336,10 @@ def _show_look(look: dict[str, Any]) -> None:
 
 
 def _plot(options: argparse.Namespace) -> int:
-    figure = plot.draw(options.recordings, options.figure)
     target = options.out or options.recordings[0].with_name(options.figure)
-    if target.suffix in (".png", ".svg", ".json"):
-        target = target.with_suffix("")  # all three are written
+    if options.figure in plot.FIGURES:
+        figure_path(target)  # refused now, not when the figure is drawn
+    figure = plot.draw(options.recordings, options.figure)
     for path in plot.save_figure(figure, target):
         say(str(path), sys.stdout)
     say(figure.caption, sys.stdout)

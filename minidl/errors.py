@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 class ShapeError(ValueError):
@@ -48,6 +50,37 @@ def describe(value: object) -> str:
     label = f"{type(value).__name__} {name!r}" if isinstance(name, str) else type(value).__name__
     home = "cupy" if type(getattr(value, "_data", value)).__module__.startswith("cupy") else "numpy"
     return f"{label} of shape {tuple(shape)}, {getattr(value, 'dtype', '?')}, {home}"
+
+
+def takes(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a function's positional parameters, `self` included; () if they are not known."""
+    code = getattr(function, "__code__", None)
+    return () if code is None else code.co_varnames[: code.co_argcount]
+
+
+def meant_by(name: str, written: Iterable[str]) -> str | None:
+    """The first of some names that somebody may have written for `name`, such as foward for forward, if one is there.
+
+    It differs in capitals, underscores or an s at the end, or by one letter more, less or other, or two exchanged.
+    """
+    return next((other for other in written if other != name and _alike(_letters(other), _letters(name))), None)
+
+
+def _letters(name: str) -> str:
+    return name.lower().replace("_", "").rstrip("s")
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether one word becomes the other by at most one slip of the pen."""
+    if len(one) > len(other):
+        one, other = other, one
+    first = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
+    rest, other_rest = one[first:], other[first:]
+    return (
+        rest == other_rest[1:]  # a letter more
+        or (len(one) == len(other) and rest[1:] == other_rest[1:])  # another letter
+        or (len(one) == len(other) and rest[1::-1] + rest[2:] == other_rest)  # two letters exchanged
+    )
 
 
 def warn(message: str) -> None:

@@ -90,6 +90,16 @@ def test_a_recording_of_another_version_is_one_line_that_names_the_file(quick, c
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("out", [".", "..", "folder"])
+def test_plot_refuses_a_folder_as_its_output_before_any_work(monkeypatch, capsys, tmp_path, out):
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli.plot, "draw", lambda *arguments: pytest.fail("it was drawn"))
+    assert main(["plot", "race.npz", "race", "--out", out]) == 2
+    assert "This is a folder; name the figure in it" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
 def test_plot_draws_again_from_a_recording(quick, capsys, tmp_path):
     recording = quick / "flow-sgd-uniform.npz"
     assert main(["plot", str(recording), "flow_profile", "--out", str(tmp_path / "profile.png")]) == 0

@@ -10,7 +10,7 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl import backend
-from minidl.errors import AxisError, describe, printable
+from minidl.errors import AxisError, describe, meant_by, printable, takes
 from tests.arrays import tensor
 
 
@@ -85,3 +85,18 @@ def test_what_cannot_be_printed_is_written_out():
     assert printable("fc1: \u00e9 \u00d7 \u2212 \u2026") == "fc1: \u00e9 \u00d7 \u2212 \u2026"
     assert printable("\x1b[31m\0\x9b\t\n\udcff\ufffe\u202e") == r"\x1b[31m\x00\x9b\t\n\udcff\ufffe\u202e"
     assert printable("a\nb\tc", keep="\n") == "a\nb\\tc"
+
+
+@pytest.mark.parametrize("written", ["foward", "forwards", "Forward", "for_ward", "forwrad", "fforward", "gorward"])
+def test_a_slip_of_the_pen_is_recognised(written):
+    assert meant_by("forward", ["x", written, "forward"]) == written
+
+
+@pytest.mark.parametrize("other", ["forward", "reward", "for", "backward", "frowadr", "x", ""])
+def test_another_word_is_none(other):
+    assert meant_by("forward", [other]) is None
+
+
+def test_the_parameters_of_a_function_by_name():
+    assert takes(lambda x, y=1, *rest, key=2, **named: x) == ("x", "y")
+    assert takes(print) == ()

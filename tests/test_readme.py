@@ -1,5 +1,6 @@
 """The README's examples run as they are printed, and say what they promise."""
 
+import code
 import re
 import subprocess
 import sys
@@ -14,10 +15,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def run(code: str, folder: Path) -> str:
-    """Run code as a program of its own in `folder`, from this source tree; returns what it printed."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+def run(lines: str, folder: Path) -> str:
+    """Run lines as a program of its own in `folder`, from this source tree; returns what it printed."""
+    lines = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{lines}"
+    done = subprocess.run([sys.executable, "-c", lines], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -57,6 +58,54 @@ def test_the_example_of_plain_lines_runs(tmp_path):
     out = run(EXAMPLES[4], tmp_path)
     assert "[[2., 2.], [2., 2.]]" in out.replace("\n       ", "")
     assert "minidl/fast/" in out
+
+
+# ---- at Python's prompt, where a blank line ends an indented block, and a block ends with nothing else
+
+QUOTES = ("fast.md",)  # its blocks are lines of the package's files
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md"]
+BLOCKS = [
+    (f"{page.name} {i}", block)
+    for page in PAGES
+    if page.name not in QUOTES
+    for i, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
+]
+AT_THE_PROMPT = """
+import code
+import sys
+
+class Console(code.InteractiveConsole):
+    def write(self, text):
+        sys.exit(text)
+
+console = Console()
+for line in {lines!r}:
+    console.push(line)
+sys.exit("it waits for more lines" if console.push("") else 0)
+"""
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_an_example_can_be_pasted_at_the_prompt(example, tmp_path):
+    run(AT_THE_PROMPT.format(lines=example.splitlines()), tmp_path)
+
+
+@pytest.mark.parametrize("example", [block for _, block in BLOCKS], ids=[name for name, _ in BLOCKS])
+def test_a_block_of_a_page_can_be_typed_at_the_prompt(example):
+    """Only its form is looked at: what it needs may stand in the blocks before it."""
+    typed: list[str] = []
+    for line in [*example.splitlines(), ""]:
+        if code.compile_command("\n".join([*typed, line])) is None:
+            typed.append(line)
+        else:
+            typed = []
+    assert not typed
+
+
+def test_what_cannot_be_pasted_is_noticed(tmp_path):
+    for lines in ["class A:", "    x = 1", "", "    y = 2"], ["for i in range(2):", "    i", "print(i)"], ["print((1,"]:
+        with pytest.raises(AssertionError):
+            run(AT_THE_PROMPT.format(lines=lines), tmp_path)
 
 
 @pytest.mark.parametrize("link", [x for x in re.findall(r"\]\(([^)]+)\)", README) if not x.startswith("http")])

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
+from minidl.autograd.odd_operands import odd_among, remark
+from minidl.autograd.own_op import explain_missing, refuse_backward, refuse_forward
 from minidl.autograd.variable import Variable
 from minidl.errors import AxisError, DeviceError, DTypeError, GraphError, ShapeError, describe
 
@@ -36,6 +38,7 @@ def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error
     its traceback to the variable, so that the arrays of the failed step stayed in memory until Python looks for such
     circles.
     """
+    refuse_forward(op, inputs, error)
     operands = "; ".join(describe(x) for x in inputs)
     homes = backend.devices_of(a for a in arrays if backend.is_array(a))
     if len(homes) > 1:
@@ -48,6 +51,9 @@ def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error
         raise GraphError(
             f"{_name(op)}.forward wrote into its arguments, which other ops use too: work on a copy, x = x.copy()"
         ) from error
+    odd = odd_among(inputs)
+    if odd and isinstance(error, (TypeError, AttributeError, ValueError)):
+        raise DTypeError(f"{_name(op)} expected Tensors, arrays or numbers; got {operands}{remark(odd[0])}") from error
     if isinstance(error, (ShapeError, DTypeError, DeviceError)):
         raise type(error)(f"{_name(op)}: {error}") from error
     message = f"{_name(op)} failed on {operands}: {error}"
@@ -59,13 +65,11 @@ def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error
         raise ShapeError(message) from error
     if isinstance(error, TypeError):
         raise DTypeError(message) from error
-    if isinstance(error, AttributeError) and not all(
-        backend.is_array(a) or isinstance(a, (int, float, np.generic)) for a in arrays
-    ):
-        raise DTypeError(f"{_name(op)} expected Tensors, arrays or numbers; got {operands}") from error
     if isinstance(error, MemoryError):
         backend.explain_memory(error)
         error.add_note(f"in {_name(op)}, of {operands}")
+    if op.foreign:
+        explain_missing(op, "forward", error)
 
 
 def _made_at(op: Any) -> str:
@@ -78,6 +82,9 @@ def explain_backward(op: Any, grad_out: Any, error: Exception) -> None:
     raised_in = error.__traceback__.tb_next if error.__traceback__ is not None else None
     if raised_in is not None and raised_in.tb_frame.f_code.co_name != "backward":
         return  # by the walk itself, or by a hook
+    refuse_backward(op, error)
+    if op.foreign:
+        explain_missing(op, "backward", error)
     backend.explain_memory(error)
     if "read-only" in str(error) and not type(op).__module__.startswith("minidl."):
         error.add_note(f"{_name(op)}.backward wrote into its arguments, which others use too: work on a copy, g.copy()")
@@ -158,9 +165,21 @@ def not_of_an_instance(cls: type[Any], names: set[str]) -> AttributeError:
 def wrong_number_of_gradients(op: Any, given: tuple[Any, ...]) -> GraphError:
     """The error for a backward that returns more or fewer gradients than the op has inputs."""
     came = f"got {len(given)}"
+    if len(given) == 1 and given[0] is None:
+        came = "got None: is its `return` missing?"
+    elif len(given) < len(op.inputs):
+        came += "; None stands for an input without one, such as a number"
     if len(given) == 1 and isinstance(given[0], list):
         came = f"got a list: return a tuple, {', '.join(f'grad_{i}' for i in range(len(op.inputs)))}"
     return GraphError(f"{_name(op)}.backward must return one gradient per input: expected {len(op.inputs)}, {came}")
+
+
+def no_gradient(op: Any) -> GraphError:
+    """The error for a custom op of one input whose backward returns None."""
+    return GraphError(
+        f"{_name(op)}.backward returned None: is its `return` missing? An op without a gradient says `differentiable = "
+        f"False` in the class"
+    )
 
 
 def wrong_gradient(op: Any, i: int, given: Any, shape: tuple[int, ...]) -> GraphError:

@@ -24,6 +24,7 @@ from minidl import backend
 from minidl.autograd.diagnosis import explain_forward, not_of_an_instance, taken_name, users_lines, wrong_result
 from minidl.autograd.modes import ANOMALY, PLAIN, RECORD, current_mode
 from minidl.autograd.operands import raw_operands
+from minidl.autograd.own_op import made
 from minidl.autograd.variable import Source, Variable, extras_of, writes_of
 from minidl.autograd.versions import Versioned
 from minidl.autograd.writes import Stretch
@@ -88,6 +89,8 @@ class Function(Versioned, Source):
         super().__init_subclass__()
         cls.versions = ()  # a subclass has its own lines, which no version of its parent's replaces
         cls.foreign = foreign
+        if foreign and cls.__new__ is object.__new__ and cls.__init__ is object.__init__:
+            cls.__new__ = made  # type: ignore[method-assign]
 
     # ---- forward
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
+from minidl.autograd.odd_operands import refuse_several
 from minidl.autograd.variable import Variable
-from minidl.errors import DTypeError
 
 READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that forward can be handed as they are
 
@@ -42,20 +42,3 @@ def converted(op: Any, inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
 
 def _has_to_be_made(x: Any) -> bool:
     return isinstance(x, (np.generic, complex, list, tuple)) or backend.native(x) is not x
-
-
-def refuse_several(name: str, x: Any) -> None:
-    """Refuse a list or tuple of Tensors as an operand of `name`: as an array of numbers it would lose their history.
-
-    The name is "" where the message gets it later.
-    """
-    if holds_variable(x):
-        raise DTypeError(
-            f"{f'{name}: ' if name else ''}expected a Tensor, an array or a number; got a {type(x).__name__} of "
-            f"Tensors. F.stack makes one of them; a recurrent layer returns (output, state): use the first"
-        )
-
-
-def holds_variable(x: Any) -> bool:
-    """Whether x is a list or tuple with a Tensor somewhere in it."""
-    return isinstance(x, (list, tuple)) and any(isinstance(part, Variable) or holds_variable(part) for part in x)

@@ -11,7 +11,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.accumulation import accumulate, fitted
-from minidl.autograd.diagnosis import not_finite, wrong_gradient, wrong_number_of_gradients
+from minidl.autograd.diagnosis import no_gradient, not_finite, wrong_gradient, wrong_number_of_gradients
 from minidl.autograd.function import Function
 from minidl.autograd.modes import ANOMALY, mode
 from minidl.autograd.variable import Extras, Variable
@@ -57,13 +57,15 @@ def checked(node: Function, grad_out: ArrayOrTensor, input_grads: tuple[Any, ...
     """The gradients that `backward` returned, if there is one for each input; those of your own op copied.
 
     Raises:
-        GraphError: there are more or fewer; your op's is no array of the input's shape; in anomaly mode: a finite
-            gradient has become NaN or infinity.
+        GraphError: there are more or fewer; your op's is no array of the input's shape, or None for its only input; in
+            anomaly mode: a finite gradient has become NaN or infinity.
     """
     inputs = node.inputs or ()
     if len(input_grads) != len(inputs):
         raise wrong_number_of_gradients(node, input_grads)
     if node.foreign:
+        if len(inputs) == 1 and input_grads[0] is None:
+            raise no_gradient(node)
         input_grads = tuple([_checked_one(node, i, grad) for i, grad in enumerate(input_grads)])
     if mode.get() & ANOMALY and _all_finite(grad_out):
         for i, grad in enumerate(input_grads):

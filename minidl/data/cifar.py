@@ -34,7 +34,9 @@ _ARCHIVE = Published(
 )
 
 
-def cifar10(root: str | PathLike[str] | None = None, download: bool = False, validation: int = 0) -> DataSplits:
+def cifar10(
+    root: str | PathLike[str] | None = None, download: bool = False, validation: int = 0, flat: bool = False
+) -> DataSplits:
     """Photographs of ten kinds of animals and vehicles: 50,000 to train, 10,000 to test.
 
     Inputs are (N, 3, 32, 32) float32 from 0 to 1, the bytes of the file divided by 255, in red, green, blue; labels are
@@ -51,6 +53,7 @@ def cifar10(root: str | PathLike[str] | None = None, download: bool = False, val
             `minidl/cifar10` of the user's cache.
         download: fetch the archive if it is missing (170 MB). It is not unpacked to the disk.
         validation: how many training images to hold out, as in `mnist`.
+        flat: make a row of 3,072 pixels of each image, (N, 3072), as in `mnist`.
 
     Raises:
         FileNotFoundError, ConnectionError: as `mnist`.
@@ -71,7 +74,7 @@ def cifar10(root: str | PathLike[str] | None = None, download: bool = False, val
             _dataset({folder / name: read(places[name]) if name in places else b"" for name in names})
             for names in (_TRAIN, _TEST)
         )
-    return splits("cifar10", train, test, validation)
+    return splits("cifar10", train, test, validation, flat)
 
 
 def _refuse_pickles(root: str | PathLike[str] | None, error: FileNotFoundError) -> None:

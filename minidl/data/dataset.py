@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from minidl import backend
+from minidl.checks import yes_or_no
 from minidl.errors import DTypeError, ShapeError, describe
 
 
@@ -41,6 +43,8 @@ def check_source(value: Any, expected: str) -> None:
     missing = [name for name in ("__len__", "labels", "classes", "take") if not hasattr(value, name)]
     if missing and hasattr(value, "dataset"):
         raise TypeError(f"{expected}; got {describe(value)}: give what it hands out, its .dataset")
+    if missing and isinstance(value, DataSplits):
+        raise TypeError(f"{expected}; got DataSplits, which are three: give one, .train, .validation or .test")
     if missing:
         raise TypeError(
             f"{expected}; got {describe(value)}: wrap it, Dataset(inputs, labels); or make it a source of data, "
@@ -51,6 +55,10 @@ def check_source(value: Any, expected: str) -> None:
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """N examples: row i of `labels` belongs to row i of `inputs`.
+
+        image, label = digits.train[0]              # len(digits.train) examples
+        images, labels = digits.train[:10]
+        for image, label in digits.train: ...
 
     Attributes:
         inputs: (N, ...) NumPy (or CuPy) array, for the digits (N, 64) float32.
@@ -72,7 +80,9 @@ class Dataset:
     def __post_init__(self) -> None:
         for name, array in (("inputs", self.inputs), ("labels", self.labels)):
             if not backend.is_array(array):
-                raise DTypeError(f"Dataset: expected a NumPy or CuPy array as {name}; got {describe(array)}")
+                remark = ": give its .data" if hasattr(array, "requires_grad") else ""
+                remark = ": np.array(...) makes one" if isinstance(array, (list, tuple)) else remark
+                raise DTypeError(f"Dataset: expected a NumPy or CuPy array as {name}; got {describe(array)}{remark}")
             if array.ndim == 0:
                 raise ShapeError(f"Dataset: expected {name} of shape (N, ...); got a single number, shape ()")
         if len(self.inputs) != len(self.labels):
@@ -95,6 +105,23 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def __getitem__(self, index: Any) -> tuple[Any, Any]:
+        """The input and the label of example `index`; of a slice or an array of indices the inputs and the labels.
+
+        What comes is a view wherever NumPy gives one: nothing is copied.
+
+        Raises:
+            IndexError: there is no such example.
+            TypeError: it is no index.
+        """
+        if isinstance(index, (str, float, tuple, type(None))):
+            raise TypeError(f"Dataset: expected the number of an example, a slice or an array; got {index!r}")
+        return self.inputs[index], self.labels[index]
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        """(input, label) of each example in turn. For batches in a new order every epoch, use a `Loader`."""
+        return zip(self.inputs, self.labels, strict=True)
+
     def take(self, indices: Any) -> tuple[Any, Any]:
         """The inputs and labels of the examples `indices`, (n,) integers: copies, on the device of the data."""
         chosen = backend.to_device(backend.asarray(indices), backend.device_of(self.inputs))
@@ -111,9 +138,17 @@ class Dataset:
         train, validation = mnist.train.split(50_000, 10_000)
         """
         if not all(is_whole(count) and count >= 0 for count in counts) or sum(counts) > len(self):
-            raise ValueError(f"Dataset: expected counts that add up to at most {len(self)}; got {counts}")
+            raise ValueError(
+                f"Dataset: expected counts that add up to at most {len(self)}, whole numbers of examples as in "
+                f"split(100, 50); got {counts}"
+            )
         parts = np.split(random_order(len(self), seed), np.cumsum(counts))[:-1]
         return tuple(replace(self, inputs=inputs, labels=labels) for inputs, labels in map(self.take, parts))
+
+    def laid_out(self, flat: bool) -> Dataset:
+        """The same images as rows of pixels, (N, C H W), or as (N, channels, height, width); nothing is copied."""
+        images = self.images
+        return replace(self, inputs=images.reshape(len(images), math.prod(images.shape[1:])) if flat else images)
 
     @property
     def images(self) -> Any:
@@ -142,8 +177,9 @@ class DataSplits(NamedTuple):
     test: Dataset
 
 
-def splits(name: str, train: Dataset, test: Dataset, validation: int) -> DataSplits:
+def splits(name: str, train: Dataset, test: Dataset, validation: int, flat: bool) -> DataSplits:
     """The three parts of `md.data.NAME`, the last `validation` training examples held out; nothing is copied."""
+    yes_or_no(flat, f"md.data.{name}: flat")
     if not is_whole(validation) or not 0 <= validation < len(train):
         most = len(train) - 1
         raise ValueError(f"md.data.{name}: expected validation as a number from 0 to {most}; got {validation!r}")
@@ -151,7 +187,7 @@ def splits(name: str, train: Dataset, test: Dataset, validation: int) -> DataSpl
     first, last = (
         replace(train, inputs=train.inputs[part], labels=train.labels[part]) for part in (slice(cut), slice(cut, None))
     )
-    return DataSplits(first, last, test)
+    return DataSplits(*(part.laid_out(flat) for part in (first, last, test)))
 
 
 def check_labels(file: Path, labels: Any, classes: tuple[str, ...]) -> None:

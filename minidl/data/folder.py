@@ -65,7 +65,7 @@ class ImageFolder:
         sides = size if size is None or isinstance(size, tuple) else (size, size)
         if sides is not None and not (len(sides) == 2 and all(is_whole(side) and side > 0 for side in sides)):
             raise ValueError(f"ImageFolder: expected size as pixels, a number or (height, width); got {size!r}")
-        self.path = Path(path_of(path))
+        self.path = Path(path_of(path)).absolute()  # images are read later, when the program may be in another folder
         self._channels = channels
         self._sides = sides
         self._places, folders, self._read = members_of(self.path, _is_image)

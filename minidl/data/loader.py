@@ -131,7 +131,7 @@ class Loader:
             )
         self.dataset = dataset
         self.batch_size = int(batch_size)
-        self.shuffle = shuffle
+        self.shuffle = yes_or_no(shuffle, "Loader: shuffle")
         self.drop_last = drop_last
         self.seed = int(backend.generator().integers(2**63)) if seed is None else seed
         self.transform = transform
@@ -169,6 +169,19 @@ class Loader:
         if not self.shuffle:
             return np.arange(len(self.dataset))
         return random_order(len(self.dataset), self.seed, epoch)
+
+    def batch(self, epoch: int, number: int) -> tuple[Any, Any]:
+        """Batch `number` of one epoch, counted from 0, made once more: the bits that a `for` hands out there.
+
+        Raises:
+            IndexError: an epoch has no such batch.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(f"Loader: expected the number of a batch, from 0 to {len(self) - 1}; got {number!r}")
+        made = self._make(self.seed, epoch, backend.to_device(self.order(epoch), self._home), number)
+        with closing(self._delivered(one for one in [made])) as delivered:
+            inputs, labels = next(delivered)
+        return inputs if self._on_arrival is None else self._on_arrival(inputs, None), labels
 
     @property
     def epoch(self) -> int:

@@ -57,7 +57,9 @@ _FASHION = _published(
 )
 
 
-def mnist(root: str | PathLike[str] | None = None, download: bool = False, validation: int = 0) -> DataSplits:
+def mnist(
+    root: str | PathLike[str] | None = None, download: bool = False, validation: int = 0, flat: bool = False
+) -> DataSplits:
     """Handwritten digits: 60,000 images to train, 10,000 to test.
 
     Inputs are (N, 1, 28, 28) float32 from 0 (paper) to 1 (ink), the bytes of the file divided by 255; labels are (N,)
@@ -74,16 +76,19 @@ def mnist(root: str | PathLike[str] | None = None, download: bool = False, valid
             Without it they are looked for in $MINIDL_DATA and in the folder `minidl/mnist` of the user's cache.
         download: fetch what is missing (12 MB).
         validation: how many training images to hold out.
+        flat: make a row of 784 pixels of each image, (N, 784), as a network of dense layers takes it.
 
     Raises:
         FileNotFoundError: files are missing and `download` is False.
         ConnectionError: they could not be downloaded.
         ValueError: a file is damaged or of something else, or there are not that many images to hold out.
     """
-    return _read("mnist", _MNIST, _DIGITS, "MNIST", root, download, validation)
+    return _read("mnist", _MNIST, _DIGITS, "MNIST", root, download, validation, flat)
 
 
-def fashion_mnist(root: str | PathLike[str] | None = None, download: bool = False, validation: int = 0) -> DataSplits:
+def fashion_mnist(
+    root: str | PathLike[str] | None = None, download: bool = False, validation: int = 0, flat: bool = False
+) -> DataSplits:
     """Pieces of clothing, a harder replacement for MNIST: 60,000 images to train, 10,000 to test.
 
     Arguments, parts and errors are those of `mnist`. The four files have the same names too, so they need a folder of
@@ -91,7 +96,7 @@ def fashion_mnist(root: str | PathLike[str] | None = None, download: bool = Fals
 
     Source: H. Xiao, K. Rasul, R. Vollgraf, arXiv:1708.07747.
     """
-    return _read("fashion_mnist", _FASHION, _CLOTHES, "FashionMNIST", root, download, validation)
+    return _read("fashion_mnist", _FASHION, _CLOTHES, "FashionMNIST", root, download, validation, flat)
 
 
 def _read(
@@ -102,6 +107,7 @@ def _read(
     root: str | PathLike[str] | None,
     download: bool,
     validation: int,
+    flat: bool,
 ) -> DataSplits:
     layouts = (f"{torchvision}/raw", torchvision, "raw")
     train_images, train_labels, test_images, test_labels = locate(name, files, root, download, layouts)
@@ -111,7 +117,7 @@ def _read(
     for other, beginning in _BEGINNINGS.items():
         if other != name and train.labels[: len(beginning)].tolist() == beginning:
             raise ValueError(f"md.data.{name}: the files in {train_labels.parent} are those of md.data.{other}")
-    return splits(name, train, test, validation)
+    return splits(name, train, test, validation, flat)
 
 
 def _pair(image_file: Path, label_file: Path, classes: tuple[str, ...]) -> Dataset:

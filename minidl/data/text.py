@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from os import PathLike
 from typing import Any
@@ -61,6 +62,11 @@ def characters(text: str | PathLike[str], length: int, vocabulary: Iterable[str]
         raise TypeError(f"characters: expected a text, a str, or a file of text, a Path; got {type(text).__name__}")
     if isinstance(text, str) and os.path.isfile(text):
         raise ValueError(f"characters: expected a text; {text!r} is a file: to read a file, pass its Path")
+    if isinstance(text, str) and re.fullmatch(r"\S+\.(txt|text|md|csv|json)", text):
+        raise ValueError(
+            f"characters: expected a text; {text!r} looks like the name of a file, and there is none of that name: to "
+            f"read a file, pass its Path"
+        )
     whose = "characters" if isinstance(text, str) else f"characters: {os.fspath(text)}"
     text = text if isinstance(text, str) else read_text(path_of(text))
     if len(text) <= length:

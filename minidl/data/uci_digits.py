@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.checks import yes_or_no
 from minidl.data.dataset import Dataset, DataSplits
 from minidl.files.arrays import load_arrays
 from minidl.files.schema import UNSIGNED, WHOLE, Entry
@@ -25,20 +26,25 @@ _ARRAYS = {
 }
 
 
-def digits() -> DataSplits:
+def digits(flat: bool = True) -> DataSplits:
     """1,797 handwritten digits of 8x8 pixels: 1,077 to train, 360 to validate, 360 to test.
 
-    Inputs are (N, 64) float32 from 0 (paper) to 1 (ink), row by row; labels are (N,) int64 from 0 to 9. The split is
+    Inputs are (N, 64) float32 from 0 (paper) to 1 (ink), row by row, or with `flat=False` (N, 1, 8, 8), as a
+    convolutional network takes them; labels are (N,) int64 from 0 to 9. The split is
     fixed and stored with the images; each class has its share in each part to within one image. Within a part the
     images keep the order of the source, in which one writer's digits stand together: shuffle them (`Loader` does).
 
     Source: Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning
     Repository, CC BY 4.0. DIGITS.md beside this file says more.
 
+    Args:
+        flat: whether an image is a row of 64 pixels, for a network of dense layers.
+
     Raises:
-        ValueError: the installed file is damaged.
+        ValueError: the installed file is damaged, or `flat` is neither True nor False.
     """
-    return read_digits(_FILE)
+    yes_or_no(flat, "md.data.digits: flat")
+    return DataSplits(*(part.laid_out(flat) for part in read_digits(_FILE)))
 
 
 def read_digits(path: Path) -> DataSplits:

@@ -17,11 +17,13 @@ from minidl.autograd.versions import chosen
 from minidl.autograd.way import Way, without_way
 from minidl.autograd.writes import Stretch
 from minidl.backend import SILENT, reset_errors, set_errors
-from minidl.checks import yes_or_no
+from minidl.checks import number, yes_or_no
 from minidl.errors import DTypeError, GraphError, describe
 from minidl.functional import concatenate
 from minidl.tensors.tensor import Tensor
 from minidl.types import ArrayOrTensor
+
+_CALLS = 8  # how often a function is called to see whether it is random
 
 
 class Constant(Function):
@@ -83,6 +85,11 @@ def grad(
     for x in many_inputs:
         if not x.requires_grad:
             raise GraphError(f"grad: {describe(x)} does not require a gradient; set requires_grad before the forward")
+    if not allow_unused and all(y.is_leaf for y in many_outputs) and not all(x.is_leaf for x in many_inputs):
+        raise GraphError(
+            f"grad: the order is grad(outputs, inputs): no op made {describe(many_outputs[0])}, so it depends on "
+            f"nothing; give the loss first, and then what to differentiate by"
+        )
     seeds = [seed_gradient(y, g, create_graph) for y, g in zip(many_outputs, given, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph
     found = _walk(many_outputs, seeds, many_inputs, retain, create_graph)
@@ -97,8 +104,11 @@ def grad(
 def several(expected: str, tensors: Any) -> tuple[Tensor, ...]:
     """One Tensor or several as a tuple; what is no Tensor is refused by an error that begins with `expected`."""
     found = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors) if isinstance(tensors, Iterable) else None
+    if hasattr(tensors, "parameters"):
+        raise DTypeError(f"{expected} as a Tensor or several; got a model, {describe(tensors)}: give its parameters()")
     if found is None or isinstance(tensors, str) or backend.is_array(tensors):
-        raise DTypeError(f"{expected} as a Tensor or several; got {describe(tensors)}")
+        hint = ": call it, or differentiate it by md.jacobian(function, x)" if callable(tensors) else ""
+        raise DTypeError(f"{expected} as a Tensor or several; got {describe(tensors)}{hint}")
     for i, x in enumerate(found):
         if not isinstance(x, Tensor):
             raise DTypeError(f"{expected} as a Tensor or several; entry {i} is {describe(x)}")
@@ -171,14 +181,17 @@ def gradcheck(
         DTypeError: an input is not float64, in which finite differences would be too coarse; or the function is none,
             the inputs are no list, or what it returns is not one Tensor.
     """
-    inputs = _arguments("gradcheck", function, inputs)
+    inputs = _arguments("gradcheck", function, inputs, eps)
     checked = [(i, x) for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
     if not checked:
         raise GraphError("gradcheck: none of the inputs requires a gradient: md.tensor(..., requires_grad=True)")
     for i, x in checked:
         if x.dtype != np.float64:
-            raise DTypeError(f"gradcheck: expected float64 inputs; input {i} is {describe(x)}")
-    output = _one_result("gradcheck", function(*inputs))
+            raise DTypeError(
+                f"gradcheck: expected float64 inputs; input {i} is {describe(x)}, for finite differences too coarse: "
+                f"md.tensor(..., dtype='float64', requires_grad=True), and of a model model.to(dtype='float64')"
+            )
+    output = _one_result("gradcheck", function, inputs)
     for j in range(output.size):
         one_hot = np.zeros(output.size)
         one_hot[j] = 1
@@ -189,6 +202,7 @@ def gradcheck(
             exact = np.zeros(x.shape) if g is None else backend.to_numpy(g._data)
             wrong = ~(np.abs(exact - numeric) <= atol + rtol * np.abs(numeric))
             if wrong.any():
+                _refuse_random(function, inputs)
                 worst = tuple(int(k) for k in np.argwhere(wrong)[0])
                 raise GraphError(
                     f"gradcheck: d output[{j}] / d input {i}{list(worst)}: backward says {exact[worst]:.6g}, finite "
@@ -197,17 +211,21 @@ def gradcheck(
     return True
 
 
-def _arguments(name: str, function: Any, inputs: Any) -> list[Any]:
+def _arguments(name: str, function: Any, inputs: Any, eps: Any) -> list[Any]:
     """What the function is to be called with, in a list.
 
     Raises:
-        DTypeError: `function` cannot be called, or `inputs` is neither a Tensor nor a list.
+        DTypeError: `function` cannot be called, or `inputs` is neither a Tensor nor a list; or `eps` is another input.
+        ValueError: `eps` is no number above 0.
     """
     if isinstance(function, Variable) or not callable(function):
         raise DTypeError(
             f"{name}: expected a function of the inputs, such as lambda x: x * x; got {describe(function)}, which is "
-            f"no function"
+            f"no function: the order is {name}(function, inputs)"
         )
+    if isinstance(eps, Variable) or backend.is_array(eps):
+        raise DTypeError(f"{name}: expected several inputs in a list, {name}(function, [x, y]); got them one by one")
+    number(eps, f"{name}: eps", above=0)
     if isinstance(inputs, Variable):
         return [inputs]
     if not isinstance(inputs, Iterable) or backend.is_array(inputs) or isinstance(inputs, (str, dict)):
@@ -215,12 +233,31 @@ def _arguments(name: str, function: Any, inputs: Any) -> list[Any]:
     return list(inputs)
 
 
-def _one_result(name: str, output: Any) -> Tensor:
+def _one_result(name: str, function: Callable[..., Any], inputs: list[Any]) -> Tensor:
+    """What the function makes of the inputs, known to be one Tensor; a note says if it cannot be called with them."""
+    try:
+        output = function(*inputs)
+    except TypeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is None:
+            error.add_note(f"{name} called it with the {len(inputs)} inputs: {'; '.join(map(describe, inputs))}")
+        raise
     if not isinstance(output, Tensor):
         several = isinstance(output, (tuple, list))
         remedy = "Check them one by one: lambda *x: function(*x)[0]" if several else "Is it made by ops of Tensors?"
         raise DTypeError(f"{name}: expected a function that returns one Tensor; got {describe(output)}. {remedy}")
     return output
+
+
+def _refuse_random(function: Callable[..., Any], inputs: list[Any]) -> None:
+    """Raise a GraphError if the function gives other results for the same inputs, so that differences say nothing."""
+    with no_grad():
+        results = [backend.to_numpy(function(*inputs)._data) for _ in range(_CALLS)]
+    if not all(np.array_equal(results[0], result, equal_nan=True) for result in results):
+        raise GraphError(
+            "gradcheck: the function is random: it gives another result each time it is called with the same inputs, "
+            "and finite differences compare two of them. Leave out what is drawn: put a Dropout into evaluation mode, "
+            "draw noise before, or begin the function with md.seed(0)"
+        )
 
 
 def _finite_differences(function: Callable[..., Any], inputs: Sequence[Any], x: Tensor, j: int, eps: float) -> Any:
@@ -255,11 +292,11 @@ def gradgradcheck(
     The gradient is taken for a random output gradient, which is differentiated by as well. Arguments and errors as
     for `gradcheck`.
     """
-    inputs = _arguments("gradgradcheck", function, inputs)
+    inputs = _arguments("gradgradcheck", function, inputs, eps)
     checked = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
     if not checked:
         raise GraphError("gradgradcheck: none of the inputs requires a gradient: md.tensor(..., requires_grad=True)")
-    output = _one_result("gradgradcheck", function(*inputs))
+    output = _one_result("gradgradcheck", function, inputs)
     drawn = np.random.default_rng(seed).standard_normal(output.shape)
     grad_out = Tensor(backend.to_device(drawn, output.device), requires_grad=True)
 
@@ -272,4 +309,11 @@ def gradgradcheck(
             raise GraphError("gradgradcheck: the output depends on none of the inputs that require a gradient")
         return concatenate(pieces)
 
-    return gradcheck(gradients, [*inputs, grad_out], eps, atol, rtol)
+    try:
+        return gradcheck(gradients, [*inputs, grad_out], eps, atol, rtol)
+    except GraphError as error:
+        error.add_note(
+            "gradgradcheck compares the second derivatives: there, an array that the forward of an op keeps on self "
+            "counts as a constant. Declare it instead, `saves_inputs = True` or `saves_output = True`"
+        )
+        raise

@@ -163,7 +163,9 @@ def _evaluate(function: Callable[..., Tensor], inputs: Tensors, linked: bool) ->
     _check_function(function)
     for i, x in enumerate(several):
         if not isinstance(x, Tensor) or x.dtype.kind != "f":
-            raise DTypeError(f"expected floating Tensors to differentiate by; input {i} is {describe(x)}")
+            raise DTypeError(
+                f"expected floating Tensors to differentiate by, as md.tensor makes them; input {i} is {describe(x)}"
+            )
     with enable_grad():
         xs = [reshape(x, x.shape) if linked and x.requires_grad else x.detach().requires_grad_() for x in several]
         return xs, _checked(function(*xs))
@@ -171,7 +173,9 @@ def _evaluate(function: Callable[..., Tensor], inputs: Tensors, linked: bool) ->
 
 def _check_function(function: Any) -> None:
     if isinstance(function, Tensor) or not callable(function):
-        raise DTypeError(f"expected a function of the inputs, such as lambda x: x * x; got {describe(function)}")
+        raise DTypeError(
+            f"expected a function of the inputs, such as lambda x: x * x, and then the inputs; got {describe(function)}"
+        )
 
 
 def _checked(y: Any) -> Tensor:

@@ -14,7 +14,8 @@ Each finished run is a file in the run folder, so a comparison that was stopped 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,15 @@ from minidl.files.writing import path_of, write_atomically
 from minidl.observe import FlowRecording
 
 FORMAT = 1
+
+
+@contextmanager
+def _to_be_deleted(then: str) -> Iterator[None]:
+    """A file that cannot be read is named by the error; this adds what to do about it."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error}. Delete it, and {then}") from error
 
 
 class Comparison:
@@ -105,7 +115,8 @@ class Comparison:
         """Whether the run is there, in memory or (from a comparison that was stopped) as a file."""
         path = self._path(key)
         if key not in self._runs and path.exists():
-            arrays, about = load_arrays(path, kind="run", schema=RUN_ARRAYS)
+            with _to_be_deleted("the run is made anew"):
+                arrays, about = load_arrays(path, kind="run", schema=RUN_ARRAYS)
             self._check_about(path, about, key)
             run = Run.from_arrays(arrays)
             if (len(run.loss), len(run.eval_steps)) != (self._steps, self.settings.epochs):
@@ -119,7 +130,8 @@ class Comparison:
 
     def _flow(self, path: Path, key: RunKey) -> FlowRecording:
         """The recording at `path`, which has to be that of the run `key`."""
-        flow, about = FlowRecording.load_with_about(path)
+        with _to_be_deleted("it is recorded anew"):
+            flow, about = FlowRecording.load_with_about(path)
         self._check_about(path, about, key)
         if len(flow.steps) != self._steps:
             raise ValueError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping
 from os import PathLike
 from typing import IO, Any
@@ -24,6 +25,7 @@ from minidl.files.schema import Entry, check_arrays, check_plain
 from minidl.files.writing import path_of, write_atomically
 
 _ABOUT = {"kind": str, "format": int, "meta": dict, "sha256": str}
+_NOT_FINITE = "not finite"  # JSON has no NaN: {"not finite": "nan"} stands for it
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the date of every member, so that the same content makes the same file
 
 
@@ -43,7 +45,7 @@ def save_arrays(
         arrays: name -> NumPy array (what is on a device has to be brought to the host first).
         kind: what the file is, for example "checkpoint"; `load_arrays` accepts no other.
         format: the version of what the arrays and `meta` mean.
-        meta: anything JSON can hold.
+        meta: anything JSON can hold, and NaN and infinity.
         compress: compress the arrays, at most 16 MiB of them (a compressed file could take more memory than it seems).
             Weights hardly get smaller, images do.
 
@@ -60,9 +62,9 @@ def save_arrays(
         members[name] = _npy(name, array, path)
     if compress and sum(map(len, members.values())) > PACKED:
         raise ValueError(f"{path}: at most {PACKED:,} bytes of arrays are compressed; leave out compress=True")
-    about = {"kind": kind, "format": format, "meta": dict(meta or {})}
     try:
-        described = json.dumps(about, sort_keys=True)
+        about = {"kind": kind, "format": format, "meta": _as_json(dict(meta or {}))}
+        described = json.dumps(about, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"{path}: the data about the arrays must be plain (JSON): {error}") from error
     # Through JSON, so that what is hashed is what will be read: tuples become lists, integer keys strings.
@@ -120,7 +122,7 @@ def load_arrays(
             about = parse_json(npz.about, f"{name} is damaged: its {ABOUT} cannot be read")
             check_plain(about, _ABOUT, f"{name} is damaged: its {ABOUT}")
             _check_kind(name, about, kind, format)
-            meta = about["meta"]
+            meta = _from_json(about["meta"])
         headers = {}
         for array in npz.names:
             with as_damage(path, damaged):
@@ -181,6 +183,24 @@ def _begun(about: Mapping[str, Any]) -> Any:
 
 def _before(name: str, length: int) -> bytes:
     return f"\n{len(name)} {name} {length}\n".encode()
+
+
+def _as_json(value: Any) -> Any:
+    """Plain data with every number that is not finite as {"not finite": "nan"}, "inf" or "-inf"."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_NOT_FINITE: str(float(value))}
+    if isinstance(value, dict):
+        return {key: _as_json(item) for key, item in value.items()}
+    return [_as_json(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _from_json(value: Any) -> Any:
+    """What `_as_json` was given, of what it gave."""
+    if isinstance(value, dict):
+        if value.keys() == {_NOT_FINITE} and value[_NOT_FINITE] in ("nan", "inf", "-inf"):
+            return float(value[_NOT_FINITE])
+        return {key: _from_json(item) for key, item in value.items()}
+    return [_from_json(item) for item in value] if isinstance(value, list) else value
 
 
 def _words(kind: str) -> str:

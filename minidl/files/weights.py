@@ -61,6 +61,8 @@ def save(state: Mapping[str, Any], path: str | PathLike[str]) -> None:
         ImportError: a .safetensors file without the library safetensors.
         OSError: the file cannot be written.
     """
+    if isinstance(state, (str, PathLike)):
+        raise TypeError("save: expected the arrays and then the path; got the path first: save(state, path)")
     path = path_of(path)
     suffix = _suffix(path)
     if not isinstance(state, Mapping):
@@ -75,7 +77,7 @@ def save(state: Mapping[str, Any], path: str | PathLike[str]) -> None:
     write_atomically(path, _safetensors(path).numpy.save(arrays))
 
 
-def load(path: str | PathLike[str]) -> dict[str, Any]:
+def load(path: str | PathLike[str], *model: Any) -> dict[str, Any]:
     """The arrays in a file of weights, by name, as NumPy arrays: what `Module.load_state_dict` takes.
 
     Nothing in the file can run code. Weights of PyTorch come here by its own safetensors, or as an npz:
@@ -84,13 +86,20 @@ def load(path: str | PathLike[str]) -> dict[str, Any]:
 
     Args:
         path: the file, with the suffix .npz or .safetensors.
+        model: nothing; a model is given the arrays by its own `load_state_dict`.
 
     Raises:
+        TypeError: there is something beside the path, or it is no path.
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, holds something else than weights, or has another suffix. The message names it.
         MemoryError: there is too little memory. A note names the file and the bytes.
         ImportError: a .safetensors file without the library safetensors.
     """
+    if model or hasattr(path, "load_state_dict"):
+        raise TypeError(
+            "load: expected the path of a file and nothing else: it returns the arrays by name, which a model takes: "
+            "model.load_state_dict(md.load(path))"
+        )
     path = path_of(path)
     if _suffix(path) == ".safetensors":
         return _read_safetensors(path)

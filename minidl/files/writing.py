@@ -16,6 +16,8 @@ from os import PathLike
 from pathlib import Path
 from typing import IO
 
+from minidl.errors import describe
+
 try:
     import fcntl
 except ImportError:  # Windows, where a file that is open cannot be removed anyway
@@ -34,7 +36,8 @@ def path_of(path: str | PathLike[str]) -> str:
     """
     text = os.fspath(path) if isinstance(path, (str, PathLike)) else path
     if not isinstance(text, str):
-        raise TypeError(f"expected a path, a str or a pathlib.Path; got {path!r}")
+        came = repr(path) if isinstance(path, bytes) else describe(path)
+        raise TypeError(f"expected a path, a str or a pathlib.Path; got {came}")
     if not text or "\0" in text:
         raise ValueError(f"expected the path of a file or folder; got {text!r}")
     return os.path.expanduser(text)

@@ -59,7 +59,7 @@ class AttentionWeights(Softmax):
     __slots__ = ()
 
     def forward(self, x: Array) -> Array:
-        p = super().forward(x)
+        p = Softmax.forward(self, x)
         nowhere = (x == -math.inf).all(axis=self.axis, keepdims=True)
         return module_of(x).where(nowhere, 0, p)
 

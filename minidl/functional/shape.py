@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minidl.autograd.function import Function
-from minidl.autograd.operands import refuse_several
+from minidl.autograd.odd_operands import refuse_several
 from minidl.autograd.variable import Variable, to_share
 from minidl.backend import as_operands, device_of, is_array, module_of
 from minidl.backend import to_device as to_device_array

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from minidl.autograd.function import Function
-from minidl.autograd.operands import refuse_several
+from minidl.autograd.odd_operands import refuse_nothing, refuse_several
 from minidl.autograd.variable import Variable
 from minidl.backend import at_hand, device_of, is_array, module_of
 from minidl.checks import choice
@@ -68,6 +68,7 @@ def on_one_device(
     pair: list[TensorLike] = []
     for x in (input, other):
         if not is_array(raw(x)):
+            refuse_nothing(name, x)
             refuse_several(name, x)
             x = np.asarray(x)
             if beside is not None and beside.dtype.kind == x.dtype.kind == "f":

@@ -21,9 +21,10 @@ def mlp(sizes: Sequence[int], activation: Activation = "sigmoid", init: Initiali
     Raises:
         ValueError: fewer than two sizes, or an unknown activation.
     """
-    if len(sizes) < 2:
+    if not isinstance(sizes, (tuple, list)) or len(sizes) < 2:
         raise ValueError(
-            f"mlp: expected the sizes of input, hidden layers and output, such as (64, 30, 10); got {sizes}"
+            f"mlp: expected the sizes of input, hidden layers and output, in one tuple, such as mlp((64, 30, 10)); "
+            f"got {sizes!r}"
         )
     make = activation_class(activation)
     last = len(sizes) - 1

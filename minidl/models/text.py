@@ -7,7 +7,7 @@ Text with Recurrent Neural Networks", ICML 2011.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -22,14 +22,30 @@ from minidl.types import Array, TensorLike
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
 
 
+def characters_of(vocabulary: Any, name: str) -> tuple[str, ...] | None:
+    """The characters that `name` was given as its vocabulary, a text or several, each once; None for their number.
+
+    Raises:
+        ValueError: one is no single character, or comes twice.
+    """
+    if not isinstance(vocabulary, (str, list, tuple)):
+        return None
+    known = tuple(vocabulary)
+    if not known or any(not isinstance(one, str) or len(one) != 1 for one in known) or len(set(known)) < len(known):
+        raise ValueError(f"{name}: expected a vocabulary of single, different characters; got {vocabulary!r}")
+    return known
+
+
 class CharModel(nn.Module):
     """A network over characters that `sample` can continue a text with.
 
     Attributes:
         vocabulary: how many different characters there are.
+        classes: the characters, in the order of their indices; None if only their number was given.
     """
 
     vocabulary: int
+    classes: tuple[str, ...] | None
 
     def read(self, indices: Array, past: Any) -> tuple[TensorLike, Any]:
         """Read on: the scores (vocabulary,) of the character after `indices` (T,), and the past of the next call.
@@ -42,11 +58,16 @@ class CharModel(nn.Module):
 class CharRNN(CharModel):
     """The model that `char_rnn` makes: an embedding, recurrent layers, and a dense layer to the scores."""
 
-    def __init__(self, vocabulary: int, hidden: int, layers: int, cell: str, embedding: int | None) -> None:
+    def __init__(
+        self, vocabulary: int | Sequence[str], hidden: int, layers: int, cell: str, embedding: int | None
+    ) -> None:
         super().__init__()
         if cell not in CELLS:
             raise ValueError(f"char_rnn: expected cell out of {', '.join(CELLS)}; got {cell!r}")
-        self.vocabulary = whole(vocabulary, "char_rnn: vocabulary")
+        self.classes = characters_of(vocabulary, "char_rnn")
+        if self.classes is not None:
+            vocabulary = len(self.classes)
+        self.vocabulary = vocabulary = whole(vocabulary, "char_rnn: vocabulary")
         if embedding is None:
             self.register_buffer(
                 "one_hot", backend.to_device(np.eye(vocabulary, dtype=DEFAULT_DTYPE), backend.current())
@@ -67,7 +88,11 @@ class CharRNN(CharModel):
 
 
 def char_rnn(
-    vocabulary: int, hidden: int = 128, layers: int = 1, cell: str = "lstm", embedding: int | None = None
+    vocabulary: int | Sequence[str],
+    hidden: int = 128,
+    layers: int = 1,
+    cell: str = "lstm",
+    embedding: int | None = None,
 ) -> CharRNN:
     """A recurrent network over characters, given as indices (N, T), integers from 0 to vocabulary - 1.
 
@@ -83,12 +108,12 @@ def char_rnn(
     continue each other:
 
         text = md.data.characters(Path("shakespeare.txt"), length=100)
-        model = md.models.char_rnn(len(text.classes))
+        model = md.models.char_rnn(text.classes)
         loss = lambda outputs, y: F.cross_entropy(outputs[0].reshape(-1, len(text.classes)), y.reshape(-1))
         md.fit(model, md.optim.Adam(model), md.data.Loader(text, batch_size=32), loss, epochs=5)
 
     Args:
-        vocabulary: how many different characters there are.
+        vocabulary: the characters, `text.classes`, with which `sample` takes and gives text; or only their number.
         hidden: the hidden size of each recurrent layer.
         layers: how many recurrent layers.
         cell: 'lstm', 'gru' or 'rnn'.
@@ -100,30 +125,47 @@ def char_rnn(
     return CharRNN(vocabulary, hidden, layers, cell, embedding)
 
 
-def sample(model: CharModel, start: Sequence[int] | Array, length: int, temperature: float = 1.0) -> Array:
+@overload
+def sample(model: CharModel, start: str, length: int, temperature: float = 1.0) -> str: ...
+@overload
+def sample(model: CharModel, start: Sequence[int] | Array, length: int, temperature: float = 1.0) -> Array: ...
+def sample(model: CharModel, start: str | Sequence[int] | Array, length: int, temperature: float = 1.0) -> str | Array:
     """Continue a text: each next character is drawn from softmax(scores / temperature) and becomes the next input.
 
     The random numbers come from the stream that `md.seed` starts. The model runs in evaluation mode; afterwards it
     is in the mode in which it was before.
 
+        print(sample(model, "The ", 200, temperature=0.8))      # of char_rnn(text.classes)
         print(text.decode(sample(model, text.encode("The "), 200, temperature=0.8)))
 
     Args:
         model: a model that `char_rnn` or `char_transformer` made; the latter looks back on what its context holds.
-        start: the indices of the characters to begin with, at least one.
+        start: the characters to begin with, at least one, as a text, if the model was made of the characters; or their
+            indices.
         length: how many characters to add.
         temperature: below 1 likely characters become likelier, above 1 all become more equally likely.
 
     Returns:
-        The indices of the characters that were added, (length,) int64, as a NumPy array.
+        The characters that were added: a text after a text, else their indices, (length,) int64, as a NumPy array.
 
     Raises:
         TypeError: neither of the two made the model.
-        ValueError: `start` is empty, not one row, or has an index outside of the vocabulary; `length` or `temperature`
+        ValueError: `start` is empty, not one row, or has something outside of the vocabulary; `length` or `temperature`
             is out of range.
     """
     if not isinstance(model, CharModel):
         raise TypeError(f"sample: expected a model that char_rnn or char_transformer made; got {describe(model)}")
+    if isinstance(start, str):
+        known = model.classes
+        if known is None:
+            raise ValueError(
+                "sample: this model knows only how many characters there are: make it of the characters, "
+                "such as char_rnn(text.classes), or begin with text.encode(start), and decode what comes"
+            )
+        if unknown := sorted(set(start) - set(known)):
+            raise ValueError(f"sample: {', '.join(map(repr, unknown))} of the start are not in the model's vocabulary")
+        drawn_indices = sample(model, [known.index(one) for one in start], length, temperature)
+        return "".join(known[i] for i in drawn_indices)
     read = np.asarray(start)
     row = read.ndim == 1 and read.size > 0 and read.dtype.kind in "iu"
     if not row or read.min() < 0 or read.max() >= model.vocabulary:

@@ -5,24 +5,30 @@ Radford et al., "Language Models are Unsupervised Multitask Learners", 2019 (GPT
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl import nn
 from minidl.checks import whole
-from minidl.models.text import CharModel
+from minidl.models.text import CharModel, characters_of
 from minidl.types import Array, TensorLike
 
 
 class CharTransformer(CharModel):
     """The model that `char_transformer` makes: embedding and positions, blocks, a dense layer to the scores."""
 
-    def __init__(self, vocabulary: int, width: int, depth: int, heads: int, context: int, dropout: float) -> None:
+    def __init__(
+        self, vocabulary: int | Sequence[str], width: int, depth: int, heads: int, context: int, dropout: float
+    ) -> None:
         super().__init__()
+        self.classes = characters_of(vocabulary, "char_transformer")
+        if self.classes is not None:
+            vocabulary = len(self.classes)
         self.vocabulary = whole(vocabulary, "char_transformer: vocabulary")
         self.context = whole(context, "char_transformer: context")
-        self.embedding = nn.Embedding(vocabulary, whole(width, "char_transformer: width"))
+        self.embedding = nn.Embedding(self.vocabulary, whole(width, "char_transformer: width"))
         nn.init.normal_(self.embedding.weight, std=0.02)
         self.positions = nn.LearnedPositions(width, context, batch_first=True)
         self.dropout = nn.Dropout(dropout)
@@ -31,7 +37,7 @@ class CharTransformer(CharModel):
             for _ in range(whole(depth, "char_transformer: depth"))
         )
         self.norm = nn.LayerNorm(width)
-        self.fc = nn.Linear(width, vocabulary)
+        self.fc = nn.Linear(width, self.vocabulary)
 
     def forward(self, indices: TensorLike) -> TensorLike:
         x = self.dropout(self.positions(self.embedding(indices)))
@@ -47,7 +53,12 @@ class CharTransformer(CharModel):
 
 
 def char_transformer(
-    vocabulary: int, width: int = 64, depth: int = 4, heads: int = 4, context: int = 64, dropout: float = 0.0
+    vocabulary: int | Sequence[str],
+    width: int = 64,
+    depth: int = 4,
+    heads: int = 4,
+    context: int = 64,
+    dropout: float = 0.0,
 ) -> CharTransformer:
     """A Transformer over characters, given as indices (N, T), integers from 0 to vocabulary - 1.
 
@@ -59,16 +70,16 @@ def char_transformer(
     as long as the context:
 
         text = md.data.characters(Path("shakespeare.txt"), length=64)
-        model = md.models.char_transformer(len(text.classes), context=64)
+        model = md.models.char_transformer(text.classes, context=64)
         loss = lambda scores, y: F.cross_entropy(scores.reshape(-1, len(text.classes)), y.reshape(-1))
         md.fit(model, md.optim.AdamW(model, lr=1e-3), md.data.Loader(text, batch_size=32), loss, epochs=5)
-        print(text.decode(md.models.sample(model, text.encode("The "), 200)))
+        print(md.models.sample(model, "The ", 200))
 
     There are about 12 depth width^2 parameters: 200,000 with the sizes that are set, a million with width 128 and
     depth 5.
 
     Args:
-        vocabulary: how many different characters there are.
+        vocabulary: the characters, `text.classes`, with which `sample` takes and gives text; or only their number.
         width: the length of the vectors, E.
         depth: how many blocks.
         heads: in how many heads each block looks, which divide the width.

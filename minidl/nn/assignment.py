@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from minidl.errors import meant_by
+from minidl.nn.mistakes import hidden, misspelt_init
 from minidl.nn.parameter import Parameter
 from minidl.tensors.tensor import Tensor
 
@@ -14,7 +16,7 @@ def check_assignment(module: Any, module_class: type, name: str, value: Any) -> 
     """Raise if `module.name = value` would lose or hide a parameter or a module.
 
     Raises:
-        AttributeError: super().__init__() was not called, or the name is one of Module's own.
+        AttributeError: super().__init__() was not called, or the name is one of Module's own, or of its methods.
         TypeError: a parameter, module or buffer would be replaced by something else; a list of modules.
         ValueError: the name has a dot or is empty, or the module would contain itself.
     """
@@ -22,6 +24,8 @@ def check_assignment(module: Any, module_class: type, name: str, value: Any) -> 
     if isinstance(value, (Parameter, module_class)):
         _check_name(module, module_class, name, value)
         return
+    if (name == "forward" or callable(getattr(module_class, name, None))) and not callable(value):
+        raise AttributeError(_hiding(kind, name, value))
     if value is None:
         return
     held = module.__dict__.get(name)
@@ -40,10 +44,7 @@ def check_assignment(module: Any, module_class: type, name: str, value: Any) -> 
     contents = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
     members = {id(x) for x in contents if isinstance(x, (Parameter, module_class))}
     if members and not members <= {id(x) for x in (*module.modules(), *module.parameters())}:
-        raise TypeError(
-            f"{kind}.{name} = {_kind(value)} with modules or parameters in it: nobody would find them there, so no "
-            f"optimizer would train them. Use nn.Sequential or nn.ModuleList, nn.ModuleDict, or an attribute for each"
-        )
+        raise TypeError(hidden(module, name, value))
 
 
 def missing_attribute(module: Any, module_class: type, name: str) -> str:
@@ -52,9 +53,12 @@ def missing_attribute(module: Any, module_class: type, name: str) -> str:
     if "training" not in module.__dict__:
         return f"{kind} has no {name!r}: {kind}.__init__ must call super().__init__() before it assigns anything"
     if name == "forward":
-        return f"{kind} does not say what it computes: define forward(self, x) in the class"
+        classes = [cls for cls in type(module).__mro__ if cls is not module_class]
+        written = meant_by("forward", (key for cls in classes for key in vars(cls)))
+        remark = f"; it has {written!r}" if written else ""
+        return f"{kind} does not say what it computes: define forward(self, x) in the class{remark}"
     held = [key for key, value in module.__dict__.items() if isinstance(value, (Parameter, module_class))]
-    return f"{kind} has no attribute {name!r}; it holds {', '.join(held) or 'nothing'}"
+    return f"{kind} has no attribute {name!r}; it holds {', '.join(held) or 'nothing'}{misspelt_init(type(module))}"
 
 
 def _check_name(module: Any, module_class: type, name: str, value: Any) -> None:
@@ -65,14 +69,17 @@ def _check_name(module: Any, module_class: type, name: str, value: Any) -> None:
             f"{kind}.__init__ must call super().__init__() before it assigns {_kind(value)} to self.{name}"
         )
     if hasattr(module_class, name) or name in _OWN:
-        raise AttributeError(
-            f"{kind}.{name} = {_kind(value)} would hide {name!r} of every Module; use another name, such as {name}_"
-        )
+        raise AttributeError(_hiding(kind, name, value))
     if not name or "." in name:
         raise ValueError(f"the name of {_kind(value)} must not be empty or contain a dot; got {name!r}")
     if isinstance(value, module_class) and any(inner is module for inner in value.modules()):  # type: ignore[attr-defined]
         raise ValueError(f"{kind}.{name} = {_kind(value)} would make the module contain itself")
 
 
+def _hiding(kind: str, name: str, value: Any) -> str:
+    return f"{kind}.{name} = {_kind(value)} would hide {name!r} of every Module; use another name, such as {name}_"
+
+
 def _kind(value: Any) -> str:
-    return f"a {type(value).__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

@@ -11,6 +11,7 @@ from minidl.autograd.hooks import RemovableHandle
 from minidl.checks import yes_or_no
 from minidl.nn import state
 from minidl.nn.hooks import ModuleHooks
+from minidl.nn.mistakes import refuse_options
 from minidl.nn.moving import move
 from minidl.nn.parameter import Parameter
 from minidl.nn.summary import summarize
@@ -28,6 +29,12 @@ class ModelMethods:
     parameters: Callable[[], list[Parameter]]
     named_parameters: Callable[[], list[tuple[str, Parameter]]]
     named_buffers: Callable[[], list[tuple[str, Tensor]]]
+
+    def __new__(cls, *options: Any, **named: Any) -> Self:
+        """Make a module; one that takes no options, as ReLU, is not made of its inputs."""
+        if options or named:
+            refuse_options(cls)
+        return super().__new__(cls)
 
     def train(self, mode: bool = True) -> Self:
         """Go into training mode (dropout active), or with False out of it; returns self."""

@@ -11,6 +11,7 @@ from minidl.nn.assignment import check_assignment, missing_attribute
 from minidl.nn.display import module_text
 from minidl.nn.hooks import ModuleHooks, call_with_hooks
 from minidl.nn.methods import ModelMethods
+from minidl.nn.mistakes import call_remark, refuse_hidden
 from minidl.nn.parameter import Parameter
 from minidl.nn.state import dotted
 from minidl.tensors.tensor import Tensor
@@ -70,7 +71,8 @@ class Module(ModelMethods):
             return
         path, label = self._path(), self._label()
         where = f"{path!r} ({label})" if path else label
-        error.add_note(f"in layer {where}, called with {', '.join(describe(x) for x in inputs) or 'nothing'}")
+        came = ", ".join(describe(x) for x in inputs) or "nothing"
+        error.add_note(f"in layer {where}, called with {came}{call_remark(self, error)}")
 
     # ---- the parameters and modules it holds
 
@@ -132,6 +134,7 @@ class Module(ModelMethods):
         first that holds it. Parameters of the model itself form a layer named after its class.
         """
         modules = self.named_modules()
+        refuse_hidden(modules, Module, Parameter)
         inside = {id(module) for _, module in modules}
         listed: set[int] = set()
         layers = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,7 +84,9 @@ def load(
         ValueError: names, shapes or dtypes that do not fit; the message lists all of them.
     """
     if not isinstance(state, Mapping):
-        raise TypeError(f"load_state_dict: expected a dict of arrays by name; got {type(state).__name__}")
+        remark = ": md.load(path) reads one" if isinstance(state, (str, PathLike)) else ""
+        remark = ": give its state_dict()" if hasattr(state, "state_dict") else remark
+        raise TypeError(f"load_state_dict: expected a dict of arrays by name; got {type(state).__name__}{remark}")
     problems: list[str] = []
     state = dict(state)
     for name in [n for n in tied if n in state]:

@@ -39,7 +39,8 @@ def layers_of(model: Module) -> list[Layer]:
         TypeError: it is no model.
     """
     if not isinstance(model, Module):
-        raise TypeError(f"expected a model, a Module; got {describe(model)}")
+        what = f"the class {model.__name__}: make one" if isinstance(model, type) else describe(model)
+        raise TypeError(f"expected a model, a Module; got {what}")
     layers = [Layer(i, *found) for i, found in enumerate(model.layer_parameters())]
     if not layers:
         raise ValueError(f"expected a model with layers that own parameters; {model!r} has none")

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from minidl.errors import DTypeError, GraphError, describe
-from minidl.nn import Module
+from minidl.errors import DTypeError, GraphError, describe, warn
+from minidl.nn import Module, Parameter
 from minidl.tensors.tensor import Tensor
 
 ModelOrParameters: TypeAlias = Module | Iterable[Tensor]  # what an optimizer is made for
@@ -40,15 +40,45 @@ def collect_layers(source: ModelOrParameters) -> list[LayerGroup]:
     """
     if isinstance(source, Module):
         groups = [LayerGroup(name, list(own)) for name, _, own in source.layer_parameters()]
+        forgotten = [name for name, tensor in _plain_tensors(source) if tensor.requires_grad]
+        if groups and forgotten:
+            warn(
+                f"{forgotten[0]} requires a gradient but is no Parameter, so that no optimizer updates it: wrap it, "
+                f"nn.Parameter(...)"
+            )
     else:
         groups = _grouped(source)
     parameters = [entry for group in groups for entry in group.parameters]
     if not parameters:
+        plain = _plain_tensors(source) if isinstance(source, Module) else []
         raise ValueError(
             "expected at least one parameter; got none. A model without parameters has nothing to train, and a "
             "generator that was used before is empty: make it again"
+            + (f". {plain[0][0]} is a Tensor and no Parameter: wrap it, nn.Parameter(...)" if plain else "")
         )
     return groups
+
+
+def _plain_tensors(model: Module) -> list[tuple[str, Tensor]]:
+    """(name, tensor) of each leaf that is an attribute in the model, and neither a Parameter nor a buffer."""
+    return [
+        (f"{type(module).__name__}.{key}", value)
+        for module in model.modules()
+        for key, value in module.__dict__.items()
+        if isinstance(value, Tensor) and not isinstance(value, Parameter) and key not in module._buffers
+        if value.is_leaf
+    ]
+
+
+def _remark(source: Any) -> str:
+    """What was meant, if `source` is often given for a model or its parameters."""
+    if isinstance(source, type):
+        return f": make a model of the class, {source.__name__}(...)"
+    if isinstance(source, (int, float)):
+        return ": the model comes first, and then the rate"
+    if hasattr(source, "forward"):
+        return f": a model is a Module: class {type(source).__name__}(nn.Module)"
+    return ": call it" if callable(source) else ""
 
 
 def _grouped(source: Any) -> list[LayerGroup]:
@@ -58,7 +88,7 @@ def _grouped(source: Any) -> list[LayerGroup]:
             f"expected a model or a list of parameters; got one {describe(source)}: put it in a list, [parameter]"
         )
     if not isinstance(source, Iterable):
-        raise DTypeError(f"expected a model or a list of parameters; got {type(source).__name__}")
+        raise DTypeError(f"expected a model or a list of parameters; got {type(source).__name__}{_remark(source)}")
     entries = list(source)
     _check(entries)
     groups: dict[int, LayerGroup] = {}
@@ -80,7 +110,8 @@ def _check(entries: list[Any]) -> None:
     seen: dict[int, int] = {}
     for i, p in enumerate(entries):
         if not isinstance(p, Tensor):
-            raise DTypeError(f"expected parameters, which are Tensors; entry {i} is {describe(p)}")
+            remark = ": give one optimizer [*one.parameters(), *other.parameters()]" if isinstance(p, Module) else ""
+            raise DTypeError(f"expected parameters, which are Tensors; entry {i} is {describe(p)}{remark}")
         if not p.is_leaf:
             raise GraphError(
                 f"expected parameters; {describe(p)} (entry {i}) is the result of an op. Give the optimizer the "

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl import backend
 from minidl.checks import whole
-from minidl.errors import DTypeError, ShapeError
+from minidl.errors import DTypeError, ShapeError, describe
 from minidl.optim.layers import LayerGroup
 from minidl.optim.trained import slot_dtype
 from minidl.types import Array, DType, Shape
@@ -55,8 +55,11 @@ def read_states(
         slots, layer_slots: the names of the arrays that the method keeps of a parameter and of a layer.
 
     Raises:
+        TypeError: `saved` is no dict.
         ValueError, ShapeError, DTypeError: as `Optimizer.load_state_dict` says.
     """
+    if not isinstance(saved, Mapping):
+        raise TypeError(f"expected what {method}.state_dict() returned, a dict; got {describe(saved)}")
     _check_names(saved, method, layers, slots, layer_slots)
     state, layer_state = {}, {}
     for layer in layers:

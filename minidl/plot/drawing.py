@@ -70,7 +70,9 @@ def draw(paths: str | PathLike[str] | Sequence[str | PathLike[str]], name: str) 
     """
     if name not in FIGURES:
         known = "; ".join(f"{key}: {kind.about}" for key, kind in FIGURES.items())
-        raise ValueError(f"there is no figure {name!r}. The figures are: {known}")
+        exchanged = isinstance(paths, str) and paths in FIGURES
+        remark = f": the recordings come first, draw({name!r}, {paths!r})" if exchanged else ""
+        raise ValueError(f"there is no figure {name!r}{remark}. The figures are: {known}")
     figure = FIGURES[name]
     files = [Path(path_of(path)) for path in ([paths] if isinstance(paths, (str, PathLike)) else paths)]
     if not files or (len(files) > 1 and figure.many is None):

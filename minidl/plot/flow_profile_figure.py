@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from minidl.observe import FlowRecording
 from minidl.observe.recording import as_recordings
 from minidl.observe.verdict import as_sentence, decades_per_layer, slope_change_words
+from minidl.plot.arguments import check_recording
 from minidl.plot.style import (
     INK,
     QUIET,
@@ -59,8 +60,11 @@ def flow_profile(
         `decades_per_layer` (one a step, of the median).
 
     Raises:
+        TypeError: a recording is no FlowRecording.
         ValueError: no recording or step, seeds that do not belong together, or not three axes.
     """
+    for one in recording if isinstance(recording, (list, tuple)) else [recording]:
+        check_recording(one, FlowRecording, "flow_profile")
     seeds = as_recordings(recording)
     first = seeds[0]
     rows = _rows(first, steps)

@@ -12,6 +12,7 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from minidl.checks import choice
 from minidl.observe import RaceRecording
 from minidl.observe.verdict import first_of_the_rest
+from minidl.plot.arguments import check_recording
 from minidl.plot.style import (
     ARMS,
     INK,
@@ -55,7 +56,11 @@ def race(recording: RaceRecording, against: str = "both") -> ClaimFigure:
         none is finite), `steps`, `eval_steps`, `seconds`, `final_loss` and `final_accuracy` (one a seed), `diverged_at`
         (one a seed: the step from which on the loss is not finite, or None), `rate`; and `sweep`: for each arm that was
         tuned `rates`, `diverged`, `median`, `min`, `max`.
+
+    Raises:
+        TypeError: it is no RaceRecording.
     """
+    check_recording(recording, RaceRecording, "race")
     named = list(dict.fromkeys([*recording.arms, *recording.sweep_arms]))
     colours = {arm: ARMS[i % len(ARMS)] for i, arm in enumerate(named)}
     numbers = _numbers(recording)

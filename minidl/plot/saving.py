@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+from errno import EISDIR
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -31,12 +33,14 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> list[Path]:
 
     Raises:
         ValueError: the figure carries no caption and numbers.
+        TypeError: the figure and the path are the other way round.
+        OSError: a file cannot be written, or `path` is a folder.
     """
+    if isinstance(figure, (str, PathLike)):
+        raise TypeError("save_figure: expected a figure and then the path; got a path first: save_figure(figure, path)")
+    base = figure_path(path)
     if not hasattr(figure, "numbers") or not hasattr(figure, "caption"):
         raise ValueError("expected a figure of minidl.plot, which carries .caption and .numbers; got a plain Figure")
-    base = Path(path_of(path))
-    if base.suffix in (".png", ".svg", ".json"):
-        base = base.with_suffix("")
     text = json.dumps({"caption": figure.caption, "numbers": figure.numbers}, indent=1, allow_nan=False)
     contents = {".png": _drawn(figure, "png"), ".svg": _drawn(figure, "svg"), ".json": f"{text}\n".encode()}
     paths = []
@@ -45,6 +49,21 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> list[Path]:
         write_atomically(target, content)
         paths.append(target)
     return paths
+
+
+def figure_path(path: str | PathLike[str]) -> Path:
+    """Where a figure is written, without the suffix: `path`, if it names a file and no folder.
+
+    Raises:
+        IsADirectoryError: it is a folder.
+    """
+    text = path_of(path)
+    base = Path(text)
+    if base.is_dir() or base.name in ("", "..") or text.endswith(("/", os.sep)):
+        raise IsADirectoryError(
+            EISDIR, f"This is a folder; name the figure in it, such as {base / 'figure'}", str(base)
+        )
+    return base.with_suffix("") if base.suffix in (".png", ".svg", ".json") else base
 
 
 def _drawn(figure: Any, kind: str) -> bytes:

@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter
 
 from minidl.observe import FlowRecording
 from minidl.observe.verdict import as_sentence, median_over_steps
+from minidl.plot.arguments import check_recording
 from minidl.plot.style import (
     BROKEN,
     INK,
@@ -60,10 +61,13 @@ def update_heatmap(recordings: Mapping[str, FlowRecording] | FlowRecording) -> C
         None), and for all `colour_limits`.
 
     Raises:
+        TypeError: one is no FlowRecording.
         ValueError: nothing recorded, networks with different layers, or no updates (no optimizer).
     """
     if isinstance(recordings, FlowRecording):
         recordings = {"": recordings}
+    for one in recordings.values() if isinstance(recordings, Mapping) else [recordings]:
+        check_recording(one, FlowRecording, "update_heatmap")
     layers = _common_layers(recordings)
     panels = {label: _measure(label, recording) for label, recording in recordings.items()}
     low, high = _colour_limits(list(panels.values()))

@@ -34,11 +34,16 @@ def check_model(model: Any, name: str, order: str) -> None:
         raise TypeError(f"{name}: expected a model, a Module; got {describe(model)}: the order is {order}")
 
 
+def source_of(data: Source | Loader) -> Source:
+    """The data set that is meant: that of a Loader, or the data set itself."""
+    return data.dataset if isinstance(data, Loader) else data
+
+
 def check_arguments(
     model: Module,
     optimizer: Optimizer,
     loader: Loader,
-    validation: Source | None,
+    validation: Source | Loader | None,
     schedule: Schedule | None,
     callbacks: Sequence[Any],
     checkpoint: Path | None,
@@ -65,10 +70,11 @@ def check_arguments(
             f"fit: expected a Loader; got {type(loader).__name__}: Loader(dataset, batch_size=32) makes one"
         )
     if validation is not None:
-        check_source(validation, "fit: expected a Dataset as validation")
-        if len(validation) == 0:
+        source = source_of(validation)
+        check_source(source, "fit: expected a Dataset as validation")
+        if len(source) == 0:
             raise ValueError("fit: the validation data set is empty; leave it out")
-        check_classes(loader.dataset.classes, validation.classes)
+        check_classes(loader.dataset.classes, source.classes)
     if checkpoint_every is not None and (checkpoint is None or not is_whole(checkpoint_every, 1)):
         raise ValueError(
             f"fit: checkpoint_every={checkpoint_every!r} needs a path, checkpoint=..., and a whole number of at least 1"

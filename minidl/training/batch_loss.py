@@ -15,9 +15,10 @@ def check_loss(loss: Any, name: str) -> None:
     if isinstance(loss, type):
         raise TypeError(f"{name}: expected a loss, loss(outputs, labels); got a class: make one, {loss.__name__}(...)")
     if not callable(loss):
+        remark = f": numbers are given by name, epochs={loss}" if isinstance(loss, int) else ""
         raise TypeError(
             f"{name}: expected a loss, loss(outputs, labels), such as F.cross_entropy or nn.MSELoss(); got "
-            f"{describe(loss)}"
+            f"{describe(loss)}{remark}"
         )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.data import Loader, Source
+from minidl.errors import describe as described
 from minidl.files.arrays import load_arrays, save_arrays
 from minidl.files.schema import FLOATS, Entry, Header, check_arrays, check_plain
 from minidl.nn import Module
@@ -101,6 +102,7 @@ class Checkpoint:
         Raises:
             ValueError: one of them does not fit what was saved. The message names the file, and what is not the same.
         """
+        _check_model(model, "checkpoint.resume(model, optimizer, loader, schedule)")
         here = kinds(model, optimizer, loader, schedule)
         if _RATE not in self.kinds:  # an older file, which does not say
             here.pop(_RATE, None)
@@ -181,9 +183,16 @@ def save_checkpoint(
             the run is not resumed with others.
 
     Raises:
+        TypeError: the model is none.
         OSError: the file cannot be written.
     """
+    _check_model(model, "save_checkpoint(path, model, optimizer)")
     content_of(model, optimizer, loader, schedule, history, loss, validation).write(path)
+
+
+def _check_model(model: Any, order: str) -> None:
+    if not isinstance(model, Module):
+        raise TypeError(f"{order}: expected a model, a Module, in this place; got {described(model)}")
 
 
 class Content(NamedTuple):

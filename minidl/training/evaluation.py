@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +12,13 @@ import numpy as np
 from minidl import backend
 from minidl import functional as F
 from minidl.checks import whole
-from minidl.data import Source
+from minidl.data import Loader, Source
 from minidl.data.dataset import check_source
 from minidl.data.progress import Bar
 from minidl.nn import Module
 from minidl.nn.modes import evaluating
 from minidl.tensors.tensor import Tensor
-from minidl.training.arguments import check_model
+from minidl.training.arguments import check_model, source_of
 from minidl.training.whole_loss import WholeLoss, on_host
 
 
@@ -45,7 +46,7 @@ class Evaluation:
 
 def evaluate(
     model: Module,
-    dataset: Source,
+    dataset: Source | Loader,
     batch_size: int = 256,
     loss: Callable[[Any, Any], Any] = F.cross_entropy,
     progress: bool | None = None,
@@ -62,8 +63,10 @@ def evaluate(
         model: called with a batch of inputs as a Tensor. If it returns a Tensor (N, C) or (N, C, ...) with C > 1 and
             the labels are integers (N,) or (N, ...), these are scores of C classes; the highest is the prediction.
             Labels below 0, and that which the loss ignores, are not asked for.
-        dataset: what to evaluate on: a Dataset or another source; `data.Mapped` is one with a transform.
-        batch_size: examples at a time.
+        dataset: what to evaluate on: a Dataset or another source; `data.Mapped` is one with a transform. Or a Loader:
+            then each example of its data set counts once, as its transform makes it; where the Loader stands, and its
+            order, do not change.
+        batch_size: examples at a time; of a Loader its own.
         loss: loss(model's output, labels), a mean over the batch. (If one of minidl's is a sum over the batch, the
             result is the sum over all examples.) Of the first batch it may be asked for twice.
         progress: show a progress bar. None shows it in a terminal, once it has taken a second.
@@ -80,26 +83,32 @@ def evaluate(
 def evaluate_unless(
     stopped: Callable[[], bool],
     model: Module,
-    dataset: Source,
+    dataset: Source | Loader,
     batch_size: int = 256,
     loss: Callable[[Any, Any], Any] = F.cross_entropy,
     progress: bool | None = False,
 ) -> Evaluation | None:
     """As `evaluate`, but it returns None as soon as `stopped()`, which is called before each batch, is true."""
     check_model(model, "evaluate", "evaluate(model, dataset)")
-    check_source(dataset, "evaluate: expected a Dataset")
-    if len(dataset) == 0:
+    source = source_of(dataset)
+    check_source(source, "evaluate: expected a Dataset")
+    if callable(batch_size):
+        raise TypeError("evaluate: the loss is given by name: evaluate(model, dataset, loss=...)")
+    if len(source) == 0:
         raise ValueError("evaluate: expected at least one example; the data set is empty")
     batch_size = whole(batch_size, "evaluate: batch_size")
     home = next((p.device for p in model.parameters()), backend.current())
     whole_loss = WholeLoss(loss, "evaluate")
     hits: Any = 0
     asked: Any = 0
-    with evaluating(model), Bar(progress, len(dataset), label="evaluation") as bar:
-        for start in range(0, len(dataset), batch_size):
+    with (
+        closing(batches_of(dataset, batch_size, home)) as batches,
+        evaluating(model),
+        Bar(progress, len(source), label="evaluation") as bar,
+    ):
+        for examples in batches:
             if stopped():
                 return None
-            examples = dataset.take(np.arange(start, min(start + batch_size, len(dataset))))
             inputs, labels = (backend.to_device(backend.native(array), home) for array in examples)
             outputs = model(Tensor(inputs))
             whole_loss.add(outputs, labels)
@@ -110,6 +119,20 @@ def evaluate_unless(
             bar.advance(len(labels))
     hits, asked = on_host(hits, asked)
     return Evaluation(whole_loss.value(), hits / asked if asked else None)
+
+
+def batches_of(data: Source | Loader, batch_size: int, home: str) -> Generator[tuple[Any, Any]]:
+    """(inputs, labels) of all examples in their order; of a Loader as another one like it hands them out at `home`."""
+    if isinstance(data, Loader):
+        with backend.using(home):
+            again = Loader(
+                data.dataset, data.batch_size, False, data.seed, transform=data.transform, workers=data.workers
+            )
+        with closing(iter(again)) as batches:
+            yield from batches
+        return
+    for start in range(0, len(data), batch_size):
+        yield data.take(np.arange(start, min(start + batch_size, len(data))))
 
 
 def are_scores(outputs: Any, labels: Any) -> bool:

@@ -34,7 +34,7 @@ def fit(
     *,
     epochs: int | None = None,
     steps: int | None = None,
-    validation: Source | None = None,
+    validation: Source | Loader | None = None,
     schedule: Schedule | None = None,
     callbacks: Sequence[Any] = (),
     checkpoint: Path | None = None,
@@ -66,7 +66,7 @@ def fit(
         loss: loss(model's output, labels), a mean over the batch.
         epochs: how many epochs there are in all; a resumed run does what is left of them.
         steps: or how many steps, if the training may end within an epoch; what is reached first of the two ends it.
-        validation: evaluated after every epoch.
+        validation: evaluated after every epoch, a Dataset, another source, or a Loader.
         schedule: stepped after every step of the optimizer; a `ReduceLROnPlateau` after every epoch, with the
             validation loss.
         callbacks: objects with `on_step(state)`, `on_epoch(state)` or both; `state` is a `TrainingState`. They are

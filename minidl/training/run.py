@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,13 +15,14 @@ from minidl.autograd.modes import ANOMALY, mode
 from minidl.data import Loader, Source
 from minidl.data.loader import Batches, Place
 from minidl.data.progress import ProgressBar
+from minidl.files.writing import path_of
 from minidl.nn import Module
 from minidl.optim import Optimizer
 from minidl.optim.schedule import Schedule
 from minidl.tensors.creation import tensor
 from minidl.tensors.tensor import Tensor
 from minidl.training.batch_loss import BatchLoss
-from minidl.training.blame import Blame
+from minidl.training.blame import Blame, odd_examples
 from minidl.training.checkpoint import Checkpoint, Content, content_of
 from minidl.training.description import describe
 from minidl.training.evaluation import Evaluation, evaluate_unless
@@ -68,7 +70,7 @@ class Run:
         loader: Loader,
         schedule: Schedule | None,
         loss: Callable[[Any, Any], Any],
-        validation: Source | None,
+        validation: Source | Loader | None,
         path: Path | None,
         every: int | None,
         interrupt: StopOnInterrupt,
@@ -80,7 +82,7 @@ class Run:
         self.schedule = schedule
         self.loss = loss
         self.validation = validation
-        self.path = path
+        self.path = None if path is None else os.path.abspath(path_of(path))  # the program may go to another folder
         self.every = every
         self.interrupt = interrupt
         self.place: Place | None = None  # where in the loader `fit` is, or was at the end of the last epoch
@@ -167,7 +169,18 @@ class Run:
         self.state.history.add_step(batch_loss._data, self.state.optimizer.lr, counted)
         self.blame.note_step(self.state.step)
         if mode.get() & ANOMALY:
-            self.state.history.settle(self.blame.advice)
+            self.state.history.settle(self.advice)
+
+    def advice(self, step: int) -> str:
+        """What to do about a loss that was no number in this step, from 1, of the epoch that runs."""
+        advice = self.blame.advice(step)
+        if self.place is None:
+            return advice
+        ended = self.state.history.steps
+        odd = odd_examples(self.loader, self.place.epoch, step - 1 - (ended[-1] if ended else 0))
+        if odd is None:
+            return advice
+        return f"{advice}: {odd}" if self.blame.is_first(step) else f"{odd}: look there first"
 
     def end_epoch(self) -> None:
         """Put the epoch's numbers into the history."""
@@ -180,7 +193,7 @@ class Run:
 
     def settle(self) -> None:
         """Wait for the losses, then read the clock: so the time of the work is counted, not that of asking for it."""
-        self.state.history.settle(self.blame.advice)
+        self.state.history.settle(self.advice)
         now = time.perf_counter()
         self.state.history.open_seconds += now - self.clock
         self.clock = now

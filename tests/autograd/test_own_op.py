@@ -382,3 +382,130 @@ def test_a_gradient_of_a_derived_class_becomes_a_plain_array_and_a_masked_one_is
         assert type(x.grad.data) is np.ndarray  # type: ignore[union-attr]
         with pytest.raises(md.DTypeError, match="without masked numbers"):
             Meddling(in_backward=lambda g, x: np.ma.masked_array(g, [True, False, False]))(x).sum().backward()
+
+
+# ---- first mistakes: what is not there, misspelt, not declared, or called otherwise
+
+
+def bare(**members: Any) -> type[md.Function]:
+    """An op of a user's program with these members and no other."""
+    return type("Own", (md.Function,), {"__module__": __name__, **members})
+
+
+DOUBLE: Any = own().forward
+PASS: Any = own().backward
+
+
+@pytest.mark.parametrize("written", ["foward", "Forward", "forwards", "forwrad", "_forward", "fordward"])
+def test_a_forward_that_is_missing_or_misspelt(written: str) -> None:
+    with pytest.raises(AttributeError, match=r"^Own does not say what it computes: define forward\(self, x\) .*class$"):
+        bare(backward=PASS)()(tensor(ANY))
+    with pytest.raises(AttributeError, match=rf"define forward\(self, x\) in the class; it has '{written}'$"):
+        bare(**{written: DOUBLE}, backward=PASS)()(tensor(ANY))
+
+
+@pytest.mark.parametrize("written", ["backwards", "Backward", "bakward", "back_ward"])
+@pytest.mark.parametrize("create_graph", [True, False])
+def test_a_backward_that_is_missing_or_misspelt(written: str, create_graph: bool) -> None:
+    x = tensor(ANY, True)
+    assert host(bare(forward=DOUBLE)()(x)).tolist() == [2, 4, 6]
+    with pytest.raises(AttributeError, match=r"Own does not say its gradient: define backward\(self, grad_out\)"):
+        md.grad(bare(forward=DOUBLE)()(x).sum(), x, create_graph=create_graph)
+    with pytest.raises(AttributeError, match=f"; it has '{written}'$"):
+        md.grad(bare(forward=DOUBLE, **{written: PASS})()(x).sum(), x, create_graph=create_graph)
+
+
+@pytest.mark.parametrize("create_graph", [True, False])
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (
+            {"backward": lambda self, g, x: g * x},
+            r"takes \(g, x\), but is handed \(grad_out\): say in the class .*`saves_inputs = True` for the inputs",
+        ),
+        ({"backward": lambda self, g, x: g * x, "save_input": True}, r"for the output; it has 'save_input'$"),
+        (
+            {"saves_inputs": True},
+            r"takes \(grad_out\), but is handed \(grad_out, x\): the class says saves_inputs = True: take them, or",
+        ),
+        (
+            {"saves_inputs": True, "saves_output": True, "backward": lambda self, g, x: g},
+            r"handed \(grad_out, x, output\): the class says saves_inputs = True and saves_output = True",
+        ),
+        ({"backward": lambda self: 2}, r"takes \(\), but is handed \(grad_out\): define backward\(self, grad_out\)"),
+    ],
+)
+def test_a_backward_that_takes_something_else_than_was_declared(
+    members: dict[str, Any], said: str, create_graph: bool
+) -> None:
+    x = tensor(ANY, True)
+    with pytest.raises(TypeError, match=rf"Own\.backward .*{said}"):
+        md.grad(own(**members)()(x).sum(), x, create_graph=create_graph)
+
+
+def test_an_error_inside_of_a_backward_is_not_taken_for_a_wrong_call() -> None:
+    def backward(self: md.Function, grad_out: Any) -> Any:
+        return len(grad_out, grad_out)  # type: ignore[call-arg]
+
+    with pytest.raises(TypeError, match=r"len\(\) takes exactly one argument"):
+        own(backward=backward)()(tensor(ANY, True)).sum().backward()
+
+
+@pytest.mark.parametrize("create_graph", [True, False])
+def test_a_backward_without_return(create_graph: bool) -> None:
+    x = tensor(ANY, True)
+    with pytest.raises(md.GraphError, match=r"Own\.backward returned None: is its `return` missing\?"):
+        md.grad(own(backward=lambda self, grad_out: None)()(x).sum(), x, create_graph=create_graph)
+    both = own(forward=lambda self, x, y: x + y, backward=lambda self, grad_out: None)
+    with pytest.raises(md.GraphError, match=r"expected 2, got None: is its `return` missing\?"):
+        md.grad(both()(x, x).sum(), x, create_graph=create_graph)
+
+
+def test_too_few_gradients() -> None:
+    op = own(forward=lambda self, x, k: x * k)
+    with pytest.raises(md.GraphError, match="expected 2, got 1; None stands for an input without one, such as a num"):
+        op()(tensor(ANY, True), 3).sum().backward()
+
+
+def test_an_op_that_is_given_its_inputs_where_its_options_belong() -> None:
+    x = tensor(ANY, True)
+    product = own(forward=lambda self, x, y: x * y)
+    with pytest.raises(TypeError, match=r"Own takes no options; got Tensor, Tensor: .*inputs, Own\(\)\(x, y\)"):
+        product(x, x)
+    with pytest.raises(TypeError, match=r"Own takes no options; got Tensor: .*, Own\(\)\(x\)"):
+        md.gradcheck(own(), [x.astype("float64").detach().requires_grad_()])
+
+    class Scaled(own()):  # type: ignore[misc]
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        def forward(self, x: Any) -> Any:
+            return x * self.factor
+
+    assert host(Scaled(3)(x)).tolist() == [3, 6, 9]
+    assert host(Scaled(factor=3)(x)).tolist() == [3, 6, 9]
+
+
+@pytest.mark.parametrize(
+    ("forward", "inputs", "said"),
+    [
+        (lambda self, x, y: x, 1, r"^Own\.forward takes \(x, y\); got Tensor of shape \(3,\)"),
+        (lambda self, x: x, 2, r"^Own\.forward takes \(x\); got Tensor .*; Tensor "),
+        (lambda self, x: x, 0, r"^Own\.forward takes \(x\); got nothing"),
+        (lambda x: x, 1, r"^Own\.forward takes \(x\): the first parameter of a method is the op itself"),
+        (staticmethod(lambda ctx, x: x), 1, r"^Own\.forward takes \(ctx, x\): .*`saves_inputs = True`"),
+        (lambda self, ctx, x: x, 1, r"^Own\.forward takes \(self, ctx, x\): write def forward\(self, x\)"),
+    ],
+)
+def test_a_forward_that_takes_other_inputs_than_came(forward: Any, inputs: int, said: str) -> None:
+    with pytest.raises(md.DTypeError, match=said):
+        own(forward=forward)()(*[tensor(ANY)] * inputs)
+
+
+def test_what_a_raw_array_has_not() -> None:
+    with pytest.raises(AttributeError, match="sigmoid") as caught:
+        own(forward=lambda self, x: x.sigmoid())()(tensor(ANY))
+    assert any("in Own.forward, whose arguments are raw arrays" in note for note in caught.value.__notes__)
+    with pytest.raises(AttributeError, match="save_for_backward") as caught:
+        own(forward=lambda self, x: self.save_for_backward(x))()(tensor(ANY))
+    assert any("say `saves_inputs = True`" in note for note in caught.value.__notes__)

@@ -140,3 +140,11 @@ def test_the_pickled_version_is_refused_unopened(tmp_path, name):
 def test_without_files_the_error_says_how_to_get_them(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"found no cifar-10-binary\.tar\.gz in .* fetches 170\.1 MB"):
         md.data.cifar10(tmp_path)
+
+
+def test_a_photograph_may_be_a_row_of_pixels(tmp_path):
+    in_folder(tmp_path, FILES)
+    images, rows = md.data.cifar10(tmp_path), md.data.cifar10(tmp_path, flat=True)
+    assert rows.train.inputs.shape == (len(images.train), 3072)
+    assert rows.validation.inputs.shape == (0, 3072)
+    np.testing.assert_array_equal(rows.test.images, images.test.inputs)

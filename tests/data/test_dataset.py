@@ -119,3 +119,62 @@ def test_a_long_array_is_looked_at_in_steps():
     x = np.arange(1000.0)
     assert checksum(x, 10) == checksum(np.where(x % 100 == 0, x, -x), 10)
     assert checksum(x, 10) != checksum(np.where(x == 500, 0, x), 10)
+
+
+# ---- examples by their number
+
+
+def test_an_example_is_its_input_and_its_label():
+    data = Dataset(np.arange(12.0).reshape(4, 3), np.array([7, 8, 9, 7]))
+    x, y = data[1]
+    np.testing.assert_array_equal(x, [3.0, 4.0, 5.0])
+    assert y == 8
+    np.testing.assert_array_equal(data[-1][0], [9.0, 10.0, 11.0])
+    for index in (slice(1, 3), np.array([2, 0]), [2, 0], data.labels == 7):
+        np.testing.assert_array_equal(data[index][0], data.inputs[index])
+        np.testing.assert_array_equal(data[index][1], data.labels[index])
+
+
+def test_iterating_gives_each_example_once_in_its_order():
+    data = Dataset(np.arange(12.0).reshape(4, 3), np.array([7, 8, 9, 7]))
+    assert [(x.tolist(), int(y)) for x, y in data] == [
+        (row.tolist(), int(label)) for row, label in zip(data.inputs, data.labels, strict=True)
+    ]
+    assert [int(y) for _, y in data] == [int(y) for _, y in data]  # as often as one likes
+
+
+def test_what_is_no_index_is_told_so():
+    data = Dataset(np.zeros((4, 3)), np.zeros(4))
+    with pytest.raises(IndexError, match="4 is out of bounds for axis 0 with size 4"):
+        data[4]
+    for index in ("a", 1.5, (0, 1), None):
+        with pytest.raises(TypeError, match="Dataset: expected the number of an example, a slice or an array; got"):
+            data[index]
+
+
+def test_images_as_rows_of_pixels_or_as_images():
+    images = Dataset(np.arange(24.0).reshape(2, 2, 2, 3), np.zeros(2), image_shape=(2, 2, 3))
+    rows = images.laid_out(flat=True)
+    assert rows.inputs.shape == (2, 12)
+    assert np.shares_memory(rows.inputs, images.inputs)
+    np.testing.assert_array_equal(rows.laid_out(flat=False).inputs, images.inputs)
+    none = Dataset(np.zeros((0, 1, 4, 4)), np.zeros(0), image_shape=(1, 4, 4))
+    assert none.laid_out(flat=True).inputs.shape == (0, 16)
+
+
+@pytest.mark.parametrize(
+    ("take", "said"),
+    [
+        (lambda: Dataset([[1.0]], np.zeros(1)), r"as inputs; got list: np\.array\(\.\.\.\) makes one"),
+        (lambda: Dataset(md.ones(1, 2), np.zeros(1)), r"as inputs; got Tensor .*: give its \.data"),
+        (lambda: md.data.Loader(md.data.digits(), 32), r"got DataSplits, which are three: give one, \.train,"),
+        (
+            lambda: md.data.digits().train.split(0.8, 0.2),
+            r"whole numbers of examples as in split\(100, 50\); got",
+        ),
+        (lambda: md.data.Loader(md.data.digits().train, 32, shuffle="no"), "Loader: shuffle: expected True or False"),
+    ],
+)
+def test_usual_slips_are_told_what_to_write(take, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        take()

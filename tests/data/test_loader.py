@@ -535,3 +535,19 @@ def test_what_a_loader_was_made_with_is_not_changed_afterwards(name):
     with pytest.raises(AttributeError, match=f"Loader: {name} is what the Loader was made with: make another one"):
         setattr(loader, name, 3)
     assert len(list(loader)) == len(loader)
+
+
+# ---- one batch by its number
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_can_be_made_once_more(workers):
+    loader = Loader(NUMBERS, 4, seed=3, transform=lambda x, rng: x + rng.normal(size=x.shape), workers=workers)
+    for number in range(2):
+        for i, (inputs, labels) in enumerate(loader):
+            again = loader.batch(number, i)
+            np.testing.assert_array_equal(host(again[0]), host(inputs))
+            np.testing.assert_array_equal(host(again[1]), host(labels))
+    assert (loader.epoch, loader.position) == (2, 0)
+    with pytest.raises(IndexError, match="the number of a batch, from 0 to 2; got 3"):
+        loader.batch(0, 3)

@@ -187,3 +187,13 @@ def test_the_real_mnist():
     assert pixels.std(dtype=np.float64) == pytest.approx(0.3081, abs=1e-4)
     as_published = np.rint(pixels * 255).astype(np.uint8)
     assert hashlib.sha256(idx(as_published[:, 0])).hexdigest().startswith("ba891046")
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_an_image_may_be_a_row_of_pixels(tmp_path, name, monkeypatch):
+    write(tmp_path)
+    monkeypatch.setattr(importlib.import_module("minidl.data.mnist_family"), "_BEGINNINGS", {})
+    images, rows = getattr(md.data, name)(tmp_path), getattr(md.data, name)(tmp_path, flat=True)
+    assert rows.train.inputs.shape == (len(images.train), 784)
+    assert rows.validation.inputs.shape == (0, 784)
+    np.testing.assert_array_equal(rows.test.images, images.test.inputs)

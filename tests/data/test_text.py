@@ -137,3 +137,9 @@ def test_the_name_of_a_file_is_not_taken_for_a_text(tmp_path, monkeypatch, lengt
 def test_what_is_no_text_is_refused(text):
     with pytest.raises(TypeError, match="expected a text, a str, or a file of text, a Path; got "):
         characters(text, 2)
+
+
+def test_the_name_of_a_file_that_is_not_there_is_not_taken_for_a_text():
+    with pytest.raises(ValueError, match=r"'shakespeare\.txt' looks like the name of a file, .*: to read a file, pass"):
+        characters("shakespeare.txt", 12)
+    assert len(characters("I read it in a.txt", 6)) == 2  # a sentence about one

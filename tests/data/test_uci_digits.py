@@ -137,3 +137,13 @@ def test_a_damaged_file_is_refused_by_name(tmp_path):
     path.write_bytes(FILE.read_bytes()[:30_000])
     with pytest.raises(ValueError, match=r"cut\.npz is damaged"):
         read_digits(path)
+
+
+def test_the_images_have_the_shape_that_a_convolution_takes():
+    rows, images = digits(), digits(flat=False)
+    for part, flat in zip(images, rows, strict=True):
+        assert part.inputs.shape == (len(flat), 1, 8, 8)
+        np.testing.assert_array_equal(part.inputs.reshape(len(flat), 64), flat.inputs)
+        np.testing.assert_array_equal(part.labels, flat.labels)
+    with pytest.raises(ValueError, match=r"md\.data\.digits: flat: expected True or False; got 'image'"):
+        digits("image")

@@ -414,3 +414,71 @@ def test_an_input_that_the_outputs_do_not_depend_on_is_an_error_all_the_same() -
     slope = md.grad((x * 2).sum(), x, create_graph=True)
     with pytest.raises(md.GraphError, match="do not depend on"):
         md.grad(slope.sum(), other)
+
+
+# ---- first mistakes
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.dropout(x, 0.5),
+        lambda x: x + md.randn(*x.shape),
+        lambda x: x * md.rand(*x.shape),
+    ],
+    ids=["dropout", "noise", "a random factor"],
+)
+@pytest.mark.parametrize("check", [md.gradcheck, md.gradgradcheck])
+def test_a_random_function_is_said_to_be_random(check: Any, function: Any) -> None:
+    x = tensor([1.0, 2.0, 3.0], requires_grad=True)
+    with pytest.raises(md.GraphError, match=r"the function is random: .*md\.seed\(0\)"):
+        check(lambda x: function(x * x) ** 2, [x])
+
+
+def test_a_random_function_that_begins_with_a_seed_can_be_checked() -> None:
+    def seeded(x: Any) -> Any:
+        md.seed(0)
+        return F.dropout(x * x, 0.5)
+
+    assert md.gradcheck(seeded, tensor([1.0, 2.0, 3.0], requires_grad=True))
+
+
+@pytest.mark.parametrize("check", [md.gradcheck, md.gradgradcheck])
+def test_inputs_one_by_one_instead_of_in_a_list(check: Any) -> None:
+    x, y = tensor([1.0], requires_grad=True), tensor([2.0], requires_grad=True)
+    with pytest.raises(md.DTypeError, match=rf"several inputs in a list, {check.__name__}\(function, \[x, y\]\)"):
+        check(lambda x, y: x * y, x, y)
+    with pytest.raises(ValueError, match=rf"{check.__name__}: eps: expected a number above 0; got 0"):
+        check(F.exp, x, eps=0)
+
+
+@pytest.mark.parametrize("check", [md.gradcheck, md.gradgradcheck])
+def test_a_function_of_more_inputs_than_it_is_given(check: Any) -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'b'") as caught:
+        check(lambda a, b: a * b, [tensor([1.0], requires_grad=True)])
+    assert caught.value.__notes__[0].startswith(f"{check.__name__} called it with the 1 inputs: Tensor of shape (1,)")
+
+
+def test_float32_says_how_float64_is_made() -> None:
+    with pytest.raises(md.DTypeError, match=r"input 0 is .*float32.*dtype='float64'.*model\.to\(dtype='float64'\)"):
+        md.gradcheck(F.exp, md.tensor([1.0], requires_grad=True))
+
+
+def test_what_an_op_keeps_is_said_where_the_second_derivative_is_wrong() -> None:
+    with pytest.raises(md.GraphError, match="backward says 0") as caught:
+        md.gradgradcheck(apply(KeepsArray), [tensor([1.0], requires_grad=True)])
+    assert "keeps on self counts as a constant. Declare it instead" in caught.value.__notes__[-1]
+
+
+def test_grad_with_its_arguments_exchanged() -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(md.GraphError, match=r"grad: the order is grad\(outputs, inputs\): no op made Tensor"):
+        md.grad(x, (x * x).sum())
+
+
+def test_grad_by_a_model_or_of_a_function() -> None:
+    x, model = tensor([1.0, 2.0], requires_grad=True), md.nn.Linear(2, 1)
+    with pytest.raises(md.DTypeError, match=r"got a model, Linear: give its parameters\(\)"):
+        md.grad((x * x).sum(), model)
+    with pytest.raises(md.DTypeError, match=r"got function: call it, or differentiate it by md\.jacobian"):
+        md.grad(lambda x: x * x, x)

@@ -160,6 +160,24 @@ def test_a_file_of_another_length_is_refused_by_name(tmp_path):
         results_of(settings, tmp_path / "run")
 
 
+@pytest.mark.parametrize("left", [b"", b"no file of arrays", None], ids=["empty", "other", "cut off"])
+def test_a_damaged_file_says_that_it_is_to_be_deleted(tmp_path, left):
+    settings = small_settings(epochs=1, seeds=1)
+    results_of(settings, tmp_path / "run")
+    for name, then in (
+        ("runs/sgd-uniform-0.5-seed0.npz", "the run is made anew"),
+        ("flow-sgd-uniform.npz", "it is recorded anew"),
+    ):
+        path = tmp_path / "run" / name
+        own = path.read_bytes()
+        path.write_bytes(own[: len(own) // 2] if left is None else left)
+        with pytest.raises(ValueError, match=rf"{path.name} .*\. Delete it, and {then}$"):
+            results_of(settings, tmp_path / "run")
+        path.unlink()
+        results_of(settings, tmp_path / "run")
+        assert path.exists()
+
+
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with Workers(in_process=True) as workers:

@@ -1,6 +1,8 @@
 """minidl/files/arrays.py: what is saved comes back, and damage is named, never read."""
 
 import io
+import json
+import math
 import os
 import pickle
 import zipfile
@@ -12,6 +14,7 @@ from minidl.files.arrays import load_arrays, save_arrays
 from minidl.files.schema import FLOATS, TEXT, WHOLE, Entry
 from tests.files.test_reading import needs_pipes
 
+DUMPS = json.dumps
 ARRAYS = {
     "fc1/weight": np.arange(6, dtype=np.float32).reshape(2, 3),
     "file": np.array(3.5),  # a name that numpy.savez could not take
@@ -52,6 +55,28 @@ def test_the_same_content_makes_the_same_file(tmp_path):
 def test_keys_that_json_changes_do_not_upset_the_checksum(tmp_path):
     _, meta = load_arrays(saved(tmp_path, meta={"pair": (1, 2), "by_number": {3: "x"}}), kind="test_file")
     assert meta == {"pair": [1, 2], "by_number": {"3": "x"}}
+
+
+def test_numbers_that_are_not_finite_are_valid_json_and_come_back(tmp_path):
+    """JSON has no NaN: what Python writes for it, other readers refuse."""
+    numbers = [math.nan, math.inf, -math.inf, 1.5, np.float64("nan"), np.float64(2)]
+    path = saved(tmp_path, meta={"losses": numbers, "nested": [{"worst": -math.inf}], "text": "nan"})
+
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    with zipfile.ZipFile(path) as file:
+        json.loads(file.read("about.json"), parse_constant=refuse)
+    _, meta = load_arrays(path, kind="test_file")
+    np.testing.assert_equal(meta, {"losses": numbers, "nested": [{"worst": -math.inf}], "text": "nan"})
+
+
+def test_a_file_from_before_that_has_nan_in_its_description_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("minidl.files.arrays._as_json", lambda value: value)
+    monkeypatch.setattr("minidl.files.arrays.json.dumps", lambda value, **options: DUMPS(value, sort_keys=True))
+    path = saved(tmp_path, meta={"loss": math.nan})
+    monkeypatch.undo()
+    assert math.isnan(load_arrays(path, kind="test_file")[1]["loss"])
 
 
 def test_every_flipped_byte_is_noticed_or_harmless(tmp_path):

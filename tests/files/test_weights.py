@@ -324,3 +324,33 @@ def test_an_optimizers_state_goes_into_a_file_too(tmp_path, suffix):
     other.load_state_dict(md.load(tmp_path / f"adam{suffix}"))
     for name, value in optimizer.state_dict().items():
         np.testing.assert_array_equal(other.state_dict()[name], value)
+
+
+# ---- exchanged and forgotten arguments
+
+
+def test_load_takes_a_path_and_nothing_else(tmp_path):
+    model = md.nn.Linear(2, 1)
+    for arguments in ((tmp_path / "w.npz", model), (model, tmp_path / "w.npz"), (model,)):
+        with pytest.raises(TypeError, match=r"the path of a file and nothing else: .*\.load_state_dict\(md\.load\("):
+            md.load(*arguments)
+
+
+def test_a_path_is_described_not_printed_whole():
+    with pytest.raises(TypeError, match=r"expected a path, a str or a pathlib\.Path; got list$"):
+        md.load([1.0] * 1000)
+
+
+def test_save_with_its_arguments_exchanged(tmp_path):
+    with pytest.raises(TypeError, match=r"save: .*got the path first: save\(state, path\)"):
+        md.save(tmp_path / "w.npz", md.nn.Linear(2, 1).state_dict())
+
+
+def test_a_state_that_is_a_path_or_a_model():
+    model = md.nn.Linear(2, 1)
+    with pytest.raises(TypeError, match=r"got str: md\.load\(path\) reads one"):
+        model.load_state_dict("w.npz")
+    with pytest.raises(TypeError, match=r"got Linear: give its state_dict\(\)"):
+        model.load_state_dict(md.nn.Linear(2, 1))
+    with pytest.raises(TypeError, match=r"expected what SGD\.state_dict\(\) returned, a dict; got 'w\.npz'"):
+        md.optim.SGD(model, lr=0.1).load_state_dict("w.npz")

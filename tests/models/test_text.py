@@ -120,3 +120,38 @@ def test_errors_say_what_was_expected():
     with pytest.raises(ValueError, match="LSTM: num_layers"):
         models.char_rnn(7, layers=0)
     assert isinstance(model.rnn, nn.LSTM)
+
+
+# ---- a model that knows its characters
+
+
+def test_a_model_of_characters_continues_a_text_with_a_text():
+    backend.seed(0)
+    model = models.char_rnn(" aceht", hidden=8)
+    assert model.classes == tuple(" aceht")
+    backend.seed(1)
+    added = models.sample(model, "the ", 20)
+    assert isinstance(added, str)
+    assert len(added) == 20
+    backend.seed(1)
+    indices = models.sample(model, [" aceht".index(one) for one in "the "], 20)
+    assert added == "".join(" aceht"[i] for i in indices)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "start", "said"),
+    [
+        (" aceht", "the dog", "'d', 'g', 'o' of the start are not in the model's vocabulary"),
+        (" aceht", "", "expected a start of at least one character"),
+        (6, "the ", r"knows only how many characters there are: .*char_rnn\(text\.classes\)"),
+    ],
+)
+def test_a_text_that_cannot_be_continued(vocabulary, start, said):
+    with pytest.raises(ValueError, match=said):
+        models.sample(models.char_rnn(vocabulary, hidden=4), start, 3)
+
+
+@pytest.mark.parametrize("vocabulary", ["aa", ["ab"], [], [1, 2]])
+def test_a_vocabulary_is_single_different_characters(vocabulary):
+    with pytest.raises(ValueError, match="char_rnn: expected a vocabulary of single, different characters"):
+        models.char_rnn(vocabulary)

@@ -67,7 +67,7 @@ def test_an_array_cannot_take_a_parameters_place():
 
 def test_a_number_cannot_take_a_modules_or_a_buffers_place():
     model = nn.Sequential([("fc1", nn.Linear(2, 2))])
-    with pytest.raises(TypeError, match=r"Sequential.fc1 is a module and cannot become a int"):
+    with pytest.raises(TypeError, match=r"Sequential.fc1 is a module and cannot become an int"):
         model.fc1 = 3
     model.register_buffer("mean", device(np.zeros(2)))
     with pytest.raises(TypeError, match=r"Sequential.mean is a buffer and cannot become a float"):
@@ -135,4 +135,4 @@ def test_a_lone_layer_is_named_by_what_it_is():
 def test_a_call_without_input_says_so():
     with pytest.raises(TypeError, match="missing 1 required positional argument") as caught:
         nn.ReLU()()
-    assert caught.value.__notes__ == ["in layer ReLU, called with nothing"]
+    assert caught.value.__notes__ == ["in layer ReLU, called with nothing. Its forward takes (x)"]

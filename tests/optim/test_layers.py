@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import minidl as md
+from minidl import nn
 from minidl.errors import DTypeError, GraphError
 from minidl.optim import SGD, Optimizer
 from tests.optim.test_optimizer import network
@@ -68,3 +69,44 @@ def test_plain_tensors_are_layers_by_themselves() -> None:
 def test_refuses_what_cannot_be_optimized(source: Callable[[], Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         SGD(source())
+
+
+# ---- first mistakes
+
+
+class Plain(nn.Module):
+    """A layer whose weights are no Parameters."""
+
+    def __init__(self, inner=None, requires_grad=False):
+        super().__init__()
+        self.inner = inner
+        self.w = md.tensor([1.0, 2.0], requires_grad=requires_grad)
+
+
+def test_a_model_of_plain_tensors_is_told_what_they_should_be():
+    with pytest.raises(ValueError, match=r"got none\. .*\. Plain\.w is a Tensor and no Parameter: wrap it, nn\.Param"):
+        md.optim.SGD(Plain(), lr=0.1)
+
+
+def test_a_plain_tensor_beside_layers_is_warned_of_if_it_wants_to_be_trained():
+    md.optim.SGD(Plain(nn.Linear(2, 2)), lr=0.1)
+    with pytest.warns(UserWarning, match=r"Plain\.w requires a gradient but is no Parameter, so that no optimizer"):
+        md.optim.SGD(Plain(nn.Linear(2, 2), requires_grad=True), lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (nn.Linear, r"got type: make a model of the class, Linear\(\.\.\.\)"),
+        (0.1, r"got float: the model comes first, and then the rate"),
+        (nn.Linear(2, 2).parameters, r"got method: call it"),
+        (type("Net", (), {"forward": None})(), r"got Net: a model is a Module: class Net\(nn\.Module\)"),
+        (
+            [nn.Linear(2, 2)],
+            r"entry 0 is Linear: give one optimizer \[\*one\.parameters\(\), \*other\.param",
+        ),
+    ],
+)
+def test_what_is_no_model_is_told_what_may_be_meant(source, said):
+    with pytest.raises(md.DTypeError, match=said):
+        md.optim.SGD(source, lr=0.1)

@@ -70,3 +70,8 @@ def test_too_many_files_are_refused(files):
         draw([files["race"], files["race"]], "race")
     with pytest.raises(ValueError, match="got 0"):
         draw([], "update_heatmap")
+
+
+def test_a_figures_name_in_the_place_of_the_recordings():
+    with pytest.raises(ValueError, match=r"no figure 'a\.npz': the recordings come first, draw\('a\.npz', 'race'\)"):
+        draw("race", "a.npz")

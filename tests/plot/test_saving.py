@@ -68,3 +68,23 @@ def test_drawing_touches_neither_pyplot_nor_the_global_settings():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", [".", "..", "", "../"])
+def test_a_folder_is_no_place_for_a_figure(tmp_path, monkeypatch, path):
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path / "in")
+    with pytest.raises((IsADirectoryError, ValueError), match=r"is a folder; name the figure in it|expected the path"):
+        plot.save_figure(figure(), path)
+    assert list(tmp_path.iterdir()) == [tmp_path / "in"]
+
+
+def test_a_folder_that_is_there_or_is_written_as_one(tmp_path):
+    for path in (tmp_path, f"{tmp_path}/new/"):
+        with pytest.raises(IsADirectoryError, match=r"This is a folder; name the figure in it, such as .*figure"):
+            plot.save_figure(figure(), path)
+
+
+def test_the_figure_comes_first(tmp_path):
+    with pytest.raises(TypeError, match=r"got a path first: save_figure\(figure, path\)"):
+        plot.save_figure(str(tmp_path / "flow"), figure())

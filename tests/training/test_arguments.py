@@ -25,11 +25,8 @@ from tests.training.runs import DATA, At, Run
         ({"epochs": 2.0}, ValueError, "epochs: expected a whole number"),
         ({"steps": 0}, ValueError, "fit: steps: expected a whole number of at least 1; got 0"),
         ({"epochs": None}, ValueError, "say how long to train: epochs=, steps= or both"),
-        (
-            {"validation": Loader(DATA, 4)},
-            TypeError,
-            r"as validation; got Loader: give .* its \.dataset",
-        ),
+        ({"validation": DATA.inputs}, TypeError, r"as validation; got ndarray .*: wrap it, Dataset"),
+        ({"loss": 5}, TypeError, "fit: expected a loss, .*; got 5: numbers are given by name, epochs=5"),
         ({"validation": (1, 2)}, TypeError, "expected a Dataset as validation; got tuple"),
         ({"checkpoint": "a.npz", "checkpoint_every": True}, ValueError, "a whole number of at least 1"),
         ({"checkpoint_every": 5}, ValueError, "needs a path, checkpoint="),

@@ -70,3 +70,62 @@ def test_without_a_layer_rate_the_rate_is_to_blame():
     model = nn.Linear(4, 3)
     said = trained(model, optim.SGD(model, lr=1e30), loss=lambda y, t: F.mean(y * y))
     assert "; try a smaller rate. `with md.detect_anomaly():`" in said
+
+
+# ---- what is not the rate's fault
+
+
+def trained_in_epochs(inputs, labels=LABELS, loss=F.cross_entropy, **options):
+    md.seed(0)
+    model = nn.Linear(4, 3)
+    loader = Loader(Dataset(inputs, labels), 4, seed=0)
+    with pytest.raises(FloatingPointError, match="loss became") as caught:
+        fit(model, optim.SGD(model, lr=0.1), loader, loss, epochs=3, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("example", [0, 5, 23])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_in_a_later_batch_is_named_with_its_example(example, value):
+    inputs = X.copy()
+    inputs[example, 2] = value
+    said = trained_in_epochs(inputs)
+    step = "this step" if np.isnan(value) else "the step before"  # infinite scores have a finite loss
+    assert f"the inputs of example {example} of the data set, in the batch of {step}, hold NaN or infinity" in said
+    assert "try a smaller rate" not in said
+
+
+def test_nan_in_the_labels_is_named_too():
+    targets = np.zeros((24, 3), np.float32)
+    targets[[2, 3, 7], 1] = np.nan
+    said = trained_in_epochs(X, targets, F.mse_loss)
+    assert re.search(
+        r"the labels of example [237] of the data set( and of \d more)?, in the batch of this step, hold NaN", said
+    )
+
+
+def test_in_a_resumed_run_the_example_is_found_as_well(tmp_path):
+    inputs, path = X.copy(), tmp_path / "c.npz"
+    md.seed(0)
+    model = nn.Linear(4, 3)
+    optimizer, loader = optim.SGD(model, lr=0.1), Loader(Dataset(inputs, LABELS), 4, seed=0)
+    fit(model, optimizer, loader, steps=8, checkpoint=path)
+    inputs[loader.order(1)[3 * 4]] = np.nan  # in the fourth batch of the second epoch, step 10
+    loader = Loader(Dataset(inputs, LABELS), 4, seed=0)
+    with pytest.raises(FloatingPointError, match=r"at step 10 .*the inputs of example \d+ of the data set") as caught:
+        fit(model, optimizer, loader, epochs=3, checkpoint=path, resume=True, allow_changes=True)
+    assert "try a smaller rate" not in str(caught.value)
+
+
+def test_a_weight_decay_that_makes_the_weights_grow_is_named():
+    model = nn.Linear(4, 3)
+    said = trained(model, optim.SGD(model, lr=0.1, weight_decay=1e20))
+    assert "decay alone lets parameter 'weight' grow without bound: its rate 0.1 times its decay 1e+20 " in said
+    assert "is above 2. Lower the decay" in said
+
+
+def test_a_parameters_own_rate_is_named():
+    model = nn.Linear(4, 3)
+    optimizer = optim.SGD(model, lr=0.1).scale("bias", lr=1e30)
+    said = trained(model, optimizer, loss=lambda y, t: F.mean(y * y))
+    assert "parameter 'bias' moves at rate 1e+29, lr times the 1e+30 that optimizer.scale() gave it: lower that" in said

@@ -464,3 +464,13 @@ def test_a_checkpoint_from_before_settings_were_saved_is_resumed(tmp_path):
     fresh = make(seed=99)
     load_checkpoint(path).resume(*fresh)
     assert run(*fresh) == expected
+
+
+def test_exchanged_arguments_are_named(tmp_path):
+    model = nn.Linear(2, 1)
+    optimizer = optim.SGD(model, lr=0.1)
+    with pytest.raises(TypeError, match=r"save_checkpoint\(path, model, optimizer\): expected a model.*; got 'c\.npz'"):
+        save_checkpoint(model, "c.npz")
+    save_checkpoint(tmp_path / "c.npz", model, optimizer)
+    with pytest.raises(TypeError, match=r"checkpoint\.resume\(model, optimizer, .*: expected a model, .*; got SGD"):
+        load_checkpoint(tmp_path / "c.npz").resume(optimizer, model)

@@ -106,8 +106,8 @@ def test_evaluate_refuses_what_it_cannot_average():
         evaluate(model, Dataset(np.zeros((0, 6), dtype=np.float32), np.zeros(0, dtype=int)))
     with pytest.raises(ValueError, match="batch_size: expected a whole number of at least 1; got 0"):
         evaluate(model, DATA, batch_size=0)
-    with pytest.raises(TypeError, match="expected a Dataset; got Loader"):
-        evaluate(model, Loader(DATA, 4))
+    with pytest.raises(TypeError, match="expected a Dataset; got ndarray"):
+        evaluate(model, DATA.inputs)
 
 
 def test_an_evaluation_that_nobody_waits_for_any_more_ends_before_its_next_batch():
@@ -241,3 +241,46 @@ def test_what_is_no_model_is_refused_with_the_order_of_arguments():
         evaluate(DATA, classifier())
     with pytest.raises(TypeError, match=r"got the class Linear: make one, Linear\(\.\.\.\)"):
         evaluate(nn.Linear, DATA)
+
+
+# ---- of a Loader
+
+
+@pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"drop_last": True}, {"workers": 2}])
+def test_of_a_loader_each_example_counts_once(options):
+    model, loader = classifier(), Loader(DATA, 4, seed=0, **options)
+    assert evaluate(model, loader) == evaluate(model, DATA, 4)
+    next(iter(loader))
+    before = loader.state_dict()
+    evaluate(model, loader)
+    assert loader.state_dict() == before
+
+
+def test_a_loaders_transform_is_seen():
+    model = classifier()
+    doubled = Loader(DATA, 4, seed=0, transform=lambda x, rng: 2 * x)
+    assert evaluate(model, doubled) == evaluate(model, Mapped(DATA, lambda x, rng: 2 * x), 4)
+
+
+def test_evaluating_leaves_the_order_of_a_training_alone():
+    loader, other = Loader(DATA, 4, seed=0), Loader(DATA, 4, seed=0)
+    model = classifier()
+    for _ in range(2):
+        evaluate(model, loader)
+        for (x, _), (y, _) in zip(loader, other, strict=True):
+            np.testing.assert_array_equal(host(x), host(y))
+
+
+def test_fit_validates_with_a_loader_too():
+    histories = []
+    for validation in (DATA, Loader(DATA, 256, seed=3)):
+        model = classifier()
+        optimizer = md.optim.SGD(model, lr=0.1)
+        histories.append(md.fit(model, optimizer, Loader(DATA, 4, seed=0), epochs=2, validation=validation))
+    assert histories[0].validation_loss == histories[1].validation_loss
+    assert histories[0].validation_accuracy == histories[1].validation_accuracy
+
+
+def test_a_loss_in_the_place_of_the_batch_size():
+    with pytest.raises(TypeError, match=r"the loss is given by name: evaluate\(model, dataset, loss=\.\.\.\)"):
+        evaluate(classifier(), DATA, F.cross_entropy)

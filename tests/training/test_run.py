@@ -520,3 +520,12 @@ def test_an_empty_path_to_resume_from_is_refused(tmp_path):
     with pytest.raises(ValueError, match="expected the path of a file or folder; got ''"):
         Run().fit(epochs=1, checkpoint=path, resume="")
     assert path.read_bytes() == before
+
+
+def test_a_relative_checkpoint_stays_where_it_was_when_the_program_goes_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    leave = At(2, lambda state: monkeypatch.chdir(tmp_path / "elsewhere"))
+    Run().fit(epochs=2, checkpoint="c.npz", callbacks=[leave])
+    assert load_checkpoint(tmp_path / "c.npz").history.epochs == 2
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -14,7 +14,7 @@ from minidl import functional as F
 from minidl.autograd.modes import PLAIN, RECORD, mode
 from minidl.autograd.variable import Variable, writes_of
 from minidl.checks import whole
-from minidl.errors import DTypeError, GraphError, ShapeError
+from minidl.errors import DTypeError, GraphError, ShapeError, describe
 from minidl.fast.gpu import kernels
 from minidl.fast.gpu import update as fused
 from minidl.fast.graph import capture, unchanged
@@ -82,6 +82,10 @@ class GraphedStep:
         loss: Callable[[Any, Any], Any] = F.cross_entropy,
         warm_up: int = 2,
     ) -> None:
+        if not isinstance(model, Module) or not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                f"GraphedStep: expected a model and then its optimizer; got {describe(model)} and {describe(optimizer)}"
+            )
         self.model = model
         self.optimizer = optimizer
         self.loss = loss

@@ -383,3 +383,10 @@ def test_memory_is_kept_that_the_pool_of_a_capture_asked_for(standin: ModuleType
     del graph
     gc.collect()
     assert asked[0]() is None
+
+
+def test_a_model_and_an_optimizer_in_the_other_order() -> None:
+    model = md.nn.Linear(2, 1)
+    optimizer = md.optim.SGD(model, lr=0.1)
+    with pytest.raises(TypeError, match="GraphedStep: expected a model and then its optimizer; got SGD and Linear"):
+        md.GraphedStep(optimizer, model)
