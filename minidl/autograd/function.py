@@ -89,6 +89,9 @@ class Function(Versioned, Source):
         cls.versions = ()  # a subclass has its own lines, which no version of its parent's replaces
         cls.foreign = foreign
 
+    def __repr__(self) -> str:
+        return f"{self.plain.__name__}()"
+
     # ---- forward
 
     def __call__(self, *inputs: Any) -> Any:

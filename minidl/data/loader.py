@@ -47,6 +47,10 @@ class Batches:
     def __init__(self, loader: Loader) -> None:
         self.place = Place()
         self._batches = loader._hand_out(self.place)
+        self._count = len(loader)
+
+    def __repr__(self) -> str:
+        return f"Batches(at {self.place.position} of {self._count})"
 
     def __iter__(self) -> Batches:
         return self

@@ -158,7 +158,7 @@ class MeanImage(_Step):
         """The mean of all inputs of a source, added up in float64, a few hundred at a time.
 
         Args:
-            progress: show a progress bar; None shows it in a terminal, if it takes more than a second.
+            progress: show a progress bar; None shows it in a terminal or a notebook, if it takes more than a second.
         """
         check_source(source, "MeanImage: expected a Dataset")
         if len(source) == 0:

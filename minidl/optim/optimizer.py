@@ -20,7 +20,7 @@ from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.multipliers import LayerRateSetting, read_multipliers
-from minidl.optim.report import LayerReport, Seen, as_numbers, largest_multiplier, norms_by_array, report_of
+from minidl.optim.report import LayerReports, Seen, as_numbers, largest_multiplier, norms_by_array, report_of
 from minidl.optim.settings import Setting
 from minidl.optim.state import flat, read_states, saved_count
 from minidl.optim.trained import (
@@ -300,18 +300,18 @@ class Optimizer(Versioned, ABC):
     # ---- what happened
 
     @property
-    def raw_report(self) -> dict[str, LayerReport]:
+    def raw_report(self) -> LayerReports:
         """What the last step did to each layer it updated; numbers that are on a GPU stay there.
 
         A layer's gradient norm is computed when it is first needed: by its rate, by this report, or just before one of
         the gradients is written to. Until the next step the optimizer keeps the gradients for that, also after
         `zero_grad()`.
         """
-        return {seen.view.name: report_of(seen) for seen in self._last}
+        return LayerReports({seen.view.name: report_of(seen) for seen in self._last})
 
-    def layer_report(self) -> dict[str, LayerReport]:
+    def layer_report(self) -> LayerReports:
         """`raw_report` as Python numbers (waits for the GPU)."""
-        return {name: as_numbers(report) for name, report in self.raw_report.items()}
+        return LayerReports({name: as_numbers(report) for name, report in self.raw_report.items()})
 
     def largest_multiplier(self) -> tuple[str, float] | None:
         """The name of the layer that had the largest multiplier in the last step, and that multiplier.

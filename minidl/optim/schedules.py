@@ -71,6 +71,14 @@ class Schedule(ABC):
         before, now = self.rate(k - 1), self.rate(k)
         return rate * (now / before) if before else now or rate
 
+    def __repr__(self) -> str:
+        """The class with its settings, then where it is."""
+        names = [
+            name for kind in type(self).__mro__ for name, entry in vars(kind).items() if isinstance(entry, Setting)
+        ]
+        own = [f"{name}={getattr(self, name)!r}, " for name in names if name not in ("base_lr", "step_count")]
+        return f"{type(self).__name__}({''.join(own)}at step {self.step_count}: lr={self.last_lr:g})"
+
     @property
     def last_lr(self) -> float:
         """The rate this schedule set last."""

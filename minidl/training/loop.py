@@ -75,7 +75,9 @@ def fit(
             must be made as they were for it, and the loss be the same.
         allow_changes: go on although something is made otherwise, such as the schedule, a dropout or the data set:
             what is here counts from now on. Otherwise that is refused by name.
-        progress: show a progress bar. None shows it in a terminal, once the training has taken a second.
+        progress: show a progress bar, or, where none can be drawn since the output goes to a file, a line for each
+            epoch on standard error. None shows the bar in a terminal once the training has taken a second, and in a
+            notebook at once; False shows nothing.
 
     Returns:
         The history, that of a resumed run from its beginning.
@@ -119,6 +121,7 @@ def fit(
                 if not run.validate(batch_loss_of, bar):
                     break
                 run.end_epoch()
+                bar.end_epoch(state.epoch + 1, epochs, history.train_loss[-1], history.seconds[-1])
                 run.call(callbacks, "on_epoch")
                 state.epoch += 1
                 state.stop = state.stop or interrupt.requested

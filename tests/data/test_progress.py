@@ -52,7 +52,7 @@ def test_no_bar_where_nobody_looks(capsys, screen):
 
 
 def test_in_a_terminal_only_what_takes_a_while_gets_a_bar(monkeypatch, screen):
-    monkeypatch.setattr(progress, "_in_terminal", lambda: True)
+    monkeypatch.setattr(progress, "in_terminal", lambda: True)
     run(ProgressBar(None, steps=20, console=screen))
     assert drawn(screen) == ""
     clock = iter(np.arange(0, 100, 0.3))
