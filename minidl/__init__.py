@@ -86,16 +86,19 @@ __all__ = [
     "models",
     "nn",
     "no_grad",
+    "observe",
     "ones",
     "ones_like",
     "optim",
     "plain",
+    "plot",
     "rand",
     "randn",
     "save",
     "seed",
     "set_num_threads",
     "tensor",
+    "training",
     "use",
     "using",
     "vjp",
@@ -114,7 +117,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY])
+    return __all__
 
 
 tune_unless_forbidden()

@@ -14,7 +14,7 @@ from minidl import data, nn, observe, optim, training
 from minidl.data import transforms
 
 PACKAGES = (md, nn, optim, data, data.transforms, md.models, observe, md.plot, training, md.curvature)
-LONGEST = 400  # letters, in one line or several
+LONGEST = 1000  # letters, in one line or several
 
 
 def public_classes() -> dict[str, type]:

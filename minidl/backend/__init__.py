@@ -92,3 +92,7 @@ __all__ = [
     "use",
     "using",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -31,6 +31,18 @@ from minidl.data.dataset import Source, check_source, is_whole
 from minidl.data.progress import Bar
 from minidl.errors import DTypeError, ShapeError, describe
 
+__all__ = [
+    "CenterCrop",
+    "Compose",
+    "Mapped",
+    "MeanImage",
+    "Normalize",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "ToFloat",
+    "Transform",
+]
+
 Transform = Callable[[Any, Any], Any]  # (images, rng) -> images
 CHUNK = 256  # images that MeanImage.of looks at together
 
@@ -297,3 +309,7 @@ def _pair(value: Any, expected: str, minimum: int) -> tuple[int, int]:
     if len(both) != 2 or not all(is_whole(v) and v >= minimum for v in both):
         raise ValueError(f"{expected} as a whole number of at least {minimum}, or two of them; got {value!r}")
     return int(both[0]), int(both[1])
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -31,6 +31,13 @@ from minidl.functional import norm
 from minidl.nn import Module
 from minidl.tensors.tensor import Tensor
 
+__all__ = [
+    "Extremes",
+    "lanczos",
+    "layer_eigenvalues",
+    "power_iteration",
+]
+
 
 @dataclass(frozen=True)
 class Extremes:
@@ -216,3 +223,7 @@ def _length(start: Any, steps: int, tolerance: float) -> float:
 
 def _random_vector(size: int, like: Tensor, seed: int) -> Any:
     return backend.to_device(np.random.default_rng(seed).standard_normal(size), like.device)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -40,3 +40,7 @@ from minidl.fast.process import tune_process
 from minidl.fast.versions import table
 
 __all__ = ["table", "tune_process"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -172,3 +172,7 @@ __all__ = [
     "where",
     "write_item",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -21,3 +21,7 @@ __all__ = [
     "resnet_cifar",
     "sample",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -33,6 +33,29 @@ from minidl.autograd.variable import writes_of
 from minidl.errors import DTypeError, GraphError, ShapeError, describe
 from minidl.tensors.tensor import Tensor
 
+__all__ = [
+    "Initializer",
+    "constant_",
+    "fans",
+    "glorot_normal_",
+    "glorot_uniform_",
+    "he_normal_",
+    "he_uniform_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "layer_default_",
+    "lecun_normal_",
+    "lecun_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "uniform_",
+    "xavier_caffe_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
 _T = TypeVar("_T", bound=Tensor)
 Initializer = Callable[[Any], Any]  # writes into a weight: what a layer takes as `init`
 
@@ -173,3 +196,7 @@ def _write(tensor: _T, values: Any) -> _T:
     tensor._data[...] = backend.to_device(values.astype(tensor.dtype), tensor.device)
     writes_of(tensor).bump()
     return tensor
+
+
+def __dir__() -> list[str]:
+    return __all__

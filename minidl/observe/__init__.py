@@ -5,3 +5,7 @@ from minidl.observe.race import RaceRecording
 from minidl.observe.recording import FlowRecording
 
 __all__ = ["FlowRecording", "GradientFlow", "RaceRecording"]
+
+
+def __dir__() -> list[str]:
+    return __all__

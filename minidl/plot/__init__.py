@@ -27,3 +27,7 @@ __all__ = [
     "save_figure",
     "update_heatmap",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
