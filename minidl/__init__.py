@@ -23,6 +23,7 @@ from minidl.backend import seed, use, using
 from minidl.derivatives.gradients import grad, gradcheck, gradgradcheck
 from minidl.derivatives.higher_order import hessian, hvp, jacobian, jvp, vjp
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
+from minidl.examples.reading import add_examples
 from minidl.fast.cpu.threads import get_num_threads, set_num_threads
 from minidl.fast.process import tune_unless_forbidden
 from minidl.tensors.creation import arange, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
@@ -113,6 +114,7 @@ def __getattr__(name: str) -> Any:
     module = importlib.import_module(_LAZY[name])
     found = module if _LAZY[name].endswith(f".{name}") else getattr(module, name)
     globals()[name] = found
+    add_examples({name: found}, "minidl")
     return found
 
 
@@ -120,4 +122,5 @@ def __dir__() -> list[str]:
     return __all__
 
 
+add_examples(globals(), "minidl")
 tune_unless_forbidden()

@@ -87,7 +87,7 @@ class Twice(md.Function):
     def forward(self, x: Any) -> Any:
         return 2 * x
 
-    def backward(self, grad_out: Any, x: Any, out: Any) -> Any:
+    def backward(self, grad_out: Any, x: Any) -> Any:
         return 2 * grad_out
 
 

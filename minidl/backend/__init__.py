@@ -45,6 +45,7 @@ from minidl.backend.random import (
 from minidl.backend.silence import ERROR_STATE, SILENT, reset_errors, set_errors
 from minidl.backend.special import erf
 from minidl.backend.transfer import pinned, sent_ahead
+from minidl.examples.reading import add_examples
 
 __all__ = [
     "ERROR_STATE",
@@ -96,3 +97,6 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+add_examples(globals(), "backend")

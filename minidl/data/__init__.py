@@ -10,6 +10,7 @@ from minidl.data.synthetic import blobs, moons, spirals, xor
 from minidl.data.text import characters
 from minidl.data.transforms import Mapped
 from minidl.data.uci_digits import digits
+from minidl.examples.reading import add_examples
 
 __all__ = [
     "DataSplits",
@@ -33,3 +34,6 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+add_examples(globals(), "data")

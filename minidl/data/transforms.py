@@ -30,6 +30,7 @@ from minidl.checks import real
 from minidl.data.dataset import Source, check_source, is_whole
 from minidl.data.progress import Bar
 from minidl.errors import DTypeError, ShapeError, describe
+from minidl.examples.reading import add_examples
 
 __all__ = [
     "CenterCrop",
@@ -313,3 +314,6 @@ def _pair(value: Any, expected: str, minimum: int) -> tuple[int, int]:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+add_examples(globals(), "transforms")

@@ -27,6 +27,7 @@ from minidl import backend
 from minidl.checks import real, whole
 from minidl.derivatives.gradients import grad
 from minidl.errors import describe
+from minidl.examples.reading import add_examples
 from minidl.functional import norm
 from minidl.nn import Module
 from minidl.tensors.tensor import Tensor
@@ -227,3 +228,6 @@ def _random_vector(size: int, like: Tensor, seed: int) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+add_examples(globals(), "curvature")

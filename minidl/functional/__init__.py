@@ -4,6 +4,7 @@ Each works on Tensors and on plain arrays: without a Tensor among its inputs it 
 one family; in it each op class, with its forward and its backward, stands beside its function.
 """
 
+from minidl.examples.reading import add_examples
 from minidl.functional.activation import elu, hardtanh, leaky_relu, prelu, relu, selu, sigmoid, softplus, softsign, tanh
 from minidl.functional.adaptive_pooling import (
     adaptive_avg_pool1d,
@@ -176,3 +177,6 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+add_examples(globals(), "functional")

@@ -1,5 +1,6 @@
 """Layers, the modules that hold them, and initialisers."""
 
+from minidl.examples.reading import add_examples
 from minidl.nn import init
 from minidl.nn.activation import (
     ELU,
@@ -119,3 +120,6 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+add_examples(globals(), "nn")

@@ -31,6 +31,7 @@ import numpy as np
 from minidl import backend
 from minidl.autograd.variable import writes_of
 from minidl.errors import DTypeError, GraphError, ShapeError, describe
+from minidl.examples.reading import add_examples
 from minidl.tensors.tensor import Tensor
 
 __all__ = [
@@ -200,3 +201,6 @@ def _write(tensor: _T, values: Any) -> _T:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+add_examples(globals(), "init")

@@ -48,6 +48,7 @@ so LayerSpecific gives t_l = t (1 + ln(1 + 1/||g_l||)), as arXiv:1510.04609 has 
 the velocity, v <- mu v + t_l g, which with the rate LARS is arXiv:1708.03888.
 """
 
+from minidl.examples.reading import add_examples
 from minidl.optim.adagrad import AdaGrad
 from minidl.optim.adam import Adam
 from minidl.optim.adamw import AdamW
@@ -97,3 +98,6 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+add_examples(globals(), "optim")

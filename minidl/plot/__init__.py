@@ -9,6 +9,7 @@ number) and `.numbers` (what is drawn, ready for json).
     md.plot.save_figure(figure, "run/flow")               # png, svg, json
 """
 
+from minidl.examples.reading import add_examples
 from minidl.plot.drawing import FIGURES, draw
 from minidl.plot.flow_profile_figure import flow_profile
 from minidl.plot.gradient_flow_figure import gradient_flow
@@ -31,3 +32,6 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+add_examples(globals(), "plot")
