@@ -260,6 +260,7 @@ ELSEWHERE = {
     "observe/step.py": "observe/test_gradient_flow.py",
     "tensors/array.py": "tensors/test_tensor.py",
     "tensors/creation.py": "tensors/test_tensor.py",
+    "tensors/methods.py": "tensors/test_tensor.py",
 }
 
 
