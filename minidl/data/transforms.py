@@ -30,6 +30,7 @@ from minidl.checks import real
 from minidl.data.dataset import Source, check_source, is_whole
 from minidl.data.progress import Bar
 from minidl.errors import DTypeError, ShapeError, describe
+from minidl.habits.answers import missing_name
 
 Transform = Callable[[Any, Any], Any]  # (images, rng) -> images
 CHUNK = 256  # images that MeanImage.of looks at together
@@ -297,3 +298,7 @@ def _pair(value: Any, expected: str, minimum: int) -> tuple[int, int]:
     if len(both) != 2 or not all(is_whole(v) and v >= minimum for v in both):
         raise ValueError(f"{expected} as a whole number of at least {minimum}, or two of them; got {value!r}")
     return int(both[0]), int(both[1])
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name)

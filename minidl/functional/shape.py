@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Sequence
+from typing import Never
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from minidl.errors import DTypeError, ShapeError
 from minidl.functional.axes import as_shape, one_axis
 from minidl.functional.indexing import getitem
 from minidl.functional.reshaping import array_like, reshape
+from minidl.habits.answers import unknown_option
 from minidl.types import Array, ArrayOrTensor, DTypeLike, Gradients, TensorLike
 
 
@@ -99,26 +101,30 @@ class Concatenate(Function):
         return tuple(grads)
 
 
-def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> ArrayOrTensor:
+def concatenate(tensors: Sequence[TensorLike], axis: int = 0, **unknown: Never) -> ArrayOrTensor:
     """Join tensors along an existing axis; all other lengths must agree. Mixed dtypes promote as in NumPy.
 
     Raises:
         ShapeError: there are no tensors, or their shapes do not agree.
         AxisError: there is no such axis.
     """
+    if unknown:
+        raise unknown_option("F.concatenate([x, y])", unknown)
     several = list(tensors)
     if not several:
         raise ShapeError("concatenate: expected at least one tensor; got none")
     return Concatenate(axis)(*several)
 
 
-def stack(tensors: Sequence[TensorLike], axis: int = 0) -> ArrayOrTensor:
+def stack(tensors: Sequence[TensorLike], axis: int = 0, **unknown: Never) -> ArrayOrTensor:
     """Join tensors of one shape along a new axis, which is then number `axis` of the result.
 
     Raises:
         ShapeError: there are no tensors, or their shapes differ.
         AxisError: the result has no such axis.
     """
+    if unknown:
+        raise unknown_option("F.stack([x, y])", unknown)
     several = [array_like(t) for t in tensors]
     if not several:
         raise ShapeError("stack: expected at least one tensor; got none")
@@ -129,7 +135,9 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> ArrayOrTensor:
     return concatenate([reshape(t, (*shape[:at], 1, *shape[at:])) for t in several], axis=at)
 
 
-def split(x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[ArrayOrTensor]:
+def split(
+    x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0, **unknown: Never
+) -> list[ArrayOrTensor]:
     """Cut x along an axis, as `numpy.split`. The parts are views.
 
     Args:
@@ -142,6 +150,8 @@ def split(x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0
         AxisError: there is no such axis.
         DTypeError: a place to cut is no whole number.
     """
+    if unknown:
+        raise unknown_option("F.split(x, 2)", unknown)
     x = array_like(x)
     axis = one_axis(axis, x.ndim)
     length = x.shape[axis]

@@ -1,5 +1,8 @@
 """Layers, the modules that hold them, and initialisers."""
 
+from typing import Any
+
+from minidl.habits.answers import missing_name
 from minidl.nn import init
 from minidl.nn.activation import (
     ELU,
@@ -115,3 +118,7 @@ __all__ = [
     "Tanh",
     "init",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name)

@@ -31,6 +31,7 @@ import numpy as np
 from minidl import backend
 from minidl.autograd.variable import writes_of
 from minidl.errors import DTypeError, GraphError, ShapeError, describe
+from minidl.habits.answers import missing_name
 from minidl.tensors.tensor import Tensor
 
 _T = TypeVar("_T", bound=Tensor)
@@ -173,3 +174,7 @@ def _write(tensor: _T, values: Any) -> _T:
     tensor._data[...] = backend.to_device(values.astype(tensor.dtype), tensor.device)
     writes_of(tensor).bump()
     return tensor
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name)

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from minidl.autograd.hooks import RemovableHandle
+from minidl.habits.answers import Options
 from minidl.nn import state
 from minidl.nn.hooks import ModuleHooks
 from minidl.nn.moving import move
@@ -17,7 +18,7 @@ from minidl.tensors.tensor import Tensor
 from minidl.types import Array, DTypeLike, TensorLike
 
 
-class ModelMethods:
+class ModelMethods(Options):
     """What every Module inherits. It holds nothing itself: what is in a model it asks the Module."""
 
     _hooks: ModuleHooks | None

@@ -18,13 +18,14 @@ from minidl.autograd.variable import Variable, extras_of, to_share, writes_of
 from minidl.autograd.versions import chosen
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.functional.arithmetic import Add, Div, Mul, Sub
+from minidl.habits.answers import TensorNames
 from minidl.tensors.array import DEFAULT_DTYPE, as_data
 from minidl.tensors.in_place import become, write_item
 from minidl.tensors.methods import NumPyMethods
 from minidl.tensors.numpy_functions import from_function, from_ufunc
 
 
-class Tensor(NumPyMethods):
+class Tensor(NumPyMethods, TensorNames):
     """An n-dimensional array with a gradient.
 
     Attributes:
@@ -260,6 +261,18 @@ class Tensor(NumPyMethods):
 
     def __itruediv__(self, other: Any) -> Tensor:
         return become(self, Div()(self, other))
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return F.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return F.floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return F.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return F.remainder(other, self)
 
     def __pow__(self, other: Any) -> Tensor:
         return F.power(self, other)
