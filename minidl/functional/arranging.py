@@ -204,7 +204,8 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
     if x.ndim < 2:
         raise ShapeError(f"diagonal: expected at least two axes; got shape {tuple(x.shape)}")
     matrices = moveaxis(x, (axis1, axis2), (-2, -1))
-    return getitem(matrices, (..., *_diagonal_places(*matrices.shape[-2:], offset, _raw(matrices))))
+    rows, columns = matrices.shape[-2:]
+    return getitem(matrices, (..., *_diagonal_places(rows, columns, offset, _raw(matrices))))
 
 
 def diag(x: TensorLike, k: int = 0) -> ArrayOrTensor:

@@ -51,19 +51,22 @@ def array_like(x: TensorLike) -> ArrayOrTensor:
     return x if hasattr(x, "shape") else asarray(x)
 
 
-def flatten(x: TensorLike, start_axis: int = 0, **unknown: Never) -> ArrayOrTensor:
-    """Merge the axes from `start_axis` on into one: (N, C, H, W) with start_axis=1 becomes (N, C*H*W); () is (1,).
+def flatten(x: TensorLike, start_axis: int = 0, end_axis: int = -1, **unknown: Never) -> ArrayOrTensor:
+    """Merge the axes `start_axis` to `end_axis` into one: (N, C, H, W) from 1 on becomes (N, C*H*W); () is (1,).
 
     Raises:
         AxisError: there is no such axis.
+        ShapeError: the last is before the first.
     """
     if unknown:
         raise unknown_option("F.flatten(x)", unknown)
     x = array_like(x)
     if x.ndim == 0:
         return reshape(x, (1,))
-    start = one_axis(start_axis, x.ndim)
-    return reshape(x, (*x.shape[:start], math.prod(x.shape[start:])))
+    start, end = one_axis(start_axis, x.ndim), one_axis(end_axis, x.ndim) + 1
+    if end <= start:
+        raise ShapeError(f"flatten: expected start_axis before end_axis; got {start_axis} and {end_axis}")
+    return reshape(x, (*x.shape[:start], math.prod(x.shape[start:end]), *x.shape[end:]))
 
 
 def squeeze(x: TensorLike, axis: Axis = None, **unknown: Never) -> ArrayOrTensor:

@@ -21,7 +21,7 @@ from minidl.autograd.variable import to_share
 from minidl.backend import device_of, module_of
 from minidl.backend import to_device as to_device_array
 from minidl.checks import number
-from minidl.errors import DTypeError, ShapeError
+from minidl.errors import DTypeError, ShapeError, warn
 from minidl.functional.axes import as_shape, one_axis
 from minidl.functional.indexing import getitem
 from minidl.functional.reshaping import array_like, reshape
@@ -47,12 +47,14 @@ class Transpose(Function):
         return grad_out.transpose(inverse)
 
 
-def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> ArrayOrTensor:
+def transpose(x: TensorLike, axes: Sequence[int] | None = None, *more: Never) -> ArrayOrTensor:
     """x with its axes in the order `axes`; reversed if None. A view.
 
     Raises:
         ShapeError, AxisError: `axes` does not name each axis of x once.
     """
+    if more:
+        raise TypeError(f"F.transpose(x, axes) takes the order of all axes: write F.swapaxes(x, {axes}, {more[0]})")
     return Transpose(None if axes is None else as_shape(axes))(to_share(x))
 
 
@@ -191,7 +193,7 @@ class Pad(Function):
         return grad_out[tuple(slice(a, n - b) for (a, b), n in zip(self.widths, grad_out.shape, strict=True))]
 
 
-def pad(x: TensorLike, pad_width: TensorLike, constant_values: float = 0) -> ArrayOrTensor:
+def pad(x: TensorLike, pad_width: TensorLike, constant_values: float = 0, **unknown: Never) -> ArrayOrTensor:
     """x with a border of a constant, as `numpy.pad`.
 
     Args:
@@ -202,11 +204,20 @@ def pad(x: TensorLike, pad_width: TensorLike, constant_values: float = 0) -> Arr
     Raises:
         ShapeError: `pad_width` does not fit x, or is not of whole numbers of at least 0.
         ValueError: `constant_values` is no number.
+        UserWarning: one pair pads several axes, where PyTorch's would pad the last.
     """
+    if unknown:
+        raise unknown_option("F.pad(x, pad_width)", unknown)
     x = array_like(x)
     expected = (
-        f"pad: expected pad_width as a whole number of at least 0, one pair, or {x.ndim} pairs; got {pad_width!r}"
+        f"pad: expected pad_width as a whole number of at least 0, one pair, or {x.ndim} pairs; got {pad_width!r}. "
+        f"PyTorch's (left, right, top, bottom) is [(0, 0), ..., (top, bottom), (left, right)] here"
     )
+    if x.ndim > 1 and np.shape(pad_width) == (2,):
+        warn(
+            f"pad({tuple(pad_width)}) pads all {x.ndim} axes, as NumPy's: for the last one alone write F.pad(x, "
+            f"{[(0, 0)] * (x.ndim - 1) + [tuple(pad_width)]}), for all of them {[tuple(pad_width)] * x.ndim}"
+        )
     try:
         widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
     except ValueError as error:

@@ -64,12 +64,18 @@ def answer(place: str, name: str) -> str:
     if place not in ROOMS or name.startswith("_"):
         return ""
     rooms = [place, *(room for room in ROOMS if room != place)]
-    for same in (lambda a, b: a == b, lambda a, b: a.lower() == b.lower()):
+    for spelt in (str, str.lower):  # as it was typed, else in other letters: Adagrad, Relu
         for room in rooms:
-            for public in getattr(importlib.import_module(room), "__all__", ()):
-                if same(public, name):
+            for public in _public(room):
+                if spelt(public) == spelt(name):
                     return f": write {ROOMS[room]}.{public}"
     return ""
+
+
+def _public(room: str) -> list[str]:
+    """The public names of a room: its `__all__`, or if it has none, of initialisers, what ends as they do."""
+    module = importlib.import_module(room)
+    return getattr(module, "__all__", None) or [name for name in vars(module) if name.endswith("_") and name[0] != "_"]
 
 
 def missing_name(module: str, name: str) -> Exception:
@@ -150,7 +156,7 @@ def unknown_option(call: str, unknown: dict[str, Any]) -> TypeError:
     """
     function = call.partition("(")[0]
     names = ", ".join(f"{name!r}" for name in unknown)
-    text = f"{function}() got an unexpected option {names}"
+    text = f"{function}() got {'options' if len(unknown) > 1 else 'an option'} that it has not, {names}"
     if not all(name in RENAMED or name in LEFT_OUT for name in unknown):
         return TypeError(text)
     reasons = [f"; {name}: {LEFT_OUT[name]}" for name in unknown if name in LEFT_OUT]
@@ -186,8 +192,12 @@ def refuse_unknown(cls: type, given: tuple[Any, ...], options: dict[str, Any]) -
     known = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
     unknown = {name: value for name, value in options.items() if name not in known}
     call = [_operand(value) for value in given[:taken]]
+    if "params" in unknown:  # an optimizer's first argument, which may be a model here
+        call.append(_operand(unknown.pop("params")))
     call += [f"{name}={_operand(value)}" for name, value in options.items() if name in known]
     line = f"{room}{cls.__name__}({', '.join(call)})"
+    if not unknown and "params" in options and room:
+        raise TypeError(f"{room}{cls.__name__}() takes a model or parameters as its first argument: write {line}")
     if len(given) > taken and room:
         raise TypeError(f"{room}{cls.__name__}() takes at most {taken} arguments; got {len(given)}: write {line}")
     if unknown and all(name in RENAMED or name in LEFT_OUT for name in unknown):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from minidl.habits.tensor_names import Answers
 
 LAYERS: Answers = {  # typed as nn.NAME
-    "functional": ("nn.functional.relu(x)", "F.relu(x)"),
+    "functional": ("nn.functional.relu(x)", "import minidl.functional as F"),
     "utils": (
         "nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
         "md.optim.clip_grad_norm_(model.parameters(), 1.0)",
@@ -45,9 +45,7 @@ LAYERS: Answers = {  # typed as nn.NAME
 }
 
 INITIALISERS: Answers = {  # typed as nn.init.NAME
-    "trunc_normal_": ("nn.init.trunc_normal_(w, std=0.02)", "nn.init.normal_(w, std=0.02)"),
     "eye_": ("nn.init.eye_(w)", "nn.init.orthogonal_(w)"),
-    "calculate_gain": ('nn.init.calculate_gain("relu")', "nn.init.he_normal_(w)"),
     "xavier_uniform": ("nn.init.xavier_uniform(w)", "nn.init.xavier_uniform_(w)"),
     "xavier_normal": ("nn.init.xavier_normal(w)", "nn.init.xavier_normal_(w)"),
     "kaiming_uniform": ("nn.init.kaiming_uniform(w)", "nn.init.kaiming_uniform_(w)"),

@@ -45,10 +45,10 @@ class ModelMethods(Options):
             parameter.requires_grad = required
         return self
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters: each becomes None, or with `set_to_none=False` 0."""
         for parameter in self.parameters():
-            parameter.grad = None
+            parameter.zero_grad(set_to_none)
 
     def apply(self, function: Callable[[Any], Any]) -> Self:
         """Call `function(module)` for every module below this one and then for this one; returns self."""

@@ -66,10 +66,13 @@ from minidl.optim.schedules import CosineLR, ExponentialLR, InvLR, LinearLR, Mul
 from minidl.optim.sgd import SGD
 from minidl.optim.trust import LARS, TrustRatio
 
+Adagrad = AdaGrad  # as PyTorch spells it
+
 __all__ = [
     "LARS",
     "SGD",
     "AdaGrad",
+    "Adagrad",
     "Adam",
     "AdamW",
     "ChainedScheduler",

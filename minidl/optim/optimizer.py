@@ -288,11 +288,11 @@ class Optimizer(Versioned, Options, ABC, OptimizerNames):
             self.scales[name] = self.scales.get(name, UNSCALED)._replace(**checked)
         return self
 
-    def zero_grad(self) -> None:
-        """Forget the gradients: every parameter's `.grad` becomes None."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients: every parameter's `.grad` becomes None, or with `set_to_none=False` 0."""
         for layer in self.layers:
             for _, p in layer.parameters:
-                p._grad = None
+                p.zero_grad(set_to_none)
 
     def _parameters(self) -> Iterator[tuple[str, Tensor]]:
         for layer in self.layers:

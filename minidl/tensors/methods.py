@@ -92,9 +92,9 @@ class NumPyMethods(ArrayOfTensor):
         """Under another shape: reshape(2, 3), reshape((2, 3)), reshape(-1)."""
         return F.reshape(self, shape[0] if len(shape) == 1 else shape)
 
-    def flatten(self, start_axis: int = 0, **unknown: Never) -> Self:
-        """The axes from `start_axis` on merged into one."""
-        return F.flatten(self, start_axis, **unknown)
+    def flatten(self, start_axis: int = 0, end_axis: int = -1, **unknown: Never) -> Self:
+        """The axes `start_axis` to `end_axis` merged into one."""
+        return F.flatten(self, start_axis, end_axis, **unknown)
 
     def ravel(self) -> Self:
         """All numbers in one row."""

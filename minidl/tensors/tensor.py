@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from minidl import backend
 from minidl import functional as F
 from minidl.autograd.backward import Walk, deliver, seed_gradient
-from minidl.autograd.diagnosis import warn_of_no_grad
+from minidl.autograd.diagnosis import refuse_unpacking, warn_of_no_grad
 from minidl.autograd.hooks import RemovableHandle, after_backward
 from minidl.autograd.modes import PLAIN, current_mode
 from minidl.autograd.variable import Variable, extras_of, to_share, writes_of
@@ -151,9 +152,9 @@ class Tensor(NumPyMethods, TensorNames):
         for hook in list(after_backward.values()) if after_backward else ():
             hook(self)
 
-    def zero_grad(self) -> None:
-        """Forget the gradient."""
-        self._grad = None
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradient: it becomes None, or with `set_to_none=False` 0."""
+        self._grad = None if set_to_none or self._grad is None else self.wrap(self._grad._data * 0)
 
     def retain_grad(self) -> None:
         """Let backward() leave a `.grad` here too, though this is not a leaf."""
@@ -219,6 +220,7 @@ class Tensor(NumPyMethods, TensorNames):
         return result
 
     def __iter__(self) -> Iterator[Tensor]:
+        refuse_unpacking(self, sys._getframe(1))  # values, places = x.max(1)
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:

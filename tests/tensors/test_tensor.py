@@ -187,7 +187,7 @@ def test_numpys_own_functions_do_not_swallow_tensors() -> None:
         assert type(y) is md.Tensor
         assert y.requires_grad
     with pytest.raises(md.GraphError):
-        np.log1p(x)
+        np.cbrt(x)
     with pytest.raises(md.GraphError):
         np.asarray(x)
 
