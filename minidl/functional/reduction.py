@@ -21,7 +21,7 @@ import numpy as np
 
 from minidl.autograd.function import Function
 from minidl.backend import module_of
-from minidl.functional.arithmetic import absolute, sign
+from minidl.functional.arithmetic import absolute, sign, subtract
 from minidl.functional.axes import all_axes, one_axis
 from minidl.functional.broadcasting import Reduction, repeated, sum
 from minidl.functional.masking import masked
@@ -181,7 +181,7 @@ def ptp(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Nev
     """
     if unknown:
         raise unknown_option("F.ptp(x)", unknown)
-    return max(x, axis, keepdims) - min(x, axis, keepdims)
+    return subtract(max(x, axis, keepdims), min(x, axis, keepdims))
 
 
 def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:

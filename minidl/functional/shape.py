@@ -213,17 +213,17 @@ def pad(x: TensorLike, pad_width: TensorLike, constant_values: float = 0, **unkn
         f"pad: expected pad_width as a whole number of at least 0, one pair, or {x.ndim} pairs; got {pad_width!r}. "
         f"PyTorch's (left, right, top, bottom) is [(0, 0), ..., (top, bottom), (left, right)] here"
     )
-    if x.ndim > 1 and np.shape(pad_width) == (2,):
-        warn(
-            f"pad({tuple(pad_width)}) pads all {x.ndim} axes, as NumPy's: for the last one alone write F.pad(x, "
-            f"{[(0, 0)] * (x.ndim - 1) + [tuple(pad_width)]}), for all of them {[tuple(pad_width)] * x.ndim}"
-        )
     try:
         widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
     except ValueError as error:
         raise ShapeError(expected) from error
     if any(not isinstance(n, int) or n < 0 for pair in widths for n in pair):
         raise ShapeError(expected)
+    if x.ndim > 1 and np.shape(pad_width) == (2,):
+        warn(
+            f"pad({tuple(pad_width)}) pads all {x.ndim} axes, as NumPy's: for the last one alone write F.pad(x, "
+            f"{[(0, 0)] * (x.ndim - 1) + [tuple(pad_width)]}), for all of them {[tuple(pad_width)] * x.ndim}"
+        )
     return Pad(tuple((before, after) for before, after in widths), number(constant_values, "pad: constant_values"))(x)
 
 
