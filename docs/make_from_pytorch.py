@@ -23,6 +23,9 @@ Array functions and Tensors' methods are NumPy's (`axis`, `keepdims`, `reshape`,
 optimizers and the training loop are PyTorch's. Functions that NumPy has too are in `md` as well as in `F`: `md.exp(x)`
 is `F.exp(x)`. `md` is `minidl`, `F` is `minidl.functional`, `nn` is `md.nn`, `optim` is `md.optim`. Whoever types what
 is in the left column of a table below gets an error that says what is in the right one.
+
+`x.data` is not a Tensor but the raw array, NumPy's or CuPy's, whose errors say nothing of minidl. A step of gradient
+descent is `w.data -= lr * w.grad`, and `w.grad = None` forgets a gradient.
 """
 
 TITLES = {

@@ -228,21 +228,25 @@ def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Arr
     return sum(diagonal(x, offset, axis1, axis2), axis=-1)
 
 
-def tril(x: TensorLike, k: int = 0) -> ArrayOrTensor:
+def tril(x: TensorLike, k: int = 0, **unknown: Never) -> ArrayOrTensor:
     """The matrix x (or each of a stack) with zeros above its k-th diagonal.
 
     Raises:
         ShapeError: x has fewer than two axes.
     """
+    if unknown:
+        raise unknown_option("F.tril(x)", unknown)
     return _triangle(x, "tril", k)
 
 
-def triu(x: TensorLike, k: int = 0) -> ArrayOrTensor:
+def triu(x: TensorLike, k: int = 0, **unknown: Never) -> ArrayOrTensor:
     """The matrix x (or each of a stack) with zeros below its k-th diagonal.
 
     Raises:
         ShapeError: x has fewer than two axes.
     """
+    if unknown:
+        raise unknown_option("F.triu(x)", unknown)
     return _triangle(x, "triu", k)
 
 

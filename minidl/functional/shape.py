@@ -210,9 +210,11 @@ def pad(x: TensorLike, pad_width: TensorLike, constant_values: float = 0, **unkn
         raise unknown_option("F.pad(x, pad_width)", unknown)
     x = array_like(x)
     expected = (
-        f"pad: expected pad_width as a whole number of at least 0, one pair, or {x.ndim} pairs; got {pad_width!r}. "
-        f"PyTorch's (left, right, top, bottom) is [(0, 0), ..., (top, bottom), (left, right)] here"
+        f"pad: expected pad_width as a whole number of at least 0, one pair, or {x.ndim} pairs; got {pad_width!r}"
     )
+    if isinstance(pad_width, tuple) and 2 < len(pad_width) <= 2 * x.ndim and not len(pad_width) % 2:
+        pairs = [pad_width[i : i + 2] for i in range(0, len(pad_width), 2)]  # PyTorch's: the last axis first
+        expected += f": write F.pad(x, {[(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1]})"
     try:
         widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
     except ValueError as error:

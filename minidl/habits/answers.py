@@ -9,10 +9,13 @@ from __future__ import annotations
 import importlib
 import opcode
 import sys
+from importlib.abc import MetaPathFinder
 from types import FrameType
 from typing import Any, Never, Self
 
-from minidl.habits.function_names import AUTOGRAD, FUNCTIONS, TORCH
+import numpy as np
+
+from minidl.habits.function_names import AUTOGRAD, FUNCTIONS, MODULES, TORCH
 from minidl.habits.option_names import LEFT_OUT, RENAMED
 from minidl.habits.tensor_names import TENSOR, Answers
 from minidl.habits.training_names import (
@@ -69,7 +72,7 @@ def answer(place: str, name: str) -> str:
             for public in _public(room):
                 if spelt(public) == spelt(name):
                     return f": write {ROOMS[room]}.{public}"
-    return ""
+    return f": write np.{name}(x.numpy())" if place == "minidl" and callable(getattr(np, name, None)) else ""
 
 
 def _public(room: str) -> list[str]:
@@ -89,6 +92,22 @@ def missing_name(module: str, name: str) -> Exception:
 def _is_import_from(frame: FrameType) -> bool:
     """Whether the line that runs in `frame` is `from ... import ...`."""
     return frame.f_code.co_code[frame.f_lasti] == opcode.opmap["IMPORT_FROM"]
+
+
+class ModulesOfPyTorch(MetaPathFinder):
+    """The last that Python asks for a module: what to write for one of PyTorch's that minidl has not."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
+        """None, for other names.
+
+        Raises:
+            ModuleNotFoundError: `import minidl.nn.functional` and the like.
+        """
+        if fullname in MODULES:
+            raise ModuleNotFoundError(f"No module named {fullname!r}: write {MODULES[fullname]}", name=fullname)
+
+
+sys.meta_path.append(ModulesOfPyTorch())
 
 
 class Missing:
@@ -209,6 +228,9 @@ USUAL = {"Module": "model", "Optimizer": "optimizer", "Dataset": "dataset", "Ten
 
 def _operand(value: Any) -> str:
     """An argument as one would write it: numbers and texts as they are, others by their usual name."""
-    if isinstance(value, (int, float, str, tuple, type(None))) and len(repr(value)) < 40:
+    plain = isinstance(value, (int, float, str, type(None))) or (
+        isinstance(value, (tuple, list)) and all(isinstance(part, (int, float)) for part in value)
+    )
+    if plain and len(repr(value)) < 40:
         return repr(value)
     return next((USUAL[kind.__name__] for kind in type(value).__mro__ if kind.__name__ in USUAL), "...")

@@ -55,7 +55,7 @@ DIFFERENCES: tuple[tuple[str, str, str, str], ...] = (
     ("x.argsort(0)", "any order of equal ones", "equal ones as they stand", "x.argsort(0)"),
     ("x.flatten(0)", "a copy or a view", "a view; reshape likewise", "x.flatten(0).copy()"),
     ("x.size", "a method", "the number of elements; the lengths are x.shape", "x.shape"),
-    ("model.parameters()", "an iterator", "a list", "model.parameters()"),
+    ("model.parameters()", "an iterator, of which next() takes the first", "a list", "model.parameters()[0]"),
     ("nn.Softmax()", "guesses the axis, with a warning", "the last axis", "nn.Softmax(dim=-1)"),
     ("F.softmax(x)", "guesses the axis, with a warning", "the last axis", "F.softmax(x, axis=-1)"),
 )

@@ -161,6 +161,18 @@ TORCH: Answers = {
     "bool": ("md.zeros(3, dtype=md.bool)", "md.zeros(3, dtype=bool)"),
     "dtype": ("md.dtype", "x.dtype"),
     "Size": ("md.Size([2, 3])", "(2, 3)"),
+    "get_default_dtype": ("md.get_default_dtype()", "md.tensor([1.0]).dtype"),
+    "ndarray": ("isinstance(x, md.ndarray)", "isinstance(x, md.Tensor)"),
+    "asin": ("md.asin(p)", "md.arctan(p / md.sqrt(1 - p * p))"),
+    "arcsin": ("md.arcsin(p)", "md.arctan(p / md.sqrt(1 - p * p))"),
+    "atan2": ("md.atan2(x, y)", "md.arctan(x / y)"),
+    "arctan2": ("md.arctan2(x, y)", "md.arctan(x / y)"),
+    "atleast_1d": ("md.atleast_1d(x)", "md.reshape(x, (-1,))"),
+    "kron": ("md.kron(x, y)", 'md.einsum("ij,kl->ikjl", x, y).reshape(4, 9)'),
+    "det": ("md.det(b)", "np.linalg.det(b.numpy())"),
+    "svd": ("md.svd(b)", "np.linalg.svd(b.numpy())"),
+    "inverse": ("md.inverse(b + md.eye(2))", "np.linalg.inv((b + md.eye(2)).numpy())"),
+    "cross": ("md.cross(x, y)", "np.cross(x.numpy(), y.numpy())"),
     "pi": ("md.pi", "np.pi"),
     "inf": ("md.inf", "np.inf"),
     "nan": ("md.nan", "np.nan"),
@@ -177,4 +189,16 @@ AUTOGRAD: Answers = {
     "no_grad": ("md.autograd.no_grad()", "md.no_grad()"),
     "set_detect_anomaly": ("md.autograd.set_detect_anomaly(True)", "md.detect_anomaly()"),
     "detect_anomaly": ("md.autograd.detect_anomaly()", "md.detect_anomaly()"),
+}
+
+# Modules of PyTorch, and what to write for `import` and `from ... import ...`
+MODULES = {
+    "minidl.nn.functional": "import minidl.functional as F",
+    "minidl.nn.utils": "from minidl.optim import clip_grad_norm_",
+    "minidl.optim.lr_scheduler": "from minidl.optim import StepLR",
+    "minidl.utils": "from minidl.data import Dataset, Loader",
+    "minidl.autograd.functional": "from minidl import hessian, hvp, jacobian, jvp, vjp",
+    "minidl.cuda": "from minidl import use, using",
+    "minidl.linalg": "from minidl.functional import matmul, norm",
+    "minidl.random": "from minidl import rand, randint, randn, seed",
 }

@@ -144,23 +144,40 @@ WRITING = {np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_d
 INSTEAD: dict[Any, str] = {
     np.inner: "F.sum(x * y, axis=-1)",
     np.vdot: "F.sum(x * y)",
-    np.tensordot: 'F.einsum("ij,jk->ik", x, y)',
+    np.tensordot: 'F.einsum("ij,kj->ik", x, y)',
+    np.kron: 'F.einsum("ij,kl->ikjl", x, y)',
     np.reciprocal: "1 / x",
     np.hypot: "F.sqrt(x * x + y * y)",
-    np.float_power: "x ** y",
-    np.logaddexp: "F.logsumexp(F.stack([x, y]), axis=0)",
-    np.average: "F.mean(x, axis), with weights F.sum(x * weights, axis)",
-    np.diff: "x[1:] - x[:-1]",
-    np.append: "F.concatenate([x, y])",
-    np.column_stack: "F.stack([x, y], axis=1)",
-    np.array_split: "F.split(x, indices)",
-    np.broadcast_arrays: "F.broadcast_to(x, shape)",
-    np.copyto: "a tensor t = md.zeros(shape), and t[...] = x",
-    np.cumprod: "F.exp(F.cumsum(F.log(x), axis)) where x > 0",
-    np.median: "F.sort(x, axis=-1)[..., x.shape[-1] // 2]",
+    np.arctan2: "F.arctan(x / y)",
+    np.float_power: "x**y",
+    np.exp2: "2**x",
+    np.cbrt: "F.sign(x) * F.absolute(x) ** (1 / 3)",
     np.sinh: "(F.exp(x) - F.exp(-x)) / 2",
     np.cosh: "(F.exp(x) + F.exp(-x)) / 2",
-    np.kron: "F.outer(x, y), reshaped",
+    np.logaddexp: "F.logsumexp(F.stack([x, y]), axis=0)",
+    np.rint: "F.round(x)",
+    np.heaviside: "(x > 0).astype(x.dtype)",
+    np.nan_to_num: "F.where(F.isnan(x), 0, x)",
+    np.average: "F.mean(x, axis=0)",
+    np.nanmean: "F.mean(x[~F.isnan(x)])",
+    np.nansum: "F.sum(x[~F.isnan(x)])",
+    np.median: "F.sort(x.ravel())[x.size // 2]",
+    np.cumprod: "F.exp(F.cumsum(F.log(x), axis=0))",
+    np.diff: "x[..., 1:] - x[..., :-1]",
+    np.append: "F.concatenate([x.ravel(), y.ravel()])",
+    np.delete: "F.concatenate([x[:1], x[2:]])",
+    np.insert: "F.concatenate([x[:1], y[:1], x[1:]])",
+    np.column_stack: "F.stack([x[0], y[0]], axis=1)",
+    np.dstack: "F.stack([x, y], axis=2)",
+    np.array_split: "F.split(x, [1])",
+    np.fliplr: "F.flip(x, axis=1)",
+    np.flipud: "F.flip(x, axis=0)",
+    np.rot90: "F.flip(x.T, axis=0)",
+    np.atleast_1d: "x.reshape(-1)",
+    np.atleast_2d: "x.reshape(1, -1)",
+    np.broadcast_arrays: "F.broadcast_to(x, y.shape)",
+    np.meshgrid: "F.broadcast_to(x[0], (3, 3)), F.broadcast_to(y[0][:, None], (3, 3))",
+    np.copyto: "t = md.zeros(2, 3); t[...] = x",
 }
 
 
@@ -229,8 +246,8 @@ def _by_numpy(function: Any, name: str, method: str, args: Any, options: dict[st
             if tensor._requires_grad:
                 raise GraphError(
                     f"{name} records nothing: the gradient of {describe(tensor)} would be lost. "
-                    f"{_advice(function if called else None, options)}, or if you mean the values alone, hand it "
-                    f"t.numpy()"
+                    f"{_advice(function if called else None, options)}or, for the values alone, "
+                    f"{name}({', '.join(_written(args, options))})"
                 )
     return getattr(function, method)(*_values(args, harmless), **_values(options, harmless))
 
@@ -238,11 +255,25 @@ def _by_numpy(function: Any, name: str, method: str, args: Any, options: dict[st
 def _advice(function: Any, options: dict[str, Any]) -> str:
     """What to write so that the gradient is not lost."""
     if options.get("out") is not None:
-        return "An array has no history: write a = a + t, not a += t"
+        return "An array has no history: write a = a + t, not a += t; "
     known = F.einsum if function is np.einsum else UFUNCS.get(function) or FUNCTIONS.get(function, (None,))[0]
     if known is not None:
-        return f"Write F.{known.__name__}({', '.join(_parameters(known))}), which has these arguments only"
-    return f"Write {INSTEAD[function]}" if function in INSTEAD else "Compose it of functions of minidl.functional"
+        return f"Write F.{known.__name__}({', '.join(_parameters(known))}), which has these arguments only; "
+    return f"Write {INSTEAD[function]}; " if function in INSTEAD else "Compose it of functions of minidl.functional; "
+
+
+def _written(args: Any, options: dict[str, Any]) -> Iterator[str]:
+    """The arguments of a call as one writes them: each Tensor as t.numpy()."""
+    for name, value in [*(("", value) for value in args), *options.items()]:
+        if isinstance(value, Variable):
+            text = "t.numpy()"
+        elif isinstance(value, (list, tuple)):
+            text = f"[{', '.join(_written(value, {}))}]"
+        else:
+            text = (
+                repr(value) if isinstance(value, (int, float, str, type(None))) else getattr(value, "__name__", "...")
+            )
+        yield f"{name}={text}" if name else text
 
 
 def _tensors(given: Any) -> Iterator[Any]:

@@ -378,10 +378,10 @@ def test_cumsum_along_an_axis_that_is_not_there():
 
 
 @examples(100)
-@given(reduced(shape=shapes(min_side=2), distinct=True), st.sampled_from([0, 1]))
+@given(reduced(shape=shapes(min_side=2)), st.sampled_from([0, 1]))
 def test_std(drawn, ddof):
     x, axis, keepdims = drawn
-    if count(x.values, axis) > 1:
+    if count(x.values, axis) > 1 and np.std(host(x.raw("float64")), axis).min() > 0.1:
         check(
             lambda t: F.std(t, axis, keepdims, ddof),
             lambda t: torch.std(t, dims(t, axis), correction=ddof, keepdim=keepdims),

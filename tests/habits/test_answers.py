@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import importlib
+import importlib.util
 import pickle
 import re
 import subprocess
@@ -19,6 +19,7 @@ import minidl.functional as F
 from minidl import backend, nn, optim
 from minidl.habits.answers import PLACES, ROOMS, answer
 from minidl.habits.differences import DIFFERENCES
+from minidl.habits.function_names import MODULES
 from minidl.habits.option_names import LEFT_OUT, RENAMED
 from tests.arrays import tensor
 
@@ -111,6 +112,20 @@ def test_no_table_has_a_name_that_is_there() -> None:
     assert [name for name in PLACES["Tensor"][0] if hasattr(x, name)] == []
 
 
+def test_other_functions_of_numpys_are_named() -> None:
+    with pytest.raises(AttributeError, match=r": write np.histogram\(x.numpy\(\)\)$"):
+        md.histogram
+
+
+@pytest.mark.parametrize(("module", "write"), MODULES.items(), ids=MODULES)
+def test_modules_of_pytorchs_are_answered(module: str, write: str) -> None:
+    with pytest.raises(ModuleNotFoundError) as caught:
+        importlib.import_module(module)
+    assert str(caught.value) == f"No module named {module!r}: write {write}"
+    exec(write, {})
+    assert importlib.util.find_spec("minidl.nothing") is None
+
+
 def test_names_that_nobody_knows_stay_as_they_were() -> None:
     for line, message in {
         "md.fitt": "module 'minidl' has no attribute 'fitt'",
@@ -166,6 +181,8 @@ OPTIONS = {
     "md.zeros(2, 3, device='cpu')": "md.zeros(2, 3)",
     "md.randn(3, device='cpu')": "md.randn(3,)",
     "md.linspace(0, 1, steps=5)": "md.linspace(0, 1, num=5)",
+    "md.triu(x, diagonal=1)": "F.triu(x, k=1)",
+    "md.flip(x, dims=[0])": "F.flip(x, axis=[0])",
     "md.randint(0, 10, (3,), device='cpu')": "md.randint(0, 10, (3,))",
     "nn.ReLU(inplace=True)": "nn.ReLU()",
     "nn.ReLU(True)": "nn.ReLU()",
@@ -294,8 +311,8 @@ def test_padding_by_one_pair_says_that_it_pads_every_axis() -> None:
     with pytest.warns(UserWarning, match=r"pads all 2 axes, .* write F.pad\(x, \[\(0, 0\), \(1, 1\)\]\)"):
         F.pad(np.ones((2, 3)), (1, 1))
     assert F.pad(np.ones(3), (1, 1)).shape == (5,)
-    with pytest.raises(md.ShapeError, match=r"PyTorch's \(left, right, top, bottom\) is"):
-        F.pad(np.ones((2, 3)), (1, 1, 1, 1))
+    with pytest.raises(md.ShapeError, match=r"write F.pad\(x, \[\(0, 0\), \(3, 4\), \(1, 2\)\]\)$"):
+        F.pad(np.ones((2, 3, 4)), (1, 2, 3, 4))
 
 
 def test_pytorchs_devices_are_answered() -> None:

@@ -224,9 +224,12 @@ def test_an_array_is_written_to_only_by_what_has_no_gradient() -> None:
             lambda t: np.einsum(t, [0, 1], [1, 0], dtype=None),
             r"np.einsum records nothing: .* Write F.einsum\(subscripts",
         ),
-        (lambda t: np.inner(t, t), r"np.inner records nothing.* Write F.sum\(x \* y, axis=-1\), or .* t.numpy()"),
-        (np.diff, r"Write x\[1:\] - x\[:-1\]"),
-        (lambda t: np.append(t, t), r"np.append .* Write F.concatenate\(\[x, y\]\)"),
+        (
+            lambda t: np.inner(t, t),
+            r"np.inner records nothing.* Write F.sum\(x \* y, axis=-1\); or, .*alone, np.inner\(t.numpy\(\), t.numpy\(\)\)",
+        ),
+        (np.diff, r"Write x\[..., 1:\] - x\[..., :-1\]"),
+        (lambda t: np.append(t, t), r"np.append .* Write F.concatenate\(\[x.ravel\(\), y.ravel\(\)\]\)"),
         (lambda t: np.linalg.inv(t[:, :2]), "np.linalg.inv .* Compose it of functions of minidl.functional"),
         (np.add.reduce, "np.add.reduce records nothing"),
         (lambda t: np.add.at(np.zeros(3), [0, 1, 2], t[0]), "np.add.at records nothing"),
@@ -236,7 +239,7 @@ def test_an_array_is_written_to_only_by_what_has_no_gradient() -> None:
         (lambda t: np.reshape(t, -1, order="F"), r"np.reshape .* Write F.reshape\(x, shape\)"),
         (lambda t: np.pad(t, 1, "edge"), r"np.pad .* Write F.pad\(x, pad_width, constant_values\)"),
         (lambda t: np.add(t, 1, dtype=np.float32), r"np.add .* Write F.add\(x, y\)"),
-        (lambda t: np.copyto(np.zeros((2, 3)), t), r"np.copyto .* md.zeros\(shape\), and t\[...\] = x"),
+        (lambda t: np.copyto(np.zeros((2, 3)), t), r"np.copyto .* Write t = md.zeros\(2, 3\); t\[...\] = x"),
         (lambda t: np.full_like(t, t[0, 0]), "np.full_like records nothing"),
     ],
 )
@@ -250,11 +253,10 @@ def test_a_gradient_that_would_be_lost_is_an_error(call: Callable[[Any], Any], s
 
 
 @pytest.mark.parametrize("function", INSTEAD, ids=lambda function: function.__name__)
-def test_the_line_to_write_instead_exists(function: Any) -> None:
+def test_the_line_to_write_instead_runs(function: Any) -> None:
     assert function not in UFUNCS
     assert function not in FUNCTIONS
-    for name in INSTEAD[function].split("F.")[1:]:
-        assert hasattr(F, name.split("(")[0])
+    exec(INSTEAD[function], {"F": F, "md": md, "x": both(2, 3), "y": both(2, 3)})
 
 
 def test_without_a_gradient_numpy_computes_from_the_values() -> None:
@@ -263,7 +265,7 @@ def test_without_a_gradient_numpy_computes_from_the_values() -> None:
     np.testing.assert_array_equal(np.append(t, t), np.append(A, A))
     np.testing.assert_array_equal(np.inner(t, t), A @ A.T)
     np.testing.assert_array_equal(np.mean(t, dtype=np.float32), np.mean(A, dtype=np.float32))
-    assert np.rint(t).tolist() == np.rint(A).tolist()
+    assert np.degrees(t).tolist() == np.degrees(A).tolist()
     assert np.quantile(t, q=tensor(0.5)) == np.quantile(A, 0.5)
 
 
