@@ -100,7 +100,7 @@ class Std(Var):
     __slots__ = ()
 
     def forward(self, x: Array) -> Array:
-        return module_of(x).sqrt(super().forward(x))
+        return module_of(x).sqrt(Var.forward(self, x))
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:  # type: ignore[override]
         share = where(out == 0, 0, grad_out / (2 * where(out == 0, 1, out)))
