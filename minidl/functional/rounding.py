@@ -8,32 +8,28 @@ Tensor([0.75, 0.25], op=Remainder)
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from minidl.autograd.function import Function
 from minidl.backend import module_of
 from minidl.functional.broadcasting import unbroadcast
 from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
 
-class Step(Function):
+class _Step(Function):
     """z is x rounded in some way: its derivative is 0 everywhere it exists."""
 
-    name: ClassVar[str]  # of the library's function
     __slots__ = ()
-
-    def forward(self, x: Array) -> Array:
-        return getattr(module_of(x), self.name)(x)
 
     def backward(self, grad_out: ArrayOrTensor) -> Gradients:
         return grad_out * 0
 
 
-class Floor(Step):
+class Floor(_Step):
     """z is the largest whole number that is at most x."""
 
-    name = "floor"
     __slots__ = ()
+
+    def forward(self, x: Array) -> Array:
+        return module_of(x).floor(x)
 
 
 def floor(x: TensorLike) -> ArrayOrTensor:
@@ -41,11 +37,13 @@ def floor(x: TensorLike) -> ArrayOrTensor:
     return Floor()(x)
 
 
-class Ceil(Step):
+class Ceil(_Step):
     """z is the smallest whole number that is at least x."""
 
-    name = "ceil"
     __slots__ = ()
+
+    def forward(self, x: Array) -> Array:
+        return module_of(x).ceil(x)
 
 
 def ceil(x: TensorLike) -> ArrayOrTensor:
@@ -53,11 +51,13 @@ def ceil(x: TensorLike) -> ArrayOrTensor:
     return Ceil()(x)
 
 
-class Trunc(Step):
+class Trunc(_Step):
     """z is x without what stands after the point."""
 
-    name = "trunc"
     __slots__ = ()
+
+    def forward(self, x: Array) -> Array:
+        return module_of(x).trunc(x)
 
 
 def trunc(x: TensorLike) -> ArrayOrTensor:
@@ -65,8 +65,8 @@ def trunc(x: TensorLike) -> ArrayOrTensor:
     return Trunc()(x)
 
 
-class Round(Function):
-    """z is x with so many digits after the point: its derivative is 0 everywhere it exists."""
+class Round(_Step):
+    """z is x with so many digits after the point."""
 
     __slots__ = ("decimals",)
 
@@ -75,9 +75,6 @@ class Round(Function):
 
     def forward(self, x: Array) -> Array:
         return x.round(self.decimals)
-
-    def backward(self, grad_out: ArrayOrTensor) -> Gradients:
-        return grad_out * 0
 
 
 def round(x: TensorLike, decimals: int = 0) -> ArrayOrTensor:

@@ -133,31 +133,42 @@ class Missing:
         return f"PyTorch's name for: {answer(self.place, self.name).removeprefix(': write ')}"
 
 
+class _Answered:
+    """The base of the classes below: Tab and `dir` show what is there, not what is only answered."""
+
+    __slots__ = ()
+
+    def __dir__(self) -> list[str]:
+        answered = {name for cls in type(self).__mro__ for name, value in vars(cls).items() if type(value) is Missing}
+        own = {name for cls in type(self).__mro__ for name, value in vars(cls).items() if type(value) is not Missing}
+        return sorted(set(object.__dir__(self)) - (answered - own))
+
+
 def _missing(place: str) -> dict[str, Missing]:
     return {name: Missing(place, name) for table in PLACES[place] for name in table}
 
 
-class TensorNames:
+class TensorNames(_Answered):
     """The last base of Tensor: names that PyTorch's has and it has not."""
 
     __slots__ = ()
     locals().update(_missing("Tensor"))
 
 
-class FunctionNames:
+class FunctionNames(_Answered):
     """The last base of Function, likewise."""
 
     __slots__ = ()
     locals().update(_missing("Function"))
 
 
-class OptimizerNames:
+class OptimizerNames(_Answered):
     """The last base of Optimizer, likewise."""
 
     locals().update(_missing("Optimizer"))
 
 
-class ScheduleNames:
+class ScheduleNames(_Answered):
     """The last base of Schedule, likewise."""
 
     locals().update(_missing("Schedule"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import pickle
+import pydoc
 import re
 import subprocess
 import sys
@@ -235,6 +236,19 @@ def test_hasattr_is_false_and_getattr_takes_its_default() -> None:
         assert not hasattr(thing, name)
         assert getattr(thing, name, 7) == 7
     assert not hasattr(nn.Linear(2, 3), "cuda")
+
+
+def test_tab_shows_what_is_there() -> None:
+    shown = names()
+    for thing, there, answered in (
+        (shown["x"], "reshape", "view"),
+        (shown["optimizer"], "lr", "param_groups"),
+        (shown["schedule"], "step_count", "last_epoch"),
+        (Cube(), "forward", "apply"),
+    ):
+        assert there in dir(thing)
+        assert answered not in dir(thing)
+    assert "PyTorch" not in pydoc.render_doc(md.Tensor, renderer=pydoc.plaintext)
 
 
 def test_copies_and_pickles_are_as_before() -> None:
