@@ -13,6 +13,7 @@ from pages import table, write_or_check
 from minidl.habits.answers import PLACES
 from minidl.habits.differences import DIFFERENCES
 from minidl.habits.option_names import LEFT_OUT, RENAMED
+from minidl.habits.training_names import NEAR
 
 HEAD = """\
 # From PyTorch to minidl
@@ -61,7 +62,8 @@ def page() -> str:
         + "\n",
     ]
     for place, title in TITLES.items():
-        rows = [(code(typed), code(write)) for known in PLACES[place] for typed, write in known.values()]
+        entries = [(name, *entry) for known in PLACES[place] for name, entry in known.items()]
+        rows = [(code(typed), f"{code(write)}{' (the nearest)' if n in NEAR else ''}") for n, typed, write in entries]
         parts += [f"## {title}\n", table(("typed", "write"), rows) + "\n"]
     renamed = [(code(f"{theirs}="), code(f"{ours}=")) for theirs, ours in RENAMED.items()]
     left_out = [(code(f"{name}="), reason) for name, reason in LEFT_OUT.items()]

@@ -23,6 +23,7 @@ from minidl.habits.training_names import (
     INITIALISERS,
     LAYERS,
     MODULE,
+    NEAR,
     OPTIMIZER,
     OPTIMIZERS,
     OWN_OP,
@@ -63,7 +64,7 @@ def answer(place: str, name: str) -> str:
     """The end of an error about `name` typed at `place`: ': write x.reshape(3, 2)'; empty if nothing is known."""
     for table in PLACES[place]:
         if name in table:
-            return f": write {table[name][1]}"
+            return f"{'; the nearest there is' if name in NEAR else ''}: write {table[name][1]}"
     if place not in ROOMS or name.startswith("_"):
         return ""
     rooms = [place, *(room for room in ROOMS if room != place)]
@@ -130,7 +131,7 @@ class Missing:
         )
 
     def __repr__(self) -> str:
-        return f"PyTorch's name for: {answer(self.place, self.name).removeprefix(': write ')}"
+        return f"PyTorch's name for {PLACES[self.place][0][self.name][1]}"
 
 
 class _Answered:

@@ -94,8 +94,8 @@ FUNCTIONS: Answers = {
     "rms_norm": ("F.rms_norm(x, (3,))", "x / F.sqrt(F.mean(x * x, axis=-1, keepdims=True) + 1e-6)"),
     "instance_norm": ("F.instance_norm(images)", "F.group_norm(images, images.shape[1])"),
     "triplet_margin_loss": (
-        "F.triplet_margin_loss(x, y, z)",
-        "F.mean(F.relu(1 + F.norm(x - y, axis=1) - F.norm(x - y - 1, axis=1)))",
+        "F.triplet_margin_loss(x, y, u)",
+        "F.mean(F.relu(1 + F.norm(x - y, axis=1) - F.norm(x - u, axis=1)))",
     ),
     "poisson_nll_loss": ("F.poisson_nll_loss(x, y)", "F.mean(F.exp(x) - y * x)"),
     "gaussian_nll_loss": ("F.gaussian_nll_loss(x, y, y * y)", "F.mean(F.log(y * y + 1e-6) + (x - y) ** 2) / 2"),

@@ -1,6 +1,6 @@
 """Names of PyTorch's layers, optimizers, schedules and data tools that minidl spells otherwise.
 
-name: (what is typed, what to write). What PyTorch has and minidl has nothing like is answered with what comes near.
+name: (what is typed, what to write).
 """
 
 from __future__ import annotations
@@ -140,10 +140,10 @@ DATA: Answers = {  # typed as md.data.NAME
         "md.data.ConcatDataset([dataset, dataset])",
         "md.data.Dataset(np.concatenate([dataset.inputs] * 2), np.concatenate([dataset.labels] * 2))",
     ),
-    "MNIST": ("md.data.MNIST(root, download=True)", "md.data.digits()"),
-    "FashionMNIST": ("md.data.FashionMNIST(root, download=True)", "md.data.digits()"),
-    "CIFAR10": ("md.data.CIFAR10(root, download=True)", "md.data.digits()"),
-    "datasets": ("md.data.datasets.MNIST(root)", "md.data.digits()"),
+    "MNIST": ("md.data.MNIST(root, download=True)", "md.data.mnist"),
+    "FashionMNIST": ("md.data.FashionMNIST(root, download=True)", "md.data.fashion_mnist"),
+    "CIFAR10": ("md.data.CIFAR10(root, download=True)", "md.data.cifar10"),
+    "datasets": ("md.data.datasets.MNIST(root)", "md.data.mnist"),
 }
 
 TRANSFORMS: Answers = {  # typed as md.data.transforms.NAME
@@ -159,4 +159,32 @@ OWN_OP: Answers = {  # typed in a Function of one's own, or of its class
     "saved_tensors": ("Cube().saved_tensors", "Cube.saves_inputs = True"),
     "needs_input_grad": ("Cube().needs_input_grad[0]", "Cube.needs"),
     "mark_non_differentiable": ("Cube().mark_non_differentiable(x)", "Cube.differentiable = False"),
+}
+
+# What minidl has nothing like: the line to write is only what comes nearest.
+NEAR = {
+    *(
+        "Mish",
+        "Hardswish",
+        "Hardsigmoid",
+        "RMSNorm",
+        "BatchNorm3d",
+        "SyncBatchNorm",
+        "Conv3d",
+        "MaxPool3d",
+        "AvgPool3d",
+    ),
+    *(
+        "Dropout3d",
+        "AlphaDropout",
+        "dropout3d",
+        "alpha_dropout",
+        "eye_",
+        "bfloat16",
+        "fmod",
+        "LazyLinear",
+        "LazyConv2d",
+    ),
+    *("CosineAnnealingWarmRestarts", "ConstantLR", "CyclicLR", "NAdam", "RAdam", "Adamax", "SparseAdam", "Adafactor"),
+    *("Adadelta", "Rprop", "ASGD", "LBFGS", "Resize", "RandomResizedCrop", "RandomRotation", "ParameterList"),
 }

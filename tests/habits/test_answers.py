@@ -22,6 +22,7 @@ from minidl.habits.answers import PLACES, ROOMS, answer
 from minidl.habits.differences import DIFFERENCES
 from minidl.habits.function_names import MODULES
 from minidl.habits.option_names import LEFT_OUT, RENAMED
+from minidl.habits.training_names import NEAR
 from tests.arrays import tensor
 
 
@@ -221,6 +222,13 @@ def test_an_option_that_nobody_knows_is_pythons_business() -> None:
         with pytest.raises(TypeError) as caught:
             exec(line, names())
         assert "write" not in str(caught.value)
+
+
+def test_what_comes_only_near_is_in_a_table_and_says_so() -> None:
+    named = {name for tables in PLACES.values() for table in tables for name in table}
+    assert named >= NEAR
+    with pytest.raises(AttributeError, match=r"; the nearest there is: write nn.SiLU\(\)$"):
+        nn.Mish
 
 
 def test_the_tables_of_options_do_not_overlap() -> None:
