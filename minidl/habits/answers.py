@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import opcode
 import sys
-from importlib.abc import MetaPathFinder
 from types import FrameType
 from typing import Any, Never, Self
 
@@ -95,7 +94,7 @@ def _is_import_from(frame: FrameType) -> bool:
     return frame.f_code.co_code[frame.f_lasti] == opcode.opmap["IMPORT_FROM"]
 
 
-class ModulesOfPyTorch(MetaPathFinder):
+class ModulesOfPyTorch:
     """The last that Python asks for a module: what to write for one of PyTorch's that minidl has not."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
