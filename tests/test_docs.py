@@ -30,6 +30,7 @@ def test_every_operation_layer_and_method_is_in_the_tables():
         "init",
         "transforms",
         "abs",
+        "Adagrad",
         "Parameter",
         "ACTIVATIONS",
         "LayerGroup",
