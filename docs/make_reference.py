@@ -37,7 +37,8 @@ on ([#175754](https://github.com/pytorch/pytorch/issues/175754),
 operation and layer with its formula, composed of elementary ones.
 """
 
-CREATION = ["tensor", "arange", "full", "ones", "ones_like", "rand", "randn", "zeros", "zeros_like"]
+CREATION = ["tensor", "arange", "eye", "full", "full_like", "linspace", "ones", "ones_like", "permutation", "rand"]
+CREATION += ["randint", "randn", "zeros", "zeros_like"]
 DERIVATIVES = ["grad", "vjp", "jvp", "jacobian", "hessian", "hvp", "gradcheck", "gradgradcheck"]
 MODES = ["no_grad", "enable_grad", "is_grad_enabled", "detect_anomaly", "plain"]
 ERRORS = ["DTypeError", "DeviceError", "GraphError", "ShapeError"]

@@ -262,9 +262,15 @@ ELSEWHERE = {
     "fast/gpu/kernels/updates.py": "fast/gpu/test_update.py",
     "fast/graph/capture.py": "fast/graph/test_step.py",
     "fast/walk.py": "autograd/test_backward.py",
+    "habits/differences.py": "habits/test_answers.py",
+    "habits/function_names.py": "habits/test_answers.py",
+    "habits/option_names.py": "habits/test_answers.py",
+    "habits/tensor_names.py": "habits/test_answers.py",
+    "habits/training_names.py": "habits/test_answers.py",
     "observe/step.py": "observe/test_gradient_flow.py",
     "tensors/array.py": "tensors/test_tensor.py",
     "tensors/creation.py": "tensors/test_tensor.py",
+    "tensors/methods.py": "tensors/test_tensor.py",
 }
 
 

@@ -14,6 +14,7 @@ from minidl import backend
 from minidl.data.ahead import in_order
 from minidl.data.dataset import Dataset, Source, check_source, fingerprint, is_whole, random_order
 from minidl.data.transforms import Transform, check_transform, on_host_and_anywhere, transformed
+from minidl.habits.answers import Options
 
 MOVED_WHOLE = 2**30  # bytes; a data set up to this size is put on the device once, a larger one batch by batch
 
@@ -63,7 +64,7 @@ class Batches:
         self._batches.close()
 
 
-class Loader:
+class Loader(Options):
     """Hands out a data set batch by batch, in a new order every epoch.
 
         for inputs, labels in loader:           # one epoch

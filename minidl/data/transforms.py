@@ -43,6 +43,7 @@ __all__ = [
     "ToFloat",
     "Transform",
 ]
+from minidl.habits.answers import missing_name
 
 Transform = Callable[[Any, Any], Any]  # (images, rng) -> images
 CHUNK = 256  # images that MeanImage.of looks at together
@@ -310,6 +311,10 @@ def _pair(value: Any, expected: str, minimum: int) -> tuple[int, int]:
     if len(both) != 2 or not all(is_whole(v) and v >= minimum for v in both):
         raise ValueError(f"{expected} as a whole number of at least {minimum}, or two of them; got {value!r}")
     return int(both[0]), int(both[1])
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name)
 
 
 def __dir__() -> list[str]:

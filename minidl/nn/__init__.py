@@ -1,6 +1,9 @@
 """Layers, the modules that hold them, and initialisers."""
 
+from typing import Any
+
 from minidl.examples.reading import add_examples
+from minidl.habits.answers import missing_name
 from minidl.nn import init
 from minidl.nn.activation import (
     ELU,
@@ -116,6 +119,10 @@ __all__ = [
     "Tanh",
     "init",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minidl.habits.answers import answer
 from minidl.nn.parameter import Parameter
 from minidl.tensors.tensor import Tensor
 
@@ -54,7 +55,7 @@ def missing_attribute(module: Any, module_class: type, name: str) -> str:
     if name == "forward":
         return f"{kind} does not say what it computes: define forward(self, x) in the class"
     held = [key for key, value in module.__dict__.items() if isinstance(value, (Parameter, module_class))]
-    return f"{kind} has no attribute {name!r}; it holds {', '.join(held) or 'nothing'}"
+    return f"{kind} has no attribute {name!r}; it holds {', '.join(held) or 'nothing'}{answer('Module', name)}"
 
 
 def _check_name(module: Any, module_class: type, name: str, value: Any) -> None:

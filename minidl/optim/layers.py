@@ -80,7 +80,10 @@ def _check(entries: list[Any]) -> None:
     seen: dict[int, int] = {}
     for i, p in enumerate(entries):
         if not isinstance(p, Tensor):
-            raise DTypeError(f"expected parameters, which are Tensors; entry {i} is {describe(p)}")
+            scaled = (
+                ". Rates of their own are given by optimizer.scale('*.bias', lr=2.0)" if isinstance(p, dict) else ""
+            )
+            raise DTypeError(f"expected parameters, which are Tensors; entry {i} is {describe(p)}{scaled}")
         if not p.is_leaf:
             raise GraphError(
                 f"expected parameters; {describe(p)} (entry {i}) is the result of an op. Give the optimizer the "

@@ -16,6 +16,7 @@ from minidl.autograd.variable import writes_of
 from minidl.autograd.versions import Versioned, chosen
 from minidl.checks import nonnegative
 from minidl.functional.precision import widened
+from minidl.habits.answers import OptimizerNames, Options
 from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
@@ -51,7 +52,7 @@ class Scale(NamedTuple):
 UNSCALED = Scale()
 
 
-class Optimizer(Versioned, ABC):
+class Optimizer(Versioned, Options, ABC, OptimizerNames):
     """Updates parameters from their gradients: a method (the subclass) with a layer rate.
 
     A step does for each parameter w of each layer l, in the order of the model (t is `lr`, decay is `weight_decay`):
@@ -287,11 +288,11 @@ class Optimizer(Versioned, ABC):
             self.scales[name] = self.scales.get(name, UNSCALED)._replace(**checked)
         return self
 
-    def zero_grad(self) -> None:
-        """Forget the gradients: every parameter's `.grad` becomes None."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients: every parameter's `.grad` becomes None, or with `set_to_none=False` 0."""
         for layer in self.layers:
             for _, p in layer.parameters:
-                p._grad = None
+                p.zero_grad(set_to_none)
 
     def _parameters(self) -> Iterator[tuple[str, Tensor]]:
         for layer in self.layers:

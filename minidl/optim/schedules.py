@@ -16,6 +16,7 @@ from typing import Any
 
 from minidl.checks import nonnegative, whole
 from minidl.errors import describe
+from minidl.habits.answers import Options, ScheduleNames
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.settings import Setting
 from minidl.optim.state import saved_count
@@ -33,7 +34,7 @@ def sorted_steps(values: Any, name: str) -> tuple[int, ...]:
     return tuple(sorted(whole_steps(values, name)))
 
 
-class Schedule(ABC):
+class Schedule(Options, ABC, ScheduleNames):
     """Writes `optimizer.lr` as a function of the number of steps: t(0) when it is made, t(k) after k steps.
 
     A subclass defines `rate`, and calls `super().__init__(optimizer)` when everything `rate` needs is there.
