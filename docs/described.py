@@ -61,6 +61,8 @@ def signature(thing: Callable[..., Any], name: str = "") -> str:
         return name
     parts: list[str] = []
     for p in inspect.signature(thing).parameters.values():
+        if p.name == "unknown":  # where options of PyTorch's are answered
+            continue
         if p.kind is p.KEYWORD_ONLY and "*" not in parts and not any(part.startswith("*") for part in parts):
             parts.append("*")
         star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
