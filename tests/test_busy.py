@@ -18,7 +18,7 @@ from minidl.data import Dataset, Loader, progress
 from minidl.data import transforms as T
 from minidl.observe import GradientFlow
 from minidl.optim import SGD, Adam, LayerSpecific, clip_grad_norm_
-from minidl.optim.schedules import CosineLR
+from minidl.optim.curves import CosineLR
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, (24, 3, 8, 8), np.uint8)

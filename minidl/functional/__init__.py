@@ -33,6 +33,7 @@ from minidl.functional.arranging import (
     triu,
     vstack,
 )
+from minidl.functional.attention import scaled_dot_product_attention
 from minidl.functional.broadcasting import broadcast_to, sum
 from minidl.functional.classification import cross_entropy
 from minidl.functional.comparison import (
@@ -212,6 +213,7 @@ __all__ = [
     "rnn_step",
     "roll",
     "round",
+    "scaled_dot_product_attention",
     "selu",
     "setitem",
     "sigmoid",

@@ -1,4 +1,4 @@
-"""The networks of the examples: multi-layer perceptrons, Caffe's networks, AlexNet, ResNets, a network for text."""
+"""The networks of the examples: multi-layer perceptrons, Caffe's networks, AlexNet, ResNets, networks for text."""
 
 from minidl.examples.reading import add_examples
 from minidl.models.activations import ACTIVATIONS
@@ -8,12 +8,14 @@ from minidl.models.imagenet import alexnet, alexnet_32
 from minidl.models.perceptron import mlp
 from minidl.models.resnet import resnet_cifar
 from minidl.models.text import char_rnn, sample
+from minidl.models.transformer import char_transformer
 
 __all__ = [
     "ACTIVATIONS",
     "alexnet",
     "alexnet_32",
     "char_rnn",
+    "char_transformer",
     "cifar10_full",
     "cifar10_quick",
     "digits_conv",

@@ -22,7 +22,24 @@ from minidl.types import Array, TensorLike
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
 
 
-class CharRNN(nn.Module):
+class CharModel(nn.Module):
+    """A network over characters that `sample` can continue a text with.
+
+    Attributes:
+        vocabulary: how many different characters there are.
+    """
+
+    vocabulary: int
+
+    def read(self, indices: Array, past: Any) -> tuple[TensorLike, Any]:
+        """Read on: the scores (vocabulary,) of the character after `indices` (T,), and the past of the next call.
+
+        `past` is what the call before returned; None where the text begins.
+        """
+        raise TypeError("CharModel is abstract")
+
+
+class CharRNN(CharModel):
     """The model that `char_rnn` makes: an embedding, recurrent layers, and a dense layer to the scores."""
 
     def __init__(self, vocabulary: int, hidden: int, layers: int, cell: str, embedding: int | None) -> None:
@@ -42,6 +59,11 @@ class CharRNN(nn.Module):
         x = F.embedding(indices, self.one_hot) if self.embedding is None else self.embedding(indices)
         output, state = self.rnn(x, state)
         return self.fc(output), state
+
+    def read(self, indices: Array, past: Any) -> tuple[TensorLike, Any]:
+        """What was read is in the state of the recurrent layers: that is the past."""
+        scores, state = self(indices[None], past)
+        return scores[0, -1], state
 
 
 def char_rnn(
@@ -78,7 +100,7 @@ def char_rnn(
     return CharRNN(vocabulary, hidden, layers, cell, embedding)
 
 
-def sample(model: CharRNN, start: Sequence[int] | Array, length: int, temperature: float = 1.0) -> Array:
+def sample(model: CharModel, start: Sequence[int] | Array, length: int, temperature: float = 1.0) -> Array:
     """Continue a text: each next character is drawn from softmax(scores / temperature) and becomes the next input.
 
     The random numbers come from the stream that `md.seed` starts. The model runs in evaluation mode; afterwards it
@@ -87,7 +109,7 @@ def sample(model: CharRNN, start: Sequence[int] | Array, length: int, temperatur
         print(text.decode(sample(model, text.encode("The "), 200, temperature=0.8)))
 
     Args:
-        model: a model that `char_rnn` made.
+        model: a model that `char_rnn` or `char_transformer` made; the latter looks back on what its context holds.
         start: the indices of the characters to begin with, at least one.
         length: how many characters to add.
         temperature: below 1 likely characters become likelier, above 1 all become more equally likely.
@@ -96,12 +118,12 @@ def sample(model: CharRNN, start: Sequence[int] | Array, length: int, temperatur
         The indices of the characters that were added, (length,) int64, as a NumPy array.
 
     Raises:
-        TypeError: `char_rnn` did not make the model.
+        TypeError: neither of the two made the model.
         ValueError: `start` is empty, not one row, or has an index outside of the vocabulary; `length` or `temperature`
             is out of range.
     """
-    if not isinstance(model, CharRNN):
-        raise TypeError(f"sample: expected a model that char_rnn made; got {describe(model)}")
+    if not isinstance(model, CharModel):
+        raise TypeError(f"sample: expected a model that char_rnn or char_transformer made; got {describe(model)}")
     read = np.asarray(start)
     row = read.ndim == 1 and read.size > 0 and read.dtype.kind in "iu"
     if not row or read.min() < 0 or read.max() >= model.vocabulary:
@@ -112,11 +134,11 @@ def sample(model: CharRNN, start: Sequence[int] | Array, length: int, temperatur
     if not real(temperature, "sample: temperature") > 0:
         raise ValueError(f"sample: expected a temperature above 0; got {temperature!r}")
     drawn: list[int] = []
-    state = None
+    past = None
     with evaluating(model):
         while len(drawn) < whole(length, "sample: length", 0):
-            scores, state = model(read[None], state)
-            last = backend.to_numpy(scores[0, -1].data).astype(np.float64)
+            scores, past = model.read(read, past)
+            last = backend.to_numpy(scores.data).astype(np.float64)
             chances = F.softmax((last - last.max()) / temperature)
             drawn.append(int(backend.generator().choice(model.vocabulary, p=chances)))
             read = np.array(drawn[-1:])

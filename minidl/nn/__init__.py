@@ -28,7 +28,8 @@ from minidl.nn.adaptive_pooling import (
     AdaptiveMaxPool2d,
     GlobalAvgPool,
 )
-from minidl.nn.containers import ModuleList, Residual, Sequential
+from minidl.nn.attention import MultiheadAttention
+from minidl.nn.containers import ModuleDict, ModuleList, Residual, Sequential
 from minidl.nn.conv import Conv1d, Conv2d
 from minidl.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d
 from minidl.nn.dropout import Dropout, Dropout1d, Dropout2d
@@ -51,8 +52,10 @@ from minidl.nn.module import Module
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm
 from minidl.nn.parameter import Parameter
 from minidl.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from minidl.nn.positions import LearnedPositions, SinusoidalPositions
 from minidl.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from minidl.nn.shape import Flatten, Identity, Reshape
+from minidl.nn.transformer import TransformerEncoderLayer
 
 __all__ = [
     "ELU",
@@ -93,6 +96,7 @@ __all__ = [
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositions",
     "Linear",
     "LocalResponseNorm",
     "LogSoftmax",
@@ -100,8 +104,10 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parameter",
@@ -112,11 +118,13 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "SmoothL1Loss",
     "Softmax",
     "Softplus",
     "Softsign",
     "Tanh",
+    "TransformerEncoderLayer",
     "init",
 ]
 

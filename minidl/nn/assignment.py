@@ -43,7 +43,7 @@ def check_assignment(module: Any, module_class: type, name: str, value: Any) -> 
     if members and not members <= {id(x) for x in (*module.modules(), *module.parameters())}:
         raise TypeError(
             f"{kind}.{name} = {_kind(value)} with modules or parameters in it: nobody would find them there, so no "
-            f"optimizer would train them. Use nn.Sequential or nn.ModuleList, or an attribute for each"
+            f"optimizer would train them. Use nn.Sequential or nn.ModuleList, nn.ModuleDict, or an attribute for each"
         )
 
 

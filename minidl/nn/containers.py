@@ -1,4 +1,4 @@
-"""Modules made of modules: Sequential, ModuleList and Residual."""
+"""Modules made of modules: Sequential, ModuleList, ModuleDict and Residual."""
 
 from __future__ import annotations
 
@@ -87,6 +87,83 @@ class Sequential(ModuleList):
     def __getitem__(self, index: int | slice) -> Any:
         """The module at a position; for a slice a Sequential that shares the modules and their names."""
         return Sequential(self.named_children()[index]) if isinstance(index, slice) else self.children()[index]
+
+
+class ModuleDict(Module):
+    """Modules by name, registered so that their parameters are found. It has no forward: call its modules yourself.
+
+        heads = nn.ModuleDict({"digit": nn.Linear(64, 10), "parity": nn.Linear(64, 2)})
+        heads["digit"](x)
+        for name, head in heads.items(): ...
+
+    They keep the order in which they were added, and are attributes too: `heads.digit`.
+
+    Args:
+        modules: a dict of modules by name, or (name, module) pairs.
+
+    Raises:
+        TypeError: something among them is no Module, or a name is no text.
+        ValueError: a name is empty, has a dot, or is one of ModuleDict's own attributes, such as 'keys'.
+    """
+
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
+        super().__init__()
+        self.update(modules)
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"ModuleDict: expected a text as the name of a module; got {name!r}")
+        _check_module("ModuleDict", name, module)
+        if name not in self and (hasattr(type(self), name) or name in self.__dict__):
+            raise ValueError(f"ModuleDict: the name {name!r} is taken: every ModuleDict has an attribute of that name")
+        setattr(self, name, module)
+
+    def __getitem__(self, name: str) -> Module:
+        try:
+            return dict(self.named_children())[name]
+        except KeyError:
+            raise KeyError(f"ModuleDict: no module {name!r}; it holds {', '.join(self) or 'nothing'}") from None
+
+    def __delitem__(self, name: str) -> None:
+        self[name]  # raises if there is none
+        delattr(self, name)
+
+    def __len__(self) -> int:
+        return len(self.children())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def keys(self) -> list[str]:
+        """The names."""
+        return [name for name, _ in self.named_children()]
+
+    def values(self) -> list[Module]:
+        """The modules."""
+        return self.children()
+
+    def items(self) -> list[tuple[str, Module]]:
+        """(name, module) of each."""
+        return self.named_children()
+
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Add modules; one whose name is there already takes the other's place."""
+        for name, module in modules.items() if isinstance(modules, (Mapping, ModuleDict)) else modules:
+            self[name] = module
+
+    def pop(self, name: str) -> Module:
+        """Take a module out, and return it."""
+        module = self[name]
+        del self[name]
+        return module
+
+    def clear(self) -> None:
+        """Take all modules out."""
+        for name in self.keys():
+            del self[name]
 
 
 class Residual(Module):

@@ -57,13 +57,25 @@ from minidl.optim.adam import Adam
 from minidl.optim.adamw import AdamW
 from minidl.optim.chained import ChainedScheduler, SequentialLR
 from minidl.optim.clipping import clip_grad_norm_, clip_grad_value_
+from minidl.optim.curves import (
+    CosineLR,
+    ExponentialLR,
+    InvLR,
+    LambdaLR,
+    LinearLR,
+    MultiStepLR,
+    PolynomialLR,
+    StepLR,
+)
 from minidl.optim.layer_rates import LayerRate, LayerSpecific, Replayed, Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup
+from minidl.optim.one_cycle import OneCycleLR
 from minidl.optim.optimizer import Optimizer, Scale
+from minidl.optim.plateau import ReduceLROnPlateau
 from minidl.optim.report import LayerReport
 from minidl.optim.rmsprop import RMSprop
-from minidl.optim.schedules import CosineLR, ExponentialLR, InvLR, LinearLR, MultiStepLR, PolynomialLR, Schedule, StepLR
+from minidl.optim.schedule import Schedule
 from minidl.optim.sgd import SGD
 from minidl.optim.trust import LARS, TrustRatio
 
@@ -80,6 +92,7 @@ __all__ = [
     "CosineLR",
     "ExponentialLR",
     "InvLR",
+    "LambdaLR",
     "LayerGroup",
     "LayerRate",
     "LayerReport",
@@ -87,9 +100,11 @@ __all__ = [
     "LayerView",
     "LinearLR",
     "MultiStepLR",
+    "OneCycleLR",
     "Optimizer",
     "PolynomialLR",
     "RMSprop",
+    "ReduceLROnPlateau",
     "Replayed",
     "Scale",
     "Schedule",

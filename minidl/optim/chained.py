@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedules import Schedule, whole_steps
+from minidl.optim.plateau import ReduceLROnPlateau
+from minidl.optim.schedule import Schedule, whole_steps
 from minidl.optim.settings import Setting
 
 
 def some_schedules(values: Any, name: str) -> tuple[Schedule, ...]:
-    """Schedules, and nothing else."""
+    """Schedules, all of which are functions of the step."""
     schedules = tuple(values)
     for i, schedule in enumerate(schedules):
         if not isinstance(schedule, Schedule):
             raise TypeError(f"{name}: expected schedules; entry {i} is {schedule!r}")
+        if isinstance(schedule, ReduceLROnPlateau):
+            raise TypeError(f"{name}: entry {i}, ReduceLROnPlateau, cannot be joined: it is stepped with a loss")
     return schedules
 
 
@@ -40,6 +43,11 @@ class _Joined(Schedule):
         self.optimizer = owner
         self.check_settings()
         super().__init__(owner)
+
+    @property
+    def writes(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What one of the schedules writes."""
+        return tuple({name: None for schedule in self.schedulers for name in schedule.writes})
 
     def check_settings(self) -> None:
         """Refuse no schedules, and schedules of several optimizers."""
@@ -109,8 +117,18 @@ class SequentialLR(_Joined):
 
     def rate(self, k: int) -> float:
         """The rate of the schedule whose turn it is."""
+        schedule, own_k = self._turn(k)
+        return schedule.rate(own_k)
+
+    def write_beside(self, k: int) -> None:
+        """Write what the schedule whose turn it is sets beside the rate."""
+        schedule, own_k = self._turn(k)
+        schedule.write_beside(own_k)
+
+    def _turn(self, k: int) -> tuple[Schedule, int]:
+        """The schedule whose turn it is at step k, and how many steps it has had."""
         i = bisect_right(self.milestones, k)
-        return self.schedulers[i].rate(k - self.milestones[i - 1] if i else k)
+        return self.schedulers[i], k - self.milestones[i - 1] if i else k
 
 
 class ChainedScheduler(_Joined):
@@ -122,7 +140,7 @@ class ChainedScheduler(_Joined):
         t  <-  min_lr + (t - min_lr) (1 + cos(pi k / total_steps)) / (1 + cos(pi (k - 1) / total_steps))
 
     so that with a min_lr above 0 the order of the schedules counts. As torch.optim.lr_scheduler.ChainedScheduler, but
-    for a SequentialLR among them: what it changes when its next schedule takes over is a factor, too, where PyTorch
+    for a SequentialLR, LambdaLR or OneCycleLR among them: what such a schedule changes is a factor, too, where PyTorch
     forgets what the others have done. Only the joined schedule is stepped.
 
     Args:
@@ -155,6 +173,11 @@ class ChainedScheduler(_Joined):
         for schedule in self.schedulers:
             rate = schedule.rate_after(rate, k)
         return rate
+
+    def write_beside(self, k: int) -> None:
+        """Write what the schedules set beside the rate, one after the other."""
+        for schedule in self.schedulers:
+            schedule.write_beside(k)
 
     def _restore(self, state: dict[str, Any]) -> None:
         super()._restore(state)

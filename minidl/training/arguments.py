@@ -14,7 +14,8 @@ from minidl.errors import describe
 from minidl.files.writing import check_writable, path_of
 from minidl.nn import Module
 from minidl.optim import Optimizer
-from minidl.optim.schedules import Schedule
+from minidl.optim.plateau import ReduceLROnPlateau
+from minidl.optim.schedule import Schedule
 from minidl.training.checkpoint import Checkpoint, load_checkpoint
 
 Path = str | PathLike[str]
@@ -48,7 +49,8 @@ def check_arguments(
         TypeError: the model is no Module, the optimizer no Optimizer, the loader no Loader, the validation data no
             source of data, the schedule no Schedule, or a callback has no method to call.
         ValueError: the validation data are empty or of other classes, `checkpoint_every` is no number or has no path,
-            the optimizer is not of this model, or the schedule not of this optimizer.
+            the optimizer is not of this model, the schedule not of this optimizer, or it needs a validation loss that
+            there is not.
         OSError: the checkpoint cannot be written.
     """
     order = "fit(model, optimizer, loader, loss, epochs=...)"
@@ -77,6 +79,11 @@ def check_arguments(
         raise TypeError(f"fit: expected a Schedule, such as CosineLR(optimizer, ...); got {describe(schedule)}")
     if schedule is not None and schedule.optimizer is not optimizer:
         raise ValueError("fit: the schedule writes the rate of another optimizer; make it for this one")
+    if isinstance(schedule, ReduceLROnPlateau) and (validation is None or schedule.mode == "max"):
+        raise ValueError(
+            "fit: ReduceLROnPlateau is stepped with the validation loss, which should fall: pass validation=..., and "
+            "make the schedule with mode='min'"
+        )
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"fit: expected a list of callbacks; got {describe(callbacks)}: put it in a list, [callback]")
     for callback in callbacks:

@@ -19,7 +19,7 @@ from minidl.files.arrays import load_arrays, save_arrays
 from minidl.files.schema import FLOATS, Entry, Header, check_arrays, check_plain
 from minidl.nn import Module
 from minidl.optim import Optimizer
-from minidl.optim.schedules import Schedule
+from minidl.optim.schedule import Schedule
 from minidl.training.description import differences, kinds, settings
 from minidl.training.history import History
 from minidl.version import __version__

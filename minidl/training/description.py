@@ -21,13 +21,13 @@ from minidl.data import Loader, Mapped
 from minidl.data.dataset import checksum
 from minidl.nn import Module
 from minidl.optim import Optimizer
-from minidl.optim.schedules import Schedule
+from minidl.optim.schedule import Schedule
 from minidl.tensors.tensor import Tensor
 
 PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"  # each has bytecode of its own
 _PLAIN = (bool, float, str, tuple)  # attributes that are settings; a whole number may be a counter
 _OF_A_MODULE = ("training", "forward")
-_OF_A_SCHEDULE = ("optimizer", "base_lr", "step_count", "schedulers")
+_OF_A_SCHEDULE = ("optimizer", "base_lr", "step_count", "schedulers", "best")
 _DEEP = 5  # objects within objects
 _LONG = 100  # letters
 
@@ -42,7 +42,9 @@ def kinds(
             found[name] = type(part).__name__
     if optimizer is not None:
         found["layer rate"] = type(optimizer.layer_rate).__name__
-        found |= {f"{s} of the optimizer": repr(getattr(optimizer, s)) for s in optimizer.settings if s != "lr"}
+        written = ("lr",) if schedule is None else schedule.writes
+        fixed = [s for s in optimizer.settings if s not in written]
+        found |= {f"{s} of the optimizer": repr(getattr(optimizer, s)) for s in fixed}
         scaled = {name: scale for name, scale in optimizer.scales.items() if scale != (1.0, 1.0)}
         found |= {f"scale of {name}": f"lr={scale.lr}, decay={scale.decay}" for name, scale in scaled.items()}
     return found

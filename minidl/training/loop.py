@@ -13,7 +13,8 @@ from minidl.data.progress import ProgressBar
 from minidl.files.output import say
 from minidl.nn import Module
 from minidl.optim import Optimizer
-from minidl.optim.schedules import Schedule
+from minidl.optim.plateau import ReduceLROnPlateau
+from minidl.optim.schedule import Schedule
 from minidl.tensors.tensor import Tensor
 from minidl.training.arguments import check_arguments, checkpoint_to_resume, length
 from minidl.training.batch_loss import BatchLoss
@@ -65,7 +66,8 @@ def fit(
         epochs: how many epochs there are in all; a resumed run does what is left of them.
         steps: or how many steps, if the training may end within an epoch; what is reached first of the two ends it.
         validation: evaluated after every epoch.
-        schedule: stepped after every step of the optimizer.
+        schedule: stepped after every step of the optimizer; a `ReduceLROnPlateau` after every epoch, with the
+            validation loss.
         callbacks: objects with `on_step(state)`, `on_epoch(state)` or both; `state` is a `TrainingState`. They are
             called when the checkpoint that is due has been written, which is written again if they changed something.
         checkpoint: a file, written anew after every epoch and when the training stops within one, also by an error in
@@ -111,7 +113,7 @@ def fit(
                 optimizer.step()
 
                 run.note_step(batch_loss, batch_loss_of.counted(len(labels)))
-                if schedule is not None:
+                if schedule is not None and not isinstance(schedule, ReduceLROnPlateau):
                     schedule.step()
                 bar.step(f"epoch {state.epoch + 1}/{epochs}", batch_loss._data)
                 run.call(callbacks, "on_step")
@@ -120,6 +122,8 @@ def fit(
             else:  # all batches of the epoch are done
                 if not run.validate(batch_loss_of, bar):
                     break
+                if isinstance(schedule, ReduceLROnPlateau) and state.evaluation is not None:
+                    schedule.step(state.evaluation.loss)
                 run.end_epoch()
                 bar.end_epoch(state.epoch + 1, epochs, history.train_loss[-1], history.seconds[-1])
                 run.call(callbacks, "on_epoch")

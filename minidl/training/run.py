@@ -16,7 +16,7 @@ from minidl.data.loader import Batches, Place
 from minidl.data.progress import ProgressBar
 from minidl.nn import Module
 from minidl.optim import Optimizer
-from minidl.optim.schedules import Schedule
+from minidl.optim.schedule import Schedule
 from minidl.tensors.creation import tensor
 from minidl.tensors.tensor import Tensor
 from minidl.training.batch_loss import BatchLoss

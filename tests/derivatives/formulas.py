@@ -142,6 +142,35 @@ def linear(x: Any, weight: Any, bias: Any) -> Any:
     return matmul(x, weight.transpose()) + bias
 
 
+def attention(query: Any, key: Any, value: Any, bias: Any = 0.0, seen: Any = 1.0) -> Any:
+    """Of matrices or stacks of them; `bias` is added to the scores, and only weights where `seen` is 1 count."""
+    scores = F.sum(query[..., :, None, :] * key[..., None, :, :], axis=-1) / math.sqrt(query.shape[-1]) + bias
+    powers = F.exp(scores) * constant(seen)
+    weights = powers / F.sum(powers, -1, True)
+    return F.sum(weights[..., None] * value[..., None, :, :], axis=-2)
+
+
+def self_attention(heads: int) -> Callable[..., Any]:
+    """Of x (T, E), with the four parameters of a MultiheadAttention."""
+
+    def formula(x: Any, in_weight: Any, in_bias: Any, out_weight: Any, out_bias: Any) -> Any:
+        q, k, v = (
+            linear(x, weight, bias).reshape(len(x), heads, -1).swapaxes(0, 1)
+            for weight, bias in zip(F.split(in_weight, 3), F.split(in_bias, 3), strict=True)
+        )
+        return linear(attention(q, k, v).swapaxes(0, 1).reshape(x.shape), out_weight, out_bias)
+
+    return formula
+
+
+def pre_norm_block(x: Any, *parameters: Any) -> Any:
+    """A TransformerEncoderLayer of one head, with silu."""
+    of_attention, w1, b1, w2, b2, weight1, bias1, weight2, bias2 = parameters[:4], *parameters[4:]
+    x = x + self_attention(1)(layer_norm(x, weight1, bias1), *of_attention)
+    h = linear(layer_norm(x, weight2, bias2), w1, b1)
+    return x + linear(h * sigmoid(h), w2, b2)
+
+
 def layer_norm(x: Any, weight: Any, bias: Any) -> Any:
     return normalized(x, -1) * weight + bias
 

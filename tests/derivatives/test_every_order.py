@@ -20,6 +20,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import backend, nn
 from minidl.autograd.function import Function
+from minidl.nn.positions import sinusoids
 from tests.arrays import device, host, tensor
 from tests.derivatives import formulas as f
 from tests.derivatives.formulas import by_its_matrix, constant
@@ -60,6 +61,7 @@ LABELS, WEIGHT = np.array([2, 0]), np.array([0.5, 2.0, 1.0])
 ONE_HOT = np.eye(3)[LABELS]
 SMOOTHED = 0.8 * ONE_HOT + 0.2 / 3
 MASK = X > 0
+SEEN = np.array([[True, False], [True, True], [False, True]])  # by three queries of two keys
 STEP = numbers(2, 2), numbers(2, 2, seed=4)  # a state, and a second one
 
 
@@ -366,6 +368,19 @@ FUNCTIONS: dict[str, list[Example]] = {
         unary(lambda x, p=p: F.multi_margin_loss(x, device(LABELS), p), lambda x, p=p: f.multi_margin(x, LABELS, p))
         for p in (1, 2)
     ],
+    "scaled_dot_product_attention": [
+        Example(F.scaled_dot_product_attention, f.attention, (X, Y, numbers(2, 2), numbers(2, 2, seed=1))),
+        Example(
+            lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
+            lambda q, k, v: f.attention(q, k, v, seen=np.tri(2)),
+            (SEQUENCE[..., :2], X[:, :2], Y),
+        ),
+        Example(
+            lambda q, k, v: F.scaled_dot_product_attention(q, k, v, device(SEEN)),
+            lambda q, k, v: f.attention(q, k, v, seen=SEEN),
+            (numbers(3, 2), X[:, :2], Y),
+        ),
+    ],
     # recurrent time steps
     "rnn_step": [Example(F.rnn_step, f.rnn_step, gates(1))],
     "lstm_step": [
@@ -431,6 +446,18 @@ LAYERS: dict[str, tuple[Callable[[], Any], Callable[..., Any], Any]] = {
     "RNNCell": (lambda: Once(nn.RNNCell(2, 2)), f.through_time(f.rnn_step, 1), numbers(1, 2, 2)),
     "LSTMCell": (lambda: Once(nn.LSTMCell(2, 2)), f.through_time(f.lstm_step, 2), numbers(1, 2, 2)),
     "GRUCell": (lambda: Once(nn.GRUCell(2, 2)), f.through_time(f.gru_step, 1), numbers(1, 2, 2)),
+    "MultiheadAttention": (
+        lambda: First(SelfAttention(nn.MultiheadAttention(4, 2))),
+        f.self_attention(2),
+        numbers(2, 4),
+    ),
+    "TransformerEncoderLayer": (
+        lambda: nn.TransformerEncoderLayer(3, 1, 2, dropout=0.0, activation=F.silu, norm_first=True),
+        f.pre_norm_block,
+        X,
+    ),
+    "LearnedPositions": (lambda: nn.LearnedPositions(3, 2), lambda x, w: x + w, X),
+    "SinusoidalPositions": (lambda: nn.SinusoidalPositions(3, 2), lambda x: x + constant(sinusoids(2, 3)), X),
     "Residual": (
         lambda: nn.Residual(nn.Sequential(nn.Linear(3, 3), nn.Tanh())),
         lambda x, w, b: x + f.tanh(f.linear(x, w, b)),
@@ -445,7 +472,7 @@ BY_THEIR_FUNCTION = {  # layers that have no parameters, and call one function
     *("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss", "BCELoss", "BCEWithLogitsLoss", "KLDivLoss", "HingeLoss"),
     *("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss"),
 }
-NO_LAYERS = {"Module", "ModuleList", "Sequential", "Parameter", "init"}
+NO_LAYERS = {"Module", "ModuleDict", "ModuleList", "Sequential", "Parameter", "init"}
 
 
 class First(nn.Module):
@@ -457,6 +484,17 @@ class First(nn.Module):
 
     def forward(self, x: md.Tensor) -> Any:
         return self.layer(x)[0]
+
+
+class SelfAttention(nn.Module):
+    """Attention of x to itself."""
+
+    def __init__(self, attention: nn.Module) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: md.Tensor) -> Any:
+        return self.attention(x, x, x)
 
 
 class Once(nn.Module):

@@ -7,6 +7,7 @@ import minidl.functional as F
 from minidl import nn
 from minidl.errors import DTypeError, ShapeError
 from tests.arrays import host, tensor
+from tests.pytorch import torch
 
 X = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
 
@@ -129,3 +130,61 @@ def test_a_residual_is_made_of_modules():
         nn.Residual(F.relu)
     with pytest.raises(TypeError, match=r"Residual: got the class ReLU for 'shortcut'; make one: ReLU\(...\)"):
         nn.Residual(nn.ReLU(), nn.ReLU)
+
+
+# ---- ModuleDict
+
+
+def test_a_module_dict_holds_modules_by_name():
+    fc, act = nn.Linear(2, 3), nn.ReLU()
+    modules = nn.ModuleDict({"fc": fc, "act": act})
+    assert (len(modules), list(modules)) == (2, ["fc", "act"])
+    assert list(modules.keys()) == ["fc", "act"]
+    assert list(modules.values()) == [fc, act]
+    assert list(modules.items()) == [("fc", fc), ("act", act)]
+    assert modules["fc"] is modules.fc is fc
+    assert "act" in modules
+    assert "training" not in modules
+    assert [name for name, _ in modules.named_parameters()] == ["fc.weight", "fc.bias"]
+    with pytest.raises(AttributeError, match="does not say what it computes"):
+        modules(tensor(X))
+
+
+def test_a_module_dict_is_changed_as_a_dict_is():
+    modules = nn.ModuleDict([("a", nn.ReLU())])
+    modules["b"] = linear = nn.Linear(2, 2)
+    modules.update({"a": nn.Tanh(), "c": nn.ReLU()})
+    assert [type(module) for module in modules.values()] == [nn.Tanh, nn.Linear, nn.ReLU]
+    assert modules.pop("b") is linear
+    del modules["a"]
+    assert list(modules) == ["c"]
+    others = nn.ModuleDict({"d": linear})
+    modules.update(others)
+    assert modules["d"] is others["d"] is linear
+    modules.clear()
+    assert len(modules) == 0
+
+
+def test_a_module_dict_equals_pytorchs():
+    theirs = torch.nn.ModuleDict({"one": torch.nn.Linear(2, 3), "two": torch.nn.Linear(2, 1)})
+    modules = nn.ModuleDict({"one": nn.Linear(2, 3), "two": nn.Linear(2, 1)})
+    modules.load_state_dict(theirs.state_dict())
+    np.testing.assert_allclose(host(modules["two"](tensor(X))), theirs["two"](torch.tensor(X)).detach(), rtol=1e-5)
+
+
+def test_the_usual_mistakes_with_a_module_dict():
+    modules = nn.ModuleDict({"fc": nn.Linear(2, 2)})
+    with pytest.raises(KeyError, match="ModuleDict: no module 'fx'; it holds fc"):
+        modules["fx"]
+    with pytest.raises(KeyError, match="no module 'fx'"):
+        del modules["fx"]
+    with pytest.raises(KeyError, match="no module 'training'"):
+        modules.pop("training")
+    with pytest.raises(ValueError, match="ModuleDict: the name 'items' is taken"):
+        modules["items"] = nn.ReLU()
+    with pytest.raises(ValueError, match="must not be empty or contain a dot"):
+        modules["a.b"] = nn.ReLU()
+    with pytest.raises(TypeError, match="ModuleDict: expected a text as the name of a module; got 0"):
+        modules[0] = nn.ReLU()
+    with pytest.raises(TypeError, match="ModuleDict: got the class ReLU for 'act'"):
+        modules["act"] = nn.ReLU

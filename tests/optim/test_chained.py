@@ -15,13 +15,14 @@ from minidl.optim import (
     ChainedScheduler,
     CosineLR,
     ExponentialLR,
+    LambdaLR,
     LinearLR,
     PolynomialLR,
     Schedule,
     SequentialLR,
     StepLR,
 )
-from tests.optim.test_schedules import optimizer_at, rates
+from tests.optim.test_curves import optimizer_at, rates, wavy
 from tests.pytorch import torch
 
 
@@ -36,6 +37,7 @@ JOINED: dict[str, Callable[[Any, Any], Any]] = {
     "three": lambda s, o: s.SequentialLR(
         o, [s.StepLR(o, 4), s.ExponentialLR(o, 0.8), s.MultiStepLR(o, [3, 7], 0.5)], [10, 22]
     ),
+    "a function after a warm-up": lambda s, o: s.SequentialLR(o, [s.LinearLR(o), s.LambdaLR(o, wavy)], [5]),
     "the first is left out": lambda s, o: s.SequentialLR(o, [s.LinearLR(o), s.StepLR(o, 3)], [0]),
     "one alone": lambda s, o: s.SequentialLR(o, [s.LinearLR(o)], []),
     "at once": lambda s, o: s.ChainedScheduler([s.LinearLR(o, 0.5, 1.0, 10), s.ExponentialLR(o, 0.9)]),
@@ -114,6 +116,12 @@ def test_a_cosine_that_has_ended_leaves_the_rate_to_the_others() -> None:
     found = rates(schedule, 8)
     assert found[4] == 0.1 * 0.5
     assert found[5:] == pytest.approx([found[4] * 0.5, found[4] * 0.25, found[4] * 0.125])
+
+
+def test_a_function_of_yours_is_a_factor_as_others_are() -> None:
+    optimizer = optimizer_at(0.2)
+    schedule = ChainedScheduler([ExponentialLR(optimizer, 0.9), LambdaLR(optimizer, wavy)])
+    assert rates(schedule, 40) == pytest.approx([0.2 * 0.9**k * wavy(k) for k in range(40)], rel=1e-11)
 
 
 def test_a_sequence_at_once_with_another_keeps_what_that_has_done() -> None:

@@ -157,6 +157,7 @@ def test_a_tensor_has_its_bytes_in_the_order_of_the_machine(make: Callable[[Any]
         (lambda: nn.BatchNorm1d(4), (3, 4)),
         (lambda: nn.LayerNorm(4), (3, 4)),
         (lambda: nn.LSTM(4, 2), (3, 5, 4)),
+        (lambda: nn.TransformerEncoderLayer(4, 2, 3, dropout=0.0), (3, 5, 4)),
     ],
 )
 def test_layers_take_what_was_read_from_a_big_endian_file(layer: Callable[[], Any], shape: tuple[int, ...]) -> None:

@@ -9,7 +9,7 @@ from minidl import backend, nn, optim
 from minidl.data import Dataset, Loader, Mapped, digits
 from minidl.training import TrainingState, evaluate, fit, load_checkpoint
 from tests.arrays import host
-from tests.training.runs import DATA, RANDOM, STEPS, At, Rows, Run, stop, without_times
+from tests.training.runs import DATA, RANDOM, STEPS, At, Rows, Run, press_ctrl_c, stop, without_times
 
 # ---- the loop
 
@@ -129,6 +129,59 @@ def test_no_step_waits_for_the_gpu(standin):
     assert set(waits[:STEPS]) == {waits[0]}
     assert waits[STEPS] == waits[STEPS - 1] + 1  # at the end of the epoch, for the losses
     assert set(waits[STEPS:]) == {waits[STEPS]}
+
+
+# ---- schedules
+
+
+def plateau(run):
+    return optim.ReduceLROnPlateau(run.optimizer, factor=0.5, patience=0, threshold=0.02)
+
+
+def one_cycle(run):
+    return optim.OneCycleLR(run.optimizer, 0.3, epochs=6, steps_per_epoch=STEPS)
+
+
+def test_a_plateau_is_looked_for_after_every_epoch_in_the_validation_loss():
+    run = Run()
+    history = run.fit(schedule=plateau(run))
+    by_hand = optim.ReduceLROnPlateau(optim.SGD([nn.Parameter(np.zeros(1))], lr=0.1), "min", 0.5, 0, 0.02)
+    expected = []
+    for loss in history.validation_loss:
+        expected.append(by_hand.last_lr)
+        by_hand.step(loss)
+    assert history.rates == expected
+    assert len(set(expected)) > 1
+    assert run.optimizer.lr == by_hand.last_lr
+
+
+@pytest.mark.parametrize("make", [plateau, one_cycle])
+@pytest.mark.parametrize("step", [3, 2 * STEPS, 4 * STEPS + 1])
+def test_a_run_with_a_schedule_that_remembers_is_resumed_bit_for_bit(tmp_path, make, step):
+    straight = Run()
+    straight.schedule = make(straight)
+    whole = straight.fit()
+    first = Run()
+    first.schedule = make(first)
+    first.fit(checkpoint=tmp_path / "run.npz", callbacks=[At(step, press_ctrl_c)])
+    resumed = Run(seed=9, lr=0.7)
+    resumed.schedule = make(resumed)
+    history = resumed.fit(checkpoint=tmp_path / "run.npz", resume=True)
+    np.testing.assert_equal(resumed.state(), straight.state())
+    assert without_times(history) == without_times(whole)
+    assert resumed.optimizer.momentum == straight.optimizer.momentum
+
+
+def test_a_plateau_needs_a_validation_loss_that_falls():
+    run = Run()
+    for options in (
+        {"schedule": plateau(run), "validation": None},
+        {"schedule": optim.ReduceLROnPlateau(run.optimizer, mode="max")},
+    ):
+        with pytest.raises(
+            ValueError, match="fit: ReduceLROnPlateau is stepped with the validation loss, which should"
+        ):
+            run.fit(**options)
 
 
 # ---- callbacks

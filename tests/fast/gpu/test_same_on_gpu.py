@@ -37,6 +37,7 @@ MODELS: dict[str, tuple[Callable[[], Any], Any]] = {
     "digits_conv": (md.models.digits_conv, images(4, 1, 8, 8)),
     "resnet": (lambda: md.models.resnet_cifar(8), images(4, 3, 32, 32)),
     "char_rnn": (lambda: md.models.char_rnn(12, 16), RNG.integers(0, 12, (3, 7))),
+    "char_transformer": (lambda: md.models.char_transformer(12, 16, 2, 2, 8), RNG.integers(0, 12, (3, 7))),
     "char_rnn of GRUs": (lambda: md.models.char_rnn(12, 16, cell="gru"), RNG.integers(0, 12, (3, 7))),
 }
 
