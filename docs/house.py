@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1] / "minidl"
 
 # From the ground up. A file imports from its own room and from the floors below, never from a room beside its own.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("version", "types", "errors", "checks", "settings"),
+    ("version", "types", "errors", "checks", "settings", "tables", "habits", "examples"),
     ("backend",),
     ("files",),
     ("autograd", "data"),
@@ -24,8 +24,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("optim", "models"),
     ("derivatives",),
     ("fast",),
-    ("training", "observe"),
+    ("observe",),
     ("plot",),
+    ("training",),
     ("experiments",),
     ("cli",),
     ("__main__",),

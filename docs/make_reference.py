@@ -1,37 +1,35 @@
-"""Write docs/reference.md: every operation, layer, loss, optimizer, model and data source, from the code.
+"""Write docs/reference.md: everything public by subject; and docs/reference/*.md: the same with examples, by package.
 
-python docs/make_reference.py            write it
-python docs/make_reference.py --check    only say whether it is up to date (a test does)
+python docs/make_reference.py            write them
+python docs/make_reference.py --check    only say whether they are up to date (a test does)
 """
 
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from described import PACKAGES, anchors, first_sentence, methods, ops_of, page, rows, signature, words
 from pages import table, write_or_check
 
 import minidl as md
 import minidl.functional as F
-from minidl import data, models, nn, optim
-from minidl.autograd.function import Function
-from minidl.data import transforms
-from minidl.nn import init, loss
-from minidl.training.checkpoint import load_checkpoint, save_checkpoint
+from minidl import nn, optim, training
+from minidl.nn import loss
 
 HEAD = """\
 # What there is
 
 Made from the code by `python docs/make_reference.py`; a test fails when it is out of date. The first sentence of each
-docstring stands here; `help(md.nn.Linear)` shows the rest.
+docstring stands here. Each name leads to its example; `help(md.nn.Linear)` shows everything.
 
 Every operation has derivatives of any order, through the same lines, unless its row says otherwise. `F` is
-`minidl.functional`, `md` is `minidl`.
+`minidl.functional`, `md` is `minidl`, `nn` is `md.nn`.
+
+{contents}
 
 Here PyTorch 2.13 is no measure: its `layer_norm`, `batch_norm` and `instance_norm` are wrong from the third derivative
 on ([#175754](https://github.com/pytorch/pytorch/issues/175754),
@@ -39,63 +37,33 @@ on ([#175754](https://github.com/pytorch/pytorch/issues/175754),
 operation and layer with its formula, composed of elementary ones.
 """
 
+CREATION = ["tensor", "arange", "eye", "full", "full_like", "linspace", "ones", "ones_like", "permutation", "rand"]
+CREATION += ["randint", "randn", "zeros", "zeros_like"]
+DERIVATIVES = ["grad", "vjp", "jvp", "jacobian", "hessian", "hvp", "gradcheck", "gradgradcheck"]
+MODES = ["no_grad", "enable_grad", "is_grad_enabled", "detect_anomaly", "plain"]
+ERRORS = ["DTypeError", "DeviceError", "GraphError", "ShapeError"]
+TOLD = {*CREATION, *DERIVATIVES, *MODES, *ERRORS, "Tensor", "Function", "load", "save"}
 
-def first_sentence(thing: Any) -> str:
-    """What the docstring begins with, on one line."""
-    text = (inspect.getdoc(thing) or "").split("\n\n")[0]
-    line = " ".join(text.split())
-    for end in re.finditer(r"[.;](?= |$)", line):
-        if not line[: end.start()].endswith((" eq", " al", " sec", " ch", ".")):
-            return line[: end.start()]
-    return line.rstrip(":")
-
-
-def signature(thing: Callable[..., Any]) -> str:
-    """`name(x, axis=None)`, without types."""
-    if getattr(thing, "_is_protocol", False):
-        return thing.__name__
-    parts: list[str] = []
-    for p in inspect.signature(thing).parameters.values():
-        if p.kind is p.KEYWORD_ONLY and "*" not in parts and not any(part.startswith("*") for part in parts):
-            parts.append("*")
-        star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
-        default = "" if p.default is p.empty else f"={_default(p.default)}"
-        parts.append(f"{star}{p.name}{default}")
-    return f"{thing.__name__}({', '.join(parts)})"
-
-
-def _default(value: Any) -> str:
-    return getattr(value, "__name__", None) or repr(value)
-
-
-def ops_of(function: Callable[..., Any]) -> list[type[Function]]:
-    """The op classes of its own file that a function of minidl.functional uses, itself or through a helper there."""
-    file = inspect.getmodule(function)
-    found: list[type[Function]] = []
-    for name in function.__code__.co_names:
-        used = getattr(file, name, None)
-        if getattr(used, "__module__", None) != function.__module__:
-            continue
-        if isinstance(used, type) and issubclass(used, Function):
-            found.append(used)
-        elif inspect.isfunction(used) and name.startswith("_"):
-            found += ops_of(used)
-    return list(dict.fromkeys(found))
+CALLBACKS = """\
+`fit(..., callbacks=[...])` takes objects with a method `on_step(state)`, `on_epoch(state)` or both; `state` is a
+`TrainingState`. They are called when the checkpoint that is due has been written. To end the training, set
+`state.stop = True`.
+"""
 
 
 def operations() -> str:
     """The functions of minidl.functional, file by file."""
+    places = anchors("functional")
     by_file: dict[str, list[tuple[str, ...]]] = {}
     for name in F.__all__:
         function = getattr(F, name)
-        file = Path(inspect.getsourcefile(function) or "").name
         ops = ops_of(function)
-        words = first_sentence(function)
+        text = words(name, function)
         if ops and not any(op.differentiable for op in ops):
-            words += " (no gradient)"
-        row = (f"`{signature(function)}`", words, ", ".join(f"`{op.__name__}`" for op in ops) or "composed of others")
-        if row not in by_file.setdefault(file, []):
-            by_file[file].append(row)
+            text += " (no gradient)"
+        link = f"[`{signature(function, name)}`](reference/functional.md#{places.get(name, '')})"
+        row = (link, text, ", ".join(f"`{op.__name__}`" for op in ops) or "composed of others")
+        by_file.setdefault(Path(inspect.getsourcefile(function) or "").name, []).append(row)
     parts = []
     for file in sorted(by_file):
         parts.append(f"### {file.removesuffix('.py')}\n\n`minidl/functional/{file}`\n")
@@ -103,73 +71,146 @@ def operations() -> str:
     return "\n".join(parts)
 
 
-def listed(room: ModuleType, keep: Callable[[Any], bool], head: str) -> str:
-    """The public things of a module that `keep` holds, with signature and first sentence."""
-    names = getattr(room, "__all__", None) or [n for n, v in vars(room).items() if not n.startswith("_")]
-    things = [getattr(room, name) for name in names]
-    rows = [(f"`{signature(thing)}`", first_sentence(thing)) for thing in things if callable(thing) and keep(thing)]
-    return table((head, "what it is"), rows) + "\n"
+def listed(file: str, keep: Callable[[str, Any], bool], head: str) -> str:
+    """The public things of a package that `keep` holds, with signature and first sentence."""
+    room, _ = PACKAGES[file]
+    names = [name for name in anchors(file) if keep(name, getattr(room, name))]
+    return table((head, "what it is"), rows(file, names)) + "\n"
 
 
-def from_here(room: ModuleType) -> Callable[[Any], bool]:
-    """Whether something was defined in the module itself."""
-    return lambda thing: getattr(thing, "__module__", "") == room.__name__
+def of(*names: str) -> Callable[[str, Any], bool]:
+    """Whether something has one of the names."""
+    return lambda name, thing: name in names
 
 
-def is_subclass(*bases: type) -> Callable[[Any], bool]:
+def below(*bases: type) -> Callable[[str, Any], bool]:
     """Whether something is a class below one of `bases`."""
-    return lambda thing: isinstance(thing, type) and issubclass(thing, bases)
+    return lambda name, thing: isinstance(thing, type) and issubclass(thing, bases)
+
+
+def members(cls: type) -> str:
+    """The methods and attributes of a class."""
+    return table((f"of a `{cls.__name__}`", "what it does"), methods(cls)) + "\n"
+
+
+def files() -> str:
+    """What writes files, and what reads them."""
+    pairs = [
+        ("weights and other arrays by name", md.save, md.load, "md."),
+        ("a training that can go on", training.save_checkpoint, training.load_checkpoint, "md.training."),
+        ("the course of a training", training.History.save, training.History.load, "History."),
+        ("a recording", md.observe.FlowRecording.save, md.observe.FlowRecording.load, "FlowRecording."),
+        ("a comparison", md.observe.RaceRecording.save, md.observe.RaceRecording.load, "RaceRecording."),
+        ("a figure", md.plot.save_figure, None, "md.plot."),
+    ]
+    lines = []
+    for what, write, read, prefix in pairs:
+        texts = [f"`{prefix}{signature(f).replace('(self, ', '(')}`" if f is not None else "" for f in (write, read)]
+        lines.append((what, *texts, first_sentence(write)))
+    return table(("file", "written by", "read by", "how"), lines) + "\n"
+
+
+def is_layer(name: str, thing: Any) -> bool:
+    """Whether something is a layer, and no loss."""
+    return below(nn.Module)(name, thing) and thing.__module__ != loss.__name__
+
+
+def everything(name: str, thing: Any) -> bool:
+    """All there is."""
+    return True
+
+
+def rest_of_optim(name: str, thing: Any) -> bool:
+    """What is neither a method nor a rate nor a schedule."""
+    return not below(optim.Optimizer, optim.LayerRate, optim.Schedule)(name, thing)
+
+
+def sections() -> list[tuple[str, ...]]:
+    """Heading and parts of each subject."""
+    return [
+        ("Tensors", listed("minidl", of("Tensor", *CREATION), "function"), members(md.Tensor)),
+        ("Operations: `minidl.functional`", operations()),
+        ("An operation of your own", listed("minidl", of("Function"), "class"), members(md.Function)),
+        (
+            "Layers: `minidl.nn`",
+            listed("nn", is_layer, "layer"),
+            members(nn.Module),
+            listed("nn", of("Parameter"), "class"),
+        ),
+        ("Losses as layers: `minidl.nn`", listed("nn", lambda name, x: x.__module__ == loss.__name__, "loss")),
+        ("Initialisers: `minidl.nn.init`", listed("init", everything, "initialiser")),
+        (
+            "Derivatives: `minidl`, `minidl.curvature`",
+            listed("minidl", of(*DERIVATIVES), "function"),
+            listed("curvature", everything, "of curvature"),
+        ),
+        (
+            "Optimizers: `minidl.optim`",
+            listed("optim", below(optim.Optimizer), "method"),
+            members(optim.Optimizer),
+            "### Layer rates\n",
+            listed("optim", below(optim.LayerRate), "rate"),
+            "### Schedules\n",
+            listed("optim", below(optim.Schedule), "schedule"),
+            "### Clipping, and what an optimizer tells\n",
+            listed("optim", rest_of_optim, "name"),
+        ),
+        (
+            "Training: `minidl`, `minidl.training`",
+            "`md.fit` and `md.evaluate` are those of `md.training`.\n",
+            listed("training", everything, "name"),
+            members(training.History),
+            "### Callbacks\n",
+            CALLBACKS,
+            "### On a GPU\n",
+            listed("minidl", of("GraphedStep"), "class"),
+        ),
+        (
+            "Data: `minidl.data`",
+            listed("data", everything, "data"),
+            members(md.data.Loader),
+            members(md.data.Dataset),
+            "### Transforms: `minidl.data.transforms`\n",
+            listed("transforms", everything, "transform"),
+        ),
+        ("Models: `minidl.models`", listed("models", everything, "model")),
+        (
+            "Recording: `minidl.observe`",
+            listed("observe", everything, "class"),
+            members(md.observe.GradientFlow),
+            members(md.observe.FlowRecording),
+        ),
+        ("Figures: `minidl.plot`", listed("plot", everything, "figure")),
+        ("Files", files()),
+        ("Modes", listed("minidl", of(*MODES), "mode")),
+        (
+            "Devices, random numbers, threads: `minidl`, `minidl.backend`",
+            listed("minidl", lambda name, x: name not in {*TOLD, "GraphedStep"}, "function"),
+            listed("backend", everything, "function"),
+            listed("fast", everything, "function"),
+        ),
+        ("Errors", listed("minidl", of(*ERRORS), "error")),
+    ]
 
 
 def reference() -> str:
-    """The whole page."""
+    """The page of everything, by subject."""
+    subjects = sections()
+    contents = "\n".join(f"- [{title}](#{anchor(title)})" for title, *_ in subjects)
+    head = HEAD.replace("{contents}", f"{contents}\n\nWith examples: {pages_with_examples()}.")
+    return "\n".join([head, *(part for title, *parts in subjects for part in (f"## {title}\n", *parts))])
 
-    def is_layer(thing: Any) -> bool:
-        return is_subclass(nn.Module)(thing) and thing.__module__ != loss.__name__
 
-    def is_initialiser(thing: Any) -> bool:
-        return from_here(init)(thing) and thing.__name__.endswith("_")
+def anchor(title: str) -> str:
+    """Where GitHub puts a heading."""
+    return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
 
-    def is_transform(thing: Any) -> bool:
-        return isinstance(thing, type) and from_here(transforms)(thing) and thing.__name__ not in data.__all__
 
-    derivatives = [md.grad, md.vjp, md.jvp, md.jacobian, md.hessian, md.hvp, md.gradcheck, md.gradgradcheck]
-    rows = [(f"`md.{signature(f)}`", first_sentence(f)) for f in derivatives]
-    working = [md.fit, md.evaluate, md.save, md.load, md.seed, md.use, md.using, md.detect_anomaly, md.no_grad]
-    working += [save_checkpoint, load_checkpoint, optim.clip_grad_norm_, optim.clip_grad_value_]
-    everyday = [(f"`{signature(f)}`", f"`{f.__module__}`", first_sentence(f)) for f in working]
-    curvature = [f for f in vars(md.curvature).values() if inspect.isfunction(f) and from_here(md.curvature)(f)]
-    rows += [(f"`md.curvature.{signature(f)}`", first_sentence(f)) for f in curvature if not f.__name__.startswith("_")]
-    return "\n".join(
-        [
-            HEAD,
-            "## Operations: `minidl.functional`\n",
-            operations(),
-            "## Layers: `minidl.nn`\n",
-            listed(nn, is_layer, "layer"),
-            "## Losses as layers: `minidl.nn`\n",
-            listed(nn, from_here(loss), "loss"),
-            "## Initialisers: `minidl.nn.init`\n",
-            listed(init, is_initialiser, "initialiser"),
-            "## Derivatives: `minidl`, `minidl.derivatives.curvature`\n",
-            table(("function", "computes"), rows) + "\n",
-            "## Optimizers: `minidl.optim`\n",
-            listed(optim, is_subclass(optim.Optimizer), "method"),
-            "### Layer rates\n",
-            listed(optim, is_subclass(optim.LayerRate), "rate"),
-            "### Schedules\n",
-            listed(optim, is_subclass(optim.Schedule), "schedule"),
-            "## Training, files and modes\n",
-            table(("function", "in", "what it does"), everyday) + "\n",
-            "## Models: `minidl.models`\n",
-            listed(models, inspect.isfunction, "model"),
-            "## Data: `minidl.data`\n",
-            listed(data, lambda thing: True, "data"),
-            "### Transforms: `minidl.data.transforms`\n",
-            listed(transforms, is_transform, "transform"),
-        ]
-    )
+def pages_with_examples() -> str:
+    """Links to the pages by package."""
+    return ", ".join(f"[{room.__name__}](reference/{file}.md)" for file, (room, _) in PACKAGES.items())
 
 
 if __name__ == "__main__":
-    sys.exit(write_or_check(__file__, reference()))
+    made = {f"reference/{file}": page(file) for file in PACKAGES}
+    sys.exit(write_or_check(__file__, reference(), made))

@@ -23,9 +23,123 @@ from minidl.backend import seed, use, using
 from minidl.derivatives.gradients import grad, gradcheck, gradgradcheck
 from minidl.derivatives.higher_order import hessian, hvp, jacobian, jvp, vjp
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
+from minidl.examples.reading import add_examples
 from minidl.fast.cpu.threads import get_num_threads, set_num_threads
 from minidl.fast.process import tune_unless_forbidden
-from minidl.tensors.creation import arange, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
+from minidl.functional import (  # noqa: F401 - the ops that NumPy has too: md.exp(x) is F.exp(x)
+    abs,
+    absolute,
+    add,
+    all,
+    allclose,
+    any,
+    arctan,
+    argmax,
+    argmin,
+    argsort,
+    bitwise_and,
+    bitwise_or,
+    bitwise_xor,
+    broadcast_to,
+    ceil,
+    clip,
+    concatenate,
+    copy,
+    cos,
+    cumsum,
+    diag,
+    diagonal,
+    divide,
+    dot,
+    einsum,
+    equal,
+    exp,
+    expand_dims,
+    expm1,
+    flip,
+    floor,
+    floor_divide,
+    greater,
+    greater_equal,
+    hstack,
+    invert,
+    isclose,
+    isfinite,
+    isinf,
+    isnan,
+    less,
+    less_equal,
+    log,
+    log1p,
+    log2,
+    log10,
+    logical_and,
+    logical_not,
+    logical_or,
+    matmul,
+    max,
+    maximum,
+    mean,
+    min,
+    minimum,
+    moveaxis,
+    multiply,
+    negative,
+    not_equal,
+    outer,
+    pad,
+    power,
+    prod,
+    ptp,
+    ravel,
+    remainder,
+    repeat,
+    reshape,
+    roll,
+    round,
+    sign,
+    sin,
+    sort,
+    split,
+    sqrt,
+    square,
+    squeeze,
+    stack,
+    std,
+    subtract,
+    sum,
+    swapaxes,
+    take,
+    take_along_axis,
+    tan,
+    tanh,
+    tile,
+    trace,
+    transpose,
+    tril,
+    triu,
+    trunc,
+    var,
+    vstack,
+    where,
+)
+from minidl.habits.answers import missing_name
+from minidl.tensors.creation import (
+    arange,
+    eye,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    permutation,
+    rand,
+    randint,
+    randn,
+    tensor,
+    zeros,
+    zeros_like,
+)
 from minidl.tensors.tensor import Tensor
 from minidl.version import __version__
 
@@ -69,9 +183,11 @@ __all__ = [
     "detect_anomaly",
     "enable_grad",
     "evaluate",
+    "eye",
     "fast",
     "fit",
     "full",
+    "full_like",
     "functional",
     "get_num_threads",
     "grad",
@@ -82,20 +198,26 @@ __all__ = [
     "is_grad_enabled",
     "jacobian",
     "jvp",
+    "linspace",
     "load",
     "models",
     "nn",
     "no_grad",
+    "observe",
     "ones",
     "ones_like",
     "optim",
+    "permutation",
     "plain",
+    "plot",
     "rand",
+    "randint",
     "randn",
     "save",
     "seed",
     "set_num_threads",
     "tensor",
+    "training",
     "use",
     "using",
     "vjp",
@@ -106,15 +228,17 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
-        raise AttributeError(f"module 'minidl' has no attribute {name!r}")
+        raise missing_name(__name__, name)
     module = importlib.import_module(_LAZY[name])
     found = module if _LAZY[name].endswith(f".{name}") else getattr(module, name)
     globals()[name] = found
+    add_examples({name: found}, "minidl")
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY])
+    return __all__
 
 
+add_examples(globals(), "minidl")
 tune_unless_forbidden()

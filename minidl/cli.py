@@ -274,7 +274,12 @@ def _with_progress(settings: Settings, folder: Path, command: str, quiet: bool) 
             if not console.is_terminal:
                 console.print(text)
 
-        return run_comparison(settings, folder, command, on_run=lambda key: bar.advance(task), say=say)
+        def runs_are_done() -> None:  # there may be fewer than were expected
+            bar.update(task, total=bar.tasks[0].completed)
+
+        return run_comparison(
+            settings, folder, command, on_run=lambda key: bar.advance(task), say=say, on_last_run=runs_are_done
+        )
 
 
 def _print_results(results: dict[str, Any], folder: Path, quiet: bool) -> None:

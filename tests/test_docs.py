@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_examples import has_help
+from tests.test_public import PUBLIC
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 DECISIONS = [page for page in sorted((DOCS / "decisions").glob("*.md")) if page.stem != "README"]
@@ -21,24 +24,23 @@ def test_a_page_made_from_the_code_is_up_to_date(script):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_operation_layer_and_method_is_in_the_tables():
-    import minidl as md
-
+@pytest.mark.parametrize("package", PUBLIC, ids=lambda package: package.__name__)
+def test_everything_public_is_in_the_reference(package):
     page = (DOCS / "reference.md").read_text(encoding="utf-8")
-    names = [*md.functional.__all__, *md.nn.__all__, *md.optim.__all__, *md.models.__all__, *md.data.__all__]
-    untold = {
-        "init",
-        "transforms",
-        "abs",
-        "Parameter",
-        "ACTIVATIONS",
-        "LayerGroup",
-        "LayerReport",
-        "LayerView",
-        "Scale",
-    }
-    missing = [name for name in names if f"`{name}(" not in page and f"`{name}`" not in page]
-    assert set(missing) <= untold
+    names = [name for name in package.__all__ if has_help(getattr(package, name))]
+    assert [name for name in names if f"`{name}(" not in page and f"`{name}`" not in page] == []
+
+
+def test_the_pages_of_the_reference_show_the_examples():
+    page = (DOCS / "reference" / "functional.md").read_text(encoding="utf-8")
+    assert "### relu\n\n`F.relu(x)`\n\nmax(x, 0), elementwise.\n\n```pycon\n>>> x = md.tensor(" in page
+    assert "### abs\n\n`F.abs` is the same as [`absolute`](#absolute).\n" in page
+
+
+def test_methods_are_in_the_reference():
+    page = (DOCS / "reference.md").read_text(encoding="utf-8")
+    for method in ("backward(", "reshape(", "state_dict(", "register_forward_hook(", "layer_report(", "plot("):
+        assert f"| `{method}" in page
 
 
 def test_every_version_is_in_the_table():

@@ -119,8 +119,8 @@ LAYERS: dict[str, tuple[Callable[[], Any], dict[str, list[Any]]]] = {
     "ELU": (nn.ELU, {"alpha": NO_NUMBER}),
     "GELU": (nn.GELU, {"approximate": ["erf", None, md.ones(2)]}),
     "Hardtanh": (nn.Hardtanh, {"min_val": [*NO_NUMBER, 2.0], "max_val": [*NO_NUMBER, -2.0]}),
-    "Softmax": (nn.Softmax, {"axis": NO_WHOLE}),
-    "LogSoftmax": (nn.LogSoftmax, {"axis": NO_WHOLE}),
+    "Softmax": (nn.Softmax, {"dim": NO_WHOLE}),
+    "LogSoftmax": (nn.LogSoftmax, {"dim": NO_WHOLE}),
     "BatchNorm": (
         lambda: nn.BatchNorm1d(4),
         {"eps": NO_EPS, "momentum": NO_SHARE[:-1], "num_features": NO_COUNT},
@@ -140,7 +140,7 @@ LAYERS: dict[str, tuple[Callable[[], Any], dict[str, list[Any]]]] = {
         {"in_channels": NO_COUNT, "out_channels": NO_COUNT, "groups": NO_COUNT},
     ),
     "Embedding": (lambda: nn.Embedding(3, 2), {"num_embeddings": NO_COUNT, "embedding_dim": NO_COUNT}),
-    "Flatten": (nn.Flatten, {"start_axis": NO_WHOLE}),
+    "Flatten": (nn.Flatten, {"start_dim": NO_WHOLE, "end_dim": NO_WHOLE}),
     "Reshape": (lambda: nn.Reshape(2, 2), {"shape": [0, 2.5, (4, -1), "4", None]}),
     "Recurrent": (
         lambda: nn.LSTM(2, 3),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import opcode
 import os
 import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -212,3 +214,21 @@ def warn_of_no_grad(x: Any) -> None:
         f"retain_grad() before backward()",
         stacklevel=3,
     )
+
+
+def refuse_unpacking(x: Variable, frame: FrameType) -> None:
+    """Refuse that the line which runs in `frame` unpacks x into two where PyTorch's `max` would return two results.
+
+    That can be seen where x has not two parts, or was recorded as a maximum.
+
+    Raises:
+        ValueError: it does.
+    """
+    code, place = frame.f_code.co_code, frame.f_lasti
+    if code[place] != opcode.opmap["UNPACK_SEQUENCE"] or code[place + 1] != 2:
+        return
+    if x._data.shape[:1] != (2,) or (x._op is not None and _name(x._op) in ("Max", "Min")):
+        raise ValueError(
+            f"{describe(x)} is not two results to unpack: max, min and sort return the values alone, as NumPy's. For "
+            f"the places write x.argmax(axis=1)"
+        )

@@ -30,11 +30,12 @@ from minidl.autograd.versions import Versioned
 from minidl.autograd.writes import Stretch
 from minidl.backend import SILENT, reset_errors, set_errors
 from minidl.errors import DTypeError, GraphError
+from minidl.habits.answers import FunctionNames
 
 creation_order = itertools.count(1)
 
 
-class Function(Versioned, Source):
+class Function(Versioned, Source, FunctionNames):
     """One operation; once recorded, one node of the graph.
 
     A subclass defines `forward(*arrays)`, which returns one array, and `backward(grad_out, ...)`, which returns the
@@ -91,6 +92,9 @@ class Function(Versioned, Source):
         cls.foreign = foreign
         if foreign and cls.__new__ is object.__new__ and cls.__init__ is object.__init__:
             cls.__new__ = made  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return f"{self.plain.__name__}()"
 
     # ---- forward
 

@@ -21,6 +21,9 @@ class RemovableHandle:
         self._id = next(_ids)
         hooks[self._id] = hook
 
+    def __repr__(self) -> str:
+        return f"RemovableHandle({'in place' if self._id in self._hooks else 'removed'})"
+
     def remove(self) -> None:
         """Take the hook away; a second call does nothing."""
         self._hooks.pop(self._id, None)

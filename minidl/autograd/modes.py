@@ -39,6 +39,9 @@ class _ModeChange:
         if without_brackets:
             raise TypeError(f"write @md.{type(self).__name__}() with brackets, or `with md.{type(self).__name__}():`")
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
     def __enter__(self) -> None:
         found, entered = mode.get(), _entered.get()
         _entered.set({**entered, id(self): (*entered.get(id(self), ()), found)})  # it may be entered inside itself

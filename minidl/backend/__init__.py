@@ -45,6 +45,7 @@ from minidl.backend.random import (
 from minidl.backend.silence import ERROR_STATE, SILENT, reset_errors, set_errors
 from minidl.backend.special import erf
 from minidl.backend.transfer import pinned, sent_ahead
+from minidl.examples.reading import add_examples
 
 __all__ = [
     "ERROR_STATE",
@@ -92,3 +93,10 @@ __all__ = [
     "use",
     "using",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+add_examples(globals(), "backend")

@@ -31,7 +31,9 @@ def module(name: str) -> ModuleType:
     if name == "numpy":
         return numpy
     if name != "cupy":
-        raise DeviceError(f"expected a backend out of {', '.join(NAMES)}; got {name!r}{_of_several(name)}")
+        raise DeviceError(
+            f"expected a backend out of {', '.join(NAMES)}; got {name!r}{_of_several(name)}{_called_here(name)}"
+        )
     try:
         cupy = importlib.import_module("cupy")
     except ModuleNotFoundError as error:
@@ -69,6 +71,15 @@ def _of_several(name: str) -> str:
     return (
         f". minidl computes on one GPU, the first that CUDA shows to the program: to take another, set "
         f"CUDA_VISIBLE_DEVICES={number} before it starts, and ask for 'cupy'"
+    )
+
+
+def _called_here(name: Any) -> str:
+    """What to write for PyTorch's names of devices, or for a dtype in the place of a device."""
+    if isinstance(name, str) and name.partition(":")[0] in ("cpu", "cuda"):
+        return f": write {'numpy' if name.startswith('cpu') else 'cupy'!r}"
+    return (
+        "" if isinstance(name, str) and not name.startswith(("float", "int")) else ". For a dtype write x.astype(dtype)"
     )
 
 

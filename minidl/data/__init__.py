@@ -1,5 +1,7 @@
 """Data sets, how they are handed out, and what happens to them on the way: Dataset, Loader, transforms."""
 
+from typing import Any
+
 from minidl.data import transforms
 from minidl.data.cifar import cifar10
 from minidl.data.dataset import Dataset, DataSplits, Source
@@ -10,6 +12,8 @@ from minidl.data.synthetic import blobs, moons, spirals, xor
 from minidl.data.text import characters
 from minidl.data.transforms import Mapped
 from minidl.data.uci_digits import digits
+from minidl.examples.reading import add_examples
+from minidl.habits.answers import missing_name
 
 __all__ = [
     "DataSplits",
@@ -29,3 +33,14 @@ __all__ = [
     "transforms",
     "xor",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+add_examples(globals(), "data")

@@ -149,7 +149,7 @@ def fetch(
         md5: the checksum of the whole.
         size: of the whole in bytes; who sends more is not listened to any longer.
         timeout: seconds of silence after which the next address is tried.
-        show: a progress bar: True, False, or None for one in a terminal if it takes longer than a second.
+        show: a progress bar: True, False, or None for one in a terminal or a notebook if it takes longer than a second.
 
     Raises:
         ConnectionError: no address gave it; the message says why for each.

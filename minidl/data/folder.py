@@ -108,7 +108,7 @@ class ImageFolder:
         """All images in memory, uint8.
 
         Args:
-            progress: show a progress bar; None shows it in a terminal, if it takes more than a second.
+            progress: show a progress bar; None shows it in a terminal or a notebook, if it takes more than a second.
         """
         with naming(self.path, len(self) * math.prod(self.image_shape)):
             inputs = np.empty((len(self), *self.image_shape), np.uint8)

@@ -15,6 +15,7 @@ from minidl.checks import whole, yes_or_no
 from minidl.data.ahead import in_order
 from minidl.data.dataset import Dataset, Source, check_source, fingerprint, is_whole, random_order
 from minidl.data.transforms import Transform, check_transform, on_host_and_anywhere, transformed
+from minidl.habits.answers import Options
 from minidl.settings import Setting
 
 MOVED_WHOLE = 2**30  # bytes; a data set up to this size is put on the device once, a larger one batch by batch
@@ -49,6 +50,10 @@ class Batches:
     def __init__(self, loader: Loader) -> None:
         self.place = Place()
         self._batches = loader._hand_out(self.place)
+        self._count = len(loader)
+
+    def __repr__(self) -> str:
+        return f"Batches(at {self.place.position} of {self._count})"
 
     def __iter__(self) -> Batches:
         return self
@@ -61,7 +66,7 @@ class Batches:
         self._batches.close()
 
 
-class Loader:
+class Loader(Options):
     """Hands out a data set batch by batch, in a new order every epoch.
 
         for inputs, labels in loader:           # one epoch

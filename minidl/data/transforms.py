@@ -30,7 +30,21 @@ from minidl.checks import real, share
 from minidl.data.dataset import Source, check_source, is_whole
 from minidl.data.progress import Bar
 from minidl.errors import DTypeError, ShapeError, describe
+from minidl.examples.reading import add_examples
+from minidl.habits.answers import missing_name
 from minidl.settings import Setting
+
+__all__ = [
+    "CenterCrop",
+    "Compose",
+    "Mapped",
+    "MeanImage",
+    "Normalize",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "ToFloat",
+    "Transform",
+]
 
 Transform = Callable[[Any, Any], Any]  # (images, rng) -> images
 CHUNK = 256  # images that MeanImage.of looks at together
@@ -182,7 +196,7 @@ class MeanImage(_Step):
         """The mean of all inputs of a source, added up in float64, a few hundred at a time.
 
         Args:
-            progress: show a progress bar; None shows it in a terminal, if it takes more than a second.
+            progress: show a progress bar; None shows it in a terminal or a notebook, if it takes more than a second.
         """
         check_source(source, "MeanImage: expected a Dataset")
         if len(source) == 0:
@@ -314,3 +328,14 @@ def _drawing(rng: Any, step: _Step) -> Any:
             f"or call it with (images, numpy.random.default_rng(seed))"
         )
     return rng
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+add_examples(globals(), "transforms")

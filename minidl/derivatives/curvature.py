@@ -27,9 +27,17 @@ from minidl import backend
 from minidl.checks import real, whole
 from minidl.derivatives.gradients import grad
 from minidl.errors import describe
+from minidl.examples.reading import add_examples
 from minidl.functional import norm
 from minidl.nn import Module
 from minidl.tensors.tensor import Tensor
+
+__all__ = [
+    "Extremes",
+    "lanczos",
+    "layer_eigenvalues",
+    "power_iteration",
+]
 
 
 @dataclass(frozen=True)
@@ -216,3 +224,10 @@ def _length(start: Any, steps: int, tolerance: float) -> float:
 
 def _random_vector(size: int, like: Tensor, seed: int) -> Any:
     return backend.to_device(np.random.default_rng(seed).standard_normal(size), like.device)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+add_examples(globals(), "curvature")

@@ -18,6 +18,7 @@ from minidl import backend, models, nn, optim
 from minidl.checks import whole
 from minidl.data import Dataset, DataSplits, Loader
 from minidl.data.dataset import fingerprint
+from minidl.data.progress import in_terminal
 from minidl.experiments.results import as_json
 from minidl.files.reading import read_json
 from minidl.files.schema import check_plain
@@ -92,6 +93,7 @@ def train_lenet(
             record.look(model, done)
     if done < iterations:
         options: Any = {"checkpoint": path, "checkpoint_every": every, "resume": done > 0}
+        options["progress"] = None if in_terminal() else False  # in a file, the looks are its lines
         history = fit(model, optimizer, loader, steps=iterations, schedule=schedule, callbacks=[record], **options)
         record.write(len(history.step_loss))
     save(model.state_dict(), folder / "lenet.npz")

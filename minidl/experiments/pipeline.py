@@ -30,6 +30,7 @@ def run_comparison(
     command: str,
     on_run: Callable[[RunKey], None] = lambda key: None,
     say: Callable[[str], None] = lambda text: None,
+    on_last_run: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Do everything and write it to `folder`; returns what results.json holds (where null stands for NaN and infinity).
 
@@ -47,6 +48,7 @@ def run_comparison(
             comparison.base_rates(method)
             say(f"{method}: running the arms")
             comparison.arm_runs(method)
+        on_last_run()
         say("recording the gradient flow")
         shown = [arm for arm in SHOWN if arm in settings.arms]
         flows = {method: comparison.record_all(method, shown) for method in settings.methods}

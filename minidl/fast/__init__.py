@@ -36,7 +36,15 @@ import minidl.fast.graph.shape
 import minidl.fast.response
 import minidl.fast.through_time
 import minidl.fast.walk
+from minidl.examples.reading import add_examples
 from minidl.fast.process import tune_process
 from minidl.fast.versions import table
 
 __all__ = ["table", "tune_process"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+add_examples(globals(), "fast")

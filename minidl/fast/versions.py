@@ -22,6 +22,8 @@ import inspect
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+from minidl.tables import text_table
+
 _PACKAGE = Path(__file__).parent.parent
 _all: list[type[Any]] = []
 
@@ -72,8 +74,4 @@ class Table(list[Row]):
     """Rows that show themselves as a table of four columns."""
 
     def __repr__(self) -> str:
-        rows = [Row("op", "version", "fits", "file"), *self]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        return "\n".join(
-            "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
-        )
+        return text_table([Row("op", "version", "fits", "file"), *self], rule=False)

@@ -10,6 +10,7 @@ Tensor([0., 0., 1.])
 from __future__ import annotations
 
 import math
+from typing import Never
 
 from minidl.autograd.function import Function
 from minidl.backend import module_of
@@ -22,6 +23,7 @@ from minidl.functional.masking import masked
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.reshaping import array_like, reshape
 from minidl.functional.selection import where
+from minidl.habits.answers import unknown_option
 from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
 
@@ -38,8 +40,10 @@ class ReLU(Function):
         return masked(grad_out, out != 0)
 
 
-def relu(x: TensorLike) -> TensorLike:
+def relu(x: TensorLike, **unknown: Never) -> TensorLike:
     """max(x, 0), elementwise."""
+    if unknown:
+        raise unknown_option("F.relu(x)", unknown)
     return ReLU()(x)
 
 
@@ -59,8 +63,10 @@ class LeakyReLU(Function):
         return where(x > 0, grad_out, grad_out * self.slope)
 
 
-def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> TensorLike:
+def leaky_relu(x: TensorLike, negative_slope: float = 0.01, **unknown: Never) -> TensorLike:
     """x where x > 0, else negative_slope * x, elementwise; with a slope of 0 it is relu."""
+    if unknown:
+        raise unknown_option("F.leaky_relu(x)", unknown)
     return relu(x) if negative_slope == 0 else LeakyReLU(python_number(negative_slope))(x)  # not 0 times -infinity
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Never
 
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable, to_share
@@ -22,6 +22,7 @@ from minidl.backend import module_of
 from minidl.checks import yes_or_no
 from minidl.functional.axes import all_axes, as_shape
 from minidl.functional.precision import add_up
+from minidl.habits.answers import unknown_option
 from minidl.types import Array, ArrayOrTensor, Axis, Gradients, Shape, ShapeLike, TensorLike
 
 
@@ -77,12 +78,14 @@ class Sum(Reduction):
         return repeated(grad_out.reshape(self.kept_shape), self.in_shape)
 
 
-def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:
+def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:
     """The sum over `axis`; 0 of no numbers.
 
     Raises:
         AxisError, DTypeError, ShapeError: x has no such axis, it is no whole number, or one is named twice.
     """
+    if unknown:
+        raise unknown_option("F.sum(x)", unknown)
     return Sum(axis, keepdims)(x)
 
 

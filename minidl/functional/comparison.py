@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Never
 
 from minidl.autograd.function import Function
 from minidl.backend import module_of
-from minidl.types import Array, ArrayOrTensor, TensorLike
+from minidl.functional.axes import all_axes
+from minidl.habits.answers import unknown_option
+from minidl.types import Array, ArrayOrTensor, Axis, TensorLike
 
 
 class Compare(Function):
@@ -100,3 +102,86 @@ def bitwise_xor(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
 def invert(x: TensorLike) -> ArrayOrTensor:
     """~x: of booleans the opposite, of integers bit by bit."""
     return Logical("invert")(x)
+
+
+class Holds(Function):
+    """Whether each element is so, by the library's function of that name: booleans, without gradient."""
+
+    differentiable = False
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def forward(self, x: Array) -> Array:
+        return getattr(module_of(x), self.name)(x)
+
+
+def isnan(x: TensorLike) -> ArrayOrTensor:
+    """Whether x is NaN, elementwise."""
+    return Holds("isnan")(x)
+
+
+def isinf(x: TensorLike) -> ArrayOrTensor:
+    """Whether x is infinity or -infinity, elementwise."""
+    return Holds("isinf")(x)
+
+
+def isfinite(x: TensorLike) -> ArrayOrTensor:
+    """Whether x is neither infinite nor NaN, elementwise."""
+    return Holds("isfinite")(x)
+
+
+class Together(Function):
+    """Whether some element, or every element, along axes is true: booleans, without gradient."""
+
+    differentiable = False
+    __slots__ = ("axis", "keepdims", "name")
+
+    def __init__(self, name: str, axis: Axis, keepdims: bool) -> None:
+        self.name = name
+        self.axis = axis
+        self.keepdims = keepdims
+
+    def forward(self, x: Array) -> Array:
+        axes = None if self.axis is None else all_axes(self.axis, x.ndim)
+        return getattr(module_of(x), self.name)(x, axis=axes, keepdims=self.keepdims)
+
+
+def any(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:
+    """Whether some element along `axis` is true (not 0); False of none."""
+    if unknown:
+        raise unknown_option("F.any(x)", unknown)
+    return Together("any", axis, keepdims)(x)
+
+
+def all(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:
+    """Whether every element along `axis` is true (not 0); True of none."""
+    if unknown:
+        raise unknown_option("F.all(x)", unknown)
+    return Together("all", axis, keepdims)(x)
+
+
+class Close(Function):
+    """Whether two numbers differ by little: booleans, without gradient."""
+
+    differentiable = False
+    __slots__ = ("atol", "rtol")
+
+    def __init__(self, rtol: float, atol: float) -> None:
+        self.rtol = rtol
+        self.atol = atol
+
+    def forward(self, x: Array, y: Array) -> Array:
+        xp = module_of(x, y)
+        return (x == y) | (xp.isfinite(y) & (abs(x - y) <= self.atol + self.rtol * abs(y)))
+
+
+def isclose(x: TensorLike, y: TensorLike, rtol: float = 1e-5, atol: float = 1e-8) -> ArrayOrTensor:
+    """Whether |x - y| <= atol + rtol |y|, elementwise with broadcasting; equal infinities are close, NaN never is."""
+    return Close(rtol, atol)(x, y)
+
+
+def allclose(x: TensorLike, y: TensorLike, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
+    """Whether all of x and y are close: see `isclose`. A Python bool (waits for the device)."""
+    return bool(all(isclose(x, y, rtol, atol)))

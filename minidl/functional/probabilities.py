@@ -8,6 +8,7 @@ array([0.5, 0.5, 0. ])
 from __future__ import annotations
 
 import math
+from typing import Never
 
 from minidl.autograd.function import Function
 from minidl.backend import module_of
@@ -15,6 +16,7 @@ from minidl.functional.axes import all_axes
 from minidl.functional.broadcasting import sum
 from minidl.functional.exponential import exp
 from minidl.functional.precision import narrowed, widened
+from minidl.habits.answers import unknown_option
 from minidl.types import Array, ArrayOrTensor, Axis, TensorLike
 
 
@@ -48,8 +50,10 @@ def less_maximum(x: Array, axis: Axis) -> Array:
     return module_of(x).where(x == math.inf, 0, shifted)  # infinity less infinity would be NaN
 
 
-def softmax(x: TensorLike, axis: int = -1) -> TensorLike:
+def softmax(x: TensorLike, axis: int = -1, **unknown: Never) -> TensorLike:
     """e^x over its sum along `axis`: positive numbers that add up to 1."""
+    if unknown:
+        raise unknown_option("F.softmax(x)", unknown)
     return Softmax(axis)(x)
 
 
@@ -72,6 +76,8 @@ class LogSoftmax(Function):
         return grad_out - exp(out) * sum(grad_out, self.axis, keepdims=True)
 
 
-def log_softmax(x: TensorLike, axis: int = -1) -> TensorLike:
+def log_softmax(x: TensorLike, axis: int = -1, **unknown: Never) -> TensorLike:
     """ln softmax(x) along `axis`, computed without the logarithm of a tiny number."""
+    if unknown:
+        raise unknown_option("F.log_softmax(x)", unknown)
     return LogSoftmax(axis)(x)

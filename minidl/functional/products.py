@@ -1,4 +1,4 @@
-"""Matrix products: matmul, outer, and linear, the dense layer.
+"""Matrix products: matmul, dot, outer, and linear, the dense layer.
 
 >>> import numpy as np, minidl.functional as F
 >>> F.linear(np.array([1.0, 2.0]), weight=np.array([[3.0, 4.0], [5.0, 6.0]]), bias=np.array([0.5, 0.0]))
@@ -13,7 +13,7 @@ from minidl.autograd.function import Function
 from minidl.errors import DTypeError, ShapeError
 from minidl.functional.arithmetic import multiply
 from minidl.functional.broadcasting import sum, unbroadcast
-from minidl.functional.reshaping import flatten, reshape
+from minidl.functional.reshaping import array_like, flatten, reshape
 from minidl.functional.shape import side_by_side
 from minidl.types import Array, ArrayOrTensor, Gradients, TensorLike
 
@@ -76,6 +76,20 @@ def check_factors(x: Array, y: Array) -> None:
             f"expected x.shape[-1] == y.shape[{summed}]; got {x.shape[-1]} != {y.shape[summed]} (x {x.shape}, "
             f"y {y.shape})"
         )
+
+
+def dot(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
+    """x @ y of vectors and matrices, and x * y where one is a number, as `numpy.dot`.
+
+    Raises:
+        ShapeError: the summed lengths differ; or y has more than two axes, where `dot` means something else than @.
+    """
+    x, y = array_like(x), array_like(y)
+    if x.ndim == 0 or y.ndim == 0:
+        return multiply(x, y)
+    if y.ndim > 2:
+        raise ShapeError(f"dot: expected y with at most two axes; got {y.shape}: use x @ y or einsum")
+    return matmul(x, y)
 
 
 def outer(x: TensorLike, y: TensorLike) -> ArrayOrTensor:

@@ -1,4 +1,4 @@
-"""Reductions along axes: mean, var, max, min, logsumexp, norm; and cumsum. Names and arguments are NumPy's.
+"""Reductions along axes: mean, var, std, max, min, ptp, prod, logsumexp, norm; and cumsum. All are named as in NumPy.
 
 `axis` is one axis, several, or None for all; negative ones count from the end; `keepdims=True` leaves the reduced
 axes in place with length 1. An axis that is not there is an AxisError. `sum` is in broadcasting.py: the gradient of
@@ -15,22 +15,23 @@ Tensor([[0. , 0.5],
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable
 from minidl.backend import module_of
-from minidl.functional.arithmetic import absolute, sign
+from minidl.functional.arithmetic import absolute, sign, subtract
 from minidl.functional.axes import all_axes, one_axis
 from minidl.functional.broadcasting import Reduction, repeated, sum
 from minidl.functional.masking import masked
 from minidl.functional.precision import narrowed, widened
 from minidl.functional.probabilities import Softmax
-from minidl.functional.reshaping import array_like, flatten
+from minidl.functional.reshaping import array_like, flatten, reshape
 from minidl.functional.selection import where
-from minidl.functional.shape import astype
+from minidl.functional.shape import astype, concatenate, pad, transpose
+from minidl.habits.answers import unknown_option
 from minidl.types import Array, ArrayOrTensor, Axis, Gradients, TensorLike
 
 
@@ -48,8 +49,10 @@ class Mean(Reduction):
         return repeated(share.reshape(self.kept_shape), self.in_shape)
 
 
-def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:
+def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:
     """The arithmetic mean over `axis`; NaN of no numbers. Of integers it is float64."""
+    if unknown:
+        raise unknown_option("F.mean(x)", unknown)
     return Mean(axis, keepdims)(x)
 
 
@@ -81,12 +84,38 @@ class Var(Reduction):
         return left if left > 0 else 0
 
 
-def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> ArrayOrTensor:
+def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, ddof: int = 0, **unknown: Never) -> ArrayOrTensor:
     """The variance over `axis`, divided by n - ddof (NumPy's default ddof=0; PyTorch's is 1).
 
     NaN or infinity, with a gradient of NaN, where n <= ddof: so few numbers have no such variance.
     """
+    if unknown:
+        raise unknown_option("F.var(x)", unknown)
     return Var(axis, keepdims, ddof)(x)
+
+
+class Std(Var):
+    """s = sqrt(v) with the variance v, so ds/dx_i = (x_i - m) / ((n - ddof) s), taken for 0 where s = 0."""
+
+    saves_output = True
+    __slots__ = ()
+
+    def forward(self, x: Array) -> Array:
+        return module_of(x).sqrt(Var.forward(self, x))
+
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:  # type: ignore[override]
+        share = where(out == 0, 0, grad_out / (2 * where(out == 0, 1, out)))
+        return Var.backward(self, share, x)
+
+
+def std(x: TensorLike, axis: Axis = None, keepdims: bool = False, ddof: int = 0, **unknown: Never) -> ArrayOrTensor:
+    """The standard deviation over `axis`, the root of `var` (NumPy's default ddof=0; PyTorch's is 1).
+
+    Where all numbers are equal the gradient, which does not exist, is taken for 0, as in PyTorch.
+    """
+    if unknown:
+        raise unknown_option("F.std(x)", unknown)
+    return Std(axis, keepdims, ddof)(x)
 
 
 class _ReduceExtremum(Reduction):
@@ -124,22 +153,62 @@ class Min(_ReduceExtremum):
         return x.min(axis=self.axis, keepdims=self.keepdims)
 
 
-def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:
+def max(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:
     """The largest value over `axis` (NaN if one is NaN); equal largest ones share the gradient evenly.
 
     Raises:
         ShapeError: there are no numbers, so there is no largest.
     """
+    if unknown:
+        raise unknown_option("F.max(x)", unknown)
     return Max(axis, keepdims)(x)
 
 
-def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:
+def min(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:
     """The smallest value over `axis` (NaN if one is NaN); equal smallest ones share the gradient evenly.
 
     Raises:
         ShapeError: there are no numbers, so there is no smallest.
     """
+    if unknown:
+        raise unknown_option("F.min(x)", unknown)
     return Min(axis, keepdims)(x)
+
+
+def ptp(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:
+    """The largest value less the smallest over `axis` ("peak to peak").
+
+    Raises:
+        ShapeError: there are no numbers.
+    """
+    if unknown:
+        raise unknown_option("F.ptp(x)", unknown)
+    return subtract(max(x, axis, keepdims), min(x, axis, keepdims))
+
+
+def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:
+    """The product over `axis`; 1 of no numbers.
+
+    Halves are multiplied with each other until one number is left: the gradient, the product of all others, is then
+    right also where some numbers are 0.
+    """
+    if unknown:
+        raise unknown_option("F.prod(x)", unknown)
+    x = array_like(x)
+    if x.dtype.kind == "b":
+        x = astype(x, np.int64)
+    axes = all_axes(axis, x.ndim)
+    left = [i for i in range(x.ndim) if i not in axes]
+    kept = [1 if i in axes else n for i, n in enumerate(x.shape)]
+    count = math.prod(x.shape[i] for i in axes)
+    factors = reshape(transpose(x, [*axes, *left]), (count, *[x.shape[i] for i in left]))
+    if count == 0:
+        factors = pad(factors, [(1, 0), *[(0, 0)] * len(left)], constant_values=1)
+    while factors.shape[0] > 1:
+        half = factors.shape[0] // 2
+        odd = [factors[2 * half :]] if factors.shape[0] % 2 else []
+        factors = concatenate([factors[:half] * factors[half : 2 * half], *odd])
+    return reshape(factors, kept if keepdims else [x.shape[i] for i in left])
 
 
 class LogSumExp(Reduction):
@@ -163,8 +232,10 @@ class LogSumExp(Reduction):
         return grad_out.reshape(self.kept_shape) * Softmax(self.axis)(x)
 
 
-def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:
+def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:
     """ln(sum(exp(x))) over `axis`, without overflow; -infinity of no numbers."""
+    if unknown:
+        raise unknown_option("F.logsumexp(x)", unknown)
     return LogSumExp(axis, keepdims)(x)
 
 
@@ -219,7 +290,7 @@ def _direction(x: ArrayOrTensor, axis: Axis) -> ArrayOrTensor:
     return where(peak == math.inf, xp.where(size == math.inf, xp.sign(values), 0), scaled)
 
 
-def norm(x: TensorLike, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> ArrayOrTensor:
+def norm(x: TensorLike, ord: Any = None, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:
     """The length of the vectors along `axis`, as `numpy.linalg.norm`; float64 of integers.
 
     Args:
@@ -234,6 +305,8 @@ def norm(x: TensorLike, ord: Any = None, axis: Axis = None, keepdims: bool = Fal
         ValueError: another `ord`. Over two axes a number names a matrix norm in NumPy; there are none here.
         ShapeError: the inf or -inf norm of no numbers.
     """
+    if unknown:
+        raise unknown_option("F.norm(x)", unknown)
     x = array_like(x)
     matrix = len(all_axes(axis, x.ndim)) == 2
     if matrix and ord not in (None, "fro"):
@@ -274,8 +347,10 @@ class CumSum(Function):
         return cumsum(grad_out[from_the_end], self.axis)[from_the_end]
 
 
-def cumsum(x: TensorLike, axis: int | None = None) -> ArrayOrTensor:
+def cumsum(x: TensorLike, axis: int | None = None, **unknown: Never) -> ArrayOrTensor:
     """The sum of everything up to and with each element along `axis`; without one, of x flattened."""
+    if unknown:
+        raise unknown_option("F.cumsum(x)", unknown)
     x = array_like(x)
     if axis is None or x.ndim == 0:
         return CumSum(axis or 0)(flatten(x))

@@ -8,11 +8,14 @@ array([2., 2., 0., 0., 0., 2.])
 
 from __future__ import annotations
 
+from typing import Never
+
 from minidl.autograd.function import Function
 from minidl.backend import device_uniform, module_of
 from minidl.checks import number, yes_or_no
 from minidl.errors import ShapeError, describe
 from minidl.functional.masking import masked
+from minidl.habits.answers import unknown_option
 from minidl.types import Array, ArrayOrTensor, Shape, TensorLike
 
 
@@ -48,7 +51,7 @@ class Dropout(Function):
         return x.shape if self.axes is None else x.shape[: self.axes] + (1,) * (x.ndim - self.axes)
 
 
-def dropout(x: TensorLike, p: float = 0.5, training: bool = True) -> TensorLike:
+def dropout(x: TensorLike, p: float = 0.5, training: bool = True, **unknown: Never) -> TensorLike:
     """Set each number to 0 with probability p and multiply the others by 1 / (1 - p); x itself when not training.
 
     The random numbers come from the stream that `md.seed` starts, and are drawn on the device of x.
@@ -56,6 +59,8 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True) -> TensorLike:
     Raises:
         ValueError: p is not from 0 to 1.
     """
+    if unknown:
+        raise unknown_option("F.dropout(x)", unknown)
     p = number(p, "dropout: p", 0, 1)
     return Dropout(p)(x) if yes_or_no(training, "dropout: training") and p > 0 else x
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Never
 
 from minidl.autograd.function import Function
 from minidl.autograd.variable import to_share
 from minidl.backend import asarray
 from minidl.errors import ShapeError
 from minidl.functional.axes import all_axes, as_shape, one_axis
+from minidl.habits.answers import unknown_option
 from minidl.types import Array, ArrayOrTensor, Axis, Gradients, Shape, ShapeLike, TensorLike
 
 
@@ -49,26 +51,33 @@ def array_like(x: TensorLike) -> ArrayOrTensor:
     return x if hasattr(x, "shape") else asarray(x)
 
 
-def flatten(x: TensorLike, start_axis: int = 0) -> ArrayOrTensor:
-    """Merge the axes from `start_axis` on into one: (N, C, H, W) with start_axis=1 becomes (N, C*H*W); () is (1,).
+def flatten(x: TensorLike, start_axis: int = 0, end_axis: int = -1, **unknown: Never) -> ArrayOrTensor:
+    """Merge the axes `start_axis` to `end_axis` into one: (N, C, H, W) from 1 on becomes (N, C*H*W); () is (1,).
 
     Raises:
         AxisError: there is no such axis.
+        ShapeError: the last is before the first.
     """
+    if unknown:
+        raise unknown_option("F.flatten(x)", unknown)
     x = array_like(x)
     if x.ndim == 0:
         return reshape(x, (1,))
-    start = one_axis(start_axis, x.ndim)
-    return reshape(x, (*x.shape[:start], math.prod(x.shape[start:])))
+    start, end = one_axis(start_axis, x.ndim), one_axis(end_axis, x.ndim) + 1
+    if end <= start:
+        raise ShapeError(f"flatten: expected start_axis before end_axis; got {start_axis} and {end_axis}")
+    return reshape(x, (*x.shape[:start], math.prod(x.shape[start:end]), *x.shape[end:]))
 
 
-def squeeze(x: TensorLike, axis: Axis = None) -> ArrayOrTensor:
+def squeeze(x: TensorLike, axis: Axis = None, **unknown: Never) -> ArrayOrTensor:
     """x without those of its axes that have length 1, or only without the ones named: (2, 1, 3) becomes (2, 3).
 
     Raises:
         ShapeError: an axis that is named has another length.
         AxisError: there is no such axis.
     """
+    if unknown:
+        raise unknown_option("F.squeeze(x)", unknown)
     x = array_like(x)
     gone = [i for i, n in enumerate(x.shape) if n == 1] if axis is None else all_axes(axis, x.ndim)
     if any(x.shape[i] != 1 for i in gone):
@@ -76,13 +85,15 @@ def squeeze(x: TensorLike, axis: Axis = None) -> ArrayOrTensor:
     return reshape(x, [n for i, n in enumerate(x.shape) if i not in gone])
 
 
-def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> ArrayOrTensor:
+def expand_dims(x: TensorLike, axis: int | Sequence[int], **unknown: Never) -> ArrayOrTensor:
     """x with new axes of length 1, which are then number `axis` of the result: axis=1 makes (2, 1, 3) of (2, 3).
 
     Raises:
         AxisError: the result has no such axis.
         ShapeError: an axis is named twice.
     """
+    if unknown:
+        raise unknown_option("F.expand_dims(x)", unknown)
     x = array_like(x)
     several: Sequence[int] = axis if isinstance(axis, (tuple, list)) else (axis,)
     new = all_axes(several, x.ndim + len(several))

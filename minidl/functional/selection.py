@@ -11,6 +11,8 @@ Tensor([0.  , 0.25])
 
 from __future__ import annotations
 
+from typing import Never
+
 import numpy as np
 
 from minidl.autograd.function import Function
@@ -19,6 +21,7 @@ from minidl.backend import as_operands, is_array, module_of
 from minidl.errors import DTypeError, GraphError
 from minidl.functional.broadcasting import unbroadcast
 from minidl.functional.masking import masked
+from minidl.habits.answers import unknown_option
 from minidl.types import Array, ArrayOrTensor, Gradients, Shape, TensorLike
 
 
@@ -137,7 +140,7 @@ class Clip(Function):
         return unbroadcast(grad_x, self.shape)
 
 
-def clip(x: TensorLike, low: TensorLike = None, high: TensorLike = None) -> ArrayOrTensor:
+def clip(x: TensorLike, low: TensorLike = None, high: TensorLike = None, **unknown: Never) -> ArrayOrTensor:
     """x limited to [low, high], elementwise; None leaves a side open. Where low > high the result is high.
 
     The limits, numbers or arrays that broadcast with x, are constants.
@@ -145,6 +148,8 @@ def clip(x: TensorLike, low: TensorLike = None, high: TensorLike = None) -> Arra
     Raises:
         GraphError: a limit requires a gradient.
     """
+    if unknown:
+        raise unknown_option("F.clip(x)", unknown)
     limits = []
     for limit in (low, high):
         if isinstance(limit, Variable):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Sequence
+from typing import Never
 
 import numpy as np
 
@@ -21,10 +22,11 @@ from minidl.autograd.variable import Variable, to_share
 from minidl.backend import as_operands, device_of, is_array, module_of
 from minidl.backend import to_device as to_device_array
 from minidl.checks import number
-from minidl.errors import DTypeError, ShapeError
+from minidl.errors import DTypeError, ShapeError, warn
 from minidl.functional.axes import as_shape, one_axis
 from minidl.functional.indexing import getitem
 from minidl.functional.reshaping import array_like, reshape
+from minidl.habits.answers import unknown_option
 from minidl.types import Array, ArrayOrTensor, DTypeLike, Gradients, TensorLike
 
 
@@ -46,12 +48,14 @@ class Transpose(Function):
         return grad_out.transpose(inverse)
 
 
-def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> ArrayOrTensor:
+def transpose(x: TensorLike, axes: Sequence[int] | None = None, *more: Never) -> ArrayOrTensor:
     """x with its axes in the order `axes`; reversed if None. A view.
 
     Raises:
         ShapeError, AxisError: `axes` does not name each axis of x once.
     """
+    if more:
+        raise TypeError(f"F.transpose(x, axes) takes the order of all axes: write F.swapaxes(x, {axes}, {more[0]})")
     return Transpose(None if axes is None else as_shape(axes))(to_share(x))
 
 
@@ -100,13 +104,15 @@ class Concatenate(Function):
         return tuple(grads)
 
 
-def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> ArrayOrTensor:
+def concatenate(tensors: Sequence[TensorLike], axis: int = 0, **unknown: Never) -> ArrayOrTensor:
     """Join tensors along an existing axis; all other lengths must agree. Mixed dtypes promote as in NumPy.
 
     Raises:
         ShapeError: there are no tensors, or their shapes do not agree.
         AxisError: there is no such axis.
     """
+    if unknown:
+        raise unknown_option("F.concatenate([x, y])", unknown)
     several = list(tensors)
     if not several:
         raise ShapeError("concatenate: expected at least one tensor; got none")
@@ -124,13 +130,15 @@ def side_by_side(xs: Sequence[TensorLike]) -> list[ArrayOrTensor]:
     return [x if isinstance(x, Variable) else array for x, array in zip(xs, made, strict=True)]
 
 
-def stack(tensors: Sequence[TensorLike], axis: int = 0) -> ArrayOrTensor:
+def stack(tensors: Sequence[TensorLike], axis: int = 0, **unknown: Never) -> ArrayOrTensor:
     """Join tensors of one shape along a new axis, which is then number `axis` of the result.
 
     Raises:
         ShapeError: there are no tensors, or their shapes differ.
         AxisError: the result has no such axis.
     """
+    if unknown:
+        raise unknown_option("F.stack([x, y])", unknown)
     several = list(tensors)
     if not several:
         raise ShapeError("stack: expected at least one tensor; got none")
@@ -142,7 +150,9 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> ArrayOrTensor:
     return concatenate([reshape(t, (*shape[:at], 1, *shape[at:])) for t in several], axis=at)
 
 
-def split(x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[ArrayOrTensor]:
+def split(
+    x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0, **unknown: Never
+) -> list[ArrayOrTensor]:
     """Cut x along an axis, as `numpy.split`. The parts are views.
 
     Args:
@@ -155,6 +165,8 @@ def split(x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0
         AxisError: there is no such axis.
         DTypeError: a place to cut is no whole number.
     """
+    if unknown:
+        raise unknown_option("F.split(x, 2)", unknown)
     x = array_like(x)
     axis = one_axis(axis, x.ndim)
     length = x.shape[axis]
@@ -194,7 +206,7 @@ class Pad(Function):
         return grad_out[tuple(slice(a, n - b) for (a, b), n in zip(self.widths, grad_out.shape, strict=True))]
 
 
-def pad(x: TensorLike, pad_width: TensorLike, constant_values: float = 0) -> ArrayOrTensor:
+def pad(x: TensorLike, pad_width: TensorLike, constant_values: float = 0, **unknown: Never) -> ArrayOrTensor:
     """x with a border of a constant, as `numpy.pad`.
 
     Args:
@@ -205,17 +217,28 @@ def pad(x: TensorLike, pad_width: TensorLike, constant_values: float = 0) -> Arr
     Raises:
         ShapeError: `pad_width` does not fit x, or is not of whole numbers of at least 0.
         ValueError: `constant_values` is no number.
+        UserWarning: one pair pads several axes, where PyTorch's would pad the last.
     """
+    if unknown:
+        raise unknown_option("F.pad(x, pad_width)", unknown)
     x = array_like(x)
     expected = (
         f"pad: expected pad_width as a whole number of at least 0, one pair, or {x.ndim} pairs; got {pad_width!r}"
     )
+    if isinstance(pad_width, tuple) and 2 < len(pad_width) <= 2 * x.ndim and not len(pad_width) % 2:
+        pairs = [pad_width[i : i + 2] for i in range(0, len(pad_width), 2)]  # PyTorch's: the last axis first
+        expected += f": write F.pad(x, {[(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1]})"
     try:
         widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
     except ValueError as error:
         raise ShapeError(expected) from error
     if any(not isinstance(n, int) or n < 0 for pair in widths for n in pair):
         raise ShapeError(expected)
+    if x.ndim > 1 and np.shape(pad_width) == (2,):
+        warn(
+            f"pad({tuple(pad_width)}) pads all {x.ndim} axes, as NumPy's: for the last one alone write F.pad(x, "
+            f"{[(0, 0)] * (x.ndim - 1) + [tuple(pad_width)]}), for all of them {[tuple(pad_width)] * x.ndim}"
+        )
     return Pad(tuple((before, after) for before, after in widths), number(constant_values, "pad: constant_values"))(x)
 
 

@@ -1,4 +1,4 @@
-"""sin and cos, of angles in radians.
+"""sin, cos, tan and arctan, of angles in radians.
 
 >>> import minidl as md, minidl.functional as F
 >>> x = md.tensor(0.0, requires_grad=True)
@@ -48,3 +48,39 @@ class Cos(Function):
 def cos(x: TensorLike) -> TensorLike:
     """The cosine, elementwise; NaN of an infinite angle."""
     return Cos()(x)
+
+
+class Tan(Function):
+    """z = tan x, so dz/dx = 1 + z^2."""
+
+    saves_output = True
+    __slots__ = ()
+
+    def forward(self, x: Array) -> Array:
+        return module_of(x).tan(x)
+
+    def backward(self, grad_out: ArrayOrTensor, out: ArrayOrTensor) -> ArrayOrTensor:
+        return grad_out * (1 + out * out)
+
+
+def tan(x: TensorLike) -> TensorLike:
+    """The tangent, elementwise; NaN of an infinite angle."""
+    return Tan()(x)
+
+
+class Arctan(Function):
+    """z = arctan x, so dz/dx = 1/(1 + x^2)."""
+
+    saves_inputs = True
+    __slots__ = ()
+
+    def forward(self, x: Array) -> Array:
+        return module_of(x).arctan(x)
+
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
+        return grad_out / (1 + x * x)
+
+
+def arctan(x: TensorLike) -> TensorLike:
+    """The angle from -pi/2 to pi/2 whose tangent is x, elementwise."""
+    return Arctan()(x)

@@ -1,5 +1,6 @@
 """The networks of the examples: multi-layer perceptrons, Caffe's networks, AlexNet, ResNets, networks for text."""
 
+from minidl.examples.reading import add_examples
 from minidl.models.activations import ACTIVATIONS
 from minidl.models.caffe import cifar10_full, cifar10_quick, lenet
 from minidl.models.convnet import digits_conv
@@ -23,3 +24,10 @@ __all__ = [
     "resnet_cifar",
     "sample",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+add_examples(globals(), "models")

@@ -1,5 +1,9 @@
 """Layers, the modules that hold them, and initialisers."""
 
+from typing import Any
+
+from minidl.examples.reading import add_examples
+from minidl.habits.answers import missing_name
 from minidl.nn import init
 from minidl.nn.activation import (
     ELU,
@@ -123,3 +127,14 @@ __all__ = [
     "TransformerEncoderLayer",
     "init",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+add_examples(globals(), "nn")

@@ -154,26 +154,26 @@ class Softplus(Module):
 
 
 class Softmax(_Activation):
-    """exp(x) / sum(exp(x)) along `axis`. Not needed before cross_entropy, which takes raw scores."""
+    """exp(x) / sum(exp(x)) along the axis `dim`. Not needed before cross_entropy, which takes raw scores."""
 
-    axis = Setting(whole, -math.inf)
+    dim = Setting(whole, -math.inf)
 
-    def __init__(self, axis: int = -1) -> None:
+    def __init__(self, dim: int = -1) -> None:
         super().__init__()
-        self.axis = axis
+        self.dim = dim
 
     def forward(self, x: TensorLike) -> TensorLike:
-        return F.softmax(x, self.axis)
+        return F.softmax(x, self.dim)
 
 
 class LogSoftmax(_Activation):
-    """ln softmax(x) along `axis`."""
+    """ln softmax(x) along the axis `dim`."""
 
-    axis = Setting(whole, -math.inf)
+    dim = Setting(whole, -math.inf)
 
-    def __init__(self, axis: int = -1) -> None:
+    def __init__(self, dim: int = -1) -> None:
         super().__init__()
-        self.axis = axis
+        self.dim = dim
 
     def forward(self, x: TensorLike) -> TensorLike:
-        return F.log_softmax(x, self.axis)
+        return F.log_softmax(x, self.dim)

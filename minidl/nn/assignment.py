@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.errors import meant_by
+from minidl.habits.answers import answer
 from minidl.nn.mistakes import hidden, misspelt_init
 from minidl.nn.parameter import Parameter
 from minidl.tensors.tensor import Tensor
@@ -58,7 +59,8 @@ def missing_attribute(module: Any, module_class: type, name: str) -> str:
         remark = f"; it has {written!r}" if written else ""
         return f"{kind} does not say what it computes: define forward(self, x) in the class{remark}"
     held = [key for key, value in module.__dict__.items() if isinstance(value, (Parameter, module_class))]
-    return f"{kind} has no attribute {name!r}; it holds {', '.join(held) or 'nothing'}{misspelt_init(type(module))}"
+    remark = misspelt_init(type(module)) or answer("Module", name)
+    return f"{kind} has no attribute {name!r}; it holds {', '.join(held) or 'nothing'}{remark}"
 
 
 def _check_name(module: Any, module_class: type, name: str, value: Any) -> None:

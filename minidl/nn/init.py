@@ -30,8 +30,36 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.variable import writes_of
+from minidl.checks import choice
 from minidl.errors import DTypeError, GraphError, ShapeError, describe
+from minidl.examples.reading import add_examples
+from minidl.habits.answers import missing_name
 from minidl.tensors.tensor import Tensor
+
+__all__ = [
+    "Initializer",
+    "calculate_gain",
+    "constant_",
+    "fans",
+    "glorot_normal_",
+    "glorot_uniform_",
+    "he_normal_",
+    "he_uniform_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "layer_default_",
+    "lecun_normal_",
+    "lecun_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_caffe_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
 
 _T = TypeVar("_T", bound=Tensor)
 Initializer = Callable[[Any], Any]  # writes into a weight: what a layer takes as `init`
@@ -66,9 +94,9 @@ def fans(weight: Tensor) -> tuple[int, int]:
     return weight.shape[1] * window, weight.shape[0] * window
 
 
-def uniform_(tensor: _T, low: float = 0.0, high: float = 1.0, generator: np.random.Generator | None = None) -> _T:
-    """U(low, high)."""
-    drawn = (generator or backend.generator()).uniform(low, high, tensor.shape)
+def uniform_(tensor: _T, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None) -> _T:
+    """U(a, b)."""
+    drawn = (generator or backend.generator()).uniform(a, b, tensor.shape)
     return _write(tensor, drawn)
 
 
@@ -78,9 +106,32 @@ def normal_(tensor: _T, mean: float = 0.0, std: float = 1.0, generator: np.rando
     return _write(tensor, drawn)
 
 
-def constant_(tensor: _T, value: float) -> _T:
-    """`value` everywhere."""
-    return _write(tensor, np.full(tensor.shape, value))
+def trunc_normal_(
+    tensor: _T,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: np.random.Generator | None = None,
+) -> _T:
+    """N(mean, std^2) without what lies outside [a, b]: such numbers are drawn again.
+
+    Raises:
+        ValueError: (almost) all of them would.
+    """
+    numbers = generator or backend.generator()
+    drawn = np.asarray(numbers.normal(mean, std, tensor.shape))
+    for _ in range(1000):
+        outside = (drawn < a) | (drawn > b)
+        if not outside.any():
+            return _write(tensor, drawn)
+        drawn[outside] = numbers.normal(mean, std, int(outside.sum()))
+    raise ValueError(f"trunc_normal_: N({mean}, {std}^2) has (almost) nothing between {a} and {b}")
+
+
+def constant_(tensor: _T, val: float) -> _T:
+    """`val` everywhere."""
+    return _write(tensor, np.full(tensor.shape, val))
 
 
 def zeros_(tensor: _T) -> _T:
@@ -99,15 +150,15 @@ def xavier_caffe_(weight: _T, generator: np.random.Generator | None = None) -> _
     return uniform_(weight, -bound, bound, generator)
 
 
-def glorot_uniform_(weight: _T, gain: float = 1.0, generator: np.random.Generator | None = None) -> _T:
+def glorot_uniform_(tensor: _T, gain: float = 1.0, generator: np.random.Generator | None = None) -> _T:
     """U(-b, b) with b = gain sqrt(6 / (fan_in + fan_out)): PyTorch's xavier_uniform_."""
-    bound = gain * math.sqrt(6 / max(sum(fans(weight)), 1))
-    return uniform_(weight, -bound, bound, generator)
+    bound = gain * math.sqrt(6 / max(sum(fans(tensor)), 1))
+    return uniform_(tensor, -bound, bound, generator)
 
 
-def glorot_normal_(weight: _T, gain: float = 1.0, generator: np.random.Generator | None = None) -> _T:
+def glorot_normal_(tensor: _T, gain: float = 1.0, generator: np.random.Generator | None = None) -> _T:
     """N(0, s^2) with s = gain sqrt(2 / (fan_in + fan_out)): PyTorch's xavier_normal_."""
-    return normal_(weight, 0.0, gain * math.sqrt(2 / max(sum(fans(weight)), 1)), generator)
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / max(sum(fans(tensor)), 1)), generator)
 
 
 def he_uniform_(weight: _T, negative_slope: float = 0.0, generator: np.random.Generator | None = None) -> _T:
@@ -131,19 +182,19 @@ def lecun_normal_(weight: _T, generator: np.random.Generator | None = None) -> _
     return normal_(weight, 0.0, 1 / math.sqrt(max(fans(weight)[0], 1)), generator)
 
 
-def orthogonal_(weight: _T, gain: float = 1.0, generator: np.random.Generator | None = None) -> _T:
+def orthogonal_(tensor: _T, gain: float = 1.0, generator: np.random.Generator | None = None) -> _T:
     """gain times an orthogonal matrix, each equally likely, so that no direction is stretched on its way through.
 
     The axes after the first count as one, as in PyTorch: (F, C, KH, KW) is a matrix of F rows. If it is not square,
     the rows are orthogonal to each other, or the columns if there are fewer of them.
     """
-    fans(weight)  # a bias is refused
-    rows, columns = weight.shape[0], math.prod(weight.shape[1:])
+    fans(tensor)  # a bias is refused
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
     drawn = (generator or backend.generator()).normal(size=(rows, columns))
     q, r = np.linalg.qr(drawn if rows >= columns else drawn.T)
     # The QR of a random matrix is unique, and Q uniformly distributed, once the diagonal of R is made positive.
     q *= np.sign(np.diagonal(r))
-    return _write(weight, gain * (q if rows >= columns else q.T).reshape(weight.shape))
+    return _write(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
 
 
 def layer_default_(weight: Tensor, bias: Tensor | None = None, generator: np.random.Generator | None = None) -> None:
@@ -155,7 +206,69 @@ def layer_default_(weight: Tensor, bias: Tensor | None = None, generator: np.ran
 
 
 xavier_uniform_, xavier_normal_ = glorot_uniform_, glorot_normal_  # as PyTorch calls them, after the first name
-kaiming_uniform_, kaiming_normal_ = he_uniform_, he_normal_
+
+
+def kaiming_uniform_(
+    tensor: _T,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: np.random.Generator | None = None,
+) -> _T:
+    """U(-b, b) with b = gain sqrt(3 / fan): he_uniform_ with PyTorch's options.
+
+    Args:
+        tensor: the weight.
+        a: the negative slope of a leaky ReLU.
+        mode: "fan_in" keeps the size of the activations, "fan_out" that of the gradients.
+        nonlinearity: what follows: its gain is `calculate_gain`'s.
+        generator: where the numbers are drawn; by default from the stream that `md.seed` starts.
+
+    Raises:
+        ValueError: another mode or nonlinearity.
+    """
+    bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(
+    tensor: _T,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: np.random.Generator | None = None,
+) -> _T:
+    """N(0, s^2) with s = gain / sqrt(fan): he_normal_ with the options of `kaiming_uniform_`.
+
+    Raises:
+        ValueError: another mode or nonlinearity.
+    """
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+GAINS = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """By how much weights before a nonlinearity are larger: sqrt(2) for ReLU, sqrt(2 / (1 + a^2)) for a leaky one.
+
+    Args:
+        nonlinearity: "linear", "sigmoid", "tanh", "relu", "leaky_relu" or "selu".
+        param: the negative slope a of "leaky_relu"; None for 0.01.
+
+    Raises:
+        ValueError: another nonlinearity.
+
+    Source: torch.nn.init.calculate_gain.
+    """
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+    return GAINS[choice(nonlinearity, "calculate_gain: nonlinearity", (*GAINS, "leaky_relu"))]
+
+
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    fan = fans(tensor)[("fan_in", "fan_out").index(choice(mode, "kaiming: mode", ("fan_in", "fan_out")))]
+    return calculate_gain(nonlinearity, a) / math.sqrt(max(fan, 1))
 
 
 def _he_std(weight: Tensor, negative_slope: float) -> float:
@@ -173,3 +286,14 @@ def _write(tensor: _T, values: Any) -> _T:
     tensor._data[...] = backend.to_device(values.astype(tensor.dtype), tensor.device)
     writes_of(tensor).bump()
     return tensor
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+add_examples(globals(), "init")

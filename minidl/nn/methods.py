@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl.autograd.hooks import RemovableHandle
 from minidl.checks import yes_or_no
+from minidl.habits.answers import Options
 from minidl.nn import state
 from minidl.nn.hooks import ModuleHooks
 from minidl.nn.mistakes import refuse_options
@@ -19,7 +20,7 @@ from minidl.tensors.tensor import Tensor
 from minidl.types import Array, DTypeLike, TensorLike
 
 
-class ModelMethods:
+class ModelMethods(Options):
     """What every Module inherits. It holds nothing itself: what is in a model it asks the Module."""
 
     _hooks: ModuleHooks | None
@@ -53,10 +54,10 @@ class ModelMethods:
             parameter.requires_grad = required
         return self
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters: each becomes None, or with `set_to_none=False` 0."""
         for parameter in self.parameters():
-            parameter.grad = None
+            parameter.zero_grad(set_to_none)
 
     def apply(self, function: Callable[[Any], Any]) -> Self:
         """Call `function(module)` for every module below this one and then for this one; returns self."""

@@ -14,16 +14,18 @@ from minidl.types import TensorLike
 
 
 class Flatten(Module):
-    """Joins the axes from `start_axis` on into one: (N, C, H, W) becomes (N, C*H*W), which a dense layer takes."""
+    """Joins the axes `start_dim` to `end_dim` into one: (N, C, H, W) becomes (N, C*H*W), which a dense layer takes."""
 
-    start_axis = Setting(whole, -math.inf)
+    start_dim = Setting(whole, -math.inf)
+    end_dim = Setting(whole, -math.inf)
 
-    def __init__(self, start_axis: int = 1) -> None:
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
-        self.start_axis = start_axis
+        self.start_dim = start_dim
+        self.end_dim = end_dim
 
     def forward(self, x: TensorLike) -> TensorLike:
-        return F.flatten(x, self.start_axis)
+        return F.flatten(x, self.start_dim, self.end_dim)
 
 
 def lengths(value: Any, name: str) -> tuple[int, ...]:

@@ -13,13 +13,14 @@ from minidl.autograd.variable import Variable
 from minidl.errors import DTypeError
 from minidl.nn.hooks import ModuleHooks
 from minidl.nn.parameter import Parameter
+from minidl.tables import Text, text_table
 from minidl.tensors.array import DEFAULT_DTYPE
 from minidl.tensors.tensor import Tensor
 
 _HEAD = ("layer", "type", "output shape", "parameters", "")
 
 
-def summarize(model: Any, inputs: Any = None) -> str:
+def summarize(model: Any, inputs: Any = None) -> Text:
     """The table of `model`; see `Module.summary`."""
     shapes = {} if inputs is None else _shapes_for(model, inputs)
     own = {id(layer): parameters for _, layer, parameters in model.layer_parameters()}
@@ -32,7 +33,7 @@ def summarize(model: Any, inputs: Any = None) -> str:
         note = _tied(module, parameters) or _trainable(parameters)
         rows.append((name or "(model)", module._label(), shapes.get(id(module), ""), f"{count:,}", note))
     header = _HEAD if shapes else (*_HEAD[:2], "", *_HEAD[3:])
-    return "\n".join([_table([header, *rows]), *_totals(model.parameters())])
+    return Text("\n".join([text_table([header, *rows], numbers=(3,)), *_totals(model.parameters())]))
 
 
 def _shapes_for(model: Any, inputs: Any) -> dict[int, str]:
@@ -136,16 +137,3 @@ def _bytes(n: float) -> str:
             return f"{n:.1f} {unit}" if unit != "bytes" else f"{n} bytes"
         n /= 1024
     return f"{n:.1f} GiB"
-
-
-def _table(rows: list[tuple[str, ...]]) -> str:
-    """The rows in aligned columns, the first row ruled off; empty columns left out; numbers to the right."""
-    columns = [column for column in zip(*rows, strict=True) if any(column)]
-    aligned = []
-    for column in columns:
-        width = max(len(cell) for cell in column)
-        right = column[0] == "parameters"
-        aligned.append([cell.rjust(width) if right else cell.ljust(width) for cell in column])
-    lines = ["  ".join(cells).rstrip() for cells in zip(*aligned, strict=True)]
-    rule = "-" * max(len(line) for line in lines)
-    return "\n".join([lines[0], rule, *lines[1:], rule])

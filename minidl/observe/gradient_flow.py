@@ -85,6 +85,9 @@ class GradientFlow:
         self._recording: FlowRecording | None = None
         self._begin()
 
+    def __repr__(self) -> str:
+        return f"GradientFlow({len(self._layers)} layers, {len(self._numbers)} steps recorded)"
+
     def _begin(self) -> None:
         self._first = self._optimizer.step_count if self._optimizer is not None else 0
         self._step = Step(self._first, True, self._layers)

@@ -48,6 +48,10 @@ so LayerSpecific gives t_l = t (1 + ln(1 + 1/||g_l||)), as arXiv:1510.04609 has 
 the velocity, v <- mu v + t_l g, which with the rate LARS is arXiv:1708.03888.
 """
 
+from typing import Any
+
+from minidl.examples.reading import add_examples
+from minidl.habits.answers import missing_name
 from minidl.optim.adagrad import AdaGrad
 from minidl.optim.adam import Adam
 from minidl.optim.adamw import AdamW
@@ -76,10 +80,13 @@ from minidl.optim.schedule import Schedule
 from minidl.optim.sgd import SGD
 from minidl.optim.trust import LARS, TrustRatio
 
+Adagrad = AdaGrad  # as PyTorch spells it
+
 __all__ = [
     "LARS",
     "SGD",
     "AdaGrad",
+    "Adagrad",
     "Adam",
     "AdamW",
     "ChainedScheduler",
@@ -109,3 +116,14 @@ __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+add_examples(globals(), "optim")

@@ -39,15 +39,15 @@ class LayerRate:
     def __call__(self, view: LayerView) -> Any:
         raise TypeError(f"{type(self).__name__} must define __call__(view), which returns the layer's multiplier")
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
 
 class Uniform(LayerRate):
     """m_l = 1: every layer learns at the base rate. What an optimizer uses if it is told nothing."""
 
     def __call__(self, view: LayerView) -> float:
         return 1.0
-
-    def __repr__(self) -> str:
-        return "Uniform()"
 
 
 class LayerSpecific(LayerRate):

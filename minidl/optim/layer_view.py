@@ -43,6 +43,9 @@ class LayerView:
         self.decays = [0.0] * len(params) if decays is None else decays
         self._direction = direction
 
+    def __repr__(self) -> str:
+        return f"LayerView({self.name!r}, {len(self.params)} parameters, step {self.step})"
+
     @property
     def direction(self) -> Sequence[Array]:
         """What the multiplier will scale. If nothing was set these are the gradients with weight decay."""

@@ -110,7 +110,11 @@ def _check(entries: list[Any]) -> None:
     seen: dict[int, int] = {}
     for i, p in enumerate(entries):
         if not isinstance(p, Tensor):
-            remark = ": give one optimizer [*one.parameters(), *other.parameters()]" if isinstance(p, Module) else ""
+            remark = ""
+            if isinstance(p, Module):
+                remark = ": give one optimizer [*one.parameters(), *other.parameters()]"
+            elif isinstance(p, dict):
+                remark = ". Rates of their own are given by optimizer.scale('*.bias', lr=2.0)"
             raise DTypeError(f"expected parameters, which are Tensors; entry {i} is {describe(p)}{remark}")
         if not p.is_leaf:
             raise GraphError(

@@ -16,11 +16,12 @@ from minidl.autograd.variable import writes_of
 from minidl.autograd.versions import Versioned, chosen
 from minidl.checks import nonnegative, whole
 from minidl.functional.precision import widened
+from minidl.habits.answers import OptimizerNames, Options
 from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.multipliers import LayerRateSetting, read_multipliers
-from minidl.optim.report import LayerReport, Seen, as_numbers, largest_multiplier, norms_by_array, report_of
+from minidl.optim.report import LayerReports, Seen, as_numbers, largest_multiplier, norms_by_array, report_of
 from minidl.optim.scales import UNSCALED, ScalesSetting
 from minidl.optim.state import flat, read_states, saved_count
 from minidl.optim.trained import (
@@ -42,7 +43,7 @@ def nonnegative_or_none(value: Any, name: str) -> float | None:
     return None if value is None else nonnegative(value, name)
 
 
-class Optimizer(Versioned, ABC):
+class Optimizer(Versioned, Options, ABC, OptimizerNames):
     """Updates parameters from their gradients: a method (the subclass) with a layer rate.
 
     A step does for each parameter w of each layer l, in the order of the model (t is `lr`, decay is `weight_decay`):
@@ -281,11 +282,11 @@ class Optimizer(Versioned, ABC):
             self.scales[name] = self.scales.get(name, UNSCALED)._replace(**checked)
         return self
 
-    def zero_grad(self) -> None:
-        """Forget the gradients: every parameter's `.grad` becomes None."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients: every parameter's `.grad` becomes None, or with `set_to_none=False` 0."""
         for layer in self.layers:
             for _, p in layer.parameters:
-                p._grad = None
+                p.zero_grad(set_to_none)
 
     def _parameters(self) -> Iterator[tuple[str, Tensor]]:
         for layer in self.layers:
@@ -294,18 +295,18 @@ class Optimizer(Versioned, ABC):
     # ---- what happened
 
     @property
-    def raw_report(self) -> dict[str, LayerReport]:
+    def raw_report(self) -> LayerReports:
         """What the last step did to each layer it updated; numbers that are on a GPU stay there.
 
         A layer's gradient norm is computed when it is first needed: by its rate, by this report, or just before one of
         the gradients is written to. Until the next step the optimizer keeps the gradients for that, also after
         `zero_grad()`.
         """
-        return {seen.view.name: report_of(seen) for seen in self._last}
+        return LayerReports({seen.view.name: report_of(seen) for seen in self._last})
 
-    def layer_report(self) -> dict[str, LayerReport]:
+    def layer_report(self) -> LayerReports:
         """`raw_report` as Python numbers (waits for the GPU)."""
-        return {name: as_numbers(report) for name, report in self.raw_report.items()}
+        return LayerReports({name: as_numbers(report) for name, report in self.raw_report.items()})
 
     def largest_multiplier(self) -> tuple[str, float] | None:
         """The name of the layer that had the largest multiplier in the last step, and that multiplier.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from minidl.autograd.writes import WriteCount
 from minidl.optim.layer_view import LayerView
+from minidl.tables import text_table
 from minidl.types import Array
 
 
@@ -29,6 +30,21 @@ class LayerReport:
     rate: Any
     floored: Any
     tensor_multipliers: tuple[Any, ...]
+
+
+class LayerReports(dict[str, LayerReport]):
+    """The reports by the names of the layers; they show themselves as a table."""
+
+    def __repr__(self) -> str:
+        rows = [
+            (name, *(f"{float(x):.4g}" for x in (report.grad_norm, report.multiplier, report.rate)), _note(report))
+            for name, report in self.items()
+        ]
+        return text_table([("layer", "gradient norm", "multiplier", "rate", ""), *rows], numbers=(1, 2, 3))
+
+
+def _note(report: LayerReport) -> str:
+    return "norm too small to use" if bool(report.floored) else ""
 
 
 class Seen(NamedTuple):

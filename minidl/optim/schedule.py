@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from minidl.checks import nonnegative, whole
 from minidl.errors import describe
+from minidl.habits.answers import Options, ScheduleNames
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.state import saved_count
 from minidl.settings import Setting
@@ -25,7 +26,7 @@ def whole_steps(values: Any, name: str) -> tuple[int, ...]:
     return tuple(whole(value, name, 0) for value in values)
 
 
-class Schedule(ABC):
+class Schedule(Options, ABC, ScheduleNames):
     """Writes `optimizer.lr` as a function of the number of steps: t(0) when it is made, t(k) after k steps.
 
     A subclass defines `rate`, and calls `super().__init__(optimizer)` when everything `rate` needs is there.
@@ -65,6 +66,14 @@ class Schedule(ABC):
         before, now = self.rate(k - 1), self.rate(k)
         return rate * (now / before) if before else now or rate
 
+    def __repr__(self) -> str:
+        """The class with its settings, then where it is."""
+        names = [
+            name for kind in type(self).__mro__ for name, entry in vars(kind).items() if isinstance(entry, Setting)
+        ]
+        own = [f"{name}={getattr(self, name)!r}, " for name in names if name not in ("base_lr", "step_count")]
+        return f"{type(self).__name__}({''.join(own)}at step {self.step_count}: lr={self.last_lr:g})"
+
     @property
     def last_lr(self) -> float:
         """The rate this schedule set last."""
@@ -78,7 +87,7 @@ class Schedule(ABC):
         self.optimizer.lr = self.last_lr
         self.write_beside(self.step_count)
 
-    def write_beside(self, k: int) -> None:  # noqa: B027 - most have nothing to write
+    def write_beside(self, k: int) -> None:
         """Write what else this schedule sets at step k: nothing, for most schedules."""
 
     def step(self) -> None:

@@ -5,14 +5,33 @@ number) and `.numbers` (what is drawn, ready for json).
     md.plot.flow_profile(flow.recording)
     md.plot.update_heatmap({"SGD": sgd, "layer-specific": ls})
     md.plot.race(recording)
+    md.plot.learning_curves(history)                      # what md.fit returned; history.plot() is the same
     md.plot.save_figure(figure, "run/flow")               # png, svg, json
 """
 
+from minidl.examples.reading import add_examples
 from minidl.plot.drawing import FIGURES, draw
 from minidl.plot.flow_profile_figure import flow_profile
 from minidl.plot.gradient_flow_figure import gradient_flow
+from minidl.plot.learning_curves_figure import learning_curves
 from minidl.plot.race_figure import race
 from minidl.plot.saving import save_figure
 from minidl.plot.update_heatmap_figure import update_heatmap
 
-__all__ = ["FIGURES", "draw", "flow_profile", "gradient_flow", "race", "save_figure", "update_heatmap"]
+__all__ = [
+    "FIGURES",
+    "draw",
+    "flow_profile",
+    "gradient_flow",
+    "learning_curves",
+    "race",
+    "save_figure",
+    "update_heatmap",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+add_examples(globals(), "plot")

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from minidl.errors import printable
 
@@ -210,6 +210,13 @@ def mark_not_finite(ax: Axes, places: Any, colour: Any = BROKEN) -> None:
             clip_on=False,
             zorder=9,
         )
+
+
+def plain_log_ticks(axis: Any) -> None:
+    """Ticks at 1, 2, 5, 10, ... on a log axis, as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def name_layers(ax: Axes, names: Sequence[str], axis: str = "x") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
@@ -15,6 +15,15 @@ from minidl.tensors.numpy_functions import refuse_to_be_stored
 from minidl.types import Array, TensorLike
 
 DEFAULT_DTYPE = np.dtype(np.float32)  # for Python numbers; arrays keep the dtype they have
+
+
+class Count(int):
+    """A number of elements. Called, as PyTorch's `size()` is, it says how the shape is asked for."""
+
+    __slots__ = ()
+
+    def __call__(self, axis: int | None = None) -> Never:
+        raise TypeError(f"x.size is the number of elements, {self}: write x.shape{'' if axis is None else f'[{axis}]'}")
 
 
 class ArrayOfTensor(Variable):
@@ -72,7 +81,7 @@ class ArrayOfTensor(Variable):
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self._data.size
+        return Count(self._data.size)
 
     @property
     def dtype(self) -> np.dtype[Any]:

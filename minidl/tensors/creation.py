@@ -1,13 +1,17 @@
-"""Making tensors: tensor, zeros, ones, full, arange, rand, randn. New ones live on the current backend."""
+"""Making tensors: tensor, zeros, ones, full, eye, arange, linspace, and random ones. They live on the current backend.
+
+A shape may be written as one or several lengths or as a tuple: zeros(2, 3), zeros((2, 3)), randn(5).
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from minidl import backend
 from minidl.errors import DTypeError
+from minidl.habits.answers import unknown_option
 from minidl.tensors.array import DEFAULT_DTYPE, array_of, as_data
 from minidl.tensors.tensor import Tensor
 
@@ -46,25 +50,37 @@ def _made(array: Any, requires_grad: bool) -> Tensor:
     return Tensor(backend.to_device(array, backend.current()), requires_grad)
 
 
-def full(shape: Shape, value: float, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
-    """A tensor of `shape` filled with `value`.
+def _one_shape(lengths: tuple[Any, ...]) -> Any:
+    return lengths[0] if len(lengths) == 1 else lengths
+
+
+def full(
+    shape: Shape, fill_value: float, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False, **unknown: Never
+) -> Tensor:
+    """A tensor of `shape` filled with `fill_value`.
 
     Raises:
-        DTypeError: `value` is no real number, or array of such.
+        DTypeError: `fill_value` is no real number, or array of such.
     """
-    if np.asarray(value).dtype.kind not in "fiub":
-        raise DTypeError(f"full: expected a number; got {value!r}")
-    return _made(np.full(shape, value, dtype), requires_grad)
+    if unknown:
+        raise unknown_option(f"md.full({shape}, {fill_value})", unknown)
+    if np.asarray(fill_value).dtype.kind not in "fiub":
+        raise DTypeError(f"full: expected a number; got {fill_value!r}")
+    return _made(np.full(shape, fill_value, dtype), requires_grad)
 
 
-def zeros(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
+def zeros(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False, **unknown: Never) -> Tensor:
     """A tensor of `shape` filled with 0: zeros(2, 3) or zeros((2, 3))."""
-    return full(shape[0] if len(shape) == 1 else shape, 0, dtype, requires_grad)
+    if unknown:
+        raise unknown_option(f"md.zeros{shape}", unknown)
+    return full(_one_shape(shape), 0, dtype, requires_grad)
 
 
-def ones(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
+def ones(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False, **unknown: Never) -> Tensor:
     """A tensor of `shape` filled with 1: ones(2, 3) or ones((2, 3))."""
-    return full(shape[0] if len(shape) == 1 else shape, 1, dtype, requires_grad)
+    if unknown:
+        raise unknown_option(f"md.ones{shape}", unknown)
+    return full(_one_shape(shape), 1, dtype, requires_grad)
 
 
 def zeros_like(other: Tensor, requires_grad: bool = False) -> Tensor:
@@ -77,17 +93,71 @@ def ones_like(other: Tensor, requires_grad: bool = False) -> Tensor:
     return Tensor(backend.module_of(other._data).ones_like(other._data), requires_grad)
 
 
-def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
+def full_like(other: Tensor, fill_value: float, requires_grad: bool = False) -> Tensor:
+    """`fill_value` with the shape, dtype and device of `other`."""
+    return Tensor(backend.module_of(other._data).full_like(other._data, fill_value), requires_grad)
+
+
+def eye(
+    n: int, m: int | None = None, k: int = 0, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False, **unknown: Never
+) -> Tensor:
+    """The matrix (n, m) with 1 on its k-th diagonal and 0 elsewhere; square if m is None: then it is the identity."""
+    if unknown:
+        raise unknown_option(f"md.eye({n})", unknown)
+    return _made(np.eye(n, m, k, dtype), requires_grad)
+
+
+def arange(
+    start: float,
+    stop: float | None = None,
+    step: float = 1,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    **unknown: Never,
+) -> Tensor:
     """start, start + step, ... below stop; from 0 if only one number is given. Floats make float32."""
+    if unknown:
+        raise unknown_option(f"md.arange({start}, {stop}, {step})", unknown)
     values = np.arange(start, dtype=dtype) if stop is None else np.arange(start, stop, step, dtype=dtype)
-    return _made(values.astype(DEFAULT_DTYPE) if dtype is None and values.dtype.kind == "f" else values, False)
+    return _made(values.astype(DEFAULT_DTYPE) if dtype is None and values.dtype.kind == "f" else values, requires_grad)
 
 
-def rand(*shape: int, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: float,
+    stop: float,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: Any = DEFAULT_DTYPE,
+    requires_grad: bool = False,
+    **unknown: Never,
+) -> Tensor:
+    """`num` numbers at equal distances from `start` to `stop`, both included unless `endpoint` is False."""
+    if unknown:
+        raise unknown_option(f"md.linspace({start}, {stop})", unknown)
+    return _made(np.linspace(start, stop, num, endpoint).astype(dtype), requires_grad)
+
+
+def rand(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False, **unknown: Never) -> Tensor:
     """Uniform numbers in [0, 1) from the host stream that `md.seed` starts: the same on both backends."""
-    return _made(backend.generator().random(shape).astype(dtype), requires_grad)
+    if unknown:
+        raise unknown_option(f"md.rand{shape}", unknown)
+    return _made(np.asarray(backend.generator().random(_one_shape(shape))).astype(dtype), requires_grad)
 
 
-def randn(*shape: int, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
+def randn(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False, **unknown: Never) -> Tensor:
     """Normal numbers (mean 0, standard deviation 1) from the host stream that `md.seed` starts."""
-    return _made(backend.generator().standard_normal(shape).astype(dtype), requires_grad)
+    if unknown:
+        raise unknown_option(f"md.randn{shape}", unknown)
+    return _made(np.asarray(backend.generator().standard_normal(_one_shape(shape))).astype(dtype), requires_grad)
+
+
+def randint(low: int, high: int | None = None, size: Shape = (), dtype: Any = np.int64, **unknown: Never) -> Tensor:
+    """Whole numbers from `low` to `high` - 1, or from 0 to `low` - 1, from the host stream that `md.seed` starts."""
+    if unknown:
+        raise unknown_option(f"md.randint({low}, {high}, {size})", unknown)
+    return _made(np.asarray(backend.generator().integers(low, high, size, dtype)), False)
+
+
+def permutation(n: int) -> Tensor:
+    """The whole numbers from 0 to n - 1 in random order, from the host stream that `md.seed` starts."""
+    return _made(backend.generator().permutation(n), False)

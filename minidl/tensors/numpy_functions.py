@@ -44,10 +44,22 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
     np.sign: F.sign,
     np.exp: F.exp,
     np.log: F.log,
+    np.expm1: F.expm1,
+    np.log1p: F.log1p,
+    np.log2: F.log2,
+    np.log10: F.log10,
     np.sqrt: F.sqrt,
+    np.square: F.square,
     np.sin: F.sin,
     np.cos: F.cos,
+    np.tan: F.tan,
+    np.arctan: F.arctan,
     np.tanh: F.tanh,
+    np.floor: F.floor,
+    np.ceil: F.ceil,
+    np.trunc: F.trunc,
+    np.floor_divide: F.floor_divide,
+    np.remainder: F.remainder,
     np.maximum: F.maximum,
     np.minimum: F.minimum,
     np.equal: F.equal,
@@ -72,6 +84,9 @@ FUNCTIONS: dict[Any, tuple[Callable[..., Any], str]] = {
     np.sum: (F.sum, "x=a axis dtype out keepdims"),
     np.mean: (F.mean, "x=a axis dtype out keepdims"),
     np.var: (F.var, "x=a axis dtype out ddof keepdims"),
+    np.std: (F.std, "x=a axis dtype out ddof keepdims"),
+    np.prod: (F.prod, "x=a axis dtype out keepdims"),
+    np.ptp: (F.ptp, "x=a axis out keepdims"),
     np.max: (F.max, "x=a axis out keepdims"),
     np.amax: (F.max, "x=a axis out keepdims"),
     np.min: (F.min, "x=a axis out keepdims"),
@@ -79,17 +94,36 @@ FUNCTIONS: dict[Any, tuple[Callable[..., Any], str]] = {
     np.cumsum: (F.cumsum, "x=a axis dtype out"),
     np.linalg.norm: (F.norm, "x ord axis keepdims"),
     np.outer: (F.outer, "x=a y=b out"),
+    np.dot: (F.dot, "x=a y=b out"),
+    np.trace: (F.trace, "x=a offset axis1 axis2 dtype out"),
+    np.diagonal: (F.diagonal, "x=a offset axis1 axis2"),
+    np.diag: (F.diag, "x=v k"),
+    np.tril: (F.tril, "x=m k"),
+    np.triu: (F.triu, "x=m k"),
     np.where: (F.where, "condition x y"),
     np.clip: (F.clip, "x=a low=a_min high=a_max out low=min high=max"),
     np.concatenate: (F.concatenate, "tensors=arrays axis out"),
     np.stack: (F.stack, "tensors=arrays axis out"),
+    np.vstack: (F.vstack, "tensors=tup dtype casting"),
+    np.hstack: (F.hstack, "tensors=tup dtype casting"),
     np.split: (F.split, "x=ary indices_or_sections axis"),
     np.reshape: (F.reshape, "x=a shape=newshape order shape"),
+    np.ravel: (F.ravel, "x=a order"),
     np.squeeze: (F.squeeze, "x=a axis"),
     np.expand_dims: (F.expand_dims, "x=a axis"),
     np.broadcast_to: (F.broadcast_to, "x=array shape subok"),
     np.transpose: (F.transpose, "x=a axes"),
     np.swapaxes: (F.swapaxes, "x=a axis1 axis2"),
+    np.moveaxis: (F.moveaxis, "x=a source destination"),
+    np.flip: (F.flip, "x=m axis"),
+    np.roll: (F.roll, "x=a shift axis"),
+    np.repeat: (F.repeat, "x=a repeats axis"),
+    np.tile: (F.tile, "x=A reps"),
+    np.take: (F.take, "x=a indices axis out mode"),
+    np.take_along_axis: (F.take_along_axis, "x=arr indices axis"),
+    np.sort: (F.sort, "x=a axis kind order stable"),
+    np.round: (F.round, "x=a decimals out"),
+    np.around: (F.round, "x=a decimals out"),
     np.pad: (F.pad, "x=array pad_width mode"),
     np.copy: (F.copy, "x=a order subok"),
 }
@@ -110,38 +144,42 @@ WRITING = {np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_d
 
 # What to write instead of functions that minidl has not.
 INSTEAD: dict[Any, str] = {
-    np.dot: "x @ y",
     np.inner: "F.sum(x * y, axis=-1)",
     np.vdot: "F.sum(x * y)",
-    np.einsum: "products and sums, such as x @ y and F.sum(x * y, axis)",
-    np.tensordot: "x @ y of reshaped tensors",
-    np.square: "x * x",
+    np.tensordot: 'F.einsum("ij,kj->ik", x, y)',
+    np.kron: 'F.einsum("ij,kl->ikjl", x, y)',
     np.reciprocal: "1 / x",
     np.hypot: "F.sqrt(x * x + y * y)",
-    np.float_power: "x ** y",
-    np.log2: "F.log(x) / np.log(2)",
-    np.log10: "F.log(x) / np.log(10)",
-    np.log1p: "F.log(1 + x)",
-    np.expm1: "F.exp(x) - 1",
+    np.arctan2: "F.arctan(x / y)",
+    np.float_power: "x**y",
+    np.exp2: "2**x",
+    np.cbrt: "F.sign(x) * F.absolute(x) ** (1 / 3)",
+    np.sinh: "(F.exp(x) - F.exp(-x)) / 2",
+    np.cosh: "(F.exp(x) + F.exp(-x)) / 2",
     np.logaddexp: "F.logsumexp(F.stack([x, y]), axis=0)",
-    np.std: "F.sqrt(F.var(x, axis))",
-    np.average: "F.mean(x, axis), with weights F.sum(x * weights, axis)",
-    np.prod: "F.exp(F.sum(F.log(x), axis)) where x > 0",
-    np.ptp: "F.max(x, axis) - F.min(x, axis)",
-    np.diff: "x[1:] - x[:-1]",
-    np.ravel: "F.flatten(x)",
-    np.take: "x[indices]",
-    np.flip: "x[::-1]",
-    np.moveaxis: "F.transpose(x, axes)",
-    np.vstack: "F.concatenate([x, y], axis=0)",
-    np.hstack: "F.concatenate([x, y], axis=-1)",
-    np.append: "F.concatenate([x, y])",
-    np.column_stack: "F.stack([x, y], axis=1)",
-    np.array_split: "F.split(x, indices)",
-    np.broadcast_arrays: "F.broadcast_to(x, shape)",
-    np.tile: "F.broadcast_to(x, shape) and F.reshape",
-    np.repeat: "x[[0, 0, 1, 1]]",
-    np.copyto: "a tensor t = md.zeros(shape), and t[...] = x",
+    np.rint: "F.round(x)",
+    np.heaviside: "(x > 0).astype(x.dtype)",
+    np.nan_to_num: "F.where(F.isnan(x), 0, x)",
+    np.average: "F.mean(x, axis=0)",
+    np.nanmean: "F.mean(x[~F.isnan(x)])",
+    np.nansum: "F.sum(x[~F.isnan(x)])",
+    np.median: "F.sort(x.ravel())[x.size // 2]",
+    np.cumprod: "F.exp(F.cumsum(F.log(x), axis=0))",
+    np.diff: "x[..., 1:] - x[..., :-1]",
+    np.append: "F.concatenate([x.ravel(), y.ravel()])",
+    np.delete: "F.concatenate([x[:1], x[2:]])",
+    np.insert: "F.concatenate([x[:1], y[:1], x[1:]])",
+    np.column_stack: "F.stack([x[0], y[0]], axis=1)",
+    np.dstack: "F.stack([x, y], axis=2)",
+    np.array_split: "F.split(x, [1])",
+    np.fliplr: "F.flip(x, axis=1)",
+    np.flipud: "F.flip(x, axis=0)",
+    np.rot90: "F.flip(x.T, axis=0)",
+    np.atleast_1d: "x.reshape(-1)",
+    np.atleast_2d: "x.reshape(1, -1)",
+    np.broadcast_arrays: "F.broadcast_to(x, y.shape)",
+    np.meshgrid: "F.broadcast_to(x[0], (3, 3)), F.broadcast_to(y[0][:, None], (3, 3))",
+    np.copyto: "t = md.zeros(2, 3); t[...] = x",
 }
 
 
@@ -167,6 +205,8 @@ def from_function(tensor: Variable, function: Any, types: Any, args: Any, option
     """
     if function in ATTRIBUTES and len(args) == 1 and not options:
         return getattr(args[0], ATTRIBUTES[function])
+    if function is np.einsum and options.keys() <= {"optimize"}:
+        return F.einsum(*args)
     if function in FUNCTIONS:
         known, parameters = FUNCTIONS[function]
         arguments = _arguments(known, parameters, args, options)
@@ -191,7 +231,8 @@ def _arguments(known: Callable[..., Any], parameters: str, args: Any, options: d
 
 @cache
 def _parameters(function: Callable[..., Any]) -> Any:
-    return inspect.signature(function).parameters
+    found = inspect.signature(function).parameters
+    return {name: p for name, p in found.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
 
 def _by_numpy(function: Any, name: str, method: str, args: Any, options: dict[str, Any]) -> Any:
@@ -207,8 +248,8 @@ def _by_numpy(function: Any, name: str, method: str, args: Any, options: dict[st
             if tensor._requires_grad:
                 raise GraphError(
                     f"{name} records nothing: the gradient of {describe(tensor)} would be lost. "
-                    f"{_advice(function if called else None, options)}, or if you mean the values alone, hand it "
-                    f"t.numpy()"
+                    f"{_advice(function if called else None, options)}or, for the values alone, "
+                    f"{name}({', '.join(_written(args, options))})"
                 )
     return getattr(function, method)(*_values(args, harmless), **_values(options, harmless))
 
@@ -216,11 +257,25 @@ def _by_numpy(function: Any, name: str, method: str, args: Any, options: dict[st
 def _advice(function: Any, options: dict[str, Any]) -> str:
     """What to write so that the gradient is not lost."""
     if options.get("out") is not None:
-        return "An array has no history: write a = a + t, not a += t"
-    known = UFUNCS.get(function) or FUNCTIONS.get(function, (None,))[0]
+        return "An array has no history: write a = a + t, not a += t; "
+    known = F.einsum if function is np.einsum else UFUNCS.get(function) or FUNCTIONS.get(function, (None,))[0]
     if known is not None:
-        return f"Write F.{known.__name__}({', '.join(_parameters(known))}), which has these arguments only"
-    return f"Write {INSTEAD[function]}" if function in INSTEAD else "Compose it of functions of minidl.functional"
+        return f"Write F.{known.__name__}({', '.join(_parameters(known))}), which has these arguments only; "
+    return f"Write {INSTEAD[function]}; " if function in INSTEAD else "Compose it of functions of minidl.functional; "
+
+
+def _written(args: Any, options: dict[str, Any]) -> Iterator[str]:
+    """The arguments of a call as one writes them: each Tensor as t.numpy()."""
+    for name, value in [*(("", value) for value in args), *options.items()]:
+        if isinstance(value, Variable):
+            text = "t.numpy()"
+        elif isinstance(value, (list, tuple)):
+            text = f"[{', '.join(_written(value, {}))}]"
+        else:
+            text = (
+                repr(value) if isinstance(value, (int, float, str, type(None))) else getattr(value, "__name__", "...")
+            )
+        yield f"{name}={text}" if name else text
 
 
 def _tensors(given: Any) -> Iterator[Any]:

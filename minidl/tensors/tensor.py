@@ -1,7 +1,8 @@
-"""Tensor: an array that remembers how it was made. Its operators and methods are calls into `minidl.functional`."""
+"""Tensor: an array that remembers how it was made. Its operators are calls into `minidl.functional`."""
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from minidl import backend
 from minidl import functional as F
 from minidl.autograd.backward import Walk, deliver, seed_gradient
-from minidl.autograd.diagnosis import warn_of_no_grad
+from minidl.autograd.diagnosis import refuse_unpacking, warn_of_no_grad
 from minidl.autograd.hooks import RemovableHandle, after_backward
 from minidl.autograd.modes import PLAIN, current_mode
 from minidl.autograd.variable import Variable, extras_of, to_share, writes_of
@@ -19,12 +20,14 @@ from minidl.autograd.versions import chosen
 from minidl.checks import yes_or_no
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.functional.arithmetic import Add, Div, Mul, Sub
-from minidl.tensors.array import DEFAULT_DTYPE, ArrayOfTensor, as_data
+from minidl.habits.answers import TensorNames
+from minidl.tensors.array import DEFAULT_DTYPE, as_data
 from minidl.tensors.in_place import become, write_item
+from minidl.tensors.methods import NumPyMethods
 from minidl.tensors.numpy_functions import from_function, from_ufunc
 
 
-class Tensor(ArrayOfTensor):
+class Tensor(NumPyMethods, TensorNames):
     """An n-dimensional array with a gradient.
 
     Attributes:
@@ -151,9 +154,9 @@ class Tensor(ArrayOfTensor):
         for hook in list(after_backward.values()) if after_backward else ():
             hook(self)
 
-    def zero_grad(self) -> None:
-        """Forget the gradient."""
-        self._grad = None
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradient: it becomes None, or with `set_to_none=False` 0."""
+        self._grad = None if set_to_none or self._grad is None else self.wrap(self._grad._data * 0)
 
     def retain_grad(self) -> None:
         """Let backward() leave a `.grad` here too, though this is not a leaf."""
@@ -219,6 +222,7 @@ class Tensor(ArrayOfTensor):
         return result
 
     def __iter__(self) -> Iterator[Tensor]:
+        refuse_unpacking(self, sys._getframe(1))  # values, places = x.max(1)
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
@@ -261,6 +265,18 @@ class Tensor(ArrayOfTensor):
 
     def __itruediv__(self, other: Any) -> Tensor:
         return become(self, Div()(self, other))
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return F.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return F.floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return F.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return F.remainder(other, self)
 
     def __pow__(self, other: Any) -> Tensor:
         return F.power(self, other)
@@ -332,75 +348,6 @@ class Tensor(ArrayOfTensor):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         write_item(self, index, value)
-
-    # ---- methods, as NumPy's
-
-    @property
-    def T(self) -> Tensor:  # noqa: N802 - NumPy's name
-        """The axes reversed."""
-        return F.transpose(self)
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """The sum over `axis`."""
-        return F.sum(self, axis, keepdims)
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """The mean over `axis`."""
-        return F.mean(self, axis, keepdims)
-
-    def cumsum(self, axis: int | None = None) -> Tensor:
-        """The running sum along `axis`, or of all elements flattened."""
-        return F.cumsum(self, axis)
-
-    def var(self, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
-        """The variance over `axis`, divided by n - ddof."""
-        return F.var(self, axis, keepdims, ddof)
-
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """The largest value over `axis`; equal ones share the gradient."""
-        return F.max(self, axis, keepdims)
-
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """The smallest value over `axis`; equal ones share the gradient."""
-        return F.min(self, axis, keepdims)
-
-    def argmax(self, axis: int | None = None) -> Tensor:
-        """Where the largest value is (the first of equal ones); integers, without gradient."""
-        return self.wrap(backend.asarray(self.shown().argmax(axis=axis)))
-
-    def argmin(self, axis: int | None = None) -> Tensor:
-        """Where the smallest value is (the first of equal ones); integers, without gradient."""
-        return self.wrap(backend.asarray(self.shown().argmin(axis=axis)))
-
-    def any(self, axis: Any = None) -> Tensor:
-        """Whether some element is true."""
-        return self.wrap(backend.asarray(self.shown().any(axis=axis)))
-
-    def all(self, axis: Any = None) -> Tensor:
-        """Whether every element is true."""
-        return self.wrap(backend.asarray(self.shown().all(axis=axis)))
-
-    def reshape(self, *shape: Any) -> Tensor:
-        """Under another shape: reshape(2, 3), reshape((2, 3)), reshape(-1)."""
-        return F.reshape(self, shape[0] if len(shape) == 1 else shape)
-
-    def flatten(self, start_axis: int = 0) -> Tensor:
-        """The axes from `start_axis` on merged into one."""
-        return F.flatten(self, start_axis)
-
-    def transpose(self, *axes: Any) -> Tensor:
-        """The axes in another order: transpose(), transpose(1, 0, 2), transpose((1, 0, 2))."""
-        if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)):
-            axes = axes[0]
-        return F.transpose(self, axes or None)
-
-    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        """Two axes exchanged."""
-        return F.swapaxes(self, axis1, axis2)
-
-    def clip(self, low: Any = None, high: Any = None) -> Tensor:
-        """Limited to [low, high]."""
-        return F.clip(self, low, high)
 
 
 Variable.result_class = Tensor

@@ -1,5 +1,6 @@
 """Training and evaluating a model: fit, evaluate, the history of a run, and checkpoints."""
 
+from minidl.examples.reading import add_examples
 from minidl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from minidl.training.evaluation import Evaluation, evaluate
 from minidl.training.history import History
@@ -16,3 +17,10 @@ __all__ = [
     "load_checkpoint",
     "save_checkpoint",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+add_examples(globals(), "training")

@@ -73,6 +73,9 @@ class Checkpoint:
     kinds: dict[str, str]
     settings: dict[str, str]
 
+    def __repr__(self) -> str:
+        return f"Checkpoint({self.path!r}, {self.history!r})"
+
     def resume(
         self,
         model: Module,

@@ -69,7 +69,7 @@ def evaluate(
         batch_size: examples at a time; of a Loader its own.
         loss: loss(model's output, labels), a mean over the batch. (If one of minidl's is a sum over the batch, the
             result is the sum over all examples.) Of the first batch it may be asked for twice.
-        progress: show a progress bar. None shows it in a terminal, once it has taken a second.
+        progress: show a progress bar. None shows it in a terminal or a notebook, once it has taken a second.
 
     Raises:
         ValueError: there are no examples, or the batch size is none.

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minidl import backend
 from minidl.checks import is_whole
@@ -15,6 +15,9 @@ from minidl.files.reading import read_json
 from minidl.files.schema import check_plain
 from minidl.files.writing import path_of, write_atomically
 from minidl.types import Array
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 KIND = "history"
 FORMAT = 1
@@ -101,6 +104,25 @@ class History:
             self.validation_loss.append(validation_loss)
         if validation_accuracy is not None:
             self.validation_accuracy.append(validation_accuracy)
+
+    def __repr__(self) -> str:
+        """How long it is, and what it came to; not its numbers, of which there may be thousands."""
+        parts = []
+        if self.train_loss:
+            parts.append(f"loss {self.train_loss[0]:.4g} -> {self.train_loss[-1]:.4g}")
+        if self.validation_loss:
+            parts.append(f"validation loss {self.validation_loss[-1]:.4g}")
+        if self.validation_accuracy:
+            parts.append(f"validation accuracy {self.validation_accuracy[-1]:.2%}")
+        parts.append(f"{sum(self.seconds) + self.open_seconds:.1f} s")
+        parts += ["interrupted"] if self.interrupted else []
+        return f"History({self.epochs} epochs, {len(self.step_rate)} steps; {', '.join(parts)})"
+
+    def plot(self) -> Figure:
+        """The losses, the accuracy and the rate of the run as a figure: `md.plot.learning_curves(history)`."""
+        from minidl.plot import learning_curves
+
+        return learning_curves(self)
 
     # ---- files
 

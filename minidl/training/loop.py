@@ -81,7 +81,9 @@ def fit(
         allow_changes: go on although something is made otherwise, such as the schedule, the learning rate, the size of
             the batches or the data set: what is here counts from now on (`Checkpoint.resume` says how). Otherwise that
             is refused by name.
-        progress: show a progress bar. None shows it in a terminal, once the training has taken a second.
+        progress: show a progress bar, or, where none can be drawn since the output goes to a file, a line for each
+            epoch on standard error. None shows the bar in a terminal once the training has taken a second, and in a
+            notebook at once; False shows nothing.
 
     Returns:
         The history, that of a resumed run from its beginning.
@@ -133,6 +135,7 @@ def fit(
                 if isinstance(schedule, ReduceLROnPlateau) and state.evaluation is not None:
                     schedule.step(state.evaluation.loss)
                 run.end_epoch()
+                bar.end_epoch(state.epoch + 1, epochs, history.train_loss[-1], history.seconds[-1])
                 run.call(callbacks, "on_epoch")
                 state.epoch += 1
                 state.stop = state.stop or interrupt.requested

@@ -55,6 +55,9 @@ class TrainingState:
     evaluation: Evaluation | None = None
     stop: bool = False
 
+    def __repr__(self) -> str:
+        return f"TrainingState({type(self.model).__name__}, epoch {self.epoch}, step {self.step}, {self.history!r})"
+
 
 class Run:
     """A run of `fit`: it keeps the history and its times, writes the checkpoint, and says when the training stops.

@@ -1,7 +1,9 @@
-"""minidl/data/progress.py: a bar in a terminal, nothing elsewhere."""
+"""minidl/data/progress.py: a bar in a terminal or a notebook, else a line for each epoch of a training."""
 
+import builtins
 import io
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -52,7 +54,7 @@ def test_no_bar_where_nobody_looks(capsys, screen):
 
 
 def test_in_a_terminal_only_what_takes_a_while_gets_a_bar(monkeypatch, screen):
-    monkeypatch.setattr(progress, "_in_terminal", lambda: True)
+    monkeypatch.setattr(progress, "in_terminal", lambda: True)
     run(ProgressBar(None, steps=20, console=screen))
     assert drawn(screen) == ""
     clock = iter(np.arange(0, 100, 0.3))
@@ -101,3 +103,77 @@ def test_a_progress_bar_that_cannot_be_drawn_stops_nothing(monkeypatch):
             bar.advance()
             advanced += 1
     assert advanced == 3
+
+
+# ---- a notebook
+
+
+class Kernel:
+    """What a notebook's kernel shows: the displays by number, each with all it has shown."""
+
+    def __init__(self, monkeypatch):
+        self.shown = []
+        shell = types.SimpleNamespace(kernel=object())
+        module = types.SimpleNamespace(display=self.display)
+        monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
+        monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(display=module))
+        monkeypatch.setitem(sys.modules, "IPython.display", module)
+
+    def display(self, content, raw, display_id):
+        texts = [content["text/plain"]]
+        self.shown.append(texts)
+        return types.SimpleNamespace(update=lambda content, raw: texts.append(content["text/plain"]))
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    return Kernel(monkeypatch)
+
+
+def test_in_a_notebook_one_line_is_written_over_itself(kernel, capsys):
+    run(ProgressBar(None, steps=20))
+    (texts,) = kernel.shown
+    assert len(texts) >= 2
+    assert texts[-1].startswith("\N{FULL BLOCK}" * 20 + "  20/20  0:00  epoch 2/2  loss 0.2500  accuracy 90%")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_short_piece_of_work_leaves_nothing_in_a_notebook_but_a_training_does(kernel):
+    with Bar(None, 3) as bar:
+        bar.advance(3)
+    assert kernel.shown == []
+    run(ProgressBar(False, steps=20))
+    assert kernel.shown == []
+
+
+def test_in_a_notebook_it_says_how_long_is_left(kernel, monkeypatch):
+    clock = iter(range(0, 1000, 5))
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
+    with Bar(True, 4_000_000, label="file", bytes=True) as bar:
+        for _ in range(4):
+            bar.advance(1_000_000)
+    texts = kernel.shown[0]
+    assert "2.0 MB/4.0 MB" in texts[1]
+    assert "left  file" in texts[1]
+    assert "left" not in texts[-1]
+
+
+def test_a_total_that_is_not_known_is_counted(kernel):
+    with Bar(True, None) as bar:
+        bar.advance()
+    assert "1/?" in kernel.shown[0][-1]
+
+
+# ---- lines
+
+
+def test_where_no_bar_can_be_drawn_a_training_says_a_line_an_epoch(capsys):
+    with ProgressBar(None, steps=4) as bar:
+        for epoch in (1, 2):
+            bar.step(f"epoch {epoch}/2", device(LOSS))
+            bar.step(f"epoch {epoch}/2", device(LOSS))
+            bar.validated("validation 90%")
+            bar.end_epoch(epoch, 2, loss=1 / epoch, seconds=1.25)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == ("epoch 1/2  loss 1.0000  validation 90%  1.2 s\nepoch 2/2  loss 0.5000  validation 90%  1.2 s\n")

@@ -73,6 +73,16 @@ def linear_in(function: Any, *arrays: Any) -> Example:
     return Example(function, by_its_matrix(function), arrays)
 
 
+def step(function: Any, numpys: Any, *arrays: Any) -> Example:
+    """A function that is constant wherever it has a slope."""
+    return Example(function, lambda *xs: sum(x * 0 for x in xs) + constant(numpys(*[host(x) for x in xs])), arrays)
+
+
+def sorted_rows(x: Any) -> Any:
+    places = np.argsort(host(x), axis=1)
+    return F.sum(x[:, None, :] * constant(np.eye(x.shape[1])[places]), axis=-1)
+
+
 def seeded(function: Any) -> Any:
     """A function that draws the same random numbers each time."""
 
@@ -110,6 +120,20 @@ FUNCTIONS: dict[str, list[Example]] = {
     "sign": [unary(F.sign, lambda x: x * 0 + constant(np.sign(host(x))))],
     "sqrt": [unary(F.sqrt, lambda x: x**0.5, P)],
     "erf": [unary(F.erf, f.erf)],
+    "expm1": [unary(F.expm1, lambda x: F.exp(x) - 1)],
+    "log1p": [unary(F.log1p, lambda x: F.log(1 + x), P)],
+    "log2": [unary(F.log2, lambda x: F.log(x) / math.log(2), P)],
+    "log10": [unary(F.log10, lambda x: F.log(x) / math.log(10), P)],
+    "square": [unary(F.square, lambda x: x * x)],
+    "arctan": [unary(F.arctan, f.arctan)],
+    "tan": [unary(F.tan, lambda x: F.sin(x) / F.cos(x), Q)],
+    # rounding
+    "floor": [step(F.floor, np.floor, X)],
+    "ceil": [step(F.ceil, np.ceil, X)],
+    "trunc": [step(F.trunc, np.trunc, X)],
+    "round": [step(lambda x: F.round(x, 1), lambda x: np.round(x, 1), X)],
+    "floor_divide": [step(F.floor_divide, np.floor_divide, X, P)],
+    "remainder": [Example(F.remainder, lambda x, y: x - y * constant(np.floor(host(x) / host(y))), (X, P))],
     # activations
     "relu": [unary(F.relu, f.relu)],
     "leaky_relu": [unary(F.leaky_relu, lambda x: f.leaky_relu(x, 0.2), negative_slope=0.2)],
@@ -139,6 +163,22 @@ FUNCTIONS: dict[str, list[Example]] = {
     "concatenate": [linear_in(lambda x, y: F.concatenate([x, y], axis=1), X, Y)],
     "stack": [linear_in(lambda x, y: F.stack([x, y], axis=1), X, Y)],
     "split": [linear_in(lambda x: F.split(x, [1], axis=1)[1], X)],
+    "ravel": [linear_in(F.ravel, X)],
+    "moveaxis": [linear_in(lambda x: F.moveaxis(x, 0, 1), X)],
+    "flip": [linear_in(lambda x: F.flip(x, axis=1), X)],
+    "roll": [linear_in(lambda x: F.roll(x, 1, axis=1), X)],
+    "repeat": [linear_in(lambda x: F.repeat(x, 2, axis=1), X)],
+    "tile": [linear_in(lambda x: F.tile(x, (2, 2)), X)],
+    "take": [linear_in(lambda x: F.take(x, device(np.array([0, 0, 2])), axis=1), X)],
+    "take_along_axis": [linear_in(lambda x: F.take_along_axis(x, device(np.array([[0, 0], [2, 1]])), axis=1), X)],
+    "sort": [unary(F.sort, sorted_rows)],
+    "vstack": [linear_in(lambda x, y: F.vstack([x, y]), X, ROW)],
+    "hstack": [linear_in(lambda x, y: F.hstack([x, y]), X, Y)],
+    "diagonal": [linear_in(F.diagonal, X)],
+    "diag": [linear_in(F.diag, ROW)],
+    "trace": [linear_in(F.trace, X)],
+    "tril": [linear_in(F.tril, X)],
+    "triu": [linear_in(F.triu, X)],
     "pad": [linear_in(lambda x: F.pad(x, ((1, 0), (0, 2)), constant_values=0.5), X)],
     "astype": [linear_in(lambda x: F.astype(x, widest()).astype("float64"), X)],
     "copy": [linear_in(F.copy, X)],
@@ -159,6 +199,9 @@ FUNCTIONS: dict[str, list[Example]] = {
     "mean": [linear_in(lambda x: F.mean(x, axis=1), X)],
     "cumsum": [linear_in(lambda x: F.cumsum(x, axis=1), X)],
     "var": [unary(lambda x: F.var(x, axis=1, ddof=1), lambda x: f.var(x, 1) * 1.5)],
+    "std": [unary(lambda x: F.std(x, axis=1, ddof=1), lambda x: (f.var(x, 1) * 1.5) ** 0.5)],
+    "prod": [unary(lambda x: F.prod(x, axis=1), lambda x: x[:, 0] * x[:, 1] * x[:, 2])],
+    "ptp": [unary(lambda x: F.ptp(x, axis=1), lambda x: sorted_rows(x)[:, 2] - sorted_rows(x)[:, 0])],
     "max": [unary(F.max, lambda x: F.sum(f.kept(x, lambda a: a == a.max(1, keepdims=True)), axis=1), axis=1)],
     "min": [unary(F.min, lambda x: F.sum(f.kept(x, lambda a: a == a.min(1, keepdims=True)), axis=1), axis=1)],
     "logsumexp": [unary(F.logsumexp, lambda x: F.log(F.sum(F.exp(x), axis=1)), axis=1)],
@@ -176,6 +219,15 @@ FUNCTIONS: dict[str, list[Example]] = {
         Example(F.matmul, f.matmul, (X, numbers(3, 2))),
         Example(F.matmul, f.matmul, (numbers(2, 2, 3), numbers(3, 2))),
         Example(F.matmul, lambda x, y: F.sum(x * y), (ROW, numbers(3, seed=8))),
+    ],
+    "dot": [Example(F.dot, f.matmul, (X, numbers(3, 2)))],
+    "einsum": [
+        Example(lambda x, y: F.einsum("ij,jk->ik", x, y), f.matmul, (X, numbers(3, 2))),
+        Example(
+            lambda x, y, z: F.einsum("ij,jk,k->i", x, y, z),
+            lambda x, y, z: F.sum(f.matmul(x, y) * z, axis=1),
+            (X, numbers(3, 2), numbers(2)),
+        ),
     ],
     "outer": [Example(F.outer, lambda x, y: x[:, None] * y, (ROW, numbers(2)))],
     "linear": [
@@ -358,6 +410,7 @@ EVERYBODY_KNOWS = {  # the derivatives of orders 1 to 4
 WITHOUT_GRADIENT = {
     *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
     *("logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or", "bitwise_xor", "invert", "write_item"),
+    *("argmax", "argmin", "argsort", "any", "all", "isnan", "isinf", "isfinite", "isclose", "allclose", "one_hot"),
 }
 
 # ---- the layers: the formula is handed x and the layer's parameters

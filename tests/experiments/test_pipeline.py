@@ -76,7 +76,13 @@ def test_there_is_no_verdict_where_no_arm_learned_anything(finished):
 
 def test_a_comparison_in_which_every_run_diverged_says_so_everywhere(tmp_path):
     settings = small_settings(lr=1e300, epochs=1, seeds=1)
-    results = run_comparison(settings, tmp_path, command="minidl compare --lr 1e300")
+    done = []
+    results = run_comparison(
+        settings, tmp_path, command="minidl compare --lr 1e300",
+        on_run=done.append, say=done.append, on_last_run=lambda: done.append("all runs"),
+    )  # fmt: skip
+    assert done[-3:] == ["all runs", "recording the gradient flow", "drawing"]  # a bar of the runs is full by then
+    assert len(done) == 4 + 4
     _, line, _ = headline(results)
     assert "Diverged: uniform in 1 of 1 seeds, layer-specific in 1 of 1 seeds, constant in 1 of 1 seeds" in line
 

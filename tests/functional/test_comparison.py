@@ -90,3 +90,32 @@ def test_comparisons_with_an_array_or_number_on_the_left(ours, theirs, sign):
         assert isinstance(found, md.Tensor)
         weak = host(left) if backend.is_array(left) else np.float32(left)
         np.testing.assert_array_equal(host(found), sign(weak, values))
+
+
+@pytest.mark.parametrize("name", ["isnan", "isinf", "isfinite"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_what_kind_of_number(name, dtype):
+    values = np.array([1.0, np.nan, np.inf, -np.inf]) if dtype != "int64" else np.array([0, 1])
+    check_against_numpy(getattr(F, name), getattr(np, name), values.astype(dtype))
+    assert not getattr(F, name)(tensor(values.astype("float32"), True)).requires_grad
+
+
+@pytest.mark.parametrize("name", ["any", "all"])
+@pytest.mark.parametrize(("shape", "axis"), [((2, 3), None), ((2, 3), 1), ((2, 3), (0, -1)), ((0, 3), 0), ((), None)])
+def test_any_and_all_follow_numpy(name, shape, axis):
+    values = np.resize([True, False, True, True], shape)
+    for keepdims in (False, True):
+        ours, theirs = getattr(F, name), getattr(np, name)
+        check_against_numpy(lambda t: ours(t, axis, keepdims), lambda v: theirs(v, axis, keepdims=keepdims), values)  # noqa: B023
+        found = getattr(tensor(values * 2.5), name)(axis, keepdims)
+        np.testing.assert_array_equal(host(found), theirs(values, axis, keepdims=keepdims))
+
+
+def test_close_numbers():
+    x = np.array([1.0, np.inf, np.nan, 1.0, -np.inf, 0.0])
+    y = np.array([1.0 + 1e-6, np.inf, np.nan, 1.1, np.inf, 1e-9])
+    check_against_numpy(F.isclose, np.isclose, x, y)
+    check_against_numpy(lambda a, b: F.isclose(a, b, 0.2, 0), lambda a, b: np.isclose(a, b, 0.2, 0), x, y)
+    assert F.allclose(tensor(x[:2]), tensor(y[:2])) is True
+    assert F.allclose(tensor(x), device(y)) is False
+    assert F.allclose(2.0, tensor([2.0, 2.0])) is True

@@ -75,3 +75,40 @@ def test_gradcheck_agrees():
     assert md.gradgradcheck(F.sqrt, [x])
     assert md.gradcheck(F.erf, [x])
     assert md.gradgradcheck(F.erf, [x])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(F.log1p, torch.log1p), (F.log2, torch.log2), (F.log10, torch.log10), (F.square, torch.square)]
+)
+@examples(40)
+@given(operand(low=0.125, high=8))
+def test_other_logarithms_and_square(ours, theirs, x):
+    check(ours, theirs, x, slack=4)
+
+
+@examples(40)
+@given(operand())
+def test_expm1(x):
+    check(F.expm1, torch.expm1, x, slack=4)
+
+
+OTHERS = [
+    (F.expm1, torch.expm1, np.expm1),
+    (F.log1p, torch.log1p, np.log1p),
+    (F.log2, torch.log2, np.log2),
+    (F.log10, torch.log10, np.log10),
+    (F.square, torch.square, np.square),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "numpys"), OTHERS)
+def test_special_values_of_the_others(ours, theirs, numpys):
+    check_special(ours, theirs, [SPECIAL])
+    check_special(ours, theirs, [np.array([1e-4, 1e-3])])
+    check_against_numpy(ours, numpys, np.array([1, 2, 5]))
+
+
+def test_small_numbers_do_not_vanish_beside_1():
+    x = tensor(np.array([1e-12]))
+    np.testing.assert_allclose(host(F.expm1(x)), [1e-12], rtol=1e-9)
+    np.testing.assert_allclose(host(F.log1p(x)), [1e-12], rtol=1e-9)

@@ -125,3 +125,18 @@ def test_linear_wants_one_dtype():
         F.linear(tensor(x), tensor(weight))
     with pytest.raises(md.DTypeError, match="float32, float32, float64"):
         F.linear(tensor(x.astype(np.float32)), tensor(weight), tensor(bias))
+
+
+@pytest.mark.parametrize(
+    ("x", "y"), [((3,), (3,)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((), (3,)), ((2, 3), ()), ((5, 2, 3), (3, 4))]
+)
+def test_dot_follows_numpy(x, y):
+    arrays = [np.asarray(np.random.default_rng(0).normal(size=shape)) for shape in (x, y)]
+    check_against_numpy(F.dot, np.dot, *arrays)
+    assert md.gradgradcheck(F.dot, [tensor(a, True) for a in arrays])
+    np.testing.assert_array_equal(host(tensor(arrays[0]).dot(tensor(arrays[1]))), host(F.dot(*map(tensor, arrays))))
+
+
+def test_dot_of_a_stack_is_refused():
+    with pytest.raises(md.ShapeError, match="expected y with at most two axes"):
+        F.dot(tensor(np.ones((2, 3))), tensor(np.ones((4, 3, 2))))

@@ -417,3 +417,64 @@ def test_what_is_no_extreme_has_no_slope_also_of_an_infinite_gradient(function):
     for create_graph in (False, True):
         slope = md.grad(function(x, axis=1), x, device(np.array([np.inf, -np.inf])), create_graph=create_graph)
         np.testing.assert_array_equal(host(slope), np.where(chosen, [[np.inf], [-np.inf]], 0))
+
+
+@examples(100)
+@given(reduced(shape=shapes(min_side=2)), st.sampled_from([0, 1]))
+def test_std(drawn, ddof):
+    x, axis, keepdims = drawn
+    if count(x.values, axis) > 1 and np.std(host(x.raw("float64")), axis).min() > 0.1:
+        check(
+            lambda t: F.std(t, axis, keepdims, ddof),
+            lambda t: torch.std(t, dims(t, axis), correction=ddof, keepdim=keepdims),
+            x,
+            slack=16,
+        )
+
+
+def test_the_gradient_of_a_deviation_of_0_is_0():
+    x = tensor([2.0, 2.0, 2.0], True)
+    F.std(x).backward()
+    np.testing.assert_array_equal(host(x.grad), 0)
+
+
+@examples(100)
+@given(reduced(low=-2, high=2))
+def test_prod(drawn):
+    x, axis, keepdims = drawn
+
+    def theirs(t):
+        for i in sorted(
+            range(t.ndim) if axis is None else {a % (t.ndim or 1) for a in np.atleast_1d(axis)}, reverse=True
+        ):
+            t = t.prod(i, keepdim=keepdims) if t.ndim else t
+        return t
+
+    check(lambda t: F.prod(t, axis, keepdims), theirs, x, slack=8, numeric=x.values.size > 0)
+
+
+def test_the_gradient_of_a_product_with_zeros_is_the_product_of_the_others():
+    for values, expected in (([2.0, 0.0, 5.0], [0, 10, 0]), ([0.0, 0.0, 5.0], [0, 0, 0])):
+        x = tensor(values, True)
+        x.prod().backward()
+        np.testing.assert_array_equal(host(x.grad), expected)
+        assert md.gradgradcheck(F.prod, [tensor(np.array(values), True)])
+
+
+def test_products_follow_numpy():
+    for values in (np.arange(1, 7).reshape(2, 3), np.array([True, False]), np.ones((0, 3)), np.arange(1.0, 6.0)):
+        for axis in (None, 0):
+            check_against_numpy(lambda t, a=axis: F.prod(t, a), lambda v, a=axis: np.prod(v, a), values)
+
+
+@examples(40)
+@given(reduced(shape=shapes(min_side=1)))
+def test_ptp(drawn):
+    x, axis, keepdims = drawn
+    check(
+        lambda t: F.ptp(t, axis, keepdims),
+        lambda t: torch.amax(t, dims(t, axis), keepdims) - torch.amin(t, dims(t, axis), keepdims),
+        x,
+        slack=4,
+        numeric=False,
+    )

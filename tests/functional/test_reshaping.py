@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import minidl as md
 import minidl.functional as F
 from minidl import backend
-from tests.arrays import tensor
+from tests.arrays import host, tensor
 from tests.factory import check, check_against_numpy, examples, operand, shapes
 from tests.pytorch import torch
 
@@ -88,3 +88,16 @@ def test_axes_that_cannot_be_squeezed_or_added():
         F.expand_dims(x, 3)
     with pytest.raises(md.ShapeError, match="each axis once"):
         F.expand_dims(x, (1, -3))
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 1), (1, 2), (-3, -2), (2, 2), (0, -1)])
+def test_flatten_up_to_an_axis(start, end):
+    x = np.arange(24.0).reshape(2, 3, 4)
+    expected = torch.flatten(torch.tensor(x), start, end).numpy()
+    for found in (F.flatten(tensor(x), start, end), tensor(x).flatten(start, end)):
+        np.testing.assert_array_equal(host(found), expected)
+
+
+def test_flatten_backwards_is_refused():
+    with pytest.raises(md.ShapeError, match="expected start_axis before end_axis; got 2 and 0"):
+        F.flatten(tensor(np.ones((2, 3, 4))), 2, 0)

@@ -186,6 +186,7 @@ def test_pad(data):
     )
 
 
+@pytest.mark.filterwarnings("ignore:pad")  # which says that one pair pads all axes
 @pytest.mark.parametrize("pad_width", [0, 2, (1, 2), [1, 2], ((1, 2),), ((1, 0), (0, 3)), np.array([[1, 2], [0, 0]])])
 def test_forms_of_pad_width_are_numpys(pad_width):
     x = np.arange(6).reshape(2, 3)

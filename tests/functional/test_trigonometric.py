@@ -12,14 +12,20 @@ from tests.arrays import tensor
 from tests.factory import SPECIAL, check, check_against_numpy, check_special, examples, operand
 from tests.pytorch import torch
 
-PAIRS = [(F.sin, torch.sin), (F.cos, torch.cos)]
+PAIRS = [(F.sin, torch.sin), (F.cos, torch.cos), (F.arctan, torch.arctan)]
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
 @examples(60)
 @given(operand())
-def test_sin_and_cos(ours, theirs, x):
+def test_sin_cos_and_arctan(ours, theirs, x):
     check(ours, theirs, x)
+
+
+@examples(60)
+@given(operand(low=-1.25, high=1.25))
+def test_tan(x):
+    check(F.tan, torch.tan, x, slack=16)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
@@ -28,7 +34,7 @@ def test_special_values(ours, theirs):
     check_special(ours, theirs, [np.array([1e4, -1e4])], dtypes=["float64", "float32"])
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [(F.sin, np.sin), (F.cos, np.cos)])
+@pytest.mark.parametrize(("ours", "theirs"), [(F.sin, np.sin), (F.cos, np.cos), (F.tan, np.tan), (F.arctan, np.arctan)])
 def test_integers_follow_numpy(ours, theirs):
     check_against_numpy(ours, theirs, np.array([0, 1, -5]))
 

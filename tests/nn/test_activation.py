@@ -29,9 +29,9 @@ CASES = [
     (nn.Hardtanh(min_val=0, max_val=6), torch.nn.Hardtanh(min_val=0, max_val=6)),
     (nn.Softsign(), torch.nn.Softsign()),
     (nn.Softmax(), torch.nn.Softmax(dim=-1)),
-    (nn.Softmax(axis=0), torch.nn.Softmax(dim=0)),
+    (nn.Softmax(dim=0), torch.nn.Softmax(dim=0)),
     (nn.LogSoftmax(), torch.nn.LogSoftmax(dim=-1)),
-    (nn.LogSoftmax(axis=0), torch.nn.LogSoftmax(dim=0)),
+    (nn.LogSoftmax(dim=0), torch.nn.LogSoftmax(dim=0)),
 ]
 
 
@@ -53,7 +53,7 @@ def test_it_has_no_parameters_and_says_what_it_is(layer):
 
 def test_options_are_shown():
     assert repr(nn.LeakyReLU(0.2)) == "LeakyReLU(negative_slope=0.2)"
-    assert repr(nn.Softmax(1)) == "Softmax(axis=1)"
+    assert repr(nn.Softmax(1)) == "Softmax(dim=1)"
     assert repr(nn.GELU()) == "GELU()"
     assert repr(nn.GELU("tanh")) == "GELU(approximate=tanh)"
     assert repr(nn.Hardtanh(max_val=6)) == "Hardtanh(max_val=6)"

@@ -199,8 +199,6 @@ def test_pytorchs_names_are_there_too():
     for ours, theirs in (
         (init.glorot_uniform_, init.xavier_uniform_),
         (init.glorot_normal_, init.xavier_normal_),
-        (init.he_uniform_, init.kaiming_uniform_),
-        (init.he_normal_, init.kaiming_normal_),
     ):
         assert ours is theirs
     assert host(init.ones_(parameter((2, 2)))).tolist() == [[1, 1], [1, 1]]
@@ -221,3 +219,41 @@ def test_a_layers_init_writes_the_weight_and_without_it_both_start_as_pytorchs()
 def test_a_text_is_no_number():
     with pytest.raises(DTypeError, match="an initialiser writes numbers"):
         init.constant_(parameter((2, 2)), "3")
+
+
+@pytest.mark.parametrize("nonlinearity", ["linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"])
+def test_the_gains_are_pytorchs(nonlinearity):
+    for param in (None, 0.2) if nonlinearity == "leaky_relu" else (None,):
+        assert init.calculate_gain(nonlinearity, param) == torch.nn.init.calculate_gain(nonlinearity, param)
+    with pytest.raises(ValueError, match="calculate_gain: nonlinearity"):
+        init.calculate_gain("softmax")
+
+
+@pytest.mark.parametrize("mode", ["fan_in", "fan_out"])
+@pytest.mark.parametrize(("nonlinearity", "a"), [("relu", 0), ("leaky_relu", 0.2), ("linear", 0)])
+def test_kaiming_has_pytorchs_options(mode, nonlinearity, a):
+    fan = dict(zip(("fan_in", "fan_out"), (400, 1200), strict=True))[mode]
+    std = torch.nn.init.calculate_gain(nonlinearity, a) / math.sqrt(fan)
+    w = init.kaiming_normal_(parameter(CONV), a=a, mode=mode, nonlinearity=nonlinearity)
+    assert host(w).std() == pytest.approx(std, rel=0.02)
+    w = init.kaiming_uniform_(parameter(CONV), a, mode, nonlinearity)
+    assert np.abs(host(w)).max() == pytest.approx(math.sqrt(3) * std, rel=1e-3)
+    with pytest.raises(ValueError, match="kaiming: mode"):
+        init.kaiming_normal_(w, mode="fan")
+
+
+def test_without_options_kaiming_is_he():
+    for ours, same in ((init.kaiming_normal_, init.he_normal_), (init.kaiming_uniform_, init.he_uniform_)):
+        first, second = (f(parameter(DENSE), generator=np.random.default_rng(0)) for f in (ours, same))
+        np.testing.assert_array_equal(host(first), host(second))
+
+
+def test_a_truncated_normal_stays_within_its_limits():
+    values = host(init.trunc_normal_(parameter((300, 300)), mean=0.5, std=2.0, a=-1.0, b=1.5))
+    assert values.min() >= -1
+    assert values.max() <= 1.5
+    theirs = torch.nn.init.trunc_normal_(torch.zeros(300, 300), 0.5, 2.0, -1.0, 1.5).numpy()
+    assert values.mean() == pytest.approx(theirs.mean(), abs=0.01)
+    assert values.std() == pytest.approx(theirs.std(), rel=0.02)
+    with pytest.raises(ValueError, match="has \\(almost\\) nothing between"):
+        init.trunc_normal_(parameter((2, 2)), a=100.0, b=101.0)

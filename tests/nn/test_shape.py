@@ -41,3 +41,9 @@ def test_identity_gives_back_what_it_got():
     assert nn.Identity(54, unused=True)(x) is x
     assert nn.Identity().parameters() == []
     assert repr(nn.Identity()) == "Identity()"
+
+
+@pytest.mark.parametrize(("start", "end"), [(1, 2), (0, 1), (2, -1)])
+def test_flatten_joins_the_axes_from_start_dim_to_end_dim(start, end):
+    expected = torch.nn.Flatten(start_dim=start, end_dim=end)(torch.tensor(X)).numpy()
+    np.testing.assert_array_equal(host(nn.Flatten(start_dim=start, end_dim=end)(tensor(X))), expected)

@@ -7,7 +7,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import backend, nn, optim
 from minidl.data import Dataset, Loader, Mapped, digits
-from minidl.training import History, TrainingState, evaluate, fit, load_checkpoint
+from minidl.training import TrainingState, evaluate, fit, load_checkpoint
 from tests.arrays import host
 from tests.training.runs import DATA, RANDOM, STEPS, At, Rows, Run, press_ctrl_c, stop, without_times
 
@@ -317,11 +317,27 @@ def test_any_source_is_validated_on():
 # ---- progress
 
 
-def test_fit_is_silent_where_there_is_no_terminal(capsys):
-    assert isinstance(Run().fit(epochs=1), History)
+def test_fit_says_a_line_an_epoch_where_there_is_no_terminal(capsys):
+    history = Run().fit(epochs=3)
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert f"loss {history.train_loss[-1]:.4f}  validation {history.validation_accuracy[-1]:.2%}  0.0 s" in lines[-1]
+
+
+def test_a_training_that_ends_within_an_epoch_says_where(capsys):
+    Run().fit(steps=STEPS + 1)
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"step {STEPS + 1}/{STEPS + 1}")
+
+
+def test_of_many_epochs_about_a_hundred_are_told_and_the_last(capsys):
+    Run().fit(epochs=250)
+    lines = capsys.readouterr().err.splitlines()
+    assert 80 <= len(lines) <= 100
+    assert lines[-1].startswith("epoch 250/250")
+
+
+def test_fit_is_silent_if_asked(capsys):
+    Run().fit(epochs=2, progress=False)
     assert capsys.readouterr() == ("", "")
-
-
-def test_fit_shows_a_bar_if_asked(capsys):
-    Run().fit(epochs=2, progress=True)
-    assert "epoch 2/2" in capsys.readouterr().err

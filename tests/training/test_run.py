@@ -44,7 +44,7 @@ def test_ctrl_c_stops_after_the_step_and_tells_how_to_go_on(tmp_path, capsys):
     assert len(history.step_loss) == 10
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith(f"interrupted after step 10, 1 of 6 epochs finished; written to {path}")
+    assert said.err.splitlines()[-1].startswith(f"interrupted after step 10, 1 of 6 epochs finished; written to {path}")
     assert f"checkpoint={str(path)!r}, resume=True" in said.err
     assert len(load_checkpoint(path).history.step_loss) == 10
 
@@ -100,7 +100,8 @@ def test_ctrl_c_at_the_last_batch_of_an_epoch_leaves_its_validation_out(tmp_path
     assert history.interrupted
     assert history.epochs == len(history.validation_loss) == 1
     assert len(history.step_loss) == 2 * STEPS
-    assert capsys.readouterr().err.startswith(f"interrupted after step {2 * STEPS}, 1 of 6 epochs finished; written to")
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"interrupted after step {2 * STEPS}, 1 of 6 epochs finished; written to")
     assert load_checkpoint(path).history.epochs == 1
 
 

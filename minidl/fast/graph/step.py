@@ -112,6 +112,9 @@ class GraphedStep:
         self.steps += 1
         return loss
 
+    def __repr__(self) -> str:
+        return f"GraphedStep({type(self.model).__name__}, {self.optimizer!r}; {self.steps} steps)"
+
     def _warm_up(self, batch: tuple[Any, ...]) -> Tensor:
         before = unchanged.Snapshot(self.model, self.optimizer, self.loss)
         loss = self._forward_backward(*(backend.to_device(x, "cupy") for x in batch))

@@ -1,0 +1,1 @@
+"""What one types by habit, from PyTorch or NumPy, where minidl has another name: answered with the line to write."""
