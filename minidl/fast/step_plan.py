@@ -228,11 +228,6 @@ def directed(optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], mo
     return d + times(w, decoupled) if decoupled else d
 
 
-def change(optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], move: Move) -> Array:
-    """What the step takes from a parameter, or from a part of it."""
-    return times(directed(optimizer, w, g, state, move), move.after)
-
-
 def times(array: Array, factor: Any) -> Array:
     """factor * array in the array's dtype, computed in float64 only where the factor may be beyond that dtype."""
     if type(factor) is float:  # a Python number does not promote

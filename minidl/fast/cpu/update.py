@@ -14,7 +14,7 @@ import numpy as np
 
 from minidl.autograd.variable import writes_of
 from minidl.fast.cpu import threads
-from minidl.fast.step_plan import Ahead, Move, change, directed, needs_directions, plan, share_memory, times
+from minidl.fast.step_plan import Ahead, Move, directed, needs_directions, plan, share_memory, times
 from minidl.fast.versions import Faster
 from minidl.optim.optimizer import Optimizer
 from minidl.types import Array
@@ -49,7 +49,7 @@ class InPlace(Faster, Optimizer):
                     if w.size > few and is_large(self, w, g, state):
                         _in_blocks(_update_block, self, w, g, known, move)
                     else:
-                        w -= change(self, w, g, known, move)
+                        w -= times(directed(self, w, g, known, move), move.after)
                 (p._writes or writes_of(p)).bump()
             if layer_state:
                 self.layer_state[layer.view.name].update(layer_state)
@@ -101,7 +101,7 @@ def _on_block(
 
 
 def _update_block(optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], move: Move) -> None:
-    w -= change(optimizer, w, g, state, move)
+    w -= times(directed(optimizer, w, g, state, move), move.after)
 
 
 class InBlocks(Ahead):
