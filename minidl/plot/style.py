@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -18,7 +18,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from minidl.errors import printable
+from minidl.checks import choice
+from minidl.errors import describe, printable
 
 FONT = 9.0  # points; a figure is drawn at the size it is printed
 SMALL = 8.0
@@ -28,6 +29,7 @@ GRID = "#e4e4e4"
 ZERO = "#b9b9b9"  # what is exactly zero, in a heat map
 BROKEN = "#b2182b"  # what is not finite
 LONGEST_NAME, LONGEST_LABEL = 80, 40  # letters, of a layer and of an arm; of a longer one both ends are shown
+STYLES = {"paper": 1.0, "slides": 0.7}  # how much room a figure has, compared with its letters
 _EXPONENT = 150  # larger numbers than 10^150 are drawn there: matplotlib computes with powers of ten beyond the axis
 
 # Okabe and Ito's palette: told apart also with a colour-vision deficiency, and in this order also by lightness.
@@ -62,10 +64,15 @@ class ClaimFigure(Figure):
         return buffer.getvalue()
 
 
-def new_figure(width: float, height: float) -> ClaimFigure:
-    """An empty figure of `width` x `height` inches that arranges itself."""
+def new_figure(width: float, height: float, style: str = "paper") -> ClaimFigure:
+    """An empty figure of `width` x `height` inches that arranges itself.
+
+    With `style="slides"` it is drawn on less room with more dots an inch: as many dots, in which letters and lines are
+    larger.
+    """
+    room = STYLES[choice(style, "style", tuple(STYLES))]
     layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
-    return ClaimFigure(figsize=(width, height), layout=layout, facecolor="white")
+    return ClaimFigure(figsize=(room * width, room * height), dpi=100 / room, layout=layout, facecolor="white")
 
 
 def with_claim(figure: Any, caption: str, numbers: dict[str, Any]) -> ClaimFigure:
@@ -294,3 +301,44 @@ def binned(x: Any, most: int) -> list[slice]:
     count = len(x)
     runs = min(count, most)
     return [slice(i * count // runs, (i + 1) * count // runs) for i in range(runs)]
+
+
+def as_panels(recordings: Any, kind: type[Any]) -> dict[str, Any]:
+    """{label: recording}, of one recording too, whose label is empty.
+
+    Raises:
+        ValueError: there is none.
+        TypeError: something is no recording of this kind.
+    """
+    found = dict(recordings) if isinstance(recordings, Mapping) else {"": recordings}
+    if not found:
+        raise ValueError("expected {label: recording} with at least one recording; got none")
+    for label, recording in found.items():
+        if not isinstance(recording, kind):
+            raise TypeError(f"expected a {kind.__name__}{f' as {label!r}' if label else ''}; got {describe(recording)}")
+    return {str(label): recording for label, recording in found.items()}
+
+
+def given_axes(axes: Any, count: int) -> list[Axes]:
+    """The axes a caller hands over, one a panel.
+
+    Raises:
+        ValueError: there are more or fewer.
+    """
+    axes = [axes] if isinstance(axes, Axes) else list(np.ravel(np.asarray(axes, dtype=object)))
+    if len(axes) != count:
+        raise ValueError(f"expected {count} axes, one a panel; got {len(axes)}")
+    return axes
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, as it is drawn; a rounded zero has none."""
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}") if abs(value) >= 0.5 * 10.0**-digits else text[1:]
+
+
+def sentences(clauses: Mapping[str, str]) -> str:
+    """{label: clause} as a caption: each clause after its label, if it has one."""
+    return " ".join(
+        f"{label}: {text}." if label else f"{text[:1].upper()}{text[1:]}." for label, text in clauses.items()
+    )
