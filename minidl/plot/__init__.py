@@ -9,22 +9,30 @@ number) and `.numbers` (what is drawn, ready for json).
 """
 
 from minidl.plot.attribution_figure import attribution
+from minidl.plot.depth_sweep_figure import depth_sweep
 from minidl.plot.drawing import FIGURES, draw
 from minidl.plot.flow_profile_figure import flow_profile
 from minidl.plot.gradient_flow_figure import gradient_flow
 from minidl.plot.graph_figure import graph
+from minidl.plot.jacobian_spectrum_figure import jacobian_spectrum
 from minidl.plot.race_figure import race
 from minidl.plot.saving import save_figure
+from minidl.plot.theory_figure import theory
+from minidl.plot.through_time_figure import through_time
 from minidl.plot.update_heatmap_figure import update_heatmap
 
 __all__ = [
     "FIGURES",
     "attribution",
+    "depth_sweep",
     "draw",
     "flow_profile",
     "gradient_flow",
     "graph",
+    "jacobian_spectrum",
     "race",
     "save_figure",
+    "theory",
+    "through_time",
     "update_heatmap",
 ]

@@ -9,13 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from minidl.files.writing import path_of
-from minidl.observe import FlowRecording, GraphRecording, RaceRecording
+from minidl.observe import (
+    DepthRecording,
+    FlowRecording,
+    GraphRecording,
+    JacobianRecording,
+    RaceRecording,
+    TheoryRecording,
+    TimeRecording,
+)
 from minidl.plot.attribution_figure import attribution
+from minidl.plot.depth_sweep_figure import depth_sweep
 from minidl.plot.flow_profile_figure import flow_profile
 from minidl.plot.gradient_flow_figure import gradient_flow
 from minidl.plot.graph_figure import graph
+from minidl.plot.jacobian_spectrum_figure import jacobian_spectrum
 from minidl.plot.race_figure import race
 from minidl.plot.style import ClaimFigure
+from minidl.plot.theory_figure import theory
+from minidl.plot.through_time_figure import through_time
 from minidl.plot.update_heatmap_figure import update_heatmap
 
 
@@ -55,10 +67,24 @@ FIGURES: dict[str, FigureKind] = {
         lambda found: race(_only(found)), RaceRecording, None, "losses and accuracies against steps and time"
     ),
     "graph": FigureKind(
-        lambda found: graph(_only(found)), GraphRecording, None, "the ops that lead to a loss, with the gradient at each"
+        lambda found: graph(_only(found)), GraphRecording, None, "the ops that lead to a loss, and the gradient at each"
     ),
     "attribution": FigureKind(
         attribution, GraphRecording, "panels", "which op of a backward pass made the gradient small"
+    ),
+    "through_time": FigureKind(
+        lambda found: through_time(_only(found)), TimeRecording, None,
+        "gradients of recurrent networks against the time steps",
+    ),
+    "jacobian_spectrum": FigureKind(
+        jacobian_spectrum, JacobianRecording, "panels", "how much each direction is stretched, against depth"
+    ),
+    "depth_sweep": FigureKind(
+        lambda found: depth_sweep(_only(found)), DepthRecording, None,
+        "how fast gradients fall, against depth and activation",
+    ),
+    "theory": FigureKind(
+        theory, TheoryRecording, "panels", "gradients beside a bound and a prediction"
     ),
 }  # fmt: skip
 
