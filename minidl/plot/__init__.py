@@ -9,13 +9,22 @@ number) and `.numbers` (what is drawn, ready for json).
 """
 
 from minidl.plot.attribution_figure import attribution
+from minidl.plot.confusion_figure import confusion
+from minidl.plot.curvature_figure import curvature
+from minidl.plot.decision_boundary_figure import decision_boundary
 from minidl.plot.depth_sweep_figure import depth_sweep
 from minidl.plot.drawing import FIGURES, draw
+from minidl.plot.feature_maps_figure import feature_maps
+from minidl.plot.filters_figure import filters
 from minidl.plot.flow_profile_figure import flow_profile
 from minidl.plot.gradient_flow_figure import gradient_flow
 from minidl.plot.graph_figure import graph
 from minidl.plot.jacobian_spectrum_figure import jacobian_spectrum
+from minidl.plot.landscape_line_figure import landscape_line
+from minidl.plot.loss_curves_figure import loss_curves
+from minidl.plot.optimizer_paths_figure import optimizer_paths
 from minidl.plot.race_figure import race
+from minidl.plot.rate_range_figure import rate_range
 from minidl.plot.saving import save_figure
 from minidl.plot.theory_figure import theory
 from minidl.plot.through_time_figure import through_time
@@ -24,13 +33,22 @@ from minidl.plot.update_heatmap_figure import update_heatmap
 __all__ = [
     "FIGURES",
     "attribution",
+    "confusion",
+    "curvature",
+    "decision_boundary",
     "depth_sweep",
     "draw",
+    "feature_maps",
+    "filters",
     "flow_profile",
     "gradient_flow",
     "graph",
     "jacobian_spectrum",
+    "landscape_line",
+    "loss_curves",
+    "optimizer_paths",
     "race",
+    "rate_range",
     "save_figure",
     "theory",
     "through_time",

@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from minidl.observe.depth_sweep import DepthRecording
+from minidl.observe.depth_recording import DepthRecording
 from minidl.plot.style import (
     BROKEN,
     INK,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from minidl.observe.jacobian_spectrum import JacobianRecording
+from minidl.observe.jacobian_recording import JacobianRecording
 from minidl.plot.style import (
     INK,
     QUIET,

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from minidl.checks import choice
 from minidl.errors import describe, printable
@@ -94,6 +94,8 @@ def plain(value: Any) -> Any:
     """`value` for json: arrays as lists, numbers as Python's, NaN as None, infinities as "inf" and "-inf"."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(item) for item in value]
     if isinstance(value, np.generic):
@@ -125,6 +127,13 @@ def tidy(ax: Axes, grid: str | None = "y") -> None:
 def title(ax: Axes, text: str, pad: float = 6) -> None:
     """A heading at the left edge of `ax`, `pad` points above it."""
     ax.set_title(literal(text, LONGEST_LABEL), fontsize=FONT, loc="left", color=INK, pad=pad)
+
+
+def plain_log_ticks(axis: Any) -> None:
+    """Ticks 0.1, 0.2, 0.5, 1, ... on a log axis of a few decades."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def power(value: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from minidl.observe.vanishing_theory import TheoryRecording
+from minidl.observe.theory_recording import TheoryRecording
 from minidl.observe.verdict import decades_per_layer
 from minidl.plot.style import (
     INK,

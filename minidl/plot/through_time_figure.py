@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from minidl.observe.through_time import TimeRecording
+from minidl.observe.time_recording import TimeRecording
 from minidl.plot.style import (
     ARMS,
     INK,

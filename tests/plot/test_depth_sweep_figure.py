@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from minidl.observe.depth_sweep import DepthRecording
+from minidl.observe.depth_recording import DepthRecording
 from minidl.plot.depth_sweep_figure import depth_sweep
 from minidl.plot.style import BROKEN, ZERO
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minidl.observe.jacobian_spectrum import JacobianRecording
+from minidl.observe.jacobian_recording import JacobianRecording
 from minidl.plot.jacobian_spectrum_figure import LEVELS, jacobian_spectrum
 
 

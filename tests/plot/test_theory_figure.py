@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minidl.observe.vanishing_theory import TheoryRecording
+from minidl.observe.theory_recording import TheoryRecording
 from minidl.plot.theory_figure import theory
 
 

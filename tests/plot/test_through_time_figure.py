@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minidl.observe.through_time import TimeRecording
+from minidl.observe.time_recording import TimeRecording
 from minidl.plot.through_time_figure import through_time
 
 

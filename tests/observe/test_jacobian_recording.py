@@ -4,7 +4,7 @@ import pytest
 import minidl as md
 from minidl.nn import Linear, ReLU, Residual, Sequential, Tanh
 from minidl.nn.init import orthogonal_
-from minidl.observe.jacobian_spectrum import JacobianRecording, jacobian_spectrum
+from minidl.observe.jacobian_recording import JacobianRecording, jacobian_spectrum
 from tests.arrays import host, tensor
 
 

@@ -3,7 +3,7 @@ import pytest
 
 import minidl as md
 import minidl.functional as F
-from minidl.observe.through_time import TimeRecording, through_time
+from minidl.observe.time_recording import TimeRecording, through_time
 from tests.arrays import device, host, tensor
 
 

@@ -5,7 +5,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import models, nn
 from minidl.observe import GradientFlow
-from minidl.observe.vanishing_theory import TheoryRecording, vanishing_theory
+from minidl.observe.theory_recording import TheoryRecording, vanishing_theory
 from tests.arrays import host
 from tests.observe.loops import batch
 

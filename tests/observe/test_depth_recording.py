@@ -5,7 +5,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import models, nn
 from minidl.observe import GradientFlow
-from minidl.observe.depth_sweep import DepthRecording, depth_sweep
+from minidl.observe.depth_recording import DepthRecording, depth_sweep
 from minidl.observe.verdict import decades_per_layer
 from tests.observe.loops import batch, small
 
