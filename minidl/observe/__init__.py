@@ -2,6 +2,7 @@
 
 from minidl.observe.gradient_flow import GradientFlow
 from minidl.observe.race import RaceRecording
+from minidl.observe.reading import load
 from minidl.observe.recording import FlowRecording
 
-__all__ = ["FlowRecording", "GradientFlow", "RaceRecording"]
+__all__ = ["FlowRecording", "GradientFlow", "RaceRecording", "load"]

@@ -11,7 +11,7 @@ from minidl import backend
 from minidl.nn import Module
 from minidl.observe import FlowRecording
 from minidl.observe.statistics import max_abs, mean_abs
-from minidl.observe.step import gradients_of, layers_of
+from minidl.observe.layers import gradients_of, layers_of
 from minidl.observe.verdict import decades_per_layer, layer_words, slope_words
 from minidl.plot.style import (
     BROKEN,
