@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from os import PathLike
+from typing import Any
 
+from minidl.errors import printable
+from minidl.files.arrays import kind_of
+from minidl.observe import race, recording
 from minidl.observe.race import RaceRecording
 from minidl.observe.recording import FlowRecording
+from minidl.observe.saved import SavedRecording
 
 
-def load(path: str | PathLike[str]) -> FlowRecording | RaceRecording:
-    """Read what `save` of a recording wrote: a FlowRecording, or a RaceRecording.
+def load(path: str | PathLike[str]) -> Any:
+    """Read what the `save` of a recording wrote: a FlowRecording, a RaceRecording, or whichever it is.
 
     Raises:
         ValueError: the file is no recording, or it is damaged; it is named.
         FileNotFoundError: it is not there.
     """
-    try:
-        return FlowRecording.load(path)
-    except ValueError as error:
-        try:
-            return RaceRecording.load(path)
-        except ValueError:
-            raise error from None
+    kinds: dict[str, Any] = {recording.KIND: FlowRecording, race.KIND: RaceRecording}
+    kinds |= {kind.kind: kind for kind in SavedRecording.__subclasses__()}
+    kind = kind_of(path)
+    if kind not in kinds:
+        known = ", ".join(name.replace("_", " ") for name in kinds)
+        raise ValueError(f"{path} is a {printable(kind)}, which is no recording; recordings are: {known}")
+    return kinds[kind].load(path)

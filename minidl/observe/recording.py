@@ -137,12 +137,13 @@ class FlowRecording:
                 raise ValueError(f"{name} must have one row a step and one column a layer, {expected}; got {shape}")
         if self.phases is None:
             object.__setattr__(self, "phases", (TRAINING,) * len(self.steps))
-        lengths = (len(self.loss), len(self.phases or ()), len(self.outputs))
-        if lengths != (len(self.steps), len(self.steps), len(self.layers)):
+        if len(self.loss) != len(self.steps) or len(self.outputs) != len(self.layers):
             raise ValueError(
-                f"expected {len(self.steps)} losses, {len(self.steps)} phases and {len(self.layers)} outputs, one a step "
-                f"and one a layer; got {', '.join(map(str, lengths))}"
+                f"expected {len(self.steps)} losses and {len(self.layers)} outputs, one a step and one a layer; "
+                f"got {len(self.loss)} and {len(self.outputs)}"
             )
+        if len(self.phases or ()) != len(self.steps):
+            raise ValueError(f"expected {len(self.steps)} phases, one a step; got {len(self.phases or ())}")
         for name, shape in _DISTRIBUTIONS.items():
             lengths_of = {"S": len(self.snapshots), "L": len(self.layers)}
             wanted = tuple(lengths_of.get(axis, axis) for axis in shape)  # type: ignore[call-overload]

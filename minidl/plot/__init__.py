@@ -8,11 +8,23 @@ number) and `.numbers` (what is drawn, ready for json).
     md.plot.save_figure(figure, "run/flow")               # png, svg, json
 """
 
+from minidl.plot.attribution_figure import attribution
 from minidl.plot.drawing import FIGURES, draw
 from minidl.plot.flow_profile_figure import flow_profile
 from minidl.plot.gradient_flow_figure import gradient_flow
+from minidl.plot.graph_figure import graph
 from minidl.plot.race_figure import race
 from minidl.plot.saving import save_figure
 from minidl.plot.update_heatmap_figure import update_heatmap
 
-__all__ = ["FIGURES", "draw", "flow_profile", "gradient_flow", "race", "save_figure", "update_heatmap"]
+__all__ = [
+    "FIGURES",
+    "attribution",
+    "draw",
+    "flow_profile",
+    "gradient_flow",
+    "graph",
+    "race",
+    "save_figure",
+    "update_heatmap",
+]

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from minidl.files.writing import path_of
-from minidl.observe import FlowRecording, RaceRecording
+from minidl.observe import FlowRecording, GraphRecording, RaceRecording
+from minidl.plot.attribution_figure import attribution
 from minidl.plot.flow_profile_figure import flow_profile
 from minidl.plot.gradient_flow_figure import gradient_flow
+from minidl.plot.graph_figure import graph
 from minidl.plot.race_figure import race
 from minidl.plot.style import ClaimFigure
 from minidl.plot.update_heatmap_figure import update_heatmap
@@ -29,7 +31,7 @@ class FigureKind:
     """
 
     draw: Callable[[dict[str, Any]], ClaimFigure]
-    recording: type[FlowRecording] | type[RaceRecording]
+    recording: type[Any]
     many: str | None
     about: str
 
@@ -51,6 +53,12 @@ FIGURES: dict[str, FigureKind] = {
     ),
     "race": FigureKind(
         lambda found: race(_only(found)), RaceRecording, None, "losses and accuracies against steps and time"
+    ),
+    "graph": FigureKind(
+        lambda found: graph(_only(found)), GraphRecording, None, "the ops that lead to a loss, with the gradient at each"
+    ),
+    "attribution": FigureKind(
+        attribution, GraphRecording, "panels", "which op of a backward pass made the gradient small"
     ),
 }  # fmt: skip
 
@@ -93,16 +101,19 @@ def _labels(files: list[Path]) -> list[str]:
     return ["-".join(part[shared:]) for part in parts]
 
 
-def _load(path: Path, name: str) -> FlowRecording | RaceRecording:
+def _load(path: Path, name: str) -> Any:
     """The recording in `path`, which must be of the kind the figure `name` needs."""
     wanted = FIGURES[name].recording
-    other = RaceRecording if wanted is FlowRecording else FlowRecording
     try:
         return wanted.load(path)
     except ValueError as error:
-        try:
-            other.load(path)
-        except ValueError:
-            raise error from None
-        possible = ", ".join(key for key, kind in FIGURES.items() if kind.recording is other)
-        raise ValueError(f"{path} is a {other.__name__}: {name} cannot be drawn from it, but {possible} can") from None
+        for other in dict.fromkeys(kind.recording for kind in FIGURES.values()):
+            try:
+                other.load(path)
+            except ValueError:
+                continue
+            possible = ", ".join(key for key, kind in FIGURES.items() if kind.recording is other)
+            raise ValueError(
+                f"{path} is a {other.__name__}: {name} cannot be drawn from it, but {possible} can"
+            ) from None
+        raise error from None
