@@ -412,6 +412,7 @@ class GradientFlow:
             steps=steps,
             loss=table[:, -1].copy(),
             phases=tuple(one.phase for one in about),
+            kinds=tuple(layer.kind for layer in self._layers),
             dtype=str(min(dtypes, key=lambda dtype: dtype.itemsize)),
             notes=(*found, *([finding] if finding is not None else [])),
             **values,

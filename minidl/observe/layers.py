@@ -7,6 +7,7 @@ from typing import Any
 
 from minidl.errors import describe
 from minidl.nn import Module, Parameter
+from minidl.observe.recording import GAIN, WEIGHT
 
 
 class Layer:
@@ -23,6 +24,11 @@ class Layer:
         self.biases = [p for (_, p), bias in zip(own, is_bias, strict=True) if bias]
         self.weights = [p for (_, p), bias in zip(own, is_bias, strict=True) if not bias]
         self.parameters = [p for _, p in own]
+
+    @property
+    def kind(self) -> str:
+        """WEIGHT, or GAIN if it has no matrix, only vectors: a normalisation, or a PReLU."""
+        return WEIGHT if any(len(p.shape) > 1 for p in self.weights) else GAIN
 
     def channels(self, axes: int) -> int:
         """Which of the `axes` of the layer's output runs over its units: 1 of images and of Conv1d, else the last."""

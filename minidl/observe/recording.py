@@ -13,11 +13,12 @@ from minidl.files.arrays import load_arrays, save_arrays
 from minidl.files.reading import fitting
 from minidl.files.schema import NUMBERS, TEXT, WHOLE, Entry
 from minidl.observe.bins import BINS, QUANTITIES
-from minidl.observe.verdict import broken_steps, divergence_words, first_of_the_rest, flow_verdict
+from minidl.observe.verdict import broken_steps, decades_per_layer, divergence_words, first_of_the_rest, flow_verdict
 
 KIND = "gradient_flow"
 FORMAT = 1
 TRAINING, EVALUATION = "training", "evaluation"  # the mode of a model, and so the phase of a step
+WEIGHT, GAIN = "weight", "gain"  # kinds of layers: what a matrix multiplies, or gains of normalised numbers
 
 PER_LAYER = (
     "activation_rms",
@@ -42,6 +43,7 @@ _ARRAYS = {
     "steps": Entry(WHOLE, ("T",)),
     "loss": Entry(NUMBERS, ("T",)),
     "phases": Entry(TEXT, ("T",)),
+    "kinds": Entry(TEXT, ("L",)),
     **dict.fromkeys(PER_LAYER, Entry(NUMBERS, ("T", "L"))),
     "dtype": Entry(TEXT, ()),
     "notes": Entry(TEXT, ("N",)),
@@ -89,6 +91,7 @@ class FlowRecording:
         dtype: the dtype of the weights.
         notes: what a reader must know, in words: clipping, accumulation, a forgotten zero_grad, what was not seen.
         phases: (T,) "training", or "evaluation" if the model was in evaluation mode when the step's layers were called.
+        kinds: (L,) "weight", or "gain" of layers that only scale and shift, such as batch norm.
         snapshots: (S,) the steps at which distributions were taken; none unless `GradientFlow(distributions=True)` was
             asked for them. What they are is written in observe/bins.py, where also `bins` are turned into densities.
         bins, tops, zeros: (S, 4, L, BINS), (S, 4, L) and (S, 4, L) of the distributions of pre-activation, activation,
@@ -120,6 +123,7 @@ class FlowRecording:
     dtype: str = "float32"
     notes: tuple[str, ...] = field(default=())
     phases: tuple[str, ...] | None = None
+    kinds: tuple[str, ...] | None = None
     snapshots: Any = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     bins: Any = None
     tops: Any = None
@@ -137,13 +141,16 @@ class FlowRecording:
                 raise ValueError(f"{name} must have one row a step and one column a layer, {expected}; got {shape}")
         if self.phases is None:
             object.__setattr__(self, "phases", (TRAINING,) * len(self.steps))
+        if self.kinds is None:
+            object.__setattr__(self, "kinds", (WEIGHT,) * len(self.layers))
         if len(self.loss) != len(self.steps) or len(self.outputs) != len(self.layers):
             raise ValueError(
                 f"expected {len(self.steps)} losses and {len(self.layers)} outputs, one a step and one a layer; "
                 f"got {len(self.loss)} and {len(self.outputs)}"
             )
-        if len(self.phases or ()) != len(self.steps):
-            raise ValueError(f"expected {len(self.steps)} phases, one a step; got {len(self.phases or ())}")
+        for values, name, count in ((self.phases, "phases", len(self.steps)), (self.kinds, "kinds", len(self.layers))):
+            if len(values or ()) != count:
+                raise ValueError(f"expected {count} {name}; got {len(values or ())}")
         for name, shape in _DISTRIBUTIONS.items():
             lengths_of = {"S": len(self.snapshots), "L": len(self.layers)}
             wanted = tuple(lengths_of.get(axis, axis) for axis in shape)  # type: ignore[call-overload]
@@ -165,6 +172,23 @@ class FlowRecording:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = np.where(self.update_norm == 0, 0.0, self.update_norm / self.weight_norm)
         return np.where(np.isinf(self.update_norm) | np.isinf(self.weight_norm), np.inf, ratio)
+
+    def alike(self, field: str) -> Any:
+        """(L,) between which layers `field` may be compared, as a slope over them does.
+
+        Gradients of weights are compared with those of other weights, not of the gains of a normalisation. Activations,
+        and dL/dh, are compared where h is the result of an activation (if it is in two layers at least): the scores of
+        the last layer, and what a normalisation is given, are of another kind.
+        """
+        weights = np.array([kind == WEIGHT for kind in self.kinds or ()], dtype=bool)
+        if not field.startswith(("activation", "output")):
+            return weights
+        active = np.array([output != name for output, name in zip(self.outputs, self.layers, strict=True)], dtype=bool)
+        return active if active.sum() > 1 else weights
+
+    def slope(self, field: str, step: int) -> float:
+        """Decades a layer by which `field` falls from output to input at the row `step`, over the layers `alike`."""
+        return decades_per_layer(getattr(self, field)[self.row(step)][self.alike(field)])
 
     @property
     def not_finite(self) -> Any:
@@ -208,6 +232,7 @@ class FlowRecording:
             self.notes,
             loss=self.loss,
             not_finite=self.not_finite,
+            alike=self.alike("output_gradient_rms"),
         )
 
     def save(self, path: str | PathLike[str], about: Mapping[str, Any] | None = None) -> None:
@@ -241,7 +266,7 @@ def _as_array(value: Any) -> Any:
 def _from_array(name: str, array: Any) -> Any:
     if name == "dtype":
         return str(array)
-    if name in ("layers", "outputs", "phases", "notes"):
+    if name in ("layers", "outputs", "phases", "kinds", "notes"):
         return tuple(str(text) for text in array)
     return array
 

@@ -152,6 +152,9 @@ class LogScale:
         low, high = math.floor(math.log10(smallest) + 1e-9), math.ceil(math.log10(largest) - 1e-9)
         if high - low < 2:
             low, high = low - (1 if high == low else 0), high + (0 if high > low else 1)
+        if high - low > 500:  # no axis holds them: what lies beyond its ends is drawn there
+            low, high = max(low, -250), min(high, 250)
+            largest = min(largest, 10.0**high)
         self.low, self.high = low, high
         self.dtype = dtype
         self.shift = 0 if -_EXPONENT < low and high < _EXPONENT else -(low + high) // 2
@@ -181,7 +184,7 @@ class LogScale:
         exponents = range(self.high, self.low - 1, -stride)
         ticks = [float(self.at(k)) for k in exponents if k <= self._top + 1e-3]
         if self.zero is None:
-            ax.set_ylim(self.at(self.low), self.at(self._top))
+            ax.set_ylim(self.at(self.low - 0.03 * (self.high - self.low)), self.at(self._top))  # room for a mark at the foot
         else:
             ticks.append(self.zero)
             ax.set_ylim(self.at(self.low - 1.6 * self._gap), self.at(self._top))
@@ -202,7 +205,7 @@ class LogScale:
         if self.dtype is None:
             return
         tiny = float(np.finfo(self.dtype).tiny)
-        if math.log10(tiny) < self.low - 1:
+        if not self.low - 1 <= math.log10(tiny) <= self._top:
             return
         place = float(self.at(math.log10(tiny))) if self.shift else tiny
         ax.axhline(place, color=QUIET, linewidth=0.8, linestyle=(0, (4, 2)))
@@ -234,7 +237,7 @@ def mark_not_finite(ax: Axes, places: Any, colour: Any = BROKEN) -> None:
 def name_layers(ax: Axes, names: Sequence[str], axis: str = "x") -> None:
     """Name the layers on the axis, input to output: smaller when there are many, upright when they would touch.
 
-    Every layer is named as long as names of 4.5 points fit; beyond that, every second, third, ...
+    Every layer is named as long as names of 4.5 points fit; beyond that, every n-th, in letters of full size.
     """
     names = [literal(name, LONGEST_NAME if axis == "x" else LONGEST_LABEL) for name in names]
     figure_width, figure_height = ax.figure.get_size_inches()  # type: ignore[union-attr]
@@ -242,7 +245,10 @@ def name_layers(ax: Axes, names: Sequence[str], axis: str = "x") -> None:
     length = place.width * figure_width if axis == "x" else place.height * figure_height
     upright = axis == "x" and _upright(names, length)
     size = _name_size(names, length) if upright or axis == "y" else SMALL
-    stride = math.ceil(size / (length * 72 / len(names)))
+    room = length * 72 / len(names)
+    stride = math.ceil(size / room)
+    if stride > 1:  # few names that can be read, rather than as many as fit
+        size, stride = SMALL, math.ceil(1.6 * SMALL / room)
     target = ax.xaxis if axis == "x" else ax.yaxis
     target.set_major_locator(FixedLocator(list(range(0, len(names), stride))))
     target.set_minor_locator(NullLocator())
