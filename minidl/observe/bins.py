@@ -9,6 +9,7 @@ largest.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,14 @@ def counted(numbers: Any) -> tuple[Any, float, float]:
         counts (BINS,), top (NaN if there is nothing to count), zeros (NaN if `numbers` is empty).
     """
     flat = numbers.reshape(-1)
-    flat = flat[:: -(-flat.size // SAMPLE)] if flat.size > SAMPLE else flat
     if not flat.size:
         return np.zeros(BINS, dtype=np.uint32), np.nan, np.nan
     zeros = float((flat == 0).mean())
+    if flat.size > SAMPLE:
+        stride = -(-flat.size // SAMPLE)
+        while math.gcd(stride, flat.size) > 1:  # or it would meet the same units in every sample
+            stride += 1
+        flat = flat[::stride]
     flat = flat[np.isfinite(flat) & (flat != 0)]
     if not flat.size:
         return np.zeros(BINS, dtype=np.uint32), np.nan, zeros

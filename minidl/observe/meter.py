@@ -129,7 +129,7 @@ class JointMeter(Meter):
             return super().gradients(known)
         norms = self._by_part(np.hypot, self._together.norms(self._scratch))
         sums, maxima = self._together.sums_and_maxima(self._scratch)
-        counts = self._by_part(np.add, np.where(self._present, self._sizes, 0))
+        counts = np.maximum(self._by_part(np.add, np.where(self._present, self._sizes, 0)), 1)
         means, largest = self._by_part(np.add, sums) / counts, self._by_part(np.maximum, maxima)
         weights, biases = there[:, 0], there[:, 1]
         return {

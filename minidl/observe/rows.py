@@ -70,6 +70,7 @@ class Rows:
             self._rows = []
             if len(self._about) == self._most:
                 self._thin()
+                self._latest = row
 
     def _thin(self) -> None:
         """Let every second row go."""

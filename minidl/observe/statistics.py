@@ -34,7 +34,8 @@ def norm(arrays: Sequence[Any]) -> Any:
 def _norm_of_one(array: Any) -> Any:
     """The norm in one pass over memory, of a NumPy array whose squares neither underflow nor overflow; else l2_norm."""
     if type(array) is np.ndarray and array.dtype in SAFE:
-        total = sum_of_squares(array.ravel(order="K"))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            total = sum_of_squares(array.ravel(order="K"))
         low, high = SAFE[array.dtype]
         if low < total < high:
             return np.sqrt(total)

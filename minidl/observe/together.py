@@ -71,7 +71,8 @@ class Together:
     def norms(self, buffer: Any) -> Any:
         """The Euclidean norm of each array, float64."""
         rows = buffer.reshape(-1, ROW)
-        sums = np.add.reduceat(np.vecdot(rows, rows), self._row_starts, dtype=np.float64)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            sums = np.add.reduceat(np.vecdot(rows, rows), self._row_starts, dtype=np.float64)
         found = np.sqrt(sums)
         low, high = self._safe
         for i in np.flatnonzero(~((sums > low) & (sums < high))):
@@ -81,7 +82,8 @@ class Together:
     def sums_and_maxima(self, buffer: Any) -> tuple[Any, Any]:
         """The sum of the absolute values of each array, and the largest of them; `buffer` becomes its absolute value."""
         np.abs(buffer, out=buffer)
-        sums = np.add.reduceat(buffer, self._starts).astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = np.add.reduceat(buffer, self._starts).astype(np.float64)
         maxima = np.maximum.reduceat(buffer, self._starts).astype(np.float64)
         for i in np.flatnonzero(np.isinf(sums) & np.isfinite(maxima)):
             sums[i] = self._part(buffer, i).sum(dtype=np.float64)

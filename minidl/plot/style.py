@@ -158,7 +158,7 @@ class LogScale:
         self.low, self.high = low, high
         self.dtype = dtype
         self.shift = 0 if -_EXPONENT < low and high < _EXPONENT else -(low + high) // 2
-        self._top = min(float(high), math.log10(largest) + 0.05 * (high - low))
+        self._top = float(high) if high - low <= 2 else min(float(high), math.log10(largest) + 0.05 * (high - low))
         self._gap = max(0.6, min(30.0, 0.09 * (high - low)))
         self.zero = 10.0 ** (low - self._gap + self.shift) if (values == 0).any() else None
 
@@ -303,7 +303,14 @@ def label_ends(
     to_points = 72 / figure.dpi
     xs = np.broadcast_to(np.asarray(x, dtype=np.float64), (len(ends),))
     heights = [float(ax.transData.transform((xs[i], ends[i]))[1]) * to_points for i in known]
-    places = spread(heights, size * 1.25)
+    gap = size * 1.25
+    places = spread(heights, gap)
+    low, high = ((edge * to_points) for edge in (ax.bbox.y0, ax.bbox.y1))
+    if (len(places) - 1) * gap <= high - low:  # there is room for all of them beside the axes
+        order = sorted(range(len(places)), key=lambda i: places[i])
+        for rank, i in enumerate(order):
+            above = (len(places) - 1 - rank) * gap
+            places[i] = min(max(places[i], low + rank * gap), high - above)
     moved = any(abs(place - height) > size * 0.4 for place, height in zip(places, heights, strict=True))
     for i, height, placed in zip(known, heights, places, strict=True):
         ax.annotate(
