@@ -12,6 +12,7 @@ from minidl.observe.line_recording import LineRecording, landscape_line
 from minidl.observe.paths_recording import PathsRecording, optimizer_paths
 from minidl.observe.race import RaceRecording
 from minidl.observe.range_recording import RangeRecording, rate_range
+from minidl.observe.reading import load
 from minidl.observe.recording import FlowRecording
 from minidl.observe.theory_recording import TheoryRecording, vanishing_theory
 from minidl.observe.time_recording import TimeRecording, through_time
@@ -42,6 +43,7 @@ __all__ = [
     "filters",
     "jacobian_spectrum",
     "landscape_line",
+    "load",
     "optimizer_paths",
     "rate_range",
     "through_time",

@@ -20,7 +20,7 @@ from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.multipliers import LayerRateSetting, read_multipliers
-from minidl.optim.report import LayerReport, Seen, as_numbers, largest_multiplier, norms_by_array, report_of
+from minidl.optim.report import LayerReport, Seen, as_numbers, largest_multiplier, norms_by_array, rates_of, report_of
 from minidl.optim.settings import Setting
 from minidl.optim.state import flat, read_states, saved_count
 from minidl.optim.trained import (
@@ -308,6 +308,10 @@ class Optimizer(Versioned, ABC):
         `zero_grad()`.
         """
         return {seen.view.name: report_of(seen) for seen in self._last}
+
+    def raw_rates(self) -> dict[str, tuple[Any, Any, Any]]:
+        """Multiplier, rate and floored of `raw_report`, for which no norm has to be computed."""
+        return {seen.view.name: rates_of(seen) for seen in self._last}
 
     def layer_report(self) -> dict[str, LayerReport]:
         """`raw_report` as Python numbers (waits for the GPU)."""

@@ -47,13 +47,17 @@ class Seen(NamedTuple):
     writes: list[WriteCount]
 
 
+def rates_of(seen: Seen) -> tuple[Any, Any, Any]:
+    """Multiplier, rate and floored of one layer, as in its report; they stay on the device."""
+    mean = seen.multipliers[0]
+    if any(m is not mean for m in seen.multipliers):
+        mean = sum(seen.multipliers[1:], start=mean) / len(seen.multipliers)
+    return mean, mean * seen.lr, seen.view.floored
+
+
 def report_of(seen: Seen) -> LayerReport:
     """The report on one layer, whose numbers stay on the device."""
-    view, multipliers, lr, _ = seen
-    mean = multipliers[0]
-    if any(m is not mean for m in multipliers):
-        mean = sum(multipliers[1:], start=mean) / len(multipliers)
-    return LayerReport(view.gradient_norm, mean, mean * lr, view.floored, tuple(multipliers))
+    return LayerReport(seen.view.gradient_norm, *rates_of(seen), tuple(seen.multipliers))
 
 
 def as_numbers(report: LayerReport) -> LayerReport:

@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from minidl.observe.curvature_recording import CurvatureRecording
+from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     INK,
     QUIET,
     SMALL,
     ClaimFigure,
     LogScale,
-    as_panels,
     depth_colours,
     given_axes,
     label_ends,
@@ -57,7 +57,7 @@ def curvature(
     Raises:
         ValueError: a recording holds no step.
     """
-    panels = as_panels(recordings, CurvatureRecording)
+    panels = as_networks(recordings, (CurvatureRecording,))
     numbers = {label: _numbers(label, recording) for label, recording in panels.items()}
     if axes is None:
         width = 4.0 if len(panels) == 1 else min(7.0, 0.6 + 2.6 * len(panels))

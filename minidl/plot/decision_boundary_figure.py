@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from minidl.observe.boundary_recording import BoundaryRecording
+from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     ARMS,
     BROKEN,
@@ -17,7 +18,6 @@ from minidl.plot.style import (
     QUIET,
     SMALL,
     ClaimFigure,
-    as_panels,
     given_axes,
     new_figure,
     sentences,
@@ -47,7 +47,7 @@ def decision_boundary(
         The figure, with `.caption` and `.numbers`: for each label `points`, `wrong`, `accuracy`, `not_finite` (the
         share of the ground), `share` (of the ground that each class gets).
     """
-    panels = as_panels(recordings, BoundaryRecording)
+    panels = as_networks(recordings, (BoundaryRecording,))
     if axes is None:
         width = min(7.0, 0.3 + 2.3 * len(panels)) if len(panels) > 1 else 3.3
         tallest = max(float(np.ptp(r.y) / np.ptp(r.x)) for r in panels.values())

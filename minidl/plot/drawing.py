@@ -31,6 +31,8 @@ from minidl.plot.confusion_figure import confusion
 from minidl.plot.curvature_figure import curvature
 from minidl.plot.decision_boundary_figure import decision_boundary
 from minidl.plot.depth_sweep_figure import depth_sweep
+from minidl.plot.distribution_grid_figure import distribution_grid
+from minidl.plot.effective_rates_figure import effective_rates
 from minidl.plot.feature_maps_figure import feature_maps
 from minidl.plot.filters_figure import filters
 from minidl.plot.flow_profile_figure import flow_profile
@@ -41,11 +43,14 @@ from minidl.plot.landscape_line_figure import landscape_line
 from minidl.plot.loss_curves_figure import loss_curves
 from minidl.plot.optimizer_paths_figure import optimizer_paths
 from minidl.plot.race_figure import race
+from minidl.plot.rate_curve_figure import rate_curve
 from minidl.plot.rate_range_figure import rate_range
 from minidl.plot.style import ClaimFigure
 from minidl.plot.theory_figure import theory
 from minidl.plot.through_time_figure import through_time
 from minidl.plot.update_heatmap_figure import update_heatmap
+from minidl.plot.update_lines_figure import update_lines
+from minidl.plot.who_learned_figure import who_learned
 from minidl.training.history import History
 
 
@@ -70,16 +75,27 @@ def _only(recordings: dict[str, Any]) -> Any:
     return next(iter(recordings.values()))
 
 
+def _one_or_all(recordings: dict[str, Any]) -> Any:
+    """One recording, which needs no label, or all of them."""
+    return _only(recordings) if len(recordings) == 1 else recordings
+
+
 FIGURES: dict[str, FigureKind] = {
     "gradient_flow": FigureKind(
-        lambda found: gradient_flow(_only(found)), FlowRecording, None, "mean and largest gradient of each layer"
+        lambda found: gradient_flow(_one_or_all(found)), FlowRecording, "networks", "mean, RMS and largest gradient of each layer"
     ),
     "flow_profile": FigureKind(
-        lambda found: flow_profile(list(found.values())), FlowRecording, "seeds of one run",
-        "activations and gradients against depth, in decades per layer",
+        lambda found: flow_profile(_one_or_all(found)), FlowRecording, "networks", "activations and gradients against depth, in decades per layer",
     ),
     "update_heatmap": FigureKind(
         update_heatmap, FlowRecording, "panels", "how much of its weights each layer changes, over steps"
+    ),
+    "update_lines": FigureKind(update_lines, FlowRecording, "panels", "the same as lines, with the target at a thousandth"),
+    "effective_rates": FigureKind(effective_rates, FlowRecording, "panels", "the learning rate of each layer, over steps"),
+    "who_learned": FigureKind(who_learned, FlowRecording, "panels", "how far each layer is from its first weights"),
+    "rate_curve": FigureKind(rate_curve, FlowRecording, "panels", "which rate a rule gives each layer's gradient"),
+    "distribution_grid": FigureKind(
+        distribution_grid, FlowRecording, "rows", "distributions of activations and gradients in each layer"
     ),
     "race": FigureKind(
         lambda found: race(_only(found)), RaceRecording, None, "losses and accuracies against steps and time"
@@ -141,8 +157,8 @@ def draw(paths: str | PathLike[str] | Sequence[str | PathLike[str]], name: str) 
     """Draw the figure `name` from recordings in files.
 
     Args:
-        paths: one npz file or several: the panels of `update_heatmap` (labelled by the files' names), the seeds of
-            `flow_profile`; the other figures take one.
+        paths: one npz file, or several of networks to compare, which are labelled by the files' names; `race` and
+            `graph` take one.
         name: one of `FIGURES`.
 
     Raises:

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from minidl.observe.filters_recording import MapsRecording
-from minidl.plot.style import BROKEN, SMALL, ZERO, ClaimFigure, as_panels, new_figure, sentences, title, with_claim
+from minidl.plot.networks import as_networks
+from minidl.plot.style import BROKEN, SMALL, ZERO, ClaimFigure, new_figure, sentences, title, with_claim
 
 _MOST = 32  # maps that are drawn of each layer: those with the largest root mean square
 _PITCH = 1.14  # from one image to the next, in images
@@ -32,7 +33,7 @@ def feature_maps(recordings: MapsRecording | Mapping[str, MapsRecording], style:
         The figure, with `.caption` and `.numbers`: for each label `layer`, `rms` (one a map, in the order they are
         drawn), `order`, `zero` (maps that are 0 everywhere), `zero_share` (of all numbers of the maps), `limit`.
     """
-    rows = as_panels(recordings, MapsRecording)
+    rows = as_networks(recordings, (MapsRecording,))
     across = [min(8, max(1, math.ceil(math.sqrt(2 * min(len(r.maps), _MOST))))) for r in rows.values()]
     down = [math.ceil(min(len(r.maps), _MOST) / c) for r, c in zip(rows.values(), across, strict=True)]
     figure = new_figure(1.5 + 0.56 * max(across), 0.1 + sum(0.34 + 0.52 * max(2, d) for d in down), style)

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from minidl.observe.filters_recording import FiltersRecording
-from minidl.plot.style import BROKEN, ZERO, ClaimFigure, as_panels, new_figure, sentences, title, with_claim
+from minidl.plot.networks import as_networks
+from minidl.plot.style import BROKEN, ZERO, ClaimFigure, new_figure, sentences, title, with_claim
 
 _MOST = 64  # filters that are drawn of each network: those with the largest norm
 _PITCH = 1.14  # from one image to the next, in images
@@ -34,7 +35,7 @@ def filters(recordings: FiltersRecording | Mapping[str, FiltersRecording], style
         The figure, with `.caption` and `.numbers`: `limit` (the weight with the deepest colour), and for each label
         `layer`, `norm` (one a filter, in the order they are drawn), `order`, `zero` and `faint` (how many).
     """
-    panels = as_panels(recordings, FiltersRecording)
+    panels = as_networks(recordings, (FiltersRecording,))
     finite = [np.where(np.isfinite(r.weight), r.weight, 0.0) for r in panels.values()]
     limit = max((float(np.abs(_images(w)).max()) for w in finite), default=0.0) or 1.0
     columns = [min(8, math.ceil(math.sqrt(min(len(w), _MOST)))) for w in finite]

@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from minidl.observe.jacobian_recording import JacobianRecording
+from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     INK,
     QUIET,
     SMALL,
     ClaimFigure,
     LogScale,
-    as_panels,
     given_axes,
     height_for_names,
     label_ends,
@@ -57,7 +57,7 @@ def jacobian_spectrum(
         The figure, with `.caption` and `.numbers`: `levels`, and for each label `layers` and `log10` (levels x layers;
         "-inf" where 0).
     """
-    panels = as_panels(recordings, JacobianRecording)
+    panels = as_networks(recordings, (JacobianRecording,))
     found = {label: recording.quantiles(LEVELS) for label, recording in panels.items()}
     scale = LogScale(np.concatenate([_sizes(quantiles[1:]).ravel() for quantiles in found.values()]))
     if axes is None:
@@ -71,7 +71,7 @@ def jacobian_spectrum(
     for k, (ax, (label, quantiles)) in enumerate(zip(axes, found.items(), strict=True)):
         _panel(ax, quantiles, scale)
         scale.apply(ax)
-        ax.axhline(1.0, color=QUIET, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
+        ax.axhline(scale.at(0), color=QUIET, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
         title(ax, label)
         name_layers(ax, panels[label].layers)
         if k:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from minidl.observe.line_recording import LineRecording
+from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     ARMS,
     GRID,
@@ -16,7 +17,6 @@ from minidl.plot.style import (
     QUIET,
     SMALL,
     ClaimFigure,
-    as_panels,
     drawable,
     label_ends,
     mark_not_finite,
@@ -50,7 +50,7 @@ def landscape_line(
         The figure, with `.caption` and `.numbers`: for each label `a`, `loss`, `start`, `end`, `barrier` (how far the
         loss rises above the straight line between the ends) and `distance`.
     """
-    lines = as_panels(recordings, LineRecording)
+    lines = as_networks(recordings, (LineRecording,))
     numbers = {label: _numbers(recording) for label, recording in lines.items()}
     if ax is None:
         ax = new_figure(4.4, 2.8, style).subplots()

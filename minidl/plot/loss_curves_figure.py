@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     ARMS,
     INK,
     QUIET,
     SMALL,
     ClaimFigure,
-    as_panels,
     binned,
     drawable,
     given_axes,
@@ -55,7 +55,7 @@ def loss_curves(
     Raises:
         ValueError: a history has no finished epoch.
     """
-    runs = as_panels(histories, History)
+    runs = as_networks(histories, (History,))
     numbers = {label: _numbers(label, history) for label, history in runs.items()}
     accuracy = any(n["validation_accuracy"] for n in numbers.values())
     if axes is None:

@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from minidl.observe.range_recording import RangeRecording
+from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     ARMS,
     INK,
     QUIET,
     SMALL,
     ClaimFigure,
-    as_panels,
     drawable,
     label_ends,
     mark_not_finite,
@@ -47,7 +47,7 @@ def rate_range(
         The figure, with `.caption` and `.numbers`: for each label `rates`, `loss`, `smooth`, `steepest`, `lowest`,
         `last` (the rate at which the test ended) and `diverged`.
     """
-    runs = as_panels(recordings, RangeRecording)
+    runs = as_networks(recordings, (RangeRecording,))
     numbers = {label: _numbers(recording) for label, recording in runs.items()}
     if ax is None:
         ax = new_figure(4.6, 2.9, style).subplots()

@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 
 from minidl.observe.theory_recording import TheoryRecording
 from minidl.observe.verdict import decades_per_layer
+from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     INK,
     SMALL,
     ClaimFigure,
     LogScale,
-    as_panels,
     given_axes,
     height_for_names,
     mark_not_finite,
@@ -54,7 +54,7 @@ def theory(
         The figure, with `.caption` and `.numbers`: for each label `layers`, `measured`, `mean_field`, `bound` (one a
         layer) and of each the `decades_per_layer` (positive: falls from the output to the input).
     """
-    panels = as_panels(recordings, TheoryRecording)
+    panels = as_networks(recordings, (TheoryRecording,))
     found = {label: _lines(recording) for label, recording in panels.items()}
     scale = LogScale(np.concatenate([n[key] for n in found.values() for key in ("measured", "mean_field", "bound")]))
     if axes is None:

@@ -70,8 +70,10 @@ def through_time(recording: TimeRecording, ax: Axes | None = None, style: str = 
         if np.isfinite(network["predicted"]) and 0 < network["median"][0] < np.inf:
             with np.errstate(over="ignore", under="ignore"):
                 line = network["median"][0] * 10.0 ** (network["predicted"] * back)
-            inside = (line >= 10.0**scale.low) & (line <= 10.0**scale.high)
-            ax.plot(back[inside], line[inside], color=colour, linewidth=1.3, linestyle=(0, (1, 1.5)), zorder=3)
+            with np.errstate(divide="ignore"):
+                inside = (np.log10(line) >= scale.low) & (np.log10(line) <= scale.high)
+            dotted = scale.place(line)[inside]
+            ax.plot(back[inside], dotted, color=colour, linewidth=1.3, linestyle=(0, (1, 1.5)), zorder=3)
         mark_not_finite(ax, back[np.isinf(network["max"])], colour)
     scale.apply(ax)
     ax.set_xlim(0, back[-1])
