@@ -12,9 +12,9 @@ from minidl.derivatives.curvature import Extremes, layer_eigenvalues
 from minidl.derivatives.gradients import grad
 from minidl.files.schema import NUMBERS, TEXT, WHOLE, Entry
 from minidl.nn import Module
+from minidl.observe.layers import layers_of
 from minidl.observe.saved import SavedRecording, finite_or_infinite
 from minidl.observe.statistics import norm
-from minidl.observe.step import layers_of
 from minidl.tensors.tensor import Tensor
 
 
