@@ -44,11 +44,13 @@ class RangeRecording(SavedRecording):
     @property
     def steepest(self) -> float:
         """The rate at which the smoothed loss falls fastest with the logarithm of the rate, before it is lowest."""
-        before = slice(0, self._lowest() + 1)
-        if self._lowest() < 2:
+        half = max(1, len(self.rates) // 15)  # slopes over so many steps to both sides: single ones are noise
+        lowest, decades = self._lowest(), np.log10(self.rates)
+        if lowest < 2 * half:
             return self.lowest
-        slope = np.gradient(self.smooth[before], np.log10(self.rates[before]))
-        return float(self.rates[int(np.argmin(slope))])
+        middle = np.arange(half, lowest - half + 1)
+        falls = self.smooth[middle - half] - self.smooth[middle + half]
+        return float(self.rates[middle[int(np.argmax(falls / (decades[middle + half] - decades[middle - half])))]])
 
     @property
     def lowest(self) -> float:

@@ -28,6 +28,8 @@ from minidl.plot.style import (
     with_claim,
 )
 
+_CLEAR, _VAGUE = 0.7, 0.3  # rank correlations from which the answer is yes, and up to which it is no
+
 
 def curvature(
     recordings: CurvatureRecording | Mapping[str, CurvatureRecording],
@@ -158,13 +160,19 @@ def _claim(n: Mapping[str, Any]) -> str:
     if np.isnan(ranks).all():
         return "fewer than three layers have a gradient and a positive curvature to compare"
     rank, slope = float(np.nanmedian(ranks)), float(np.nanmedian(slopes))
-    if rank >= 0.7:
+    worst = int(np.nanargmin(ranks))
+    if rank >= _CLEAR and ranks[worst] > _VAGUE:
         answer = "yes, the smaller a layer's gradient, the lower its curvature"
-    elif rank > 0.3:
+    elif rank >= _CLEAR:
+        answer = "mostly: the smaller a layer's gradient, the lower its curvature"
+    elif rank > _VAGUE:
         answer = "partly: layers with a smaller gradient tend to lower curvature"
     else:
         answer = "no, layers with a small gradient have no lower curvature"
+    exception = (
+        f", but {signed(ranks[worst])} at step {int(n['steps'][worst])}" if ranks[worst] <= _VAGUE < rank else ""
+    )
     return (
-        f"{answer} (rank correlation {signed(rank)} over {len(n['layers'])} layers, median of {len(ranks)} steps; "
-        f"{signed(slope)} decades of curvature per decade of gradient)"
+        f"{answer} (rank correlation {signed(rank)} over {len(n['layers'])} layers, median of {len(ranks)} steps"
+        f"{exception}; {signed(slope)} decades of curvature per decade of gradient)"
     )

@@ -98,4 +98,5 @@ def _claim(n: Mapping[str, Any]) -> str:
     text = f"from {n['start']:.3g} to {n['end']:.3g} the loss on the line "
     if n["barrier"] > _BARRIER * max(abs(n["start"] - n["end"]), 0.1 * max(abs(n["start"]), abs(n["end"]))):
         return f"{text}rises {n['barrier']:.2g} above the straight way: a barrier"
-    return f"{text}never rises above the straight way: there is no barrier"
+    rises = f"rises at most {n['barrier']:.1g}" if n["barrier"] else "never rises"
+    return f"{text}{rises} above the straight way: there is no barrier"

@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from minidl.observe.range_recording import RangeRecording
 from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     ARMS,
     INK,
+    LONGEST_LABEL,
     QUIET,
     SMALL,
     ClaimFigure,
     drawable,
-    label_ends,
+    literal,
     mark_not_finite,
     new_figure,
     sentences,
@@ -67,19 +69,30 @@ def rate_range(
     high = min(float(np.nanmax(values)), max(2.0 * first, first + 0.1))
     ax.set_ylim(min(0.0, low) if low < 0.5 * high else low - 0.1 * (high - low), high + 0.05 * (high - low or 1.0))
     tidy(ax)
-    title(ax, "loss while the rate grows")
+    title(ax, "loss while the rate grows", pad=15)
     ax.set_xlabel("rate", fontsize=SMALL, color=INK)
     ax.annotate(
-        "dot: falls fastest; ring: lowest", (0, 0), xycoords="axes fraction", xytext=(4, 4),
+        "dot: falls fastest; ring: lowest", (0, 1), xycoords="axes fraction", xytext=(0, 4),
         textcoords="offset points", fontsize=SMALL - 1, color=QUIET,
     )  # fmt: skip
     if len(runs) > 1:
-        ends = [int(np.flatnonzero(np.isfinite(r.smooth) & (r.smooth <= high))[-1]) for r in runs.values()]
-        xs = [r.rates[at] for r, at in zip(runs.values(), ends, strict=True)]
-        ys = [float(r.smooth[at]) for r, at in zip(runs.values(), ends, strict=True)]
-        label_ends(ax, xs, ys, list(runs), colours)
+        _labels(ax, runs, colours)
     claims = {label: _claim(n) for label, n in numbers.items()}
     return with_claim(ax.figure, sentences(claims), {"figure": "rate_range", "runs": numbers})
+
+
+def _labels(ax: Axes, runs: Mapping[str, RangeRecording], colours: list[str]) -> None:
+    """The name of each run under its ring; one below the other where rings are near each other."""
+    named: list[float] = []
+    for (label, recording), colour in zip(runs.items(), colours, strict=True):
+        at = int(np.argmin(np.abs(recording.rates - recording.lowest)))
+        below = sum(abs(np.log10(recording.lowest / other)) < 1.0 for other in named)
+        named.append(recording.lowest)
+        ax.annotate(
+            literal(label, LONGEST_LABEL), (recording.lowest, float(recording.smooth[at])),
+            xytext=(0, -7 - 10 * below), textcoords="offset points", ha="center", va="top", color=colour,
+            fontsize=SMALL, zorder=6, path_effects=[withStroke(linewidth=2.2, foreground="white")],
+        )  # fmt: skip
 
 
 def _numbers(recording: RangeRecording) -> dict[str, Any]:

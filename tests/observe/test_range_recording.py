@@ -43,7 +43,18 @@ def test_the_loss_falls_fastest_before_it_is_lowest():
     smooth = np.array([2.0, 2.0, 1.9, 1.0, 0.9, 3.0, 1.0])
     found = RangeRecording(10.0 ** np.arange(7), smooth, smooth)
     assert found.lowest == 1e4
-    assert found.steepest < found.lowest
+    assert found.steepest == 1e2  # from 2.0 to 1.0 in the two decades around it
+
+
+def test_the_noise_of_single_steps_is_not_taken_for_a_fall():
+    rates = np.geomspace(1e-4, 1e2, 90)
+    smooth = 2 - 1.5 / (1 + (1e-1 / rates) ** 2)
+    smooth[3] -= 0.1
+    found = RangeRecording(rates, smooth, smooth)
+    assert 0.05 < found.steepest < 0.2
+
+
+def test_a_loss_that_is_soon_lowest_falls_nowhere_else():
     diverged = RangeRecording([1.0, 2.0, 3.0], [1.0, 0.5, np.nan], [1.0, 0.7, np.nan])
     assert diverged.lowest == diverged.steepest == 2.0
 

@@ -35,6 +35,10 @@ def test_a_small_gradient_that_means_low_curvature_is_answered_with_yes_and_the_
 def test_other_answers():
     assert curvature(recording(GRADIENT[::-1])).caption.startswith("No, layers with a small gradient have no lower")
     assert curvature(recording(GRADIENT[[1, 0, 3, 2]])).caption.startswith("Partly: ")
+    turned = recording()
+    turned.largest[1] = turned.largest[1, ::-1]
+    assert curvature(turned).caption.startswith("Mostly: the smaller a layer's gradient, the lower its curvature (rank")
+    assert "median of 3 steps, but \N{MINUS SIGN}1.00 at step 1;" in curvature(turned).caption
     lost = curvature(recording(np.full(4, -1.0)))
     assert lost.caption == "Fewer than three layers have a gradient and a positive curvature to compare."
 

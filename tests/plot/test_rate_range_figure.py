@@ -37,7 +37,8 @@ def test_methods_are_compared_and_labelled():
     figure = rate_range({"SGD": recording(), "Adam": recording((2.0, 1.0, 0.9, 0.85))})
     assert "Adam: the loss falls fastest" in figure.caption
     assert figure.caption.endswith("up to 0.1 it does not diverge.")
-    assert [t.get_text() for t in figure.axes[0].texts][1:] == ["SGD", "Adam"]
+    sgd, adam = figure.axes[0].texts[1:]
+    assert (sgd.get_text(), sgd.xy, adam.get_text(), adam.xy) == ("SGD", (0.1, 0.8), "Adam", (0.1, 0.85))
 
 
 def test_it_draws_into_given_axes():
