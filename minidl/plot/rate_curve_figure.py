@@ -16,6 +16,7 @@ from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     ARMS,
     INK,
+    QUIET,
     SMALL,
     ClaimFigure,
     LogScale,
