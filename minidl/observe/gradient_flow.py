@@ -249,7 +249,7 @@ class GradientFlow:
             self._follow(Passage(self, layer, TRAINING), output._data, output._op, "")
 
     def _follow(self, passage: Passage, array: Any, node: Any, kind: str) -> None:
-        if node is not None and passage.handle is None:
+        if node is not None and passage.among is None:
             self._followed.append(passage)
         passage.follow(array, node, kind, keep=self._step.recorded)
 
@@ -280,6 +280,8 @@ class GradientFlow:
     def _replace(self, passage: Passage, array: Any, node: Any, kind: str, name: str) -> None:
         """h of `passage` is `array`, what an activation made of it."""
         self._outputs[passage.layer] = name
+        if node is not None:
+            self._by_node[node.order] = passage  # where it is found again, the next layer need not look
         self._follow(passage, array, node, kind)
         if self._takes_snapshot(passage):
             layer = self._layers[passage.layer]
@@ -296,7 +298,7 @@ class GradientFlow:
     def _settle(self, layer: int) -> None:
         """Count the latest output of `layer` if no gradient will ever come for it."""
         passage = self._latest[layer]
-        if passage is not None and passage.handle is None:
+        if passage is not None and passage.among is None:
             self._count(passage)
 
     def _count(self, passage: Passage) -> None:
@@ -315,12 +317,10 @@ class GradientFlow:
             return
         passage.arrived = True
         if passage.first is not None:
-            with np.errstate(all="ignore"):
-                passage.gradient_norm = norm([gradient])
+            passage.gradient_norm = norm([gradient])
         elif self._step.takes(passage.phase):
             self._count(passage)
-            with np.errstate(all="ignore"):
-                self._step.add_output_gradient(passage.layer, gradient)
+            self._step.add_output_gradient(passage.layer, gradient)
             if self._takes_snapshot(passage):
                 self._snapshots.see("output_gradient", passage.layer, gradient)
 

@@ -9,13 +9,14 @@ import numpy as np
 
 from minidl.nn import Parameter
 from minidl.observe.layers import Layer, gradients_of
-from minidl.observe.statistics import SAFE, count_of, max_abs, mean_abs, norm
+from minidl.observe.statistics import SAFE, count_of, max_abs, mean_abs, mean_and_max_abs, norm
 from minidl.observe.together import Together
 from minidl.optim.norms import joined
 
 Known = Callable[[], Mapping[int, Any]]
 
-MOST = 1 << 19  # numbers that are measured together: 2 MB in float32, which a processor's cache holds
+MOST = 1 << 18  # numbers that are measured together: 1 MB in float32, which a processor's cache holds
+LARGE = 1 << 15  # of an array of more numbers than this a copy costs more than the calls that are saved
 
 
 def meters_of(layers: Sequence[Layer]) -> list[Meter]:
@@ -23,9 +24,9 @@ def meters_of(layers: Sequence[Layer]) -> list[Meter]:
     meters: list[Meter] = []
     group: list[Layer] = []
     for layer in layers:
-        kinds = {array.dtype for member in (*group, layer) for array in _arrays(member)}
-        size = sum(count_of(_arrays(member)) for member in (*group, layer))
-        if group and (size > MOST or len(kinds) > 1):
+        together = [array for member in (*group, layer) for array in _arrays(member)]
+        apart = len({array.dtype for array in together}) > 1 or count_of(together) > MOST
+        if group and (apart or _is_large(layer) or _is_large(group[-1])):
             meters.append(_meter(group))
             group = []
         group.append(layer)
@@ -36,10 +37,14 @@ def _arrays(layer: Layer) -> list[Any]:
     return [p._data for p in (*layer.weights, *layer.biases)]
 
 
+def _is_large(layer: Layer) -> bool:
+    return any(array.size > LARGE for array in _arrays(layer))
+
+
 def _meter(layers: Sequence[Layer]) -> Meter:
     arrays = [array for layer in layers for array in _arrays(layer)]
     alike = {(type(array), array.dtype) for array in arrays}
-    one_by_one = len(alike) > 1 or count_of(arrays) > MOST or any(not array.size for array in arrays)
+    one_by_one = len(alike) > 1 or _is_large(layers[0]) or any(not array.size for array in arrays)
     (kind, dtype), *_ = alike
     return Meter(layers) if one_by_one or kind is not np.ndarray or dtype not in SAFE else JointMeter(layers)
 
@@ -49,8 +54,9 @@ class Meter:
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = list(layers)
-        self._before: list[list[Any]] = []
+        self._before: list[list[Any]] = [[None] * len(layer.weights) for layer in layers]
         self._start: list[list[Any]] = []
+        self._scratch_of: list[dict[str, Any]] = [{} for _ in layers]
 
     def gradient_norms(self) -> list[Any]:
         """The norm of the gradient of each layer, weights and biases together."""
@@ -60,13 +66,14 @@ class Meter:
         """The gradients as they are now; `known()` has norms that are known, by the id of the parameter's array."""
         found: dict[str, list[Any]] = {}
         norms = known()
-        for layer in self.layers:
+        for layer, scratch in zip(self.layers, self._scratch_of, strict=True):
             weights, biases = gradients_of(layer.weights), gradients_of(layer.biases)
             weight_norm, bias_norm = _known_norm(layer.weights, norms), _known_norm(layer.biases, norms)
+            weight_mean, weight_max = mean_and_max_abs(weights, scratch)
             values = {
                 "weight_gradient_rms": None if weight_norm is None else weight_norm / count_of(weights) ** 0.5,
-                "weight_gradient_mean": mean_abs(weights),
-                "weight_gradient_max": max_abs(weights),
+                "weight_gradient_mean": weight_mean,
+                "weight_gradient_max": weight_max,
                 "bias_gradient_mean": mean_abs(biases),
                 "bias_gradient_max": max_abs(biases),
                 "layer_gradient_norm": _both(weight_norm, bias_norm),
@@ -77,14 +84,17 @@ class Meter:
 
     def keep(self) -> list[Any]:
         """Copy the weights, to compare them with what the update makes of them; returns their norms."""
-        self._before = [[p._data.copy() for p in layer.weights] for layer in self.layers]
+        for layer, before in zip(self.layers, self._before, strict=True):
+            for i, p in enumerate(layer.weights):
+                before[i] = _copied(p._data, before[i])
         return [norm(before) for before in self._before]
 
     def moved(self) -> list[Any]:
-        """How far the weights are from where `keep` saw them."""
-        moved = self._distances(self._before)
-        self._before = []
-        return moved
+        """How far the weights are from where `keep` saw them. Once after each `keep`: the copies become the update."""
+        return [
+            norm([_less(p._data, old) for p, old in zip(layer.weights, before, strict=True)])
+            for layer, before in zip(self.layers, self._before, strict=True)
+        ]
 
     def keep_start(self) -> None:
         """Copy the weights, from which `distances` are measured."""
@@ -92,12 +102,9 @@ class Meter:
 
     def distances(self) -> list[Any]:
         """How far the weights are from where `keep_start` saw them."""
-        return self._distances(self._start)
-
-    def _distances(self, places: list[list[Any]]) -> list[Any]:
         return [
-            norm([p._data - old for p, old in zip(layer.weights, place, strict=True)])
-            for layer, place in zip(self.layers, places, strict=True)
+            norm([p._data - old for p, old in zip(layer.weights, start, strict=True)])
+            for layer, start in zip(self.layers, self._start, strict=True)
         ]
 
 
@@ -113,6 +120,7 @@ class JointMeter(Meter):
         self._parts = np.cumsum([0, *(len(part) for part in parts)])[:-1]  # where each begins among the entries
         self._together = Together(sizes, next(p for p in self._entries if p is not None)._data.dtype)
         self._scratch = self._together.new_buffer()
+        self._alone = False  # the weights are kept layer by layer
         self._kept: Any = None
         self._origin: Any = None
 
@@ -142,13 +150,13 @@ class JointMeter(Meter):
         }
 
     def keep(self) -> list[Any]:
-        self._before = []
         if self._kept is None:
             self._kept = self._together.new_buffer()
-        return self._weight_norms(self._kept) if self._load_weights(self._kept) else super().keep()
+        self._alone = not self._load_weights(self._kept)
+        return super().keep() if self._alone else self._weight_norms(self._kept)
 
     def moved(self) -> list[Any]:
-        return super().moved() if self._before else self._moved_from(self._kept)
+        return super().moved() if self._alone else self._moved_from(self._kept)
 
     def keep_start(self) -> None:
         self._start, self._origin = [], self._together.new_buffer()
@@ -182,6 +190,21 @@ class JointMeter(Meter):
     def _by_part(self, ufunc: Any, values: Any) -> Any:
         """`values`, one an entry, put together by weights and biases of each layer: (layers, 2)."""
         return ufunc.reduceat(values, self._parts).reshape(-1, 2)
+
+
+def _copied(array: Any, into: Any) -> Any:
+    """A copy of `array`, in the memory of an earlier copy if that fits."""
+    if type(into) is np.ndarray and type(array) is np.ndarray and (into.shape, into.dtype) == (array.shape, array.dtype):
+        np.copyto(into, array)
+        return into
+    return array.copy()
+
+
+def _less(array: Any, old: Any) -> Any:
+    """array - old, in the memory of `old` if that can be."""
+    if type(old) is np.ndarray and type(array) is np.ndarray and (old.shape, old.dtype) == (array.shape, array.dtype):
+        return np.subtract(array, old, out=old)
+    return array - old
 
 
 def _listed(values: Any, there: Any) -> list[Any]:

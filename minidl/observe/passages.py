@@ -10,11 +10,8 @@ from __future__ import annotations
 import weakref
 from typing import Any, Protocol
 
-import numpy as np
-
 from minidl import backend, nn
 from minidl.autograd.function import Function
-from minidl.autograd.hooks import RemovableHandle
 from minidl.autograd.variable import Variable, extras_of
 from minidl.functional import activation, gated
 from minidl.observe.statistics import norm
@@ -65,11 +62,11 @@ class Passage:
         place: where in the tuple it stands.
         arrived: whether a gradient came.
         gradient_norm: of dL/dh, if it waits to take the place of `first`.
-        handle: of the watcher on its node; None if no gradient will ever come.
+        among: the watchers of its node, of which it is one; None if no gradient will ever come.
     """
 
     __slots__ = (
-        "arrived", "count", "first", "gradient_norm", "handle", "kind", "layer", "norm", "output", "phase", "place",
+        "among", "arrived", "count", "first", "gradient_norm", "kind", "layer", "norm", "output", "phase", "place",
         "tensor", "watcher",
     )  # fmt: skip
 
@@ -78,7 +75,7 @@ class Passage:
         self.layer = layer
         self.phase = phase
         self.kind = ""
-        self.handle: RemovableHandle | None = None
+        self.among: dict[int, Any] | None = None
         self.output: Any = None
         self.norm: Any = None
         self.gradient_norm: Any = None
@@ -90,18 +87,17 @@ class Passage:
 
     def follow(self, array: Any, node: Any, kind: str, keep: bool) -> None:
         """h is `array`, made by `node` (None if it has no history); `keep` it to be measured."""
-        if self.handle is not None:
-            self.handle.remove()
+        self.let_go()
         self.output = array if keep else None
         self.norm = None
         self.count = int(array.size)
         self.kind = kind
-        self.handle = None
         if node is not None:
             extras = extras_of(node)
             if extras.watchers is None:
                 extras.watchers = {}
-            self.handle = RemovableHandle(extras.watchers, self)
+            self.among = extras.watchers
+            self.among[id(self)] = self
 
     def __call__(self, gradient: Any) -> None:
         raw = gradient._data if isinstance(gradient, Variable) else backend.asarray(gradient)
@@ -113,14 +109,14 @@ class Passage:
 
     def let_go(self) -> None:
         """Hear of no gradient any more."""
-        if self.handle is not None:
-            self.handle.remove()
+        if self.among is not None:
+            self.among.pop(id(self), None)
+            self.among = None
 
     def measure(self) -> None:
         """Take the norm of the output, and let go of it."""
         if self.output is not None:
-            with np.errstate(all="ignore"):
-                self.norm = norm([self.output])
+            self.norm = norm([self.output])
             self.output = None
 
 

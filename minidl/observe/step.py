@@ -120,10 +120,10 @@ class Step:
         values = [value for field in PER_LAYER for value in self._values.get(field, nothing)]
         values.append(self.loss)
         measured = np.array([value is not None for value in values])
-        xp = backend.module_of(*values)
-        numbers: list[Any] = [np.nan if value is None else value for value in values]
+        xp = backend.module_of(*self._output_norms, *self._gradient_norms, *self._values.get("weight_norm", nothing))
         if xp is np:
-            return np.array(numbers, dtype=np.float64), measured
+            return np.array(values, dtype=np.float64), measured  # NumPy makes NaN of None
+        numbers: list[Any] = [np.nan if value is None else value for value in values]
         plain: dict[Any, Any] = {}  # plain numbers are brought to the device once each
         for i, value in enumerate(numbers):
             if not backend.is_array(value):

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.observe.statistics import SAFE
+from minidl.backend import SILENT, reset_errors, set_errors
+from minidl.observe.statistics import LIFT, SAFE
 from minidl.optim.norms import l2_norm
 
 ROW = 256
@@ -31,12 +32,14 @@ class Together:
 
     def __init__(self, sizes: Sequence[int], dtype: Any) -> None:
         self._dtype = np.dtype(dtype)
-        self._safe = SAFE[self._dtype]
         self._sizes = list(sizes)
+        low, self._high = SAFE[self._dtype]
+        self._low = low * np.array(sizes)
         rows = [-(-size // ROW) for size in sizes]
         nothing = np.zeros(max(ROW, *sizes), dtype=self._dtype)
-        self._gaps = [nothing[: count * ROW - size] for count, size in zip(rows, sizes, strict=True)]
         self._absent = [nothing[:size] for size in sizes]
+        gaps = [nothing[: count * ROW - size] for count, size in zip(rows, sizes, strict=True)]
+        self._layout = [piece for pair in zip(self._absent, gaps, strict=True) for piece in pair]
         self._row_starts = np.concatenate([[0], np.cumsum(rows)[:-1]])
         self._starts = self._row_starts * ROW
         self.length = sum(rows) * ROW
@@ -56,34 +59,47 @@ class Together:
         Returns:
             False, and nothing is copied, where they are no longer what was announced, such as on a device.
         """
-        pieces = []
-        for array, size, absent, gap in zip(arrays, self._sizes, self._absent, self._gaps, strict=True):
-            if array is None:
-                pieces.append(absent)
-            elif type(array) is np.ndarray and array.dtype == self._dtype and array.size == size:
-                pieces.append(array.reshape(-1) if in_order else array.ravel("K"))
-            else:
-                return False
-            pieces.append(gap)
-        np.concatenate(pieces, out=buffer)
+        if not all([array is None or type(array) is np.ndarray for array in arrays]):
+            return False
+        pieces = self._layout.copy()
+        pieces[::2] = [
+            absent if array is None else array.reshape(-1) if in_order else array.ravel("K")
+            for array, absent in zip(arrays, self._absent, strict=True)
+        ]
+        try:
+            np.concatenate(pieces, out=buffer, casting="no")
+        except (TypeError, ValueError):  # another dtype, or another size
+            return False
         return True
 
     def norms(self, buffer: Any) -> Any:
         """The Euclidean norm of each array, float64."""
-        rows = buffer.reshape(-1, ROW)
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            sums = np.add.reduceat(np.vecdot(rows, rows), self._row_starts, dtype=np.float64)
+        sums = self._sums_of_squares(buffer)
         found = np.sqrt(sums)
-        low, high = self._safe
-        for i in np.flatnonzero(~((sums > low) & (sums < high))):
+        small = sums <= self._low
+        if small.any() and self._dtype == np.float32:
+            found[small] = np.sqrt(self._sums_of_squares(buffer * LIFT)[small]) / LIFT
+            small[:] = False
+        for i in np.flatnonzero(small | ~(sums < self._high)):
             found[i] = l2_norm([self._part(buffer, i)])
         return found
+
+    def _sums_of_squares(self, buffer: Any) -> Any:
+        rows = buffer.reshape(-1, ROW)
+        loud = set_errors(SILENT)
+        try:
+            return np.add.reduceat(np.vecdot(rows, rows), self._row_starts, dtype=np.float64)
+        finally:
+            reset_errors(loud)
 
     def sums_and_maxima(self, buffer: Any) -> tuple[Any, Any]:
         """The sum of the absolute values of each array, and the largest of them; `buffer` becomes its absolute value."""
         np.abs(buffer, out=buffer)
-        with np.errstate(over="ignore", invalid="ignore"):
+        loud = set_errors(SILENT)
+        try:
             sums = np.add.reduceat(buffer, self._starts).astype(np.float64)
+        finally:
+            reset_errors(loud)
         maxima = np.maximum.reduceat(buffer, self._starts).astype(np.float64)
         for i in np.flatnonzero(np.isinf(sums) & np.isfinite(maxima)):
             sums[i] = self._part(buffer, i).sum(dtype=np.float64)

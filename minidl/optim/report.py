@@ -74,7 +74,11 @@ def largest_multiplier(seen: Iterable[Seen]) -> tuple[str, float] | None:
 
 
 def norms_by_array(views: Iterable[LayerView]) -> dict[int, Array]:
-    """The norm of each gradient by the id of its parameter's array, without arrays that several parameters share."""
-    pairs = [(id(w), norm) for view in views for w, norm in zip(view.params, view.gradient_norms, strict=True)]
+    """The norm of each gradient by the id of its parameter's array, without arrays that several parameters share.
+
+    Only those that were computed already, as by a layer rate.
+    """
+    known = [view for view in views if view.has_norms]
+    pairs = [(id(w), norm) for view in known for w, norm in zip(view.params, view.gradient_norms, strict=True)]
     times = Counter(key for key, _ in pairs)
     return {key: norm for key, norm in pairs if times[key] == 1}

@@ -174,8 +174,9 @@ def _panel(
 def _print_slopes(ax: Axes, slopes: list[float], colours: list[Any]) -> None:
     """Under the heading the fitted slopes, each in the colour of its line; the first and the last if they are many."""
     width = ax.get_position().width * ax.figure.get_size_inches()[0]  # type: ignore[union-attr]
-    chosen = range(len(slopes)) if len(slopes) <= (4 if width > 1.8 else 2) else (0, len(slopes) - 1)
-    words = [("decades a layer" if width > 1.5 else "per layer", QUIET, "normal")]
+    room = max(2, int((1.25 * 72 * width - 58) / 27))  # of so many, beside 58 points of words
+    chosen = range(len(slopes)) if len(slopes) <= room else (0, len(slopes) - 1)
+    words = [("decades a layer", QUIET, "normal")]
     words += [("none" if np.isnan(slopes[i]) else _signed(slopes[i]), colours[i], "bold") for i in chosen]
     place: Any = None  # each word stands right of the one before
     for text, colour, weight in words:

@@ -113,7 +113,8 @@ def _draw(ax: Axes, x: Any, sizes: dict[str, Any], scale: LogScale, colour: str,
     size = 4 if len(x) <= 60 else 1.5
     ax.plot(x[weights], line[weights], "-", color=colour, linewidth=1.2, zorder=3)
     ax.plot(x[weights], line[weights], "o", color=colour, markersize=size, zorder=4)
-    ax.plot(x[~weights], line[~weights], "D", mfc="white", mec=colour, markersize=3.6, zorder=4)
+    if not weights.all():
+        ax.plot(x[~weights], line[~weights], "D", mfc="white", mec=colour, markersize=3.6, zorder=4)
     ranges = [(x, "weight_mean", "weight_max")]
     if biases:
         aside = x + 0.22

@@ -233,7 +233,7 @@ def _claim(panels: dict[str, dict[str, Any]], alike: bool) -> str:
     """By what part of its weights a step moves the first layer, and the last, under each label; and what diverged."""
     text = ""
     if all(np.isnan(panel["median_log10_ratio"][[0, -1]]).all() for panel in panels.values()):
-        text = "There is no update to measure in the first or in the last layer."
+        pass  # in the first and in the last layer there is no update to measure
     elif alike:
         layers = next(iter(panels.values()))["layers"]
         first = [f"{_part(panel, 0)}{f' ({label})' if label else ''}" for label, panel in panels.items()]
@@ -249,7 +249,7 @@ def _claim(panels: dict[str, dict[str, Any]], alike: bool) -> str:
     broken = {label: panel["divergence"] for label, panel in panels.items() if panel["divergence"]}
     for label, clauses in broken.items():
         text += f" {label}: {'; '.join(clauses)}." if label else f" {as_sentence(clauses)}"
-    return text
+    return text.strip() or "There is no update to measure in the first or in the last layer."
 
 
 def _part(panel: dict[str, Any], layer: int) -> str:

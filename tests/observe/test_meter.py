@@ -65,14 +65,15 @@ def test_a_layer_without_weights_or_biases_has_none():
 
 
 def test_large_layers_and_other_dtypes_are_measured_apart(monkeypatch):
+    monkeypatch.setattr(meter, "LARGE", 18)
+    model, layers = trained_once()  # 20 weights in fc1, 16 and 12 in the others
+    found = meters_of(layers)
+    assert [[layer.name for layer in one.layers] for one in found] == [["fc1"], ["fc2", "fc3", "fc4"]]
+    assert type(found[0]) is Meter
+    monkeypatch.setattr(meter, "LARGE", 1 << 15)
     monkeypatch.setattr(meter, "MOST", 60)
     _, layers = trained_once()  # 24, 20, 20 and 15 numbers
     assert [[layer.name for layer in one.layers] for one in meters_of(layers)] == [["fc1", "fc2"], ["fc3", "fc4"]]
-    monkeypatch.setattr(meter, "MOST", 22)
-    found = meters_of(layers)
-    assert [[layer.name for layer in one.layers] for one in found] == [["fc1"], ["fc2"], ["fc3"], ["fc4"]]
-    assert type(found[0]) is Meter
-    model, _ = trained_once()
     model.fc2.to(dtype="float64")
     assert len(meters_of(layers_of(model))) > 1
 
@@ -87,3 +88,26 @@ def test_arrays_that_changed_their_dtype_meanwhile_are_measured_alone():
     close(found.gradient_norms(), Meter(layers).gradient_norms())
     close(found.keep(), Meter(layers).keep())
     assert [float(backend.asarray(x)) for x in found.moved()] == [0, 0, 0, 0]
+
+
+def test_a_large_layer_has_the_numbers_that_float64_gives():
+    md.seed(0)
+    model = nn.Linear(300, 200)
+    layers = layers_of(model)
+    rng = np.random.default_rng(0)
+    gradient = 1e-12 * rng.normal(size=(200, 300))
+    model.weight.grad = md.tensor(gradient.astype(np.float32)) if model.weight.device == "numpy" else None
+    if model.weight.grad is None:
+        pytest.skip("on the CPU")
+    (found,) = meters_of(layers)
+    assert type(found) is Meter
+    for _ in range(2):  # the second time in the memory of the first
+        values = found.gradients(dict)
+        assert values["weight_gradient_mean"][0] == pytest.approx(abs(gradient).mean(), rel=1e-5)
+        assert values["weight_gradient_max"][0] == pytest.approx(abs(gradient).max(), rel=1e-5)
+        assert values["weight_gradient_rms"][0] == pytest.approx(np.sqrt((gradient**2).mean()), rel=1e-5)
+        before = host(model.weight).astype(np.float64)
+        assert found.keep()[0] == pytest.approx(np.linalg.norm(before), rel=1e-5)
+        with md.no_grad():
+            model.weight += 0.25
+        assert found.moved()[0] == pytest.approx(0.25 * np.sqrt(60_000), rel=1e-4)
