@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib import colormaps
@@ -51,7 +51,7 @@ def confusion(recording: ConfusionRecording, ax: Axes | None = None, style: str 
         below = height_for_names(names, 0.8 * side)
         figure = new_figure(side + 0.5 + (2.5 if images else 0.0), side + 0.25 + below, style)
         if images:
-            matrix, beside = figure.subfigures(1, 2, width_ratios=[side + 0.5, 2.5])
+            matrix, beside = cast(Any, figure.subfigures(1, 2, width_ratios=[side + 0.5, 2.5]))
             ax = matrix.subplots()
             _worst(beside, recording, images)
         else:

@@ -28,6 +28,7 @@ from minidl.plot.style import (
     with_claim,
 )
 
+_DIFFERENT = 2.0  # by what factor the gradients of the layers must differ, or their order means nothing
 _CLEAR, _VAGUE = 0.7, 0.3  # rank correlations from which the answer is yes, and up to which it is no
 
 
@@ -53,8 +54,9 @@ def curvature(
 
     Returns:
         The figure, with `.caption` and `.numbers`: for each label `layers`, `steps`, `largest`, `smallest`,
-        `gradient_norm`, and at each step, over the layers: `rank_correlation` of gradient and curvature (1: the
-        smaller the gradient, the lower the curvature), and `slope`, decades of curvature per decade of gradient.
+        `gradient_norm`, and at each step, over the layers: `gradients_differ_by` (the largest over the smallest) and,
+        where that is more than 2, `rank_correlation` of gradient and curvature (1: the smaller the gradient, the lower
+        the curvature) and `slope`, decades of curvature per decade of gradient.
 
     Raises:
         ValueError: a recording holds no step.
@@ -98,8 +100,9 @@ def _numbers(label: str, recording: CurvatureRecording) -> dict[str, Any]:
         "largest": recording.largest,
         "smallest": recording.smallest,
         "gradient_norm": recording.gradient_norm,
-        "rank_correlation": [_correlation(_ranks(x), _ranks(y)) for x, y in pairs],
+        "rank_correlation": [_correlation(x, y) for x, y in pairs],
         "slope": [_slope(x, y) for x, y in pairs],
+        "gradients_differ_by": [float(10.0 ** np.ptp(x)) if len(x) else float("nan") for x, _ in pairs],
     }
 
 
@@ -114,15 +117,18 @@ def _ranks(values: Any) -> Any:
     return np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(np.float64)
 
 
+def _comparable(log_gradients: Any) -> bool:
+    """Whether there are at least three layers, with gradients that differ."""
+    return len(log_gradients) > 2 and bool(np.ptp(log_gradients) > np.log10(_DIFFERENT))
+
+
 def _correlation(x: Any, y: Any) -> float:
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(np.corrcoef(x, y)[0, 1])
+    return float(np.corrcoef(_ranks(x), _ranks(y))[0, 1]) if _comparable(x) else float("nan")
 
 
 def _slope(x: Any, y: Any) -> float:
     """By least squares: decades of curvature per decade of gradient."""
-    if len(x) < 2 or np.ptp(x) == 0:
+    if not _comparable(x):
         return float("nan")
     return float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
 
@@ -158,7 +164,10 @@ def _claim(n: Mapping[str, Any]) -> str:
     ranks = np.array(n["rank_correlation"], dtype=float)
     slopes = np.array(n["slope"], dtype=float)
     if np.isnan(ranks).all():
-        return "fewer than three layers have a gradient and a positive curvature to compare"
+        return (
+            f"at none of {len(ranks)} steps are there three layers with a positive curvature whose gradients differ by "
+            f"more than a factor of {_DIFFERENT:g}: there is nothing to compare"
+        )
     rank, slope = float(np.nanmedian(ranks)), float(np.nanmedian(slopes))
     worst = int(np.nanargmin(ranks))
     if rank >= _CLEAR and ranks[worst] > _VAGUE:
@@ -173,6 +182,7 @@ def _claim(n: Mapping[str, Any]) -> str:
         f", but {signed(ranks[worst])} at step {int(n['steps'][worst])}" if ranks[worst] <= _VAGUE < rank else ""
     )
     return (
-        f"{answer} (rank correlation {signed(rank)} over {len(n['layers'])} layers, median of {len(ranks)} steps"
-        f"{exception}; {signed(slope)} decades of curvature per decade of gradient)"
+        f"{answer} (rank correlation {signed(rank)} over {len(n['layers'])} layers{exception}, median of the "
+        f"{(~np.isnan(ranks)).sum()} of {len(ranks)} steps at which their gradients differ by more than a factor of "
+        f"{_DIFFERENT:g}; {signed(slope)} decades of curvature per decade of gradient)"
     )

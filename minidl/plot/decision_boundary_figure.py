@@ -93,7 +93,8 @@ def _panel(ax: Axes, label: str, recording: BoundaryRecording) -> None:
         wrong = of_class & (recording.point_answer != k)
         size = float(np.clip(2500 / max(len(recording.labels), 1), 6, 22))
         for mask, edge, width in ((of_class & ~wrong, "white", 0.4), (wrong, "black", 0.9)):
-            ax.scatter(*recording.points[mask].T, s=size, color=colours[k], edgecolors=edge, linewidths=width, zorder=3)
+            x_of, y_of = recording.points[mask].T
+            ax.scatter(x_of, y_of, s=size, color=colours[k], edgecolors=edge, linewidths=width, zorder=3)
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(y[0], y[-1])
     tidy(ax, grid=None)

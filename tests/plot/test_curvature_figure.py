@@ -26,7 +26,8 @@ def test_a_small_gradient_that_means_low_curvature_is_answered_with_yes_and_the_
     figure = curvature(recording())
     assert figure.caption == (
         "Yes, the smaller a layer's gradient, the lower its curvature (rank correlation +1.00 over 4 layers, median of "
-        "3 steps; +2.00 decades of curvature per decade of gradient)."
+        "the 3 of 3 steps at which their gradients differ by more than a factor of 2; +2.00 decades of curvature per "
+        "decade of gradient)."
     )
     assert figure.numbers["panels"][""]["slope"] == pytest.approx([2.0] * 3)
     json.dumps(figure.numbers, allow_nan=False)
@@ -38,9 +39,18 @@ def test_other_answers():
     turned = recording()
     turned.largest[1] = turned.largest[1, ::-1]
     assert curvature(turned).caption.startswith("Mostly: the smaller a layer's gradient, the lower its curvature (rank")
-    assert "median of 3 steps, but \N{MINUS SIGN}1.00 at step 1;" in curvature(turned).caption
+    assert "over 4 layers, but \N{MINUS SIGN}1.00 at step 1, median of the 3 of 3 steps" in curvature(turned).caption
     lost = curvature(recording(np.full(4, -1.0)))
-    assert lost.caption == "Fewer than three layers have a gradient and a positive curvature to compare."
+    assert lost.caption.startswith("At none of 3 steps are there three layers with a positive curvature")
+
+
+def test_an_order_among_gradients_that_hardly_differ_is_no_answer():
+    found = recording()
+    found.gradient_norm[1] = [0.11, 0.12, 0.13, 0.14]
+    panel = curvature(found).numbers["panels"][""]
+    assert panel["rank_correlation"] == [1.0, None, 1.0]
+    assert panel["gradients_differ_by"][1] == pytest.approx(14 / 11)
+    assert "the 2 of 3 steps" in curvature(found).caption
 
 
 def test_each_layer_is_a_trail_over_the_steps_that_ends_at_its_name():
