@@ -194,7 +194,11 @@ class JointMeter(Meter):
 
 def _copied(array: Any, into: Any) -> Any:
     """A copy of `array`, in the memory of an earlier copy if that fits."""
-    if type(into) is np.ndarray and type(array) is np.ndarray and (into.shape, into.dtype) == (array.shape, array.dtype):
+    if (
+        type(into) is np.ndarray
+        and type(array) is np.ndarray
+        and (into.shape, into.dtype) == (array.shape, array.dtype)
+    ):
         np.copyto(into, array)
         return into
     return array.copy()

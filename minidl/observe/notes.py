@@ -77,7 +77,10 @@ def _not_seen(values: Mapping[str, Any], unseen: Unseen, layers: Sequence[str]) 
     notes = []
     never = np.isnan(values["activation_rms"]).all(axis=0)
     no_tensor = np.array([i in unseen.outputs for i in range(len(layers))])
-    for chosen, why in ((never & ~no_tensor, "no call of it led to the loss"), (never & no_tensor, "it gave no Tensor")):
+    for chosen, why in (
+        (never & ~no_tensor, "no call of it led to the loss"),
+        (never & no_tensor, "it gave no Tensor"),
+    ):
         if chosen.any():
             notes.append(f"not seen: activation and dL/dh of {layer_words(layers, np.flatnonzero(chosen))} ({why})")
     no_gradient = np.isnan(values["output_gradient_rms"]).all(axis=0) & ~never

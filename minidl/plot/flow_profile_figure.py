@@ -159,7 +159,15 @@ def _panel(
             ax.fill_between(x[alike], low[alike], high[alike], color=colour, alpha=0.22, linewidth=0, zorder=2 + i)
         zero = numbers["median"][i] == 0
         line = np.where(zero, np.nan, middle)
-        ax.plot(x[alike], line[alike], "-o", color=colour, linewidth=1.4, markersize=3.0 if len(x) <= 60 else 0, zorder=3 + i)
+        ax.plot(
+            x[alike],
+            line[alike],
+            "-o",
+            color=colour,
+            linewidth=1.4,
+            markersize=3.0 if len(x) <= 60 else 0,
+            zorder=3 + i,
+        )
         if not alike.all():
             ax.plot(x[~alike], line[~alike], "D", mfc="white", mec=colour, markersize=3.2, zorder=3 + i)
         if zero.any():

@@ -145,7 +145,9 @@ def _explain(ax: Axes, shown: dict[str, Any], scale: LogScale, colours: dict[str
 def _notes(shown: dict[str, Any], biases: bool) -> list[tuple[str, str]]:
     """What the marks mean that are not in every figure, and in which colour that is said."""
     notes = []
-    if any(np.isinf(sizes[f"{part}_max"]).any() for sizes in shown.values() for part in ("weight", "bias")[: 1 + biases]):
+    if any(
+        np.isinf(sizes[f"{part}_max"]).any() for sizes in shown.values() for part in ("weight", "bias")[: 1 + biases]
+    ):
         notes.append(("x: not finite", BROKEN))
     if any((~sizes["is_weight"]).any() for sizes in shown.values()):
         notes.append(("diamonds: gains of a normalisation", QUIET))

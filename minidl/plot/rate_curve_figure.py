@@ -16,7 +16,6 @@ from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     ARMS,
     INK,
-    QUIET,
     SMALL,
     ClaimFigure,
     LogScale,

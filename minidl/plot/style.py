@@ -157,7 +157,7 @@ class LogScale:
             largest = min(largest, 10.0**high)
         self.low, self.high = low, high
         self.dtype = dtype
-        self.shift = 0 if -_EXPONENT < low and high < _EXPONENT else -(low + high) // 2
+        self.shift = 0 if low > -_EXPONENT and high < _EXPONENT else -(low + high) // 2
         self._top = float(high) if high - low <= 2 else min(float(high), math.log10(largest) + 0.05 * (high - low))
         self._gap = max(0.6, min(30.0, 0.09 * (high - low)))
         self.zero = 10.0 ** (low - self._gap + self.shift) if (values == 0).any() else None
@@ -184,7 +184,9 @@ class LogScale:
         exponents = range(self.high, self.low - 1, -stride)
         ticks = [float(self.at(k)) for k in exponents if k <= self._top + 1e-3]
         if self.zero is None:
-            ax.set_ylim(self.at(self.low - 0.03 * (self.high - self.low)), self.at(self._top))  # room for a mark at the foot
+            ax.set_ylim(
+                self.at(self.low - 0.03 * (self.high - self.low)), self.at(self._top)
+            )  # room for a mark at the foot
         else:
             ticks.append(self.zero)
             ax.set_ylim(self.at(self.low - 1.6 * self._gap), self.at(self._top))

@@ -45,9 +45,7 @@ _COLOURS = "viridis"
 _OUTLINED: list[Any] = [patheffects.withStroke(linewidth=2.6, foreground=INK)]
 
 
-def update_heatmap(
-    recordings: Mapping[str, FlowRecording] | FlowRecording, style: str = "paper"
-) -> ClaimFigure:
+def update_heatmap(recordings: Mapping[str, FlowRecording] | FlowRecording, style: str = "paper") -> ClaimFigure:
     """Draw log10(norm of the update / norm of the weights) over steps and layers, one panel a recording.
 
     The ratio is measured from the weights before and after each update, so it is right for every optimizer. The line

@@ -201,6 +201,8 @@ def test_the_last_step_is_recorded_if_it_is_known_and_said_to_be_missing_if_not(
     assert not any("was not recorded" in note for note in known.notes)
     unknown = run()
     assert unknown.steps.tolist() == [10, 14, 18]
-    assert any("the last step, 19, was not recorded: GradientFlow(..., steps=10) does" in note for note in unknown.notes)
+    assert any(
+        "the last step, 19, was not recorded: GradientFlow(..., steps=10) does" in note for note in unknown.notes
+    )
     with pytest.raises(ValueError, match="steps must be a positive integer"):
         GradientFlow(model, optimizer, steps=0)

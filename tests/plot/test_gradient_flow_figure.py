@@ -163,7 +163,7 @@ def test_models_and_recordings_are_compared_alike():
     figure = plot.gradient_flow({"model": model, "recording": recorded(small(), steps=1)})
     one, other = (figure.numbers["networks"][label]["weight_rms"] for label in ("model", "recording"))
     assert one == pytest.approx(other, rel=1e-5)
-    with pytest.raises(TypeError, match="expected Module or FlowRecording, or {label: one of them}; got 3"):
+    with pytest.raises(TypeError, match=r"expected Module or FlowRecording, or {label: one of them}; got 3"):
         plot.gradient_flow({"a": 3})
     with pytest.raises(ValueError, match="at least one network"):
         plot.gradient_flow({})
