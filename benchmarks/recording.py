@@ -1,11 +1,11 @@
-"""What recording gradient flow costs: processor time of a recorded training step over that of a bare one, on one thread.
+"""What recording gradient flow costs: processor time of a recorded training step over a bare one's, on one thread.
 
     python -m benchmarks.recording [--rounds N] [--only W1,W3]     the table, in markdown
     python -m benchmarks.recording LIBRARY WORKLOAD ROUNDS         is one of its processes: it prints ratios
 
-minidl is recorded by `md.observe.GradientFlow`; PyTorch by hooks that take the same numbers of the same layers, as a user
-writes them. Bare and recorded steps take turns, so that what else the machine does meets both; the table shows medians
-over the rounds. First both recorders must have seen the same.
+minidl is recorded by `md.observe.GradientFlow`; PyTorch by hooks that take the same numbers of the same layers, as a
+user writes them. Bare and recorded steps take turns, so that what else the machine does meets both; the table shows
+medians over the rounds. First both recorders must have seen the same.
 """
 
 from __future__ import annotations

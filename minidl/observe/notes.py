@@ -50,9 +50,8 @@ def notes_of(
     if stride > 1:
         notes.append(f"the recording had become long: one in {stride} of the recorded steps is kept, and the last")
     if len(steps) and steps[-1] != steps[0] + unseen.steps - 1:
-        notes.append(
-            f"the last step, {steps[0] + unseen.steps - 1}, was not recorded: GradientFlow(..., steps={unseen.steps}) does"
-        )
+        last = steps[0] + unseen.steps - 1
+        notes.append(f"the last step, {last}, was not recorded: GradientFlow(..., steps={unseen.steps}) does")
     return notes
 
 

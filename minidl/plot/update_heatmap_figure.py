@@ -58,8 +58,8 @@ def update_heatmap(recordings: Mapping[str, FlowRecording] | FlowRecording, styl
         style: "paper", or "slides" for a projector.
 
     Returns:
-        The figure, with `.caption` and `.numbers`: for each label `layers`, `log10_ratio` (columns x layers; None where the
-        update was 0 or not finite), `zero` (the same shape, true where it was 0), `not_finite` (likewise),
+        The figure, with `.caption` and `.numbers`: for each label `layers`, `log10_ratio` (columns x layers; None where
+        the update was 0 or not finite), `zero` (the same shape, true where it was 0), `not_finite` (likewise),
         `median_log10_ratio` (layers, over the steps in which it is finite), `loss`, `steps`, `diverged_at` (a step, or
         None), and for all `colour_limits`.
 

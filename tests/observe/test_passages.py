@@ -1,4 +1,4 @@
-"""minidl/observe/passages.py: which activations and which results of layers are seen, and what is said of the others."""
+"""minidl/observe/passages.py: which activations and results of layers are seen, and what is said of the others."""
 
 import numpy as np
 import pytest
@@ -39,8 +39,17 @@ def same_as_modules(recording, activation):
         np.testing.assert_allclose(getattr(recording, field), getattr(other, field), rtol=1e-5, err_msg=field)
 
 
-@pytest.mark.parametrize(("name", "module"), [("tanh", nn.Tanh), ("relu", nn.ReLU), ("sigmoid", nn.Sigmoid),
-                                              ("leaky_relu", nn.LeakyReLU), ("gelu", nn.GELU), ("silu", nn.SiLU)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("tanh", nn.Tanh),
+        ("relu", nn.ReLU),
+        ("sigmoid", nn.Sigmoid),
+        ("leaky_relu", nn.LeakyReLU),
+        ("gelu", nn.GELU),
+        ("silu", nn.SiLU),
+    ],
+)
 def test_a_functional_activation_is_seen_as_a_module_is(name, module):
     recording = recorded(Functional(getattr(F, name)), steps=2)
     assert recording.outputs == (f"{name}(fc1)", f"{name}(fc2)", "fc3")
