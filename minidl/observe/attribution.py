@@ -79,7 +79,9 @@ def _way(recording: GraphRecording) -> tuple[list[int], list[list[int]]]:
     for i in ops:
         if i > first and inputs[i] & reaches:
             reaches.add(i)
-    way, between, crossed = [], [], []
+    way: list[int] = []
+    between: list[list[int]] = []
+    crossed: list[int] = []
     open_ = {max(ops)}
     while open_:
         newest = max(open_)

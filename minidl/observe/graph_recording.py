@@ -98,7 +98,7 @@ class Graph:
         watched = [source for source, kind in zip(sources, self._kinds, strict=True) if kind != CONSTANT]
         shape_handles = [_hook(source, _NoteShape(self._shapes, self._index[id(source)])) for source in watched]
         try:
-            grad(loss, [s for s in watched if isinstance(s, Variable)], retain_graph=True, allow_unused=True)
+            grad(loss, [s for s in watched if isinstance(s, Tensor)], retain_graph=True, allow_unused=True)
         finally:
             for handle in shape_handles:
                 handle.remove()

@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl.files.arrays import load_arrays, save_arrays
 from minidl.files.reading import fitting
-from minidl.files.schema import TEXT, Entry, Header, check_arrays
+from minidl.files.schema import TEXT, WHOLE, Entry, Header, check_arrays
 
 FORMAT = 1
 
@@ -59,7 +59,12 @@ class SavedRecording:
 
 
 def _as_array(value: Any, entry: Entry) -> Any:
-    return np.asarray(value, dtype=np.str_) if entry.kinds == TEXT else np.asarray(value)
+    if entry.kinds == TEXT:
+        return np.asarray(value, dtype=np.str_)
+    array = np.asarray(value)
+    return (
+        array if array.size or entry.kinds != WHOLE else array.astype(np.int64)
+    )  # of an empty list NumPy makes floats
 
 
 def finite_or_infinite(value: float) -> float:

@@ -9,15 +9,28 @@ number) and `.numbers` (what is drawn, ready for json).
 """
 
 from minidl.plot.attribution_figure import attribution
+from minidl.plot.confusion_figure import confusion
+from minidl.plot.curvature_figure import curvature
+from minidl.plot.decision_boundary_figure import decision_boundary
+from minidl.plot.depth_sweep_figure import depth_sweep
 from minidl.plot.distribution_grid_figure import distribution_grid
 from minidl.plot.drawing import FIGURES, draw
 from minidl.plot.effective_rates_figure import effective_rates
+from minidl.plot.feature_maps_figure import feature_maps
+from minidl.plot.filters_figure import filters
 from minidl.plot.flow_profile_figure import flow_profile
 from minidl.plot.gradient_flow_figure import gradient_flow
 from minidl.plot.graph_figure import graph
+from minidl.plot.jacobian_spectrum_figure import jacobian_spectrum
+from minidl.plot.landscape_line_figure import landscape_line
+from minidl.plot.loss_curves_figure import loss_curves
+from minidl.plot.optimizer_paths_figure import optimizer_paths
 from minidl.plot.race_figure import race
 from minidl.plot.rate_curve_figure import rate_curve
+from minidl.plot.rate_range_figure import rate_range
 from minidl.plot.saving import save_figure
+from minidl.plot.theory_figure import theory
+from minidl.plot.through_time_figure import through_time
 from minidl.plot.update_heatmap_figure import update_heatmap
 from minidl.plot.update_lines_figure import update_lines
 from minidl.plot.who_learned_figure import who_learned
@@ -25,15 +38,28 @@ from minidl.plot.who_learned_figure import who_learned
 __all__ = [
     "FIGURES",
     "attribution",
+    "confusion",
+    "curvature",
+    "decision_boundary",
+    "depth_sweep",
     "distribution_grid",
     "draw",
     "effective_rates",
+    "feature_maps",
+    "filters",
     "flow_profile",
     "gradient_flow",
     "graph",
+    "jacobian_spectrum",
+    "landscape_line",
+    "loss_curves",
+    "optimizer_paths",
     "race",
     "rate_curve",
+    "rate_range",
     "save_figure",
+    "theory",
+    "through_time",
     "update_heatmap",
     "update_lines",
     "who_learned",

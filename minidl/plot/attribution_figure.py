@@ -11,13 +11,13 @@ from matplotlib.ticker import MaxNLocator
 
 from minidl.observe.attribution import Factor, by_kind, factors
 from minidl.observe.graph_recording import Graph, GraphRecording
+from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     ARMS,
     INK,
     QUIET,
     SMALL,
     ClaimFigure,
-    as_panels,
     given_axes,
     literal,
     mark_not_finite,
@@ -65,7 +65,7 @@ def attribution(
         recordings = {k: g.recording if isinstance(g, Graph) else g for k, g in recordings.items()}
     elif isinstance(recordings, Graph):
         recordings = recordings.recording
-    found = {label: factors(recording)[::-1] for label, recording in as_panels(recordings, GraphRecording).items()}
+    found = {label: factors(recording)[::-1] for label, recording in as_networks(recordings, (GraphRecording,)).items()}
     if axes is None:
         longest = max(len(ways) for ways in found.values())
         figure = new_figure(min(7.0, 4.2 + 0.08 * longest), 0.35 + 1.75 * len(found), style)

@@ -9,19 +9,49 @@ from pathlib import Path
 from typing import Any
 
 from minidl.files.writing import path_of
-from minidl.observe import FlowRecording, GraphRecording, RaceRecording
+from minidl.observe import (
+    BoundaryRecording,
+    ConfusionRecording,
+    CurvatureRecording,
+    DepthRecording,
+    FiltersRecording,
+    FlowRecording,
+    GraphRecording,
+    JacobianRecording,
+    LineRecording,
+    MapsRecording,
+    PathsRecording,
+    RaceRecording,
+    RangeRecording,
+    TheoryRecording,
+    TimeRecording,
+)
 from minidl.plot.attribution_figure import attribution
+from minidl.plot.confusion_figure import confusion
+from minidl.plot.curvature_figure import curvature
+from minidl.plot.decision_boundary_figure import decision_boundary
+from minidl.plot.depth_sweep_figure import depth_sweep
 from minidl.plot.distribution_grid_figure import distribution_grid
 from minidl.plot.effective_rates_figure import effective_rates
+from minidl.plot.feature_maps_figure import feature_maps
+from minidl.plot.filters_figure import filters
 from minidl.plot.flow_profile_figure import flow_profile
 from minidl.plot.gradient_flow_figure import gradient_flow
 from minidl.plot.graph_figure import graph
+from minidl.plot.jacobian_spectrum_figure import jacobian_spectrum
+from minidl.plot.landscape_line_figure import landscape_line
+from minidl.plot.loss_curves_figure import loss_curves
+from minidl.plot.optimizer_paths_figure import optimizer_paths
 from minidl.plot.race_figure import race
 from minidl.plot.rate_curve_figure import rate_curve
+from minidl.plot.rate_range_figure import rate_range
 from minidl.plot.style import ClaimFigure
+from minidl.plot.theory_figure import theory
+from minidl.plot.through_time_figure import through_time
 from minidl.plot.update_heatmap_figure import update_heatmap
 from minidl.plot.update_lines_figure import update_lines
 from minidl.plot.who_learned_figure import who_learned
+from minidl.training.history import History
 
 
 @dataclass(frozen=True)
@@ -78,10 +108,53 @@ FIGURES: dict[str, FigureKind] = {
     ),
     "graph": FigureKind(
         lambda found: graph(_only(found)), GraphRecording, None,
-        "the ops that lead to a loss, with the gradient at each",
+        "the ops that lead to a loss, and the gradient at each",
     ),
     "attribution": FigureKind(
         attribution, GraphRecording, "panels", "which op of a backward pass made the gradient small"
+    ),
+    "through_time": FigureKind(
+        lambda found: through_time(_only(found)), TimeRecording, None,
+        "gradients of recurrent networks against the time steps",
+    ),
+    "jacobian_spectrum": FigureKind(
+        jacobian_spectrum, JacobianRecording, "panels", "how much each direction is stretched, against depth"
+    ),
+    "depth_sweep": FigureKind(
+        lambda found: depth_sweep(_only(found)), DepthRecording, None,
+        "how fast gradients fall, against depth and activation",
+    ),
+    "theory": FigureKind(
+        theory, TheoryRecording, "panels", "gradients beside a bound and a prediction"
+    ),
+    "loss_curves": FigureKind(
+        loss_curves, History, "one colour each", "losses and accuracy of a training (history.json)"
+    ),
+    "decision_boundary": FigureKind(
+        decision_boundary, BoundaryRecording, "panels", "the plane coloured by a network's answer"
+    ),
+    "optimizer_paths": FigureKind(
+        lambda found: optimizer_paths(_only(found)), PathsRecording, None,
+        "ways of several optimizers over a function of two variables",
+    ),
+    "filters": FigureKind(
+        filters, FiltersRecording, "blocks", "the weights of a layer as images"
+    ),
+    "feature_maps": FigureKind(
+        feature_maps, MapsRecording, "rows", "what the units of a layer make of an image"
+    ),
+    "confusion": FigureKind(
+        lambda found: confusion(_only(found)), ConfusionRecording, None,
+        "which class is taken for which, and the worst mistakes",
+    ),
+    "rate_range": FigureKind(
+        rate_range, RangeRecording, "one colour each", "the loss while the rate grows"
+    ),
+    "landscape_line": FigureKind(
+        landscape_line, LineRecording, "one colour each", "the loss on the line between two weights"
+    ),
+    "curvature": FigureKind(
+        curvature, CurvatureRecording, "panels", "curvature against the gradient of each layer"
     ),
 }  # fmt: skip
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from minidl.observe import RaceRecording
 from minidl.observe.verdict import first_of_the_rest
@@ -21,6 +20,7 @@ from minidl.plot.style import (
     label_ends,
     mark_not_finite,
     new_figure,
+    plain_log_ticks,
     tidy,
     title,
     with_claim,
@@ -209,16 +209,10 @@ def _log_loss(ax: Axes, numbers: dict[str, Any]) -> None:
     low, high = float(values.min()), float(values.max())
     if low > 0 and high > 10 * low:
         ax.set_yscale("log")
-        _plain_log_ticks(ax.yaxis)
+        plain_log_ticks(ax.yaxis)
         ax.set_ylim(low / 1.15, high * 1.15)
     else:
         ax.set_ylim(min(0.0, low), high + 0.06 * (high - low or 1.0))
-
-
-def _plain_log_ticks(axis: Any) -> None:
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.set_minor_locator(NullLocator())
 
 
 def _sweep(ax: Axes, sweeps: dict[str, Any], colours: dict[str, str]) -> None:
@@ -231,7 +225,7 @@ def _sweep(ax: Axes, sweeps: dict[str, Any], colours: dict[str, str]) -> None:
     values = values[np.isfinite(values)]
     if values.size and values.min() > 0 and values.max() > 10 * values.min():
         ax.set_yscale("log")
-        _plain_log_ticks(ax.yaxis)
+        plain_log_ticks(ax.yaxis)
     for arm, sweep in sweeps.items():
         rates, colour = sweep["rates"], colours[arm]
         ax.fill_between(rates, sweep["min"], sweep["max"], color=colour, alpha=0.16, linewidth=0)
@@ -242,7 +236,7 @@ def _sweep(ax: Axes, sweeps: dict[str, Any], colours: dict[str, str]) -> None:
             ax.plot(gone, np.ones(gone.size), "x", color=colour, markersize=5, transform=top, clip_on=False)
         best = rates == sweep["best"]
         ax.plot(rates[best], sweep["median"][best], "o", mfc="none", mec=colour, ms=9, mew=1.3)
-    _plain_log_ticks(ax.xaxis)
+    plain_log_ticks(ax.xaxis)
     diverged = any(sweep["diverged"].any() for sweep in sweeps.values())
     ax.annotate(
         "ring: best" + ("; x: diverged" if diverged else ""), (0, 0), xycoords="axes fraction", xytext=(2, 3),

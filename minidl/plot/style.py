@@ -16,10 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from minidl.checks import choice
-from minidl.errors import describe, printable
+from minidl.errors import printable
 
 FONT = 9.0  # points; a figure is drawn at the size it is printed
 SMALL = 8.0
@@ -94,6 +94,8 @@ def plain(value: Any) -> Any:
     """`value` for json: arrays as lists, numbers as Python's, NaN as None, infinities as "inf" and "-inf"."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(item) for item in value]
     if isinstance(value, np.generic):
@@ -125,6 +127,13 @@ def tidy(ax: Axes, grid: str | None = "y") -> None:
 def title(ax: Axes, text: str, pad: float = 6) -> None:
     """A heading at the left edge of `ax`, `pad` points above it."""
     ax.set_title(literal(text, LONGEST_LABEL), fontsize=FONT, loc="left", color=INK, pad=pad)
+
+
+def plain_log_ticks(axis: Any) -> None:
+    """Ticks 0.1, 0.2, 0.5, 1, ... on a log axis of a few decades."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def power(exponent: int) -> str:
@@ -328,22 +337,6 @@ def binned(x: Any, most: int) -> list[slice]:
     count = len(x)
     runs = min(count, most)
     return [slice(i * count // runs, (i + 1) * count // runs) for i in range(runs)]
-
-
-def as_panels(recordings: Any, kind: type[Any]) -> dict[str, Any]:
-    """{label: recording}, of one recording too, whose label is empty.
-
-    Raises:
-        ValueError: there is none.
-        TypeError: something is no recording of this kind.
-    """
-    found = dict(recordings) if isinstance(recordings, Mapping) else {"": recordings}
-    if not found:
-        raise ValueError("expected {label: recording} with at least one recording; got none")
-    for label, recording in found.items():
-        if not isinstance(recording, kind):
-            raise TypeError(f"expected a {kind.__name__}{f' as {label!r}' if label else ''}; got {describe(recording)}")
-    return {str(label): recording for label, recording in found.items()}
 
 
 def given_axes(axes: Any, count: int) -> list[Axes]:
