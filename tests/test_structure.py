@@ -257,6 +257,7 @@ ELSEWHERE = {
     "fast/gpu/kernels/updates.py": "fast/gpu/test_update.py",
     "fast/graph/capture.py": "fast/graph/test_step.py",
     "fast/walk.py": "autograd/test_backward.py",
+    "observe/assembly.py": "observe/test_gradient_flow.py",
     "observe/step.py": "observe/test_gradient_flow.py",
     "tensors/array.py": "tensors/test_tensor.py",
     "tensors/creation.py": "tensors/test_tensor.py",

@@ -1,10 +1,10 @@
 """Bins for numbers of any size: as fine near 1e-30 as near 1.
 
-A positive number is m 2^e with 1/2 <= m < 1. Each octave, the numbers with the same e, is cut into 4 bins of equal width,
-so that a bin is 25% wide at most (of its lower edge). With the exponent `top` of the largest number in an array, 40
-octaves are counted below 2^top, which are twelve decades; what is smaller is in the lowest bin. Negative numbers have bins
-of their own. From left to right: from the largest negative to the smallest, then from the smallest positive to the
-largest.
+A positive number is m 2^e with 1/2 <= m < 1. Each octave, the numbers with the same e, is cut into 4 bins of equal
+width, so that a bin is 25% wide at most (of its lower edge). With the exponent `top` of the largest number in an array,
+40 octaves are counted below 2^top, which are twelve decades; what is smaller is in the lowest bin. Negative numbers
+have bins of their own. From left to right: from the largest negative to the smallest, then from the smallest positive
+to the largest.
 """
 
 from __future__ import annotations

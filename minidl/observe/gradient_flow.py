@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -13,10 +14,11 @@ from minidl.autograd.modes import is_grad_enabled
 from minidl.autograd.variable import Variable
 from minidl.checks import is_whole
 from minidl.nn import Module
+from minidl.observe.assembly import assembled
 from minidl.observe.forgotten_zero_grad import ForgottenZeroGrad
 from minidl.observe.layers import layers_of
 from minidl.observe.meter import Known, meters_of
-from minidl.observe.notes import Unseen, notes_of
+from minidl.observe.notes import Unseen
 from minidl.observe.passages import MODULES, NAMES, Passage, activation_on_the_way, tensors_in
 from minidl.observe.recording import EVALUATION, PER_LAYER, TRAINING, FlowRecording
 from minidl.observe.rows import Row, Rows
@@ -47,9 +49,9 @@ class GradientFlow:
       dropout or the like stands between). Of an output that is a tuple or a dict the first Tensor counts. What was not
       seen, such as a layer whose weights are used without calling it, stands in the notes.
     - *activation and dL/dh*: when a backward brings dL/dh, both are measured. Forwards that no backward returns to
-      (validation) do not count, and none in evaluation mode in a step that also trains; a layer that needs no gradient counts when it is called with grad mode on. Several
-      passes in one step (accumulated batches, shared layers, unrolled time) make one root mean square over all their
-      elements. Walks by `md.grad` through the model count too.
+      (validation) do not count, and none in evaluation mode in a step that also trains; a layer that needs no gradient
+      counts when it is called with grad mode on. Several passes in one step (accumulated batches, shared layers,
+      unrolled time) make one root mean square over all their elements. Walks by `md.grad` through the model count too.
     - *loss*: of the tensors whose `backward()` reached a layer of this model; those of one step are added up, as their
       gradients are. NaN if it is not a single number.
     - *weight and bias gradients*: as `optimizer.step()` found them, so after clipping and before weight decay (read
@@ -71,7 +73,7 @@ class GradientFlow:
         model: the network; its `layers()` are recorded.
         optimizer: what updates it, or None.
         every: record steps 0, every, 2*every, ... only.
-        steps: how many steps the loop will make, if that is known: then the last is recorded too, whatever `every` says.
+        steps: how many steps the loop will make, if that is known: then the last is recorded too.
         distances: also measure how far the weights are from where they began (a second copy of them, and a pass over
             them in each recorded step).
         distributions: also count how pre-activations, activations, dL/dh and dL/dW are distributed, at up to 64 of the
@@ -147,10 +149,10 @@ class GradientFlow:
                 meter.keep_start()
         names = {id(module): name for name, module in self._model.named_modules()}
         for layer in self._layers:
-            self._handles.append(layer.module.register_forward_hook(_LayerHook(self, layer.index)))
+            self._handles.append(layer.module.register_forward_hook(partial(self._layer_called, layer.index)))
         for module in self._model.modules():
             if isinstance(module, MODULES):
-                self._handles.append(module.register_forward_hook(_ActivationHook(self, names[id(module)])))
+                self._handles.append(module.register_forward_hook(partial(self._activated, names[id(module)])))
         self._handles.append(self._model.register_forward_hook(self._done))
         self._handles.append(RemovableHandle(after_backward, self._after_backward))
         if self._optimizer is not None:
@@ -202,7 +204,7 @@ class GradientFlow:
     def _mode(self) -> str:
         return TRAINING if self._model.training else EVALUATION
 
-    def _passed(self, layer: int, inputs: tuple[Any, ...], output: Any) -> None:
+    def _layer_called(self, layer: int, module: Module, inputs: tuple[Any, ...], output: Any) -> None:
         """`layer` made `output` of `inputs`."""
         if not is_grad_enabled():
             return
@@ -256,7 +258,7 @@ class GradientFlow:
     def _takes_snapshot(self, passage: Passage) -> bool:
         return self._snapshots.open and passage.phase == self._phase
 
-    def _activated(self, name: str, inputs: tuple[Any, ...], output: Any) -> None:
+    def _activated(self, name: str, module: Module, inputs: tuple[Any, ...], output: Any) -> None:
         """An activation module was called; if on a layer's output, its own output takes that one's place."""
         if not self._step.recorded or not inputs or not is_grad_enabled() or not isinstance(output, Variable):
             return
@@ -394,49 +396,5 @@ class GradientFlow:
             passage.let_go()
 
     def _build(self) -> FlowRecording:
-        """The rows so far as a recording."""
-        table, about = self._rows.table(), self._rows.about()
-        shape = (len(about), len(PER_LAYER), len(self._layers))
-        fields = table[:, :-1].reshape(shape)
-        for row, one in zip(fields, about, strict=True):  # NaN is left to what was not there to measure
-            row[one.measured[:-1].reshape(row.shape) & np.isnan(row)] = np.inf
-        values = {name: np.ascontiguousarray(fields[:, i]) for i, name in enumerate(PER_LAYER)}
-        dtypes = [p.dtype for layer in self._layers for p in layer.parameters]
-        steps = np.array([one.step for one in about], dtype=np.int64)
-        most = max((one.backwards for one in about), default=0)
-        found = notes_of(values, steps, self._optimizer is not None, most, self._unseen, self._names, self._rows.stride)
-        finding = self._forgotten_zero_grad.finding
-        return FlowRecording(
-            layers=tuple(self._names),
-            outputs=tuple(self._outputs),
-            steps=steps,
-            loss=table[:, -1].copy(),
-            phases=tuple(one.phase for one in about),
-            kinds=tuple(layer.kind for layer in self._layers),
-            dtype=str(min(dtypes, key=lambda dtype: dtype.itemsize)),
-            notes=(*found, *([finding] if finding is not None else [])),
-            **values,
-            **self._snapshots.arrays(),
-        )
-
-
-class _LayerHook:
-    """Forward hook on a layer."""
-
-    def __init__(self, flow: GradientFlow, layer: int) -> None:
-        self.flow = flow
-        self.layer = layer
-
-    def __call__(self, module: Module, inputs: tuple[Any, ...], output: Any) -> None:
-        self.flow._passed(self.layer, inputs, output)
-
-
-class _ActivationHook:
-    """Forward hook on an activation module."""
-
-    def __init__(self, flow: GradientFlow, name: str) -> None:
-        self.flow = flow
-        self.name = name
-
-    def __call__(self, module: Module, inputs: tuple[Any, ...], output: Any) -> None:
-        self.flow._activated(self.name, inputs, output)
+        seen = self._layers, self._outputs, self._rows, self._snapshots
+        return assembled(*seen, self._unseen, self._optimizer is not None, self._forgotten_zero_grad.finding)

@@ -109,11 +109,13 @@ class Meter:
 
 
 class JointMeter(Meter):
-    """Measures all of its layers at once. Where an array has moved to a device meanwhile, it measures layer by layer."""
+    """Measures all of its layers at once; layer by layer where an array has moved to a device meanwhile."""
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__(layers)
-        parts = [part or [None] for layer in layers for part in (layer.weights, layer.biases)]  # two for each layer
+        parts: list[Sequence[Parameter | None]] = [
+            part or [None] for layer in layers for part in (layer.weights, layer.biases)
+        ]  # two for each layer
         self._entries: list[Parameter | None] = [p for part in parts for p in part]
         sizes = [1 if p is None else p._data.size for p in self._entries]
         self._sizes = np.array(sizes)
@@ -194,7 +196,11 @@ class JointMeter(Meter):
 
 def _copied(array: Any, into: Any) -> Any:
     """A copy of `array`, in the memory of an earlier copy if that fits."""
-    if type(into) is np.ndarray and type(array) is np.ndarray and (into.shape, into.dtype) == (array.shape, array.dtype):
+    if (
+        type(into) is np.ndarray
+        and type(array) is np.ndarray
+        and (into.shape, into.dtype) == (array.shape, array.dtype)
+    ):
         np.copyto(into, array)
         return into
     return array.copy()

@@ -50,9 +50,8 @@ def notes_of(
     if stride > 1:
         notes.append(f"the recording had become long: one in {stride} of the recorded steps is kept, and the last")
     if len(steps) and steps[-1] != steps[0] + unseen.steps - 1:
-        notes.append(
-            f"the last step, {steps[0] + unseen.steps - 1}, was not recorded: GradientFlow(..., steps={unseen.steps}) does"
-        )
+        last = steps[0] + unseen.steps - 1
+        notes.append(f"the last step, {last}, was not recorded: GradientFlow(..., steps={unseen.steps}) does")
     return notes
 
 
@@ -77,7 +76,10 @@ def _not_seen(values: Mapping[str, Any], unseen: Unseen, layers: Sequence[str]) 
     notes = []
     never = np.isnan(values["activation_rms"]).all(axis=0)
     no_tensor = np.array([i in unseen.outputs for i in range(len(layers))])
-    for chosen, why in ((never & ~no_tensor, "no call of it led to the loss"), (never & no_tensor, "it gave no Tensor")):
+    for chosen, why in (
+        (never & ~no_tensor, "no call of it led to the loss"),
+        (never & no_tensor, "it gave no Tensor"),
+    ):
         if chosen.any():
             notes.append(f"not seen: activation and dL/dh of {layer_words(layers, np.flatnonzero(chosen))} ({why})")
     no_gradient = np.isnan(values["output_gradient_rms"]).all(axis=0) & ~never

@@ -1,8 +1,8 @@
 """Passages: batches on their way through layers, and the gradients that come back; where a layer's h is found.
 
 The h of a layer is its output, or what an activation made of that. An activation module is seen when it is called. A
-functional activation, `F.tanh(self.fc1(x))`, is found in the graph: when the next layer is called, or the model is done,
-the nodes of what it was given are followed back to the layers.
+functional activation, `F.tanh(self.fc1(x))`, is found in the graph: when the next layer is called, or the model is
+done, the nodes of what it was given are followed back to the layers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from minidl.functional import activation, gated
 from minidl.observe.statistics import norm
 
 MODULES = (
-    nn.ELU, nn.GELU, nn.Hardtanh, nn.LeakyReLU, nn.ReLU, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Softsign, nn.Tanh,
+    nn.ELU, nn.GELU, nn.Hardtanh, nn.LeakyReLU, nn.ReLU, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Softsign,
+    nn.Tanh,
 )  # fmt: skip
 NAMES: dict[type[Function], str] = {
     activation.ELU: "elu",

@@ -152,8 +152,8 @@ class FlowRecording:
             if len(values or ()) != count:
                 raise ValueError(f"expected {count} {name}; got {len(values or ())}")
         for name, shape in _DISTRIBUTIONS.items():
-            lengths_of = {"S": len(self.snapshots), "L": len(self.layers)}
-            wanted = tuple(lengths_of.get(axis, axis) for axis in shape)  # type: ignore[call-overload]
+            lengths: dict[int | str, int] = {"S": len(self.snapshots), "L": len(self.layers)}
+            wanted = tuple(lengths.get(axis, axis) for axis in shape)
             found = getattr(self, name)
             if found is None:
                 object.__setattr__(self, name, np.zeros(wanted))

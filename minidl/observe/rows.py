@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
+from minidl.observe.recording import PER_LAYER
 
 MOST_BYTES = 32 * 2**20  # of kept rows
 _BUNDLE = 256  # rows are joined in bundles, so that a long recording is not a million tiny device arrays
@@ -87,6 +88,17 @@ class Rows:
         if loose:
             parts.append(backend.to_numpy(backend.module_of(loose[0]).stack(loose)))
         return np.concatenate(parts) if parts else np.zeros((0, self._width))
+
+    def fields(self, layers: int) -> tuple[dict[str, Any], Any]:
+        """The table as the fields of a FlowRecording, each (rows, layers), and the losses.
+
+        What was measured and is no number becomes infinity: NaN is left to what was not there to measure.
+        """
+        table, about = self.table(), self.about()
+        fields = table[:, :-1].reshape(len(about), len(PER_LAYER), layers)
+        for row, one in zip(fields, about, strict=True):
+            row[one.measured[:-1].reshape(row.shape) & np.isnan(row)] = np.inf
+        return {name: np.ascontiguousarray(fields[:, i]) for i, name in enumerate(PER_LAYER)}, table[:, -1].copy()
 
     def about(self) -> list[Row]:
         """The rows without their values, in the order of `table`."""

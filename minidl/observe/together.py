@@ -59,7 +59,7 @@ class Together:
         Returns:
             False, and nothing is copied, where they are no longer what was announced, such as on a device.
         """
-        if not all([array is None or type(array) is np.ndarray for array in arrays]):
+        if not all(array is None or type(array) is np.ndarray for array in arrays):
             return False
         pieces = self._layout.copy()
         pieces[::2] = [
@@ -93,7 +93,7 @@ class Together:
             reset_errors(loud)
 
     def sums_and_maxima(self, buffer: Any) -> tuple[Any, Any]:
-        """The sum of the absolute values of each array, and the largest of them; `buffer` becomes its absolute value."""
+        """The sum of the absolute values of each array, and the largest one; `buffer` becomes its absolute value."""
         np.abs(buffer, out=buffer)
         loud = set_errors(SILENT)
         try:

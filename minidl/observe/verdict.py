@@ -156,8 +156,8 @@ def flow_verdict(
 ) -> str:
     """The verdict on a recording of gradient flow: did it diverge, how does the gradient run, where is nothing learned?
 
-    `loss` (T,) and `not_finite` (T, L) are those of the recording; slope and updates are taken where all was finite. The
-    slope is over the layers `alike` (L,), or all.
+    `loss` (T,) and `not_finite` (T, L) are those of the recording; slope and updates are taken where all was finite.
+    The slope is over the layers `alike` (L,), or all.
     """
     if not len(steps):
         return "nothing was recorded: the block held no complete step"

@@ -327,10 +327,10 @@ class Optimizer(Versioned, ABC):
         return largest_multiplier(self._last)
 
     def gradient_norms(self) -> dict[int, Any]:
-        """||g||_2 of those gradients of the last step whose norm the layer rate, or a report, has needed; on the device.
+        """||g||_2 of those gradients of the last step of which it is known: a layer rate, or a report, needed it.
 
-        By the id of the parameter's array; so a recorder does not measure them again. Parameters that share one array
-        are left out: it does not say whose gradient is meant.
+        On the device, by the id of the parameter's array; so a recorder does not measure them again. Parameters that
+        share one array are left out: it does not say whose gradient is meant.
         """
         return norms_by_array(seen.view for seen in self._last)
 

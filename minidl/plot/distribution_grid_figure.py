@@ -39,13 +39,14 @@ _TAIL = 0.002  # of the numbers may be smaller than what is shown
 def distribution_grid(
     recordings: FlowRecording | Mapping[str, FlowRecording], snapshot: int = -1, style: str = "paper"
 ) -> ClaimFigure:
-    """Draw the distributions of pre-activations, activations, dL/dh and dL/dW, a ridge a layer, a row of panels a network.
+    """Draw the distributions of pre-activations, activations, dL/dh and dL/dW, a ridge a layer, a row of panels a
+    network.
 
     The x axis is the size of the numbers, each decade as wide as the next: negative ones to the left, the largest
-    outermost, positive ones to the right. A ridge's height is how many numbers there are in a tenth of a decade; each is
-    scaled to its own highest point. Numbers that are exactly 0 have no place there: on the right stands which part of a
-    layer's h and of its dL/dh they are, and which part of h is saturated (a sigmoid or tanh within 1.5% of the range of
-    its limits), and which part of the units is dead (0 or saturated for every sample of the batch).
+    outermost, positive ones to the right. A ridge's height is how many numbers there are in a tenth of a decade; each
+    is scaled to its own highest point. Numbers that are exactly 0 have no place there: on the right stands which part
+    of a layer's h and of its dL/dh they are, and which part of h is saturated (a sigmoid or tanh within 1.5% of the
+    range of its limits), and which part of the units is dead (0 or saturated for every sample of the batch).
 
     Args:
         recordings: one of `GradientFlow(model, optimizer, distributions=True)`, or {label: recording} to compare.
@@ -221,7 +222,7 @@ def _percent(share: float) -> str:
 
 
 def _claim(networks: Mapping[str, FlowRecording], numbers: dict[str, dict[str, Any]]) -> str:
-    """From the last comparable layer to the first: how the middle size of dL/dh changes; and what is saturated or dead."""
+    """How the middle size of dL/dh changes between the comparable layers; and what is saturated or dead."""
     parts = []
     for label, one in numbers.items():
         alike = np.flatnonzero(networks[label].alike("output_gradient_rms"))
@@ -231,8 +232,8 @@ def _claim(networks: Mapping[str, FlowRecording], numbers: dict[str, dict[str, A
         if len(known) > 1:
             first, last = known[0], known[-1]
             text += (
-                f"the middle size of dL/dh is 10^{middle[last]:.1f} in {one['layers'][last]} and 10^{middle[first]:.1f} in "
-                f"{one['layers'][first]}"
+                f"the middle size of dL/dh is 10^{middle[last]:.1f} in {one['layers'][last]} and "
+                f"10^{middle[first]:.1f} in {one['layers'][first]}"
             )
         else:
             text += "dL/dh is finite and other than 0 in fewer than two layers that can be compared"

@@ -82,16 +82,22 @@ def _one_or_all(recordings: dict[str, Any]) -> Any:
 
 FIGURES: dict[str, FigureKind] = {
     "gradient_flow": FigureKind(
-        lambda found: gradient_flow(_one_or_all(found)), FlowRecording, "networks", "mean, RMS and largest gradient of each layer"
+        lambda found: gradient_flow(_one_or_all(found)), FlowRecording, "networks",
+        "mean, RMS and largest gradient of each layer",
     ),
     "flow_profile": FigureKind(
-        lambda found: flow_profile(_one_or_all(found)), FlowRecording, "networks", "activations and gradients against depth, in decades per layer",
+        lambda found: flow_profile(_one_or_all(found)), FlowRecording, "networks",
+        "activations and gradients against depth, in decades per layer",
     ),
     "update_heatmap": FigureKind(
         update_heatmap, FlowRecording, "panels", "how much of its weights each layer changes, over steps"
     ),
-    "update_lines": FigureKind(update_lines, FlowRecording, "panels", "the same as lines, with the target at a thousandth"),
-    "effective_rates": FigureKind(effective_rates, FlowRecording, "panels", "the learning rate of each layer, over steps"),
+    "update_lines": FigureKind(
+        update_lines, FlowRecording, "panels", "the same as lines, with the target at a thousandth"
+    ),
+    "effective_rates": FigureKind(
+        effective_rates, FlowRecording, "panels", "the learning rate of each layer, over steps"
+    ),
     "who_learned": FigureKind(who_learned, FlowRecording, "panels", "how far each layer is from its first weights"),
     "rate_curve": FigureKind(rate_curve, FlowRecording, "panels", "which rate a rule gives each layer's gradient"),
     "distribution_grid": FigureKind(

@@ -69,7 +69,9 @@ def flow_profile(
         ValueError: no recording or step, seeds that do not belong together, or a wrong number of axes.
     """
     single = not isinstance(recording, Mapping)
-    networks = {"": recording} if single else {str(label): seeds for label, seeds in recording.items()}
+    networks: dict[str, Any] = {"": recording}
+    if isinstance(recording, Mapping):
+        networks = {str(label): found for label, found in recording.items()}
     if not networks:
         raise ValueError("expected {label: recording} with at least one recording; got none")
     seeds = {label: as_recordings(found) for label, found in networks.items()}
@@ -133,11 +135,11 @@ def _grid(axes: Sequence[Axes] | None, layers: Sequence[Sequence[str]], style: s
         width = 7.0 if style == "paper" else 9.6
         heights = [1.35 + 1.7 / len(layers) + height_for_names(names, 0.26 * width) for names in layers]
         figure = new_figure(width, sum(heights), style)
-        axes = figure.subplots(len(layers), count, sharey=True, squeeze=False, height_ratios=heights).ravel()
-    axes = list(np.ravel(np.asarray(axes, dtype=object)))
-    if len(axes) != count * len(layers):
-        raise ValueError(f"expected {count * len(layers)} axes, three a network; got {len(axes)}")
-    return [axes[count * i : count * (i + 1)] for i in range(len(layers))]
+        axes = list(figure.subplots(len(layers), count, sharey=True, squeeze=False, height_ratios=heights).ravel())
+    panels = list(np.ravel(np.asarray(axes, dtype=object)))
+    if len(panels) != count * len(layers):
+        raise ValueError(f"expected {count * len(layers)} axes, three a network; got {len(panels)}")
+    return [panels[count * i : count * (i + 1)] for i in range(len(layers))]
 
 
 def _rows(recording: FlowRecording, steps: Sequence[int] | None) -> list[int]:
@@ -159,7 +161,15 @@ def _panel(
             ax.fill_between(x[alike], low[alike], high[alike], color=colour, alpha=0.22, linewidth=0, zorder=2 + i)
         zero = numbers["median"][i] == 0
         line = np.where(zero, np.nan, middle)
-        ax.plot(x[alike], line[alike], "-o", color=colour, linewidth=1.4, markersize=3.0 if len(x) <= 60 else 0, zorder=3 + i)
+        ax.plot(
+            x[alike],
+            line[alike],
+            "-o",
+            color=colour,
+            linewidth=1.4,
+            markersize=3.0 if len(x) <= 60 else 0,
+            zorder=3 + i,
+        )
         if not alike.all():
             ax.plot(x[~alike], line[~alike], "D", mfc="white", mec=colour, markersize=3.2, zorder=3 + i)
         if zero.any():

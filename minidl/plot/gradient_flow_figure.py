@@ -42,8 +42,8 @@ def gradient_flow(
     ax: Axes | None = None,
     style: str = "paper",
 ) -> ClaimFigure:
-    """Draw the gradient of each layer's weights on a log axis, input to output: a dot at its root mean square, and a thin
-    line from the mean to the largest of its absolute values.
+    """Draw the gradient of each layer's weights on a log axis, input to output: a dot at its root mean square, and a
+    thin line from the mean to the largest of its absolute values.
 
         loss.backward()
         md.plot.gradient_flow(model).savefig("flow.png")
@@ -72,7 +72,7 @@ def gradient_flow(
     """
     given = as_networks(networks, (Module, FlowRecording))
     found = {label: _sizes(network, step) for label, network in given.items()}
-    only = list(found.values())[0] if len(found) == 1 else None
+    only = next(iter(found.values())) if len(found) == 1 else None
     shown = {label: sizes if only else _weights_alone(sizes) for label, sizes in found.items()}
     names = {label: sizes["layers"] for label, sizes in shown.items()}
     fields = _FIELDS if biases else _FIELDS[:3]
@@ -96,8 +96,10 @@ def gradient_flow(
     heading = f"weight gradient of each layer{when}"
     ax.set_title(heading, fontsize=SMALL, loc="left", color=QUIET, pad=5 + 11 * len(notes))
     for row, (text, colour) in enumerate(notes):
-        place = {"xytext": (0, 4 + 11 * row), "textcoords": "offset points"}
-        ax.annotate(text, (0, 1), xycoords="axes fraction", va="bottom", fontsize=SMALL - 1, color=colour, **place)
+        ax.annotate(
+            text, (0, 1), xycoords="axes fraction", xytext=(0, 4 + 11 * row), textcoords="offset points", va="bottom",
+            fontsize=SMALL - 1, color=colour,
+        )  # fmt: skip
     _explain(ax, shown, scale, colours, max(len(layers) for layers in names.values()))
 
     numbers = {label: {key: value for key, value in sizes.items() if key != "when"} for label, sizes in found.items()}
@@ -122,8 +124,8 @@ def _draw(ax: Axes, x: Any, sizes: dict[str, Any], scale: LogScale, colour: str,
         ax.plot(aside, mean, "s", mfc="white", mec=colour, markersize=3.4, zorder=4)
         ranges.append((aside, "bias_mean", "bias_max"))
     for at, low, high in ranges:
-        ends = [np.where(sizes[field] == 0, np.nan, scale.place(sizes[field])) for field in (low, high)]
-        ax.vlines(at, *ends, color=colour, linewidth=1.0, alpha=0.6, zorder=2)
+        bottom, top = (np.where(sizes[field] == 0, np.nan, scale.place(sizes[field])) for field in (low, high))
+        ax.vlines(at, bottom, top, color=colour, linewidth=1.0, alpha=0.6, zorder=2)
         zero = sizes[high] == 0
         if zero.any():
             ax.plot(at[zero], np.full(zero.sum(), scale.zero), "o", mfc="white", mec=colour, ms=5, zorder=5)
@@ -131,7 +133,7 @@ def _draw(ax: Axes, x: Any, sizes: dict[str, Any], scale: LogScale, colour: str,
 
 
 def _explain(ax: Axes, shown: dict[str, Any], scale: LogScale, colours: dict[str, str], count: int) -> None:
-    """Say which mark is what beside the last layer: whose network a line is; of a single one, which end of the range."""
+    """Say beside the last layer whose network a line is; or, of a single one, what dot and range are."""
     if len(shown) > 1:
         ends = [_last(scale.place(sizes["weight_rms"])[sizes["is_weight"]]) for sizes in shown.values()]
         label_ends(ax, count - 0.7, ends, list(shown), [colours[label] for label in shown])
@@ -145,7 +147,9 @@ def _explain(ax: Axes, shown: dict[str, Any], scale: LogScale, colours: dict[str
 def _notes(shown: dict[str, Any], biases: bool) -> list[tuple[str, str]]:
     """What the marks mean that are not in every figure, and in which colour that is said."""
     notes = []
-    if any(np.isinf(sizes[f"{part}_max"]).any() for sizes in shown.values() for part in ("weight", "bias")[: 1 + biases]):
+    if any(
+        np.isinf(sizes[f"{part}_max"]).any() for sizes in shown.values() for part in ("weight", "bias")[: 1 + biases]
+    ):
         notes.append(("x: not finite", BROKEN))
     if any((~sizes["is_weight"]).any() for sizes in shown.values()):
         notes.append(("diamonds: gains of a normalisation", QUIET))

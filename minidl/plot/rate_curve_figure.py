@@ -16,7 +16,6 @@ from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     ARMS,
     INK,
-    QUIET,
     SMALL,
     ClaimFigure,
     LogScale,
@@ -40,8 +39,8 @@ def rate_curve(
 ) -> ClaimFigure:
     """Draw the multiplier of each rule against the norm of a layer's gradient, both on log axes, and the layers on it.
 
-    Curves are computed by calling the rules. A dot is a layer at the last recorded step, at the norm of its gradient and
-    the multiplier it got; its trail leads there from the first step.
+    Curves are computed by calling the rules. A dot is a layer at the last recorded step, at the norm of its gradient
+    and the multiplier it got; its trail leads there from the first step.
 
     Args:
         recordings: one, or {label: recording} to compare: one panel each.
@@ -50,12 +49,13 @@ def rate_curve(
         axes: axes to draw in, one a recording.
         style: "paper", or "slides" for a projector.
 
-    A layer with a gradient of exactly 0, or one that is not finite, has no place on a log axis: the caption counts them.
+    A layer with a gradient of exactly 0, or one that is not finite, has no place on a log axis; the caption counts
+    them.
 
     Returns:
         The figure, with `.caption` and `.numbers`: `curves` ({rule: {norm, multiplier}}), and for each label `layers`,
-        `norm` and `multiplier` (steps x layers), `decades` (of the norms, at the last step) and `factor` (for each rule:
-        the largest over the smallest multiplier at these norms).
+        `norm` and `multiplier` (steps x layers), `decades` (of the norms, at the last step) and `factor` (for each
+        rule: the largest over the smallest multiplier at these norms).
 
     Raises:
         ValueError: nothing was recorded, no gradients, or not as many axes as recordings.
@@ -153,7 +153,7 @@ def _name(ax: Axes, trail: dict[str, Any], up: LogScale) -> None:
     figure.draw_without_rendering()
     width = ax.bbox.width * 72 / figure.dpi
     low, high = np.log10(ax.get_xlim())
-    colours, taken = depth_colours(len(trail["layers"])), []
+    colours, taken = depth_colours(len(trail["layers"])), list[float]()
     for i, name in enumerate(trail["layers"]):
         norm, height = trail["norm"][-1, i], float(up.place(trail["multiplier"][-1, i]))
         if not _known(norm) or not np.isfinite(height):
@@ -177,8 +177,8 @@ def _claim(trails: dict[str, dict[str, Any]]) -> str:
         else:
             rules = ", ".join(f"{factor_words(factor)} ({name})" for name, factor in trail["factor"].items())
             text = (
-                f"at step {step} the gradients of the layers span {trail['decades']:.1f} decades, of which the rules make a "
-                f"factor between rates of {rules}"
+                f"at step {step} the gradients of the layers span {trail['decades']:.1f} decades, of which the rules "
+                f"make a factor between rates of {rules}"
             )
         last = trail["norm"][-1]
         for count, words in ((int((last == 0).sum()), "exactly 0"), (int(np.isinf(last).sum()), "not finite")):

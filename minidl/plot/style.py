@@ -145,8 +145,8 @@ class LogScale:
     """A log10 axis for given values, with a row of its own for exact zeros, shared by all panels that are compared.
 
     What is not finite has no height: `mark_not_finite` says where it is. Where the values come near the smallest or
-    largest numbers that there are, all are drawn 10^shift times as large, with the right words at the ticks: so there is
-    room for the zeros beneath 1e-320 too.
+    largest numbers that there are, all are drawn 10^shift times as large, with the right words at the ticks: so there
+    is room for the zeros beneath 1e-320 too.
 
     Attributes:
         low, high: the decades that enclose the positive values.

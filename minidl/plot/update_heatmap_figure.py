@@ -45,9 +45,7 @@ _COLOURS = "viridis"
 _OUTLINED: list[Any] = [patheffects.withStroke(linewidth=2.6, foreground=INK)]
 
 
-def update_heatmap(
-    recordings: Mapping[str, FlowRecording] | FlowRecording, style: str = "paper"
-) -> ClaimFigure:
+def update_heatmap(recordings: Mapping[str, FlowRecording] | FlowRecording, style: str = "paper") -> ClaimFigure:
     """Draw log10(norm of the update / norm of the weights) over steps and layers, one panel a recording.
 
     The ratio is measured from the weights before and after each update, so it is right for every optimizer. The line
@@ -60,8 +58,8 @@ def update_heatmap(
         style: "paper", or "slides" for a projector.
 
     Returns:
-        The figure, with `.caption` and `.numbers`: for each label `layers`, `log10_ratio` (columns x layers; None where the
-        update was 0 or not finite), `zero` (the same shape, true where it was 0), `not_finite` (likewise),
+        The figure, with `.caption` and `.numbers`: for each label `layers`, `log10_ratio` (columns x layers; None where
+        the update was 0 or not finite), `zero` (the same shape, true where it was 0), `not_finite` (likewise),
         `median_log10_ratio` (layers, over the steps in which it is finite), `loss`, `steps`, `diverged_at` (a step, or
         None), and for all `colour_limits`.
 

@@ -41,9 +41,7 @@ def update_lines(
         ValueError: nothing was recorded, no updates (no optimizer), or not as many axes as recordings.
     """
     networks = as_networks(recordings, (FlowRecording,))
-    figure, lines = draw_lines(
-        networks, _ratio, "|update| / |weights|", axes, style, {TARGET: "1/1000 of the weights"}
-    )
+    figure, lines = draw_lines(networks, _ratio, "|update| / |weights|", axes, style, {TARGET: "1/1000 of the weights"})
     medians = {label: _median(recording) for label, recording in networks.items()}
     numbers = {
         label: {"layers": one.layers, "steps": one.steps, "ratio": one.values, "median_ratio": medians[label]}

@@ -28,8 +28,8 @@ def who_learned(
         axes: axes to draw in, one a network.
         style: "paper", or "slides" for a projector.
 
-    A layer that is where it began is in a row of its own, below the others. Of more than 120 recorded steps neighbouring
-    ones are drawn as their median, the first and the last as they are.
+    A layer that is where it began is in a row of its own, below the others. Of more than 120 recorded steps
+    neighbouring ones are drawn as their median, the first and the last as they are.
 
     Returns:
         The figure, with `.caption` and `.numbers`: for each label `layers`, `steps`, `distance` (steps x layers).

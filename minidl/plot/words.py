@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 
-
 def part_words(part: float) -> str:
     """A part of something: "1.6%", "0.001%", "1 part in 20,000,000"; "nothing" for 0, "an unknown part" for NaN."""
     if np.isnan(part):
@@ -35,5 +34,5 @@ def positional(value: float, digits: int = 2) -> str:
 
 
 def listed(words: Sequence[str]) -> str:
-    """"a", "a and b", "a, b and c"."""
+    """Words as a list in a sentence: "a", "a and b", "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

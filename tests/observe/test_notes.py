@@ -12,7 +12,9 @@ def notes(steps=3, has_optimizer=True, backwards=1, unseen=None, stride=1, **fie
 
 def test_where_gradients_were_read_is_always_said():
     assert notes() == ["gradients were read when step() began; nothing changed them after backward()"]
-    assert notes(has_optimizer=False)[0].startswith("no optimizer was given: gradients were read right after backward()")
+    assert notes(has_optimizer=False)[0].startswith(
+        "no optimizer was given: gradients were read right after backward()"
+    )
     halved = np.full((3, 2), 0.5)
     assert "in 3 of 3 recorded steps (at the least to 0.5 times their norm)" in notes(layer_gradient_norm=halved)[0]
 
@@ -20,7 +22,9 @@ def test_where_gradients_were_read_is_always_said():
 def test_what_was_not_seen_is_said_by_layer_and_reason():
     missing = np.ones((3, 2))
     missing[:, 1] = np.nan
-    assert notes(activation_rms=missing)[1] == "not seen: activation and dL/dh of layer b (no call of it led to the loss)"
+    assert (
+        notes(activation_rms=missing)[1] == "not seen: activation and dL/dh of layer b (no call of it led to the loss)"
+    )
     no_tensor = Unseen(steps=3, outputs={1})
     assert notes(activation_rms=missing, unseen=no_tensor)[1].endswith("of layer b (it gave no Tensor)")
     assert notes(output_gradient_rms=missing)[1] == "not seen: dL/dh of layer b (no gradient came back)"

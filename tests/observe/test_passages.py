@@ -1,4 +1,4 @@
-"""minidl/observe/passages.py: which activations and which results of layers are seen, and what is said of the others."""
+"""minidl/observe/passages.py: which activations and results of layers are seen, and what is said of the others."""
 
 import numpy as np
 import pytest
@@ -39,8 +39,17 @@ def same_as_modules(recording, activation):
         np.testing.assert_allclose(getattr(recording, field), getattr(other, field), rtol=1e-5, err_msg=field)
 
 
-@pytest.mark.parametrize(("name", "module"), [("tanh", nn.Tanh), ("relu", nn.ReLU), ("sigmoid", nn.Sigmoid),
-                                              ("leaky_relu", nn.LeakyReLU), ("gelu", nn.GELU), ("silu", nn.SiLU)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("tanh", nn.Tanh),
+        ("relu", nn.ReLU),
+        ("sigmoid", nn.Sigmoid),
+        ("leaky_relu", nn.LeakyReLU),
+        ("gelu", nn.GELU),
+        ("silu", nn.SiLU),
+    ],
+)
 def test_a_functional_activation_is_seen_as_a_module_is(name, module):
     recording = recorded(Functional(getattr(F, name)), steps=2)
     assert recording.outputs == (f"{name}(fc1)", f"{name}(fc2)", "fc3")
@@ -201,6 +210,8 @@ def test_the_last_step_is_recorded_if_it_is_known_and_said_to_be_missing_if_not(
     assert not any("was not recorded" in note for note in known.notes)
     unknown = run()
     assert unknown.steps.tolist() == [10, 14, 18]
-    assert any("the last step, 19, was not recorded: GradientFlow(..., steps=10) does" in note for note in unknown.notes)
+    assert any(
+        "the last step, 19, was not recorded: GradientFlow(..., steps=10) does" in note for note in unknown.notes
+    )
     with pytest.raises(ValueError, match="steps must be a positive integer"):
         GradientFlow(model, optimizer, steps=0)

@@ -37,8 +37,8 @@ def test_the_claim_is_the_size_of_the_gradient_at_both_ends_and_who_is_worst():
     middle = figure.numbers["networks"][""]["log10_median"]["output_gradient"]
     assert np.diff(middle) == pytest.approx([1.0, 1.0], abs=0.15)
     assert figure.caption == (
-        f"At step 3 the middle size of dL/dh is 10^{middle[-1]:.1f} in fc3 and 10^{middle[0]:.1f} in fc1; most saturated: "
-        f"fc1, 50%."
+        f"At step 3 the middle size of dL/dh is 10^{middle[-1]:.1f} in fc3 and 10^{middle[0]:.1f} in fc1; "
+        f"most saturated: fc1, 50%."
     )
     json.dumps(figure.numbers, allow_nan=False)
 

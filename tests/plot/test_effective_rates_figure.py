@@ -37,6 +37,9 @@ def test_methods_are_compared_with_what_they_reported():
 
 
 def test_rates_of_0_and_none_at_all():
-    assert plot.effective_rates(flow(rate=0.0)).caption == "No layer has a finite rate other than 0 at step 0 or at step 4."
+    assert (
+        plot.effective_rates(flow(rate=0.0)).caption
+        == "No layer has a finite rate other than 0 at step 0 or at step 4."
+    )
     with pytest.raises(ValueError, match="'a' holds no rates: record with the optimizer"):
         plot.effective_rates({"a": flow(rate=np.nan)})

@@ -150,7 +150,10 @@ def test_of_several_recordings_it_says_how_many_diverged_and_when_the_first_did(
 
 
 def test_networks_are_compared_in_rows_that_share_their_limits():
-    networks = {"sigmoid": profile(), "relu": profile(output_gradient_rms=falling(0.3, 6), weight_gradient_rms=0.1, layers=6)}
+    networks = {
+        "sigmoid": profile(),
+        "relu": profile(output_gradient_rms=falling(0.3, 6), weight_gradient_rms=0.1, layers=6),
+    }
     figure = plot.flow_profile(networks)
     assert len(figure.axes) == 6
     assert len({ax.get_ylim() for ax in figure.axes}) == 1

@@ -75,7 +75,8 @@ def test_the_dots_are_rms_the_lines_run_from_mean_to_max_and_every_layer_is_name
     assert [label.get_text() for label in ax.get_xticklabels()] == ["fc1", "fc2", "fc3", "fc4"]
     assert [text.get_text() for text in ax.texts] == ["max", "RMS", "mean"]
     bottom, top = ax.get_ylim()
-    assert bottom < 0.5 * rms.min() and top > 4 * rms.max()  # the foot leaves room
+    assert bottom < 0.5 * rms.min()  # the foot leaves room
+    assert top > 4 * rms.max()
 
 
 def test_gains_are_not_joined_with_weights_nor_counted_in_the_slope():
@@ -113,7 +114,8 @@ def test_zeros_keep_their_row_beneath_1e_300():
     assert ax.get_ylim()[0] < row < min(dots(ax))
     tick = list(ax.yaxis.get_major_locator()())
     words = [ax.yaxis.get_major_formatter()(place) for place in tick]
-    assert words[-1] == "0" and tick[-1] == row
+    assert words[-1] == "0"
+    assert tick[-1] == row
     assert "$10^{-" in words[0] or words[0] in ("0.01", "0.1", "1")
     assert np.diff(np.log10(dots(ax))).min() > 0  # each has its own place
     assert "exactly 0 in 30 of 400 layers" in figure.caption
@@ -134,8 +136,8 @@ def test_networks_are_compared_one_colour_each_with_their_names_where_they_end()
     slopes = [figure.numbers["networks"][label]["decades_per_layer"] for label in networks]
     assert slopes == pytest.approx([1.0, 0.3, 0.0], abs=1e-12)
     assert figure.caption.startswith(
-        "The weight gradient (root mean square): sigmoid: falls 1.00 decades a layer from the output to the input; relu: "
-        "falls 0.30"
+        "The weight gradient (root mean square): sigmoid: falls 1.00 decades a layer from the output to the input; "
+        "relu: falls 0.30"
     )
     words = {text.get_text(): text.get_color() for text in ax.texts}
     assert list(words) == list(networks)
@@ -150,7 +152,7 @@ def test_of_networks_with_other_layers_the_last_ones_stand_above_each_other():
     figure = plot.gradient_flow({"plain": sizes(falling(1.0, 6)), "normalised": sizes([0.1] * 5, kinds=kinds)})
     (ax,) = figure.axes
     plain, normalised = (line.get_xdata() for line in ax.lines if line.get_marker() == "o")
-    assert len(plain) == 6 and len(normalised) == 3
+    assert (len(plain), len(normalised)) == (6, 3)
     assert abs(plain[-1] - normalised[-1]) < 0.5
     assert ax.get_xlabel() == "layer, counted from the output"
     assert [label.get_text() for label in ax.get_xticklabels()][:2] == ["last", "\N{MINUS SIGN}1"]
@@ -163,7 +165,7 @@ def test_models_and_recordings_are_compared_alike():
     figure = plot.gradient_flow({"model": model, "recording": recorded(small(), steps=1)})
     one, other = (figure.numbers["networks"][label]["weight_rms"] for label in ("model", "recording"))
     assert one == pytest.approx(other, rel=1e-5)
-    with pytest.raises(TypeError, match="expected Module or FlowRecording, or {label: one of them}; got 3"):
+    with pytest.raises(TypeError, match=r"expected Module or FlowRecording, or {label: one of them}; got 3"):
         plot.gradient_flow({"a": 3})
     with pytest.raises(ValueError, match="at least one network"):
         plot.gradient_flow({})

@@ -9,7 +9,7 @@ def test_one_network_has_an_empty_label():
     assert as_networks({1: 3, "b": 4}, (int,)) == {"1": 3, "b": 4}
     with pytest.raises(ValueError, match="at least one network; got none"):
         as_networks({}, (int,))
-    with pytest.raises(TypeError, match="expected int or float, or {label: one of them}; got"):
+    with pytest.raises(TypeError, match=r"expected int or float, or {label: one of them}; got"):
         as_networks({"a": "text"}, (int, float))
 
 

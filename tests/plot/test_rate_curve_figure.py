@@ -60,7 +60,9 @@ def test_zeros_and_what_is_not_finite_are_counted():
 
 
 def test_panels_share_their_axes():
-    figure = plot.rate_curve({"a": flow(layer_gradient_norm=falling(1.0)), "b": flow(layers=2, layer_gradient_norm=1e-7)})
+    figure = plot.rate_curve(
+        {"a": flow(layer_gradient_norm=falling(1.0)), "b": flow(layers=2, layer_gradient_norm=1e-7)}
+    )
     assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
     with pytest.raises(ValueError, match="expected 1 axes, one a recording; got 2"):

@@ -128,7 +128,7 @@ def test_a_contour_that_would_be_a_tangle_is_not_drawn():
 
 
 def test_what_cannot_be_compared_is_refused():
-    with pytest.raises(TypeError, match="expected FlowRecording, or {label: one of them}; got 3 as 'a'"):
+    with pytest.raises(TypeError, match=r"expected FlowRecording, or {label: one of them}; got 3 as 'a'"):
         plot.update_heatmap({"a": 3})
     with pytest.raises(ValueError, match="'a' holds no updates"):
         plot.update_heatmap({"a": flow(update_norm=np.nan)})
@@ -151,9 +151,7 @@ def test_what_is_not_finite_has_a_colour_of_its_own_and_the_claim_says_when_it_d
     red = figure.axes[1].collections[1].get_array()
     assert np.ma.getmaskarray(red)[0].tolist() == [False] * 0 + [True, True, True, False, False]
     assert "not finite" in [text.get_text() for text in figure.axes[3].get_legend().get_texts()]
-    assert figure.caption.endswith(
-        "fc4 by 10% and 10%. lost: from step 3 on gradients are not finite: it diverged."
-    )
+    assert figure.caption.endswith("fc4 by 10% and 10%. lost: from step 3 on gradients are not finite: it diverged.")
     json.dumps(figure.numbers, allow_nan=False)
 
 

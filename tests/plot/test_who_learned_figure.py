@@ -15,8 +15,8 @@ def test_the_claim_is_how_far_the_layers_are_from_where_they_began():
     distance = np.linspace(0.2, 1.0, 5)[:, None] * [1e-4, 1e-3, 0.1, 0.5]
     figure = plot.who_learned(flow(distance=distance, weight_norm=2.0))
     assert figure.caption == (
-        "After step 4 fc4 has moved by 25% of its first weights and fc1 has moved by 0.005% of its first weights; 2 of 4 "
-        "layers moved by less than 1%."
+        "After step 4 fc4 has moved by 25% of its first weights and fc1 has moved by 0.005% of its first weights; "
+        "2 of 4 layers moved by less than 1%."
     )
     np.testing.assert_allclose(figure.numbers["networks"][""]["distance"][-1], [5e-5, 5e-4, 0.05, 0.25])
     json.dumps(figure.numbers, allow_nan=False)
