@@ -7,4 +7,4 @@ from minidl.plot.style import ClaimFigure
 
 def make(style: str) -> ClaimFigure:
     """Activations, back-propagated gradients and weight gradients."""
-    return plot.flow_profile(networks(), style=style)
+    return plot.flow_profile(networks(), steps=[0, -1], style=style)

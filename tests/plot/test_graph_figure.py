@@ -74,7 +74,7 @@ def test_a_short_graph_lies_and_a_long_one_stands():
 
 def test_a_very_long_one_goes_on_in_the_next_column():
     figure = graph(chain([1.0] * 60))
-    width, height = figure.get_size_inches()
+    _, height = figure.get_size_inches()
     assert height < 24 * 0.8
     (ax,) = figure.axes
     lefts = sorted({round(float(patch.get_x()), 6) for patch in boxes(ax)})
