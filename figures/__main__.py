@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 
 from figures import GALLERY
+from minidl import using
 from minidl.files.writing import write_atomically
 from minidl.plot import save_figure
 
@@ -47,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     for number, name in enumerate(names, start=1):
         print(f"[{number}/{len(names)}] {name:<18}", end="", flush=True)
         begin = time.perf_counter()
-        figure = importlib.import_module(f"figures.{name}").make(options.style)
+        with using("numpy"):  # small examples, the same everywhere
+            figure = importlib.import_module(f"figures.{name}").make(options.style)
         write(figure, options.out / name)
         print(f"{time.perf_counter() - begin:5.1f} s  {figure.caption}")
     if options.out == HERE:

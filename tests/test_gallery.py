@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import figures
+import minidl as md
 from figures import GALLERY
 from figures.__main__ import main, readme, short
 from minidl import plot
@@ -238,7 +239,8 @@ def test_the_page_says_which_question_it_answers_how_to_read_it_and_how_it_misle
 def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = PAGE.split("```python\n")[1].split("```")[0]
-    exec(compile(code, "docs/figures.md", "exec"), {})
+    with md.using("numpy"):
+        exec(compile(code, "docs/figures.md", "exec"), {})
     assert {path.name for path in tmp_path.iterdir()} == {
         "attribution.png", "attribution.svg", "attribution.json", "graph.npz",
     }  # fmt: skip

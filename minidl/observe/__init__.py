@@ -1,4 +1,8 @@
-"""Recorders: they watch a training loop and never compute into it. What they saw is plain arrays with names."""
+"""Recorders: they watch a training loop and never compute into it. What they saw is plain arrays with names.
+
+`GradientFlow`, `Graph` and `Curvature` watch; the functions (`decision_boundary`, `depth_sweep`, ...) measure at once. Each
+gives a recording that can be saved and loaded, and that a figure of `md.plot` is drawn from.
+"""
 
 from minidl.observe.boundary_recording import BoundaryRecording, decision_boundary
 from minidl.observe.confusion_recording import ConfusionRecording, confusion

@@ -16,12 +16,14 @@ class Factor:
     Attributes:
         name: the op, or how many ops lie side by side there ("5 ops").
         layer: the layer in which it lies.
+        before: the layer at whose output the gradient then is.
         norm: of the gradient after it, nearer to the input.
         decades: log10(norm after / norm before); NaN where one of them is 0, not finite or not there.
     """
 
     name: str
     layer: str
+    before: str
     norm: float
     decades: float
 
@@ -50,6 +52,7 @@ def factors(recording: GraphRecording) -> list[Factor]:
             Factor(
                 recording.names[upper] if single else f"{len(ops)} ops",
                 layer_of[upper],
+                layer_of[lower],
                 float(after),
                 float(np.log10(after) - np.log10(before)) if usable else float("nan"),
             )

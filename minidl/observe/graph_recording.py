@@ -69,7 +69,8 @@ class Graph:
         md.plot.graph(graph)            # the norm of the gradient at each op
         md.plot.attribution(graph)      # which op made it small
 
-    An op does not keep the shape of its result, so one walk as of `md.grad` asks for it; no `.grad` changes.
+    An op does not keep the shape of its result, so one walk as of `md.grad` asks for it (hooks see it pass); no `.grad`
+    changes. Parameters and layers are called by their names in the model, as long as there is one.
 
     Args:
         loss: a Tensor with a single element, which ops have made.

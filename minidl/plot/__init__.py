@@ -5,7 +5,10 @@ number) and `.numbers` (what is drawn, ready for json).
     md.plot.flow_profile({"sigmoid": a.recording, "relu": b.recording, "batch norm": c.recording})
     md.plot.update_heatmap({"SGD": sgd, "layer-specific": ls})
     md.plot.race(recording)
+    md.plot.attribution({"sigmoid": md.observe.Graph(loss)})
     md.plot.save_figure(figure, "run/flow")               # png, svg, json
+
+docs/figures.md says which figure answers which question, and how it misleads.
 """
 
 from minidl.plot.attribution_figure import attribution

@@ -80,6 +80,9 @@ def attribution(
     for ax, (label, ways), line in zip(axes, found.items(), levels, strict=True):
         ax.set_ylim(low - room, high + room)
         _panel(ax, label, ways, line, colours)
+    axes[0].figure.draw_without_rendering()  # type: ignore[union-attr]  # settles how wide the panels are
+    for ax, ways in zip(axes, found.values(), strict=True):
+        _name_layers(ax, ways)
     axes[-1].set_xlabel("layer, input to output", fontsize=SMALL, color=INK)
     numbers = {
         "figure": "attribution",
@@ -116,10 +119,6 @@ def _panel(ax: Axes, label: str, ways: list[Factor], levels: Any, colours: Mappi
                 transform=ax.get_xaxis_transform())  # fmt: skip
     mark_not_finite(ax, [i for i, f in enumerate(ways) if np.isinf(f.norm)])
     ax.set_xlim(-0.8, len(ways) - 0.2)
-    middles: dict[str, list[int]] = {}
-    for i, factor in enumerate(ways):
-        middles.setdefault(factor.layer, []).append(i)
-    _name_some(ax, [float(np.mean(places)) for places in middles.values()], list(middles))
     ax.set_ylabel("log10 |gradient|", fontsize=SMALL, color=INK)
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     for k, (kind, decades) in enumerate(list(by_kind(ways).items())[:_NAMED]):
@@ -129,19 +128,22 @@ def _panel(ax: Axes, label: str, ways: list[Factor], levels: Any, colours: Mappi
         )  # fmt: skip
 
 
-def _name_some(ax: Axes, places: Sequence[float], names: Sequence[str]) -> None:
+def _name_layers(ax: Axes, ways: list[Factor]) -> None:
     """Name the layers in the middle of their ops: all of them, or every second, third, ... if they would touch."""
+    middles: dict[str, list[int]] = {}
+    for i, factor in enumerate(ways):
+        middles.setdefault(factor.layer, []).append(i)
+    names, places = [literal(name, 24) for name in middles], [float(np.mean(at)) for at in middles.values()]
     width = ax.get_position().width * ax.figure.get_size_inches()[0] * 72  # type: ignore[union-attr]
-    longest = max((len(name) for name in names), default=1)
-    fits = max(1, int(width / (0.62 * SMALL * longest + 6)))
-    stride = -(-len(names) // fits) if names else 1
-    ax.set_xticks(list(places)[::stride], [literal(name, 24) for name in names[::stride]], fontsize=SMALL)
+    fits = max(1, int(width / (0.62 * SMALL * max(map(len, names)) + 6)))
+    stride = -(-len(names) // fits)
+    ax.set_xticks(places[::stride], names[::stride], fontsize=SMALL)
 
 
 def _claim(ways: list[Factor]) -> str:
     decades = np.array([f.decades for f in ways])
     kinds = by_kind(ways)
-    where = f"the output of {ways[0].layer}" if ways[0].layer else "the first op"
+    where = f"the output of {ways[0].before}" if ways[0].before else "the first op"
     broken = [f.name + (f" of {f.layer}" if f.layer else "") for f in ways if not 0 < f.norm < np.inf]
     if broken:
         what = "exactly 0" if ways[[not 0 < f.norm < np.inf for f in ways].index(True)].norm == 0 else "not finite"

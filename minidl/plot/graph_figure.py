@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from minidl.tensors.tensor import Tensor
 _MOST, _WITH_LEAVES = 120, 60  # boxes that can still be read, and with the leaves beside the ops
 _LYING = 6  # a graph of at most so many ranks runs from left to right, a longer one from top to bottom
 _BOX = (1.12, 0.38)  # inches
+_COLUMN = 24  # ranks from top to bottom; a longer graph goes on in the next column
 _GAP = {True: (0.78, 0.16), False: (0.34, 0.14)}  # between ranks and within one; True: from left to right
 
 
@@ -53,12 +55,12 @@ def graph(recording: GraphRecording | Graph | Tensor, ax: Axes | None = None, st
     number = {old: new for new, old in enumerate(chosen)}
     edges = [(number[a], number[b]) for a, b in recording.edges.tolist() if a in number and b in number]
     placed = layout(len(chosen), edges)
-    lying = max(placed.rank) < _LYING
-    ax = _axes(ax, placed, lying, style)
+    page = _Page(placed)
+    ax = _axes(ax, page, style)
     for (start, _), route in zip(edges, placed.routes, strict=True):
-        _edge(ax, [_point(p, lying) for p in route], recording.shapes[chosen[start]], lying)
+        _edge(ax, page.way(route), recording.shapes[chosen[start]])
     for k, i in enumerate(chosen):
-        _box(ax, recording, i, _point((placed.rank[k], placed.place[k]), lying))
+        _box(ax, recording, i, page.point((placed.rank[k], placed.place[k])))
     values = [
         {
             "name": recording.names[i], "kind": recording.kinds[i], "shape": recording.shapes[i],
@@ -82,18 +84,47 @@ def _chosen(recording: GraphRecording) -> list[int]:
     return [i for i, kind in enumerate(recording.kinds) if whole or kind == OP]
 
 
-def _point(place: tuple[int, float], lying: bool) -> tuple[float, float]:
-    rank, across = place
-    along, beside = _GAP[lying]
-    if lying:
-        return rank * (_BOX[0] + along), -across * (_BOX[1] + beside)
-    return across * (_BOX[0] + beside), -rank * (_BOX[1] + along)
+class _Page:
+    """Where a layout's boxes and lines stand, in inches: from left to right, or from top to bottom in columns."""
+
+    def __init__(self, placed: Layout) -> None:
+        self.placed = placed
+        self.lying = max(placed.rank) < _LYING
+        self.along, self.beside = _GAP[self.lying]
+        places = [place for route in placed.routes for _, place in route]
+        self.left = min(places)
+        self.wide = (max(places) - self.left + 1) * (_BOX[0] + self.beside) + 0.4  # a column and the gap behind it
+
+    def point(self, place: tuple[int, float]) -> tuple[float, float]:
+        """The middle of a box."""
+        rank, across = place
+        if self.lying:
+            return rank * (_BOX[0] + self.along), -across * (_BOX[1] + self.beside)
+        column, row = divmod(rank, _COLUMN)
+        return (across - self.left) * (_BOX[0] + self.beside) + column * self.wide, -row * (_BOX[1] + self.along)
+
+    def way(self, route: list[tuple[int, float]]) -> Any:
+        """The points of a line from the edge of one box to the edge of another, around the foot of each column."""
+        half = _BOX[0] / 2 if self.lying else _BOX[1] / 2
+        out = np.array((half, 0.0) if self.lying else (0.0, -half))  # from a middle to the edge
+        points = [np.array(self.point(route[0])) + out]
+        for (rank, _), after in pairwise(route):
+            here, there = points[-1], np.array(self.point(after))
+            if not self.lying and rank // _COLUMN != after[0] // _COLUMN:
+                between = (rank // _COLUMN + 1) * self.wide - 0.2 - _BOX[0] / 2
+                low, high = here[1] - self.along / 2, there[1] + half + self.along / 2
+                points += [np.array(p) for p in ((here[0], low), (between, low), (between, high), (there[0], high))]
+            points.append(there)
+        points[-1] = points[-1] - out
+        return np.array(points)
 
 
-def _axes(ax: Axes | None, placed: Layout, lying: bool, style: str) -> Axes:
-    points = np.array([_point(p, lying) for route in placed.routes for p in route])
-    margin = np.array(_BOX) / 2 + 0.08
-    low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
+def _axes(ax: Axes | None, page: _Page, style: str) -> Axes:
+    points = np.concatenate([page.way(route) for route in page.placed.routes])
+    boxes = np.array([page.point(place) for route in page.placed.routes for place in route])
+    margin = np.array(_BOX) / 2
+    low = np.minimum(points.min(axis=0), boxes.min(axis=0) - margin) - 0.08
+    high = np.maximum(points.max(axis=0), boxes.max(axis=0) + margin) + 0.08
     if ax is None:  # the boxes are measured in inches, so that their words fit, in any style
         width, height = high - low
         figure = new_figure(1, 1, style)
@@ -107,20 +138,12 @@ def _axes(ax: Axes | None, placed: Layout, lying: bool, style: str) -> Axes:
     return ax
 
 
-def _edge(ax: Axes, points: list[tuple[float, float]], shape: str, lying: bool) -> None:
-    half = _BOX[0] / 2 if lying else _BOX[1] / 2
-    first, last = np.array(points[0], dtype=float), np.array(points[-1], dtype=float)
-    if lying:
-        first[0] += half
-        last[0] -= half
-    else:
-        first[1] -= half
-        last[1] += half
-    way = np.array([first, *points[1:-1], last])
+def _edge(ax: Axes, way: Any, shape: str) -> None:
     ax.plot(way[:, 0], way[:, 1], color=QUIET, linewidth=0.9, zorder=1, solid_joinstyle="round")
     ax.annotate("", way[-1], way[-2], arrowprops={"arrowstyle": "-|>", "color": QUIET, "shrinkA": 0, "shrinkB": 0,
                 "linewidth": 0.9, "mutation_scale": 7}, zorder=1)  # fmt: skip
-    x, y = (way[-2] + way[-1]) / 2
+    piece = len(way) - 2 if len(way) < 5 else int(np.argmax(np.linalg.norm(np.diff(way, axis=0), axis=1)))
+    x, y = (way[piece] + way[piece + 1]) / 2
     ax.text(x, y, shape, fontsize=SMALL - 1.5, color=INK, ha="center", va="center", zorder=4,
             bbox={"boxstyle": "square,pad=0.12", "facecolor": "white", "edgecolor": "none"})  # fmt: skip
 

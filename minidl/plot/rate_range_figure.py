@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
 
 from minidl.observe.range_recording import RangeRecording
 from minidl.plot.networks import as_networks
@@ -15,7 +14,6 @@ from minidl.plot.style import (
     ARMS,
     INK,
     LONGEST_LABEL,
-    QUIET,
     SMALL,
     ClaimFigure,
     drawable,
@@ -69,12 +67,8 @@ def rate_range(
     high = min(float(np.nanmax(values)), max(2.0 * first, first + 0.1))
     ax.set_ylim(min(0.0, low) if low < 0.5 * high else low - 0.1 * (high - low), high + 0.05 * (high - low or 1.0))
     tidy(ax)
-    title(ax, "loss while the rate grows", pad=15)
-    ax.set_xlabel("rate", fontsize=SMALL, color=INK)
-    ax.annotate(
-        "dot: falls fastest; ring: lowest", (0, 1), xycoords="axes fraction", xytext=(0, 4),
-        textcoords="offset points", fontsize=SMALL - 1, color=QUIET,
-    )  # fmt: skip
+    title(ax, "loss while the rate grows", pad=17 if len(runs) > 1 else 6)
+    ax.set_xlabel("rate\n(dot: the loss falls fastest; ring: it is lowest)", fontsize=SMALL, color=INK)
     if len(runs) > 1:
         _labels(ax, runs, colours)
     claims = {label: _claim(n) for label, n in numbers.items()}
@@ -82,16 +76,14 @@ def rate_range(
 
 
 def _labels(ax: Axes, runs: Mapping[str, RangeRecording], colours: list[str]) -> None:
-    """The name of each run under its ring; one below the other where rings are near each other."""
-    named: list[float] = []
-    for (label, recording), colour in zip(runs.items(), colours, strict=True):
-        at = int(np.argmin(np.abs(recording.rates - recording.lowest)))
-        below = sum(abs(np.log10(recording.lowest / other)) < 1.0 for other in named)
-        named.append(recording.lowest)
-        ax.annotate(
-            literal(label, LONGEST_LABEL), (recording.lowest, float(recording.smooth[at])),
-            xytext=(0, -7 - 10 * below), textcoords="offset points", ha="center", va="top", color=colour,
-            fontsize=SMALL, zorder=6, path_effects=[withStroke(linewidth=2.2, foreground="white")],
+    """The names under the heading, each in the colour of its line: the lines begin together and end crossing."""
+    place: Any = None  # each name stands right of the one before
+    for label, colour in zip(runs, colours, strict=True):
+        place = ax.annotate(
+            literal(label, LONGEST_LABEL), (0, 1) if place is None else (1, 0),
+            xycoords="axes fraction" if place is None else place,
+            xytext=(0, 4) if place is None else (8, 0), textcoords="offset points", va="bottom",
+            fontsize=SMALL, color=colour, fontweight="bold",
         )  # fmt: skip
 
 

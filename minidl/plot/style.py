@@ -328,6 +328,7 @@ def label_ends(
             literal(labels[i], LONGEST_LABEL), (xs[i], ends[i]),
             xytext=(16 if moved else 5, placed - height), textcoords="offset points", va="center", ha="left",
             fontsize=size, color=colours[i], annotation_clip=False,
+            path_effects=[withStroke(linewidth=1.8, foreground="white")],
             arrowprops={**leader, "color": colours[i]} if moved else None,
         )  # fmt: skip
 

@@ -124,7 +124,9 @@ def _claim(slopes: Mapping[str, float]) -> str:
     if np.isnan(slopes["measured"]):
         return "the gradient has no slope to fit: fewer than two layers have a finite one other than 0"
     verb = "falls" if slopes["measured"] > 0 else "grows"
+    bound = slopes["bound"]
     return (
         f"the gradient {verb} {abs(slopes['measured']):.2f} decades a layer; the mean field predicts "
-        f"{signed(slopes['mean_field'])}, the bound allows no less than {signed(slopes['bound'])}"
+        f"{signed(slopes['mean_field'])}, the bound "
+        + (f"allows no less than {signed(bound)}" if bound > 0 else f"would let it grow by {-bound:.2f}")
     )

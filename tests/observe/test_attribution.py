@@ -24,7 +24,7 @@ def test_the_decades_of_all_ops_add_up_to_the_fall_from_the_loss_to_the_first_la
     assert [f.name for f in found[1:]] == ["Linear"] + ["Sigmoid", "Linear"] * 5 + ["Sigmoid"]
     assert sum(f.decades for f in found) == pytest.approx(np.log10(recording.gradient_norm[first]))
     assert found[-1].norm == recording.gradient_norm[first]
-    assert found[-1].layer == "fc1"
+    assert (found[-1].layer, found[-1].before, found[-2].layer, found[-2].before) == ("fc1", "fc1", "fc2", "fc1")
 
 
 def test_each_factor_is_what_the_op_made_of_the_norm():

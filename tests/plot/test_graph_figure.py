@@ -72,6 +72,16 @@ def test_a_short_graph_lies_and_a_long_one_stands():
     assert tall[1] > tall[0]
 
 
+def test_a_very_long_one_goes_on_in_the_next_column():
+    figure = graph(chain([1.0] * 60))
+    width, height = figure.get_size_inches()
+    assert height < 24 * 0.8
+    (ax,) = figure.axes
+    lefts = sorted({round(float(patch.get_x()), 6) for patch in boxes(ax)})
+    assert len(lefts) == 3
+    assert [sum(patch.get_x() == pytest.approx(left) for patch in boxes(ax)) for left in lefts] == [24, 24, 12]
+
+
 def test_zero_and_not_finite_are_named():
     figure = graph(chain([np.inf, 0.0, 1.0, 1.0]))
     assert "exactly 0 is the gradient of Exp; not finite (NaN or infinite) is the gradient of w." in figure.caption

@@ -39,6 +39,7 @@ def test_both_lines_begin_at_the_last_hidden_layer_and_go_back_by_their_factors(
 def test_networks_are_panels_with_shared_limits():
     figure = theory({"sigmoid": recording(), "relu": recording(0.0, 0.0, -0.3, layers=8)})
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+    assert figure.caption.endswith("the bound would let it grow by 0.30.")
     assert figure.numbers["panels"]["relu"]["decades_per_layer"]["measured"] == pytest.approx(0)
 
 
