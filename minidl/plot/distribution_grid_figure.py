@@ -65,7 +65,8 @@ def distribution_grid(
     rows = {label: _row(label, recording, snapshot) for label, recording in networks.items()}
     found = {label: _measure(recording, rows[label]) for label, recording in networks.items()}
     limits = [_limits([one["ridges"][k] for one in found.values()]) for k in range(len(QUANTITIES))]
-    heights = [0.75 + max(1.1, min(4.2, 0.17 * len(one["layers"]))) for one in found.values()]
+    tall = 1.5 if style == "slides" and len(found) == 1 else 1.0  # one network alone fills a slide
+    heights = [tall * (0.75 + max(1.1, min(4.2, 0.17 * len(one["layers"])))) for one in found.values()]
     figure = new_figure(7.0 if style == "paper" else 8.6, 0.35 + sum(heights), style)
     grid = figure.subplots(
         len(found), 5, squeeze=False, gridspec_kw={"width_ratios": [1, 1, 1, 1, 1.05], "height_ratios": heights}

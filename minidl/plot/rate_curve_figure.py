@@ -58,15 +58,16 @@ def rate_curve(
         rule: the largest over the smallest multiplier at these norms).
 
     Raises:
-        ValueError: nothing was recorded, no gradients, or not as many axes as recordings.
+        ValueError: nothing was recorded, or not as many axes as recordings.
     """
     networks = as_networks(recordings, (FlowRecording,))
-    trails = {label: _trail(label, recording) for label, recording in networks.items()}
+    trails = {label: _trail(recording) for label, recording in networks.items()}
     rules = {"uniform": Uniform(), "layer-specific": LayerSpecific(), "LARS": LARS()} if rules is None else dict(rules)
     ends = np.concatenate([trail["norm"].ravel() for trail in trails.values()])
     across = LogScale(ends[ends > 0])  # norms; the zeros have no place
-    norms = 10.0 ** np.linspace(across.low, across.high, _POINTS)
-    weight = float(np.median(np.concatenate([r.weight_norm[-1][_known(r.weight_norm[-1])] for r in networks.values()])))
+    norms = 10.0 ** np.linspace(max(across.low, -323), across.high, _POINTS)
+    weights = np.concatenate([recording.weight_norm.ravel() for recording in networks.values()])
+    weight = float(np.median(weights[_known(weights)])) if _known(weights).any() else 1.0
     curves = {name: _curve(rule, norms, weight) for name, rule in rules.items()}
     up = LogScale(np.concatenate([*curves.values(), *(trail["multiplier"].ravel() for trail in trails.values())]))
     if axes is None:
@@ -83,7 +84,7 @@ def rate_curve(
         _dots(ax, trail, up)
         up.apply(ax)
         ax.set_xscale("log")
-        ax.set_xlim(norms[0] / 2, norms[-1])
+        ax.set_xlim(max(norms[0] / 2, 5e-324), norms[-1])
         ax.set_xlabel("norm of the layer's gradient", fontsize=SMALL, color=INK)
         ax.set_ylabel("" if k else "multiplier of the rate", fontsize=SMALL, color=INK)
         if k:
@@ -94,7 +95,7 @@ def rate_curve(
         _name(ax, trail, up)
     for trail in trails.values():
         trail["factor"] = {name: _factor(_curve(rule, _at(trail), weight)) for name, rule in rules.items()}
-        trail["decades"] = float(np.log10(_factor(_at(trail)))) if _at(trail).size else np.nan
+        trail["decades"] = float(np.ptp(np.log10(_at(trail)))) if _at(trail).size else np.nan
     numbers = {
         "figure": "rate_curve",
         "weight_norm": weight,
@@ -108,12 +109,10 @@ def _known(values: Any) -> Any:
     return np.isfinite(values) & (values > 0)
 
 
-def _trail(label: str, recording: FlowRecording) -> dict[str, Any]:
+def _trail(recording: FlowRecording) -> dict[str, Any]:
     """Where the layers of one network were, over the steps."""
     recording.row(-1)  # refuses an empty recording
     norm = lines_of(recording, recording.layer_gradient_norm)
-    if not _known(norm.values).any():
-        raise ValueError(f"the recording {label!r} holds no gradient that is finite and other than 0")
     multiplier = lines_of(recording, np.where(np.isnan(recording.multiplier), 1.0, recording.multiplier))
     return {"layers": norm.layers, "steps": norm.steps, "norm": norm.values, "multiplier": multiplier.values}
 
@@ -129,14 +128,16 @@ def _curve(rule: LayerRate, norms: Any, weight: float) -> Any:
     found = []
     for norm in norms:
         gradient, weights = np.array([float(norm)]), np.array([weight])
-        made = rule(LayerView("layer", [weights], [gradient], [gradient], 0))
+        with np.errstate(all="ignore"):
+            made = rule(LayerView("layer", [weights], [gradient], [gradient], 0))
         found.append(float(made[0] if isinstance(made, list) else made))
     return np.array(found)
 
 
 def _factor(values: Any) -> float:
     known = values[_known(values)]
-    return float(known.max() / known.min()) if known.size else np.nan
+    with np.errstate(over="ignore"):
+        return float(known.max() / known.min()) if known.size else np.nan
 
 
 def _dots(ax: Axes, trail: dict[str, Any], up: LogScale) -> None:

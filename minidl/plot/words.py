@@ -22,6 +22,8 @@ def part_words(part: float) -> str:
 
 def factor_words(factor: float) -> str:
     """A ratio of at least 1: "2.3", "20,000", "10^19"."""
+    if not np.isfinite(factor):
+        return "more than 10^308" if factor > 0 else "unknown"
     return positional(factor) if factor < 1e7 else f"10^{np.log10(factor):.0f}"
 
 

@@ -55,8 +55,17 @@ def test_zeros_and_what_is_not_finite_are_counted():
         "; in 1 of 4 layers the gradient is exactly 0; in 1 of 4 layers the gradient is not finite."
     )
     assert len([line for line in figure.axes[0].lines if line.get_marker() == "o"]) == 4
-    with pytest.raises(ValueError, match="holds no gradient that is finite and other than 0"):
-        plot.rate_curve(flow(layer_gradient_norm=0.0))
+    figure = plot.rate_curve({"lost": flow(layer_gradient_norm=np.inf), "dead": flow(layer_gradient_norm=0.0)})
+    assert figure.caption == (
+        "lost: at step 4 no layer has a finite gradient other than 0; in 4 of 4 layers the gradient is not finite. "
+        "dead: at step 4 no layer has a finite gradient other than 0; in 4 of 4 layers the gradient is exactly 0."
+    )
+
+
+def test_gradients_at_the_ends_of_float64_are_drawn():
+    figure = plot.rate_curve(flow(layers=3, layer_gradient_norm=[5e-324, 1e-150, 1.0], dtype="float64"))
+    assert figure.numbers["networks"][""]["decades"] == pytest.approx(323.3, abs=0.1)
+    figure.draw_without_rendering()
 
 
 def test_panels_share_their_axes():
