@@ -86,7 +86,7 @@ def flow_profile(
         for k, (ax, (field, heading)) in enumerate(zip(row, _PANELS, strict=True)):
             _panel(ax, one[field], scale, colours, one["layers"], seeds[label][0].alike(field))
             scale.apply(ax, labels=k == 0)  # the activations leave room for words
-            title(ax, heading if row is grid[0] else "", pad=16)
+            title(ax, heading if row is grid[0] else " ", pad=16)  # the room above is taken by the slopes
             if k:
                 ax.tick_params(labelleft=False)
         words = "root mean square"
