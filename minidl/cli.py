@@ -147,7 +147,7 @@ def build_parser() -> argparse.ArgumentParser:
     draw.add_argument(
         "recordings", nargs="+", type=_path, metavar="RUN.npz", help="one recording, or several to compare"
     )
-    draw.add_argument("figure", metavar="FIGURE", help="gradient_flow, flow_profile, update_heatmap or race")
+    draw.add_argument("figure", metavar="FIGURE", help=f"out of {', '.join(plot.FIGURES)}")
     draw.add_argument(
         "-o",
         "--out",

@@ -67,6 +67,7 @@ def test_a_progress_bar_waits_when_it_is_drawn_and_not_between(
 ) -> None:
     pytest.importorskip("rich")
     monkeypatch.setattr(progress, "REFRESH", 1000.0)
+    monkeypatch.setattr(progress, "in_terminal", lambda: True)
     with md.using("cupy"):
         assert (
             waits_of_training(standin, 2, progress=True) == 2 + 2

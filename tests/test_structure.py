@@ -267,6 +267,8 @@ ELSEWHERE = {
     "habits/option_names.py": "habits/test_answers.py",
     "habits/tensor_names.py": "habits/test_answers.py",
     "habits/training_names.py": "habits/test_answers.py",
+    "observe/history.py": "training/test_history.py",
+    "observe/assembly.py": "observe/test_gradient_flow.py",
     "observe/step.py": "observe/test_gradient_flow.py",
     "tensors/array.py": "tensors/test_tensor.py",
     "tensors/creation.py": "tensors/test_tensor.py",

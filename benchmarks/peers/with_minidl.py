@@ -11,30 +11,6 @@ from benchmarks.peers import Step
 from benchmarks.workloads import CHAIN, DEEP, HIDDEN, MLP, VOCABULARY, Workload
 
 
-def _training(make: Callable[[], Any], loss_of: Callable[[Any, Any, Any], Any]) -> Callable[[Workload], Step]:
-    """From a model and its loss, what makes the training step."""
-
-    def prepare(workload: Workload) -> Step:
-        given = workload.arrays()
-        model = make()
-        for parameter, weight in zip(model.parameters(), given.weights, strict=True):
-            with md.no_grad():
-                parameter[...] = weight
-        optimizer = md.optim.SGD(model, lr=workload.rate)
-        inputs = md.Tensor(given.inputs)
-
-        def step() -> float:
-            loss = loss_of(model, inputs, given.labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            return float(loss.item())
-
-        return step
-
-    return prepare
-
-
 def _classification(model: Any, inputs: Any, labels: Any) -> Any:
     return F.cross_entropy(model(inputs), labels)
 
@@ -42,6 +18,33 @@ def _classification(model: Any, inputs: Any, labels: Any) -> Any:
 def _next_character(model: Any, inputs: Any, labels: Any) -> Any:
     scores, _ = model(inputs)
     return F.cross_entropy(scores.reshape(-1, VOCABULARY), labels.reshape(-1))
+
+
+def training(
+    make: Callable[[], Any], workload: Workload, loss_of: Callable[[Any, Any, Any], Any] = _classification
+) -> tuple[Any, Any, Step]:
+    """The model of a workload, its optimizer, and its training step."""
+    given = workload.arrays()
+    model = make()
+    for parameter, weight in zip(model.parameters(), given.weights, strict=True):
+        with md.no_grad():
+            parameter[...] = weight
+    optimizer = md.optim.SGD(model, lr=workload.rate)
+    inputs = md.Tensor(given.inputs)
+
+    def step() -> float:
+        loss = loss_of(model, inputs, given.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return float(loss.item())
+
+    return model, optimizer, step
+
+
+def _training(make: Callable[[], Any], loss_of: Callable[[Any, Any, Any], Any]) -> Callable[[Workload], Step]:
+    """From a model and its loss, what makes the training step."""
+    return lambda workload: training(make, workload, loss_of)[2]
 
 
 def _convolution(workload: Workload) -> Step:
@@ -73,11 +76,14 @@ def _chain(workload: Workload) -> Step:
     return step
 
 
+MODELS: dict[str, Callable[[], Any]] = {
+    "W1": lambda: md.models.mlp(MLP, activation="relu"),
+    "W2": lambda: md.models.mlp(DEEP, activation="sigmoid"),
+    "W3": md.models.lenet,
+    "W4": md.models.cifar10_quick,
+}
 STEPS = {
-    "W1": _training(lambda: md.models.mlp(MLP, activation="relu"), _classification),
-    "W2": _training(lambda: md.models.mlp(DEEP, activation="sigmoid"), _classification),
-    "W3": _training(md.models.lenet, _classification),
-    "W4": _training(md.models.cifar10_quick, _classification),
+    **{name: _training(make, _classification) for name, make in MODELS.items()},
     "W5": _chain,
     "Ca": _convolution,
     "Cb": _convolution,

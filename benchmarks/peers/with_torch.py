@@ -49,27 +49,28 @@ class _CharRNN(nn.Module):
         return self.fc(self.rnn(self.one_hot[indices])[0]).reshape(-1, VOCABULARY)
 
 
+def training(make: Callable[[], nn.Module], workload: Workload) -> tuple[nn.Module, Any, Step]:
+    """The model of a workload, its optimizer, and its training step."""
+    given = workload.arrays()
+    model = make()
+    for parameter, weight in zip(model.parameters(), given.weights, strict=True):
+        parameter.data = torch.from_numpy(weight)
+    optimizer = torch.optim.SGD(model.parameters(), lr=workload.rate)
+    inputs, labels = torch.from_numpy(given.inputs), torch.from_numpy(given.labels).reshape(-1)
+
+    def step() -> float:
+        loss = functional.cross_entropy(model(inputs), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return model, optimizer, step
+
+
 def _training(make: Callable[[], nn.Module]) -> Callable[[Workload], Step]:
     """From a model, what makes the training step."""
-
-    def prepare(workload: Workload) -> Step:
-        given = workload.arrays()
-        model = make()
-        for parameter, weight in zip(model.parameters(), given.weights, strict=True):
-            parameter.data = torch.from_numpy(weight)
-        optimizer = torch.optim.SGD(model.parameters(), lr=workload.rate)
-        inputs, labels = torch.from_numpy(given.inputs), torch.from_numpy(given.labels).reshape(-1)
-
-        def step() -> float:
-            loss = functional.cross_entropy(model(inputs), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            return loss.item()
-
-        return step
-
-    return prepare
+    return lambda workload: training(make, workload)[2]
 
 
 def _leaves(*arrays: Any) -> list[Any]:
@@ -105,11 +106,14 @@ def _chain(workload: Workload) -> Step:
     return step
 
 
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    "W1": lambda: _mlp(MLP, nn.ReLU),
+    "W2": lambda: _mlp(DEEP, nn.Sigmoid),
+    "W3": _lenet,
+    "W4": _cifar10_quick,
+}
 STEPS = {
-    "W1": _training(lambda: _mlp(MLP, nn.ReLU)),
-    "W2": _training(lambda: _mlp(DEEP, nn.Sigmoid)),
-    "W3": _training(_lenet),
-    "W4": _training(_cifar10_quick),
+    **{name: _training(make) for name, make in MODELS.items()},
     "W5": _chain,
     "Ca": _convolution,
     "Cb": _convolution,

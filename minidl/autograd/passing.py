@@ -23,6 +23,7 @@ def run_extras(extras: Extras, grad: ArrayOrTensor, retain: bool) -> ArrayOrTens
     """Show a passing gradient to the hooks, which may replace it, and to the tensor that retains it.
 
     Hooks see a copy, which then is the gradient: what a hook writes into it or keeps of it is nobody else's memory.
+    Watchers (the recorders of md.observe) are shown the gradient itself, and neither write into it nor keep it.
     """
     if extras.hooks:
         seen = grad.copy() if isinstance(grad, Variable) else Variable.wrap(backend.asarray(grad.copy()))
@@ -31,6 +32,8 @@ def run_extras(extras: Extras, grad: ArrayOrTensor, retain: bool) -> ArrayOrTens
             if replacement is not None:
                 seen = _replacing(replacement, seen)
         grad = seen.copy() if isinstance(grad, Variable) else seen._data.copy()
+    for watcher in list(extras.watchers.values()) if extras.watchers else ():
+        watcher(grad)
     retained = extras.retained() if retain and extras.retained is not None else None
     if retained is not None:
         accumulate(retained, fitted(retained, grad).copy(), set())

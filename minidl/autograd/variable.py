@@ -13,12 +13,13 @@ from minidl.errors import GraphError, describe
 class Extras:
     """What few Tensors and nodes have: a name, hooks, a tensor that wants its .grad, the lines that made it."""
 
-    __slots__ = ("hooks", "name", "retained", "where")
+    __slots__ = ("hooks", "name", "retained", "watchers", "where")
 
     def __init__(self) -> None:
         self.name: str | None = None
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
         self.retained: weakref.ref[Variable] | None = None
+        self.watchers: dict[int, Callable[[Any], None]] | None = None
         self.where: str | None = None
 
 

@@ -146,6 +146,24 @@ def load_arrays(
     return arrays, meta
 
 
+def kind_of(path: str | PathLike[str]) -> str:
+    """What kind of file `save_arrays` wrote there; no array is read.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or not written by `save_arrays`.
+    """
+    name = path = path_of(path)
+    with open_file(path) as file:
+        with as_damage(path, "is damaged, cut off or not a file of arrays"):
+            about = Npz(name, file).about
+        if about is None:
+            raise ValueError(f"{name} was not written by minidl (it has no {ABOUT})")
+        found = parse_json(about, f"{name} is damaged: its {ABOUT} cannot be read")
+        check_plain(found, _ABOUT, f"{name} is damaged: its {ABOUT}")
+        return str(found["kind"])
+
+
 def _check_kind(name: str, about: Mapping[str, Any], kind: str, format: int) -> None:
     if about["kind"] != kind:
         raise ValueError(f"{name} is a {_words(about['kind'])}; expected a {_words(kind)}")

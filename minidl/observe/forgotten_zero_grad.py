@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from minidl.errors import warn
 from minidl.nn import Parameter
+from minidl.observe.layers import gradients_of
 from minidl.observe.statistics import max_abs, norm
-from minidl.observe.step import gradients_of
 
 
 class ForgottenZeroGrad:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from minidl import backend
 from minidl.autograd.hooks import RemovableHandle, after_backward
 from minidl.autograd.modes import is_grad_enabled
 from minidl.autograd.variable import Variable
 from minidl.checks import is_whole
-from minidl.nn import LeakyReLU, Module, ReLU, Sigmoid, Softplus, Tanh
+from minidl.nn import Module
+from minidl.observe.assembly import assembled
 from minidl.observe.forgotten_zero_grad import ForgottenZeroGrad
-from minidl.observe.recording import PER_LAYER, FlowRecording
+from minidl.observe.layers import layers_of
+from minidl.observe.meter import Known, meters_of
+from minidl.observe.notes import Unseen
+from minidl.observe.passages import MODULES, NAMES, Passage, activation_on_the_way, tensors_in
+from minidl.observe.recording import EVALUATION, PER_LAYER, TRAINING, FlowRecording
+from minidl.observe.rows import Row, Rows
+from minidl.observe.snapshots import Snapshots
 from minidl.observe.statistics import norm
-from minidl.observe.step import Step, layers_of
+from minidl.observe.step import Step
 from minidl.optim import Optimizer
-
-ACTIVATIONS = (LeakyReLU, ReLU, Sigmoid, Softplus, Tanh)
-_BUNDLE = 256  # rows are joined in bundles, so that a long recording is not a million tiny device arrays
-_CHANGED = 1e-5  # relative difference of two norms from which the gradient counts as changed in between
 
 
 class GradientFlow:
@@ -40,12 +44,14 @@ class GradientFlow:
 
     - *h of a layer* is the output of the layer (a module of `model.layers()`); but if one of the activation modules
       (ReLU, LeakyReLU, Sigmoid, Tanh, Softplus) is called on that very output, h is the activation's output.
-      `recording.outputs` names which it was. A functional activation, `F.tanh(self.fc1(x))`, cannot be seen: h is then
-      what comes before it. Of an output that is a tuple the first Tensor counts.
+      `recording.outputs` names which it was: "act1", or "tanh(fc1)" for a functional activation, `F.tanh(self.fc1(x))`,
+      which is found in the graph when the next layer is called or the model is done (if nothing but a flatten, a
+      dropout or the like stands between). Of an output that is a tuple or a dict the first Tensor counts. What was not
+      seen, such as a layer whose weights are used without calling it, stands in the notes.
     - *activation and dL/dh*: when a backward brings dL/dh, both are measured. Forwards that no backward returns to
-      (evaluation) do not count; a layer that needs no gradient counts when it is called with grad mode on. Several
-      passes in one step (accumulated batches, shared layers, unrolled time) make one root mean square over all their
-      elements. Walks by `md.grad` through the model count too.
+      (validation) do not count, and none in evaluation mode in a step that also trains; a layer that needs no gradient
+      counts when it is called with grad mode on. Several passes in one step (accumulated batches, shared layers,
+      unrolled time) make one root mean square over all their elements. Walks by `md.grad` through the model count too.
     - *loss*: of the tensors whose `backward()` reached a layer of this model; those of one step are added up, as their
       gradients are. NaN if it is not a single number.
     - *weight and bias gradients*: as `optimizer.step()` found them, so after clipping and before weight decay (read
@@ -59,51 +65,79 @@ class GradientFlow:
     weights meanwhile. (A loop that accumulates several backwards in a step needs the optimizer here.)
 
     Nothing is computed into the training: weights are bit-equal with and without. All numbers stay on the device until
-    the block ends or `recording` is read. The memory held is one row of numbers a step, and during a recorded step one
-    copy of the weights.
+    the block ends or `recording` is read. The memory held is one row of numbers a step, 32 MiB of them at most (14,000
+    steps of 20 layers; of a longer recording every second step is kept, then every fourth, ...; the first and the last
+    always), and one copy of the weights.
 
     Args:
         model: the network; its `layers()` are recorded.
         optimizer: what updates it, or None.
         every: record steps 0, every, 2*every, ... only.
+        steps: how many steps the loop will make, if that is known: then the last is recorded too.
+        distances: also measure how far the weights are from where they began (a second copy of them, and a pass over
+            them in each recorded step).
+        distributions: also count how pre-activations, activations, dL/dh and dL/dW are distributed, at up to 64 of the
+            recorded steps (which take about twice as long, and 330 kB for each layer; a device is waited for).
 
     Raises:
-        ValueError: the model owns no parameters, or `every` is no positive integer.
+        ValueError: the model owns no parameters, or `every` or `steps` is no positive integer.
 
     Warns:
         UserWarning: the gradient of a step was still in place when the next step's arrived (a forgotten zero_grad).
     """
 
-    def __init__(self, model: Module, optimizer: Optimizer | None = None, every: int = 1) -> None:
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer | None = None,
+        every: int = 1,
+        steps: int | None = None,
+        distances: bool = False,
+        distributions: bool = False,
+    ) -> None:
         if not is_whole(every, 1):
             raise ValueError(f"every must be a positive integer: every step (1), every tenth (10), ...; got {every!r}")
+        if steps is not None and not is_whole(steps, 1):
+            raise ValueError(f"steps must be a positive integer, how many steps the loop will make; got {steps!r}")
         self._model = model
         self._optimizer = optimizer
         self._every = every
+        self._steps = steps
+        self._with_distances = distances
+        self._with_distributions = distributions
         self._layers = layers_of(model)
+        self._meters = meters_of(self._layers)
+        self._names = [layer.name for layer in self._layers]
         self._handles: list[RemovableHandle] = []
         self._recording: FlowRecording | None = None
         self._begin()
 
     def __repr__(self) -> str:
-        return f"GradientFlow({len(self._layers)} layers, {len(self._numbers)} steps recorded)"
+        return f"GradientFlow({len(self._layers)} layers, {len(self._rows)} steps recorded)"
 
     def _begin(self) -> None:
         self._first = self._optimizer.step_count if self._optimizer is not None else 0
-        self._step = Step(self._first, True, self._layers)
-        self._numbers: list[int] = []  # of the recorded steps
-        self._backwards: list[int] = []
-        self._rows: list[Any] = []
-        self._bundles: list[Any] = []
-        self._measured: list[Any] = []  # a row a step: which of its numbers there were to measure
-        self._outputs = [layer.name for layer in self._layers]
-        self._latest: list[_Passage | None] = [None] * len(self._layers)
-        self._newest: _Passage | None = None
-        self._passages: list[RemovableHandle] = []  # hooks on this step's graph
-        self._arrived = False  # a gradient reached one of our layers since the last backward() ended
-        self._walked = False  # a backward() of this step has ended
+        self._rows = Rows(len(PER_LAYER) * len(self._layers) + 1)
+        self._snapshots = Snapshots(len(self._layers), self._with_distributions)
+        self._unseen = Unseen()
+        self._outputs = list(self._names)
+        self._phase = self._mode()  # of the step before
+        self._begin_step(self._first)
         remedy = "optimizer.zero_grad()" if self._optimizer is not None else "model.zero_grad()"
         self._forgotten_zero_grad = ForgottenZeroGrad([p for layer in self._layers for p in layer.parameters], remedy)
+
+    def _begin_step(self, number: int) -> None:
+        index, rest = divmod(number - self._first, self._every)
+        last = self._steps is not None and number == self._first + self._steps - 1
+        self._step = Step(number, rest == 0 or last, self._names, self._meters)
+        self._snapshots.begin(index, last) if self._step.recorded else None
+        self._latest: list[Passage | None] = [None] * len(self._layers)
+        self._by_node: dict[int, Passage] = {}  # by the number of the node that made a layer's output
+        self._followed: list[Passage] = []  # with a watcher on this step's graph
+        self._newest: Passage | None = None
+        self._arrived = False  # a gradient reached one of our layers since the last backward() ended
+        self._arrived_in = TRAINING  # the phase of that gradient's forward
+        self._walked = False  # a backward() of this step has ended
 
     # ---- the block
 
@@ -113,12 +147,16 @@ class GradientFlow:
             raise RuntimeError("this GradientFlow is already recording: leave its block first, or make another one")
         self._recording = None
         self._begin()
+        if self._with_distances:
+            for meter in self._meters:
+                meter.keep_start()
         names = {id(module): name for name, module in self._model.named_modules()}
         for layer in self._layers:
-            self._handles.append(layer.module.register_forward_hook(_LayerHook(self, layer.index)))
+            self._handles.append(layer.module.register_forward_hook(partial(self._layer_called, layer.index)))
         for module in self._model.modules():
-            if isinstance(module, ACTIVATIONS):
-                self._handles.append(module.register_forward_hook(_ActivationHook(self, names[id(module)])))
+            if isinstance(module, MODULES):
+                self._handles.append(module.register_forward_hook(partial(self._activated, names[id(module)])))
+        self._handles.append(self._model.register_forward_hook(self._done))
         self._handles.append(RemovableHandle(after_backward, self._after_backward))
         if self._optimizer is not None:
             self._handles.append(self._optimizer.register_step_pre_hook(self._before_step))
@@ -127,13 +165,13 @@ class GradientFlow:
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         """Take all hooks away, also after an exception; then bring the numbers home."""
-        for handle in self._handles + self._passages:
+        for handle in self._handles:
             handle.remove()
-        self._handles, self._passages = [], []
+        self._handles = []
         if kind is None and self._optimizer is None and self._walked:
             self._close()
-        self._latest, self._newest = [None] * len(self._layers), None
-        self._step = Step(self._step.number, False, self._layers)  # lets go of the arrays of an unfinished step
+        self._let_go()
+        self._begin_step(self._step.number)  # lets go of the arrays of an unfinished step
         if kind is None:
             self._recording = self._build()
 
@@ -156,79 +194,173 @@ class GradientFlow:
             self._recording = self._build()
         return self._recording
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the recording so far into an npz file; `md.observe.load` reads it."""
+        self.recording.save(path)
+
+    def verdict(self) -> str:
+        """What the recording so far says, in words, with its numbers."""
+        return self.recording.verdict()
+
     # ---- what the hooks call
 
-    def _passed(self, layer: int, output: Any) -> None:
-        """`layer` made `output`."""
-        output = _first_tensor(output)
-        if output is None or not is_grad_enabled():
+    def _mode(self) -> str:
+        return TRAINING if self._model.training else EVALUATION
+
+    def _layer_called(self, layer: int, module: Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """`layer` made `output` of `inputs`."""
+        if not is_grad_enabled():
+            return
+        tensors = tensors_in(output)
+        if not tensors:
+            self._unseen.outputs.add(layer)
             return
         if self._optimizer is None and self._walked:
             self._close()
         step = self._step
-        if self._optimizer is None and step.recorded and not step.has_weights:
+        if not step.recorded:
+            self._watch_arrivals(layer, tensors)
+            return
+        if self._optimizer is None and not step.has_weights:
             step.keep_weights()
+        for x in inputs:
+            self._find_activation(x)
         if self._newest is not None:
             self._newest.measure()
         self._settle(layer)
-        self._latest[layer] = self._watch(layer, output)
+        self._newest = passage = Passage(self, layer, self._mode())
+        self._latest[layer] = passage
+        (passage.place, output), *others = tensors
+        for place, other in others:
+            if other._op is not None:
+                second = Passage(self, layer, passage.phase)
+                second.first, second.place = passage, place
+                self._follow(second, other._data, other._op, "")
+                second.measure()
+        node = output._op
+        self._follow(passage, output._data, node, "")
+        if node is None:
+            passage.tensor = weakref.ref(output)
+        else:
+            self._by_node[node.order] = passage
+        if self._takes_snapshot(passage):
+            self._snapshots.see("pre_activation", layer, output._data)
 
-    def _activated(self, name: str, inputs: tuple[Any, ...], output: Any) -> None:
+    def _watch_arrivals(self, layer: int, tensors: list[tuple[str, Any]]) -> None:
+        """In a step that is not recorded: only notice when a backward comes to the last layer that was called."""
+        while self._followed:
+            self._followed.pop().let_go()
+        for _, output in tensors:
+            self._follow(Passage(self, layer, TRAINING), output._data, output._op, "")
+
+    def _follow(self, passage: Passage, array: Any, node: Any, kind: str) -> None:
+        if node is not None and passage.among is None:
+            self._followed.append(passage)
+        passage.follow(array, node, kind, keep=self._step.recorded)
+
+    def _takes_snapshot(self, passage: Passage) -> bool:
+        return self._snapshots.open and passage.phase == self._phase
+
+    def _activated(self, name: str, module: Module, inputs: tuple[Any, ...], output: Any) -> None:
         """An activation module was called; if on a layer's output, its own output takes that one's place."""
-        output = _first_tensor(output)
-        if output is None or not inputs or not is_grad_enabled():
+        if not self._step.recorded or not inputs or not is_grad_enabled() or not isinstance(output, Variable):
             return
-        for layer, passage in enumerate(self._latest):
-            if passage is not None and passage.tensor() is inputs[0] and not passage.activated:
-                passage.forget()
-                self._outputs[layer] = name
-                self._latest[layer] = replaced = self._watch(layer, output)
-                replaced.activated = True
-                return
+        node = getattr(inputs[0], "_op", None)
+        if node is not None:
+            passage = self._by_node.get(node.order)
+        else:
+            passage = next((p for p in self._latest if p is not None and p.made(inputs[0])), None)
+        if passage is not None and not passage.kind:
+            op = output._op
+            self._replace(passage, output._data, op, NAMES.get(type(op).plain, "other") if op else "other", name)
 
-    def _watch(self, layer: int, output: Any) -> _Passage:
-        """Wait for the gradient of `output`, the h of `layer`."""
-        self._newest = passage = _Passage(self, layer, output)
-        if output.requires_grad:
-            passage.handle = output.register_hook(passage)
-            self._passages.append(passage.handle)
-        return passage
+    def _find_activation(self, x: Any) -> None:
+        """A layer is given x, or x is the model's result: a functional activation may have made it."""
+        if isinstance(x, Variable) and x._op is not None and x._op.order not in self._by_node:
+            found = activation_on_the_way(x, self._by_node)
+            if found is not None and not found[0].kind:
+                passage, node, array, kind = found
+                self._replace(passage, array, node, kind, f"{kind}({self._names[passage.layer]})")
+
+    def _replace(self, passage: Passage, array: Any, node: Any, kind: str, name: str) -> None:
+        """h of `passage` is `array`, what an activation made of it."""
+        self._outputs[passage.layer] = name
+        if node is not None:
+            self._by_node[node.order] = passage  # where it is found again, the next layer need not look
+        self._follow(passage, array, node, kind)
+        if self._takes_snapshot(passage):
+            layer = self._layers[passage.layer]
+            self._snapshots.see_activation(passage.layer, array, kind, layer.channels(array.ndim))
+
+    def _done(self, model: Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """The model made `output`."""
+        if not is_grad_enabled():
+            self._unseen.evaluations += 1
+        elif self._step.recorded:
+            for _, x in tensors_in(output):
+                self._find_activation(x)
 
     def _settle(self, layer: int) -> None:
         """Count the latest output of `layer` if no gradient will ever come for it."""
         passage = self._latest[layer]
-        if passage is not None and passage.handle is None:
+        if passage is not None and passage.among is None:
             self._count(passage)
 
-    def _count(self, passage: _Passage) -> None:
+    def _count(self, passage: Passage) -> None:
         """Add an output to the step, once."""
         passage.measure()
-        if passage.norm is not None:
+        if passage.norm is not None and self._step.takes(passage.phase):
             self._step.add_output(passage.layer, passage.norm, passage.count)
-            passage.norm = None
+        passage.norm = None
 
-    def _gradient_arrived(self, passage: _Passage, gradient: Any) -> None:
+    def gradient_arrived(self, passage: Passage, gradient: Any) -> None:
+        """dL/dh of a passage, a raw array."""
         if not self._arrived:
-            self._arrived = True
+            self._arrived, self._arrived_in = True, passage.phase
             self._forgotten_zero_grad.backward_begins(self._step.number)
-        if self._step.recorded:
+        if not self._step.recorded:
+            return
+        passage.arrived = True
+        if passage.first is not None:
+            passage.gradient_norm = norm([gradient])
+        elif self._step.takes(passage.phase):
             self._count(passage)
-            with np.errstate(all="ignore"):
-                self._step.add_output_gradient(passage.layer, gradient._data)
+            self._step.add_output_gradient(passage.layer, gradient)
+            if self._takes_snapshot(passage):
+                self._snapshots.see("output_gradient", passage.layer, gradient)
 
     def _after_backward(self, loss: Any) -> None:
         if not self._arrived:
             return  # the backward of another model
         self._arrived, self._walked = False, True
         self._step.backwards += 1
+        if not self._step.recorded:
+            return
         for layer in range(len(self._layers)):
             self._settle(layer)
-        if self._step.recorded:
-            with np.errstate(all="ignore"):
+        self._take_seconds()
+        with np.errstate(all="ignore"):
+            if self._step.takes(self._arrived_in):
                 self._step.add_loss(loss._data)
-                self._step.read_norms_at_backward()
-                if self._optimizer is None:
-                    self._step.read_gradients({})
+            self._step.read_norms_at_backward()
+            if self._optimizer is None:
+                self._read_gradients(dict)
+
+    def _take_seconds(self) -> None:
+        """Count the second Tensor of a layer's tuple where a gradient came to it, and none to the first."""
+        for passage in self._followed:
+            first = passage.first
+            if first is not None and passage.arrived and not first.arrived and self._step.takes(passage.phase):
+                first.arrived = True
+                self._step.add_output(passage.layer, passage.norm, passage.count)
+                self._step.add_output_gradient_norm(passage.layer, passage.gradient_norm, passage.count)
+                self._outputs[passage.layer] = self._names[passage.layer] + passage.place
+
+    def _read_gradients(self, known: Known) -> None:
+        self._step.read_gradients(known)
+        if self._snapshots.open:
+            for layer in self._layers:
+                self._snapshots.see_gradients(layer)
 
     def _before_step(self, optimizer: Optimizer) -> None:
         self._forgotten_zero_grad.update_begins()
@@ -239,8 +371,8 @@ class GradientFlow:
     def _after_step(self, optimizer: Optimizer) -> None:
         if self._step.recorded:
             with np.errstate(all="ignore"):
-                self._step.read_gradients(optimizer.gradient_norms())
-            self._step.read_report(optimizer.raw_report)
+                self._read_gradients(optimizer.gradient_norms)
+            self._step.read_rates(optimizer.raw_rates())
         self._close()
 
     def _close(self) -> None:
@@ -249,138 +381,23 @@ class GradientFlow:
         if self._optimizer is None:
             self._forgotten_zero_grad.update_begins()
         if step.recorded:
+            self._phase = step.phase or self._phase
+            self._unseen.left_out += step.left_out > 0
             with np.errstate(all="ignore"):
-                step.read_update()
-                self._rows.append(step.packed())
-            measured = step.measured()
-            same = bool(self._measured) and np.array_equal(measured, self._measured[-1])
-            self._measured.append(self._measured[-1] if same else measured)  # most steps share one row
-            self._numbers.append(step.number)
-            self._backwards.append(step.backwards)
-            if len(self._rows) == _BUNDLE:
-                self._bundles.append(backend.module_of(self._rows[0]).stack(self._rows))
-                self._rows = []
-        for handle in self._passages:
-            handle.remove()
-        self._passages = []
-        self._latest, self._newest = [None] * len(self._layers), None
-        number = step.number + 1
-        self._step = Step(number, (number - self._first) % self._every == 0, self._layers)
-        self._walked = self._arrived = False
+                step.read_update(self._with_distances)
+                values, measured = step.packed()
+            self._rows.append(Row(step.number, self._phase, step.backwards, values, measured))
+            self._snapshots.end(step.number)
+        self._let_go()
+        self._unseen.steps = step.number + 1 - self._first
+        self._begin_step(step.number + 1)
         self._forgotten_zero_grad.step_begins()
 
-    # ---- words
+    def _let_go(self) -> None:
+        """Take the watchers off this step's graph."""
+        for passage in self._followed:
+            passage.let_go()
 
     def _build(self) -> FlowRecording:
-        """The rows so far as a recording."""
-        rows = [backend.to_numpy(bundle) for bundle in self._bundles]
-        if self._rows:
-            rows.append(backend.to_numpy(backend.module_of(self._rows[0]).stack(self._rows)))
-        length, count = len(self._layers), len(self._numbers)
-        width = len(PER_LAYER) * length + 1
-        table = np.concatenate(rows) if rows else np.zeros((0, width))
-        fields = table[:, :-1].reshape(count, len(PER_LAYER), length)
-        measured = np.array(self._measured, dtype=bool).reshape(count, width)[:, :-1].reshape(fields.shape)
-        fields = np.where(measured & np.isnan(fields), np.inf, fields)  # NaN is left to what was not there to measure
-        values = {name: np.ascontiguousarray(fields[:, i]) for i, name in enumerate(PER_LAYER)}
-        dtypes = [p.dtype for layer in self._layers for p in layer.parameters]
-        return FlowRecording(
-            layers=tuple(layer.name for layer in self._layers),
-            outputs=tuple(self._outputs),
-            steps=np.array(self._numbers, dtype=np.int64),
-            loss=table[:, -1].copy(),
-            dtype=str(min(dtypes, key=lambda dtype: dtype.itemsize)),
-            notes=tuple(self._notes(values)),
-            **values,
-        )
-
-    def _notes(self, values: dict[str, Any]) -> list[str]:
-        notes: list[str] = []
-        if self._optimizer is None:
-            notes.append("no optimizer was given: gradients were read right after backward(), before any clipping")
-        else:
-            at_step, at_backward = values["layer_gradient_norm"], values["gradient_norm_at_backward"]
-            with np.errstate(invalid="ignore"):
-                changed = abs(at_step - at_backward) > _CHANGED * at_backward
-                changed = (changed | (np.isfinite(at_step) & np.isinf(at_backward))).any(axis=1)
-            if changed.any():
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    factors = at_step[changed] / at_backward[changed]
-                notes.append(
-                    f"gradients were read after clipping: between backward() and step() they changed in "
-                    f"{changed.sum()} of {len(changed)} recorded steps (at the least to {np.nanmin(factors):.2g} times "
-                    f"their norm)"
-                )
-            else:
-                notes.append("gradients were read when step() began; nothing changed them after backward()")
-        most = max(self._backwards, default=0)
-        if most > 1:
-            notes.append(f"gradients were accumulated over up to {most} backward passes a step; the loss is their sum")
-        if self._forgotten_zero_grad.finding is not None:
-            notes.append(self._forgotten_zero_grad.finding)
-        return notes
-
-
-class _Passage:
-    """One batch on its way through one layer; as a hook it meets dL/dh on the way back.
-
-    Its output is measured when the gradient arrives, or when the next layer is called and it is known that no
-    activation takes its place: so no array is kept from the graph's memory longer than the forward lasts.
-    """
-
-    __slots__ = ("activated", "count", "flow", "handle", "layer", "norm", "output", "tensor")
-
-    def __init__(self, flow: GradientFlow, layer: int, output: Any) -> None:
-        self.flow = flow
-        self.layer = layer
-        self.output = output._data if flow._step.recorded else None
-        self.count = int(output._data.size)
-        self.norm: Any = None
-        self.tensor = weakref.ref(output)
-        self.handle: RemovableHandle | None = None
-        self.activated = False
-
-    def __call__(self, gradient: Any) -> None:
-        self.flow._gradient_arrived(self, gradient)
-
-    def measure(self) -> None:
-        """Take the norm of the output, and let go of it."""
-        if self.output is not None:
-            with np.errstate(all="ignore"):
-                self.norm = norm([self.output])
-            self.output = None
-
-    def forget(self) -> None:
-        """Another output takes the place of this one."""
-        self.output = self.norm = None
-        if self.handle is not None:
-            self.handle.remove()
-
-
-class _LayerHook:
-    """Forward hook on a layer."""
-
-    def __init__(self, flow: GradientFlow, layer: int) -> None:
-        self.flow = flow
-        self.layer = layer
-
-    def __call__(self, module: Module, inputs: tuple[Any, ...], output: Any) -> None:
-        self.flow._passed(self.layer, output)
-
-
-class _ActivationHook:
-    """Forward hook on an activation module."""
-
-    def __init__(self, flow: GradientFlow, name: str) -> None:
-        self.flow = flow
-        self.name = name
-
-    def __call__(self, module: Module, inputs: tuple[Any, ...], output: Any) -> None:
-        self.flow._activated(self.name, inputs, output)
-
-
-def _first_tensor(output: Any) -> Any:
-    """`output`, or the first Tensor of a tuple, or None."""
-    if isinstance(output, (tuple, list)):
-        return next((x for x in output if isinstance(x, Variable)), None)
-    return output if isinstance(output, Variable) else None
+        seen = self._layers, self._outputs, self._rows, self._snapshots
+        return assembled(*seen, self._unseen, self._optimizer is not None, self._forgotten_zero_grad.finding)

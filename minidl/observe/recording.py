@@ -12,10 +12,13 @@ import numpy as np
 from minidl.files.arrays import load_arrays, save_arrays
 from minidl.files.reading import fitting
 from minidl.files.schema import NUMBERS, TEXT, WHOLE, Entry
-from minidl.observe.verdict import broken_steps, divergence_words, first_of_the_rest, flow_verdict
+from minidl.observe.bins import BINS, QUANTITIES
+from minidl.observe.verdict import broken_steps, decades_per_layer, divergence_words, first_of_the_rest, flow_verdict
 
 KIND = "gradient_flow"
 FORMAT = 1
+TRAINING, EVALUATION = "training", "evaluation"  # the mode of a model, and so the phase of a step
+WEIGHT, GAIN = "weight", "gain"  # kinds of layers: what a matrix multiplies, or gains of normalised numbers
 
 PER_LAYER = (
     "activation_rms",
@@ -29,6 +32,7 @@ PER_LAYER = (
     "gradient_norm_at_backward",
     "weight_norm",
     "update_norm",
+    "distance",
     "multiplier",
     "rate",
     "floored",
@@ -38,10 +42,19 @@ _ARRAYS = {
     "outputs": Entry(TEXT, ("L",)),
     "steps": Entry(WHOLE, ("T",)),
     "loss": Entry(NUMBERS, ("T",)),
+    "phases": Entry(TEXT, ("T",)),
+    "kinds": Entry(TEXT, ("L",)),
     **dict.fromkeys(PER_LAYER, Entry(NUMBERS, ("T", "L"))),
     "dtype": Entry(TEXT, ()),
     "notes": Entry(TEXT, ("N",)),
+    "snapshots": Entry(WHOLE, ("S",)),
+    "bins": Entry(NUMBERS, ("S", len(QUANTITIES), "L", BINS)),
+    "tops": Entry(NUMBERS, ("S", len(QUANTITIES), "L")),
+    "zeros": Entry(NUMBERS, ("S", len(QUANTITIES), "L")),
+    "saturated": Entry(NUMBERS, ("S", "L")),
+    "dead": Entry(NUMBERS, ("S", "L")),
 }
+_DISTRIBUTIONS = {name: _ARRAYS[name].shape or () for name in ("bins", "tops", "zeros", "saturated", "dead")}
 _FLOW = PER_LAYER[: PER_LAYER.index("multiplier")]  # what runs through the layers, without what the optimizer reports
 
 
@@ -70,11 +83,22 @@ class FlowRecording:
         gradient_norm_at_backward: the same norm right after backward(): differs where gradients were clipped.
         weight_norm: the Euclidean norm of the weights (biases apart) before the update.
         update_norm: the Euclidean norm of what the update changed in them, measured.
+        distance: the Euclidean norm of weights after the step less weights before the first one (biases apart); only if
+            `GradientFlow(distances=True)` was asked for it.
         multiplier: what the layer rate made of the base rate.
         rate: the resulting learning rate of the layer.
         floored: 1 where the layer rate met a norm below the dtype's smallest normal number, else 0.
         dtype: the dtype of the weights.
-        notes: what a reader must know, in words: clipping, accumulation, a forgotten zero_grad.
+        notes: what a reader must know, in words: clipping, accumulation, a forgotten zero_grad, what was not seen.
+        phases: (T,) "training", or "evaluation" if the model was in evaluation mode when the step's layers were called.
+        kinds: (L,) "weight", or "gain" of layers that only scale and shift, such as batch norm.
+        snapshots: (S,) the steps at which distributions were taken; none unless `GradientFlow(distributions=True)` was
+            asked for them. What they are is written in observe/bins.py, where also `bins` are turned into densities.
+        bins, tops, zeros: (S, 4, L, BINS), (S, 4, L) and (S, 4, L) of the distributions of pre-activation, activation,
+            dL/dh and dL/dW: how many numbers are in each bin, the exponent of the largest, and which part is exactly 0.
+        saturated: (S, L) the part of h (of a sigmoid or tanh) that is within 1.5% of the range of its limits, where the
+            derivative is below 6% of its largest; NaN for other layers.
+        dead: (S, L) the part of a layer's units that are 0, or saturated, for every sample of the batch; NaN likewise.
     """
 
     layers: tuple[str, ...]
@@ -92,11 +116,20 @@ class FlowRecording:
     gradient_norm_at_backward: Any
     weight_norm: Any
     update_norm: Any
+    distance: Any
     multiplier: Any
     rate: Any
     floored: Any
     dtype: str = "float32"
     notes: tuple[str, ...] = field(default=())
+    phases: tuple[str, ...] | None = None
+    kinds: tuple[str, ...] | None = None
+    snapshots: Any = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    bins: Any = None
+    tops: Any = None
+    zeros: Any = None
+    saturated: Any = None
+    dead: Any = None
 
     def __post_init__(self) -> None:
         if self.dtype not in ("float16", "float32", "float64"):
@@ -106,11 +139,26 @@ class FlowRecording:
             shape = getattr(self, name).shape
             if shape != expected:
                 raise ValueError(f"{name} must have one row a step and one column a layer, {expected}; got {shape}")
+        if self.phases is None:
+            object.__setattr__(self, "phases", (TRAINING,) * len(self.steps))
+        if self.kinds is None:
+            object.__setattr__(self, "kinds", (WEIGHT,) * len(self.layers))
         if len(self.loss) != len(self.steps) or len(self.outputs) != len(self.layers):
             raise ValueError(
                 f"expected {len(self.steps)} losses and {len(self.layers)} outputs, one a step and one a layer; "
                 f"got {len(self.loss)} and {len(self.outputs)}"
             )
+        for values, name, count in ((self.phases, "phases", len(self.steps)), (self.kinds, "kinds", len(self.layers))):
+            if len(values or ()) != count:
+                raise ValueError(f"expected {count} {name}; got {len(values or ())}")
+        for name, shape in _DISTRIBUTIONS.items():
+            lengths: dict[int | str, int] = {"S": len(self.snapshots), "L": len(self.layers)}
+            wanted = tuple(lengths.get(axis, axis) for axis in shape)
+            found = getattr(self, name)
+            if found is None:
+                object.__setattr__(self, name, np.zeros(wanted))
+            elif found.shape != wanted:
+                raise ValueError(f"expected {name} of shape {wanted}; got {found.shape}")
 
     def __repr__(self) -> str:
         return f"FlowRecording({len(self.steps)} steps of {len(self.layers)} layers, {self.dtype})"
@@ -124,6 +172,23 @@ class FlowRecording:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = np.where(self.update_norm == 0, 0.0, self.update_norm / self.weight_norm)
         return np.where(np.isinf(self.update_norm) | np.isinf(self.weight_norm), np.inf, ratio)
+
+    def alike(self, field: str) -> Any:
+        """(L,) between which layers `field` may be compared, as a slope over them does.
+
+        Gradients of weights are compared with those of other weights, not of the gains of a normalisation. Activations,
+        and dL/dh, are compared where h is the result of an activation (if it is in two layers at least): the scores of
+        the last layer, and what a normalisation is given, are of another kind.
+        """
+        weights = np.array([kind == WEIGHT for kind in self.kinds or ()], dtype=bool)
+        if not field.startswith(("activation", "output")):
+            return weights
+        active = np.array([output != name for output, name in zip(self.outputs, self.layers, strict=True)], dtype=bool)
+        return active if active.sum() > 1 else weights
+
+    def slope(self, field: str, step: int) -> float:
+        """Decades a layer by which `field` falls from output to input at the row `step`, over the layers `alike`."""
+        return decades_per_layer(getattr(self, field)[self.row(step)][self.alike(field)])
 
     @property
     def not_finite(self) -> Any:
@@ -167,6 +232,7 @@ class FlowRecording:
             self.notes,
             loss=self.loss,
             not_finite=self.not_finite,
+            alike=self.alike("output_gradient_rms"),
         )
 
     def save(self, path: str | PathLike[str], about: Mapping[str, Any] | None = None) -> None:
@@ -200,7 +266,7 @@ def _as_array(value: Any) -> Any:
 def _from_array(name: str, array: Any) -> Any:
     if name == "dtype":
         return str(array)
-    if name in ("layers", "outputs", "notes"):
+    if name in ("layers", "outputs", "phases", "kinds", "notes"):
         return tuple(str(text) for text in array)
     return array
 

@@ -152,10 +152,12 @@ def flow_verdict(
     notes: Sequence[str] = (),
     loss: Any = None,
     not_finite: Any = None,
+    alike: Any = None,
 ) -> str:
     """The verdict on a recording of gradient flow: did it diverge, how does the gradient run, where is nothing learned?
 
     `loss` (T,) and `not_finite` (T, L) are those of the recording; slope and updates are taken where all was finite.
+    The slope is over the layers `alike` (L,), or all.
     """
     if not len(steps):
         return "nothing was recorded: the block held no complete step"
@@ -166,7 +168,8 @@ def flow_verdict(
     finite = np.flatnonzero(~gradient_not_finite.any(axis=1))
     if finite.size:
         ends = [finite[0], finite[-1]] if finite.size > 1 else [finite[0]]
-        slopes = [decades_per_layer(output_gradient_rms[t]) for t in ends]
+        alike = np.ones(len(layers), dtype=bool) if alike is None else alike
+        slopes = [decades_per_layer(output_gradient_rms[t][alike]) for t in ends]
         parts.append(f"the back-propagated gradient {slope_change_words(slopes, [int(steps[t]) for t in ends])}")
 
     missing = np.flatnonzero((np.isnan(weight_gradient_rms) & ~np.isnan(output_gradient_rms)).any(axis=0))

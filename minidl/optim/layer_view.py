@@ -69,6 +69,11 @@ class LayerView:
         return self._norms
 
     @property
+    def has_norms(self) -> bool:
+        """Whether somebody has asked for `gradient_norms` already."""
+        return self._norms is not None
+
+    @property
     def gradient_norm(self) -> Array:
         """||g_l||_2 over all the layer's gradients together."""
         return joined(self.gradient_norms)

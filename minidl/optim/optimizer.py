@@ -21,7 +21,15 @@ from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.multipliers import LayerRateSetting, read_multipliers
-from minidl.optim.report import LayerReports, Seen, as_numbers, largest_multiplier, norms_by_array, report_of
+from minidl.optim.report import (
+    LayerReports,
+    Seen,
+    as_numbers,
+    largest_multiplier,
+    norms_by_array,
+    rates_of,
+    report_of,
+)
 from minidl.optim.scales import UNSCALED, ScalesSetting
 from minidl.optim.state import flat, read_states, saved_count
 from minidl.optim.trained import (
@@ -307,6 +315,10 @@ class Optimizer(Versioned, Options, ABC, OptimizerNames):
         """
         return LayerReports({seen.view.name: report_of(seen) for seen in self._last})
 
+    def raw_rates(self) -> dict[str, tuple[Any, Any, Any]]:
+        """Multiplier, rate and floored of `raw_report`, for which no norm has to be computed."""
+        return {seen.view.name: rates_of(seen) for seen in self._last}
+
     def layer_report(self) -> LayerReports:
         """`raw_report` as Python numbers (waits for the GPU)."""
         return LayerReports({name: as_numbers(report) for name, report in self.raw_report.items()})
@@ -321,10 +333,10 @@ class Optimizer(Versioned, Options, ABC, OptimizerNames):
         return largest_multiplier(self._last)
 
     def gradient_norms(self) -> dict[int, Any]:
-        """||g||_2 of each gradient of the last step, by the id of its parameter's array; on the device.
+        """||g||_2 of those gradients of the last step of which it is known: a layer rate, or a report, needed it.
 
-        The layer rate, the report and a recorder share these: each is computed once, when the first of them asks.
-        Parameters that share one array are left out: it does not say whose gradient is meant.
+        On the device, by the id of the parameter's array; so a recorder does not measure them again. Parameters that
+        share one array are left out: it does not say whose gradient is meant.
         """
         return norms_by_array(seen.view for seen in self._last)
 

@@ -63,13 +63,17 @@ class Seen(NamedTuple):
     writes: list[WriteCount]
 
 
+def rates_of(seen: Seen) -> tuple[Any, Any, Any]:
+    """Multiplier, rate and floored of one layer, as in its report; they stay on the device."""
+    mean = seen.multipliers[0]
+    if any(m is not mean for m in seen.multipliers):
+        mean = sum(seen.multipliers[1:], start=mean) / len(seen.multipliers)
+    return mean, mean * seen.lr, seen.view.floored
+
+
 def report_of(seen: Seen) -> LayerReport:
     """The report on one layer, whose numbers stay on the device."""
-    view, multipliers, lr, _ = seen
-    mean = multipliers[0]
-    if any(m is not mean for m in multipliers):
-        mean = sum(multipliers[1:], start=mean) / len(multipliers)
-    return LayerReport(view.gradient_norm, mean, mean * lr, view.floored, tuple(multipliers))
+    return LayerReport(seen.view.gradient_norm, *rates_of(seen), tuple(seen.multipliers))
 
 
 def as_numbers(report: LayerReport) -> LayerReport:
@@ -86,7 +90,11 @@ def largest_multiplier(seen: Iterable[Seen]) -> tuple[str, float] | None:
 
 
 def norms_by_array(views: Iterable[LayerView]) -> dict[int, Array]:
-    """The norm of each gradient by the id of its parameter's array, without arrays that several parameters share."""
-    pairs = [(id(w), norm) for view in views for w, norm in zip(view.params, view.gradient_norms, strict=True)]
+    """The norm of each gradient by the id of its parameter's array, without arrays that several parameters share.
+
+    Only those that were computed already, as by a layer rate.
+    """
+    known = [view for view in views if view.has_norms]
+    pairs = [(id(w), norm) for view in known for w, norm in zip(view.params, view.gradient_norms, strict=True)]
     times = Counter(key for key, _ in pairs)
     return {key: norm for key, norm in pairs if times[key] == 1}

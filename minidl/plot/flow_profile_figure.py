@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from minidl.plot.style import (
     LogScale,
     height_for_names,
     label_ends,
+    literal,
     mark_not_finite,
     name_layers,
     new_figure,
@@ -37,39 +38,81 @@ _PANELS = (
 
 
 def flow_profile(
-    recording: FlowRecording | Sequence[FlowRecording],
+    recording: FlowRecording | Sequence[FlowRecording] | Mapping[str, FlowRecording | Sequence[FlowRecording]],
     steps: Sequence[int] | None = None,
     axes: Sequence[Axes] | None = None,
+    style: str = "paper",
 ) -> ClaimFigure:
     """Draw the root mean square of activation, dL/dh and dL/dW over the layers, early steps light, late ones dark.
 
-    A root mean square, so that the size of a layer does not pose as flow. The three panels share their limits, so
-    that slopes can be compared; under each stands the slope of each line, fitted by least squares to log10, in
-    decades per layer: positive if the quantity shrinks from the output towards the input.
+        md.plot.flow_profile({"sigmoid": a, "relu": b, "batch norm": c})
+
+    A root mean square, so that the size of a layer does not pose as flow. All panels share their limits, so that slopes
+    can be compared; above each stands the slope of each line, fitted by least squares to log10, in decades per layer:
+    positive if the quantity shrinks from the output towards the input. Lines join, and slopes compare, what is alike
+    (`FlowRecording.alike`): what activations made, and gradients of weight matrices. Other layers (the scores, what a
+    normalisation is given, its gains) are diamonds.
 
     Args:
         recording: a recording, or several (seeds of one run): then lines are medians and bands go from the smallest
-            to the largest.
+            to the largest; or networks to compare, {label: recording or seeds}, one row of panels each.
         steps: which recorded steps (indices, negative from the end); by default the first, the middle and the last.
-        axes: three axes to draw in.
+        axes: axes to draw in, three a network.
+        style: "paper", or "slides" for a projector.
 
     What is exactly 0 is a ring in a row of its own, what is not finite (NaN or infinite) a cross at the upper edge.
 
     Returns:
-        The figure, with `.caption` and `.numbers`: for each quantity `median`, `min`, `max` (steps x layers) and
-        `decades_per_layer` (one a step, of the median).
+        The figure, with `.caption` and `.numbers`: of each network (directly, of one without a label) and quantity
+        `median`, `min`, `max` (steps x layers) and `decades_per_layer` (one a step, of the median).
 
     Raises:
         TypeError: a recording is no FlowRecording.
-        ValueError: no recording or step, seeds that do not belong together, or not three axes.
+        ValueError: no recording or step, seeds that do not belong together, or a wrong number of axes.
     """
-    for one in recording if isinstance(recording, (list, tuple)) else [recording]:
-        check_recording(one, FlowRecording, "flow_profile")
-    seeds = as_recordings(recording)
+    single = not isinstance(recording, Mapping)
+    networks: dict[str, Any] = {"": recording}
+    if isinstance(recording, Mapping):
+        networks = {str(label): found for label, found in recording.items()}
+    if not networks:
+        raise ValueError("expected {label: recording} with at least one recording; got none")
+    for found in networks.values():
+        for one in found if isinstance(found, (list, tuple)) else [found]:
+            check_recording(one, FlowRecording, "flow_profile")
+    seeds = {label: as_recordings(found) for label, found in networks.items()}
+    numbers = {label: _numbers(found, steps) for label, found in seeds.items()}
+    values = [[one[field][end] for end in ("min", "max")] for one in numbers.values() for field, _ in _PANELS]
+    dtypes = {found[0].dtype for found in seeds.values()}
+    dtype = dtypes.pop() if len(dtypes) == 1 else None
+    scale = LogScale(np.concatenate([np.ravel(ends) for ends in values]), dtype)
+    grid = _grid(axes, [found[0].layers for found in seeds.values()], style)
+    for row, (label, one) in zip(grid, numbers.items(), strict=True):
+        colours = step_colours(len(one["steps"]))
+        for k, (ax, (field, heading)) in enumerate(zip(row, _PANELS, strict=True)):
+            _panel(ax, one[field], scale, colours, one["layers"], seeds[label][0].alike(field))
+            scale.apply(ax, labels=k == 0)  # the activations leave room for words
+            title(ax, heading if row is grid[0] else " ", pad=16)  # the room above is taken by the slopes
+            if k:
+                ax.tick_params(labelleft=False)
+        words = "root mean square"
+        row[0].set_ylabel(f"{literal(label)}\n{words}" if label else words, fontsize=SMALL, color=INK)
+        ends = scale.place(one["weight_gradient_rms"]["median"])[:, -1]
+        label_ends(row[-1], len(one["layers"]) - 1, ends, [f"step {step}" for step in one["steps"]], colours)
+    unlike = any(not found[0].alike(field).all() for found in seeds.values() for field, _ in _PANELS)
+    words = "layer, input to output" + ("; diamonds: of another kind, not in the fit" if unlike else "")
+    grid[-1][1].set_xlabel(words, fontsize=SMALL, color=INK)
+    claims = [_claim(seeds[label], one) for label, one in numbers.items()]
+    if not single:
+        claims = [f"{label}: {text[:1].lower()}{text[1:]}" for label, text in zip(numbers, claims, strict=True)]
+    together: dict[str, Any] = numbers[""] if single else {"networks": numbers}
+    return with_claim(grid[0][0].figure, " ".join(claims), {"figure": "flow_profile", **together})
+
+
+def _numbers(seeds: Sequence[FlowRecording], steps: Sequence[int] | None) -> dict[str, Any]:
+    """What is drawn of one network."""
     first = seeds[0]
     rows = _rows(first, steps)
     numbers: dict[str, Any] = {
-        "figure": "flow_profile",
         "layers": first.layers,
         "outputs": first.outputs,
         "steps": [int(first.steps[row]) for row in rows],
@@ -85,30 +128,23 @@ def flow_profile(
             "median": median,
             "min": values.min(axis=0),
             "max": values.max(axis=0),
-            "decades_per_layer": [decades_per_layer(line) for line in median],
+            "decades_per_layer": [decades_per_layer(line[first.alike(field)]) for line in median],
         }
-    scale = LogScale([[numbers[field]["min"], numbers[field]["max"]] for field, _ in _PANELS], first.dtype)
+    return numbers
+
+
+def _grid(axes: Sequence[Axes] | None, layers: Sequence[Sequence[str]], style: str) -> list[list[Axes]]:
+    """Three axes for each network."""
+    count = len(_PANELS)
     if axes is None:
-        width = min(11.0, 7.0 + 0.12 * max(0, len(first.layers) - 10))
-        height = 3.05 + height_for_names(first.layers, 0.26 * width)
-        axes = list(new_figure(width, height).subplots(1, 3, sharey=True))
-    if len(axes) != len(_PANELS):
-        raise ValueError(f"expected {len(_PANELS)} axes, one a panel; got {len(axes)}")
-    colours = step_colours(len(rows))
-    for k, (ax, (field, heading)) in enumerate(zip(axes, _PANELS, strict=True)):
-        _panel(ax, numbers[field], scale, colours, first.layers)
-        scale.apply(ax, labels=k == 0)  # the activations leave room for words
-        title(ax, heading, pad=16)
-        if k:
-            ax.tick_params(labelleft=False)
-    axes[0].set_ylabel("root mean square", fontsize=SMALL, color=INK)
-    axes[1].set_xlabel("layer, input to output", fontsize=SMALL, color=INK)
-    for ax, (field, _) in zip(axes, _PANELS, strict=True):
-        ends = scale.place(numbers[field]["median"])[:, -1]
-        if ax is axes[-1]:
-            words = [f"step {step}" for step in numbers["steps"]]
-            label_ends(ax, len(first.layers) - 1, ends, words, colours)
-    return with_claim(axes[0].figure, _claim(seeds, numbers), numbers)
+        width = 7.0 if style == "paper" else 9.6
+        heights = [1.35 + 1.7 / len(layers) + height_for_names(names, 0.26 * width) for names in layers]
+        figure = new_figure(width, sum(heights), style)
+        axes = list(figure.subplots(len(layers), count, sharey=True, squeeze=False, height_ratios=heights).ravel())
+    panels = list(np.ravel(np.asarray(axes, dtype=object)))
+    if len(panels) != count * len(layers):
+        raise ValueError(f"expected {count * len(layers)} axes, three a network; got {len(panels)}")
+    return [panels[count * i : count * (i + 1)] for i in range(len(layers))]
 
 
 def _rows(recording: FlowRecording, steps: Sequence[int] | None) -> list[int]:
@@ -120,14 +156,27 @@ def _rows(recording: FlowRecording, steps: Sequence[int] | None) -> list[int]:
     return [recording.row(step) for step in steps]
 
 
-def _panel(ax: Axes, numbers: dict[str, Any], scale: LogScale, colours: list[Any], layers: tuple[str, ...]) -> None:
+def _panel(
+    ax: Axes, numbers: dict[str, Any], scale: LogScale, colours: list[Any], layers: tuple[str, ...], alike: Any
+) -> None:
     x = np.arange(len(layers))
     for i, colour in enumerate(colours):
         low, middle, high = (scale.place(numbers[key][i]) for key in ("min", "median", "max"))
         if not np.array_equal(low, high, equal_nan=True):
-            ax.fill_between(x, low, high, color=colour, alpha=0.22, linewidth=0, zorder=2 + i)
+            ax.fill_between(x[alike], low[alike], high[alike], color=colour, alpha=0.22, linewidth=0, zorder=2 + i)
         zero = numbers["median"][i] == 0
-        ax.plot(x, np.where(zero, np.nan, middle), "-o", color=colour, linewidth=1.6, markersize=3.2, zorder=3 + i)
+        line = np.where(zero, np.nan, middle)
+        ax.plot(
+            x[alike],
+            line[alike],
+            "-o",
+            color=colour,
+            linewidth=1.4,
+            markersize=3.0 if len(x) <= 60 else 0,
+            zorder=3 + i,
+        )
+        if not alike.all():
+            ax.plot(x[~alike], line[~alike], "D", mfc="white", mec=colour, markersize=3.2, zorder=3 + i)
         if zero.any():
             ax.plot(x[zero], middle[zero], "o", mfc="white", mec=colour, ms=5, zorder=9)
         mark_not_finite(ax, x[np.isinf(numbers["max"][i])])
@@ -139,7 +188,9 @@ def _panel(ax: Axes, numbers: dict[str, Any], scale: LogScale, colours: list[Any
 
 def _print_slopes(ax: Axes, slopes: list[float], colours: list[Any]) -> None:
     """Under the heading the fitted slopes, each in the colour of its line; the first and the last if they are many."""
-    chosen = range(len(slopes)) if len(slopes) <= 4 else (0, len(slopes) - 1)
+    width = ax.get_position().width * ax.figure.get_size_inches()[0]  # type: ignore[union-attr]
+    room = max(2, int((1.25 * 72 * width - 58) / 27))  # of so many, beside 58 points of words
+    chosen = range(len(slopes)) if len(slopes) <= room else (0, len(slopes) - 1)
     words = [("decades a layer", QUIET, "normal")]
     words += [("none" if np.isnan(slopes[i]) else _signed(slopes[i]), colours[i], "bold") for i in chosen]
     place: Any = None  # each word stands right of the one before
@@ -149,6 +200,7 @@ def _print_slopes(ax: Axes, slopes: list[float], colours: list[Any]) -> None:
             xytext=(0, 4) if place is None else (5, 0), textcoords="offset points", va="bottom",
             fontsize=SMALL - 1, color=colour, fontweight=weight,
         )  # fmt: skip
+        place.set_in_layout(False)  # it would make its panel narrower than its neighbours
 
 
 def _signed(slope: float) -> str:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from minidl.files.writing import path_of, write_atomically
 
-DPI = 200
+ENLARGED = 2  # dots of a png for each dot of the figure as a notebook shows it
 
 
 def save_figure(figure: Figure, path: str | PathLike[str]) -> list[Path]:
@@ -69,5 +69,10 @@ def figure_path(path: str | PathLike[str]) -> Path:
 def _drawn(figure: Any, kind: str) -> bytes:
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "minidl"}):  # the ids inside an svg are random otherwise
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else {"Software": None})
+        figure.savefig(
+            buffer,
+            format=kind,
+            dpi=ENLARGED * figure.dpi,
+            metadata={"Date": None} if kind == "svg" else {"Software": None},
+        )
     return buffer.getvalue()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +18,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
+from minidl.checks import choice
 from minidl.errors import printable
 
 FONT = 9.0  # points; a figure is drawn at the size it is printed
@@ -28,7 +29,8 @@ GRID = "#e4e4e4"
 ZERO = "#b9b9b9"  # what is exactly zero, in a heat map
 BROKEN = "#b2182b"  # what is not finite
 LONGEST_NAME, LONGEST_LABEL = 80, 40  # letters, of a layer and of an arm; of a longer one both ends are shown
-_EXPONENT = 150  # larger numbers than 10^150 are drawn there: matplotlib computes with powers of ten beyond the axis
+STYLES = {"paper": 1.0, "slides": 0.7}  # how much room a figure has, compared with its letters
+_EXPONENT = 150  # lines of larger numbers than 10^150 are drawn there: matplotlib computes with powers beyond the axis
 
 # Okabe and Ito's palette: told apart also with a colour-vision deficiency, and in this order also by lightness.
 ARMS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -62,10 +64,15 @@ class ClaimFigure(Figure):
         return buffer.getvalue()
 
 
-def new_figure(width: float, height: float) -> ClaimFigure:
-    """An empty figure of `width` x `height` inches that arranges itself."""
+def new_figure(width: float, height: float, style: str = "paper") -> ClaimFigure:
+    """An empty figure of `width` x `height` inches that arranges itself.
+
+    With `style="slides"` it is drawn on less room with more dots an inch: as many dots, in which letters and lines are
+    larger.
+    """
+    room = STYLES[choice(style, "style", tuple(STYLES))]
     layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
-    return ClaimFigure(figsize=(width, height), layout=layout, facecolor="white")
+    return ClaimFigure(figsize=(room * width, room * height), dpi=100 / room, layout=layout, facecolor="white")
 
 
 def with_claim(figure: Any, caption: str, numbers: dict[str, Any]) -> ClaimFigure:
@@ -87,6 +94,8 @@ def plain(value: Any) -> Any:
     """`value` for json: arrays as lists, numbers as Python's, NaN as None, infinities as "inf" and "-inf"."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(item) for item in value]
     if isinstance(value, np.generic):
@@ -120,54 +129,77 @@ def title(ax: Axes, text: str, pad: float = 6) -> None:
     ax.set_title(literal(text, LONGEST_LABEL), fontsize=FONT, loc="left", color=INK, pad=pad)
 
 
-def power(value: float) -> str:
+def plain_log_ticks(axis: Any) -> None:
+    """Ticks 0.1, 0.2, 0.5, 1, ... on a log axis of a few decades."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def power(exponent: int) -> str:
     """10^k in words for a tick: "$10^{-3}$", and plain numbers near 1."""
-    exponent = round(math.log10(value))
     return {0: "1", 1: "10", -1: "0.1", -2: "0.01"}.get(exponent, f"$10^{{{exponent}}}$")
 
 
 class LogScale:
     """A log10 axis for given values, with a row of its own for exact zeros, shared by all panels that are compared.
 
-    What is not finite has no height: `mark_not_finite` says where it is.
+    What is not finite has no height: `mark_not_finite` says where it is. Where the values come near the smallest or
+    largest numbers that there are, all are drawn 10^shift times as large, with the right words at the ticks: so there
+    is room for the zeros beneath 1e-320 too.
 
     Attributes:
         low, high: the decades that enclose the positive values.
+        shift: 0 but for such extremes.
         zero: where exact zeros are drawn, below `low`, or None if there are none.
     """
 
     def __init__(self, values: Any, dtype: str | None = None) -> None:
         values = np.asarray(values, dtype=np.float64).ravel()
         positive = values[np.isfinite(values) & (values > 0)]
-        smallest, largest = (positive.min(), positive.max()) if positive.size else (0.1, 1.0)
-        smallest, largest = (float(np.clip(x, 10.0**-_EXPONENT, 10.0**_EXPONENT)) for x in (smallest, largest))
+        smallest, largest = (float(positive.min()), float(positive.max())) if positive.size else (0.1, 1.0)
         low, high = math.floor(math.log10(smallest) + 1e-9), math.ceil(math.log10(largest) - 1e-9)
         if high - low < 2:
             low, high = low - (1 if high == low else 0), high + (0 if high > low else 1)
+        if high - low > 500:  # no axis holds them: what lies beyond its ends is drawn there
+            low, high = max(low, -250), min(high, 250)
+            largest = min(largest, 10.0**high)
         self.low, self.high = low, high
         self.dtype = dtype
-        self._top = min(10.0**high, largest * 10.0 ** (0.05 * (high - low)))
-        self._gap = max(0.6, 0.09 * (high - low))
-        self.zero = 10.0 ** (low - self._gap) if (values == 0).any() else None
+        self.shift = 0 if low > -_EXPONENT and high < _EXPONENT else -(low + high) // 2
+        self._top = float(high) if high - low <= 2 else min(float(high), math.log10(largest) + 0.05 * (high - low))
+        self._gap = max(0.6, min(30.0, 0.09 * (high - low)))
+        self.zero = 10.0 ** (low - self._gap + self.shift) if (values == 0).any() else None
+
+    def at(self, exponent: Any) -> Any:
+        """Where 10^exponent is drawn; on an axis without extremes that is 10^exponent."""
+        return 10.0 ** (np.asarray(exponent, dtype=np.float64) + self.shift)
 
     def place(self, values: Any) -> Any:
         """`values` as they are drawn: zeros in their row, negative and not finite ones not at all."""
         values = np.asarray(values, dtype=np.float64)
-        drawn = np.where(np.isfinite(values) & (values > 0), np.clip(values, 10.0**self.low, 10.0**self.high), np.nan)
-        return drawn if self.zero is None else np.where(values == 0, self.zero, drawn)
+        drawn = np.isfinite(values) & (values > 0)
+        if self.shift:
+            places = self.at(np.clip(np.log10(np.where(drawn, values, 1.0)), self.low, self.high))
+        else:
+            places = np.clip(values, 10.0**self.low, 10.0**self.high)
+        places = np.where(drawn, places, np.nan)
+        return places if self.zero is None else np.where(values == 0, self.zero, places)
 
     def apply(self, ax: Axes, labels: bool = True) -> None:
         """Make the y axis of `ax` this scale."""
         ax.set_yscale("log")
         stride = max(1, math.ceil((self.high - self.low) / 7))
         exponents = range(self.high, self.low - 1, -stride)
-        ticks = [10.0**k for k in exponents if 10.0**k <= self._top * 1.001]
+        ticks = [float(self.at(k)) for k in exponents if k <= self._top + 1e-3]
         if self.zero is None:
-            ax.set_ylim(10.0**self.low, self._top)
+            ax.set_ylim(
+                self.at(self.low - 0.03 * (self.high - self.low)), self.at(self._top)
+            )  # room for a mark at the foot
         else:
             ticks.append(self.zero)
-            ax.set_ylim(10.0 ** (self.low - 1.6 * self._gap), self._top)
-            ax.axhline(10.0 ** (self.low - 0.45 * self._gap), color=QUIET, linewidth=0.6, linestyle=(0, (1, 2)))
+            ax.set_ylim(self.at(self.low - 1.6 * self._gap), self.at(self._top))
+            ax.axhline(self.at(self.low - 0.45 * self._gap), color=QUIET, linewidth=0.6, linestyle=(0, (1, 2)))
         ax.yaxis.set_major_locator(FixedLocator(ticks))
         ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_minor_formatter(NullFormatter())
@@ -177,19 +209,20 @@ class LogScale:
     def _words(self, value: float, _position: int | None = None) -> str:
         if self.zero is not None and value <= self.zero * 1.0001:
             return "0"
-        return power(value)
+        return power(round(math.log10(value)) - self.shift)
 
     def _mark_floor(self, ax: Axes, labels: bool) -> None:
         """A line at the smallest normal number of the dtype, if the axis comes near it."""
         if self.dtype is None:
             return
         tiny = float(np.finfo(self.dtype).tiny)
-        if math.log10(tiny) < self.low - 1:
+        if not self.low - 1 <= math.log10(tiny) <= self._top:
             return
-        ax.axhline(tiny, color=QUIET, linewidth=0.8, linestyle=(0, (4, 2)))
+        place = float(self.at(math.log10(tiny))) if self.shift else tiny
+        ax.axhline(place, color=QUIET, linewidth=0.8, linestyle=(0, (4, 2)))
         if labels:
             ax.annotate(
-                f"smallest normal {self.dtype}, {tiny:.0e}", (0, tiny), xycoords=("axes fraction", "data"),
+                f"smallest normal {self.dtype}, {tiny:.0e}", (0, place), xycoords=("axes fraction", "data"),
                 xytext=(3, 2), textcoords="offset points", va="bottom", fontsize=SMALL - 1, color=QUIET, zorder=10,
                 path_effects=[withStroke(linewidth=2, foreground="white")],
             )  # fmt: skip
@@ -212,17 +245,10 @@ def mark_not_finite(ax: Axes, places: Any, colour: Any = BROKEN) -> None:
         )
 
 
-def plain_log_ticks(axis: Any) -> None:
-    """Ticks at 1, 2, 5, 10, ... on a log axis, as plain numbers."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.set_minor_locator(NullLocator())
-
-
 def name_layers(ax: Axes, names: Sequence[str], axis: str = "x") -> None:
     """Name the layers on the axis, input to output: smaller when there are many, upright when they would touch.
 
-    Every layer is named as long as names of 4.5 points fit; beyond that, every second, third, ...
+    Every layer is named as long as names of 4.5 points fit; beyond that, every n-th, in letters of full size.
     """
     names = [literal(name, LONGEST_NAME if axis == "x" else LONGEST_LABEL) for name in names]
     figure_width, figure_height = ax.figure.get_size_inches()  # type: ignore[union-attr]
@@ -230,7 +256,10 @@ def name_layers(ax: Axes, names: Sequence[str], axis: str = "x") -> None:
     length = place.width * figure_width if axis == "x" else place.height * figure_height
     upright = axis == "x" and _upright(names, length)
     size = _name_size(names, length) if upright or axis == "y" else SMALL
-    stride = math.ceil(size / (length * 72 / len(names)))
+    room = length * 72 / len(names)
+    stride = math.ceil(size / room)
+    if stride > 1:  # few names that can be read, rather than as many as fit
+        size, stride = SMALL, math.ceil(1.6 * SMALL / room)
     target = ax.xaxis if axis == "x" else ax.yaxis
     target.set_major_locator(FixedLocator(list(range(0, len(names), stride))))
     target.set_minor_locator(NullLocator())
@@ -285,13 +314,21 @@ def label_ends(
     to_points = 72 / figure.dpi
     xs = np.broadcast_to(np.asarray(x, dtype=np.float64), (len(ends),))
     heights = [float(ax.transData.transform((xs[i], ends[i]))[1]) * to_points for i in known]
-    places = spread(heights, size * 1.25)
+    gap = size * 1.25
+    places = spread(heights, gap)
+    low, high = ((edge * to_points) for edge in (ax.bbox.y0, ax.bbox.y1))
+    if (len(places) - 1) * gap <= high - low:  # there is room for all of them beside the axes
+        order = sorted(range(len(places)), key=lambda i: places[i])
+        for rank, i in enumerate(order):
+            above = (len(places) - 1 - rank) * gap
+            places[i] = min(max(places[i], low + rank * gap), high - above)
     moved = any(abs(place - height) > size * 0.4 for place, height in zip(places, heights, strict=True))
     for i, height, placed in zip(known, heights, places, strict=True):
         ax.annotate(
             literal(labels[i], LONGEST_LABEL), (xs[i], ends[i]),
             xytext=(16 if moved else 5, placed - height), textcoords="offset points", va="center", ha="left",
             fontsize=size, color=colours[i], annotation_clip=False,
+            path_effects=[withStroke(linewidth=1.8, foreground="white")],
             arrowprops={**leader, "color": colours[i]} if moved else None,
         )  # fmt: skip
 
@@ -301,3 +338,28 @@ def binned(x: Any, most: int) -> list[slice]:
     count = len(x)
     runs = min(count, most)
     return [slice(i * count // runs, (i + 1) * count // runs) for i in range(runs)]
+
+
+def given_axes(axes: Any, count: int) -> list[Axes]:
+    """The axes a caller hands over, one a panel.
+
+    Raises:
+        ValueError: there are more or fewer.
+    """
+    axes = [axes] if isinstance(axes, Axes) else list(np.ravel(np.asarray(axes, dtype=object)))
+    if len(axes) != count:
+        raise ValueError(f"expected {count} axes, one a panel; got {len(axes)}")
+    return axes
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, as it is drawn; a rounded zero has none."""
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}") if abs(value) >= 0.5 * 10.0**-digits else text[1:]
+
+
+def sentences(clauses: Mapping[str, str]) -> str:
+    """{label: clause} as a caption: each clause after its label, if it has one."""
+    return " ".join(
+        f"{label}: {text}." if label else f"{text[:1].upper()}{text[1:]}." for label, text in clauses.items()
+    )

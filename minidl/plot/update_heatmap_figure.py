@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter
 from minidl.observe import FlowRecording
 from minidl.observe.verdict import as_sentence, median_over_steps
 from minidl.plot.arguments import check_recording
+from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     BROKEN,
     INK,
@@ -33,17 +34,19 @@ from minidl.plot.style import (
     title,
     with_claim,
 )
+from minidl.plot.words import listed, part_words
 
 HEALTHY = -3.0  # log10 of the update ratio that is commonly aimed at: a thousandth of the weights a step
+_TANGLE = 3  # a contour that crosses more layers than this in most steps is not drawn
 _COLUMNS = 120  # more steps than this are drawn as medians of neighbouring ones
 _NUMBERS = (
-    "steps", "log10_ratio", "zero", "not_finite", "median_log10_ratio", "loss", "has_contour", "diverged_at",
+    "layers", "steps", "log10_ratio", "zero", "not_finite", "median_log10_ratio", "loss", "has_contour", "diverged_at",
 )  # fmt: skip
 _COLOURS = "viridis"
 _OUTLINED: list[Any] = [patheffects.withStroke(linewidth=2.6, foreground=INK)]
 
 
-def update_heatmap(recordings: Mapping[str, FlowRecording] | FlowRecording) -> ClaimFigure:
+def update_heatmap(recordings: Mapping[str, FlowRecording] | FlowRecording, style: str = "paper") -> ClaimFigure:
     """Draw log10(norm of the update / norm of the weights) over steps and layers, one panel a recording.
 
     The ratio is measured from the weights before and after each update, so it is right for every optimizer. The line
@@ -52,82 +55,73 @@ def update_heatmap(recordings: Mapping[str, FlowRecording] | FlowRecording) -> C
     or infinite). Of more than 120 recorded steps, neighbouring ones are drawn as their median.
 
     Args:
-        recordings: {label: recording}, of networks with the same layers; or one recording.
+        recordings: {label: recording}, of networks with the same layers or with others; or one recording.
+        style: "paper", or "slides" for a projector.
 
     Returns:
-        The figure, with `.caption` and `.numbers`: for each label `log10_ratio` (columns x layers; None where the
-        update was 0 or not finite), `zero` (the same shape, true where it was 0), `not_finite` (likewise),
+        The figure, with `.caption` and `.numbers`: for each label `layers`, `log10_ratio` (columns x layers; None where
+        the update was 0 or not finite), `zero` (the same shape, true where it was 0), `not_finite` (likewise),
         `median_log10_ratio` (layers, over the steps in which it is finite), `loss`, `steps`, `diverged_at` (a step, or
         None), and for all `colour_limits`.
 
     Raises:
         TypeError: one is no FlowRecording.
-        ValueError: nothing recorded, networks with different layers, or no updates (no optimizer).
+        ValueError: nothing recorded, or no updates (no optimizer).
     """
-    if isinstance(recordings, FlowRecording):
-        recordings = {"": recordings}
     for one in recordings.values() if isinstance(recordings, Mapping) else [recordings]:
         check_recording(one, FlowRecording, "update_heatmap")
-    layers = _common_layers(recordings)
-    panels = {label: _measure(label, recording) for label, recording in recordings.items()}
+    networks = as_networks(recordings, (FlowRecording,))
+    panels = {label: _measure(label, recording) for label, recording in networks.items()}
     low, high = _colour_limits(list(panels.values()))
+    alike = len({panel["layers"] for panel in panels.values()}) == 1  # then they are named once
 
-    figure = new_figure(min(11.0, 2.2 + 2.9 * len(panels)), 1.9 + max(1.9, min(5.0, 0.2 * len(layers))))
+    most = max(len(panel["layers"]) for panel in panels.values())
+    width = min(7.0, 2.0 + 2.5 * len(panels)) if style == "paper" else min(9.6, 2.2 + 2.9 * len(panels))
+    figure = new_figure(width, 1.9 + max(1.9, min(5.0, 0.2 * most)), style)
     grid = figure.subplots(
-        2, len(panels), sharex="col", sharey="row", squeeze=False,
-        gridspec_kw={"height_ratios": [max(2.0, 0.22 * len(layers)), 1.0]},
+        2, len(panels), sharex="col", sharey="row" if alike else False, squeeze=False,
+        gridspec_kw={"height_ratios": [max(2.0, 0.22 * most), 1.0]},
     )  # fmt: skip
     norm = Normalize(low, high)
     mesh = None
     for k, (label, panel) in enumerate(panels.items()):
         heat, strip = grid[:, k]
-        mesh = _heat(heat, panel, norm, len(layers))
+        mesh = _heat(heat, panel, norm, len(panel["layers"]))
         title(heat, label)
         tidy(heat, grid=None)
         tidy(strip)
         strip.plot(panel["steps"], drawable(panel["loss"]), color=INK, linewidth=1.3)
         strip.set_xlabel("step", fontsize=SMALL, color=INK)
         strip.set_xlim(panel["edges"][0], panel["edges"][-1])
+        if k == 0 or not alike:
+            name_layers(heat, panel["layers"], "y")
         if k:
-            heat.tick_params(labelleft=False)
+            heat.tick_params(labelleft=not alike)
+            strip.sharey(grid[1, 0])
             strip.tick_params(labelleft=False)
-    name_layers(grid[0, 0], layers, "y")
     grid[0, 0].set_ylabel("layer, input to output", fontsize=SMALL, color=INK)
     grid[1, 0].set_ylabel("loss", fontsize=SMALL, color=INK)
     _loss_limits(grid[1, 0], list(panels.values()))
-    _key(figure, grid, mesh, panels, next(iter(recordings.values())).dtype)
+    _key(figure, grid, mesh, panels, next(iter(networks.values())).dtype)
 
     numbers = {
         "figure": "update_heatmap",
-        "layers": layers,
+        **({"layers": next(iter(panels.values()))["layers"]} if alike else {}),
         "colour_limits": [low, high],
         "contour": HEALTHY,
         "steps_per_column": {label: panel["per_column"] for label, panel in panels.items()},
         "panels": {label: {key: panel[key] for key in _NUMBERS} for label, panel in panels.items()},
     }
-    return with_claim(figure, _claim(layers, panels), numbers)
-
-
-def _common_layers(recordings: Mapping[str, FlowRecording]) -> tuple[str, ...]:
-    if not recordings:
-        raise ValueError("expected {label: recording} with at least one recording; got none")
-    first_label, first = next(iter(recordings.items()))
-    for label, recording in recordings.items():
-        recording.row(-1)  # refuses an empty recording
-        if recording.layers != first.layers:
-            raise ValueError(
-                f"panels are compared layer by layer, so all recordings need the same layers; {first_label!r} has "
-                f"{', '.join(first.layers)} and {label!r} has {', '.join(recording.layers)}"
-            )
-        if np.isnan(recording.update_norm).all() and not recording.not_finite.any():
-            raise ValueError(
-                f"the recording {label!r} holds no updates: record with the optimizer, GradientFlow(model, optimizer)"
-            )
-    return first.layers
+    return with_claim(figure, _claim(panels, alike), numbers)
 
 
 def _measure(label: str, recording: FlowRecording) -> dict[str, Any]:
     """One panel: the ratio and the loss, as medians over the steps that share a column."""
+    recording.row(-1)  # refuses an empty recording
+    if np.isnan(recording.update_norm).all() and not recording.not_finite.any():
+        raise ValueError(
+            f"the recording {label!r} holds no updates: record with the optimizer, GradientFlow(model, optimizer)"
+        )
     runs = binned(recording.steps, _COLUMNS)
     finite = np.where(recording.not_finite | np.isinf(recording.update_ratio), np.nan, recording.update_ratio)
     ratio = np.array([median_over_steps(finite[run]) for run in runs])
@@ -144,6 +138,7 @@ def _measure(label: str, recording: FlowRecording) -> dict[str, Any]:
     with np.errstate(all="ignore"):
         loss = np.array([np.median(recording.loss[run]) for run in runs])
     return {
+        "layers": recording.layers,
         "edges": edges,
         "steps": np.array([np.median(steps[run]) for run in runs]),
         "per_column": runs[0].stop,
@@ -154,8 +149,15 @@ def _measure(label: str, recording: FlowRecording) -> dict[str, Any]:
         "divergence": recording.divergence(),
         "median_log10_ratio": np.where(np.isnan(median), np.nan, overall),
         "loss": loss,
-        "has_contour": bool(known.size and known.min() < HEALTHY < known.max() and min(log_ratio.shape) > 1),
+        "has_contour": bool(known.size and known.min() < HEALTHY < known.max() and min(log_ratio.shape) > 1)
+        and _crossings(log_ratio) <= _TANGLE,
     }
+
+
+def _crossings(log_ratio: Any) -> float:
+    """How often the contour crosses a column: the median over the columns."""
+    above = np.nan_to_num(log_ratio, nan=-np.inf) > HEALTHY
+    return float(np.median((above[:, 1:] != above[:, :-1]).sum(axis=1)))
 
 
 def _colour_limits(panels: list[dict[str, Any]]) -> tuple[float, float]:
@@ -229,26 +231,28 @@ def _key(figure: Figure, grid: Any, mesh: Any, panels: dict[str, dict[str, Any]]
         legend.set_in_layout(False)  # it stands under the colour bar, where there is room
 
 
-def _claim(layers: tuple[str, ...], panels: dict[str, dict[str, Any]]) -> str:
+def _claim(panels: dict[str, dict[str, Any]], alike: bool) -> str:
     """By what part of its weights a step moves the first layer, and the last, under each label; and what diverged."""
     text = ""
-    if not all(np.isnan(panel["median_log10_ratio"][[0, -1]]).all() for panel in panels.values()):
-        first = [
-            _power(panel["median_log10_ratio"][0]) + (f" ({label})" if label else "") for label, panel in panels.items()
+    if all(np.isnan(panel["median_log10_ratio"][[0, -1]]).all() for panel in panels.values()):
+        pass  # in the first and in the last layer there is no update to measure
+    elif alike:
+        layers = next(iter(panels.values()))["layers"]
+        first = [f"{_part(panel, 0)}{f' ({label})' if label else ''}" for label, panel in panels.items()]
+        last = [_part(panel, -1) for panel in panels.values()]
+        text = f"The median step moves {layers[0]} by {listed(first)} of its weights; {layers[-1]} by {listed(last)}."
+    else:
+        clauses = [
+            f"{label}: {panel['layers'][0]} by {_part(panel, 0)} of its weights, {panel['layers'][-1]} by "
+            f"{_part(panel, -1)}"
+            for label, panel in panels.items()
         ]
-        last = [_power(panel["median_log10_ratio"][-1]) for panel in panels.values()]
-        text = f"The median step moves {layers[0]} by {_listed(first)} of its weights; {layers[-1]} by {_listed(last)}."
-    for label, panel in panels.items():
-        if panel["divergence"]:
-            text += f" {label}: {'; '.join(panel['divergence'])}." if label else f" {as_sentence(panel['divergence'])}"
-    return text.strip() or f"Neither for {layers[0]} nor for {layers[-1]} is there an update to measure."
+        text = f"The median step moves, in {'; '.join(clauses)}."
+    broken = {label: panel["divergence"] for label, panel in panels.items() if panel["divergence"]}
+    for label, clauses in broken.items():
+        text += f" {label}: {'; '.join(clauses)}." if label else f" {as_sentence(clauses)}"
+    return text.strip() or "There is no update to measure in the first or in the last layer."
 
 
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _power(log10_ratio: float) -> str:
-    if np.isnan(log10_ratio):
-        return "an unknown part"
-    return "nothing" if np.isneginf(log10_ratio) else f"10^{log10_ratio:.1f}"
+def _part(panel: dict[str, Any], layer: int) -> str:
+    return part_words(10.0 ** panel["median_log10_ratio"][layer])

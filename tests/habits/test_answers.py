@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,13 @@ from minidl.habits.function_names import MODULES
 from minidl.habits.option_names import LEFT_OUT, RENAMED
 from minidl.habits.training_names import NEAR
 from tests.arrays import tensor
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """What a line sets for the whole process, such as how arrays are printed, ends with its test."""
+    with np.printoptions():
+        yield
 
 
 class Cube(md.Function):

@@ -126,7 +126,9 @@ def test_all_hooks_go_at_the_end_also_after_an_exception_and_from_a_living_graph
     optimizer = SGD(model, lr=0.1)
     x, y = batch()
     with GradientFlow(model, optimizer):
-        assert hooks_on(model, optimizer) == 3 + 2 + 1 + 2
+        assert (
+            hooks_on(model, optimizer) == 3 + 2 + 1 + 1 + 2
+        )  # layers, activations, the model, the walk, before and after a step
         output = model(x)
     assert hooks_on(model, optimizer) == 0
     assert not output._op._extras.hooks

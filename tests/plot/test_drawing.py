@@ -31,8 +31,10 @@ def test_several_files_are_panels_of_the_heat_map_labelled_by_what_differs_in_th
     assert list(figure.numbers["panels"]) == ["uniform", "layer-specific"]
 
 
-def test_several_files_are_the_seeds_of_a_profile(files):
-    assert draw([files["flow-sgd-uniform"], files["flow-sgd-layer-specific"]], "flow_profile").numbers["seeds"] == 2
+@pytest.mark.parametrize("name", ["gradient_flow", "flow_profile", "update_lines", "effective_rates", "rate_curve"])
+def test_several_files_are_networks_to_compare(files, name):
+    figure = draw([files["flow-sgd-uniform"], files["flow-sgd-layer-specific"]], name)
+    assert list(figure.numbers["networks"]) == ["uniform", "layer-specific"]
 
 
 def test_files_of_one_name_are_labelled_by_their_paths(tmp_path):
@@ -52,7 +54,7 @@ def test_an_unknown_figure_lists_the_known_ones(files):
 def test_the_wrong_kind_of_recording_says_what_can_be_drawn_from_it(files):
     with pytest.raises(ValueError, match=r"race\.npz is a RaceRecording: flow_profile cannot .* but race can"):
         draw(files["race"], "flow_profile")
-    expected = r"uniform\.npz is a FlowRecording: race cannot .* but gradient_flow, flow_profile, update_heatmap can"
+    expected = r"uniform\.npz is a FlowRecording: race cannot .* but gradient_flow, flow_profile, .*rate_curve.* can"
     with pytest.raises(ValueError, match=expected):
         draw(files["flow-sgd-uniform"], "race")
 

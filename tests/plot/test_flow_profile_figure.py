@@ -147,3 +147,41 @@ def test_of_several_recordings_it_says_how_many_diverged_and_when_the_first_did(
     )
     assert figure.numbers["output_gradient_rms"]["median"][2] == pytest.approx(falling(1.0))
     assert crosses(figure.axes[1]) == [0, 1, 2, 3]
+
+
+def test_networks_are_compared_in_rows_that_share_their_limits():
+    networks = {
+        "sigmoid": profile(),
+        "relu": profile(output_gradient_rms=falling(0.3, 6), weight_gradient_rms=0.1, layers=6),
+    }
+    figure = plot.flow_profile(networks)
+    assert len(figure.axes) == 6
+    assert len({ax.get_ylim() for ax in figure.axes}) == 1
+    assert [len(ax.get_xticklabels()) for ax in figure.axes] == [4, 4, 4, 6, 6, 6]
+    assert figure.axes[0].get_ylabel().startswith("sigmoid")
+    assert figure.axes[3].get_ylabel().startswith("relu")
+    slopes = [figure.numbers["networks"][label]["output_gradient_rms"]["decades_per_layer"][0] for label in networks]
+    assert slopes == pytest.approx([1.0, 0.3])
+    assert figure.caption.startswith("sigmoid: the back-propagated gradient falls 1.00 decades a layer")
+    assert " relu: the back-propagated gradient falls 0.30 decades a layer" in figure.caption
+    with pytest.raises(ValueError, match="expected 6 axes"):
+        plot.flow_profile(networks, axes=Figure().subplots(1, 3))
+
+
+def test_a_network_to_compare_may_be_several_seeds():
+    figure = plot.flow_profile({"a": [profile(), profile()], "b": profile()})
+    assert [figure.numbers["networks"][label]["seeds"] for label in "ab"] == [2, 1]
+
+
+def test_slopes_and_lines_compare_only_what_is_alike():
+    outputs = ("act1", "act2", "act3", "fc4")  # the scores of fc4 have no activation
+    gradient = [*falling(1.0)[1:], 77.0]
+    recording = profile(outputs=outputs, output_gradient_rms=gradient)
+    figure = plot.flow_profile(recording, steps=[0])
+    assert figure.numbers["output_gradient_rms"]["decades_per_layer"] == pytest.approx([1.0])
+    assert figure.numbers["weight_gradient_rms"]["decades_per_layer"] == pytest.approx([0.5])
+    assert recording.slope("output_gradient_rms", 0) == pytest.approx(1.0)
+    assert "falls 1.00 decades a layer" in recording.verdict()  # one number for one thing
+    (diamond,) = [line for line in figure.axes[1].lines if line.get_marker() == "D"]
+    assert list(diamond.get_ydata()) == [77.0]
+    assert "diamonds" in figure.axes[1].get_xlabel()

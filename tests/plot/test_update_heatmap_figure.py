@@ -17,8 +17,7 @@ def test_the_claim_is_the_median_part_of_the_weights_that_the_first_and_last_lay
     fast = flow(update_norm=falling(0.25, top=1e-2))
     figure = plot.update_heatmap({"SGD": slow, "layer-specific": fast})
     assert figure.caption == (
-        "The median step moves fc1 by 10^-5.0 (SGD) and 10^-2.8 (layer-specific) of its weights; "
-        "fc4 by 10^-2.0 and 10^-2.0."
+        "The median step moves fc1 by 0.001% (SGD) and 0.18% (layer-specific) of its weights; fc4 by 1% and 1%."
     )
     assert figure.numbers["panels"]["SGD"]["median_log10_ratio"] == pytest.approx([-5, -4, -3, -2])
     json.dumps(figure.numbers, allow_nan=False)
@@ -109,14 +108,33 @@ def test_one_step_is_enough():
     assert figure.axes[0].get_xlim() == (0, 1)
 
 
+def test_networks_with_other_layers_are_compared_each_with_its_own_names():
+    three, four = flow(update_norm=falling(1.0, layers=3), layers=3), flow(update_norm=falling(0.5, top=1e-2))
+    figure = plot.update_heatmap({"three": three, "four": four})
+    heat_a, heat_b = figure.axes[:2]
+    assert [label.get_text() for label in heat_a.get_yticklabels()] == ["fc1", "fc2", "fc3"]
+    assert [label.get_text() for label in heat_b.get_yticklabels()] == ["fc1", "fc2", "fc3", "fc4"]
+    assert figure.axes[2].get_ylim() == figure.axes[3].get_ylim()
+    assert figure.caption == (
+        "The median step moves, in three: fc1 by 0.1% of its weights, fc3 by 10%; four: fc1 by 0.032% of its weights, "
+        "fc4 by 1%."
+    )
+    assert figure.numbers["panels"]["three"]["layers"] == ["fc1", "fc2", "fc3"]
+
+
+def test_a_contour_that_would_be_a_tangle_is_not_drawn():
+    zigzag = np.tile([1e-2, 1e-4], 4)  # weights and gains by turns
+    assert not plot.update_heatmap(flow(layers=8, update_norm=zigzag)).numbers["panels"][""]["has_contour"]
+
+
 def test_what_cannot_be_compared_is_refused():
-    with pytest.raises(ValueError, match="same layers; 'a' has fc1, fc2, fc3, fc4 and 'b' has fc1, fc2, fc3"):
-        plot.update_heatmap({"a": flow(), "b": flow(layers=3)})
+    with pytest.raises(TypeError, match=r"expected FlowRecording, or {label: one of them}; got 3 as 'a'"):
+        plot.update_heatmap({"a": 3})
     with pytest.raises(ValueError, match="'a' holds no updates"):
         plot.update_heatmap({"a": flow(update_norm=np.nan)})
     with pytest.raises(ValueError, match="holds no step"):
         plot.update_heatmap({"a": flow(steps=0)})
-    with pytest.raises(ValueError, match="at least one recording"):
+    with pytest.raises(ValueError, match="at least one network"):
         plot.update_heatmap({})
 
 
@@ -133,9 +151,7 @@ def test_what_is_not_finite_has_a_colour_of_its_own_and_the_claim_says_when_it_d
     red = figure.axes[1].collections[1].get_array()
     assert np.ma.getmaskarray(red)[0].tolist() == [False] * 0 + [True, True, True, False, False]
     assert "not finite" in [text.get_text() for text in figure.axes[3].get_legend().get_texts()]
-    assert figure.caption.endswith(
-        "fc4 by 10^-1.0 and 10^-1.0. lost: from step 3 on gradients are not finite: it diverged."
-    )
+    assert figure.caption.endswith("fc4 by 10% and 10%. lost: from step 3 on gradients are not finite: it diverged.")
     json.dumps(figure.numbers, allow_nan=False)
 
 
@@ -151,6 +167,6 @@ def test_a_layer_without_weights_is_not_said_to_move_by_a_power_of_nan():
     update = np.tile(falling(1.0), (5, 1))
     update[:, 0] = np.nan
     assert (
-        "moves fc1 by an unknown part of its weights; fc4 by 10^-1.0."
+        "moves fc1 by an unknown part of its weights; fc4 by 10%."
         in plot.update_heatmap(flow(update_norm=update)).caption
     )

@@ -438,6 +438,7 @@ def test_a_gradient_that_was_replaced_is_the_steps_again() -> None:
 def test_a_tensor_that_learns_beside_the_optimizers_is_refused(holder: str) -> None:
     network, bound = model(), Bound()
     free = md.Tensor(backend.to_device(np.ones(3, np.float32), "cupy"), requires_grad=True)
+    optimizer = sgd(network)  # which would warn of it
     (network if holder == "model" else bound).free = free
     with pytest.raises(ValueError, match=rf"gradients of free of the {holder} would add up"):
-        md.GraphedStep(network, sgd(network), bound.loss)
+        md.GraphedStep(network, optimizer, bound.loss)

@@ -1,0 +1,10 @@
+"""The size of the updates of each layer as lines, under one rate, a rate per layer, and a larger one rate."""
+
+from figures.runs import rates
+from minidl import plot
+from minidl.plot.style import ClaimFigure
+
+
+def make(style: str) -> ClaimFigure:
+    """A sigmoid network of three hidden layers on the digits, 800 steps."""
+    return plot.update_lines(rates(), style=style)
