@@ -29,7 +29,7 @@ from minidl.plot.style import (
 _POINTS = 60  # more points than this are drawn as means of neighbouring ones
 
 
-def race(recording: RaceRecording) -> ClaimFigure:
+def race(recording: RaceRecording, style: str = "paper") -> ClaimFigure:
     """Draw loss and accuracy against wall time and against steps, and the final loss against the base rate.
 
     Lines are medians over the seeds, bands go from the smallest to the largest seed. Against time, a line's x is the
@@ -39,6 +39,10 @@ def race(recording: RaceRecording) -> ClaimFigure:
 
     A loss that is not finite (NaN or infinite) counts as larger than every finite one. Where the median is not finite a
     line ends, and a cross on top says so; bands are those of the seeds that are finite.
+
+    Args:
+        recording: the runs.
+        style: "paper", or "slides" for a projector.
 
     Returns:
         The figure, with `.caption` and `.numbers`: for each arm `loss`, `accuracy` (each median, min, max; "inf" where
@@ -51,7 +55,7 @@ def race(recording: RaceRecording) -> ClaimFigure:
     numbers = _numbers(recording)
     swept = bool(numbers["sweep"])
 
-    figure = new_figure(9.6 if swept else 6.9, 4.6)
+    figure = new_figure(9.6 if swept else 6.9, 4.6, style)
     grid = figure.add_gridspec(2, 3 if swept else 2, width_ratios=[1.0, 1.0, 0.95][: 3 if swept else 2])
     loss_time, accuracy_time = (figure.add_subplot(grid[k, 0]) for k in (0, 1))
     loss_step = figure.add_subplot(grid[0, 1], sharey=loss_time)
