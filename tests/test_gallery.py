@@ -63,7 +63,8 @@ def test_a_figure_is_made_again_by_its_name(tmp_path, capsys):
 
 
 def test_a_name_that_is_none_is_answered_with_all_names():
-    done = subprocess.run([sys.executable, "-m", "figures", "pie"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "figures", "pie"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=HERE.parent)
     assert done.returncode == 2
     assert "there is no figure 'pie'; there are graph, loss_curves," in done.stderr
 
