@@ -43,7 +43,6 @@ def assembled(
         outputs=tuple(outputs),
         steps=steps,
         loss=loss,
-        phases=tuple(one.phase for one in about),
         kinds=tuple(layer.kind for layer in layers),
         dtype=str(min(dtypes, key=lambda dtype: dtype.itemsize)),
         notes=(*notes, *([] if finding is None else [finding])),

@@ -65,7 +65,7 @@ class GradientFlow:
     weights meanwhile. (A loop that accumulates several backwards in a step needs the optimizer here.)
 
     Nothing is computed into the training: weights are bit-equal with and without. All numbers stay on the device until
-    the block ends or `recording` is read. The memory held is one row of numbers a step, 32 MiB of them at most (14,000
+    the block ends or `recording` is read. The memory held is one row of numbers a step, 32 MiB of them at most (12,800
     steps of 20 layers; of a longer recording every second step is kept, then every fourth, ...; the first and the last
     always), and one copy of the weights.
 
@@ -381,12 +381,12 @@ class GradientFlow:
         if self._optimizer is None:
             self._forgotten_zero_grad.update_begins()
         if step.recorded:
-            self._phase = step.phase or self._phase
+            self._phase = step.phase = step.phase or self._phase
             self._unseen.left_out += step.left_out > 0
             with np.errstate(all="ignore"):
                 step.read_update(self._with_distances)
                 values, measured = step.packed()
-            self._rows.append(Row(step.number, self._phase, step.backwards, values, measured))
+            self._rows.append(Row(step.number, step.backwards, values, measured))
             self._snapshots.end(step.number)
         self._let_go()
         self._unseen.steps = step.number + 1 - self._first

@@ -36,13 +36,13 @@ PER_LAYER = (
     "multiplier",
     "rate",
     "floored",
+    "training",
 )
 _ARRAYS = {
     "layers": Entry(TEXT, ("L",)),
     "outputs": Entry(TEXT, ("L",)),
     "steps": Entry(WHOLE, ("T",)),
     "loss": Entry(NUMBERS, ("T",)),
-    "phases": Entry(TEXT, ("T",)),
     "kinds": Entry(TEXT, ("L",)),
     **dict.fromkeys(PER_LAYER, Entry(NUMBERS, ("T", "L"))),
     "dtype": Entry(TEXT, ()),
@@ -88,9 +88,9 @@ class FlowRecording:
         multiplier: what the layer rate made of the base rate.
         rate: the resulting learning rate of the layer.
         floored: 1 where the layer rate met a norm below the dtype's smallest normal number, else 0.
+        training: 1 where the model was in training mode when the step's layers were called, 0 in evaluation mode.
         dtype: the dtype of the weights.
         notes: what a reader must know, in words: clipping, accumulation, a forgotten zero_grad, what was not seen.
-        phases: (T,) "training", or "evaluation" if the model was in evaluation mode when the step's layers were called.
         kinds: (L,) "weight", or "gain" of layers that only scale and shift, such as batch norm.
         snapshots: (S,) the steps at which distributions were taken; none unless `GradientFlow(distributions=True)` was
             asked for them. What they are is written in observe/bins.py, where also `bins` are turned into densities.
@@ -120,9 +120,9 @@ class FlowRecording:
     multiplier: Any
     rate: Any
     floored: Any
+    training: Any
     dtype: str = "float32"
     notes: tuple[str, ...] = field(default=())
-    phases: tuple[str, ...] | None = None
     kinds: tuple[str, ...] | None = None
     snapshots: Any = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     bins: Any = None
@@ -139,8 +139,6 @@ class FlowRecording:
             shape = getattr(self, name).shape
             if shape != expected:
                 raise ValueError(f"{name} must have one row a step and one column a layer, {expected}; got {shape}")
-        if self.phases is None:
-            object.__setattr__(self, "phases", (TRAINING,) * len(self.steps))
         if self.kinds is None:
             object.__setattr__(self, "kinds", (WEIGHT,) * len(self.layers))
         if len(self.loss) != len(self.steps) or len(self.outputs) != len(self.layers):
@@ -148,9 +146,8 @@ class FlowRecording:
                 f"expected {len(self.steps)} losses and {len(self.layers)} outputs, one a step and one a layer; "
                 f"got {len(self.loss)} and {len(self.outputs)}"
             )
-        for values, name, count in ((self.phases, "phases", len(self.steps)), (self.kinds, "kinds", len(self.layers))):
-            if len(values or ()) != count:
-                raise ValueError(f"expected {count} {name}; got {len(values or ())}")
+        if len(self.kinds or ()) != len(self.layers):
+            raise ValueError(f"expected {len(self.layers)} kinds, one a layer; got {len(self.kinds or ())}")
         for name, shape in _DISTRIBUTIONS.items():
             lengths: dict[int | str, int] = {"S": len(self.snapshots), "L": len(self.layers)}
             wanted = tuple(lengths.get(axis, axis) for axis in shape)
@@ -162,6 +159,11 @@ class FlowRecording:
 
     def __repr__(self) -> str:
         return f"FlowRecording({len(self.steps)} steps of {len(self.layers)} layers, {self.dtype})"
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """(T,) "training" or "evaluation": the mode that the model was in when the layers of the step were called."""
+        return tuple(TRAINING if row.all() else EVALUATION for row in np.asarray(self.training) == 1)
 
     @property
     def update_ratio(self) -> Any:
@@ -266,7 +268,7 @@ def _as_array(value: Any) -> Any:
 def _from_array(name: str, array: Any) -> Any:
     if name == "dtype":
         return str(array)
-    if name in ("layers", "outputs", "phases", "kinds", "notes"):
+    if name in ("layers", "outputs", "kinds", "notes"):
         return tuple(str(text) for text in array)
     return array
 

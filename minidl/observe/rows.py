@@ -19,13 +19,12 @@ class Row:
     """One recorded step.
 
     Attributes:
-        step, phase, backwards: its number, phase, and how many walks it had.
+        step, backwards: its number, and how many walks it had.
         values: a float64 vector on the device.
         measured: which of them there were to measure, on the host.
     """
 
     step: int
-    phase: str
     backwards: int
     values: Any
     measured: Any
@@ -35,7 +34,7 @@ class Rows:
     """Rows as they come; when they would take more than `MOST_BYTES`, every second one of those kept is let go.
 
     From then on every second, then every fourth, ... of the rows that come is kept. The first and the latest are always
-    among them. So a recording of 20 layers holds between 7,000 and 14,000 steps once it is longer than that.
+    among them. So a recording of 20 layers holds between 6,400 and 12,800 steps once it is longer than that.
 
     Attributes:
         stride: how many rows come for one that is kept.
@@ -64,7 +63,7 @@ class Rows:
         measured = row.measured
         if self._about and np.array_equal(measured, self._about[-1].measured):
             measured = self._about[-1].measured  # most steps share one
-        self._about.append(Row(row.step, row.phase, row.backwards, None, measured))
+        self._about.append(Row(row.step, row.backwards, None, measured))
         self._rows.append(row.values)
         if len(self._rows) == _BUNDLE:
             self._bundles.append(backend.module_of(self._rows[0]).stack(self._rows))

@@ -114,6 +114,7 @@ class Step:
 
         And a vector on the host: which of them were measured.
         """
+        self._values["training"] = [float(self.phase == TRAINING)] * len(self._names)
         self._values["activation_rms"] = _rms(self._output_norms, self._output_counts)
         self._values["output_gradient_rms"] = _rms(self._gradient_norms, self._gradient_counts)
         nothing = [None] * len(self._names)

@@ -20,20 +20,21 @@ def check_recording(value: Any, kind: type[FlowRecording] | type[RaceRecording],
     Raises:
         TypeError: it is something else; the message says how a recording is made of it, if one can be.
     """
-    if isinstance(value, kind):
-        return
-    remark = ""
+    if not isinstance(value, kind):
+        raise TypeError(f"{figure}: expected a {kind.__name__}; got {describe(value)}{remark(value, (kind,))}")
+
+
+def remark(value: Any, kinds: tuple[type[Any], ...]) -> str:
+    """How something of one of these classes is made of what was given, or nothing if it cannot be."""
     if isinstance(value, (str, PathLike)):
-        remark = f": {kind.__name__}.load(path) reads one, and md.plot.draw(path, {figure!r}) draws it"
-    elif isinstance(getattr(value, "recording", None), kind):
-        remark = ": give its .recording"
-    elif isinstance(value, (list, tuple, dict)) and len(value) > 0:
+        return ": md.observe.load(path) reads a recording, and md.plot.draw(path, name) draws it"
+    if isinstance(getattr(value, "recording", None), kinds):
+        return ": give its .recording"
+    if isinstance(value, (list, tuple, dict)) and len(value) > 0:
         inside = next(iter(value.values())) if isinstance(value, dict) else value[0]
-        remark = f" of {type(inside).__name__}" + (": give a single one" if isinstance(inside, kind) else "")
-    elif isinstance(value, (FlowRecording, RaceRecording)):
-        remark = ", which other figures show: see md.plot.FIGURES"
-    elif kind is FlowRecording and hasattr(value, "parameters"):
-        remark = (
-            ": record its training, with md.observe.GradientFlow(model, optimizer) as flow, and give flow.recording"
-        )
-    raise TypeError(f"{figure}: expected a {kind.__name__}; got {describe(value)}{remark}")
+        return f" of {type(inside).__name__}" + (": give a single one" if isinstance(inside, kinds) else "")
+    if isinstance(value, (FlowRecording, RaceRecording)):
+        return ", which other figures show: see md.plot.FIGURES"
+    if FlowRecording in kinds and hasattr(value, "parameters"):
+        return ": record its training, with md.observe.GradientFlow(model, optimizer) as flow, and give flow.recording"
+    return ""

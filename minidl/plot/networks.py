@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from minidl.errors import describe
+from minidl.plot.arguments import remark
 from minidl.plot.style import ARMS, INK, SMALL, name_layers
 
 
@@ -30,8 +31,13 @@ def as_networks(given: Any, kinds: tuple[type[Any], ...]) -> dict[str, Any]:
     for label, network in found.items():
         if not isinstance(network, kinds):
             expected = " or ".join(kind.__name__ for kind in kinds)
-            raise TypeError(f"expected {expected}, or {{label: one of them}}; got {describe(network)} as {label!r}")
+            got = _kind(network) + (f" as {label!r}" if label else "") + remark(network, kinds)
+            raise TypeError(f"expected {expected}, or {{label: one of them}}; got {got}")
     return found
+
+
+def _kind(network: Any) -> str:
+    return f"the class {network.__name__}: make one" if isinstance(network, type) else describe(network)
 
 
 def network_colours(labels: Sequence[str]) -> dict[str, str]:

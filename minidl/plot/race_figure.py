@@ -36,7 +36,7 @@ _POINTS = 60  # more points than this are drawn as means of neighbouring ones
 AGAINST = ("both", "steps")
 
 
-def race(recording: RaceRecording, against: str = "both") -> ClaimFigure:
+def race(recording: RaceRecording, against: str = "both", style: str = "paper") -> ClaimFigure:
     """Draw loss and accuracy against wall time and against steps, and the final loss against the base rate.
 
     Lines are medians over the seeds, bands go from the smallest to the largest seed. Against time, a line's x is the
@@ -50,6 +50,7 @@ def race(recording: RaceRecording, against: str = "both") -> ClaimFigure:
     Args:
         recording: the arms' runs.
         against: "both", or "steps" to leave the wall time out, which is a machine's and no merit of an arm.
+        style: "paper", or "slides" for a projector.
 
     Returns:
         The figure, with `.caption` and `.numbers`: for each arm `loss`, `accuracy` (each median, min, max; "inf" where
@@ -69,7 +70,7 @@ def race(recording: RaceRecording, against: str = "both") -> ClaimFigure:
     choice(against, "race: against", AGAINST)
     timed = against == "both"
     widths = [1.0] * (1 + timed) + [0.95] * swept
-    figure = new_figure(1.2 + (2.8 if timed else 0.8) + 2.85 * (len(widths) - timed), 4.6)
+    figure = new_figure(1.2 + (2.8 if timed else 0.8) + 2.85 * (len(widths) - timed), 4.6, style)
     grid = figure.add_gridspec(2, len(widths), width_ratios=widths)
     columns: dict[str, tuple[Axes, Axes]] = {}
     for k, unit in enumerate(("seconds", "steps") if timed else ("steps",)):

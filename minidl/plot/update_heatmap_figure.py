@@ -17,7 +17,6 @@ from matplotlib.ticker import FuncFormatter
 
 from minidl.observe import FlowRecording
 from minidl.observe.verdict import as_sentence, median_over_steps
-from minidl.plot.arguments import check_recording
 from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     BROKEN,
@@ -68,8 +67,6 @@ def update_heatmap(recordings: Mapping[str, FlowRecording] | FlowRecording, styl
         TypeError: one is no FlowRecording.
         ValueError: nothing recorded, or no updates (no optimizer).
     """
-    for one in recordings.values() if isinstance(recordings, Mapping) else [recordings]:
-        check_recording(one, FlowRecording, "update_heatmap")
     networks = as_networks(recordings, (FlowRecording,))
     panels = {label: _measure(label, recording) for label, recording in networks.items()}
     low, high = _colour_limits(list(panels.values()))

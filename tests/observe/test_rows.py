@@ -10,7 +10,7 @@ def filled(width, count, value=lambda i: i):
     rows = Rows(width)
     measured = np.ones(width, dtype=bool)
     for i in range(count):
-        rows.append(Row(i, "training", 1, device(np.full(width, float(value(i)))), measured))
+        rows.append(Row(i, 1, device(np.full(width, float(value(i)))), measured))
     return rows
 
 

@@ -167,3 +167,9 @@ def test_losses_on_their_way_to_infinity_can_be_drawn():
     loss[1, :, 10:] = 5e-324
     figure = plot.race(race(loss=loss, sweep_loss=loss[:, :, :2]))
     figure.draw_without_rendering()
+
+
+def test_slides_have_larger_letters_for_the_same_room():
+    paper, slides = plot.race(race()), plot.race(race(), style="slides")
+    assert slides.get_figwidth() * slides.dpi == pytest.approx(paper.get_figwidth() * paper.dpi)
+    assert slides.get_figwidth() < paper.get_figwidth()
