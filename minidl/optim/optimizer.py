@@ -21,15 +21,7 @@ from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.multipliers import LayerRateSetting, read_multipliers
-from minidl.optim.report import (
-    LayerReports,
-    Seen,
-    as_numbers,
-    largest_multiplier,
-    norms_by_array,
-    rates_of,
-    report_of,
-)
+from minidl.optim.report import LayerReports, Seen, as_numbers, largest_multiplier, norms_by_array, rates_of, report_of
 from minidl.optim.scales import UNSCALED, ScalesSetting
 from minidl.optim.state import flat, read_states, saved_count
 from minidl.optim.trained import (

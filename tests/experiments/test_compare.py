@@ -156,7 +156,7 @@ def test_a_file_of_another_length_is_refused_by_name(tmp_path):
     replace(flow, steps=flow.steps[1:], loss=flow.loss[1:], **{f: getattr(flow, f)[1:] for f in PER_LAYER}).save(
         path, about=meta
     )
-    with pytest.raises(ValueError, match=rf"{path.name} expected 33 phases; got 34"):
+    with pytest.raises(ValueError, match=rf"{path.name} holds 33 steps; expected 34"):
         results_of(settings, tmp_path / "run")
 
 
