@@ -7,6 +7,7 @@ not found, or an option not known.
 from __future__ import annotations
 
 import importlib
+import inspect
 import opcode
 import sys
 from types import FrameType
@@ -125,9 +126,10 @@ class Missing:
 
     def __get__(self, instance: object, owner: type) -> Never:
         kind = owner.__name__
-        raise AttributeError(
-            f"{kind!r} object has no attribute {self.name!r}{answer(self.place, self.name)}", name=self.name
-        )
+        said = answer(self.place, self.name)
+        if self.place == "Function":
+            said = said.replace("Cube", kind)
+        raise AttributeError(f"{kind!r} object has no attribute {self.name!r}{said}", name=self.name)
 
     def __repr__(self) -> str:
         return f"PyTorch's name for {PLACES[self.place][0][self.name][1]}"
@@ -181,7 +183,7 @@ def unknown_option(call: str, unknown: dict[str, Any]) -> TypeError:
     """The error for options that a function does not know.
 
     Args:
-        call: the function with its operands, 'F.sum(x)'.
+        call: the function with its operands, 'F.sum(x)'; what else it was given is found in its frame.
         unknown: the options with their values, {'dim': 1}.
     """
     function = call.partition("(")[0]
@@ -190,12 +192,27 @@ def unknown_option(call: str, unknown: dict[str, Any]) -> TypeError:
     if not all(name in RENAMED or name in LEFT_OUT for name in unknown):
         return TypeError(text)
     reasons = [f"; {name}: {LEFT_OUT[name]}" for name in unknown if name in LEFT_OUT]
-    renamed = [f"{RENAMED[name]}={_operand(value)}" for name, value in unknown.items() if name in RENAMED]
+    renamed = _given_options(sys._getframe(1))
+    renamed += [f"{RENAMED[name]}={_operand(value)}" for name, value in unknown.items() if name in RENAMED]
     if "unbiased" in unknown:
         renamed.append(f"ddof={int(bool(unknown['unbiased']))}")
-    start = call.removesuffix(")")
+    start = call.removesuffix(")").removesuffix(",")
     between = ", " if renamed and not start.endswith("(") else ""
     return TypeError(f"{text}: write {start}{between}{', '.join(renamed)}){''.join(reasons)}")
+
+
+def _given_options(frame: FrameType) -> list[str]:
+    """The options that the function running in `frame` was given another value of than its default: ['axis=1']."""
+    code = frame.f_code
+    function = frame.f_globals.get(code.co_name)
+    if getattr(function, "__code__", None) is not code:
+        return []
+    given = [
+        (name, frame.f_locals[name])
+        for name, option in inspect.signature(function).parameters.items()
+        if option.default is not option.empty and frame.f_locals[name] is not option.default
+    ]
+    return [f"{name}={_operand(value)}" for name, value in given]
 
 
 class Options:
@@ -239,6 +256,8 @@ USUAL = {"Module": "model", "Optimizer": "optimizer", "Dataset": "dataset", "Ten
 
 def _operand(value: Any) -> str:
     """An argument as one would write it: numbers and texts as they are, others by their usual name."""
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return f"np.{value.__name__}"
     plain = isinstance(value, (int, float, str, type(None))) or (
         isinstance(value, (tuple, list)) and all(isinstance(part, (int, float)) for part in value)
     )

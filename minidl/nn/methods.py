@@ -33,9 +33,12 @@ class ModelMethods(Options):
 
     def __new__(cls, *options: Any, **named: Any) -> Self:
         """Make a module; one that takes no options, as ReLU, is not made of its inputs."""
+        if not all(isinstance(option, bool) for option in options):  # of PyTorch's ReLU(True) there is more to say
+            refuse_options(cls)
+        made = super().__new__(cls, *options, **named)
         if options or named:
             refuse_options(cls)
-        return super().__new__(cls)
+        return made
 
     def train(self, mode: bool = True) -> Self:
         """Go into training mode (dropout active), or with False out of it; returns self."""
