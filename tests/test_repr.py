@@ -69,7 +69,7 @@ def trained() -> dict[str, Any]:
         "sequence": optim.SequentialLR(optimizer, [step, optim.CosineLR(optimizer, 9)], [4]),
         "rate": optim.LARS(),
         "replayed": optim.Replayed([1.0] * 5000),
-        "layers": model.layers(),
+        "layers": model.named_layers(),
         "handle": model.register_forward_hook(lambda *args: None),
         "mode": md.no_grad(),
         "evaluation": training.evaluate(model, numbers),

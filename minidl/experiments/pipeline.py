@@ -70,7 +70,7 @@ def describe_network(settings: Settings) -> str:
     """The network in words: its layers with their shapes, and its number of parameters."""
     model = build_model(settings)
     layers = ", ".join(
-        f"{name} {' x '.join(map(str, next(iter(layer.parameters())).shape))}" for name, layer in model.layers()
+        f"{name} {' x '.join(map(str, next(iter(layer.parameters())).shape))}" for name, layer in model.named_layers()
     )
     count = sum(p.size for p in model.parameters())
     activation = "sigmoid" if settings.model == "mlp" else "ReLU"

@@ -72,6 +72,7 @@ MODULE: Answers = {  # typed as model.NAME
     "share_memory": ("model.share_memory()", "model"),
     "bfloat16": ("model.bfloat16()", "model.half()"),
     "type": ('model.type("float64")', 'model.to("float64")'),
+    "layers": ("model.layers", "model.named_layers()"),
     "fit": ("model.fit(x, labels)", "md.fit(model, optimizer, loader, epochs=1)"),
     "predict": ("model.predict(x)", "model(x)"),
     "evaluate": ("model.evaluate(dataset)", "md.evaluate(model, dataset)"),

@@ -150,7 +150,7 @@ class Module(ModelMethods):
                 layers.append((name or type(self).__name__, module, own))
         return layers
 
-    def layers(self) -> list[tuple[str, Module]]:
+    def named_layers(self) -> list[tuple[str, Module]]:
         """(dotted name, module) of every module that owns parameters itself: "the layers" of the model."""
         return [(name, module) for name, module, _ in self.layer_parameters()]
 

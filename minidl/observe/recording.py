@@ -49,7 +49,7 @@ _FLOW = PER_LAYER[: PER_LAYER.index("multiplier")]  # what runs through the laye
 class FlowRecording:
     """The flow of gradients through the layers of a network, step by step.
 
-    L layers stand in the order of `model.layers()`, input to output; T steps were recorded. Every field of shape
+    L layers stand in the order of `model.named_layers()`, input to output; T steps were recorded. Every field of shape
     (T, L) is float64 and NaN where there was nothing to measure (no bias, a frozen layer, no optimizer). What was
     measured and is not finite, NaN or infinite, reads infinity. Exact zeros are exact: a gradient that underflowed
     reads 0.

@@ -13,7 +13,7 @@ DIGITS = np.random.default_rng(0).random((5, 64)).astype(np.float32)
 
 def test_it_has_two_convolutions_and_two_dense_layers():
     model = models.digits_conv()
-    assert [name for name, _ in model.layers()] == ["conv1", "conv2", "fc1", "fc2"]
+    assert [name for name, _ in model.named_layers()] == ["conv1", "conv2", "fc1", "fc2"]
     assert sum(p.size for p in model.parameters()) == 9802
 
 

@@ -15,7 +15,7 @@ def test_mlp_has_named_layers_and_no_activation_at_the_end():
     assert [name for name, _ in model.named_children()] == ["fc1", "act1", "fc2", "act2", "fc3"]
     assert isinstance(model.act1, nn.Sigmoid)
     assert [p.shape for _, p in model.named_parameters() if p.ndim == 2] == [(30, 64), (20, 30), (10, 20)]
-    assert [name for name, _ in model.layers()] == ["fc1", "fc2", "fc3"]
+    assert [name for name, _ in model.named_layers()] == ["fc1", "fc2", "fc3"]
 
 
 def test_mlp_equals_pytorch_with_the_same_weights():
@@ -37,7 +37,7 @@ def test_init_is_used_for_every_weight():
 def test_it_may_be_a_thousand_layers_deep():
     model = models.mlp((64, *[8] * 1000, 10), activation="relu", init=nn.init.orthogonal_)
     model(tensor(DIGITS)).sum().backward()
-    assert len(model.layers()) == 1001
+    assert len(model.named_layers()) == 1001
     assert model.fc1.weight.grad is not None
 
 

@@ -132,7 +132,7 @@ def test_the_gradient_reaches_the_first_of_110_layers():
 
 def test_the_layers_are_named_by_stage_and_block():
     model = models.resnet_cifar(14, shortcut="projection")
-    names = [name for name, _ in model.layers()]
+    names = [name for name, _ in model.named_layers()]
     assert names[:2] == ["conv1", "bn1"]
     assert "stage2.0.residual.body.conv2" in names
     assert "stage2.0.residual.shortcut.conv" in names

@@ -29,8 +29,8 @@ def test_with_one_hot_vectors_it_equals_pytorch(cell):
 
 def test_an_embedding_is_learned_and_one_hot_vectors_are_not():
     fixed, learned = models.char_rnn(7, 6), models.char_rnn(7, 6, embedding=3)
-    assert [name for name, _ in fixed.layers()] == ["rnn", "fc"]
-    assert [name for name, _ in learned.layers()] == ["embedding", "rnn", "fc"]
+    assert [name for name, _ in fixed.named_layers()] == ["rnn", "fc"]
+    assert [name for name, _ in learned.named_layers()] == ["embedding", "rnn", "fc"]
     assert learned.rnn.input_size == 3
     scores, _ = learned(tensor(INDICES))
     scores.sum().backward()

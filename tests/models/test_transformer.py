@@ -182,7 +182,7 @@ def test_each_layer_gets_a_rate_of_its_own():
     optimizer.step()
     report = optimizer.layer_report()
     assert list(report) == LAYERS
-    for name, layer in model.layers():
+    for name, layer in model.named_layers():
         norm = math.sqrt(sum(float((host(p.grad).astype(np.float64) ** 2).sum()) for p in own_parameters(layer)))
         assert report[name].multiplier == pytest.approx(1 + math.log(1 + 1 / norm), rel=1e-4)
 

@@ -150,7 +150,7 @@ def test_it_starts_as_pytorchs():
 
 def test_its_layers_are_its_own_and_the_output_projection():
     model = nn.Sequential([("attention", nn.MultiheadAttention(4, 2, kdim=3))])
-    assert [name for name, _ in model.layers()] == ["attention", "attention.out_proj"]
+    assert [name for name, _ in model.named_layers()] == ["attention", "attention.out_proj"]
 
 
 def test_self_attention_does_not_know_the_order():

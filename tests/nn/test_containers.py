@@ -21,7 +21,7 @@ def test_sequential_calls_one_after_the_other():
 def test_without_names_positions_are_the_names():
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
     assert [name for name, _ in model.named_children()] == ["0", "1", "2"]
-    assert [name for name, _ in model.layers()] == ["0", "2"]
+    assert [name for name, _ in model.named_layers()] == ["0", "2"]
 
 
 @pytest.mark.parametrize("form", [list, tuple, dict, OrderedDict])

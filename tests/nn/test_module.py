@@ -74,13 +74,13 @@ def test_modules_come_parents_first_and_children_are_direct():
 
 def test_the_layers_are_the_modules_that_own_parameters():
     net = Net()
-    layers = net.layers()
+    layers = net.named_layers()
     assert [name for name, _ in layers] == ["stem", "blocks.0", "blocks.0.fc", "blocks.1", "blocks.1.fc", "head"]
     assert layers[1][1] is net.blocks[0]
 
 
 def test_a_models_own_parameters_are_a_layer_named_after_its_class():
-    assert [name for name, _ in Block().layers()] == ["Block", "fc"]
+    assert [name for name, _ in Block().named_layers()] == ["Block", "fc"]
 
 
 def test_layer_parameters_give_each_layers_own():
@@ -92,7 +92,7 @@ def test_a_tied_weight_is_listed_once_under_its_first_owner():
     model = TiedAutoencoder()
     assert [name for name, _ in model.named_parameters()] == ["encoder.weight", "encoder.bias", "decoder.bias"]
     assert model.decoder.weight.owner is model.encoder
-    assert [name for name, _ in model.layers()] == ["encoder", "decoder"]
+    assert [name for name, _ in model.named_layers()] == ["encoder", "decoder"]
 
 
 def test_the_owner_is_who_had_it_first_also_if_it_is_registered_later():
@@ -107,7 +107,7 @@ def test_a_layer_with_nothing_but_tied_weights_is_not_listed():
     first, second = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
     second.weight = first.weight
     model = nn.Sequential(first, second)
-    assert [name for name, _ in model.layers()] == ["0"]
+    assert [name for name, _ in model.named_layers()] == ["0"]
 
 
 def test_a_weight_owned_by_another_model_is_still_a_parameter_of_this_one():
@@ -128,7 +128,7 @@ def test_a_tied_weight_gets_the_gradient_of_both_uses():
 def test_a_module_used_twice_is_one_layer():
     layer = nn.Linear(2, 2)
     model = nn.Sequential(layer, nn.ReLU(), layer)
-    assert [name for name, _ in model.layers()] == ["0"]
+    assert [name for name, _ in model.named_layers()] == ["0"]
     assert len(model.modules()) == 3
     np.testing.assert_array_equal(
         host(model(tensor(np.ones((1, 2), np.float32)))),
@@ -151,12 +151,12 @@ def test_a_buffer_is_a_tensor_that_is_not_learned():
 def test_modules_can_be_deleted_and_replaced():
     net = Net()
     del net.blocks
-    assert [name for name, _ in net.layers()] == ["stem", "head"]
+    assert [name for name, _ in net.named_layers()] == ["stem", "head"]
     net.stem = nn.Linear(4, 8)
-    assert [name for name, _ in net.layers()] == ["stem", "head"]
+    assert [name for name, _ in net.named_layers()] == ["stem", "head"]
     assert net.stem.weight.shape == (8, 4)
     net.head = None
-    assert [name for name, _ in net.layers()] == ["stem"]
+    assert [name for name, _ in net.named_layers()] == ["stem"]
 
 
 def test_a_bias_can_be_taken_away():
@@ -180,3 +180,19 @@ def test_named_arguments_reach_forward():
             return x * factor
 
     assert Scaled()(tensor(np.array([2.0])), factor=3).item() == 6.0
+
+
+def test_a_list_of_layers_may_be_called_layers():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 2)])
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    net = Net()
+    assert net(tensor(np.ones((4, 3), np.float32))).shape == (4, 2)
+    assert [name for name, _ in net.named_layers()] == ["layers.0", "layers.1"]

@@ -382,7 +382,7 @@ def test_it_says_what_it_is():
 
 def test_all_its_parameters_form_one_layer():
     model = nn.Sequential([("rnn", nn.LSTM(3, 4, 2))])
-    assert [name for name, _ in model.layers()] == ["rnn"]
+    assert [name for name, _ in model.named_layers()] == ["rnn"]
     assert model.rnn.weight_hh_l1.name == "rnn.weight_hh_l1"
     assert "LSTM 3->4, num_layers=2  (5, 2, 4), (2, 2, 4), (2, 2, 4)" in model.summary((5, 2, 3))
 

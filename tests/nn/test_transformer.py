@@ -80,7 +80,7 @@ def test_with_a_function_as_its_activation():
 
 
 def test_its_layers():
-    assert [name for name, _ in nn.TransformerEncoderLayer(4, 2, 8).layers()] == [
+    assert [name for name, _ in nn.TransformerEncoderLayer(4, 2, 8).named_layers()] == [
         *("self_attn", "self_attn.out_proj", "linear1", "linear2", "norm1", "norm2")
     ]
 

@@ -24,7 +24,7 @@ def test_the_layers_are_the_models() -> None:
     model = network()
     expected = {"fc1": ["fc1.weight", "fc1.bias"], "fc2": ["fc2.weight", "fc2.bias"]}
     assert names_of(SGD(model)) == expected
-    assert list(expected) == [name for name, _ in model.layers()]
+    assert list(expected) == [name for name, _ in model.named_layers()]
     assert names_of(SGD(model.parameters())) == expected
     assert names_of(SGD(p for p in model.parameters())) == expected
 
