@@ -65,6 +65,8 @@ LEFT_OUT = {
     "unbiased": "ddof=1 is PyTorch's default, ddof=0 is NumPy's",
     "out": "assign the result: y = ...",
     "device": "md.use() and md.using() say where new tensors are made, .to() moves one",
+    "map_location": "the arrays come as NumPy's, and load_state_dict() brings them to where the model is",
+    "weights_only": "nothing in the file can run code",
     "_stacklevel": "it is only for warnings",
     "dtype": "convert before, x.astype(dtype)",
     "mode": "the border is of a constant",

@@ -17,6 +17,13 @@ LAYERS: Answers = {  # typed as nn.NAME
     "Buffer": ("nn.Buffer(t)", 'model.register_buffer("counts", t)'),
     "LazyLinear": ("nn.LazyLinear(4)", "nn.Linear(3, 4)"),
     "LazyConv2d": ("nn.LazyConv2d(4, 3)", "nn.Conv2d(1, 4, 3)"),
+    "TransformerEncoder": (
+        "nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2), num_layers=2)",
+        "nn.Sequential(nn.TransformerEncoderLayer(8, 2), nn.TransformerEncoderLayer(8, 2))",
+    ),
+    "TransformerDecoderLayer": ("nn.TransformerDecoderLayer(8, 2)", "nn.TransformerEncoderLayer(8, 2)"),
+    "TransformerDecoder": ("nn.TransformerDecoder(layer, 2)", "nn.TransformerEncoderLayer(8, 2)"),
+    "Transformer": ("nn.Transformer(8, 2)", "nn.TransformerEncoderLayer(8, 2)"),
     "ReLU6": ("nn.ReLU6()", "nn.Hardtanh(0, 6)"),
     "CELU": ("nn.CELU()", "nn.ELU()"),
     "Mish": ("nn.Mish()", "nn.SiLU()"),
@@ -186,6 +193,8 @@ NEAR = {
         "LazyLinear",
         "LazyConv2d",
     ),
+    *("Transformer", "TransformerDecoder", "TransformerDecoderLayer", "autocast", "amp", "unfold"),
+    *("atan2", "arctan2", "cumprod"),  # only where x / y, or x, is positive
     *("CosineAnnealingWarmRestarts", "ConstantLR", "CyclicLR", "NAdam", "RAdam", "Adamax", "SparseAdam", "Adafactor"),
     *("Adadelta", "Rprop", "ASGD", "LBFGS", "Resize", "RandomResizedCrop", "RandomRotation", "ParameterList"),
 }

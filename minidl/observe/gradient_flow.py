@@ -38,8 +38,8 @@ class GradientFlow:
 
     What is read, and when (the fields are those of `FlowRecording`):
 
-    - *h of a layer* is the output of the layer (a module of `model.named_layers()`); but if one of the activation modules
-      (ReLU, LeakyReLU, Sigmoid, Tanh, Softplus) is called on that very output, h is the activation's output.
+    - *h of a layer* is the output of the layer (a module of `model.named_layers()`); but if one of the activation
+      modules (ReLU, LeakyReLU, Sigmoid, Tanh, Softplus) is called on that very output, h is the activation's output.
       `recording.outputs` names which it was. A functional activation, `F.tanh(self.fc1(x))`, cannot be seen: h is then
       what comes before it. Of an output that is a tuple the first Tensor counts.
     - *activation and dL/dh*: when a backward brings dL/dh, both are measured. Forwards that no backward returns to
