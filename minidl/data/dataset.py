@@ -126,7 +126,7 @@ class Dataset:
         super().__init_subclass__()
         if "__getitem__" in vars(cls) and "take" not in vars(cls):
             raise TypeError(
-                f"{cls.__name__}.__getitem__ would make no example: a Loader asks for a batch at once, by take(indices). "
+                f"{cls.__name__}.__getitem__ would make no example: a Loader asks for a batch at once, take(indices). "
                 f"If all examples fit into memory make arrays of them, Dataset(inputs, labels); else write a class "
                 f"without this base that has __len__, labels, classes and take(indices)"
             )

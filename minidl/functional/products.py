@@ -151,7 +151,7 @@ def check_layer(x: Array, weight: Array, bias: Array | None) -> None:
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
             f"expected an input of shape (..., in_features={weight.shape[1]}) for a weight of shape {weight.shape}; "
-            f"got {x.shape}"
+            f"got {x.shape}{': nn.Flatten() makes rows of it' if math.prod(x.shape[1:]) == weight.shape[1] else ''}"
         )
     if x.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
         raise DTypeError(one_dtype_expected(x, weight, bias))

@@ -40,6 +40,7 @@ LEFT_OUT = {
     "fused": "how a step is computed does not change what it computes",
     "capturable": "md.GraphedStep captures a step",
     "differentiable": "a step has no gradient",
+    "lr_decay": "a schedule changes the rate: optim.InvLR",
     "maximize": "minimise the negative loss: (-loss).backward()",
     "amsgrad": "there is Adam as it was published first",
     "layout": "all arrays are dense",

@@ -48,6 +48,16 @@ LAYERS: Answers = {  # typed as nn.NAME
         "nn.CosineSimilarity()(x, y)",
         "F.sum(x * y, axis=1) / (F.norm(x, axis=1) * F.norm(y, axis=1))",
     ),
+    "TripletMarginLoss": (
+        "nn.TripletMarginLoss()(x, y, u)",
+        "F.mean(F.relu(1 + F.norm(x - y, axis=1) - F.norm(x - u, axis=1)))",
+    ),
+    "MarginRankingLoss": ("nn.MarginRankingLoss()(x, y, u)", "F.mean(F.relu(-u * (x - y)))"),
+    "PixelShuffle": (
+        "nn.PixelShuffle(2)(images)",
+        "images.reshape(2, 1, 2, 2, 4, 4).transpose(0, 1, 4, 2, 5, 3).reshape(2, 1, 8, 8)",
+    ),
+    "ReflectionPad2d": ("nn.ReflectionPad2d(1)(images)", "F.pad(images, [(0, 0), (0, 0), (1, 1), (1, 1)])"),
     "PoissonNLLLoss": ("nn.PoissonNLLLoss()(x, y)", "F.mean(F.exp(x) - y * x)"),
 }
 
@@ -194,6 +204,7 @@ NEAR = {
         "LazyConv2d",
     ),
     *("Transformer", "TransformerDecoder", "TransformerDecoderLayer", "autocast", "amp", "unfold"),
+    "ReflectionPad2d",
     *("atan2", "arctan2", "cumprod"),  # only where x / y, or x, is positive
     *("CosineAnnealingWarmRestarts", "ConstantLR", "CyclicLR", "NAdam", "RAdam", "Adamax", "SparseAdam", "Adafactor"),
     *("Adadelta", "Rprop", "ASGD", "LBFGS", "Resize", "RandomResizedCrop", "RandomRotation", "ParameterList"),

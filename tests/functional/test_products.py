@@ -109,6 +109,7 @@ def test_linear_of_a_large_float16_batch():
     [
         ((2, 3), (4, 2), None, r"in_features=2\).*got \(2, 3\)"),
         ((), (4, 2), None, "in_features=2"),
+        ((3, 1, 2, 2), (4, 4), None, r"got \(3, 1, 2, 2\): nn.Flatten\(\) makes rows of it$"),
         ((2, 3), (3,), None, r"weight of shape \(out_features, in_features\); got \(3,\)"),
         ((2, 3), (4, 3), (3,), r"bias of shape \(4,\); got \(3,\)"),
         ((2, 3), (4, 3), (1, 4), r"bias of shape \(4,\)"),
