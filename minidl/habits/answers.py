@@ -204,7 +204,7 @@ def unknown_option(call: str, unknown: dict[str, Any]) -> TypeError:
 def _given_options(frame: FrameType) -> list[str]:
     """The options that the function running in `frame` was given another value of than its default: ['axis=1']."""
     code = frame.f_code
-    function = frame.f_globals.get(code.co_name)
+    function: Any = frame.f_globals.get(code.co_name)
     if getattr(function, "__code__", None) is not code:
         return []
     given = [
