@@ -234,7 +234,7 @@ def test_an_op_of_ones_own_is_answered_with_its_own_name() -> None:
 
 
 def test_an_option_that_nobody_knows_is_pythons_business() -> None:
-    for line in ("nn.Linear(2, 3, foo=1)", "optim.SGD(model, foo=1)", "F.sum(x, foo=1)"):
+    for line in ("nn.Linear(2, 3, foo=1)", "optim.SGD(model, foo=1)", "F.sum(x, foo=1)", "F.relu(x, dim=1)"):
         with pytest.raises(TypeError) as caught:
             exec(line, names())
         assert "write" not in str(caught.value)
