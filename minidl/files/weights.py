@@ -145,7 +145,8 @@ def _on_host(name: Any, value: Any) -> Any:
     value = value.shown(f"save: {name!r}") if hasattr(value, "shown") else value  # a Tensor
     if not backend.is_array(value) and not isinstance(value, (np.generic, bool, int, float)):
         hint = f" of {type(value).__module__}: pass what its numpy() gives" if hasattr(value, "numpy") else ""
-        hint = ": save it in a file of its own" if isinstance(value, Mapping) else hint
+        if isinstance(value, Mapping):
+            hint = ": save it in a file of its own, or both by md.training.save_checkpoint(path, model, optimizer)"
         raise TypeError(
             f"save: expected {name!r} to be an array, a Tensor or a number; got {type(value).__name__}{hint}"
         )
