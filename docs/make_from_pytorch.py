@@ -26,7 +26,8 @@ is `F.exp(x)`. `md` is `minidl`, `F` is `minidl.functional`, `nn` is `md.nn`, `o
 is in the left column of a table below gets an error that says what is in the right one.
 
 `x.data` is not a Tensor but the raw array, NumPy's or CuPy's, whose errors say nothing of minidl. A step of gradient
-descent is `w.data -= lr * w.grad`, and `w.grad = None` forgets a gradient.
+descent is `w.data -= lr * w.grad`, and `w.grad = None` forgets a gradient. What `model.state_dict()` holds are such
+arrays too, copies of the weights: `v.clone()` of them is `v.copy()`, and is not needed.
 """
 
 TITLES = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from collections.abc import Collection, Sequence
 
@@ -43,7 +42,11 @@ def terminal_width() -> int | None:
         shown = sys.stdout is not None and sys.stdout.isatty()
     except ValueError:  # it was closed
         shown = False
-    return shutil.get_terminal_size().columns if shown else None
+    if not shown:
+        return None
+    import shutil  # loads what reads archives too, which `import minidl` need not wait for
+
+    return shutil.get_terminal_size().columns
 
 
 def _narrow(widths: dict[int, int], foldable: list[int], room: int | None) -> None:

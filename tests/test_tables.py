@@ -49,7 +49,7 @@ def test_the_width_is_the_terminals(monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "72")
     assert terminal_width() == 72
-    monkeypatch.setattr(tables.shutil, "get_terminal_size", lambda: os.terminal_size((50, 20)))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((50, 20)))
     assert terminal_width() == 50
 
 

@@ -93,8 +93,8 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> ArrayO
     data = output.shown()
     if not output._requires_grad:
         raise GraphError(
-            f"{describe(output)} does not require a gradient: it was computed under no_grad, from integers, or "
-            f"only from tensors without requires_grad=True"
+            f"{describe(output)} does not require a gradient: it was computed under no_grad, from integers, "
+            f"detached tensors or arrays, or only from tensors without requires_grad=True"
         )
     if gradient is None:
         if data.size != 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import opcode
 import os
-import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,8 @@ HOW_TO_SEE_LINES = "To see the line of your program, run it inside `with md.dete
 
 def users_lines(limit: int = 3) -> str:
     """The innermost lines of the running program that are not minidl's own."""
+    import traceback  # only where something went wrong
+
     frames = [frame for frame in traceback.extract_stack() if not frame.filename.startswith(_HERE)]
     return "\n".join(f"  {frame.filename}:{frame.lineno} in {frame.name}: {frame.line}" for frame in frames[-limit:])
 

@@ -122,6 +122,15 @@ class Dataset:
         """(input, label) of each example in turn. For batches in a new order every epoch, use a `Loader`."""
         return zip(self.inputs, self.labels, strict=True)
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__getitem__" in vars(cls) and "take" not in vars(cls):
+            raise TypeError(
+                f"{cls.__name__}.__getitem__ would make no example: a Loader asks for a batch at once, take(indices). "
+                f"If all examples fit into memory make arrays of them, Dataset(inputs, labels); else write a class "
+                f"without this base that has __len__, labels, classes and take(indices)"
+            )
+
     def take(self, indices: Any) -> tuple[Any, Any]:
         """The inputs and labels of the examples `indices`, (n,) integers: copies, on the device of the data."""
         chosen = backend.to_device(backend.asarray(indices), backend.device_of(self.inputs))

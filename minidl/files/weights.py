@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from minidl.errors import DTypeError
 from minidl.files.arrays import load_arrays, save_arrays
 from minidl.files.reading import as_damage, naming, read_bytes
 from minidl.files.writing import path_of, write_atomically
+from minidl.habits.answers import unknown_option
 
 KIND = "weights_file"
 SUFFIXES = (".npz", ".safetensors")
@@ -77,7 +78,7 @@ def save(state: Mapping[str, Any], path: str | PathLike[str]) -> None:
     write_atomically(path, _safetensors(path).numpy.save(arrays))
 
 
-def load(path: str | PathLike[str], *model: Any) -> dict[str, Any]:
+def load(path: str | PathLike[str], *model: Any, **unknown: Never) -> dict[str, Any]:
     """The arrays in a file of weights, by name, as NumPy arrays: what `Module.load_state_dict` takes.
 
     Nothing in the file can run code. Weights of PyTorch come here by its own safetensors, or as an npz:
@@ -95,6 +96,8 @@ def load(path: str | PathLike[str], *model: Any) -> dict[str, Any]:
         MemoryError: there is too little memory. A note names the file and the bytes.
         ImportError: a .safetensors file without the library safetensors.
     """
+    if unknown:
+        raise unknown_option("md.load(path)", unknown)
     if model or hasattr(path, "load_state_dict"):
         raise TypeError(
             "load: expected the path of a file and nothing else: it returns the arrays by name, which a model takes: "
@@ -142,6 +145,8 @@ def _on_host(name: Any, value: Any) -> Any:
     value = value.shown(f"save: {name!r}") if hasattr(value, "shown") else value  # a Tensor
     if not backend.is_array(value) and not isinstance(value, (np.generic, bool, int, float)):
         hint = f" of {type(value).__module__}: pass what its numpy() gives" if hasattr(value, "numpy") else ""
+        if isinstance(value, Mapping):
+            hint = ": save it in a file of its own, or both by md.training.save_checkpoint(path, model, optimizer)"
         raise TypeError(
             f"save: expected {name!r} to be an array, a Tensor or a number; got {type(value).__name__}{hint}"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 
-from minidl.errors import AxisError, DTypeError, ShapeError
+from minidl.errors import AxisError, DTypeError, ShapeError, describe
 from minidl.types import Axis, Shape, ShapeLike
 
 
@@ -18,7 +18,7 @@ def one_axis(axis: int, ndim: int) -> int:
     try:
         number = operator.index(axis)
     except TypeError as error:
-        raise DTypeError(f"expected an axis as a whole number; got {axis!r}") from error
+        raise DTypeError(f"expected an axis as a whole number; got {describe(axis)}") from error
     if not -ndim <= number < ndim:
         there = f"from {-ndim} to {ndim - 1}" if ndim else "of an array that has axes; this one has shape ()"
         raise AxisError(f"expected an axis {there}; got {number}")

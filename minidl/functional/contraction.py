@@ -80,10 +80,16 @@ def einsum(subscripts: str, *operands: TensorLike) -> ArrayOrTensor:
 
     Raises:
         ValueError: `subscripts` is no such formula.
+        TypeError: the operands are in a list.
         ShapeError: the operands do not fit it.
     """
     if not isinstance(subscripts, str):
         raise ValueError(f'einsum: expected subscripts such as "ij,jk->ik" first; got {type(subscripts).__name__}')
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)) and any(hasattr(x, "ndim") for x in operands[0]):
+        kind = type(operands[0]).__name__
+        raise TypeError(
+            f"einsum: expected one operand after another; got a {kind}: write F.einsum({subscripts!r}, *operands)"
+        )
     several = [array_like(x) for x in operands]
     groups, output = _read(subscripts.replace(" ", ""), [x.ndim for x in several])
     for i, letters in enumerate(groups):

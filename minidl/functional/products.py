@@ -148,10 +148,12 @@ def check_layer(x: Array, weight: Array, bias: Array | None) -> None:
     """
     if weight.ndim != 2:
         raise ShapeError(f"expected a weight of shape (out_features, in_features); got {weight.shape}")
-    if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+    shape = getattr(x, "shape", ())  # of a number ()
+    if not shape or shape[-1] != weight.shape[1]:
+        flat = ": nn.Flatten() makes rows of it" if math.prod(shape[1:]) == weight.shape[1] else ""
         raise ShapeError(
             f"expected an input of shape (..., in_features={weight.shape[1]}) for a weight of shape {weight.shape}; "
-            f"got {x.shape}"
+            f"got {shape}{flat}"
         )
     if x.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
         raise DTypeError(one_dtype_expected(x, weight, bias))

@@ -157,10 +157,12 @@ def max(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Nev
     """The largest value over `axis` (NaN if one is NaN); equal largest ones share the gradient evenly.
 
     Raises:
+        TypeError: a second array stands where the axis should: `maximum` compares two.
         ShapeError: there are no numbers, so there is no largest.
     """
     if unknown:
         raise unknown_option("F.max(x)", unknown)
+    _refuse_two("max", axis)
     return Max(axis, keepdims)(x)
 
 
@@ -168,11 +170,19 @@ def min(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Nev
     """The smallest value over `axis` (NaN if one is NaN); equal smallest ones share the gradient evenly.
 
     Raises:
+        TypeError: a second array stands where the axis should: `minimum` compares two.
         ShapeError: there are no numbers, so there is no smallest.
     """
     if unknown:
         raise unknown_option("F.min(x)", unknown)
+    _refuse_two("min", axis)
     return Min(axis, keepdims)(x)
+
+
+def _refuse_two(name: str, axis: Any) -> None:
+    """Refuse a second array in the place of the axis."""
+    if getattr(axis, "ndim", 0) > 0:
+        raise TypeError(f"F.{name} takes an axis after x; for two arrays, element by element: write F.{name}imum(x, y)")
 
 
 def ptp(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:

@@ -87,9 +87,11 @@ def matched(name: str, input: TensorLike, other: TensorLike, what: str = "target
     """`input` and `other` on one device and of one shape; integers beside floats in the dtype of these."""
     input, other = on_one_device(name, input, other, what)
     if input.shape != other.shape:
+        hint = ". reshape() one of them" if input.size == other.size else ""
+        if other.dtype.kind in "iu" and other.shape == input.shape[:-1]:
+            hint = f". For labels of classes there is cross_entropy, or F.one_hot(labels, {input.shape[-1]})"
         raise ShapeError(
-            f"{name}: expected input and {what} of one shape; got {tuple(input.shape)} and {tuple(other.shape)}. "
-            f"reshape() one of them"
+            f"{name}: expected input and {what} of one shape; got {tuple(input.shape)} and {tuple(other.shape)}{hint}"
         )
     return input, other.astype(input.dtype) if input.dtype.kind == "f" != other.dtype.kind else other
 

@@ -7,9 +7,10 @@ not found, or an option not known.
 from __future__ import annotations
 
 import importlib
+import inspect
 import opcode
 import sys
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Never, Self
 
 import numpy as np
@@ -125,9 +126,10 @@ class Missing:
 
     def __get__(self, instance: object, owner: type) -> Never:
         kind = owner.__name__
-        raise AttributeError(
-            f"{kind!r} object has no attribute {self.name!r}{answer(self.place, self.name)}", name=self.name
-        )
+        said = answer(self.place, self.name)
+        if self.place == "Function":
+            said = said.replace("Cube", kind)
+        raise AttributeError(f"{kind!r} object has no attribute {self.name!r}{said}", name=self.name)
 
     def __repr__(self) -> str:
         return f"PyTorch's name for {PLACES[self.place][0][self.name][1]}"
@@ -178,24 +180,54 @@ class ScheduleNames(_Answered):
 
 
 def unknown_option(call: str, unknown: dict[str, Any]) -> TypeError:
-    """The error for options that a function does not know.
+    """The error for options that the function which asks for it does not know.
 
     Args:
-        call: the function with its operands, 'F.sum(x)'.
+        call: the function with its operands, 'F.sum(x)'; what else it was given is found in its frame.
         unknown: the options with their values, {'dim': 1}.
     """
+    frame = sys._getframe(1)
+    return _error_of(call, unknown, _given_options(frame), _names_taken(frame.f_code))
+
+
+def _names_taken(code: CodeType) -> tuple[str, ...]:
+    """The names of the arguments that a function takes."""
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _is_answered(name: str, taken: tuple[str, ...]) -> bool:
+    """Whether an option is to be left out, or is called otherwise by a function that takes the names `taken`."""
+    return name in LEFT_OUT or RENAMED.get(name) in taken
+
+
+def _error_of(call: str, unknown: dict[str, Any], given: list[str], taken: tuple[str, ...]) -> TypeError:
+    """The error for unknown options of a call that has the options `given` beside them."""
     function = call.partition("(")[0]
     names = ", ".join(f"{name!r}" for name in unknown)
     text = f"{function}() got {'options' if len(unknown) > 1 else 'an option'} that it has not, {names}"
-    if not all(name in RENAMED or name in LEFT_OUT for name in unknown):
+    if not all(_is_answered(name, taken) for name in unknown):
         return TypeError(text)
     reasons = [f"; {name}: {LEFT_OUT[name]}" for name in unknown if name in LEFT_OUT]
-    renamed = [f"{RENAMED[name]}={_operand(value)}" for name, value in unknown.items() if name in RENAMED]
+    options = [*given, *(f"{RENAMED[name]}={_operand(value)}" for name, value in unknown.items() if name in RENAMED)]
     if "unbiased" in unknown:
-        renamed.append(f"ddof={int(bool(unknown['unbiased']))}")
-    start = call.removesuffix(")")
-    between = ", " if renamed and not start.endswith("(") else ""
-    return TypeError(f"{text}: write {start}{between}{', '.join(renamed)}){''.join(reasons)}")
+        options.append(f"ddof={int(bool(unknown['unbiased']))}")
+    start = call.removesuffix(")").removesuffix(",")
+    between = ", " if options and not start.endswith("(") else ""
+    return TypeError(f"{text}: write {start}{between}{', '.join(options)}){''.join(reasons)}")
+
+
+def _given_options(frame: FrameType) -> list[str]:
+    """The options that the function running in `frame` was given another value of than its default: ['axis=1']."""
+    code = frame.f_code
+    function: Any = frame.f_globals.get(code.co_name)
+    if getattr(function, "__code__", None) is not code:
+        return []
+    given = [
+        (name, frame.f_locals[name])
+        for name, option in inspect.signature(function).parameters.items()
+        if option.default is not option.empty and frame.f_locals[name] is not option.default
+    ]
+    return [f"{name}={_operand(value)}" for name, value in given]
 
 
 class Options:
@@ -219,7 +251,7 @@ def refuse_unknown(cls: type, given: tuple[Any, ...], options: dict[str, Any]) -
         return
     room = next((f"{ROOMS[room]}." for room in ROOMS if cls.__module__.startswith(f"{room}.")), "")
     taken = code.co_argcount - 1
-    known = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    known = _names_taken(code)[1:]
     unknown = {name: value for name, value in options.items() if name not in known}
     call = [_operand(value) for value in given[:taken]]
     if "params" in unknown:  # an optimizer's first argument, which may be a model here
@@ -230,8 +262,8 @@ def refuse_unknown(cls: type, given: tuple[Any, ...], options: dict[str, Any]) -
         raise TypeError(f"{room}{cls.__name__}() takes a model or parameters as its first argument: write {line}")
     if len(given) > taken and room:
         raise TypeError(f"{room}{cls.__name__}() takes at most {taken} arguments; got {len(given)}: write {line}")
-    if unknown and all(name in RENAMED or name in LEFT_OUT for name in unknown):
-        raise unknown_option(line, unknown)
+    if unknown and all(_is_answered(name, known) for name in unknown):
+        raise _error_of(line, unknown, [], known)
 
 
 USUAL = {"Module": "model", "Optimizer": "optimizer", "Dataset": "dataset", "Tensor": "x", "list": "model.parameters()"}
@@ -239,6 +271,8 @@ USUAL = {"Module": "model", "Optimizer": "optimizer", "Dataset": "dataset", "Ten
 
 def _operand(value: Any) -> str:
     """An argument as one would write it: numbers and texts as they are, others by their usual name."""
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return f"np.{value.__name__}"
     plain = isinstance(value, (int, float, str, type(None))) or (
         isinstance(value, (tuple, list)) and all(isinstance(part, (int, float)) for part in value)
     )

@@ -101,6 +101,10 @@ FUNCTIONS: Answers = {
     "gaussian_nll_loss": ("F.gaussian_nll_loss(x, y, y * y)", "F.mean(F.log(y * y + 1e-6) + (x - y) ** 2) / 2"),
     "dropout3d": ("F.dropout3d(x)", "F.dropout2d(images)"),
     "alpha_dropout": ("F.alpha_dropout(x)", "F.dropout(x)"),
+    "unfold": (
+        "F.unfold(images, 3)",
+        "np.lib.stride_tricks.sliding_window_view(images.numpy(), (3, 3), axis=(2, 3))",
+    ),
 }
 
 # Typed as md.NAME only
@@ -135,10 +139,14 @@ TORCH: Answers = {
     "device": ('md.device("cpu")', 'md.use("numpy")'),
     "cuda": ("md.cuda.is_available()", 'md.use("cupy")'),
     "backends": ("md.backends.mps.is_available()", 'md.use("numpy")'),
-    "linalg": ("md.linalg.norm(x)", "F.norm(x)"),
+    "linalg": ("md.linalg.norm(x)", "F.norm(x), np.linalg.det(b.numpy())"),
     "special": ("md.special.erf(x)", "F.erf(x)"),
     "utils": ("md.utils.data.DataLoader(dataset, 2)", "md.data.Loader(dataset, batch_size=2, shuffle=False)"),
     "func": ("md.func.jacrev(f)(x)", "md.jacobian(F.sin, x)"),
+    "vmap": ("md.vmap(F.sin)(x)", "F.stack([F.sin(row) for row in x])"),
+    "autocast": ('md.autocast("cuda")', "model.half()"),
+    "amp": ("md.amp.GradScaler()", "model.half()"),
+    "distributions": ("md.distributions.Normal(1.0, 0.5).sample((2, 3))", "1.0 + 0.5 * md.randn(2, 3)"),
     "compile": ("md.compile(model)", "model"),
     "jit": ("md.jit.script(model)", "model"),
     "set_default_dtype": ("md.set_default_dtype('float64')", 'model.to("float64")'),
@@ -167,7 +175,7 @@ TORCH: Answers = {
     "arcsin": ("md.arcsin(p)", "md.arctan(p / md.sqrt(1 - p * p))"),
     "atan2": ("md.atan2(x, y)", "md.arctan(x / y)"),
     "arctan2": ("md.arctan2(x, y)", "md.arctan(x / y)"),
-    "atleast_1d": ("md.atleast_1d(x)", "md.reshape(x, (-1,))"),
+    "atleast_1d": ("md.atleast_1d(x)", "md.reshape(x, x.shape or (1,))"),
     "kron": ("md.kron(x, y)", 'md.einsum("ij,kl->ikjl", x, y).reshape(4, 9)'),
     "det": ("md.det(b)", "np.linalg.det(b.numpy())"),
     "svd": ("md.svd(b)", "np.linalg.svd(b.numpy())"),

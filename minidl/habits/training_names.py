@@ -17,6 +17,13 @@ LAYERS: Answers = {  # typed as nn.NAME
     "Buffer": ("nn.Buffer(t)", 'model.register_buffer("counts", t)'),
     "LazyLinear": ("nn.LazyLinear(4)", "nn.Linear(3, 4)"),
     "LazyConv2d": ("nn.LazyConv2d(4, 3)", "nn.Conv2d(1, 4, 3)"),
+    "TransformerEncoder": (
+        "nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2), num_layers=2)",
+        "nn.Sequential(nn.TransformerEncoderLayer(8, 2), nn.TransformerEncoderLayer(8, 2))",
+    ),
+    "TransformerDecoderLayer": ("nn.TransformerDecoderLayer(8, 2)", "nn.TransformerEncoderLayer(8, 2)"),
+    "TransformerDecoder": ("nn.TransformerDecoder(layer, 2)", "nn.TransformerEncoderLayer(8, 2)"),
+    "Transformer": ("nn.Transformer(8, 2)", "nn.TransformerEncoderLayer(8, 2)"),
     "ReLU6": ("nn.ReLU6()", "nn.Hardtanh(0, 6)"),
     "CELU": ("nn.CELU()", "nn.ELU()"),
     "Mish": ("nn.Mish()", "nn.SiLU()"),
@@ -41,6 +48,16 @@ LAYERS: Answers = {  # typed as nn.NAME
         "nn.CosineSimilarity()(x, y)",
         "F.sum(x * y, axis=1) / (F.norm(x, axis=1) * F.norm(y, axis=1))",
     ),
+    "TripletMarginLoss": (
+        "nn.TripletMarginLoss()(x, y, u)",
+        "F.mean(F.relu(1 + F.norm(x - y, axis=1) - F.norm(x - u, axis=1)))",
+    ),
+    "MarginRankingLoss": ("nn.MarginRankingLoss()(x, y, u)", "F.mean(F.relu(-u * (x - y)))"),
+    "PixelShuffle": (
+        "nn.PixelShuffle(2)(images)",
+        "images.reshape(2, 1, 2, 2, 4, 4).transpose(0, 1, 4, 2, 5, 3).reshape(2, 1, 8, 8)",
+    ),
+    "ReflectionPad2d": ("nn.ReflectionPad2d(1)(images)", "F.pad(images, [(0, 0), (0, 0), (1, 1), (1, 1)])"),
     "PoissonNLLLoss": ("nn.PoissonNLLLoss()(x, y)", "F.mean(F.exp(x) - y * x)"),
 }
 
@@ -185,6 +202,9 @@ NEAR = {
         "LazyLinear",
         "LazyConv2d",
     ),
+    *("Transformer", "TransformerDecoder", "TransformerDecoderLayer", "autocast", "amp", "unfold"),
+    "ReflectionPad2d",
+    *("atan2", "arctan2", "cumprod"),  # only where x / y, or x, is positive
     *("CosineAnnealingWarmRestarts", "ConstantLR", "CyclicLR", "NAdam", "RAdam", "Adamax", "SparseAdam", "Adafactor"),
     *("Adadelta", "Rprop", "ASGD", "LBFGS", "Resize", "RandomResizedCrop", "RandomRotation", "ParameterList"),
 }

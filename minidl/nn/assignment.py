@@ -11,6 +11,7 @@ from minidl.nn.parameter import Parameter
 from minidl.tensors.tensor import Tensor
 
 _OWN = ("training", "_hooks", "_place", "_buffers", "forward")  # attributes of every Module
+_MAY_BE_HIDDEN = ("layers",)  # what many call their layers; everything in minidl asks `layer_parameters()`
 
 
 def check_assignment(module: Any, module_class: type, name: str, value: Any) -> None:
@@ -25,7 +26,8 @@ def check_assignment(module: Any, module_class: type, name: str, value: Any) -> 
     if isinstance(value, (Parameter, module_class)):
         _check_name(module, module_class, name, value)
         return
-    if (name == "forward" or callable(getattr(module_class, name, None))) and not callable(value):
+    hides = callable(getattr(module_class, name, None)) and name not in _MAY_BE_HIDDEN
+    if (name == "forward" or hides) and not callable(value):
         raise AttributeError(_hiding(kind, name, value))
     if value is None:
         return
@@ -70,7 +72,7 @@ def _check_name(module: Any, module_class: type, name: str, value: Any) -> None:
         raise AttributeError(
             f"{kind}.__init__ must call super().__init__() before it assigns {_kind(value)} to self.{name}"
         )
-    if hasattr(module_class, name) or name in _OWN:
+    if (hasattr(module_class, name) and name not in _MAY_BE_HIDDEN) or name in _OWN:
         raise AttributeError(_hiding(kind, name, value))
     if not name or "." in name:
         raise ValueError(f"the name of {_kind(value)} must not be empty or contain a dot; got {name!r}")

@@ -33,7 +33,7 @@ class ModelMethods(Options):
 
     def __new__(cls, *options: Any, **named: Any) -> Self:
         """Make a module; one that takes no options, as ReLU, is not made of its inputs."""
-        if any(isinstance(value, Tensor) for value in options):
+        if not all(isinstance(option, bool) for option in options):  # of PyTorch's ReLU(True) there is more to say
             refuse_options(cls)
         made = super().__new__(cls, *options, **named)  # says what PyTorch's options are here
         if options or named:

@@ -151,7 +151,10 @@ class Module(ModelMethods):
         return layers
 
     def layers(self) -> list[tuple[str, Module]]:
-        """(dotted name, module) of every module that owns parameters itself: "the layers" of the model."""
+        """(dotted name, module) of every module that owns parameters itself: "the layers" of the model.
+
+        A model with an attribute of this name hides it, and has `layer_parameters()`.
+        """
         return [(name, module) for name, module, _ in self.layer_parameters()]
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:

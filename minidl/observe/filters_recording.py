@@ -73,7 +73,7 @@ def filters(model: Module, layer: str | None = None, shape: tuple[int, ...] | No
         ValueError: there is no such layer, or it has no weight.
         ShapeError: the weights do not fill `shape`.
     """
-    layers = dict(model.layers())
+    layers = {name: layer for name, layer, _ in model.layer_parameters()}
     if layer is None:
         layer = next(iter(layers), None)
     if layer not in layers or getattr(layers[layer], "weight", None) is None:

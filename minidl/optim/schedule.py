@@ -71,7 +71,8 @@ class Schedule(Options, ABC, ScheduleNames):
         names = [
             name for kind in type(self).__mro__ for name, entry in vars(kind).items() if isinstance(entry, Setting)
         ]
-        own = [f"{name}={getattr(self, name)!r}, " for name in names if name not in ("base_lr", "step_count")]
+        values = {name: getattr(self, name) for name in names if name not in ("base_lr", "step_count")}
+        own = [f"{name}={getattr(value, '__name__', repr(value))}, " for name, value in values.items()]
         return f"{type(self).__name__}({''.join(own)}at step {self.step_count}: lr={self.last_lr:g})"
 
     @property

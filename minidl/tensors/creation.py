@@ -117,7 +117,7 @@ def arange(
 ) -> Tensor:
     """start, start + step, ... below stop; from 0 if only one number is given. Floats make float32."""
     if unknown:
-        raise unknown_option(f"md.arange({start}, {stop}, {step})", unknown)
+        raise unknown_option(f"md.arange({start})", unknown)
     values = np.arange(start, dtype=dtype) if stop is None else np.arange(start, stop, step, dtype=dtype)
     return _made(values.astype(DEFAULT_DTYPE) if dtype is None and values.dtype.kind == "f" else values, requires_grad)
 
@@ -154,7 +154,7 @@ def randn(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False, 
 def randint(low: int, high: int | None = None, size: Shape = (), dtype: Any = np.int64, **unknown: Never) -> Tensor:
     """Whole numbers from `low` to `high` - 1, or from 0 to `low` - 1, from the host stream that `md.seed` starts."""
     if unknown:
-        raise unknown_option(f"md.randint({low}, {high}, {size})", unknown)
+        raise unknown_option(f"md.randint({low})", unknown)
     return _made(np.asarray(backend.generator().integers(low, high, size, dtype)), False)
 
 

@@ -178,3 +178,11 @@ def test_images_as_rows_of_pixels_or_as_images():
 def test_usual_slips_are_told_what_to_write(take, said):
     with pytest.raises((TypeError, ValueError), match=said):
         take()
+
+
+def test_a_subclass_that_makes_one_example_at_a_time_is_told_that_nobody_would_ask_it():
+    with pytest.raises(TypeError, match=r"Squares.__getitem__ would make no example: .* take\(indices\)"):
+
+        class Squares(Dataset):
+            def __getitem__(self, i):
+                return np.float32(i), i * i

@@ -129,6 +129,11 @@ def test_the_folder_is_made_and_capitals_do_not_matter(tmp_path, suffix):
         ([np.ones(2)], TypeError, "got list$"),
         ({1: np.ones(2)}, TypeError, "names as keys; got 1"),
         ({"lr": "0.1"}, TypeError, "expected 'lr' to be an array, a Tensor or a number; got str"),
+        (
+            {"model": {"w": np.ones(2)}},
+            TypeError,
+            r"got dict: save it in .* own, or both by .*save_checkpoint\(",
+        ),
         ({"\ud800": np.ones(2)}, ValueError, r"'\\ud800' cannot be a name in a file"),
         ({"w": np.array(["a"])}, DTypeError, "expected 'w' to hold booleans, integers or floating numbers; got <U1"),
         ({"w": np.ones(2, complex)}, DTypeError, "got complex128"),

@@ -82,6 +82,15 @@ def test_what_is_no_formula(formula, shapes, error, said):
         F.einsum(formula, *[tensor(np.ones(shape)) for shape in shapes])
 
 
+def test_operands_in_a_list_are_refused():
+    x = tensor(np.ones((2, 2)))
+    with pytest.raises(
+        TypeError, match=r"one operand after another; got a list: write F.einsum\('ij,jk', \*operands\)"
+    ):
+        F.einsum("ij,jk", [x, x])
+    assert F.einsum("ij->j", [[1.0, 2.0], [3.0, 4.0]]).tolist() == [4, 6]
+
+
 def test_operands_first_is_refused():
     with pytest.raises(ValueError, match="expected subscripts"):
         F.einsum(tensor(np.ones((2, 2))), [0, 1])

@@ -108,7 +108,8 @@ def test_linear_of_a_large_float16_batch():
     ("x", "weight", "bias", "words"),
     [
         ((2, 3), (4, 2), None, r"in_features=2\).*got \(2, 3\)"),
-        ((), (4, 2), None, "in_features=2"),
+        ((), (4, 2), None, r"in_features=2.*got \(\)$"),
+        ((3, 1, 2, 2), (4, 4), None, r"got \(3, 1, 2, 2\): nn.Flatten\(\) makes rows of it$"),
         ((2, 3), (3,), None, r"weight of shape \(out_features, in_features\); got \(3,\)"),
         ((2, 3), (4, 3), (3,), r"bias of shape \(4,\); got \(3,\)"),
         ((2, 3), (4, 3), (1, 4), r"bias of shape \(4,\)"),
@@ -117,6 +118,11 @@ def test_linear_of_a_large_float16_batch():
 def test_linear_of_what_does_not_fit(x, weight, bias, words):
     with pytest.raises(md.ShapeError, match=words):
         F.linear(tensor(np.ones(x)), tensor(np.ones(weight)), None if bias is None else tensor(np.ones(bias)))
+
+
+def test_linear_of_a_number():
+    with pytest.raises(md.ShapeError, match=r"in_features=2.*got \(\)$"):
+        F.linear(1.0, tensor(np.ones((4, 2))))
 
 
 def test_linear_wants_one_dtype():

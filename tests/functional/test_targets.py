@@ -149,3 +149,11 @@ def test_weights_that_do_not_fit():
     for loss in (F.binary_cross_entropy, F.binary_cross_entropy_with_logits):
         with pytest.raises(md.DTypeError, match=r"expected floating .*got int64"):
             loss([0, 1], [0, 1])
+
+
+def test_labels_of_classes_are_no_numbers_to_hit():
+    scores, labels = tensor(np.ones((4, 3), np.float32)), tensor(np.array([0, 1, 2, 0]))
+    with pytest.raises(md.ShapeError, match=r"got \(4, 3\) and \(4,\)\. For labels .* F.one_hot\(labels, 3\)$"):
+        F.mse_loss(scores, labels)
+    with pytest.raises(md.ShapeError, match=r"got \(4, 3\) and \(4,\)$"):
+        F.mse_loss(scores, tensor(np.ones(4, np.float32)))

@@ -92,7 +92,7 @@ def test_a_list_of_layers_that_are_registered_already_is_fine():
     assert [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias"]
 
 
-@pytest.mark.parametrize("name", ["layers", "parameters", "forward", "training"])
+@pytest.mark.parametrize("name", ["modules", "parameters", "forward", "training"])
 def test_a_layer_cannot_hide_a_method_of_module(name):
     with pytest.raises(AttributeError, match=f"would hide '{name}'"):
         setattr(nn.Module(), name, nn.ReLU())

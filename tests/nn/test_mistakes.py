@@ -90,7 +90,7 @@ def test_a_list_of_what_is_registered_elsewhere_is_no_fault() -> None:
     assert len(net.parameters()) == 2
 
 
-@pytest.mark.parametrize("name", ["forward", "train", "layers", "parameters", "eval", "to"])
+@pytest.mark.parametrize("name", ["forward", "train", "modules", "parameters", "eval", "to"])
 @pytest.mark.parametrize("value", [3, None, [], "text"])
 def test_a_method_is_not_replaced_by_a_value(name: str, value: Any) -> None:
     with pytest.raises(AttributeError, match=rf"Net\.{name} = an? \w+ would hide {name!r} of every Module; .*{name}_"):

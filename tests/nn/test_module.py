@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import minidl as md
 import minidl.functional as F
 from minidl import nn
 from minidl.tensors.tensor import Tensor
@@ -180,3 +181,20 @@ def test_named_arguments_reach_forward():
             return x * factor
 
     assert Scaled()(tensor(np.array([2.0])), factor=3).item() == 6.0
+
+
+def test_a_list_of_layers_may_be_called_layers():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 2)])
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    net = Net()
+    assert net(tensor(np.ones((4, 3), np.float32))).shape == (4, 2)
+    assert [name for name, _, _ in net.layer_parameters()] == ["layers.0", "layers.1"]
+    assert [layer.name for layer in md.optim.SGD(net).layers] == ["layers.0", "layers.1"]

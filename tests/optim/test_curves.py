@@ -160,3 +160,7 @@ def test_refuses_what_makes_no_sense(make: Callable[[Any], Any], words: str) -> 
 def test_lambda_takes_a_function() -> None:
     with pytest.raises(TypeError, match=r"LambdaLR: lr_lambda: expected a function of .*; got 0\.5"):
         LambdaLR(optimizer_at(0.1), 0.5)  # type: ignore[arg-type]
+
+
+def test_lambda_shows_its_function_by_name() -> None:
+    assert repr(LambdaLR(optimizer_at(0.1), wavy)).startswith("LambdaLR(lr_lambda=wavy, at step 0: lr=")
