@@ -73,7 +73,9 @@ examples:
   minidl mnist --download
   minidl mnist --iterations 10000 --out runs/lenet       stop with Ctrl-C; the same command goes on where it was
 
-The run folder then holds results.json, lenet.npz (weights: model.load_state_dict(md.load(...))) and checkpoint.npz."""
+The run folder then holds results.json, lenet.npz (weights: model.load_state_dict(md.load(...))), checkpoint.npz, the
+figures loss_curves, update_heatmap and flow_profile (png, svg, json), and what they are drawn from: history.json and
+flow.npz, for `minidl plot`."""
 
 
 class _Parser(argparse.ArgumentParser):

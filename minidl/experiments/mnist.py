@@ -1,20 +1,22 @@
 """What `minidl mnist` runs: Caffe's LeNet on the real MNIST, by Caffe's recipe.
 
-The folder of a run holds results.json (the test accuracy at each look), lenet.npz (the weights, for `md.load`) and
-checkpoint.npz, from which the same command goes on: after Ctrl-C, or for more steps.
+The folder of a run holds results.json (the test accuracy at each look), lenet.npz (the weights, for `md.load`),
+checkpoint.npz, from which the same command goes on: after Ctrl-C, or for more steps; history.json and flow.npz, the
+losses and the gradients, with the figures drawn from them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minidl import backend, models, nn, optim
+from minidl import backend, models, nn, optim, plot
 from minidl.checks import whole
 from minidl.data import Dataset, DataSplits, Loader
 from minidl.data.dataset import fingerprint
@@ -24,11 +26,13 @@ from minidl.files.reading import read_json
 from minidl.files.schema import check_plain
 from minidl.files.weights import save
 from minidl.files.writing import check_writable, path_of, write_atomically
-from minidl.training import TrainingState, fit
+from minidl.observe import FlowRecording, GradientFlow
+from minidl.training import History, TrainingState, fit
 from minidl.training.checkpoint import load_checkpoint
 from minidl.training.evaluation import evaluate
 
 BATCH, LR, MOMENTUM, DECAY, GAMMA, POWER = 64, 0.01, 0.9, 5e-4, 1e-4, 0.75
+RECORDED = 25  # steps between two whose gradients are recorded
 REFERENCE = {500: 0.966, 1_000: 0.982, 1_500: 0.984, 3_000: 0.989}  # this recipe on these images in PyTorch, one seed
 
 RESULTS = {  # what results.json holds
@@ -94,10 +98,27 @@ def train_lenet(
     if done < iterations:
         options: Any = {"checkpoint": path, "checkpoint_every": every, "resume": done > 0}
         options["progress"] = None if in_terminal() else False  # in a file, the looks are its lines
-        history = fit(model, optimizer, loader, steps=iterations, schedule=schedule, callbacks=[record], **options)
+        with GradientFlow(model, optimizer, every=RECORDED, steps=iterations - done) as flow:
+            history = fit(model, optimizer, loader, steps=iterations, schedule=schedule, callbacks=[record], **options)
         record.write(len(history.step_loss))
+        _draw(folder, history, replace(flow.recording, steps=flow.recording.steps + done), seed)
     save(model.state_dict(), folder / "lenet.npz")
     return record.results
+
+
+def _draw(folder: Path, history: History, flow: FlowRecording, seed: int) -> None:
+    """Keep the losses and the gradients of the run, also of the part before it went on, and draw them."""
+    path = folder / "flow.npz"
+    if flow.steps[:1] > 0 and path.exists():
+        with suppress(ValueError):  # a damaged one, or of another run: what is there now is kept instead
+            earlier, about = FlowRecording.load_with_about(path)
+            flow = earlier.followed_by(flow) if about == {"seed": seed} else flow
+    history.save(folder / "history.json")
+    flow.save(path, about={"seed": seed})
+    plot.save_figure(plot.loss_curves(history), folder / "loss_curves")
+    if len(flow.steps):
+        plot.save_figure(plot.update_heatmap(flow), folder / "update_heatmap")
+        plot.save_figure(plot.flow_profile(flow), folder / "flow_profile")
 
 
 class _Record:

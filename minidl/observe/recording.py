@@ -237,6 +237,28 @@ class FlowRecording:
             alike=self.alike("output_gradient_rms"),
         )
 
+    def followed_by(self, later: FlowRecording) -> FlowRecording:
+        """The recording of a run that went on: this one and then `later`. What both have, `later` tells.
+
+        Raises:
+            ValueError: they are not of the same layers.
+        """
+        if (self.layers, self.dtype) != (later.layers, later.dtype):
+            raise ValueError(f"expected the recording of the same layers going on; got {self!r} and {later!r}")
+        if not len(later.steps):
+            return self
+        joined: dict[str, Any] = {}
+        for name, entry in _ARRAYS.items():
+            mine, its = getattr(self, name), getattr(later, name)
+            if name == "notes":
+                joined[name] = tuple(dict.fromkeys([*mine, *its]))
+            elif entry.shape and entry.shape[0] in ("T", "S"):
+                before = (self.steps if entry.shape[0] == "T" else self.snapshots) < later.steps[0]
+                joined[name] = np.concatenate([mine[before], its])
+            else:
+                joined[name] = its
+        return FlowRecording(**joined)
+
     def save(self, path: str | PathLike[str], about: Mapping[str, Any] | None = None) -> None:
         """Write an npz file of plain arrays, and `about`, plain data that say which run it was."""
         arrays = {f.name: _as_array(getattr(self, f.name)) for f in fields(self)}

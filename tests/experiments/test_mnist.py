@@ -14,7 +14,9 @@ import pytest
 import minidl as md
 from minidl import backend, cli
 from minidl.cli import main
+from minidl.experiments import mnist
 from minidl.experiments.mnist import _Record, train_lenet
+from minidl.observe import FlowRecording
 from minidl.training import load_checkpoint
 from tests.data.test_idx import idx
 
@@ -64,6 +66,18 @@ def test_a_run_that_goes_on_equals_one_that_was_never_stopped(images, tmp_path):
     again = train(images, tmp_path / "parts", iterations=13, every=4)  # nothing is left to do
     assert again["looks"] == parts["looks"][-1:]
     assert (tmp_path / "parts" / "lenet.npz").exists()
+
+
+def test_the_figures_show_the_whole_run_also_when_it_was_stopped(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist, "RECORDED", 2)
+    train(images, tmp_path, iterations=3)
+    train(images, tmp_path, iterations=6)
+    flow = FlowRecording.load(tmp_path / "flow.npz")
+    assert flow.steps.tolist() == [0, 2, 3, 5]  # the first of each part, every second, and the last
+    assert np.isfinite(flow.update_norm).all()
+    for name in ("loss_curves", "update_heatmap", "flow_profile"):
+        assert {path.suffix for path in tmp_path.glob(f"{name}.*")} == {".png", ".svg", ".json"}
+    assert len(md.training.History.load(tmp_path / "history.json").step_loss) == 6
 
 
 def test_another_seed_wants_another_folder(images, tmp_path):
