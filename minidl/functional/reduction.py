@@ -21,12 +21,12 @@ import numpy as np
 
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable
-from minidl.backend import module_of
+from minidl.backend import at_hand, module_of
 from minidl.functional.arithmetic import absolute, sign, subtract
 from minidl.functional.axes import all_axes, one_axis
 from minidl.functional.broadcasting import Reduction, repeated, sum
 from minidl.functional.masking import masked
-from minidl.functional.precision import narrowed, widened
+from minidl.functional.precision import HALF, narrowed, widened
 from minidl.functional.probabilities import Softmax
 from minidl.functional.reshaping import array_like, flatten, reshape
 from minidl.functional.selection import where
@@ -248,6 +248,7 @@ class Norm(Reduction):
     """
 
     saves_inputs = True
+    saves_output = True
     __slots__ = ("p",)
 
     def __init__(self, p: float, axis: Axis, keepdims: bool) -> None:
@@ -265,9 +266,13 @@ class Norm(Reduction):
         total = self.add_up((size / peak) ** self.p, self.axis, self.keepdims)
         return narrowed(peak.reshape(total.shape) * total ** (1 / self.p), x)
 
-    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> Gradients:
-        direction = _direction(widened(x), self.axis)
-        norm = Norm(self.p, self.axis, True)(direction)  # of x it may have overflowed
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
+        direction, norm = widened(x), widened(out).reshape(self.kept_shape)
+        values = out._data if isinstance(out, Variable) else out
+        # A norm in float16 is rounded too much to divide by; an infinite one has overflowed, or belongs to infinite x.
+        if values.dtype == HALF or not at_hand(values) or not module_of(values).isfinite(values).all():
+            direction = _direction(direction, self.axis)
+            norm = Norm(self.p, self.axis, True)(direction)
         ratio = direction / where(norm == 0, 1, norm)
         if self.p == 2:
             slope = masked(ratio, norm != 0)
