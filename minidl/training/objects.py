@@ -38,7 +38,7 @@ from minidl.training.texts import ITEMS, is_minidls, is_own, is_wrapper, name_of
 PLAIN = (bool, float, str, tuple)  # attributes of these types are settings; a whole number may be a counter
 MOST = 1000  # entries of one object
 _DEEP = 40  # objects within objects
-_OF_A_MODULE = ("training", "forward")
+_OF_A_MODULE = ("training",)
 _EMPTY = object()
 _OF_MINIDL = ("foreign", "plain", "versions")  # attributes of classes that minidl writes itself
 _MAKERS = ("__init__", "__post_init__")
@@ -317,7 +317,7 @@ def _options(thing: Any, use: Use, left_out: Iterable[str]) -> Iterator[tuple[st
     for key, value in sorted(_attributes(thing).items()):
         if key.startswith("_") or key in left_out:
             continue
-        known = key in taken or (isinstance(thing, Module) and isinstance(value, Module))
+        known = key in taken or (isinstance(thing, Module) and (isinstance(value, Module) or key == "forward"))
         plain = isinstance(value, (*PLAIN, np.floating, np.bool_, FunctionType))
         shown = known or (minidls and plain) or (own and isinstance(value, (bool, tuple, np.bool_, FunctionType)))
         if shown or key in use.read or (isinstance(thing, Module) and isinstance(value, Tensor)):
