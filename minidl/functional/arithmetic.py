@@ -212,8 +212,10 @@ def power(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
         DTypeError: integers raised to negative integers. (On a GPU, where looking would mean waiting, an array of
             exponents may hold such; they give 0, and 1 and -1 their powers.)
     """
-    if isinstance(y, (int, float, np.generic)) and abs(y) != math.inf:
-        return PowNumber(y.item() if isinstance(y, np.generic) else y)(x)
+    if isinstance(y, (int, float, np.generic)):
+        n = y.item() if isinstance(y, np.generic) else y
+        if abs(n) != math.inf:
+            return PowNumber(n)(x)
     if isinstance(x, (int, float, np.generic)):
         return NumberPow(x.item() if isinstance(x, np.generic) else x)(y)
     return Pow()(x, y)

@@ -22,6 +22,7 @@ import numpy as np
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable
 from minidl.backend import at_hand, module_of
+from minidl.checks import yes_or_no
 from minidl.functional.arithmetic import absolute, sign, subtract
 from minidl.functional.axes import all_axes, one_axis
 from minidl.functional.broadcasting import Reduction, repeated, sum
@@ -194,6 +195,7 @@ def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Ne
     """
     if unknown:
         raise unknown_option("F.prod(x)", unknown)
+    keepdims = yes_or_no(keepdims, "prod: keepdims")
     x = array_like(x)
     if x.dtype.kind == "b":
         x = astype(x, np.int64)

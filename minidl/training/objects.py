@@ -128,8 +128,8 @@ class Told:
 
     def _tell(self, what: str, value: Any, certainty: Certainty, read: frozenset[str]) -> None:
         if isinstance(value, dict) and (keys := read & value.keys()):  # others are not for the code that has it
-            for key in sorted(keys) if self._depth <= _DEEP else ():
-                self.tell(f"entry {key!r} of the {what}", value[key], certainty, read)
+            for entry in sorted(keys) if self._depth <= _DEEP else ():
+                self.tell(f"entry {entry!r} of the {what}", value[entry], certainty, read)
             return
         text = plain_text(value)
         if text is not None:
