@@ -175,6 +175,7 @@ class Close(Function):
 
     def forward(self, x: Array, y: Array) -> Array:
         xp = module_of(x, y)
+        y = 1.0 * y  # integers as float64: the difference of two narrow ones would wrap around
         return (x == y) | (xp.isfinite(y) & (abs(x - y) <= self.atol + self.rtol * abs(y)))
 
 

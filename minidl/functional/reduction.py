@@ -188,7 +188,7 @@ def ptp(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Nev
 
 
 def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:
-    """The product over `axis`; 1 of no numbers.
+    """The product over `axis`; 1 of no numbers. Of narrow integers it is int64 or uint64, as NumPy's.
 
     Halves are multiplied with each other until one number is left: the gradient, the product of all others, is then
     right also where some numbers are 0.
@@ -197,8 +197,8 @@ def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Ne
         raise unknown_option("F.prod(x)", unknown)
     keepdims = yes_or_no(keepdims, "prod: keepdims")
     x = array_like(x)
-    if x.dtype.kind == "b":
-        x = astype(x, np.int64)
+    if x.dtype.kind in "biu":
+        x = astype(x, np.uint64 if x.dtype.kind == "u" else np.int64)
     axes = all_axes(axis, x.ndim)
     left = [i for i in range(x.ndim) if i not in axes]
     kept = [1 if i in axes else n for i, n in enumerate(x.shape)]
