@@ -270,9 +270,7 @@ class Norm(Reduction):
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
         direction, norm = widened(x), widened(out).reshape(self.kept_shape)
-        values = out._data if isinstance(out, Variable) else out
-        # A norm in float16 is rounded too much to divide by; an infinite one has overflowed, or belongs to infinite x.
-        if values.dtype == HALF or not at_hand(values) or not module_of(values).isfinite(values).all():
+        if not _divides(out):
             direction = _direction(direction, self.axis)
             norm = Norm(self.p, self.axis, True)(direction)
         ratio = direction / where(norm == 0, 1, norm)
@@ -283,6 +281,15 @@ class Norm(Reduction):
             ratio = where(there, ratio, 1)
             slope = masked(sign(ratio) * absolute(ratio) ** (self.p - 1), there)
         return narrowed(widened(grad_out).reshape(self.kept_shape) * slope, x)
+
+
+def _divides(norm: ArrayOrTensor) -> bool:
+    """Whether norms, as they are, are known to be exact enough to divide by: finite, and not of few digits."""
+    values = norm._data if isinstance(norm, Variable) else norm
+    if not at_hand(values) or values.dtype == HALF:
+        return False
+    exact = (values >= np.finfo(values.dtype).tiny) & (values < math.inf)
+    return bool((exact | (values == 0)).all())
 
 
 def _direction(x: ArrayOrTensor, axis: Axis) -> ArrayOrTensor:

@@ -483,3 +483,13 @@ def test_ptp(drawn):
         slack=4,
         numeric=False,
     )
+
+
+@pytest.mark.parametrize("p", [None, 3])
+@pytest.mark.parametrize(("dtype", "least"), [("float16", 6e-8), ("float32", 1.4e-45), ("float64", 5e-324)])
+def test_the_gradient_of_the_norm_of_the_smallest_numbers(p, dtype, least):
+    """The norm itself has one or two digits there."""
+    x, ordinary = tensor(np.array([3, 4, 0], dtype) * np.array(least, dtype), True), tensor(np.array([3.0, 4, 0]), True)
+    F.norm(x, p).backward()
+    F.norm(ordinary, p).backward()
+    np.testing.assert_allclose(host(x.grad), host(ordinary.grad), rtol=2e-3)
