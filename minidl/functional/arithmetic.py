@@ -132,7 +132,7 @@ def negative(x: TensorLike) -> ArrayOrTensor:
 class Pow(Function):
     """z = x^y with an array as exponent, so dz/dx = y x^(y-1) and dz/dy = x^y ln x.
 
-    Where y = 0 dz/dx is 0, and where x = 0 and y >= 0 dz/dy is 0, as in PyTorch; the bare formulas would give NaN.
+    Where x = 0 = y dz/dx is 0, and where x = 0 and y >= 0 dz/dy is 0, as in PyTorch; the bare formulas would give NaN.
     So they would where a power of 0 meets an infinite y or ln x: there the slopes are 0 too, which is the limit.
     """
 
@@ -145,7 +145,8 @@ class Pow(Function):
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, y: ArrayOrTensor) -> Gradients:
         grad_x = grad_y = None
         if self.needs(0):
-            flat = (y == 0) | ((abs(y) == math.inf) & (x ** (y - 1) == 0))
+            steep = (y == 0) & ~(abs(1 / x) < math.inf)  # 0 times an infinite power
+            flat = steep | ((abs(y) == math.inf) & ((abs(x) - 1) * y < 0))  # an infinite y times a power of 0
             slope_x = where(flat, 0, y) * x ** where(flat, 0, y - 1)
             grad_x = unbroadcast(grad_out * slope_x, x.shape)
         if self.needs(1):
@@ -190,7 +191,7 @@ class NumberPow(Function):
         if self.b == 0:
             return grad_out * where(y >= 0, 0.0, where(y < 0, -math.inf, math.nan)).astype(out.dtype)
         if self.b == math.inf:
-            return grad_out * where(y < 0, 0.0, out * math.inf).astype(out.dtype)
+            return grad_out * where(y < 0, 0.0, where(y < 0, 1.0, out) * math.inf).astype(out.dtype)
         return grad_out * (out * float(np.log(self.b)))
 
 
@@ -212,7 +213,9 @@ def power(x: TensorLike, y: TensorLike) -> ArrayOrTensor:
             exponents may hold such; they give 0, and 1 and -1 their powers.)
     """
     if isinstance(y, (int, float, np.generic)):
-        return PowNumber(y.item() if isinstance(y, np.generic) else y)(x)
+        n = y.item() if isinstance(y, np.generic) else y
+        if abs(n) != math.inf:
+            return PowNumber(n)(x)
     if isinstance(x, (int, float, np.generic)):
         return NumberPow(x.item() if isinstance(x, np.generic) else x)(y)
     return Pow()(x, y)

@@ -22,7 +22,7 @@ import numpy as np
 
 from minidl.autograd.function import Function
 from minidl.backend import module_of
-from minidl.checks import number
+from minidl.checks import number, yes_or_no
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.arithmetic import add, divide
 from minidl.functional.masking import masked
@@ -111,7 +111,7 @@ def attention_weights(
     if min(np.ndim(query), np.ndim(key)) < 2 or np.shape(query)[-1] != np.shape(key)[-1]:
         raise _unfit(query, key)
     scores = matmul(divide(query, math.sqrt(np.shape(query)[-1])), swapaxes(key, -1, -2))
-    if is_causal:
+    if yes_or_no(is_causal, "attention: is_causal"):
         scores = Causal()(scores)
     if attn_mask is not None:
         scores = masked_scores(scores, array_like(attn_mask))

@@ -8,6 +8,7 @@ from typing import Any, Never
 
 from minidl.autograd.function import Function
 from minidl.backend import module_of
+from minidl.checks import yes_or_no
 from minidl.functional.axes import all_axes
 from minidl.habits.answers import unknown_option
 from minidl.types import Array, ArrayOrTensor, Axis, TensorLike
@@ -141,7 +142,7 @@ class Together(Function):
     def __init__(self, name: str, axis: Axis, keepdims: bool) -> None:
         self.name = name
         self.axis = axis
-        self.keepdims = keepdims
+        self.keepdims = yes_or_no(keepdims, f"{name}: keepdims")
 
     def forward(self, x: Array) -> Array:
         axes = None if self.axis is None else all_axes(self.axis, x.ndim)
@@ -174,6 +175,7 @@ class Close(Function):
 
     def forward(self, x: Array, y: Array) -> Array:
         xp = module_of(x, y)
+        y = 1.0 * y  # integers as float64: the difference of two narrow ones would wrap around
         return (x == y) | (xp.isfinite(y) & (abs(x - y) <= self.atol + self.rtol * abs(y)))
 
 

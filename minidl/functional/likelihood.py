@@ -129,11 +129,12 @@ class GeneralCrossEntropy(_Likelihood):
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
         wide, axis = widened(x), class_axis(x.ndim)
+        counts = self.samples(x.shape, wide.dtype)[1] != 0
+        wide = masked(wide, counts)  # the scores of an ignored sample may be no numbers
         p, target = softmax(wide, axis), self.target(x.shape, wide.dtype)
         if self.weight is not None:
             p = p * target.sum(axis=axis, keepdims=True)
-        counts = self.samples(x.shape, wide.dtype)[1] != 0  # the scores of an ignored sample may be no numbers
-        return narrowed(masked((p - target) * self.spread(grad_out, x.shape, wide.dtype), counts), x)
+        return narrowed((p - target) * self.spread(grad_out, x.shape, wide.dtype), x)
 
 
 def nll_loss(

@@ -253,7 +253,7 @@ class KLDiv(Function):
         grad_x = -grad_out * t if self.needs(0) else None
         grad_t = None
         if self.needs(1):
-            grad_t = grad_out * where(x == -math.inf, math.inf, log(t) - x + 1)
+            grad_t = grad_out * (log(where(x == -math.inf, 1, t)) - x + 1)  # infinite there, whatever t is
         return grad_x, grad_t
 
 

@@ -16,6 +16,7 @@ from typing import Never
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable
 from minidl.backend import asarray, module_of
+from minidl.checks import yes_or_no
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.axes import one_axis
 from minidl.functional.indexing import getitem
@@ -33,7 +34,7 @@ class ArgExtremum(Function):
     def __init__(self, name: str, axis: int | None, keepdims: bool) -> None:
         self.name = name
         self.axis = axis
-        self.keepdims = keepdims
+        self.keepdims = yes_or_no(keepdims, f"{name}: keepdims")
 
     def forward(self, x: Array) -> Array:
         axis = None if self.axis is None else one_axis(self.axis, x.ndim or 1)  # NumPy lets a 0-d array have axis 0

@@ -21,12 +21,13 @@ import numpy as np
 
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable
-from minidl.backend import module_of
+from minidl.backend import at_hand, module_of
+from minidl.checks import yes_or_no
 from minidl.functional.arithmetic import absolute, sign, subtract
 from minidl.functional.axes import all_axes, one_axis
 from minidl.functional.broadcasting import Reduction, repeated, sum
 from minidl.functional.masking import masked
-from minidl.functional.precision import narrowed, widened
+from minidl.functional.precision import HALF, narrowed, widened
 from minidl.functional.probabilities import Softmax
 from minidl.functional.reshaping import array_like, flatten, reshape
 from minidl.functional.selection import where
@@ -197,16 +198,17 @@ def ptp(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Nev
 
 
 def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False, **unknown: Never) -> ArrayOrTensor:
-    """The product over `axis`; 1 of no numbers.
+    """The product over `axis`; 1 of no numbers. Of narrow integers it is int64 or uint64, as NumPy's.
 
     Halves are multiplied with each other until one number is left: the gradient, the product of all others, is then
     right also where some numbers are 0.
     """
     if unknown:
         raise unknown_option("F.prod(x)", unknown)
+    keepdims = yes_or_no(keepdims, "prod: keepdims")
     x = array_like(x)
-    if x.dtype.kind == "b":
-        x = astype(x, np.int64)
+    if x.dtype.kind in "biu":
+        x = astype(x, np.uint64 if x.dtype.kind == "u" else np.int64)
     axes = all_axes(axis, x.ndim)
     left = [i for i in range(x.ndim) if i not in axes]
     kept = [1 if i in axes else n for i, n in enumerate(x.shape)]
@@ -258,6 +260,7 @@ class Norm(Reduction):
     """
 
     saves_inputs = True
+    saves_output = True
     __slots__ = ("p",)
 
     def __init__(self, p: float, axis: Axis, keepdims: bool) -> None:
@@ -275,9 +278,11 @@ class Norm(Reduction):
         total = self.add_up((size / peak) ** self.p, self.axis, self.keepdims)
         return narrowed(peak.reshape(total.shape) * total ** (1 / self.p), x)
 
-    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> Gradients:
-        direction = _direction(widened(x), self.axis)
-        norm = Norm(self.p, self.axis, True)(direction)  # of x it may have overflowed
+    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
+        direction, norm = widened(x), widened(out).reshape(self.kept_shape)
+        if not _divides(out):
+            direction = _direction(direction, self.axis)
+            norm = Norm(self.p, self.axis, True)(direction)
         ratio = direction / where(norm == 0, 1, norm)
         if self.p == 2:
             slope = masked(ratio, norm != 0)
@@ -286,6 +291,15 @@ class Norm(Reduction):
             ratio = where(there, ratio, 1)
             slope = masked(sign(ratio) * absolute(ratio) ** (self.p - 1), there)
         return narrowed(widened(grad_out).reshape(self.kept_shape) * slope, x)
+
+
+def _divides(norm: ArrayOrTensor) -> bool:
+    """Whether norms, as they are, are known to be exact enough to divide by: finite, and not of few digits."""
+    values = norm._data if isinstance(norm, Variable) else norm
+    if not at_hand(values) or values.dtype == HALF:
+        return False
+    exact = (values >= np.finfo(values.dtype).tiny) & (values < math.inf)
+    return bool((exact | (values == 0)).all())
 
 
 def _direction(x: ArrayOrTensor, axis: Axis) -> ArrayOrTensor:

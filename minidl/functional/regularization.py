@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import Never
 
 from minidl.autograd.function import Function
-from minidl.backend import device_uniform, module_of
+from minidl.backend import at_hand, device_uniform, module_of
 from minidl.checks import number, yes_or_no
 from minidl.errors import ShapeError, describe
 from minidl.functional.masking import masked
+from minidl.functional.targets import raw
 from minidl.habits.answers import unknown_option
 from minidl.types import Array, ArrayOrTensor, Shape, TensorLike
 
@@ -41,10 +42,18 @@ class Dropout(Function):
     def forward(self, x: Array) -> Array:
         keep = device_uniform(self.mask_shape(x), module_of(x)) >= self.p
         self.scale = keep.astype(x.dtype) * (1 / (1 - self.p) if self.p < 1 else 0)
-        return module_of(x).where(self.scale == 0, 0, x * self.scale)
+        return self.scaled(x)
 
     def backward(self, grad_out: ArrayOrTensor) -> ArrayOrTensor:
-        return masked(grad_out * self.scale, self.scale != 0)
+        return self.scaled(grad_out)
+
+    def scaled(self, x: ArrayOrTensor) -> ArrayOrTensor:
+        """x times `scale`, and 0 where that is 0. Only beside an x that is not finite does the product differ."""
+        product = x * self.scale
+        values = raw(product)
+        if at_hand(values) and module_of(values).isfinite(values).all():
+            return product
+        return masked(product, self.scale != 0)
 
     def mask_shape(self, x: Array) -> Shape:
         """The shape of m: that of x, with length 1 along the axes that share one m."""

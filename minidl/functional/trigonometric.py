@@ -9,8 +9,12 @@ Tensor(1.)
 
 from __future__ import annotations
 
+import math
+
 from minidl.autograd.function import Function
 from minidl.backend import module_of
+from minidl.functional.masking import masked
+from minidl.functional.selection import where
 from minidl.types import Array, ArrayOrTensor, TensorLike
 
 
@@ -78,7 +82,9 @@ class Arctan(Function):
         return module_of(x).arctan(x)
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor) -> ArrayOrTensor:
-        return grad_out / (1 + x * x)
+        finite = abs(x) != math.inf
+        x = where(finite, x, 0)  # the slope of an infinite x^2 would be NaN, also times 0
+        return grad_out * masked(1 / (1 + x * x), finite)
 
 
 def arctan(x: TensorLike) -> TensorLike:

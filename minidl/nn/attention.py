@@ -135,10 +135,11 @@ class MultiheadAttention(Module):
         mask = self._added_mask(attn_mask, key_padding_mask, (*q.shape[:3], k.shape[2]), q.dtype, batched)
         dropout = self.dropout if self.training else 0.0
         weights = None
-        if need_weights:
+        average = yes_or_no(average_attn_weights, "MultiheadAttention: average_attn_weights")
+        if yes_or_no(need_weights, "MultiheadAttention: need_weights"):
             weights = F.dropout(attention_weights(q, k, mask, is_causal), dropout)
             found = F.matmul(weights, v)
-            weights = F.mean(weights, axis=1) if average_attn_weights else weights
+            weights = F.mean(weights, axis=1) if average else weights
             weights = weights if batched else weights[0]
         else:
             found = F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal)

@@ -10,6 +10,7 @@ from typing import Any, Never
 import numpy as np
 
 from minidl import backend
+from minidl.checks import yes_or_no
 from minidl.errors import DTypeError
 from minidl.habits.answers import unknown_option
 from minidl.tensors.array import DEFAULT_DTYPE, array_of, as_data
@@ -134,7 +135,7 @@ def linspace(
     """`num` numbers at equal distances from `start` to `stop`, both included unless `endpoint` is False."""
     if unknown:
         raise unknown_option(f"md.linspace({start}, {stop})", unknown)
-    return _made(np.linspace(start, stop, num, endpoint).astype(dtype), requires_grad)
+    return _made(np.linspace(start, stop, num, yes_or_no(endpoint, "linspace: endpoint")).astype(dtype), requires_grad)
 
 
 def rand(*shape: Any, dtype: Any = DEFAULT_DTYPE, requires_grad: bool = False, **unknown: Never) -> Tensor:

@@ -20,7 +20,7 @@ from minidl.tensors.tensor import Tensor
 from minidl.training.objects import Certainty, Fact, Told
 from minidl.training.texts import is_minidls, name_of, plain_text
 
-_OF_A_MODULE = ("training", "forward")
+_OF_A_MODULE = ("training",)
 _OF_A_SCHEDULE = ("optimizer", "base_lr", "step_count", "schedulers", "best")
 _OF_A_SOURCE = ("labels", "classes")
 _OF_AN_OPTIMIZER = ("layers", "layer_rate", "step_count", "state", "scales", "initial_lr", "layer_state", "lr")

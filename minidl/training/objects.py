@@ -38,16 +38,16 @@ from minidl.training.texts import ITEMS, is_minidls, is_own, is_wrapper, name_of
 PLAIN = (bool, float, str, tuple)  # attributes of these types are settings; a whole number may be a counter
 MOST = 1000  # entries of one object
 _DEEP = 40  # objects within objects
-_OF_A_MODULE = ("training", "forward")
+_OF_A_MODULE = ("training",)
 _EMPTY = object()
 _OF_MINIDL = ("foreign", "plain", "versions")  # attributes of classes that minidl writes itself
 _MAKERS = ("__init__", "__post_init__")
-# Methods that make an object, copy it or show it, and have no part in what it does afterwards.
+# Methods that make an object, copy, compare or show it, and have no part in what it does afterwards.
 _BESIDE = {"extra_repr", "state_dict", "load_state_dict"} | {
     f"__{name}__"
     for name in (
         *("init", "new", "post_init", "init_subclass", "set_name", "class_getitem", "del"),
-        *("repr", "str", "format", "dir", "sizeof", "eq", "hash"),
+        *("repr", "str", "format", "dir", "sizeof", "eq", "hash", "lt", "le", "gt", "ge", "setattr", "delattr"),
         *("reduce", "reduce_ex", "getstate", "setstate", "copy", "deepcopy"),
     )
 }
@@ -93,6 +93,7 @@ class Told:
     def __init__(self, elsewhere: Iterable[Any] = ()) -> None:
         self.entries: dict[str, Fact] = {}
         self._met = {id(thing): thing for thing in elsewhere}  # who is met again is not told again
+        self._shown: dict[int, set[str]] = {}  # of which options: the others are, where other code reads them
         self._variables: set[tuple[type, str]] = set()  # of classes, that were told
         self._depth = 0  # how many objects inside those that were asked for
         self._end = math.inf  # how many entries there may be
@@ -126,6 +127,10 @@ class Told:
         self._depth -= 1
 
     def _tell(self, what: str, value: Any, certainty: Certainty, read: frozenset[str]) -> None:
+        if isinstance(value, dict) and (keys := read & value.keys()):  # others are not for the code that has it
+            for entry in sorted(keys) if self._depth <= _DEEP else ():
+                self.tell(f"entry {entry!r} of the {what}", value[entry], certainty, read)
+            return
         text = plain_text(value)
         if text is not None:
             self.put(what, text, certainty)
@@ -184,11 +189,16 @@ class Told:
     def _tell_object(self, what: str, thing: Any, certainty: Certainty, read: frozenset[str]) -> None:
         """Its class with the plain ones of its options, and an entry for each of the others."""
         own = self._tell_class(type(thing), read)
-        if not self._is_new(thing):
+        if self._is_new(thing):
+            self._shown[id(thing)] = set()
+        elif id(thing) not in self._shown or self._depth > _DEEP:
             self.put(what, type(thing).__name__, certainty)
             return
-        shown, others = [], []
+        before, shown, others = self._shown[id(thing)].copy(), [], []
         for key, value, sure in _options(thing, own, _OF_A_MODULE if isinstance(thing, Module) else ()):
+            if key in before:
+                continue
+            self._shown[id(thing)].add(key)
             text = plain_text(value) if sure == Certainty.CERTAIN else None
             if text is None:
                 others.append((key, value, sure))
@@ -310,20 +320,28 @@ def _options(thing: Any, use: Use, left_out: Iterable[str]) -> Iterator[tuple[st
     """The attributes of an object that are settings, in the order of their names, each with how certain that is.
 
     That is what its class takes under their name, truth values, tuples, functions and modules; of an object of minidl
-    also other numbers and texts, and of a user's own what the code reads of it.
+    also other numbers and texts, and of a user's own what the code reads of it. Of a configuration it is that alone, if
+    such is seen: it may also hold how many epochs there are.
     """
     kind = type(thing)
     minidls, own, taken = is_minidls(kind), is_own(kind), _taken_by(kind)  # type: ignore[arg-type]
+    read_only = own and _only_holds(kind) and not taken.isdisjoint(use.read)
     for key, value in sorted(_attributes(thing).items()):
-        if key.startswith("_") or key in left_out:
+        if key.startswith("_") or key in left_out or (read_only and key not in use.read):
             continue
-        known = key in taken or (isinstance(thing, Module) and isinstance(value, Module))
+        known = key in taken or (isinstance(thing, Module) and (isinstance(value, Module) or key == "forward"))
         plain = isinstance(value, (*PLAIN, np.floating, np.bool_, FunctionType))
         shown = known or (minidls and plain) or (own and isinstance(value, (bool, tuple, np.bool_, FunctionType)))
         if shown or key in use.read or (isinstance(thing, Module) and isinstance(value, Tensor)):
             counted = key in (use.written if known or plain else use.counted)
             likely = key in use.read and not (use.changes and _holds_others(value))
             yield key, value, _certainty(value, known or plain, counted, likely)
+
+
+def _only_holds(kind: type) -> bool:
+    """Whether a class of the user's own has no methods but those that make, copy, compare and show its objects."""
+    own = [cls for cls in kind.__mro__ if cls is not object]
+    return all(map(is_own, own)) and all(method.__name__ in _BESIDE for cls in own for method in _methods_of(cls))
 
 
 def _certainty(value: Any, known: bool, counted: bool, likely: bool) -> Certainty:

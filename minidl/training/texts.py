@@ -6,6 +6,7 @@ import enum
 import functools
 import inspect
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable
 from itertools import islice
@@ -28,6 +29,8 @@ ITEMS = 2000  # of a list, those in its members counted
 _BYTES = 2**22  # of an array
 _DEEP = 5  # lists within lists
 _LONG = 100  # letters
+_AGE = 1e7  # seconds, in which a program has been started
+_BEGUN = time.perf_counter()
 
 
 def plain_text(value: Any) -> str | None:
@@ -63,6 +66,8 @@ def _text(value: Any, left: list[int], depth: int = 0) -> str | None:
         value = value.item()
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value.name}"
+    if isinstance(value, float) and _is_now(value):
+        return "a time"
     if value is None or isinstance(value, (str, bytes, Number, range, np.dtype, type(...))):
         return repr(value)
     if backend.is_array(value):
@@ -91,6 +96,12 @@ def _text(value: Any, left: list[int], depth: int = 0) -> str | None:
     if callable(value) and not followed and not is_own(value) and not is_own(type(value)):
         return getattr(value, "__name__", None)
     return None
+
+
+def _is_now(number: float) -> bool:
+    """Whether it is what a clock has shown in this process, as `start = time.time()`: no setting."""
+    since_boot = _BEGUN <= number <= time.perf_counter() and not number.is_integer()
+    return since_boot or 0 <= time.time() - number < _AGE
 
 
 def _part_of(array: Any) -> Any:

@@ -67,6 +67,8 @@ class WholeLoss:
         self._examples: list[int] = []
         self._parts: list[list[Part]] = []
         self._kinds: list[str] | None = None  # of the parts that are sums, once a batch has told
+        self._first: tuple[Any, Any] | None = None  # outputs and labels, until there is a second batch
+        self._rest_is_sum = False
 
     def add(self, outputs: Any, labels: Any) -> None:
         """Take another batch."""
@@ -74,6 +76,11 @@ class WholeLoss:
         self.divisions = self.loss.divisions
         if self._kinds is None:
             self._kinds = self._kinds_of_sums(outputs, labels, parts)
+        if not self._values:
+            self._first = outputs, labels
+        elif self._first is not None:
+            self._rest_is_sum = self._doubles(*self._first)
+            self._first = None
         self._values.append(value)
         self._examples.append(len(labels))
         self._parts.append(parts)
@@ -104,14 +111,24 @@ class WholeLoss:
         sums = [part for part in parts if part.divisor is None]
         if not sums or not isinstance(outputs, Tensor):
             return None
-        twice = F.concatenate([outputs, outputs]), backend.module_of(labels).concatenate([labels, labels])
-        larger = [part for part in self._taken_apart(*twice)[1] if part.divisor is None]
+        larger = [part for part in self._taken_apart(*_twice(outputs, labels))[1] if part.divisor is None]
         numbers = [x for part in (*sums, *larger) for x in part[:2]]
         found = np.array(on_host(*numbers)).reshape(-1, 2)
         if len(larger) != len(sums) or not np.isfinite(found).all() or not found.all():
             return None
         value, slope = (found[len(sums) :] / found[: len(sums)]).T
         return ["mean" if s < 0.75 else "sum" if v > 1.5 else "rest" for v, s in zip(value, slope, strict=True)]
+
+    def _doubles(self, outputs: Any, labels: Any) -> bool:
+        """Whether R of the first batch, taken twice over, is twice as large."""
+        rest, rounding = _rest(self._values[0], self._parts[0])
+        if not isinstance(outputs, Tensor) or not abs(rest) > rounding:
+            return False
+        try:
+            twice, _ = _rest(*self._taken_apart(*_twice(outputs, labels)))
+        except Exception:  # a loss that takes batches of one size only
+            return False
+        return abs(twice - 2 * rest) <= 2 * rounding < math.inf
 
     def value(self) -> float:
         """The loss of all batches together; NaN if nothing counts."""
@@ -136,7 +153,7 @@ class WholeLoss:
                 total += _together(kind, values[i], slopes[i], counted[i])
                 share = slopes[i] * values[i]
                 rest = np.where(np.isfinite(share), rest - share, 0)
-            return float(total + np.average(rest, weights=self._examples))
+            return float(total + (rest.sum() if self._rest_is_sum else np.average(rest, weights=self._examples)))
 
     def _over_examples(self, losses: Any) -> float:
         """The mean over the examples, with a warning."""
@@ -146,6 +163,18 @@ class WholeLoss:
             f"batch_size=len(dataset), or evaluate the means and compute with them afterwards"
         )
         return float(np.average(losses, weights=self._examples))
+
+
+def _twice(outputs: Tensor, labels: Any) -> tuple[Any, Any]:
+    """A batch with each example twice."""
+    return F.concatenate([outputs, outputs]), backend.module_of(labels).concatenate([labels, labels])
+
+
+def _rest(value: Any, parts: list[Part]) -> tuple[float, float]:
+    """R, what a batch's loss is beside its parts; and how much of it may come from rounding."""
+    found = np.array(on_host(value, *(x for part in parts for x in part[:2])))
+    with np.errstate(all="ignore"):
+        return float(found[0] - found[1::2] @ found[2::2]), float(1e-4 * abs(found).max())
 
 
 def _together(kind: str, values: Any, slopes: Any, counted: Any) -> float:

@@ -306,3 +306,27 @@ def test_the_slopes_of_a_power_are_its_limits(x, y, by_x, by_y, twice):
 def test_the_slopes_of_a_power_of_zero_or_infinity(base, slopes):
     y = tensor(np.array([-1.0, 0.0, 1.0]), True)
     np.testing.assert_array_equal(host(md.grad(F.sum(F.power(base, y)), y)), slopes)
+    again = md.grad(F.sum(md.grad(F.sum(F.power(base, y)), y, create_graph=True)), y)
+    np.testing.assert_array_equal(host(again), 0 if base == 0 else slopes)
+
+
+@pytest.mark.parametrize("x", [0.5, 2.0])
+def test_a_power_of_0_has_a_mixed_derivative(x):
+    """d2z/dx dy = x^(y-1) (1 + y ln x), for y = 0 that is 1/x, in whichever order; PyTorch gives 0 for dz/dx by y."""
+    a, b = tensor(np.array([x]), True), tensor(np.array([0.0]), True)
+    by_x, by_y = md.grad(F.power(a, b), [a, b], create_graph=True)
+    assert by_x.item() == 0
+    assert md.grad(by_x, b).item() == 1 / x
+    assert md.grad(by_y, a).item() == 1 / x
+
+
+@pytest.mark.parametrize("n", [INF, -INF])
+def test_a_number_is_an_exponent_as_an_array_is_one(n):
+    values = np.array([0.0, 0.5, 1.0, 2.0, INF])
+    slopes = []
+    for exponent in (n, tensor(np.full(5, n))):
+        x = tensor(values, True)
+        F.power(x, exponent).sum().backward()
+        slopes.append(host(x.grad))
+    np.testing.assert_array_equal(*slopes)
+    np.testing.assert_array_equal(slopes[0], [0, 0, INF, INF, INF] if n > 0 else [-INF, -INF, -INF, 0, 0])

@@ -208,3 +208,9 @@ def test_what_is_no_mask():
             F.scaled_dot_product_attention(x, x, x, device(np.ones(shape, bool)))
     with pytest.raises(ValueError, match="scaled_dot_product_attention: dropout_p: expected a number from 0 to 1"):
         F.scaled_dot_product_attention(x, x, x, dropout_p=1.5)
+
+
+def test_is_causal_is_true_or_false():
+    x = tensor(np.ones((1, 2, 3)))
+    with pytest.raises(ValueError, match=r"attention: is_causal: expected True or False; got 'no'"):
+        F.scaled_dot_product_attention(x, x, x, is_causal="no")

@@ -89,3 +89,9 @@ def test_the_plain_gradient_of_a_full_sum_is_a_few_lines_of_minidls_own(shape):
         sys.settrace(None)
     assert len(events) <= 13
     assert not [file for _, file in events if file.startswith(NUMPY)]
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "prod", "norm", "logsumexp", "argmax", "argmin", "any", "all"])
+def test_every_reduction_refuses_keepdims_that_are_neither_true_nor_false(name):
+    with pytest.raises(ValueError, match=r"keepdims: expected True or False; got 'no'"):
+        getattr(F, name)(tensor(np.ones(3)), keepdims="no")

@@ -119,3 +119,12 @@ def test_close_numbers():
     assert F.allclose(tensor(x[:2]), tensor(y[:2])) is True
     assert F.allclose(tensor(x), device(y)) is False
     assert F.allclose(2.0, tensor([2.0, 2.0])) is True
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool"])
+def test_integers_that_are_far_apart_are_not_close(dtype):
+    ends = [False, True] if dtype == "bool" else [np.iinfo(dtype).min, np.iinfo(dtype).max]
+    x, y = np.array(ends, dtype), np.array(ends[::-1], dtype)
+    for a, b in ((x, y), (x, x)):
+        np.testing.assert_array_equal(host(F.isclose(tensor(a), tensor(b), atol=0.5)), np.isclose(a, b, atol=0.5))
+        assert F.allclose(tensor(a), tensor(b), atol=0.5) == np.allclose(a, b, atol=0.5)

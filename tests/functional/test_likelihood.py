@@ -169,3 +169,14 @@ def test_nan_stays_nan_beside_a_target_or_weight_of_0():
     x = np.array([[np.nan, 1.0, 2.0]])
     assert np.isnan(F.cross_entropy(tensor(x), device(np.array([[0.0, 1.0, 0.0]]))).item())
     assert np.isnan(F.nll_loss(tensor(x), [0], weight=[0.0, 1.0, 1.0], reduction="sum").item())
+
+
+@pytest.mark.parametrize("row", [[-np.inf, -np.inf, -np.inf], [np.inf, 0.0, np.nan]])
+def test_an_ignored_sample_adds_nothing_to_the_second_derivative_whatever_its_scores_are(row):
+    x = np.array([[1.0, 2.0, 4.0], row])
+    found = value_and_derivatives(lambda t: F.cross_entropy(t, device(np.array([0, -100]))), x)
+    alone = value_and_derivatives(lambda t: F.cross_entropy(t, device(np.array([0]))), x[:1])
+    np.testing.assert_allclose(found[0], alone[0])
+    for whole, part in zip(found[1:], alone[1:], strict=True):
+        np.testing.assert_allclose(whole[:1], part)
+        np.testing.assert_array_equal(whole[1], 0)

@@ -265,6 +265,13 @@ def test_the_gradient_of_kl_div_by_a_target_of_0_is_that_of_the_logarithm():
     np.testing.assert_allclose(host(md.grad(slope.sum(), t)), [np.inf, 1e30, 1])
 
 
+def test_the_gradient_of_kl_div_by_a_target_that_is_ruled_out_is_infinite_and_stays_so():
+    t = tensor(np.array([0.0, 0.5]), True)
+    slope = md.grad(F.kl_div(tensor(np.full(2, -np.inf)), t, "sum"), t, create_graph=True)
+    np.testing.assert_array_equal(host(slope), np.inf)
+    np.testing.assert_array_equal(host(md.grad(slope.sum(), t)), 0)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("pos_weight", [None, 3.0, 0.0])
 def test_certain_logits_cost_nothing_where_they_are_right_and_infinity_where_they_are_wrong(dtype, pos_weight):

@@ -461,6 +461,11 @@ def test_the_gradient_of_a_product_with_zeros_is_the_product_of_the_others():
         assert md.gradgradcheck(F.prod, [tensor(np.array(values), True)])
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "bool"])
+def test_a_product_of_narrow_integers_does_not_wrap_around(dtype):
+    check_against_numpy(F.prod, np.prod, np.array([100, 100, 7]).astype(dtype))
+
+
 def test_products_follow_numpy():
     for values in (np.arange(1, 7).reshape(2, 3), np.array([True, False]), np.ones((0, 3)), np.arange(1.0, 6.0)):
         for axis in (None, 0):
@@ -478,3 +483,13 @@ def test_ptp(drawn):
         slack=4,
         numeric=False,
     )
+
+
+@pytest.mark.parametrize("p", [None, 3])
+@pytest.mark.parametrize(("dtype", "least"), [("float16", 6e-8), ("float32", 1.4e-45), ("float64", 5e-324)])
+def test_the_gradient_of_the_norm_of_the_smallest_numbers(p, dtype, least):
+    """The norm itself has one or two digits there."""
+    x, ordinary = tensor(np.array([3, 4, 0], dtype) * np.array(least, dtype), True), tensor(np.array([3.0, 4, 0]), True)
+    F.norm(x, p).backward()
+    F.norm(ordinary, p).backward()
+    np.testing.assert_allclose(host(x.grad), host(ordinary.grad), rtol=2e-3)

@@ -8,7 +8,7 @@ from hypothesis import given
 
 import minidl as md
 import minidl.functional as F
-from tests.arrays import tensor
+from tests.arrays import host, tensor
 from tests.factory import SPECIAL, check, check_against_numpy, check_special, examples, operand
 from tests.pytorch import torch
 
@@ -45,3 +45,11 @@ def test_four_derivatives_of_sin_are_sin_again():
     for expected in (F.cos, lambda t: -F.sin(t), lambda t: -F.cos(t), F.sin):
         y = md.grad(y.sum(), x, create_graph=True)
         np.testing.assert_allclose(y.detach().numpy(), expected(x).detach().numpy(), rtol=1e-12)
+
+
+def test_arctan_of_infinity_has_no_slope_at_any_order():
+    x = tensor(np.array([np.inf, -np.inf, 1e300]), True)
+    y = F.arctan(x)
+    for _ in range(3):
+        y = md.grad(y.sum(), x, create_graph=True)
+        np.testing.assert_array_equal(host(y), 0)

@@ -239,3 +239,10 @@ def test_errors_say_what_was_expected():
         layer(q, k, v, device(PADDING.T))
     with pytest.raises(md.DTypeError, match=r"key_padding_mask as booleans, of which True hides, or .*int64"):
         layer(q, k, v, device(PADDING.astype(np.int64)))
+
+
+@pytest.mark.parametrize("option", ["need_weights", "average_attn_weights", "is_causal"])
+def test_what_is_true_or_false_is_nothing_else(option):
+    x = tensor(np.ones((2, 1, 4), np.float32))
+    with pytest.raises(ValueError, match=rf"{option}: expected True or False; got 'no'"):
+        nn.MultiheadAttention(4, 2)(x, x, x, **{option: "no"})

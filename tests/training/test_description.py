@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -111,6 +112,15 @@ def test_the_code_of_a_forward_is_told():
     [found] = differences(one, two)
     assert found.startswith(f"the code of the forward of the class Net in {PYTHON} is ")
     assert not any("code" in what for what in settings(nn.Linear(2, 2)))  # minidl's own changes with its version
+
+
+def test_a_forward_that_one_module_was_given_is_told():
+    def twice(self, x):
+        return 2 * x
+
+    for make, own in ((nn.ReLU, F.relu), (Net, types.MethodType(twice, nn.ReLU())), (nn.ReLU, lambda x: F.relu(x) * 2)):
+        [found, *_] = changed(make, lambda model, own=own: setattr(model, "forward", own))
+        assert found.startswith("the forward of the model is missing in the checkpoint and ")
 
 
 def test_frozen_parameters_are_told():

@@ -183,6 +183,47 @@ def test_what_is_told_elsewhere_is_named_only():
     assert {what: fact.text for what, fact in told.entries.items()} == {"model": "Sequential"}
 
 
+CONFIGURATIONS = (
+    "@dataclasses.dataclass(order=True)\nclass Config:\n    gamma: float\n    beta: float\n    epochs: int\n"
+    "    again: bool\ncfg = Config(2.0, 0.5, 3, False)\n",
+    "class Config:\n    def __init__(self, gamma, beta, epochs, again):\n"
+    "        self.gamma, self.beta, self.epochs, self.again = gamma, beta, epochs, again\n"
+    "cfg = Config(2.0, 0.5, 3, False)\n",
+    "cfg = types.SimpleNamespace(gamma=2.0, beta=0.5, epochs=3, again=False)\n",
+    "cfg = dict(gamma=2.0, beta=0.5, epochs=3, again=False)\n",
+)
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_of_a_configuration_is_told_what_the_code_reads_of_it_wherever_it_does(configuration):
+    net = "class Net(nn.Module):\n    def forward(self, x):\n        return x * cfg.gamma\n"
+    loss = "def loss(y, t):\n    return y * cfg.beta\n"
+    source = f"import dataclasses, types\n{configuration}{net}{loss}"
+    if "dict(" in configuration:
+        source = source.replace("cfg.gamma", "cfg['gamma']").replace("cfg.beta", "cfg['beta']")
+
+    def told(text):
+        told, program = Told(), made(text)
+        told.tell_options("net", program.Net())
+        told.tell("loss", program.loss)
+        return {what: fact.text for what, fact in told.entries.items()}
+
+    for option, other in (("2.0", "3.0"), ("0.5", "0.25")):
+        assert told(source) != told(source.replace(option, other))
+    assert told(source) == told(source.replace("3, False", "4, True").replace("3, again=False", "4, again=True"))
+
+
+def test_a_counter_in_a_dict_hides_no_setting_beside_it():
+    program = made(
+        "cfg = {'gamma': 2.0, 'seen': 0}\ndef loss(y, t):\n    cfg['seen'] += 1\n    return y * cfg['gamma']\n"
+    )
+    begun = describe(nn.ReLU(), loss=program.loss)
+    program.loss(1.0, 1.0)
+    told = settings(nn.ReLU(), loss=program.loss, begun=begun)
+    assert told["entry 'gamma' of the cfg of the loss"] == "2.0"
+    assert "entry 'seen' of the cfg of the loss" not in told
+
+
 def test_how_certain_it_is_that_something_is_a_setting():
     program = made(
         "class Net(nn.Module):\n    def __init__(self, size=3):\n        super().__init__()\n"

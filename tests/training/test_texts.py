@@ -4,6 +4,7 @@ import collections
 import enum
 import functools
 import pathlib
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -59,6 +60,13 @@ def own():
 )
 def test_plain_values(value, text):
     assert plain_text(value) == text
+
+
+def test_the_time_at_which_a_program_was_started_is_no_setting():
+    times = [time.time() - 5.0, np.float64(time.time()), time.perf_counter(), time.monotonic()]
+    assert [plain_text(value) for value in times] == ["a time"] * 4
+    settings = [1e9, 1.5, 60.0, time.time() + 100, time.perf_counter() + 100, float("inf"), float("nan")]
+    assert [plain_text(value) for value in settings] == [repr(value) for value in settings]
 
 
 def test_arrays_are_told_by_their_elements_their_dtype_and_their_shape():

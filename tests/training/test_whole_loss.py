@@ -56,6 +56,9 @@ LOSSES = {
     "a sum and a mean": (lambda y, t: F.l1_loss(y, y * 0, "sum") + F.cross_entropy(y, t), LABELS),
     "the mean of two sums": (lambda y, t: (F.l1_loss(y, y * 0, "sum") + F.mse_loss(y, y * 0, "sum")) / 2, CLASSES),
     "means in a stack": (lambda y, t: F.mean(F.stack([F.cross_entropy(y, t), F.cross_entropy(y, abs(t) % 3)])), LABELS),
+    "a sum that is no loss": (lambda y, t: F.sum((y - t[:, None]) ** 2), CLASSES),
+    "a sum of one a sample": (lambda y, t: F.sum(F.cross_entropy(y, t, reduction="none")) / 12, CLASSES),
+    "ignored, and a sum that is no loss": (lambda y, t: F.cross_entropy(y, t) + F.sum(abs(y)), LABELS),
     "by the batch": (lambda y, t: F.kl_div(F.log_softmax(y), F.softmax(y * 2), "batchmean"), CLASSES),
     "one a sample": (lambda y, t: F.mean(F.cross_entropy(y, t, reduction="none")), CLASSES),
     "a part that is not used": (lambda y, t: F.cross_entropy(y, t) + 0 * F.cross_entropy(y, abs(t) % 3), LABELS),
@@ -129,6 +132,16 @@ def test_an_infinite_loss_stays_infinite():
     scores = np.array([[-np.inf, 0.0], [1.0, 2.0], [3.0, 1.0]], np.float32)
     for size in (1, 2, 3):
         assert evaluate(nn.Identity(), Dataset(scores, np.array([0, 1, 0])), size).loss == np.inf
+
+
+def test_a_loss_that_takes_batches_of_one_size_is_asked_for_no_others():
+    def loss(y, t):
+        return F.mean(y * md.tensor(np.ones((4, 3), np.float32)))
+
+    whole = WholeLoss(loss, "evaluate")
+    for i in (0, 4, 8):
+        whole.add(md.tensor(SCORES[i : i + 4]), CLASSES[i : i + 4])
+    np.testing.assert_allclose(whole.value(), SCORES.mean(), rtol=1e-5)
 
 
 def test_a_loss_that_makes_numbers_of_its_parts_is_a_mean_over_the_examples():
