@@ -49,7 +49,7 @@ class Walk(Versioned):
             GraphError: the graph was freed, or a saved array was overwritten since the forward.
         """
         # An infinite slope, as of sqrt at 0, is a result and no reason for a warning.
-        before, loud = mode.set(mode.get() & ~RECORD | RECORD * create_graph), set_errors(SILENT)
+        before, loud = mode.set((mode.get() & ~RECORD) | (RECORD * create_graph)), set_errors(SILENT)
         try:
             while grads and (node := max(grads, key=by_creation)).order:  # the newest op, until only leaves are left
                 grad_out = grads.pop(node)
@@ -86,7 +86,8 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> ArrayO
         GraphError: `output` has no history, or several elements and no gradient.
         ShapeError, DeviceError, DTypeError: `gradient` does not fit.
     """
-    if gradient is None and output._requires_grad and output._writes is None and output._data.size == 1:  # as of a loss
+    # The usual case, a loss, before all that can be wrong is looked for.
+    if gradient is None and output._requires_grad and output._writes is None and output._data.size == 1:
         gradient = backend.module_of(output._data).empty(output._data.shape, dtype=output._data.dtype)
         gradient.fill(1)
         return output.wrap(gradient) if create_graph else gradient

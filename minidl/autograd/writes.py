@@ -5,7 +5,8 @@ result would be wrong without a sign. So each array that an op saved has a `Writ
 counts it up, an op notes the count when it saves the array and compares when it goes backward.
 
 A write through the raw array, `t.data[...] = 0`, counts nothing. So whoever is handed the raw array of a saved tensor
-leaves a `Guard` behind, a copy to compare with. Guards end with the graphs that need them.
+leaves a `Guard` behind, a copy to compare with. Guards end with the graphs that need them. An example, and why it is
+so: docs/decisions/write-counts.md.
 """
 
 from __future__ import annotations

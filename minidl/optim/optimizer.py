@@ -22,7 +22,7 @@ from minidl.optim.layer_view import LayerView
 from minidl.optim.layers import LayerGroup, ModelOrParameters, collect_layers
 from minidl.optim.multipliers import LayerRateSetting, read_multipliers
 from minidl.optim.report import LayerReports, Seen, as_numbers, largest_multiplier, norms_by_array, rates_of, report_of
-from minidl.optim.scales import UNSCALED, ScalesSetting
+from minidl.optim.scales import UNSCALED, ScalesSetting, nonnegative_or_none
 from minidl.optim.state import flat, read_states, saved_count
 from minidl.optim.trained import (
     Trained,
@@ -36,11 +36,6 @@ from minidl.optim.trained import (
 from minidl.settings import Setting
 from minidl.tensors.tensor import Tensor
 from minidl.types import Array
-
-
-def nonnegative_or_none(value: Any, name: str) -> float | None:
-    """A finite number of at least 0 as a plain float, or None."""
-    return None if value is None else nonnegative(value, name)
 
 
 class Optimizer(Versioned, Options, ABC, OptimizerNames):
@@ -163,7 +158,7 @@ class Optimizer(Versioned, Options, ABC, OptimizerNames):
         for hook in tuple(self._pre_hooks.values()):
             hook(self)
         chosen(self).update_all(self)
-        vars(self)["step_count"] += 1  # a number it is: nothing to check
+        vars(self)["step_count"] += 1  # known to be a whole number: the check is skipped
         for hook in tuple(self._post_hooks.values()):
             hook(self)
 

@@ -89,3 +89,8 @@ def _scales(names: frozenset[str], scales: Mapping[str, Scale]) -> Scales:
     made = Scales(names)
     made.update(scales)
     return made
+
+
+def nonnegative_or_none(value: Any, name: str) -> float | None:
+    """A finite number of at least 0 as a plain float, or None."""
+    return None if value is None else nonnegative(value, name)
