@@ -178,9 +178,12 @@ def test_what_does_not_fit(call, error, words):
         call(tensor(np.ones(2)))
 
 
-def test_the_examples_in_the_docstring():
+def test_the_examples_in_the_files_docstring():
+    runner = doctest.DocTestRunner()
     with backend.using("numpy"):
-        assert doctest.testmod(higher_order).failed == 0
+        for examples in doctest.DocTestFinder(recurse=False).find(higher_order):
+            runner.run(examples)
+    assert runner.summarize().failed == 0
 
 
 def test_a_result_in_place_of_a_function_is_refused() -> None:

@@ -19,10 +19,12 @@ MODULES = [f"minidl.functional.{module.name}" for module in pkgutil.iter_modules
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_in_the_docstrings(name):
+def test_the_examples_in_the_files_docstring(name):  # those of the functions: tests/test_examples.py
+    runner = doctest.DocTestRunner()
     with backend.using("numpy"):
-        outcome = doctest.testmod(importlib.import_module(name))
-    assert outcome.failed == 0
+        for examples in doctest.DocTestFinder(recurse=False).find(importlib.import_module(name)):
+            runner.run(examples)
+    assert runner.summarize().failed == 0
 
 
 def test_everything_public_is_listed_and_documented():
