@@ -77,6 +77,7 @@ def decision_boundary(model: Module, data: Dataset, resolution: int = 160, margi
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise ShapeError(f"decision_boundary: expected points (N, 2); got inputs of shape {points.shape}")
     extent = np.ptp(points, axis=0)
+    extent = np.maximum(extent, extent.max() / 10 or 1.0)  # points on a line, or a single one, have a plane around them
     low, high = points.min(axis=0) - margin * extent, points.max(axis=0) + margin * extent
     width, height = np.maximum(high - low, 1e-12)
     columns, rows = (max(2, round(resolution * side / max(width, height))) for side in (width, height))
