@@ -54,7 +54,7 @@ def test_a_recorder_is_told_to_give_its_recording():
 
 
 def test_a_list_where_the_panels_need_labels():
-    with pytest.raises(TypeError, match="expected FlowRecording, or .*; got list of FlowRecording: give a "):
+    with pytest.raises(TypeError, match=r"expected FlowRecording, or .*; got list of FlowRecording: give a "):
         plot.update_heatmap([flow()])
 
 
