@@ -205,7 +205,10 @@ def test_is_a_small_gradient_low_curvature():
             max(row) / min(row) > 2 for row in panel["gradient_norm"]
         ]
         assert min(known) > 0.3
-        assert f"{name}: yes, the smaller a layer's gradient, the lower its curvature" in caption
+        enough = len(known) >= len(panel["rank_correlation"]) / 4  # steps for an answer
+        answer = "yes, the smaller a layer's gradient, the lower its curvature" if enough else "hardly ever"
+        assert f"{name}: {answer}" in caption
+        assert enough == (name == "sigmoid")
         assert f"rank correlation +{np.median(known):.2f} over {len(panel['layers'])} layers" in caption
         assert f"the {len(known)} of {len(panel['steps'])} steps" in caption
     panel = numbers["panels"]["sigmoid"]
