@@ -205,9 +205,16 @@ def test_is_a_small_gradient_low_curvature():
             max(row) / min(row) > 2 for row in panel["gradient_norm"]
         ]
         assert min(known) > 0.3
-        assert f"{name}: yes, the smaller a layer's gradient, the lower its curvature" in caption
-        assert f"rank correlation +{np.median(known):.2f} over {len(panel['layers'])} layers" in caption
-        assert f"the {len(known)} of {len(panel['steps'])} steps" in caption
+        steps = len(panel["steps"])
+        if len(known) >= steps / 4:  # enough for an answer
+            assert name == "sigmoid"
+            assert f"{name}: yes, the smaller a layer's gradient, the lower its curvature" in caption
+            assert f"rank correlation +{np.median(known):.2f} over {len(panel['layers'])} layers" in caption
+            assert f"the {len(known)} of {steps} steps" in caption
+        else:
+            assert name == "relu"
+            assert f"{name}: hardly ever is there anything to compare: at {len(known)} of {steps} steps" in caption
+            assert f"rank correlation +{np.median(known):.2f} there" in caption
     panel = numbers["panels"]["sigmoid"]
     ranks = [np.argsort(np.argsort(row)) for row in (panel["gradient_norm"][0], panel["largest"][0])]
     assert np.corrcoef(*ranks)[0, 1] == pytest.approx(panel["rank_correlation"][0], abs=1e-6)

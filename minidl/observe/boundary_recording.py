@@ -66,7 +66,8 @@ def decision_boundary(model: Module, data: Dataset, resolution: int = 160, margi
         model: takes (N, 2) and gives scores (N, C) of C > 1 classes, or one (N, 1) that is positive for class 1.
         data: points (N, 2) with classes as labels.
         resolution: how many points the grid has along its longer side.
-        margin: how far the grid reaches beyond the points, in parts of their extent.
+        margin: how far the grid reaches beyond the points, in parts of their extent; around points that lie nearly on a
+            line a tenth of its length.
 
     Raises:
         ShapeError: the points do not lie in a plane, or the model's answers are no scores.
@@ -77,7 +78,9 @@ def decision_boundary(model: Module, data: Dataset, resolution: int = 160, margi
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise ShapeError(f"decision_boundary: expected points (N, 2); got inputs of shape {points.shape}")
     extent = np.ptp(points, axis=0)
-    low, high = points.min(axis=0) - margin * extent, points.max(axis=0) + margin * extent
+    thin = extent <= extent.max() / 10  # points on a line, or a single one: there is a plane around them, too
+    around = np.where(thin, extent.max() / 10 or 1.0, margin * extent)
+    low, high = points.min(axis=0) - around, points.max(axis=0) + around
     width, height = np.maximum(high - low, 1e-12)
     columns, rows = (max(2, round(resolution * side / max(width, height))) for side in (width, height))
     x, y = np.linspace(low[0], high[0], columns), np.linspace(low[1], high[1], rows)

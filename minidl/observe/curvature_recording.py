@@ -77,6 +77,9 @@ class Curvature:
         self._layers = layers_of(model)
         self._rows: list[tuple[int, float, Any, Any, Any]] = []
 
+    def __repr__(self) -> str:
+        return f"Curvature({len(self._rows)} looks at {len(self._layers)} layers)"
+
     def look(self, step: int, loss: Tensor) -> None:
         """Measure at `loss`, which the model has just computed; no `.grad` changes."""
         found = layer_eigenvalues(loss, self._model, steps=self._products, tolerance=self._tolerance)

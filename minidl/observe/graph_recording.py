@@ -105,6 +105,10 @@ class Graph:
                 handle.remove()
         self._handles = [_hook(source, _NoteNorm(self._norms, self._index[id(source)])) for source in watched]
 
+    def __repr__(self) -> str:
+        seen = "no gradient yet" if np.isnan(self._norms).all() else "with gradients"
+        return f"Graph({self._kinds.count(OP)} ops, {self._kinds.count(LEAF)} leaves, {seen})"
+
     @property
     def recording(self) -> GraphRecording:
         """What is known by now, as plain arrays."""

@@ -53,12 +53,12 @@ def _norm_of_one(array: Any) -> Any:
 
 def sum_of_squares(flat: Any) -> float:
     """The sum of the squares of a NumPy array of one axis, from pieces that are added up in its dtype."""
-    if flat.size <= SHORT:
-        return float(np.dot(flat, flat))
-    whole = flat.size - flat.size % PIECE
-    rows, rest = flat[:whole].reshape(-1, PIECE), flat[whole:]
     loud = set_errors(SILENT)
     try:
+        if flat.size <= SHORT:
+            return float(np.dot(flat, flat))
+        whole = flat.size - flat.size % PIECE
+        rows, rest = flat[:whole].reshape(-1, PIECE), flat[whole:]
         return float(np.vecdot(rows, rows).sum(dtype=np.float64)) + float(np.dot(rest, rest))
     finally:
         reset_errors(loud)

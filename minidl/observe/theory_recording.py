@@ -28,8 +28,9 @@ class TheoryRecording(SavedRecording):
     Attributes:
         layers: (L,) the names of the hidden layers, input to output.
         rms: (L,) the root mean square of dL/dh; infinity where it is not finite.
-        mean_field: (L,) log10 of the factor that the mean field predicts from layer l + 1 to l; NaN for the last.
-        bound: (L,) log10 of the largest factor that is possible; NaN for the last.
+        mean_field: (L,) log10 of the factor that the mean field predicts from layer l + 1 to l; NaN for the last,
+            infinity where weights or activations are not finite.
+        bound: (L,) log10 of the largest factor that is possible; likewise.
     """
 
     kind: ClassVar[str] = "vanishing_theory"
@@ -111,6 +112,8 @@ def _slope(block: Block, z: Tensor) -> Any:
 def _factors(upper: Block, slope: Any) -> tuple[float, float]:
     """log10 of the factor of the root mean square on the way back through `upper`: predicted, and at most."""
     weight = backend.to_numpy(upper.modules[0].weight._data).astype(np.float64)
+    if not (np.isfinite(weight).all() and np.isfinite(slope).all()):
+        return np.inf, np.inf
     rows, columns = weight.shape
     mean_field = 0.5 * np.log10(rows * (weight**2).mean() * (slope**2).mean())
     line = Tensor(_GRID).to(upper.modules[0].weight.device)

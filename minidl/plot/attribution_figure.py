@@ -111,8 +111,9 @@ def _panel(ax: Axes, label: str, ways: list[Factor], levels: Any, colours: Mappi
     for i, factor in enumerate(ways):
         after, before = levels[i], levels[i + 1]
         if np.isfinite(factor.decades):
-            ax.bar(i, after - before, 0.8, before, color=colours[factor.name], zorder=2)
-            ax.plot([i - 1.4, i + 0.4], [after, after], color=QUIET, linewidth=0.6, zorder=3)
+            colour = colours[factor.name]  # its edge keeps a bar visible that is narrower than a pixel
+            ax.bar(i, after - before, 0.8, before, color=colour, edgecolor=colour, linewidth=0.6, zorder=2)
+            ax.plot([i - 1.4, i + 0.4], [after, after], color=QUIET, linewidth=0.6, zorder=1)
     zero = [i for i, f in enumerate(ways) if f.norm == 0]
     if zero:
         ax.plot(zero, np.zeros(len(zero)), "o", mfc="white", mec=INK, ms=5, clip_on=False, zorder=9,

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from minidl.observe.curvature_recording import CurvatureRecording
+from minidl.observe.verdict import layer_words
 from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     INK,
@@ -28,6 +29,7 @@ from minidl.plot.style import (
     with_claim,
 )
 
+_ENOUGH = 0.25  # of the steps must be comparable for an answer
 _DIFFERENT = 2.0  # by what factor the gradients of the layers must differ, or their order means nothing
 _CLEAR, _VAGUE = 0.7, 0.3  # rank correlations from which the answer is yes, and up to which it is no
 
@@ -163,12 +165,23 @@ def _claim(n: Mapping[str, Any]) -> str:
     """The answer to the question, from the median over the steps."""
     ranks = np.array(n["rank_correlation"], dtype=float)
     slopes = np.array(n["slope"], dtype=float)
+    lost = np.isposinf(np.array([n["largest"], n["gradient_norm"]], dtype=float)).any(axis=(0, 1))
+    if np.isnan(ranks).all() and lost.any():
+        return (
+            f"gradient or curvature is not finite (NaN or infinite) in {layer_words(n['layers'], np.flatnonzero(lost))}"
+        )
     if np.isnan(ranks).all():
         return (
             f"at none of {len(ranks)} steps are there three layers with a positive curvature whose gradients differ by "
             f"more than a factor of {_DIFFERENT:g}: there is nothing to compare"
         )
     rank, slope = float(np.nanmedian(ranks)), float(np.nanmedian(slopes))
+    compared = int((~np.isnan(ranks)).sum())
+    if compared < _ENOUGH * len(ranks):
+        return (
+            f"hardly ever is there anything to compare: at {compared} of {len(ranks)} steps the gradients of the "
+            f"layers differ by more than a factor of {_DIFFERENT:g} (rank correlation {signed(rank)} there)"
+        )
     worst = int(np.nanargmin(ranks))
     if rank >= _CLEAR and ranks[worst] > _VAGUE:
         answer = "yes, the smaller a layer's gradient, the lower its curvature"
@@ -183,6 +196,6 @@ def _claim(n: Mapping[str, Any]) -> str:
     )
     return (
         f"{answer} (rank correlation {signed(rank)} over {len(n['layers'])} layers{exception}, median of the "
-        f"{(~np.isnan(ranks)).sum()} of {len(ranks)} steps at which their gradients differ by more than a factor of "
+        f"{compared} of {len(ranks)} steps at which their gradients differ by more than a factor of "
         f"{_DIFFERENT:g}; {signed(slope)} decades of curvature per decade of gradient)"
     )

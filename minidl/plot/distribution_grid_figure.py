@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator
 
 from minidl.observe import FlowRecording
 from minidl.observe.bins import QUANTITIES, SIDE, edges
+from minidl.observe.verdict import layer_words
 from minidl.plot.networks import as_networks
 from minidl.plot.style import (
     BROKEN,
@@ -56,7 +57,8 @@ def distribution_grid(
     Returns:
         The figure, with `.caption` and `.numbers`: for each label `step`, `layers`, for each quantity `log10_median`
         (of the size of the numbers other than 0, one a layer), and `saturated`, `dead`, `zero_activation`,
-        `zero_gradient` (parts, one a layer).
+        `zero_gradient` (parts, one a layer), `not_finite` (true for a layer in which something was not; a red cross
+        stands in place of a ridge of which nothing was finite).
 
     Raises:
         ValueError: a recording has no distributions, or no such snapshot.
@@ -75,12 +77,17 @@ def distribution_grid(
         axes = grid[row]
         for k, ax in enumerate(axes[:-1]):
             _ridges(ax, one["ridges"][k], limits[k], len(one["layers"]))
+            crossed = np.flatnonzero(one["lost"][k])
+            ax.plot(np.zeros(len(crossed)), crossed + 0.3, "x", color=BROKEN, markersize=5, mew=1.4, zorder=9)
             title(ax, _HEADINGS[k] if row == 0 else "")
             ax.tick_params(labelleft=k == 0)
         name_layers(axes[0], one["layers"], "y")
         axes[0].set_ylabel(literal(label) if label else "layer, input at the bottom", fontsize=SMALL, color=INK)
         _shares(axes[-1], one["shares"], row == 0)
-    numbers = {label: {key: value for key, value in one.items() if key != "ridges"} for label, one in found.items()}
+    numbers = {
+        label: {key: value for key, value in one.items() if key not in ("ridges", "lost")}
+        for label, one in found.items()
+    }
     for one in numbers.values():
         one |= zip(("saturated", "dead", "zero_activation", "zero_gradient"), one.pop("shares").T, strict=True)
     together = {"figure": "distribution_grid", "networks": numbers}
@@ -112,11 +119,17 @@ def _measure(recording: FlowRecording, row: int) -> dict[str, Any]:
     zeros = recording.zeros[row]
     own = np.isnan(zeros[1])  # of a layer without an activation h is its output
     zero_h = np.where(own, zeros[0], zeros[1])
+    at = recording.steps == recording.snapshots[row]
+    lost = np.array([[ridge is None for ridge in of_layers] for of_layers in ridges])
+    lost &= recording.not_finite[at].any(axis=0)
+    lost[1] &= ~own
     shares = np.stack([recording.saturated[row], recording.dead[row], zero_h, zeros[2]], axis=1)
     return {
         "step": int(recording.snapshots[row]),
         "layers": recording.layers,
         "ridges": ridges,
+        "lost": lost,
+        "not_finite": recording.not_finite[at].any(axis=0),
         "log10_median": medians,
         "shares": shares,
     }
@@ -204,7 +217,7 @@ def _shares(ax: Axes, shares: Any, headed: bool) -> None:
     room = ax.get_position().height * ax.figure.get_size_inches()[1] * 72 / layers  # type: ignore[union-attr]
     stride = max(1, int(np.ceil(4.5 / room)))
     column_width = ax.get_position().width * ax.figure.get_size_inches()[0] * 72 / len(_SHARES)  # type: ignore[union-attr]
-    size = max(4.5, min(SMALL - 1, 0.9 * room * stride, column_width / 2.7))
+    size = max(4.5, min(SMALL - 1, 0.9 * room * stride, column_width / 3.3))
     for column, name in enumerate(_SHARES):
         if headed:
             ax.annotate(
@@ -230,7 +243,10 @@ def _claim(networks: Mapping[str, FlowRecording], numbers: dict[str, dict[str, A
         middle = one["log10_median"]["output_gradient"]
         known = [i for i in alike if np.isfinite(middle[i])]
         text = f"at step {one['step']} "
-        if len(known) > 1:
+        broken = np.flatnonzero(one["not_finite"])
+        if broken.size:
+            text += f"something is not finite (NaN or infinite) in {layer_words(one['layers'], broken)}"
+        elif len(known) > 1:
             first, last = known[0], known[-1]
             text += (
                 f"the middle size of dL/dh is 10^{middle[last]:.1f} in {one['layers'][last]} and "

@@ -106,6 +106,8 @@ def _claim(n: Mapping[str, Any]) -> str:
     known = norm[np.isfinite(norm)]
     if not known.size:
         return f"no filter of {n['layer']} is finite"
+    if len(norm) == 1:
+        return f"the norm of the only filter of {n['layer']} is {known[0]:.2g}"
     text = f"the norms of the {len(norm)} filters of {n['layer']} lie from {known.min():.2g} to {known.max():.2g}"
     text += f"; {n['faint']} are below a tenth of the largest" if n["faint"] else ""
     text += f"; {n['zero']} are exactly 0" if n["zero"] else ""

@@ -197,8 +197,8 @@ def _print_slopes(ax: Axes, slopes: list[float], colours: list[Any]) -> None:
     for text, colour, weight in words:
         place = ax.annotate(
             text, (0, 1) if place is None else (1, 0), xycoords="axes fraction" if place is None else place,
-            xytext=(0, 4) if place is None else (5, 0), textcoords="offset points", va="bottom",
-            fontsize=SMALL - 1, color=colour, fontweight=weight,
+            xytext=(0, 4) if place is None else (3, 0), textcoords="offset points", va="bottom",
+            fontsize=SMALL - 1 if place else SMALL - 1.5, color=colour, fontweight=weight,
         )  # fmt: skip
         place.set_in_layout(False)  # it would make its panel narrower than its neighbours
 

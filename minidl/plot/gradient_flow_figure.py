@@ -87,7 +87,7 @@ def gradient_flow(
     apart = 0.36 / max(1, len(shown) - 1) if len(shown) > 1 else 0.0
     for k, (label, sizes) in enumerate(shown.items()):
         x = places[label] + (k - (len(shown) - 1) / 2) * apart
-        _draw(ax, x, sizes, scale, colours[label], biases)
+        _draw(ax, x, sizes, scale, colours[label], biases, colours[label] if len(shown) > 1 else BROKEN)
     scale.apply(ax)
     name_depths(ax, names)
     ax.set_ylabel("|gradient|", fontsize=SMALL, color=INK)
@@ -108,8 +108,8 @@ def gradient_flow(
     return with_claim(ax.figure, _claim(found), {"figure": "gradient_flow", **together})
 
 
-def _draw(ax: Axes, x: Any, sizes: dict[str, Any], scale: LogScale, colour: str, biases: bool) -> None:
-    """The dots of one network, their ranges, and what is 0 or not finite."""
+def _draw(ax: Axes, x: Any, sizes: dict[str, Any], scale: LogScale, colour: str, biases: bool, of_crosses: str) -> None:
+    """The dots of one network, their ranges, and what is 0 or not finite: there the crosses have their own colour."""
     rms, weights = sizes["weight_rms"], sizes["is_weight"]
     places = scale.place(rms)
     line = np.where(rms == 0, np.nan, places)
@@ -130,13 +130,15 @@ def _draw(ax: Axes, x: Any, sizes: dict[str, Any], scale: LogScale, colour: str,
         zero = sizes[high] == 0
         if zero.any():
             ax.plot(at[zero], np.full(zero.sum(), scale.zero), "o", mfc="white", mec=colour, ms=5, zorder=5)
-        mark_not_finite(ax, at[np.isinf(sizes[high])], BROKEN)
+        mark_not_finite(ax, at[np.isinf(sizes[high])], of_crosses)
 
 
 def _explain(ax: Axes, shown: dict[str, Any], scale: LogScale, colours: dict[str, str], count: int) -> None:
     """Say beside the last layer whose network a line is; or, of a single one, what dot and range are."""
     if len(shown) > 1:
         ends = [_last(scale.place(sizes["weight_rms"])[sizes["is_weight"]]) for sizes in shown.values()]
+        crossed = [np.isinf(sizes["weight_max"]).any() for sizes in shown.values()]  # at the upper edge, if that is all
+        ends = [ax.get_ylim()[1] if np.isnan(end) and at else end for end, at in zip(ends, crossed, strict=True)]
         label_ends(ax, count - 0.7, ends, list(shown), [colours[label] for label in shown])
     else:
         (sizes,) = shown.values()

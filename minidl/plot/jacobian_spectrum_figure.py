@@ -106,6 +106,10 @@ def _panel(ax: Axes, quantiles: Any, scale: LogScale) -> None:
         ax.fill_between(x, lines[low], lines[high], color=_COLOUR, alpha=alpha, linewidth=0, zorder=2)
     ax.plot(x, lines[0.5], color=_COLOUR, linewidth=1.8, zorder=4)
     ax.plot(x, lines[1.0], color=INK, linewidth=0.8, zorder=3)
+    if len(x) == 1:  # no line leads anywhere
+        ax.vlines(x, lines[0.1], lines[0.9], color=_COLOUR, linewidth=4, alpha=_BANDS[-1][2], zorder=2)
+        ax.plot(x, lines[0.5], "o", color=_COLOUR, markersize=5, zorder=4)
+        ax.plot(x, lines[1.0], "_", color=INK, markersize=8, zorder=3)
     zero = np.isneginf(quantiles[LEVELS.index(0.5)])
     if zero.any():
         ax.plot(x[zero], lines[0.5][zero], "o", mfc="white", mec=_COLOUR, ms=5, zorder=9)
@@ -115,10 +119,10 @@ def _panel(ax: Axes, quantiles: Any, scale: LogScale) -> None:
 
 def _claim(recording: JacobianRecording, quantiles: Any) -> str:
     low, middle, high = (float(quantiles[LEVELS.index(level), -1]) for level in (0.1, 0.5, 0.9))
-    layers = len(recording.layers)
+    layers = f"{len(recording.layers)} layer{'s' if len(recording.layers) > 1 else ''}"
     if np.isposinf(quantiles[:, -1]).any():
-        return f"the Jacobian is not finite behind {layers} layers"
+        return f"the Jacobian is not finite behind {layers}"
     if np.isneginf(middle):
-        return f"behind {layers} layers more than half of the singular values are 0"
+        return f"behind {layers} more than half of the singular values are 0"
     spread = "the lowest tenth of them are 0" if np.isneginf(low) else f"the middle 80% span {high - low:.1f} decades"
-    return f"behind {layers} layers the median singular value is 10^{signed(middle, 1)}, and {spread}"
+    return f"behind {layers} the median singular value is 10^{signed(middle, 1)}, and {spread}"

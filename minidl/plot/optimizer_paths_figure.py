@@ -25,6 +25,8 @@ from minidl.plot.style import (
     with_claim,
 )
 
+_FAR = 1e3  # a method so many times above the highest point of the map has left the picture
+
 
 def optimizer_paths(recording: PathsRecording, axes: Sequence[Axes] | None = None, style: str = "paper") -> ClaimFigure:
     """Draw the ways on a map of the function, a dot a step, and beside it how high each stands above the lowest point.
@@ -51,7 +53,9 @@ def optimizer_paths(recording: PathsRecording, axes: Sequence[Axes] | None = Non
     on_map, heights = given_axes(axes, 2)
     _map(on_map, recording, lowest)
     excess = {name: recording.loss[k] - lowest for k, name in enumerate(recording.names)}
-    scale = LogScale(np.concatenate([np.where(np.isfinite(e), e, np.nan) for e in excess.values()]))
+    beyond = _FAR * (float(np.nanmax(recording.height)) - lowest)
+    heights_drawn = {name: np.where(e <= beyond, e, np.nan) for name, e in excess.items()}  # the rest is off the axis
+    scale = LogScale(np.concatenate(list(heights_drawn.values())))
     outside = {}
     steps = np.arange(recording.loss.shape[1])
     for k, name in reversed(list(enumerate(recording.names))):
@@ -62,7 +66,7 @@ def optimizer_paths(recording: PathsRecording, axes: Sequence[Axes] | None = Non
         way = path[: len(inside) if inside.all() else max(int(np.argmin(inside)), 1)]
         on_map.plot(way[:, 0], way[:, 1], "-", color=colour, linewidth=1.4, zorder=4)
         on_map.plot(way[:, 0], way[:, 1], "o", color=colour, markersize=2.2, zorder=5)
-        heights.plot(steps, scale.place(excess[name]), color=colour, linewidth=1.6)
+        heights.plot(steps, scale.place(heights_drawn[name]), color=colour, linewidth=1.6)
         mark_not_finite(heights, steps[np.flatnonzero(~np.isfinite(recording.loss[k]))[:1]], colour)
     on_map.plot(*recording.path[0, 0], "o", color="white", mec=INK, ms=6, zorder=6)
     scale.apply(heights)
@@ -70,8 +74,8 @@ def optimizer_paths(recording: PathsRecording, axes: Sequence[Axes] | None = Non
     title(heights, "height above the lowest point")
     heights.set_xlabel("step", fontsize=SMALL, color=INK)
     heights.set_xlim(0, steps[-1])
-    last = [int(np.flatnonzero(np.isfinite(e))[-1]) for e in excess.values()]
-    ends = [float(scale.place(e[at])) for e, at in zip(excess.values(), last, strict=True)]
+    last = [int(max(np.flatnonzero(np.isfinite(e)), default=0)) for e in heights_drawn.values()]
+    ends = [float(scale.place(e[at])) for e, at in zip(heights_drawn.values(), last, strict=True)]
     label_ends(heights, steps[last], ends, recording.names, [ARMS[k % len(ARMS)] for k in range(len(ends))])
     ways: dict[str, Any] = {
         name: {"path": recording.path[k], "excess": excess[name], "outside": outside[name]}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from minidl.observe import FlowRecording
 from minidl.optim import LARS, LayerRate, LayerSpecific, Uniform
@@ -166,6 +167,7 @@ def _name(ax: Axes, trail: dict[str, Any], up: LogScale) -> None:
         ax.annotate(
             name, (norm, height), xytext=(0, 6), textcoords="offset points", rotation=90, ha="center", va="bottom",
             fontsize=SMALL - 1, color=colours[i], zorder=6,
+            path_effects=[withStroke(linewidth=2, foreground="white")],  # over the curves
         )  # fmt: skip
 
 

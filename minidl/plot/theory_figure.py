@@ -117,7 +117,7 @@ def _print_slopes(ax: Axes, slopes: Mapping[str, float]) -> None:
 
 
 def _words(slope: float) -> str:
-    return "none" if np.isnan(slope) else signed(slope)
+    return signed(slope) if np.isfinite(slope) else "none"
 
 
 def _claim(slopes: Mapping[str, float]) -> str:

@@ -13,7 +13,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from minidl.observe import FlowRecording
 from minidl.observe.verdict import as_sentence, median_over_steps
@@ -89,6 +89,7 @@ def update_heatmap(recordings: Mapping[str, FlowRecording] | FlowRecording, styl
         tidy(strip)
         strip.plot(panel["steps"], drawable(panel["loss"]), color=INK, linewidth=1.3)
         strip.set_xlabel("step", fontsize=SMALL, color=INK)
+        strip.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         strip.set_xlim(panel["edges"][0], panel["edges"][-1])
         if k == 0 or not alike:
             name_layers(heat, panel["layers"], "y")
@@ -236,12 +237,12 @@ def _claim(panels: dict[str, dict[str, Any]], alike: bool) -> str:
     elif alike:
         layers = next(iter(panels.values()))["layers"]
         first = [f"{_part(panel, 0)}{f' ({label})' if label else ''}" for label, panel in panels.items()]
-        last = [_part(panel, -1) for panel in panels.values()]
-        text = f"The median step moves {layers[0]} by {listed(first)} of its weights; {layers[-1]} by {listed(last)}."
+        text = f"The median step moves {layers[0]} by {listed(first)} of its weights"
+        text += f"; {layers[-1]} by {listed([_part(panel, -1) for panel in panels.values()])}." if layers[1:] else "."
     else:
         clauses = [
-            f"{label}: {panel['layers'][0]} by {_part(panel, 0)} of its weights, {panel['layers'][-1]} by "
-            f"{_part(panel, -1)}"
+            f"{label}: {panel['layers'][0]} by {_part(panel, 0)} of its weights"
+            + (f", {panel['layers'][-1]} by {_part(panel, -1)}" if len(panel["layers"]) > 1 else "")
             for label, panel in panels.items()
         ]
         text = f"The median step moves, in {'; '.join(clauses)}."

@@ -43,6 +43,15 @@ def test_the_longer_side_has_the_resolution():
     assert 20 < len(found.y) < 40
 
 
+@pytest.mark.parametrize("points", [[[-1, 0], [1, 0]], [[2, 3]], [[0, -1e-9], [1, 1e-9]]])
+def test_points_on_a_line_have_a_plane_around_them(points):
+    inputs = np.array(points, dtype=np.float32)
+    found = decision_boundary(halves(), md.data.Dataset(inputs, np.zeros(len(inputs), dtype=np.int64)), resolution=50)
+    for axis, values in ((found.x, inputs[:, 0]), (found.y, inputs[:, 1])):
+        assert axis[0] < values.min() <= values.max() < axis[-1]
+    assert np.ptp(found.y) >= np.ptp(found.x) / 10
+
+
 def test_where_scores_are_not_finite_there_is_no_answer():
     model = halves()
     model.bias.data[0] = np.nan

@@ -43,3 +43,10 @@ def test_zeros_give_zero_and_nan_stays_visible():
     assert float(host(norm([device(np.zeros(3, np.float32))]))) == 0
     assert math.isnan(float(host(max_abs([device(np.array([1.0, np.nan], np.float32))]))))
     assert math.isinf(float(host(norm([device(np.array([1.0, np.inf], np.float32))]))))
+
+
+@pytest.mark.parametrize("count", [3, 100_000])
+def test_a_square_that_overflows_is_no_warning(count, recwarn):
+    array = np.full(count, 1e30, dtype=np.float32)
+    assert float(norm([array])) == pytest.approx(1e30 * count**0.5, rel=1e-5)
+    assert not recwarn.list

@@ -3,7 +3,7 @@ import pytest
 
 import minidl as md
 import minidl.functional as F
-from minidl import models, nn
+from minidl import models, nn, plot
 from minidl.observe import GradientFlow
 from minidl.observe.theory_recording import TheoryRecording, vanishing_theory
 from tests.arrays import host
@@ -55,3 +55,16 @@ def test_it_is_saved_and_other_networks_are_refused(tmp_path):
         vanishing_theory(normed, x, y)
     with pytest.raises(ValueError, match="at least two hidden layers"):
         vanishing_theory(deep("relu", depth=1), x, y)
+
+
+def test_weights_that_are_not_finite_have_no_prediction_and_no_error():
+    x, y = batch()
+    model = deep("sigmoid", depth=3)
+    model[2].weight.data[0, 0] = np.nan
+    found = vanishing_theory(model, x, y)
+    assert np.isinf(found.rms).all()
+    assert np.isinf(found.mean_field[:2]).all()
+    assert np.isinf(found.bound[:2]).all()
+    assert plot.theory(found).caption == (
+        "The gradient has no slope to fit: fewer than two layers have a finite one other than 0."
+    )

@@ -81,3 +81,13 @@ def test_it_draws_into_given_axes():
         attribution(walked(), axes=axes)
     with pytest.raises(TypeError, match=r"expected GraphRecording.*as 'a'"):
         attribution({"a": 3})
+
+
+def test_a_bar_that_is_narrower_than_a_pixel_has_an_edge_of_its_colour():
+    ax = attribution(chain([1e-3, 1e-2, 1e-1, 1.0])).axes[0]
+    bars = ax.patches
+    assert bars
+    assert all(line.get_zorder() < bars[0].get_zorder() for line in ax.lines)  # no line between bars lies over them
+    for bar in bars:
+        assert bar.get_linewidth() > 0.5
+        assert bar.get_edgecolor() == bar.get_facecolor()

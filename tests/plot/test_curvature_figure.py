@@ -79,3 +79,18 @@ def test_networks_are_panels_on_shared_axes_and_nothing_is_refused():
         curvature(recording(steps=0))
     ax = Figure().subplots()
     assert curvature(recording(), axes=ax) is ax.figure
+
+
+def test_one_comparable_step_of_nine_is_no_answer():
+    found = recording(steps=9)
+    found.gradient_norm[1:] = 1.0
+    assert curvature(found).caption == (
+        "Hardly ever is there anything to compare: at 1 of 9 steps the gradients of the layers differ by more than a "
+        "factor of 2 (rank correlation +1.00 there)."
+    )
+
+
+def test_where_nothing_is_finite_that_is_the_claim():
+    assert curvature(recording(largest=np.full(4, np.inf), gradient=np.full(4, np.inf))).caption == (
+        "Gradient or curvature is not finite (NaN or infinite) in layers fc1 to fc4."
+    )

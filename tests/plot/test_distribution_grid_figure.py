@@ -105,3 +105,15 @@ def test_without_distributions_it_says_how_to_record_them():
         plot.distribution_grid(flow())
     with pytest.raises(ValueError, match="has 1 snapshots; got snapshot=4"):
         plot.distribution_grid(distributed(), snapshot=4)
+
+
+def test_a_layer_of_which_nothing_is_finite_is_crossed_and_named():
+    recording = distributed()
+    tops, rms = recording.tops.copy(), recording.output_gradient_rms.copy()
+    gradient = QUANTITIES.index("output_gradient")
+    tops[0, gradient, 1], rms[3, 1] = np.nan, np.inf
+    figure = plot.distribution_grid(replace(recording, tops=tops, output_gradient_rms=rms))
+    crosses = [[y for line in ax.lines if line.get_marker() == "x" for y in line.get_ydata()] for ax in figure.axes[:4]]
+    assert crosses == [[1.3] if k == gradient else [] for k in range(4)]
+    assert figure.numbers["networks"][""]["not_finite"] == [False, True, False]
+    assert figure.caption == "At step 3 something is not finite (NaN or infinite) in layer fc2."

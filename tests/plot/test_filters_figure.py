@@ -53,3 +53,9 @@ def test_of_many_filters_the_strongest_64_are_drawn():
     figure = filters(recording(np.arange(1, 101)))
     assert len(figure.axes[0].images) == 64
     assert len(figure.numbers["panels"][""]["norm"]) == 100
+
+
+def test_a_single_filter_has_no_range():
+    assert filters(FiltersRecording("conv1", np.full((1, 1, 2, 2), 0.5))).caption == (
+        "The norm of the only filter of conv1 is 1."
+    )

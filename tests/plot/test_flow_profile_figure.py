@@ -1,8 +1,10 @@
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from minidl import plot
 from tests.observe.loops import recorded
@@ -185,3 +187,16 @@ def test_slopes_and_lines_compare_only_what_is_alike():
     (diamond,) = [line for line in figure.axes[1].lines if line.get_marker() == "D"]
     assert list(diamond.get_ydata()) == [77.0]
     assert "diamonds" in figure.axes[1].get_xlabel()
+
+
+@pytest.mark.parametrize("style", ["paper", "slides"])
+def test_the_slopes_of_one_panel_end_before_the_next_begin(style):
+    falls = {field: falling(0.8) for field in ("activation_rms", "output_gradient_rms", "weight_gradient_rms")}
+    figure = plot.flow_profile({"a": flow(**falls), "b": flow(**falls)}, style=style)
+    figure.draw_without_rendering()
+    for row in (figure.axes[:3], figure.axes[3:]):
+        slopes = [[text for text in ax.texts if text.get_text() in ("decades a layer", "+0.80")] for ax in row]
+        boxes = [[Text.get_window_extent(text) for text in texts] for texts in slopes]
+        for left, right in pairwise(boxes):
+            assert len(left) > 2
+            assert max(box.x1 for box in left) < right[0].x0

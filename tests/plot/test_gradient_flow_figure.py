@@ -254,3 +254,12 @@ def test_gradients_that_are_0_in_every_layer_are_drawn_as_that():
     assert "fewer than two layers have a finite gradient other than 0" in figure.caption
     assert "exactly 0 in 4 of 4 layers" in figure.caption
     assert not dots(figure.axes[0])
+
+
+def test_of_several_networks_the_crosses_have_the_colour_and_the_name_of_theirs():
+    networks = {"level": flow(), "broken": flow(weight_gradient_rms=np.inf, weight_gradient_max=np.inf)}
+    ax = plot.gradient_flow(networks).axes[0]
+    (crosses,) = (line for line in ax.lines if line.get_marker() == "x")
+    (name,) = (text for text in ax.texts if text.get_text() == "broken")
+    assert crosses.get_color() == name.get_color()
+    assert name.xy[1] == ax.get_ylim()[1]  # where the crosses are

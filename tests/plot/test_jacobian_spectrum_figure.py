@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from minidl.observe.jacobian_recording import JacobianRecording
@@ -57,3 +58,13 @@ def test_it_draws_into_given_axes_one_a_panel():
     assert jacobian_spectrum({"a": recording(), "b": recording()}, axes=axes) is axes[0].figure
     with pytest.raises(ValueError, match="expected 1 axes"):
         jacobian_spectrum(recording(), axes=axes)
+
+
+def test_of_a_single_layer_the_median_is_a_dot_and_the_spread_a_bar():
+    figure = jacobian_spectrum(JacobianRecording(["fc1"], [[0.0, -1.0, -2.0]]))
+    ax = figure.axes[0]
+    (dot,) = (line for line in ax.lines if line.get_marker() == "o")
+    assert dot.get_ydata() == pytest.approx([0.1])
+    (bar,) = (group for group in ax.collections if isinstance(group, LineCollection))
+    assert bar.get_segments()[0][:, 1] == pytest.approx(10.0 ** np.array([-1.8, -0.2]))
+    assert figure.caption.startswith("Behind 1 layer the median singular value is 10^\N{MINUS SIGN}1.0")

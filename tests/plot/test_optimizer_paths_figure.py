@@ -52,3 +52,14 @@ def test_a_way_that_leaves_the_map_ends_there_and_one_that_diverges_is_named():
 def test_it_draws_into_two_given_axes():
     axes = Figure().subplots(1, 2)
     assert optimizer_paths(recording(), axes=axes) is axes[0].figure
+
+
+def test_a_method_that_diverges_leaves_the_axis_to_the_others():
+    losses = [np.array([2.5, 1.0, 0.5, 0.2, 0.1, 0.05]), np.array([2.5, 1e2, 1e30, 1e120, 1e300, np.inf])]
+    figure = optimizer_paths(recording(losses=losses))
+    heights = figure.axes[1]
+    assert heights.get_ylim()[1] < 1e5
+    lines = [line.get_ydata() for line in heights.lines if len(line.get_xdata()) == 6]
+    assert [int(np.isfinite(line).sum()) for line in lines] == [2, 6]  # the last is drawn first
+    assert figure.numbers["ways"]["slow"]["excess"][3] == 1e120
+    assert figure.caption.endswith("slow diverged.")

@@ -76,3 +76,12 @@ def test_panels_share_their_axes():
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
     with pytest.raises(ValueError, match="expected 1 axes, one a recording; got 2"):
         plot.rate_curve(flow(layer_gradient_norm=1.0), axes=figure.axes)
+
+
+def test_the_names_of_layers_can_be_read_over_the_curves():
+    ax = plot.rate_curve(flow(layer_gradient_norm=falling())).axes[0]
+    names = [text for text in ax.texts if text.get_text().startswith("fc")]
+    curves = [line.get_zorder() for line in ax.lines if len(line.get_xdata()) > 50]
+    assert names
+    assert curves
+    assert all(text.get_path_effects() and text.get_zorder() > max(curves) for text in names)

@@ -170,3 +170,14 @@ def test_a_layer_without_weights_is_not_said_to_move_by_a_power_of_nan():
         "moves fc1 by an unknown part of its weights; fc4 by 10%."
         in plot.update_heatmap(flow(update_norm=update)).caption
     )
+
+
+def test_a_single_layer_is_named_once_and_steps_are_whole():
+    one = flow(layers=1, update_norm=0.01)
+    assert plot.update_heatmap(one).caption == "The median step moves fc1 by 1% of its weights."
+    figure = plot.update_heatmap({"one": one, "two": flow(layers=2, update_norm=0.01, steps=5)})
+    assert figure.caption == (
+        "The median step moves, in one: fc1 by 1% of its weights; two: fc1 by 1% of its weights, fc2 by 1%."
+    )
+    (strip, *_) = (ax for ax in figure.axes if ax.get_xlabel() == "step")
+    assert all(tick == int(tick) for tick in strip.get_xticks())
