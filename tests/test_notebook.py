@@ -80,3 +80,16 @@ def test_a_figure_at_the_end_of_a_cell_is_shown_once(before: str) -> None:
     )
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == len(outputs) == 1
+
+
+def test_a_figure_is_drawn_anew_while_a_training_runs() -> None:
+    _, outputs = executed(
+        TRAINING,
+        """
+with md.observe.GradientFlow(model, optimizer) as flow:
+    live = md.plot.Live(lambda: md.plot.update_heatmap(flow.recording), seconds=0.1)
+    md.fit(model, optimizer, loader, epochs=3, callbacks=[live], progress=False)
+""",
+    )
+    assert [output["output_type"] for output in outputs] == ["display_data"]  # one, as it was at the end
+    assert "<figcaption>" in outputs[0]["data"]["text/html"]

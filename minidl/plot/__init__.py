@@ -34,6 +34,7 @@ from minidl.plot.race_figure import race
 from minidl.plot.rate_curve_figure import rate_curve
 from minidl.plot.rate_range_figure import rate_range
 from minidl.plot.saving import save_figure
+from minidl.plot.showing import Live
 from minidl.plot.theory_figure import theory
 from minidl.plot.through_time_figure import through_time
 from minidl.plot.update_heatmap_figure import update_heatmap
@@ -42,6 +43,7 @@ from minidl.plot.who_learned_figure import who_learned
 
 __all__ = [
     "FIGURES",
+    "Live",
     "attribution",
     "confusion",
     "curvature",

@@ -5,7 +5,6 @@ Figures are made with matplotlib's objects only: nothing here touches pyplot, th
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -20,6 +19,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from minidl.checks import choice
 from minidl.errors import printable
+from minidl.plot.showing import html_of, png_of, show
 
 FONT = 9.0  # points; a figure is drawn at the size it is printed
 SMALL = 8.0
@@ -59,9 +59,15 @@ class ClaimFigure(Figure):
 
     def _repr_png_(self) -> bytes:
         """The figure as a notebook shows it that meets it at the end of a cell."""
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png")
-        return buffer.getvalue()
+        return png_of(self)
+
+    def _repr_html_(self) -> str:
+        """The same with its caption beneath, for notebooks that are pages."""
+        return html_of(self)
+
+    def show(self, warn: bool = True) -> None:
+        """Show it in a window (a script), or below the cell (a notebook)."""
+        show(self)
 
 
 def new_figure(width: float, height: float, style: str = "paper") -> ClaimFigure:
