@@ -72,7 +72,7 @@ def table_rows(method: dict[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for arm, row in method["arms"].items():
         if row["same_runs_as"]:
-            rows.append((arm, "", "", ""))
+            rows.append((arm, f"as {row['same_runs_as']}", "", ""))
             continue
         accuracy = spread([100 * a for a in row["test_accuracy"]], "{:.1f}")
         rows.append((arm, accuracy, steps_text(row["steps_to_target"]), spread(row["test_loss"], "{:.3f}")))
@@ -170,7 +170,8 @@ def _arms_table(found: dict[str, Any]) -> str:
     head = "".join(f"<th>{_text(cell)}</th>" for cell in COLUMNS)
     body = "".join(
         f"<tr><td><b>{_text(arm)}</b><small>{_text(what_it_does(arm, found))}</small></td>"
-        f"{''.join(map(_cell, COLUMNS[1:], cells))}</tr>"
+        # Of an arm that has the runs of another, the description says so.
+        f"{''.join(map(_cell, COLUMNS[1:], [''] * 3 if found['arms'][arm]['same_runs_as'] else cells))}</tr>"
         for arm, *cells in table_rows(found)
     )
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -80,6 +80,15 @@ def test_every_arm_has_its_row():
     assert rows[1][1] == "92.0 (90.0\u201394.0)"
 
 
+def test_an_arm_that_is_another_says_so():
+    results = make_results()
+    results["methods"]["sgd"]["arms"]["constant"]["same_runs_as"] = "uniform"
+    assert table_rows(results["methods"]["sgd"])[2] == ("constant", "as uniform", "", "")
+    text = render(results, [], "minidl compare", "a net")
+    assert "<small>the same runs as uniform: its own best rate is 0.5 too</small>" in text
+    assert "as uniform</td>" not in text
+
+
 def test_the_answer_comes_first_and_the_statistics_are_folded():
     text = page()
     order = ["<h1>Does a rate", "On this network: yes.", "<table>", "<figure>", "<details>", "sign-flip"]
