@@ -65,11 +65,9 @@ def _whether(found: dict[str, Any], seeds: int) -> str:
         )
     if kind == HELPS:
         rivals = [arm for arm in RIVALS if _is_run(arm, found)]
-        best = max(rivals, key=lambda arm: median(found["arms"][arm]["test_accuracy"]))
-        return (
-            f"On this network: yes. {_capital(beside)}, and the best larger rate, {_as_one_rate(best, found)}, "
-            f"{ends(found, best)}."
-        )
+        best = max(rivals, key=lambda arm: median(found["arms"][arm]["test_accuracy"]), default=None)
+        also = f", and the best larger rate, {_as_one_rate(best, found)}, {ends(found, best)}" if best else ""
+        return f"On this network: yes. {_capital(beside)}{also}."
     if kind == HURTS:
         return f"On this network: no, it hurts. {_capital(beside)}."
     if kind == NO_DIFFERENCE:
