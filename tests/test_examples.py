@@ -17,8 +17,18 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl import nn
+from minidl.backend import choice
 from minidl.examples.reading import examples_of
 from tests.test_public import PUBLIC
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Where new tensors are made, which an example may say, is as before when it ends."""
+    default = choice._process_default
+    yield
+    choice._process_default = default
+
 
 FILES = {
     {"nn.init": "init", "data.transforms": "transforms", "derivatives.curvature": "curvature"}.get(

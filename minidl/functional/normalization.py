@@ -98,10 +98,10 @@ def deviation(centred: ArrayOrTensor, v: ArrayOrTensor, axis: tuple[int, ...], e
     s, values = sqrt(v + eps), raw(centred)
     xp = module_of(values)
     overflowed = raw(v) == math.inf
-    if at_hand(overflowed) and not overflowed.any():
+    if values.size == 0 or (at_hand(overflowed) and not overflowed.any()):
         return s
     scale = xp.where(overflowed, abs(values).max(axis=axis, keepdims=True), 1)
-    small = centred / scale
+    small = where(overflowed, centred / scale, 1)  # elsewhere 1, and not 0, where the slope of the root is infinite
     return where(overflowed, sqrt(mean(small * small, axis, keepdims=True)) * scale, s)
 
 

@@ -381,7 +381,8 @@ def test_numbers_whose_squares_overflow_are_normalised(name, dtype, large):
     for create_graph in (False, True):
         slope = host(md.grad(y, x, grad_out, create_graph=create_graph, retain_graph=True))
         same = host(md.grad(expected, small, device(host(grad_out).astype(np.float64)), retain_graph=True))
-        np.testing.assert_allclose(slope[rows] * large, same[rows], rtol=2e-3, atol=2e-4)
+        flushed = float(np.finfo(dtype).tiny) * large  # a GPU takes numbers below the smallest normal one for 0
+        np.testing.assert_allclose(slope[rows] * large, same[rows], rtol=2e-3, atol=max(2e-4, flushed))
     if name != "batch_norm":
         alone = normalize(tensor((values[:1] * large).astype(dtype)))
         np.testing.assert_allclose(host(y)[:1], host(alone), rtol=1e-5)

@@ -19,6 +19,7 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl import backend, nn, optim
+from minidl.backend import choice
 from minidl.habits.answers import PLACES, ROOMS, answer
 from minidl.habits.differences import DIFFERENCES
 from minidl.habits.function_names import MODULES
@@ -30,8 +31,10 @@ from tests.arrays import tensor
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     """What a line sets for the whole process, such as how arrays are printed, ends with its test."""
+    default = choice._process_default
     with np.printoptions():
         yield
+    choice._process_default = default
 
 
 class Cube(md.Function):
