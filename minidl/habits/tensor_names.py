@@ -83,7 +83,7 @@ TENSOR: Answers = {
     "masked_fill_": ("t.masked_fill_(mask, 0)", "t[mask] = 0"),
     "index_fill_": ("t.index_fill_(0, labels, 1)", "t[labels] = 1"),
     "scatter_": ("t.scatter_(1, labels[:, None], 1)", "t[np.arange(2), labels] = 1"),
-    "index_add_": ("t.index_add_(0, labels, u)", "np.add.at(t.data, labels.numpy(), u.numpy())"),
+    "index_add_": ("t.index_add_(0, labels, u)", "np.add.at(t.data, labels.data, u.data)"),
     "squeeze_": ("t.squeeze_()", "t.squeeze()"),
     "unsqueeze_": ("t.unsqueeze_(0)", "F.expand_dims(t, 0)"),
     # operators
