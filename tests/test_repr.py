@@ -45,7 +45,7 @@ def trained() -> dict[str, Any]:
     step = optim.StepLR(optimizer, step_size=3)
     with observe.GradientFlow(model, optimizer) as flow:
         history = training.fit(model, optimizer, loader, epochs=1, validation=numbers, progress=False)
-    loss = F.cross_entropy(model(md.zeros(2000, 6)), numbers.labels)
+    loss = F.cross_entropy(model(md.zeros(2000, 6)), md.tensor(numbers.labels))
     return {
         "history": history,
         "flow": flow,
