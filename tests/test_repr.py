@@ -12,6 +12,7 @@ import minidl as md
 import minidl.functional as F
 from minidl import data, nn, observe, optim, training
 from minidl.data import transforms
+from tests.arrays import device
 
 PACKAGES = (md, nn, optim, data, data.transforms, md.models, observe, md.plot, training, md.curvature)
 LONGEST = 1000  # letters, in one line or several
@@ -45,7 +46,7 @@ def trained() -> dict[str, Any]:
     step = optim.StepLR(optimizer, step_size=3)
     with observe.GradientFlow(model, optimizer) as flow:
         history = training.fit(model, optimizer, loader, epochs=1, validation=numbers, progress=False)
-    loss = F.cross_entropy(model(md.zeros(2000, 6)), md.tensor(numbers.labels))
+    loss = F.cross_entropy(model(md.zeros(2000, 6)), device(numbers.labels))
     return {
         "history": history,
         "flow": flow,
