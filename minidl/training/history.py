@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class History(Course):
-    """The course of a training, by step and by epoch: see `Course` for what it holds.
+    """The course of a training: `step_loss` and `step_rate` of each step; `steps` (how many were done by its end),
+    `train_loss`, `validation_loss`, `validation_accuracy`, `rates` and `seconds` of each epoch; and `interrupted`.
+
+    `Course`, its base in minidl/observe/history.py, says what each of them is.
 
     history = md.fit(model, optimizer, loader, epochs=10, validation=digits.validation)
     history.validation_loss                               # after each epoch
