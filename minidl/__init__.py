@@ -17,8 +17,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from minidl import backend, fast, functional, nn, optim
+from minidl.autograd.anomaly import detect_anomaly
 from minidl.autograd.function import Function
-from minidl.autograd.modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad, plain
+from minidl.autograd.modes import enable_grad, is_grad_enabled, no_grad, plain
 from minidl.backend import seed, use, using
 from minidl.derivatives.gradients import grad, gradcheck, gradgradcheck
 from minidl.derivatives.higher_order import hessian, hvp, jacobian, jvp, vjp

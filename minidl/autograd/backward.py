@@ -16,7 +16,8 @@ from minidl import backend
 from minidl.autograd.accumulation import accumulate, fitted, ids_of
 from minidl.autograd.diagnosis import explain_backward, overwritten
 from minidl.autograd.function import Function
-from minidl.autograd.modes import ANOMALY, RECORD, mode
+from minidl.autograd.modes import OBSERVED, RECORD, mode
+from minidl.autograd.observing import tell
 from minidl.autograd.passing import checked, run_extras
 from minidl.autograd.variable import Source, Variable
 from minidl.autograd.versions import Versioned
@@ -49,11 +50,12 @@ class Walk(Versioned):
             GraphError: the graph was freed, or a saved array was overwritten since the forward.
         """
         # An infinite slope, as of sqrt at 0, is a result and no reason for a warning.
-        before, loud = mode.set((mode.get() & ~RECORD) | (RECORD * create_graph)), set_errors(SILENT)
+        seen, loud = mode.get() & OBSERVED, set_errors(SILENT)
+        before = mode.set((mode.get() & ~RECORD) | (RECORD * create_graph))
         try:
             while grads and (node := max(grads, key=by_creation)).order:  # the newest op, until only leaves are left
                 grad_out = grads.pop(node)
-                if node._extras is not None or way is not None or node.foreign or grad_out.dtype is not node._dtype:
+                if node._extras or way or node.foreign or seen or grad_out.dtype is not node._dtype:
                     grad_out = complete(node, grad_out, way is None)
                     if way is not None and not way.enters(node, grad_out):
                         continue
@@ -63,7 +65,7 @@ class Walk(Versioned):
                 saved = recalled(node, create_graph) if saves else ()
                 found = node.plain.backward(node, grad_out, *saved)
                 input_grads = found if type(found) is tuple else (found,)
-                if len(input_grads) != len(node.inputs) or node.foreign or mode.get() & ANOMALY:
+                if len(input_grads) != len(node.inputs) or node.foreign or seen:
                     input_grads = checked(node, grad_out, input_grads)
                 for i, source in enumerate(node.inputs):
                     if node.needed >> i & 1 and input_grads[i] is not None and (way is None or source in way.sources):
@@ -161,6 +163,8 @@ def complete(node: Function, grad: ArrayOrTensor, retain: bool) -> ArrayOrTensor
         grad = grad.astype(node._dtype)
     if node._extras is not None:
         grad = run_extras(node._extras, grad, retain)
+    if mode.get() & OBSERVED:
+        tell("before_backward", node, grad)
     return lent(grad) if node.foreign else grad
 
 

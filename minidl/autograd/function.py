@@ -21,11 +21,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.diagnosis import explain_forward, not_of_an_instance, taken_name, users_lines, wrong_result
-from minidl.autograd.modes import ANOMALY, PLAIN, RECORD, current_mode
+from minidl.autograd.diagnosis import explain_forward, not_of_an_instance, taken_name, wrong_result
+from minidl.autograd.modes import OBSERVED, PLAIN, RECORD, current_mode
+from minidl.autograd.observing import observed_call
 from minidl.autograd.operands import raw_operands
 from minidl.autograd.own_op import made
-from minidl.autograd.variable import Source, Variable, extras_of, writes_of
+from minidl.autograd.variable import Source, Variable, writes_of
 from minidl.autograd.versions import Versioned
 from minidl.autograd.writes import Stretch
 from minidl.backend import SILENT, reset_errors, set_errors
@@ -100,9 +101,10 @@ class Function(Versioned, Source, FunctionNames):
 
     def __call__(self, *inputs: Any) -> Any:
         """Run `forward`; with a Tensor among the inputs the result is a Tensor, else the raw array."""
-        mode = current_mode()
-        if not mode & PLAIN:
+        if not (mode := current_mode()) & (PLAIN | OBSERVED):
             return Function.versions[0].call(self, inputs, mode)  # the same, faster: minidl/fast/call.py
+        if mode & OBSERVED:
+            return observed_call(self, inputs)
         arrays = raw_operands(self, inputs)
         self.__class__ = self.plain  # an earlier call may have made the op a faster version of itself
         before = set_errors(SILENT)  # infinity and NaN are results, of which NumPy need not warn
@@ -120,8 +122,6 @@ class Function(Versioned, Source, FunctionNames):
         needed = sum(1 << i for i, x in enumerate(inputs) if isinstance(x, Variable) and x._requires_grad)
         if needed and self.differentiable and mode & RECORD:
             self._record(inputs, arrays, data, needed)
-            if mode & ANOMALY:
-                self._watch(inputs)
             result._op, result._requires_grad = self, True
         share_writes(result, inputs)
         return result
@@ -157,17 +157,6 @@ class Function(Versioned, Source, FunctionNames):
         if self.saves_inputs:
             x._op._data = array
         return x._op
-
-    def _watch(self, inputs: tuple[Any, ...]) -> None:
-        """Anomaly mode: remember the user's lines, and guard the saved inputs against writes by any way."""
-        extras_of(self).where = users_lines()
-        if not self.saves_inputs or self.inputs is None:
-            return
-        watched = [Variable.wrap(x) if backend.is_array(x) else x for x in self.inputs]  # raw constants too
-        self.inputs = tuple(watched)
-        for x in [*inputs, *watched]:
-            if isinstance(x, Variable):
-                writes_of(x).guard(x._data)
 
     # ---- what a walk asks
 

@@ -11,6 +11,9 @@ _ids = itertools.count()
 # Called as hook(tensor) when tensor.backward() has filled the `.grad`s: so a recorder learns the loss of a loop that is
 # not its own. Process-wide; empty unless something is being recorded.
 after_backward: dict[int, Callable[[Any], None]] = {}
+# Called as hook(optimizer) around every step of every optimizer, likewise.
+before_step: dict[int, Callable[[Any], None]] = {}
+after_step: dict[int, Callable[[Any], None]] = {}
 
 
 class RemovableHandle:

@@ -1,4 +1,4 @@
-"""Modes: `no_grad`, `enable_grad`, `detect_anomaly` and `plain`, as context managers and as decorators.
+"""Modes: `no_grad`, `enable_grad` and `plain`, as context managers and as decorators.
 
 The mode belongs to the running thread or async task (a `ContextVar`), so a thread that evaluates under `no_grad`
 does not stop another from training.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-RECORD, ANOMALY, PLAIN = 1, 2, 4  # the mode is a sum of these
+RECORD, ANOMALY, PLAIN, OBSERVED = 1, 2, 4, 8  # the mode is a sum of these
 _START = RECORD + (PLAIN if os.environ.get("MINIDL_PLAIN", "0") not in ("", "0") else 0)
 mode: ContextVar[int] = ContextVar("minidl_mode", default=_START)
 current_mode = mode.get  # bound once, for every op asks
@@ -29,8 +29,8 @@ def is_grad_enabled() -> bool:
     return bool(mode.get() & RECORD)
 
 
-class _ModeChange:
-    """Sets some bits of the mode, clears others, and puts the mode back on leaving."""
+class ModeChange:
+    """What is common to them and to `detect_anomaly`: sets some bits of the mode, clears others, and puts the mode back on leaving."""
 
     _set = 0
     _clear = 0
@@ -103,30 +103,19 @@ class _ModeChange:
         return in_mode
 
 
-class no_grad(_ModeChange):  # noqa: N801 - reads as the statement it is, as in PyTorch
+class no_grad(ModeChange):  # noqa: N801 - reads as the statement it is, as in PyTorch
     """Record nothing inside the block (or the decorated function): results do not require a gradient."""
 
     _clear = RECORD
 
 
-class enable_grad(_ModeChange):  # noqa: N801
+class enable_grad(ModeChange):  # noqa: N801
     """Record inside the block, also within `no_grad`."""
 
     _set = RECORD
 
 
-class detect_anomaly(_ModeChange):  # noqa: N801
-    """Look for mistakes inside the block, at a price in speed.
-
-    Each op remembers the lines of your program that called it, and errors quote them; each array an op saves is
-    copied, so that a write to it by any way (also through a raw array taken before the forward) is found; and a
-    backward that produces a NaN is named.
-    """
-
-    _set = ANOMALY
-
-
-class plain(_ModeChange):  # noqa: N801
+class plain(ModeChange):  # noqa: N801
     """Run nothing but plain lines inside the block: every op its own, never a faster version; the backward walk too.
 
     What a debugger then steps through is what the files of `functional/`, `nn/` and `optim/` say. It is slower, and the

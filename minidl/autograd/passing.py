@@ -1,6 +1,6 @@
 """What happens to a gradient on its way, where somebody asked for it: hooks see it, your own op's are checked.
 
-A walk through a graph without hooks and without ops of your own passes by here only in anomaly mode.
+A walk through a graph without hooks and without ops of your own passes by here only while somebody observes it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.accumulation import accumulate, fitted
-from minidl.autograd.diagnosis import no_gradient, not_finite, wrong_gradient, wrong_number_of_gradients
+from minidl.autograd.diagnosis import no_gradient, wrong_gradient, wrong_number_of_gradients
 from minidl.autograd.function import Function
-from minidl.autograd.modes import ANOMALY, mode
+from minidl.autograd.modes import OBSERVED, mode
+from minidl.autograd.observing import tell
 from minidl.autograd.variable import Extras, Variable
 from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.types import ArrayOrTensor
@@ -60,8 +61,7 @@ def checked(node: Function, grad_out: ArrayOrTensor, input_grads: tuple[Any, ...
     """The gradients that `backward` returned, if there is one for each input; those of your own op copied.
 
     Raises:
-        GraphError: there are more or fewer; your op's is no array of the input's shape, or None for its only input; in
-            anomaly mode: a finite gradient has become NaN or infinity.
+        GraphError: there are more or fewer; your op's is no array of the input's shape, or None for its only input.
     """
     inputs = node.inputs or ()
     if len(input_grads) != len(inputs):
@@ -70,10 +70,8 @@ def checked(node: Function, grad_out: ArrayOrTensor, input_grads: tuple[Any, ...
         if len(inputs) == 1 and input_grads[0] is None:
             raise no_gradient(node)
         input_grads = tuple([_checked_one(node, i, grad) for i, grad in enumerate(input_grads)])
-    if mode.get() & ANOMALY and _all_finite(grad_out):
-        for i, grad in enumerate(input_grads):
-            if grad is not None and node.needs(i) and not _all_finite(grad):
-                raise not_finite(node, i)
+    if mode.get() & OBSERVED:
+        tell("after_backward", node, grad_out, input_grads)
     return input_grads
 
 
@@ -90,8 +88,3 @@ def _checked_one(node: Function, i: int, grad: Any) -> Any:
     if not backend.is_array(array) or array.shape != node._shapes[i] or array.dtype.kind not in "fiu":
         raise wrong_gradient(node, i, given, node._shapes[i])
     return grad.copy()
-
-
-def _all_finite(grad: ArrayOrTensor) -> bool:
-    array = grad._data if isinstance(grad, Variable) else grad
-    return bool(backend.module_of(array).isfinite(array).all())

@@ -14,7 +14,7 @@ import numpy as np
 
 from minidl.autograd.diagnosis import explain_forward
 from minidl.autograd.function import Function, as_result, check_recordable, creation_order, share_writes
-from minidl.autograd.modes import ANOMALY, RECORD
+from minidl.autograd.modes import RECORD
 from minidl.autograd.operands import READY, converted
 from minidl.autograd.variable import Variable
 from minidl.autograd.writes import Stretch, WriteCount, activity
@@ -158,8 +158,6 @@ class FastCall(Faster, Function):
                 op._stretch = latest if latest is not None and latest.seen == activity.count else Stretch.begin()
                 for writes in guarded:
                     writes.guard_for(op._stretch)
-            if mode & ANOMALY:
-                op._watch(inputs)
             result._op = op
             result._requires_grad = True
         else:

@@ -12,7 +12,7 @@ from minidl import backend
 from minidl.autograd.backward import Walk, check_saved, complete, recalled
 from minidl.autograd.diagnosis import explain_backward
 from minidl.autograd.function import Function
-from minidl.autograd.modes import ANOMALY, RECORD, mode
+from minidl.autograd.modes import OBSERVED, RECORD, mode
 from minidl.autograd.passing import checked
 from minidl.autograd.variable import Source
 from minidl.autograd.way import Way
@@ -46,14 +46,14 @@ class FastWalk(Faster, Walk):
         before = mode.get()
         mode.set(before & ~RECORD | RECORD * create_graph)
         keep = create_graph if retain_graph is None else retain_graph
-        anomaly = before & ANOMALY
+        unusual = 0 if before & OBSERVED else FOREIGN  # traits from which on somebody looks at what passes
         loud = backend.set_errors(backend.SILENT)
         try:
             while heap:
                 node = nodes.pop(-heappop(heap))
                 grad_out = grads.pop(node)
                 traits, _ = traits_of[type(node)]
-                if node._extras is not None or traits >= FOREIGN or grad_out.dtype is not node._dtype:
+                if node._extras is not None or traits >= unusual or grad_out.dtype is not node._dtype:
                     grad_out = complete(node, grad_out, way is None)
                 if way is not None and not way.enters(node, grad_out):
                     continue
@@ -83,7 +83,7 @@ class FastWalk(Faster, Walk):
                     raise
                 if not isinstance(input_grads, tuple):
                     input_grads = (input_grads,)
-                if len(input_grads) != len(inputs) or anomaly or traits >= FOREIGN:
+                if len(input_grads) != len(inputs) or traits >= unusual:
                     input_grads = checked(node, grad_out, input_grads)
 
                 i = 0

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.hooks import RemovableHandle
+from minidl.autograd.hooks import RemovableHandle, after_step, before_step
 from minidl.autograd.variable import writes_of
 from minidl.autograd.versions import Versioned, chosen
 from minidl.checks import nonnegative, whole
@@ -155,11 +155,11 @@ class Optimizer(Versioned, Options, ABC, OptimizerNames):
             ValueError, ShapeError, DTypeError, DeviceError: the layer rate returned something else than a multiplier;
                 or a ValueError: a parameter's array cannot be written to.
         """
-        for hook in tuple(self._pre_hooks.values()):
+        for hook in (*before_step.values(), *self._pre_hooks.values()):
             hook(self)
         chosen(self).update_all(self)
         vars(self)["step_count"] += 1  # known to be a whole number: the check is skipped
-        for hook in tuple(self._post_hooks.values()):
+        for hook in (*self._post_hooks.values(), *after_step.values()):
             hook(self)
 
     def update_all(self) -> None:

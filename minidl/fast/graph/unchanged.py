@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.modes import ANOMALY, RECORD, mode
+from minidl.autograd.modes import OBSERVED, RECORD, mode
 from minidl.autograd.variable import Variable
 from minidl.errors import DeviceError, GraphError
 from minidl.fast.gpu import kernels
@@ -69,8 +69,8 @@ def check_can_be_captured(model: Module, optimizer: Optimizer, loss: Loss) -> No
             f"optimizer does not have them; freeze them, requires_grad = False"
         )
     hooked = [where for (where, what), value in facts(model, optimizer, loss).items() if what == HOOKS and value]
-    if hooked or mode.get() & ANOMALY:
-        reason = f"hooks of {', '.join(hooked)}" if hooked else "detect_anomaly(), which looks at every array"
+    if hooked or mode.get() & OBSERVED:
+        reason = f"hooks of {', '.join(hooked)}" if hooked else "who looks at every array, as detect_anomaly() and md.record() do,"
         raise GraphError(f"GraphedStep: a replay runs no Python, so not {reason} either")
 
 
@@ -101,7 +101,7 @@ def facts(model: Module, optimizer: Optimizer, loss: Loss) -> Facts:
     for name, state in optimizer.state.items():
         for slot in optimizer.slots:
             found[name, slot] = id(state.get(slot))
-    found["detect_anomaly()", "mode"] = mode.get() & (ANOMALY | RECORD)
+    found["detect_anomaly()", "mode"] = mode.get() & (OBSERVED | RECORD)
     return found
 
 
