@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("derivatives",),
     ("fast",),
     ("observe",),
-    ("plot",),
+    ("plot", "stepper"),
     ("training",),
     ("experiments",),
     ("cli",),
