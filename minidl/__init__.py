@@ -149,6 +149,8 @@ if TYPE_CHECKING:
     from minidl.derivatives import curvature
     from minidl.fast.graph.step import GraphedStep
     from minidl.files.weights import load, save
+    from minidl.stepper.recorder import record
+    from minidl.stepper.walking import walk
     from minidl.training.evaluation import evaluate
     from minidl.training.loop import fit
 
@@ -164,8 +166,10 @@ _LAZY = {
     "models": "minidl.models",
     "observe": "minidl.observe",
     "plot": "minidl.plot",
+    "record": "minidl.stepper.recorder",
     "save": "minidl.files.weights",
     "training": "minidl.training",
+    "walk": "minidl.stepper.walking",
 }
 
 __all__ = [
@@ -214,6 +218,7 @@ __all__ = [
     "rand",
     "randint",
     "randn",
+    "record",
     "save",
     "seed",
     "set_num_threads",
@@ -222,6 +227,7 @@ __all__ = [
     "use",
     "using",
     "vjp",
+    "walk",
     "zeros",
     "zeros_like",
 ]

@@ -1,4 +1,4 @@
-"""What anomaly mode does (`md.detect_anomaly`): remembers lines, guards what is saved, and names where a NaN is born."""
+"""What `md.detect_anomaly` does: it remembers lines, guards what is saved, and names where a NaN is born."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def is_grad_enabled() -> bool:
 
 
 class ModeChange:
-    """What is common to them and to `detect_anomaly`: sets some bits of the mode, clears others, and puts the mode back on leaving."""
+    """What all have in common: they set some bits of the mode, clear others, and put the mode back on leaving."""
 
     _set = 0
     _clear = 0

@@ -7,6 +7,7 @@ from typing import Any
 
 from minidl.stepper.events import ACCUMULATE, BACKWARD, PHASES, RESULT, Addend, Call, Event, File, Gradient, Line, Value
 from minidl.stepper.kept import Kept
+from minidl.stepper.program import Program
 
 
 class TapeContents:
@@ -29,6 +30,9 @@ class TapeContents:
         self.calls: list[Call] = []
         self.lines: list[Line] = []
         self.files: list[File] = []
+        self.recording = False  # whether the block of `md.record()` is open
+        self.checks: list[dict[str, Any]] = []  # gradients held to finite differences, as checking.py makes them
+        self.program: Program | None = None  # while the program that was recorded runs: see `Program`
         self._received: dict[int, list[tuple[int, Addend]]] = {}  # by value: the addends of its gradient
         self._indexed = 0
 
@@ -44,7 +48,9 @@ class TapeContents:
     def __repr__(self) -> str:
         counts = {phase: sum(event.phase == phase for event in self.events) for phase in PHASES}
         said = ", ".join(f"{count} {phase}" for phase, count in counts.items() if count)
-        return f"{type(self).__name__}({len(self.events)} events{': ' + said if said else ''}; {len(self.values)} values)"
+        return (
+            f"{type(self).__name__}({len(self.events)} events{': ' + said if said else ''}; {len(self.values)} values)"
+        )
 
     # ---- what is known at a moment
 

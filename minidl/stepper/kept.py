@@ -78,10 +78,9 @@ class Kept:
         if self.values.size <= elements:
             return self
         chosen = sample_of(self.values.shape, elements)
-        values = self.values[np.ix_(*[range(n) if c is None else c for n, c in zip(self.values.shape, chosen)])]  # noqa: B905
-        index = tuple(
-            k if c is None else (c if k is None else k[c]) for k, c in zip(self.index, chosen, strict=True)
-        )
+        places = [np.arange(n) if c is None else c for n, c in zip(self.values.shape, chosen, strict=True)]
+        values = self.values[np.ix_(*places)]
+        index = tuple(k if c is None else (c if k is None else k[c]) for k, c in zip(self.index, chosen, strict=True))
         return Kept(
             self.shape, self.dtype, np.ascontiguousarray(values), index, self.low, self.high, self.mean, self.norm,
             self.zeros, self.nan, self.infinite,
@@ -144,13 +143,18 @@ def keep(array: Any, elements: int = ELEMENTS) -> Kept:
         array, xp = values, np
     else:
         index = sample_of(shape, elements)
-        sample = array[tuple(slice(None) if k is None else slice(0, len(k)) if k[-1] == len(k) - 1 else slice(None) for k in index)]
+        sample = array[tuple([slice(0, len(k)) if _is_beginning(k) else slice(None) for k in index])]
         for axis, k in enumerate(index):
-            if k is not None and k[-1] != len(k) - 1:
+            if k is not None and not _is_beginning(k):
                 sample = xp.take(sample, xp.asarray(k), axis=axis)
         values = np.ascontiguousarray(backend.to_numpy(sample))
         values = values.copy() if values.base is not None else values
     return Kept(shape, str(array.dtype), values, index, *_statistics(array, xp, size))
+
+
+def _is_beginning(kept: Any) -> bool:
+    """Whether these are the first indices of an axis."""
+    return kept is not None and bool(kept[-1] == len(kept) - 1)
 
 
 def _statistics(array: Any, xp: Any, size: int) -> tuple[float, float, float, float, int, int, int]:
