@@ -253,6 +253,7 @@ def test_every_exception_is_needed() -> None:
 
 # What has its tests elsewhere, and where.
 ELSEWHERE = {
+    "autograd/anomaly.py": "autograd/test_diagnosis.py",
     "autograd/accumulation.py": "autograd/test_backward.py",
     "autograd/operands.py": "autograd/test_function.py",
     "autograd/passing.py": "autograd/test_hooks.py",
@@ -271,6 +272,11 @@ ELSEWHERE = {
     "observe/history.py": "training/test_history.py",
     "observe/assembly.py": "observe/test_gradient_flow.py",
     "observe/step.py": "observe/test_gradient_flow.py",
+    "stepper/backwards.py": "stepper/test_recorder.py",
+    "stepper/events.py": "stepper/test_contents.py",
+    "stepper/registry.py": "stepper/test_recorder.py",
+    "stepper/tape.py": "stepper/test_recorder.py",
+    "stepper/updates.py": "stepper/test_recorder.py",
     "tensors/array.py": "tensors/test_tensor.py",
     "tensors/creation.py": "tensors/test_tensor.py",
     "tensors/methods.py": "tensors/test_tensor.py",

@@ -86,13 +86,13 @@ class Backwards:
         addends = []
         for i, grad in enumerate(input_grads):
             if grad is not None and node.needs(i):
+                kept = gradient if _raw(grad) is raw else None
                 value = self._value(node.inputs[i], inputs[i] if inputs else None)
-                if value is not None:
-                    kept = gradient if _raw(grad) is raw else None
-                    addends.append(self._addend(node.inputs[i], i, value, _raw(grad), kept))
+                addends.append(self._addend(node.inputs[i], i, value, _raw(grad), kept))
+        sent = tuple([addend for addend in addends if addend is not None])
         self._add(
             BACKWARD, node.plain.__name__, inputs=inputs, output=self._registry.made_by(node), node=forward,
-            gradient=gradient, addends=tuple(addends), options="" if origin is None else origin.options,
+            gradient=gradient, addends=sent, options="" if origin is None else origin.options,
             call=None if origin is None else origin.call, line=None if origin is None else origin.line,
             note="its forward ran before the tape began" if origin is None else "",
         )  # fmt: skip
@@ -107,20 +107,22 @@ class Backwards:
             self._leaves[id(source)] = source, value, before
         return value
 
-    def _addend(self, source: Any, i: int, value: int, raw: Any, kept: Kept | None) -> Addend:
-        """What goes to an input, added to what came before; `kept` if it is known already."""
+    def _addend(self, source: Any, i: int, value: int | None, raw: Any, kept: Kept | None) -> Addend | None:
+        """What goes to an input, added to what came before; `kept` if it is known already. None without a `value`."""
         raw = raw if backend.is_array(raw) else np.asarray(raw)
         kept = self._registry.keep(raw) if kept is None else kept
         shape = next((tuple(summed.shape) for result, summed in self._reduced if _is_of(raw, result)), None)
-        dtype = None if str(raw.dtype) == self._tape.values[value].dtype else str(raw.dtype)
-        known = self._sums.get(source)
+        known, total = self._sums.get(source), None
         if known is None:
             self._sums[source] = raw, kept, 1
-            return Addend(i, value, kept, shape, dtype)
-        total = _raw(known[0]) + raw
-        kept_total = self._registry.keep(total)
-        self._sums[source] = total, kept_total, known[2] + 1
-        return Addend(i, value, kept, shape, dtype, kept_total)
+        else:
+            summed = _raw(known[0]) + raw
+            total = self._registry.keep(summed)
+            self._sums[source] = summed, total, known[2] + 1
+        if value is None:
+            return None
+        dtype = None if str(raw.dtype) == self._tape.values[value].dtype else str(raw.dtype)
+        return Addend(i, value, kept, shape, dtype, total)
 
     # ---- the loss
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import linecache
 import os
 import sys
@@ -79,7 +80,7 @@ class Frames:
             elif own and walk is None and code.co_name in _WALKS and code.co_filename.endswith(_WALKS[code.co_name]):
                 walk = frame
             if code.co_name == "forward" and code.co_argcount and code.co_varnames[0] == "self":
-                module = frame.f_locals.get("self")
+                module = _local(frame, "self")
                 if isinstance(module, Module):
                     modules.append((frame, module))
             frame = frame.f_back
@@ -138,6 +139,35 @@ class Frames:
     def let_go(self) -> None:
         """Hold no frame any more."""
         self._running = []
+
+
+def _local(frame: FrameType, name: str) -> Any:
+    """The value of a function's variable."""
+    names = frame.f_locals
+    found = names.get(name)
+    _forget(frame, names)
+    return found
+
+
+def name_of(x: Any, frame: FrameType) -> str:
+    """What a variable is called whose value is x, in a function or in its module; "" if there is none."""
+    names = frame.f_locals
+    found = next((name for name, held in [*names.items()] if held is x and name[0] != "_"), "")
+    _forget(frame, names)
+    if not found:
+        found = next((name for name, held in [*frame.f_globals.items()] if held is x and name[0] != "_"), "")
+    return printable(found)
+
+
+def _forget(frame: FrameType, names: Any) -> None:
+    """Empty the dict that Python before 3.13 leaves with a function's frame when its variables were looked at.
+
+    It would keep them alive until the function ends. If somebody else holds it, by `locals()`, it stays as it is.
+    """
+    holders = 4  # the frame, our caller, the argument here and that of getrefcount
+    in_function = frame.f_code.co_flags & inspect.CO_OPTIMIZED
+    if in_function and type(names) is dict and sys.getrefcount(names) <= holders:
+        names.clear()
 
 
 def _short(file: str) -> str:

@@ -179,7 +179,7 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
         self._last = _Last(asked.line, asked.users, output)
 
     def _is_update(self, asked: _Asked) -> bool:
-        """Whether an op without history belongs to an update by hand, `w -= 0.1 * w.grad`: of leaves, after a backward."""
+        """Whether an op without history updates by hand, `w -= rate * w.grad`: of leaves, after a backward."""
         if asked.call is not None or not self._backwards.delivered:
             return False
         values = [self.tape.values[v] for v in asked.inputs]

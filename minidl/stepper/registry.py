@@ -14,7 +14,7 @@ from minidl.errors import printable
 from minidl.nn import Parameter
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import CONSTANT, INPUT, LEAF, PARAMETER, RESULT, Value
-from minidl.stepper.frames import Frames
+from minidl.stepper.frames import Frames, name_of
 from minidl.stepper.kept import Kept, keep
 
 FULL = 64  # numbers that are kept of an array when the tape is full
@@ -129,11 +129,7 @@ class Registry:
         for leaf, number in self.leaves():
             if leaf._grad is x:
                 return f"{self.tape.values[number].key}.grad"
-        for names in () if users is None else (users.f_locals, users.f_globals):
-            for name, held in list(names.items()):
-                if held is x and not name.startswith("_"):
-                    return printable(name)
-        return "x"
+        return (name_of(x, users) if users is not None else "") or "x"
 
     def _unique(self, key: str) -> str:
         """`key`, with a number behind it if another value has it already."""
