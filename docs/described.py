@@ -33,6 +33,7 @@ PACKAGES: dict[str, tuple[ModuleType, str]] = {
     "models": (md.models, "md.models."),
     "observe": (md.observe, "md.observe."),
     "plot": (md.plot, "md.plot."),
+    "stepper": (md.stepper, "md.stepper."),
     "backend": (md.backend, "md.backend."),
     "fast": (md.fast, "md.fast."),
 }

@@ -41,8 +41,9 @@ CREATION = ["tensor", "arange", "eye", "full", "full_like", "linspace", "ones", 
 CREATION += ["randint", "randn", "zeros", "zeros_like"]
 DERIVATIVES = ["grad", "vjp", "jvp", "jacobian", "hessian", "hvp", "gradcheck", "gradgradcheck"]
 MODES = ["no_grad", "enable_grad", "is_grad_enabled", "detect_anomaly", "plain"]
+STEPPING = ["record", "walk", "break_on"]
 ERRORS = ["DTypeError", "DeviceError", "GraphError", "ShapeError"]
-TOLD = {*CREATION, *DERIVATIVES, *MODES, *ERRORS, "Tensor", "Function", "load", "save"}
+TOLD = {*CREATION, *DERIVATIVES, *MODES, *STEPPING, *ERRORS, "Tensor", "Function", "load", "save"}
 
 CALLBACKS = """\
 `fit(..., callbacks=[...])` takes objects with a method `on_step(state)`, `on_epoch(state)` or both; `state` is a
@@ -101,6 +102,7 @@ def files() -> str:
         ("the course of a training", training.History.save, training.History.load, "History."),
         ("a recording", md.observe.FlowRecording.save, md.observe.FlowRecording.load, "FlowRecording."),
         ("a comparison", md.observe.RaceRecording.save, md.observe.RaceRecording.load, "RaceRecording."),
+        ("a tape", md.stepper.Tape.save, md.stepper.Tape.load, "Tape."),
         ("a figure", md.plot.save_figure, None, "md.plot."),
     ]
     lines = []
@@ -181,6 +183,13 @@ def sections() -> list[tuple[str, ...]]:
             members(md.observe.FlowRecording),
         ),
         ("Figures: `minidl.plot`", listed("plot", everything, "figure")),
+        (
+            "Stepping: `minidl`, `minidl.stepper`",
+            listed("minidl", of(*STEPPING), "name"),
+            members(md.stepper.Tape),
+            "### What a tape holds\n",
+            listed("stepper", lambda name, x: name != "Tape", "class"),
+        ),
         ("Files", files()),
         ("Modes", listed("minidl", of(*MODES), "mode")),
         (

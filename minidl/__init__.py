@@ -168,6 +168,7 @@ _LAZY = {
     "plot": "minidl.plot",
     "record": "minidl.stepper.recorder",
     "save": "minidl.files.weights",
+    "stepper": "minidl.stepper",
     "training": "minidl.training",
     "walk": "minidl.stepper.walking",
 }
@@ -222,6 +223,7 @@ __all__ = [
     "save",
     "seed",
     "set_num_threads",
+    "stepper",
     "tensor",
     "training",
     "use",

@@ -19,6 +19,7 @@ PUBLIC = [
     md.models,
     md.observe,
     md.plot,
+    md.stepper,
     md.training,
     md.curvature,
     md.backend,
