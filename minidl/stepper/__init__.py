@@ -5,8 +5,8 @@
         loss.backward()
         optimizer.step()
 
-`tape.play()` walks through it in a terminal, `tape.save_html("step.html")` makes a page of it, and a notebook shows it by
-itself. `minidl step SCRIPT` records a step of any program.
+`tape.play()` walks through it in a terminal, `tape.save_html("step.html")` makes a page of it, and a notebook shows it
+by itself. `minidl step SCRIPT` records a step of any program.
 """
 
 from minidl.examples.reading import add_examples
