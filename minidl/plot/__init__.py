@@ -28,6 +28,7 @@ from minidl.plot.gradient_flow_figure import gradient_flow
 from minidl.plot.graph_figure import graph
 from minidl.plot.jacobian_spectrum_figure import jacobian_spectrum
 from minidl.plot.landscape_line_figure import landscape_line
+from minidl.plot.linking import link
 from minidl.plot.loss_curves_figure import loss_curves
 from minidl.plot.optimizer_paths_figure import optimizer_paths
 from minidl.plot.race_figure import race
@@ -59,6 +60,7 @@ __all__ = [
     "graph",
     "jacobian_spectrum",
     "landscape_line",
+    "link",
     "loss_curves",
     "optimizer_paths",
     "race",
