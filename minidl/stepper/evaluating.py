@@ -48,7 +48,7 @@ COMPARED: dict[str, Any] = {
 }  # fmt: skip
 
 
-class NotComputable(ValueError):
+class NotComputableError(ValueError):
     """A formula with a variable of which no number is known, or with a part that is only to be shown."""
 
 
@@ -56,7 +56,7 @@ def evaluate(formula: str | Node, numbers: Mapping[str, Any]) -> Any:
     """The value of a formula in float64.
 
     Raises:
-        NotComputable: a variable is not among `numbers`, or the formula holds a sum over an index.
+        NotComputableError: a variable is not among `numbers`, or the formula holds a sum over an index.
     """
     tree = parse(formula) if isinstance(formula, str) else formula
     with np.errstate(all="ignore"):
@@ -72,7 +72,7 @@ def _value(node: Node, numbers: Mapping[str, Any]) -> Any:
                 return numbers[text]
             if text in CONSTANTS:
                 return CONSTANTS[text]
-            raise NotComputable(f"no number is known for {text}; only for {', '.join(numbers)}")
+            raise NotComputableError(f"no number is known for {text}; only for {', '.join(numbers)}")
         case Power(base, exponent):
             below, above = _value(base, numbers), _value(exponent, numbers)
             return np.float64(below) ** above if np.ndim(below) == 0 else below**above
@@ -109,4 +109,4 @@ def _value(node: Node, numbers: Mapping[str, Any]) -> Any:
                 chosen = _value(value, numbers)
                 found = chosen if condition is None else np.where(_value(condition, numbers), chosen, found)
             return found
-    raise NotComputable(f"{type(node).__name__} is shown, not computed")
+    raise NotComputableError(f"{type(node).__name__} is shown, not computed")

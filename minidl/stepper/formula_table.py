@@ -102,7 +102,8 @@ ACTIVATIONS = {
         "g (s + x s (1 - s) 2 u')",
         "u = sqrt(2 / pi) (x + 0.044715 x^3); s = sigmoid(2 u); u' = sqrt(2 / pi) (1 + 0.134145 x^2)",
     ),
-    "Dropout": _one("x m / (1 - p)", "g m / (1 - p)", words="m is 0 with probability p and else 1, drawn anew each time"),
+    "Dropout": _one("x m / (1 - p)", "g m / (1 - p)",
+        words="m is 0 with probability p and else 1, drawn anew at each call"),
     "Masked": _one("{x if m; 0 else}", "{g if m; 0 else}", words="m is the mask"),
     "Causal": Formula(
         ("x",), "z_(i j) = {x_(i j) if j <= i; -infinity else}", ("{g_(i j) if j <= i; 0 else}",),
@@ -211,15 +212,17 @@ PRODUCTS = {
 
 POOLING = {
     "MaxPool": Formula(
-        ("x",), "y_i = max_j x_j", ("sum_i g_i",), words="j runs over window i; g_i goes to the largest x_j"
+        ("x",), "y_i = max_j x_j", ("sum_i g_i",),
+        words="j runs over window i; g_i goes to the largest x_j"
     ),
     "PutChosen": Formula(("x",), "z_j = sum_i x_i", ("g_j",), words="i runs over the windows in which j was chosen"),
     "TakeChosen": Formula(("x",), "z_i = x_j", ("sum_i g_i",), words="j was chosen in window i"),
     "AvgPool": Formula(
-        ("x",), "y_i = 1 / k sum_j x_j", ("sum_i g_i / k",), words="j runs over the k places of window i"
+        ("x",), "y_i = 1 / k sum_j x_j", ("sum_i g_i / k",),
+        words="j runs over the k places of window i"
     ),
     "SpreadMean": Formula(("x",), "z_j = sum_i x_i / k", ("1 / k sum_j g_j",), words="i runs over the windows with j"),
-}
+}  # fmt: skip
 
 SHAPES = {
     "BroadcastTo": _same("x is repeated, so its gradients are summed"),
@@ -231,12 +234,15 @@ SHAPES = {
     "InputIdentity": _same("a module's input: the gradient passes to its hooks"),
     "OutputIdentity": _same("a module's output: the gradient passes to its hooks"),
     "Constant": Formula(("y", "*x"), "z = y", ("g", "0"), words="whatever the others are"),
-    "Concatenate": Formula(("*x",), "z = join(x_0, x_1)", ("g",), words="all joined along an axis; g is cut where they were joined"),
-    "Pad": Formula(("x",), "z = {x if i; v else}", ("g",), words="a border of v; the gradient over the border is dropped"),
+    "Concatenate": Formula(("*x",), "z = join(x_0, x_1)", ("g",),
+        words="all joined along an axis; g is cut where they were joined"),
+    "Pad": Formula(("x",), "z = {x if i; v else}", ("g",),
+        words="a border of v; the gradient over the border is dropped"),
     "GetItem": Formula(("x",), "z = x[i]", ("sum g",), words="g goes back to the places it was taken from, else 0"),
     "PutAt": Formula(("x",), "z[i] = x", ("g[i]",), words="zeros elsewhere"),
     "AddAt": Formula(("x",), "z[i] = sum x", ("g[i]",), words="what is put to the same place adds up; zeros elsewhere"),
-    "SetItem": Formula(("x", "v"), "z = {v if i; x else}", ("{0 if i; g else}", "g[i]"), words="i: the places written to"),
+    "SetItem": Formula(("x", "v"), "z = {v if i; x else}", ("{0 if i; g else}", "g[i]"),
+        words="i: the places written to"),
 }  # fmt: skip
 
 _MOMENTS = "m and v: running means of g and of g^2, corrected for their start at 0"
@@ -244,8 +250,8 @@ UPDATES = {
     "SGD": Formula(
         ("w",),
         "w = w - eta m (g + lambda w)",
-        words="eta: the rate; m: the layer's; lambda: weight decay; with momentum "
-        "the step goes along a velocity that remembers earlier gradients",
+        words="eta: the rate; m: the layer's; lambda: weight decay; with "
+        "momentum the step goes along a velocity that remembers earlier gradients",
     ),
     "Adam": Formula(("w",), "w = w - eta m / (sqrt(v) + eps)", words=_MOMENTS),
     "AdamW": Formula(("w",), "w = w - eta (m / (sqrt(v) + eps) + lambda w)", words=_MOMENTS),

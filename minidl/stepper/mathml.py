@@ -1,5 +1,7 @@
 """Formulas to look at: as MathML for a page, as one line of text for a terminal."""
 
+# ruff: noqa: RUF001 - signs that look like others are meant
+
 from __future__ import annotations
 
 import html

@@ -16,8 +16,10 @@ from functools import cache
 from typing import TypeAlias
 
 FUNCTIONS = frozenset(
-    "sin cos tan arctan tanh ln log exp erf sqrt sigmoid softplus softmax sign floor ceil trunc round max min argmax "
-    "argsort compare join".split()
+    {
+        *("sin", "cos", "tan", "arctan", "tanh", "ln", "log", "exp", "erf", "sqrt", "sigmoid", "softplus", "softmax"),
+        *("sign", "floor", "ceil", "trunc", "round", "max", "min", "argmax", "argsort", "compare", "join"),
+    }
 )
 BIG = frozenset({"sum", "mean", "prod"})  # take a subscript, and all of the product that follows
 

@@ -1,4 +1,6 @@
-"""Formulas are shown as MathML and as text, with the names of a tape, and nothing a name holds gets out of its place."""
+"""Formulas are shown as MathML and as text, with the names of a tape, and a name stays in its place."""
+
+# ruff: noqa: RUF001 - signs that look like others are meant
 
 from __future__ import annotations
 
@@ -79,5 +81,5 @@ def test_every_formula_of_the_table_is_well_formed_mathml() -> None:
 
 @pytest.mark.parametrize("wrong", ["x +", "(x", "x $ y", "sum_", "x)", "", "{x", "|x"])
 def test_what_is_no_formula_is_refused_in_words(wrong: str) -> None:
-    with pytest.raises(ValueError, match="expected|what is this"):
+    with pytest.raises(ValueError, match=r"expected|what is this"):
         parse(wrong)
