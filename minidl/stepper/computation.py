@@ -120,7 +120,7 @@ class Computation:
 
 
 def read_options(text: str) -> dict[str, Any]:
-    """The settings that an event's words hold: "axis=1, index=slice(None, 2, None)"; those that cannot be read are left out."""
+    """The settings in an event's words: "axis=1, index=slice(None, 2, None)"; what cannot be read is left out."""
     try:
         tree = ast.parse(f"f({text})", mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):

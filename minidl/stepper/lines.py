@@ -223,7 +223,7 @@ def _chosen(tree: Node, bounds: Bounds) -> tuple[Node, str]:
     if not isinstance(tree, Cases):
         return tree, ""
     numbers = {name: b.numbers for name, b in bounds.items()}
-    asked = []
+    asked: list[str] = []
     for value, condition in tree.cases:
         if condition is None:
             return value, "; ".join(asked)

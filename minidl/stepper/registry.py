@@ -55,7 +55,9 @@ class Registry:
         """The number of the value that an op's input is; `users` is the frame in which its name may be found."""
         if not isinstance(x, Variable):
             array = x if backend.is_array(x) else np.asarray(x)
-            return self.add(CONSTANT, array, f"{array.item():g}" if array.size == 1 else "array", call, False)
+            number = array.size == 1 and array.dtype.kind in "fiub"  # None stands for a bias that is not there
+            key = f"{array.item():g}" if number else "none" if x is None else "array"
+            return self.add(CONSTANT, array, key, call, False)
         if x._op is not None and x._op.order in self.made:
             return self.made[x._op.order]
         found = self._tensors.get(id(x))

@@ -53,9 +53,10 @@ def gradient(c: Computation, i: int, place: Place) -> Worked | None:
     formula = gradient_formula(c.formula, i)
     if formula is None or c.output is None or c.gradient is None:
         return None
-    shape = c.inputs[i].shape if c.inputs[i] is not None else None
-    if shape is None:
+    held = c.inputs[i]
+    if held is None:
         return None
+    shape = held.shape
     if shape == c.output.shape:
         bounds = _bounds(c, place)
         if c.op in ("Dropout", "Masked"):

@@ -115,7 +115,10 @@ def linear_gradient(c: Computation, i: int, place: Place) -> Worked | None:
     if count > 1 << 18:
         return None
     samples = tuple(index.ravel() for index in np.indices(g.shape[:-1])) if g.shape[:-1] else ()
-    along = lambda j: (*samples, np.full(count, j))  # noqa: E731 - a column of a matrix of samples
+
+    def along(column: int) -> tuple[Any, ...]:
+        return (*samples, np.full(count, column))
+
     if i == 1:
         return _products(
             g, along(place[0]), x, along(place[1]), f"column {place[0]} of g times column {place[1]} of {x.label}"
@@ -294,7 +297,7 @@ def _chosen(x: Held, window: tuple[Any, ...], place: Place, position: Place) -> 
 
 
 def labels_of(c: Computation) -> Any:
-    """The labels: from the op while its program runs, else where the gradient of the scores is negative; None if unknown."""
+    """The labels: from the op while its program runs, else where the gradient is negative; None if unknown."""
     labels = c.options.get("labels")
     if labels is not None:
         return np.asarray(labels)
@@ -362,9 +365,8 @@ def labels_gradient(c: Computation, i: int, place: Place) -> Worked | None:
     powers = np.exp(numbers - numbers.max())
     p = float(powers[own] / powers.sum())
     total = added("e^x", {"x": Bound(x.label, numbers)}, "").parts[1]
-    before = (
-        f"{is_label}; p = softmax = {computed('e^x', {'x': bound_to(numbers[own])}).parts[1]} / ({total}) = {shown(p)}"
-    )
+    power = computed("e^x", {"x": bound_to(float(numbers[own]))}).parts[1]
+    before = f"{is_label}; p = softmax = {power} / ({total}) = {shown(p)}"
     bounds["p"] = Bound("p", p)
     worked = computed("g (p - t) / n", bounds)
     return Worked(worked.parts, worked.value, before, "", 1 / count)

@@ -205,7 +205,7 @@ def normalized_forward(c: Computation, place: Place) -> Worked | None:
     """z = (x - m) / s, and for batch norm y = w z + b."""
     if c.inputs[0] is None:
         return None
-    at, before, m, s = _moments(c, place)
+    _, before, m, s = _moments(c, place)
     bounds = {"x": bound(c.inputs[0], place), "m": Bound("m", m, not math.isnan(m)), "s": Bound("s", s)}
     formula = "(x - m) / s"
     if c.op == "BatchNorm":

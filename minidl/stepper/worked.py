@@ -19,7 +19,7 @@ from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import ACCUMULATE, BACKWARD, FORWARD, LOSS, SEED, UPDATE, Event
 from minidl.stepper.formulas import formula_mathml, formula_of
 from minidl.stepper.kept import Kept
-from minidl.stepper.lines import Worked, agrees, bound, bound_to, computed, label_at, line
+from minidl.stepper.lines import Worked, agrees, bound, bound_to, computed, label_at, line, shown
 
 Forward = Callable[[Computation, Place], Worked | None]
 Gradient = Callable[[Computation, int, Place], Worked | None]
@@ -217,7 +217,7 @@ def _accumulated(tape: TapeContents, event: Event, place: Place) -> str | None:
         return None
     left = label_at(f"{key}.grad", place)
     if event.before is None:
-        return f"{left}: there was none, so it is dL/d{label_at(key, place)} = {line('', Worked((), None), float(number))[3:]}"
+        return f"{left}: there was none, so it is dL/d{label_at(key, place)} = {shown(float(number))}"
     if event.gradient is None:
         return None
     bounds = {
