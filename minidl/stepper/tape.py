@@ -7,8 +7,9 @@ from os import PathLike
 
 from minidl.errors import GraphError
 from minidl.stepper import saving
+from minidl.stepper.checking import Check, check
 from minidl.stepper.contents import TapeContents
-from minidl.stepper.events import Event
+from minidl.stepper.events import Event, Value
 from minidl.stepper.walking import walked
 from minidl.tensors.tensor import Tensor
 
@@ -47,6 +48,24 @@ class Tape(TapeContents):
             yield from self.events[seen:]
             seen = len(self.events)
         yield from self.events[seen:]
+
+    def check(self, key: Value | str, place: tuple[int, ...] | None = None, eps: float | None = None) -> Check:
+        """Hold one number of a gradient to a finite difference: is the backward right there?
+
+            print(tape.check("w", (1, 3)))   # "the backward says 0.52031, moving w[1, 3] by +-1e-05 changes..."
+
+        See `minidl.stepper.checking.check`. The tape keeps the answer, for pages and files.
+
+        Raises:
+            KeyError, IndexError: there is no such value, or place.
+            GraphError: it has no gradient, or the forward cannot be computed again; the message says what to do.
+        """
+        found = check(self, key, place, eps)
+        same = [c for c in self.checks if c["value"] == found.value and tuple(c["index"]) == found.index]
+        for old in same:
+            self.checks.remove(old)
+        self.checks.append(found.plain())
+        return found
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as plain arrays (`step.npz`) or as text (`step.json`); `Tape.load` reads both."""
