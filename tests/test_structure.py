@@ -278,6 +278,7 @@ ELSEWHERE = {
     "stepper/events.py": "stepper/test_contents.py",
     "stepper/formula_table.py": "stepper/test_formulas.py",
     "stepper/lines.py": "stepper/test_worked.py",
+    "stepper/mistakes.py": "stepper/test_quiz.py",
     "stepper/notation.py": "stepper/test_mathml.py",
     "stepper/registry.py": "stepper/test_recorder.py",
     "stepper/tape.py": "stepper/test_recorder.py",

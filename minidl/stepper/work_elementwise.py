@@ -38,7 +38,7 @@ def output_places(shape: Shape, out_shape: Shape, place: Place) -> tuple[Any, ..
 
 def forward(c: Computation, place: Place) -> Worked | None:
     """An elementwise forward."""
-    bounds = _bounds(c, place)
+    bounds = bounds_at(c, place)
     bounds.pop(output_name(c.formula), None)
     if c.op in ("Dropout", "Masked"):
         mask = _mask(c, place)
@@ -58,7 +58,7 @@ def gradient(c: Computation, i: int, place: Place) -> Worked | None:
         return None
     shape = held.shape
     if shape == c.output.shape:
-        bounds = _bounds(c, place)
+        bounds = bounds_at(c, place)
         if c.op in ("Dropout", "Masked"):
             mask = _mask(c, place)
             if mask is None:
@@ -67,8 +67,8 @@ def gradient(c: Computation, i: int, place: Place) -> Worked | None:
         return computed(formula, bounds, c.formula.where)
     places = output_places(shape, c.output.shape, place)
     if np.size(places[0] if places else 0) == 1 or not places:
-        return computed(formula, _bounds(c, tuple([int(p[0]) for p in places])), c.formula.where)
-    bounds = {name: b for name, b in _bounds(c, places).items() if name in _names(formula, c.formula.where)}
+        return computed(formula, bounds_at(c, tuple([int(p[0]) for p in places])), c.formula.where)
+    bounds = {name: b for name, b in bounds_at(c, places).items() if name in _names(formula, c.formula.where)}
     count = len(places[0])
     return added(formula, bounds, f"sum of {formula} over {count:,} places", where=c.formula.where)
 
@@ -79,7 +79,7 @@ def _names(formula: str, where: str) -> set[str]:
     return set(f"{formula} {where}".translate(signs).split())
 
 
-def _bounds(c: Computation, place: Any) -> dict[str, Bound]:
+def bounds_at(c: Computation, place: Any) -> dict[str, Bound]:
     """The variables at a place of the output, or at many."""
     found = {name: bound_to(number) for name, number in {**DEFAULTS.get(c.op, {}), **c.settings}.items()}
     for name, held in c.named.items():
