@@ -1,4 +1,4 @@
-"""The `minidl` command: `minidl compare`, `minidl mnist` and `minidl plot`."""
+"""The `minidl` command: `minidl compare`, `minidl mnist`, `minidl plot` and `minidl step`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from minidl.experiments.settings import METHODS, MODELS, Settings
 from minidl.files.output import Steady, finish, say
 from minidl.files.writing import path_of
 from minidl.plot.saving import figure_path
+from minidl.stepper.command import add_step
 from minidl.version import __version__
 
 FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
@@ -34,6 +35,7 @@ minidl: a deep-learning framework to read, to step through, and to plot gradient
   minidl compare --model conv       the same for a small convolutional network
   minidl mnist --download           Caffe's LeNet on the real MNIST, by Caffe's recipe (about a minute)
   minidl plot RUN.npz FIGURE        draw a figure again from a recording
+  minidl step train.py              walk through one training step of your own script, op by op
 
 In Python: import minidl as md. Every command has its own --help."""
 
@@ -158,6 +160,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="where to write FILE.png, .svg and .json (default: FIGURE beside it)",
     )
     draw.set_defaults(run=_plot)
+    add_step(commands, _path)
     return parser
 
 

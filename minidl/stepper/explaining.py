@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from minidl.stepper.contents import TapeContents
-from minidl.stepper.events import Event
+from minidl.stepper.events import ACCUMULATE, UPDATE, Event
+from minidl.stepper.kept import Kept
+from minidl.stepper.worked import largest, worked_forward, worked_gradient
 
 
 class Explanations:
@@ -16,5 +18,19 @@ class Explanations:
         return f"Explanations({self._tape!r})"
 
     def worked(self, event: Event, addend: int | None = None, place: tuple[int, ...] | None = None) -> str:
-        """The formula of a forward, or of one addend of a backward, at one place; "" if there is none."""
-        return ""
+        """The formula of a forward (None), or of one addend of a backward, at one place; "" if there is none.
+
+        Without a place it is that of the number that is farthest from 0.
+        """
+        kept = self._shown(event) if addend is None else event.addends[addend].grad
+        if kept is None or not kept.size:
+            return ""
+        place = largest(kept) if place is None else place
+        if addend is None:
+            return worked_forward(self._tape, event, place) or ""
+        return worked_gradient(self._tape, event, addend, place) or ""
+
+    def _shown(self, event: Event) -> Kept | None:
+        if event.phase in (ACCUMULATE, UPDATE) and event.node is None:
+            return event.after
+        return None if event.output is None else self._tape.content(self._tape.values[event.output], event.number)

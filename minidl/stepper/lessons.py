@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-INTRODUCTION = "n next, b back, ] next phase, v NAME value, g NAME gradient, w source, h help, q quit; Enter: again"
+INTRODUCTION = "n next, b back, v NAME value, g NAME gradient, h help, q quit"
 
 # What may be typed, and the method that does it; a beginning that fits one of them only is enough.
 NAMES = {
@@ -24,20 +24,28 @@ NAMES = {
 }  # fmt: skip
 
 HELP = """\
-A tape is one run of a program, event by event: first every op of the forward up to the loss; then the backward of
-each op, the last op first; then each gradient is added to its .grad; then the optimizer moves each weight. Nothing
-runs again: you may go back and forth. (17) says that you stand after event 17.
+A tape is one run of a program, event by event: the forward,
+op by op; the backward of each op, the last op first; then
+each gradient is added to its .grad; then weights move.
+Nothing runs again, so you can go back. (17) is where you are.
 
-  n, n 3   next event           v NAME       the value       list, list 0 20   the events around, or some
-  b, b 3   the one before       v NAME 0 1   one number      layers            the layers and their gradients
-  17, j h  to event 17; where   g NAME       the gradient    w                 your line of source
-           h was made           g NAME 0 1   and why so      p, ch             parents, children of a value
-  ] and [  next, last phase     k NAME 0 1   check it by     .                 this event again
-  phase update   to a phase                  differences     quiz              predict, then see
-  break op MatMul, break layer fc1, break value h, break nan, break 17; breaks, delete 1
-  c        on to a break        rc           back to one     q                 quit (or Ctrl-D)
+  n, b       next event, the one before (n 3: three on)
+  ], [       next phase, phase before; phase update: to it
+  17, j h    to event 17; to the event that made h
+  v h        what h holds now; v h 0 1: one number of it
+  g h        dL/dh, as far as it is known; g h 0 1: and why
+  k w 0 1    check dL/dw[0, 1] by finite differences
+  quiz       predict each gradient before it is shown
+  w          where in your program; w 10: more lines
+  p, ch      parents, children of this output; p h: of h
+  list       the events around; list 0 20: those
+  layers     the layers and their gradients
+  .          this event again
+  break X    X: op MatMul, layer fc1, value h, nan, 17
+  c, rc      on to a break, back to one; breaks, delete 1
+  q          quit, as Ctrl-D does
 
-Without NAME v, g, p, ch, k are about the event's output. Enter repeats; v x; g x does both. help COMMAND says more."""
+Enter repeats. v x; g x does both. help break says more."""
 
 _MORE = {
     "next": "n, next, n 3: the next event, or the third from here.",
@@ -49,7 +57,7 @@ _MORE = {
     "resume": "c, continue: on to the next breakpoint, or to the end. See help break.",
     "reverse": "rc, reverse: back to the breakpoint before, or to the beginning.",
     "break_": (
-        "break op MatMul, break layer fc1 (and all in it), break value h (what makes, uses or changes h, or sends to "
+        "br, break op MatMul, break layer fc1 (and all in it), break value h (what makes, uses or changes h, or sends to "
         "its gradient), break phase update, break nan (NaN or infinity comes up), break 17. Then c goes on to the "
         "next, rc back to the one before. (b is back, not break.)"
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from minidl.stepper.events import BACKWARD, FORWARD, LOSS, PARAMETER, RESULT, Event, Value
+from minidl.stepper.events import BACKWARD, FORWARD, LOSS, PARAMETER, RESULT, Event, File, Value
 from minidl.stepper.screen import Line
 from minidl.stepper.views import SMALL, Views
 
@@ -53,9 +53,8 @@ def source(views: Views, event: Event, context: int) -> Iterator[Line]:
         yield (f"{SMALL}the line of this event is not known",)
 
 
-def _is_there(file: object, n: int) -> bool:
-    first, text = getattr(file, "first", 1), getattr(file, "text", "")
-    return bool(text) and first <= n < first + len(text.rstrip("\n").split("\n"))
+def _is_there(file: File, n: int) -> bool:
+    return bool(file.text) and file.first <= n < file.first + len(file.text.rstrip("\n").split("\n"))
 
 
 def parents(views: Views, value: Value) -> Iterator[Line]:
@@ -116,4 +115,5 @@ def counts(views: Views) -> Line:
         phases[event.phase] = phases.get(event.phase, 0) + 1
     said = ", ".join(f"{count} {phase}" for phase, count in phases.items())
     results = sum(value.kind == RESULT for value in views.tape.values)
-    return (f"{views.tape.title or 'tape'}: {len(views.tape)} events ({said}), {results} results",)
+    events = f"{len(views.tape)} event{'s' * (len(views.tape) != 1)}"
+    return (f"{views.tape.title or 'tape'}: {events} ({said}), {results} result{'s' * (results != 1)}",)

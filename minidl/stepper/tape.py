@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 
 from minidl.errors import GraphError
@@ -10,6 +10,7 @@ from minidl.stepper import saving
 from minidl.stepper.checking import Check, check
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import Event, Value
+from minidl.stepper.terminal import play
 from minidl.stepper.walking import walked
 from minidl.tensors.tensor import Tensor
 
@@ -66,6 +67,17 @@ class Tape(TapeContents):
             self.checks.remove(old)
         self.checks.append(found.plain())
         return found
+
+    def play(self, commands: str | Sequence[str] | None = None) -> None:
+        """Walk through it: in the terminal, in a notebook's cell, or by commands from a pipe; `h` lists them.
+
+            tape.play()                                     # asks for commands until q
+            tape.play("phase backward; n; g w 0 1")         # does these, and ends
+
+        Args:
+            commands: what to do instead of asking: lines, or one text; `;` separates commands too.
+        """
+        play(self, commands)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as plain arrays (`step.npz`) or as text (`step.json`); `Tape.load` reads both."""

@@ -47,7 +47,7 @@ class Views:
             yield from self._update(event)
         else:
             yield from self._forward(event)
-        if event.note and event.op != SEED:
+        if event.note and event.op != SEED and event.before is None:
             yield (f"{SMALL}note: {event.note}",)
 
     def head(self, event: Event) -> Line:
@@ -141,7 +141,7 @@ class Views:
         output = self.name(event.output)
         if event.gradient is not None:
             came = self.came_from(event)
-            yield f"{SMALL}comes in  ", ("strong", f"dL/d{output}"), *self._gradient_shown(event.gradient), came
+            yield f"{SMALL}comes in  ", ("strong", f"g = dL/d{output}"), *self._gradient_shown(event.gradient), came
             yield from self._numbers(event.gradient)
         for number, addend in enumerate(event.addends):
             if hidden:
@@ -162,8 +162,8 @@ class Views:
         addend = event.addends[number]
         name = self.name(addend.value)
         nth, all_of_them = self.order(event, number)
-        which = f", addend {nth} of {len(all_of_them)}" if len(all_of_them) > 1 else ""
-        yield f"{SMALL}goes on   ", ("strong", f"dL/d{name}"), *self._gradient_shown(addend.grad), which
+        which = f"to dL/d{name}, addend {nth} of {len(all_of_them)}" if len(all_of_them) > 1 else f"dL/d{name}"
+        yield f"{SMALL}goes on   ", ("strong", which), *self._gradient_shown(addend.grad)
         yield from self._numbers(addend.grad)
         yield from self._worked(event, number, place)
         if addend.shape_before is not None and addend.shape_before != addend.grad.shape:
@@ -177,13 +177,12 @@ class Views:
             yield from self._sum(addend, nth, all_of_them, f"dL/d{name}")
 
     def _sum(self, addend: Addend, nth: int, came: list[int], name: str) -> Iterator[Line]:
-        left = [str(n) for n in came[nth:]]
-        if not left:
-            yield f"{SMALL}sum       ", ("strong", name), *self._gradient_shown(addend.total), ", complete"
-        elif addend.total is None:
-            yield (f"{SMALL}more is added to it by event{'s' * (len(left) > 1)} {', '.join(left)}",)
-        else:
-            yield f"{SMALL}sum so far ", ("strong", name), *self._gradient_shown(addend.total), f", then {left[0]}"
+        """What is known of the gradient of a value that was used more than once."""
+        left = f", {len(came) - nth} more to come: {_events(came[nth:])}" if came[nth:] else ", complete"
+        if addend.total is None:
+            yield (f"{SMALL}{name} is not complete{left}",)
+            return
+        yield f"{SMALL}sum       ", ("strong", name), *self._gradient_shown(addend.total), left
         yield from self._numbers(addend.total)
 
     def _gradient_shown(self, kept: Kept | None) -> Line:
@@ -206,11 +205,14 @@ class Views:
         yield f"{SMALL}after     ", ("strong", f"{name}.grad"), *self._gradient_shown(event.after)
         yield from self._numbers(event.after)
         if event.before is not None:
-            yield (f"{SMALL}It was added to what was there. zero_grad() before backward() would have emptied it.",)
+            yield from self._worked(event, None, None)
+            yield (f"{SMALL}It was added to what was there; zero_grad() before backward() empties it.",)
 
     def _update(self, event: Event) -> Iterator[Line]:
         name = self.name(event.output)
-        said = ", ".join(f"{key.replace('_', ' ')} {value:.6g}" for key, value in event.numbers.items())
+        names = [n for n in ("lr", "multiplier", "rate") if n in event.numbers]
+        names += sorted(event.numbers.keys() - set(names))
+        said = ", ".join(f"{name.replace('_', ' ')} {event.numbers[name]:.6g}" for name in names)
         if said:
             yield (f"{SMALL}{said}",)
         for title, kept in (("before   ", event.before), ("gradient ", event.gradient), ("after    ", event.after)):
@@ -246,7 +248,7 @@ class Views:
         came = [n for n, _ in self.tape.gradient(self.tape.values[event.output], event.number).addends]
         if not came:
             return ""
-        return f", from event {came[0]}" if len(came) == 1 else f", the sum of what events {', '.join(map(str, came))} sent"
+        return f", from {_events(came)}" if len(came) == 1 else f", the sum of {len(came)} addends from {_events(came)}"
 
     def order(self, event: Event, number: int) -> tuple[int, list[int]]:
         """The how manieth addend of its value's gradient this one is, from 1, and the events of all of them."""
@@ -263,3 +265,9 @@ class Views:
                     if one_of_them is addend:
                         nth = len(came)
         return nth, came
+
+
+def _events(numbers: list[int]) -> str:
+    """`event 8`, `events 8, 9`."""
+    different = list(dict.fromkeys(numbers))
+    return f"event{'s' * (len(different) > 1)} {', '.join(map(str, different))}"
