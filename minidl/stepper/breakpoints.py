@@ -44,7 +44,7 @@ class Break:
 
 
 def break_of(tape: TapeContents, text: str) -> Break:
-    """The breakpoint that was typed: `op MatMul`, `layer fc1`, `value h`, `phase update`, `17`, `nan`, or `MatMul` alone.
+    """The breakpoint that was typed: `op MatMul`, `layer fc1`, `value h`, `phase update`, `17`, `nan`, or `MatMul`.
 
     Raises:
         ValueError: nothing on the tape fits it; the message says what there is.

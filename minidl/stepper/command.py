@@ -70,22 +70,24 @@ def add_step(commands: Any, path: Callable[[str], Path]) -> None:
 
 
 def step(options: argparse.Namespace) -> int:
-    """Record, say what was recorded, write the files, play; returns the exit status, that of the script if it failed."""
+    """Record, say what was recorded, write the files, play; returns the exit status: the script's if it failed."""
     for name, endings in (("save", SAVED), ("html", (".html", ".htm"))):  # refused now, not after a long run
         file = getattr(options, name)
         if file is not None and file.suffix.lower() not in endings:
-            raise ValueError(f"--{name}: expected a name that ends in {' or '.join(endings)}; got {printable(str(file))}")
+            raise ValueError(
+                f"--{name}: expected a name that ends in {' or '.join(endings)}; got {printable(str(file))}"
+            )
     # The script may change the folder it runs in.
-    files = {name: None if path is None else path.absolute() for name, path in vars(options).items() if name in ("html", "save")}
+    html, save = (None if file is None else file.absolute() for file in (options.html, options.save))
     tape, status = _opened(options) if options.script.lower().endswith(SAVED) else _recorded(options)
     if tape is None or not len(tape):
         return status or FAILED
-    if files["save"] is not None:
-        tape.save(files["save"])
-        say(f"tape: {files['save']}", sys.stdout)
-    if files["html"] is not None:
-        tape.save_html(files["html"])
-        say(f"page: {files['html']}", sys.stdout)
+    if save is not None:
+        tape.save(save)
+        say(f"tape: {save}", sys.stdout)
+    if html is not None:
+        tape.save_html(html)
+        say(f"page: {html}", sys.stdout)
     if not options.no_play:
         tape.play()
     return status
@@ -113,7 +115,11 @@ def _recorded(options: argparse.Namespace) -> tuple[Tape | None, int]:
         sys.stdin, sys.stdout, sys.stderr = streams  # the script may have put others there
     run.error = None if run.error is None else run.error.with_traceback(None)  # let go of the script's frames
     say(f"minidl step: {said(run, script, options.step)}", sys.stdout)
-    ours = [word for word in options.arguments if word.split("=")[0] in ("--html", "--save", "--no-play", "--plain", "--keep")]
+    ours = [
+        word
+        for word in options.arguments
+        if word.split("=")[0] in ("--html", "--save", "--no-play", "--plain", "--keep")
+    ]
     if run.status == 2 and ours:
         say(f"minidl step: {ours[0]} was handed to the script; options of minidl step stand before SCRIPT", sys.stderr)
     return run.tape, run.status

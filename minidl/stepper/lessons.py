@@ -57,7 +57,7 @@ _MORE = {
     "resume": "c, continue: on to the next breakpoint, or to the end. See help break.",
     "reverse": "rc, reverse: back to the breakpoint before, or to the beginning.",
     "break_": (
-        "br, break op MatMul, break layer fc1 (and all in it), break value h (what makes, uses or changes h, or sends to "
+        "break op MatMul, break layer fc1 (and all in it), break value h (what makes, uses or changes h, or sends to "
         "its gradient), break phase update, break nan (NaN or infinity comes up), break 17. Then c goes on to the "
         "next, rc back to the one before. (b is back, not break.)"
     ),

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 
 from minidl.errors import meant_by
+from minidl.stepper.checking import check
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import ACCUMULATE, SEED, Addend, Event, Value
 from minidl.stepper.kept import Kept
 from minidl.stepper.pictures import array_lines, one, shape_of
 from minidl.stepper.screen import Line
 from minidl.stepper.views import DEEP, SMALL, Views
+from minidl.stepper.worked import largest
 
 Place = tuple[int, ...]
 _PLACE = re.compile(r"(.*?)\s*(?:\[([-\d\s,]*)\]|(?<![^\s])(-?\d+(?:[\s,]+-?\d+)*))\s*")
@@ -77,7 +79,9 @@ class Looking:
         """What it holds, or its number at a place."""
         content = self.tape.content(value, moment)
         if content is None:
-            yield f"{SMALL}{value.key} has not been computed yet: ", f"event {value.event} does that", self._by(value.event)
+            yield (
+                f"{SMALL}{value.key} has not been computed yet: event {value.event}{self._by(value.event)} does that",
+            )
             return
         if place is not None:
             yield from self._one(value.key, content, place)
@@ -88,7 +92,7 @@ class Looking:
         changes = [n for n, _ in value.contents[1:] if n <= moment]
         later = [n for n, _ in value.contents[1:] if n > moment]
         if changes or later:
-            said = [f"written to at event {', '.join(map(str, changes))}"] if changes else []
+            said = [f"was written to at event {', '.join(map(str, changes))}"] if changes else []
             said += [f"will be written to at event {', '.join(map(str, later))}"] if later else []
             yield (f"{SMALL}it {' and '.join(said)}",)
 
@@ -106,23 +110,31 @@ class Looking:
         if known.total is None:
             yield from self._not_known(value, coming)
             return
-        for nth, (event, addend) in enumerate(came, 1):
-            if len(came) + len(coming) > 1:
-                yield from self._addend(event, addend, nth, len(came) + len(coming), value, place)
-        name = f"dL/d{value.key}"
+        name, all_of_them = f"dL/d{value.key}", len(came) + len(coming)
+        if len(came) > 1:
+            for nth, (event, addend) in enumerate(came, 1):
+                yield from self._addend(event, addend, nth, all_of_them, place)
         if coming:
-            yield f"{SMALL}so far, {len(came)} of {len(came) + len(coming)} addends (the next comes with ", f"event {coming[0][0].number}):"
+            yield (
+                f"{SMALL}so far, {len(came)} of {all_of_them} addends; the next comes with event "
+                f"{coming[0][0].number}:",
+            )
         if place is not None:
             yield from self._one(name, known.total, place)
         else:
-            yield from self._array(name, known.total, "" if coming or known.complete else "  (all addends are there)")
-        yield from self._why(came, place)
+            yield from self._array(name, known.total, "")
+        yield from self._why(name, came, known.total, place)
         yield from self._accumulated(value, place, moment)
 
     def check(self, value: Value, place: Place | None) -> Iterator[Line]:
-        """One element of a gradient beside the same by finite differences."""
-        raise ValueError("not yet")
-        yield ("",)
+        """One element of a gradient beside the same by finite differences.
+
+        Raises:
+            GraphError: it cannot be checked; the message says why.
+        """
+        found = check(self.tape, value, place)
+        name = said_place(f"dL/d{value.key}", found.index)
+        yield f"{SMALL}", ("strong", name), f": {found.words}"
 
     def _not_known(self, value: Value, coming: list[tuple[Event, int]]) -> Iterator[Line]:
         name = f"dL/d{value.key}"
@@ -135,22 +147,27 @@ class Looking:
         else:
             yield (f"{SMALL}no {name} in this backward: L was not made of {value.key}, or it is not on the tape",)
 
-    def _addend(
-        self, event: Event, addend: Addend, nth: int, count: int, value: Value, place: Place | None
-    ) -> Iterator[Line]:
+    def _addend(self, event: Event, addend: Addend, nth: int, count: int, place: Place | None) -> Iterator[Line]:
         name = f"addend {nth} of {count}, from event {event.number} ({event.op})"
         if place is not None:
-            yield f"{SMALL}{name}: ", one(addend.grad, place)
+            yield (f"{SMALL}{name}: {one(addend.grad, place)}",)
         else:
             yield from self._array(name, addend.grad, "")
 
-    def _why(self, came: list[tuple[Event, Addend]], place: Place | None) -> Iterator[Line]:
+    def _why(self, name: str, came: list[tuple[Event, Addend]], total: Kept, place: Place | None) -> Iterator[Line]:
+        """Where one number comes from: that at the place, or else the one that is farthest from 0."""
+        if not total.size:
+            return
+        place = largest(total) if place is None else place
         for event, addend in came:
             number = next((i for i, other in enumerate(event.addends) if other is addend), None)
-            if number is not None:
-                said = self.views.explained.worked(event, number, place)
-                if said:
-                    yield f"{SMALL}because ", said
+            said = "" if number is None else self.views.explained.worked(event, number, place)
+            if said:
+                yield (f"{SMALL}by event {event.number} ({event.op}): {said}",)
+        if len(came) > 1:
+            parts = [one(addend.grad, place) for _, addend in came]
+            parts[1:] = [f"({part})" if part.startswith("-") else part for part in parts[1:]]
+            yield (f"{SMALL}so  {said_place(name, place)} = {' + '.join(parts)} = {one(total, place)}",)
 
     def _accumulated(self, value: Value, place: Place | None, moment: int) -> Iterator[Line]:
         """What `.grad` holds, if it is not this gradient alone."""
@@ -173,7 +190,10 @@ class Looking:
 
     def _one(self, name: str, kept: Kept, place: Place) -> Iterator[Line]:
         if kept.at(place) is None:
-            yield (f"{SMALL}{said_place(name, place)} was not kept: of {kept.size} numbers a sample of {kept.values.size} was",)
+            yield (
+                f"{SMALL}{said_place(name, place)} was not kept: of {kept.size} numbers a sample of "
+                f"{kept.values.size} was",
+            )
         else:
             yield f"{SMALL}", ("strong", said_place(name, place)), f" = {one(kept, place)}"
 
@@ -185,5 +205,3 @@ class Looking:
         yield f"{SMALL}", ("strong", name), f" {shape_of(kept.shape, kept.dtype)}{more}"
         for line in array_lines(kept, self.screen.width - len(DEEP), self.screen.shades):
             yield (DEEP + line,)
-
-

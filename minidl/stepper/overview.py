@@ -1,10 +1,10 @@
-"""What is around a moment of a tape, as the terminal shows it: events, layers, source, where values come from and go."""
+"""What is around a moment, as the terminal shows it: events, layers, source, where values come from and go."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from minidl.stepper.events import BACKWARD, FORWARD, LOSS, PARAMETER, RESULT, Event, File, Value
+from minidl.stepper.events import BACKWARD, FORWARD, LOSS, PARAMETER, Event, File, Value
 from minidl.stepper.screen import Line
 from minidl.stepper.views import SMALL, Views
 
@@ -13,17 +13,23 @@ def rows(views: Views, first: int, last: int, moment: int) -> Iterator[Line]:
     """Events in a row each, the current one marked."""
     events = views.tape.events[max(first, 0) : last + 1]
     layers = [views.tape.layer(event) if event.call is not None else "" for event in events]
+    several = len(views.tape.files) > 1  # else the lines' numbers say it all
     wide = min(max((len(views.what(event)) for event in events), default=0), 26)
     wide_layer = min(max(map(len, layers), default=0), 16)
     for event, layer in zip(events, layers, strict=True):
         found = views.tape.source(event) or views.tape.source(event, of_caller=True)
-        source = "" if found is None else f"{found[0]}:{found[1]}  {found[2].strip()}"
+        source = "" if found is None else f"{found[0] if several else ''}:{found[1]}  {found[2].strip()}"
         mark = "->" if event.number == moment else "  "
         begin = f"{mark}{event.number:>5}  "
         what = f"  {_short(views.what(event), wide)}  {_short(layer, wide_layer)}  "
         taken = len(begin) + 10 + len(what)
         style = "strong" if event.number == moment else ""
-        yield (style, begin), (event.phase, f"{event.phase:<10}"), (style, what), ("quiet", views.screen.cut(source, taken))
+        yield (
+            (style, begin),
+            (event.phase, f"{event.phase:<10}"),
+            (style, what),
+            ("quiet", views.screen.cut(source, taken)),
+        )
 
 
 def _short(text: str, wide: int) -> str:
@@ -99,7 +105,9 @@ def layers(views: Views, moment: int) -> Iterator[Line]:
         for phases in ((FORWARD, LOSS), (BACKWARD,)):
             numbers = [e.number for e in tape.find(layer=path) if e.phase in phases]
             if numbers:
-                ranges.append(f"{phases[0]} {numbers[0]}-{numbers[-1]}" if len(numbers) > 1 else f"{phases[0]} {numbers[0]}")
+                ranges.append(
+                    f"{phases[0]} {numbers[0]}-{numbers[-1]}" if len(numbers) > 1 else f"{phases[0]} {numbers[0]}"
+                )
         yield f"{SMALL}", ("strong", f"{path:<{wide}}"), f"  {label}" if label != path else "", f"  {', '.join(ranges)}"
         for value in tape.values:
             if value.kind == PARAMETER and value.key.rpartition(".")[0] == path:
@@ -114,6 +122,5 @@ def counts(views: Views) -> Line:
     for event in views.tape:
         phases[event.phase] = phases.get(event.phase, 0) + 1
     said = ", ".join(f"{count} {phase}" for phase, count in phases.items())
-    results = sum(value.kind == RESULT for value in views.tape.values)
     events = f"{len(views.tape)} event{'s' * (len(views.tape) != 1)}"
-    return (f"{views.tape.title or 'tape'}: {events} ({said}), {results} result{'s' * (results != 1)}",)
+    return (f"{views.tape.title or 'tape'}: {events}{': ' if said else ''}{said}",)

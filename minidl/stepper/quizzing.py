@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
-
 from minidl.stepper.events import Event
 from minidl.stepper.kept import Kept
 from minidl.stepper.looking import Looking, Place, said_place, value_and_place
 from minidl.stepper.pictures import one
 from minidl.stepper.views import SMALL
+from minidl.stepper.worked import largest
 
 RELATIVE, ABSOLUTE = 0.01, 1e-6  # how far off a right prediction may be
 
@@ -79,15 +78,6 @@ class Quizzing:
             self._looking.screen.show(self._looking.value(value, place, event.number))
         except ValueError as error:
             self._say(f"{SMALL}{error}")
-
-
-def largest(kept: Kept) -> Place:
-    """Where the number of the largest size is, of those that were kept."""
-    sizes = np.abs(np.nan_to_num(kept.values.astype(np.float64)))
-    if not sizes.size:
-        return ()
-    at = np.unravel_index(int(sizes.argmax()), sizes.shape)
-    return tuple(int(axis[i]) for axis, i in zip(kept.places(), at, strict=True))
 
 
 def _is_number(text: str) -> bool:

@@ -143,7 +143,11 @@ def run_as_main(script: str, source: bytes, arguments: Sequence[str]) -> None:
     main = types.ModuleType("__main__")
     path = os.path.abspath(script)
     vars(main).update(
-        __file__=path, __builtins__=builtins, __loader__=SourceFileLoader("__main__", path), __package__=None, __spec__=None
+        __file__=path,
+        __builtins__=builtins,
+        __loader__=SourceFileLoader("__main__", path),
+        __package__=None,
+        __spec__=None,
     )
     kept = sys.argv, sys.path[:], sys.modules.get("__main__")
     sys.argv = [script, *arguments]
@@ -213,7 +217,10 @@ def said(run: Run, script: str, step: int) -> str:
         made = f"{name} {how} before step {step}: its optimizer made {run.steps} step{'s' * (run.steps != 1)}"
         return made + ("; here is what came after the last" if tape else "")
     if not tape:
-        return f"{name} {how}, and computed nothing with minidl's tensors: there is nothing to step through" + _elsewhere(run)
+        return (
+            f"{name} {how}, and computed nothing with minidl's tensors: there is nothing to step through"
+            + _elsewhere(run)
+        )
     if run.error is not None:
         return f"{name} {how}; here is what it did up to there"
     if not tape.find(BACKWARD):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TextIO
 
-from minidl.errors import meant_by, printable
+from minidl.errors import GraphError, meant_by
+from minidl.stepper.asking import Ask, given, typed
 from minidl.stepper.breakpoints import Break, break_of
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import BACKWARD, PHASES, SEED, Event
@@ -17,8 +16,6 @@ from minidl.stepper.overview import children, counts, layers, parents, rows, sou
 from minidl.stepper.quizzing import Quizzing
 from minidl.stepper.screen import Screen
 from minidl.stepper.views import SMALL, Views
-
-Ask = Callable[[str], str | None]  # asked with a prompt, answers a line, or None: there are no more
 
 
 class Player:
@@ -72,7 +69,7 @@ class Player:
                 return
             try:
                 self._do(text.strip())
-            except ValueError as error:
+            except (ValueError, GraphError) as error:
                 self.screen.say(f"{SMALL}{error}")
             except KeyboardInterrupt:
                 self.screen.say(f"{SMALL}stopped by Ctrl-C")
@@ -291,50 +288,4 @@ def play(
 ) -> None:
     """Walk through a tape: see `Tape.play`."""
     screen = Screen(stream, width)
-    if commands is None:
-        with_history = sys.stdin is not None and sys.stdin.isatty()
-        if with_history:
-            _load_readline()
-        Player(tape, screen, _typed(screen, echoed=with_history)).run()
-    else:
-        lines = commands.split("\n") if isinstance(commands, str) else commands
-        Player(tape, screen, _given(screen, iter(lines))).run()
-
-
-def _typed(screen: Screen, echoed: bool) -> Ask:
-    """Lines from standard input, or from a notebook's own `input`. Those of a pipe are written out as if typed."""
-    by_python = isinstance(input, types.BuiltinFunctionType)
-
-    def ask(prompt: str) -> str | None:
-        try:
-            line = input(prompt)
-        except UnicodeDecodeError:
-            line = "?"
-        except (EOFError, KeyboardInterrupt, OSError, RuntimeError):  # RuntimeError: standard input is closed
-            screen.say("")
-            return None
-        if not echoed and by_python:
-            screen.say(line)
-        return line
-
-    return ask
-
-
-def _given(screen: Screen, lines: Iterator[str]) -> Ask:
-    """Lines that are there already, written out as if typed."""
-
-    def ask(prompt: str) -> str | None:
-        line = next(lines, None)
-        if line is not None:
-            screen.say(("strong", prompt), printable(line))
-        return line
-
-    return ask
-
-
-def _load_readline() -> None:
-    """Let the arrow keys edit the line and fetch earlier ones, where Python has that."""
-    try:
-        import readline  # noqa: F401, PLC0415
-    except ImportError:
-        pass
+    Player(tape, screen, typed(screen) if commands is None else given(screen, commands)).run()

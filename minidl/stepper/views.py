@@ -92,7 +92,7 @@ class Views:
 
     def _forward(self, event: Event) -> Iterator[Line]:
         values = [self.tape.values[number] for number in event.inputs]
-        wide = max((len(self.called(value)) for value in values), default=0)
+        wide = max((len(value.key) for value in values), default=0)
         for value in values:
             yield from self._small(f"{SMALL}", value, wide, event.number - 1)
         if event.output is None:
@@ -108,7 +108,7 @@ class Views:
     def _small(self, indent: str, value: Value, wide: int, moment: int) -> Iterator[Line]:
         """An input in one line: its number if it is one, else its shape."""
         content = self.tape.content(value, max(moment, 0))
-        yield f"{indent}{self.called(value):<{wide}}  ", *self._shown(content, value), f"  {self.kind(value)}"
+        yield f"{indent}{value.key:<{wide}}  ", *self._shown(content, value), f"  {self.kind(value)}"
 
     def _shown(self, content: Kept | None, value: Value) -> Line:
         """` (3, 4) float32`, and ` = 0.5` after it if it is a single number."""
@@ -130,7 +130,9 @@ class Views:
     # ---- backward
 
     def _seed(self, event: Event) -> Iterator[Line]:
-        yield (f"{SMALL}L is {self.name(event.output)}. Now dL/dv is computed for each v that L was made of, backwards.",)
+        yield (
+            f"{SMALL}L is {self.name(event.output)}. Now dL/dv is computed for each v that L was made of, backwards.",
+        )
         if event.gradient is not None:
             yield f"{SMALL}begins with  ", ("strong", "dL/dL"), *self._gradient_shown(event.gradient)
             yield from self._numbers(event.gradient)
@@ -210,15 +212,17 @@ class Views:
 
     def _update(self, event: Event) -> Iterator[Line]:
         name = self.name(event.output)
-        names = [n for n in ("lr", "multiplier", "rate") if n in event.numbers]
-        names += sorted(event.numbers.keys() - set(names))
+        first = ("lr", "multiplier", "rate")
+        names = [*[n for n in first if n in event.numbers], *sorted(n for n in event.numbers if n not in first)]
         said = ", ".join(f"{name.replace('_', ' ')} {event.numbers[name]:.6g}" for name in names)
         if said:
             yield (f"{SMALL}{said}",)
         for title, kept in (("before   ", event.before), ("gradient ", event.gradient), ("after    ", event.after)):
             if kept is not None:
-                yield f"{SMALL}{title} ", ("strong", name if title != "gradient " else f"of {name}"), *(
-                    self._gradient_shown(kept)
+                yield (
+                    f"{SMALL}{title} ",
+                    ("strong", name if title != "gradient " else f"of {name}"),
+                    *(self._gradient_shown(kept)),
                 )
                 yield from self._numbers(kept)
         yield from self._worked(event, None, None)
@@ -228,10 +232,6 @@ class Views:
     def name(self, number: int | None) -> str:
         """The key of a value by its number."""
         return "?" if number is None else self.tape.values[number].key
-
-    def called(self, value: Value) -> str:
-        """Its key; of a constant too, unless it is one number, which says it all."""
-        return value.key
 
     def kind(self, value: Value) -> str:
         """`parameter`, or where a result comes from: `from event 3`."""
