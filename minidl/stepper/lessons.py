@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-INTRODUCTION = "n next, b back, v NAME value, g NAME gradient, h help, q quit"
+INTRODUCTION = "n next, b back, v NAME value, g NAME gradient, h help"
 
 # What may be typed, and the method that does it; a beginning that fits one of them only is enough.
 NAMES = {
@@ -27,7 +27,7 @@ HELP = """\
 A tape is one run of a program, event by event: the forward,
 op by op; the backward of each op, the last op first; then
 each gradient is added to its .grad; then weights move.
-Nothing runs again, so you can go back. (17) is where you are.
+Nothing runs again: go back freely. (17) is where you are.
 
   n, b       next event, the one before (n 3: three on)
   ], [       next phase, phase before; phase update: to it
@@ -83,7 +83,7 @@ _MORE = {
     ),
     "quiz": (
         "quiz: on, or off again. At each backward you are then asked for one number of a gradient before it is "
-        "shown. Type it (0.5, -1e-3, 2/3), or v x to look at a value first, or Enter to see the answer."
+        "shown. Type it (0.5, -1e-3, 2/3), or ? for a hint, v x to look at a value, Enter to see the answer."
     ),
     "help": "h, help, ?: all commands; help value: more of one.",
     "quit": "q, quit, Ctrl-D: the end.",

@@ -14,8 +14,9 @@ def rows(views: Views, first: int, last: int, moment: int) -> Iterator[Line]:
     events = views.tape.events[max(first, 0) : last + 1]
     layers = [views.tape.layer(event) if event.call is not None else "" for event in events]
     several = len(views.tape.files) > 1  # else the lines' numbers say it all
-    wide = min(max((len(views.what(event)) for event in events), default=0), 26)
-    wide_layer = min(max(map(len, layers), default=0), 16)
+    narrow = views.screen.width < 80
+    wide = min(max((len(views.what(event)) for event in events), default=0), 18 if narrow else 26)
+    wide_layer = min(max(map(len, layers), default=0), 8 if narrow else 16)
     for event, layer in zip(events, layers, strict=True):
         found = views.tape.source(event) or views.tape.source(event, of_caller=True)
         source = "" if found is None else f"{found[0] if several else ''}:{found[1]}  {found[2].strip()}"

@@ -14,7 +14,7 @@ from minidl.types import Shape
 
 NUMBERS = 64  # of an array with more, no numbers are shown
 TALL = 8  # nor if they take more lines
-ROWS, COLUMNS = 10, 40  # of a picture
+ROWS, COLUMNS = 8, 40  # of a picture
 
 
 def one(kept: Kept, place: tuple[int, ...] = ()) -> str:
@@ -77,16 +77,24 @@ def _printed(values: Any, width: int, precision: int) -> list[str]:
 
 
 def picture(kept: Kept, width: int, shades: str) -> list[str]:
-    """Two axes of an array, a character for a number: the lowest is blank, the highest full; `?` is NaN or infinite."""
+    """Two axes of an array, a character for a number: the lowest is blank, the highest full; `?` is NaN or infinite.
+
+    Of an array with more axes it is the part in which the number farthest from 0 lies.
+    """
     values, where = kept.values, ""
     if values.ndim > 2:
-        values = values[(0,) * (values.ndim - 2)]
-        where = f"[{', '.join('0' * (len(kept.shape) - 2))}] of it: "
+        sizes = np.abs(np.nan_to_num(values.astype(np.float64)))
+        at = np.unravel_index(int(sizes.argmax()), sizes.shape)[:-2]
+        values = values[at]
+        part_of = [str(axis[i]) for axis, i in zip(kept.places(), at, strict=False)]
+        where = f"[{', '.join(part_of)}] of it: "
     grid = values.reshape(1, -1) if values.ndim < 2 else values
     rows, columns = _every(grid.shape[0], ROWS), _every(grid.shape[1], min(COLUMNS, width - 4))
     shown = grid[np.ix_(rows, columns)].astype(np.float64)
     part = "" if shown.size == math.prod(kept.shape[-2:]) else f", {shown.shape[0]} x {shown.shape[1]} numbers of it"
     low, high = _ends(shown)
+    if low == high and np.isfinite(shown).all():
+        return [f"({where}all {low:.4g}{part})"]
     legend = f"({where}'{shades[0]}' {low:.4g} to '{shades[-1]}' {high:.4g}{part})"
     return [f"|{''.join(_shade(x, low, high, shades) for x in row)}|" for row in shown] + [legend]
 
@@ -104,7 +112,7 @@ def _ends(shown: Any) -> tuple[float, float]:
 def _shade(x: float, low: float, high: float, shades: str) -> str:
     if not math.isfinite(x):
         return "?"
-    if low == high:
+    if low == high:  # beside some that are no numbers
         return shades[len(shades) // 2]
     # Half of each before the difference is taken: high - low may be more than the largest number there is.
     return shades[min(len(shades) - 1, int((x / 2 - low / 2) / (high / 2 - low / 2) * len(shades)))]

@@ -1,18 +1,15 @@
-"""The quiz in the terminal: predict one number of a gradient, then see it."""
+"""The quiz in the terminal: predict one number of a gradient, then see it, and the formula with its numbers."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
+from minidl.stepper.asking import Ask
 from minidl.stepper.events import Event
-from minidl.stepper.kept import Kept
-from minidl.stepper.looking import Looking, Place, said_place, value_and_place
-from minidl.stepper.pictures import one
+from minidl.stepper.lines import shown
+from minidl.stepper.looking import Looking, value_and_place
+from minidl.stepper.quiz import Question, choose
 from minidl.stepper.views import SMALL
-from minidl.stepper.worked import largest
 
-RELATIVE, ABSOLUTE = 0.01, 1e-6  # how far off a right prediction may be
+_PROMPT = f"{SMALL}your number: "
 
 
 class Quizzing:
@@ -23,7 +20,7 @@ class Quizzing:
         right, asked: how many predictions were right, and were made.
     """
 
-    def __init__(self, looking: Looking, ask: Callable[[str], str | None]) -> None:
+    def __init__(self, looking: Looking, ask: Ask) -> None:
         self.on, self.right, self.asked = False, 0, 0
         self._looking, self._ask, self._say = looking, ask, looking.screen.say
 
@@ -33,61 +30,57 @@ class Quizzing:
     def said(self) -> str:
         """What it is, in words."""
         if self.on:
-            return "quiz on: at each backward you predict one number before the gradients are shown"
+            return "quiz on: at each backward you predict one number of a gradient before it is shown"
         return "quiz off" + (f"; {self.right} of {self.asked} were right" if self.asked else "")
 
-    def ask(self, event: Event) -> bool:
-        """Ask for a number of what a backward sends on; returns whether to show the rest."""
-        addend = event.addends[0]
-        place = largest(addend.grad)
-        name = said_place(f"dL/d{self._looking.views.name(addend.value)}", place)
-        if len(self._looking.views.order(event, 0)[1]) > 1:
-            name = f"its addend to {name}"
-        self._say(f"{SMALL}Predict {name}: a number, v NAME to look at a value, or Enter to see it.")
+    def question(self, event: Event) -> Question | None:
+        """What to ask at an event; None if nothing, or if the quiz is off."""
+        if not self.on or not event.addends:
+            return None
+        return choose(self._looking.tape, event, event.number % len(event.addends))
+
+    def ask(self, question: Question, event: Event) -> None:
+        """Ask until a number has come, or an empty line; then reveal it."""
+        self._say(f"{SMALL}", ("strong", question.ask))
+        self._say(f"{SMALL}Type a number; ? for a hint; v NAME to look at a value; Enter to see it.")
         while True:
-            line = self._ask(f"{SMALL}{name} = ")
+            line = self._ask(_PROMPT)
             text = "" if line is None else line.strip()
-            if text and not _is_number(text):
-                self._look(text, event)
-                continue
-            self._judge(text, addend.grad, place)
-            return True
+            if not text or _number(text) is not None:
+                break
+            self._help(text, question, event)
+        self._judge(text, question)
+        self._say(f"{SMALL}because ", question.reveal)
 
-    def _judge(self, text: str, grad: Kept, place: Place) -> None:
-        found = grad.at(place)
-        if not text:
-            self._say(f"{SMALL}it is ", ("strong", one(grad, place)))
+    def _judge(self, text: str, question: Question) -> None:
+        number = _number(text)
+        if number is None:
+            self._say(f"{SMALL}it is ", ("strong", shown(question.answer)))
             return
-        said = _number(text)
-        self.asked += 1
-        if abs(said - found) <= max(RELATIVE * abs(found), ABSOLUTE):
-            self.right += 1
-            self._say(f"{SMALL}", ("strong", "right"), f": it is {one(grad, place)} ({self.right} of {self.asked})")
-        else:
-            hint = ": the sign is the other one" if math.isclose(said, -found, rel_tol=RELATIVE) else ""
-            self._say(f"{SMALL}", ("strong", "no"), f", it is {one(grad, place)}; you said {text}{hint}")
+        right, words = question.judge(number)
+        self.asked, self.right = self.asked + 1, self.right + right
+        score = f" ({self.right} of {self.asked})"
+        self._say(f"{SMALL}", ("strong", words), score if right else f"; it is {shown(question.answer)}{score}")
 
-    def _look(self, text: str, event: Event) -> None:
-        """A value, or what is wrong with what was typed."""
+    def _help(self, text: str, question: Question, event: Event) -> None:
+        """A hint, a value, or what is wrong with what was typed."""
         word, _, rest = text.partition(" ")
-        if word not in ("v", "value") or not rest:
-            self._say(f"{SMALL}expected a number, such as 0.5, -1e-3 or 2/3; v NAME; or Enter to see it; got {text!r}")
-            return
-        try:
-            value, place = value_and_place(self._looking.tape, rest, event)
-            self._looking.screen.show(self._looking.value(value, place, event.number))
-        except ValueError as error:
-            self._say(f"{SMALL}{error}")
+        if word in ("?", "hint", "h", "help"):
+            self._say(f"{SMALL}hint: {question.hint}")
+        elif word in ("v", "value") and rest:
+            try:
+                value, place = value_and_place(self._looking.tape, rest, event)
+                self._looking.screen.show(self._looking.value(value, place, event.number))
+            except ValueError as error:
+                self._say(f"{SMALL}{error}")
+        else:
+            self._say(f"{SMALL}expected a number, such as 0.5, -1e-3 or 2/3; ?; v NAME; or Enter; got {text!r}")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        _number(text)
-    except (ValueError, ZeroDivisionError):
-        return False
-    return True
-
-
-def _number(text: str) -> float:
+def _number(text: str) -> float | None:
+    """What was typed, `2/3` too; None if it is no number."""
     above, line, below = text.partition("/")
-    return float(above) / float(below) if line else float(above)
+    try:
+        return float(above) / float(below) if line else float(above)
+    except (ValueError, ZeroDivisionError):
+        return None

@@ -81,7 +81,7 @@ class Screen:
     def cut(self, text: str, taken: int) -> str:
         """A line of source in what is left of the width when `taken` columns of it are taken."""
         text = printable(text.expandtabs(4))
-        room = max(self.width - taken, 16)
+        room = max(self.width - taken, 8)
         return text if len(text) <= room else text[: room - 3] + "..."
 
     def _painted(self, style: str, text: str) -> str:

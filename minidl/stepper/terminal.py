@@ -174,10 +174,12 @@ class Player:
 
     def _show(self) -> None:
         event = self._event
-        asked = self._quiz.on and event.phase == BACKWARD and bool(event.addends)
-        self.screen.show(self._views.event(event, hidden=asked))
-        if asked and self._quiz.ask(event):
-            self.screen.show(line for i in range(len(event.addends)) for line in self._views.addend(event, i))
+        question = self._quiz.question(event)
+        self.screen.show(self._views.event(event, hidden=question is not None))
+        if question is not None:
+            self._quiz.ask(question, event)
+            for number in range(len(event.addends)):
+                self.screen.show(self._views.addend(event, number))
 
     @property
     def _event(self) -> Event:

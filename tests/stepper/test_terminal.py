@@ -44,7 +44,8 @@ TRANSCRIPTS = {
         "break", "delete 4", "n x", "list a", "help dance", "break op ReLU", "break op ReLU", "v x\x1b[2J",
     ]),
     "quiz": ("two_layers", 80, [
-        "quiz", "phase backward", "n", "1", "n", "v fc2.weight", "what", "", "n", "-17/16", "quiz", "n",
+        "quiz", "phase backward", "n", "1", "n", "v fc2.weight", "what", "?", "", "n", "-17/16", "n", "1e9", "n", "x",
+        "0", "quiz", "b",
     ]),
     "used_twice": ("used_twice", 80, [
         "phase backward", "g h", "n 3", "g h", "n", "g h", "g h 0 1", "n", "n", "phase acc", "j 20",
