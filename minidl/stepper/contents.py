@@ -145,6 +145,8 @@ class TapeContents:
         if number is None:
             return None
         line = self.lines[number]
+        if line.file >= len(self.files):
+            return None  # inside the block of `md.record()`: the files are read when it ends
         file = self.files[line.file]
         return file.name, line.line, file.line(line.line)
 

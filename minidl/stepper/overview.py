@@ -44,6 +44,8 @@ def source(views: Views, event: Event, context: int) -> Iterator[Line]:
         if number is None or (of_caller and number == event.line):
             continue
         line = views.tape.lines[number]
+        if line.file >= len(views.tape.files):
+            continue  # the recording has not ended
         file = views.tape.files[line.file]
         inside = "" if line.function == "<module>" else f", in {line.function}"
         said = "called by" if of_caller else "at"

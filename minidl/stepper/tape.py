@@ -74,6 +74,8 @@ class Tape(TapeContents):
             tape.play()                                     # asks for commands until q
             tape.play("phase backward; n; g w 0 1")         # does these, and ends
 
+        Inside the block that records it begins where the program is.
+
         Args:
             commands: what to do instead of asking: lines, or one text; `;` separates commands too.
         """

@@ -35,7 +35,7 @@ class Player:
 
     def __init__(self, tape: TapeContents, screen: Screen, ask: Ask) -> None:
         self.tape, self.screen, self._ask = tape, screen, ask
-        self.moment = 0
+        self.moment = max(len(tape) - 1, 0) if tape.recording else 0  # while it is recorded: where the program is
         self.breaks: list[Break] = []
         self._views = Views(tape, screen)
         self._looking = Looking(self._views)

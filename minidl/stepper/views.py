@@ -48,7 +48,7 @@ class Views:
         else:
             yield from self._forward(event)
         if event.note and event.op != SEED and event.before is None:
-            yield (f"{SMALL}note: {event.note}",)
+            yield (f"{SMALL}note: {event.note.rstrip(': ')}",)
 
     def head(self, event: Event) -> Line:
         """`5/46  forward  MatMul  in fc1 (Linear 2->3)`."""
