@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -209,17 +213,30 @@ def test_without_a_standard_input_it_shows_where_it_begins(tapes: dict[str, Tape
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pty")
-def test_in_a_real_terminal_it_has_colours_and_fits(tapes: dict[str, Tape], monkeypatch) -> None:
+def test_in_a_real_terminal() -> None:
+    """Typed keys, colours unless they are not wanted, the terminal's width, Ctrl-D."""
     import pty
+    import termios
 
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.setenv("TERM", "xterm")
     master, slave = pty.openpty()
-    with open(slave, "w", encoding="utf-8") as stream:
-        play(tapes["two_layers"], ["n", "q"], stream)
-        found = os.read(master, 100_000).decode()
+    termios.tcsetwinsize(slave, (24, 70))
+    dropped = {"NO_COLOR", "COLUMNS", "LINES"}
+    environment = {name: value for name, value in os.environ.items() if name not in dropped} | {"TERM": "xterm"}
+    command = [sys.executable, "-m", "minidl", "step", str(HERE / "programs" / "two_layers.py")]
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment) as process:
+        os.close(slave)
+        timer = threading.Timer(30, process.kill)
+        timer.start()
+        found, keys = b"", [b"]\n", b"v sub\n", b"\x04"]
+        with suppress(OSError):  # the other end is closed
+            while piece := os.read(master, 4096):
+                found += piece
+                if keys and re.search(rb"\(\d+\) $", found):  # it waits for a command
+                    os.write(master, keys.pop(0))
+        timer.cancel()
     os.close(master)
-    assert "\x1b[34mforward\x1b[0m" in found
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in said(tapes["two_layers"], "n")
+    assert process.returncode == 0
+    text = found.decode()
+    assert "\x1b[35mloss\x1b[0m" in text
+    assert "sub (2, 1) float32" in re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text)
+    assert max(len(re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", line)) for line in text.split("\r\n")[-12:]) <= 70
