@@ -1,7 +1,5 @@
 """One step of a small network; all of its numbers are exact in binary, so that they are the same on any machine."""
 
-import numpy as np
-
 import minidl as md
 import minidl.functional as F
 
@@ -19,10 +17,10 @@ class Net(md.nn.Module):
 
 def main():
     model = Net()
-    model.fc1.weight.data = np.float32([[0.5, -1.0], [2.0, 0.25]])
-    model.fc1.bias.data = np.float32([0.5, -0.5])
-    model.fc2.weight.data = np.float32([[1.0, -0.5]])
-    model.fc2.bias.data = np.float32([0.25])
+    model.fc1.weight.data = md.tensor([[0.5, -1.0], [2.0, 0.25]]).data
+    model.fc1.bias.data = md.tensor([0.5, -0.5]).data
+    model.fc2.weight.data = md.tensor([[1.0, -0.5]]).data
+    model.fc2.bias.data = md.tensor([0.25]).data
     optimizer = md.optim.SGD(model, lr=0.5)
     x = md.tensor([[1.0, 0.5], [-1.0, 2.0]], name="x")
     y = md.tensor([[1.0], [0.0]], name="y")
