@@ -7,7 +7,6 @@ from typing import TextIO
 
 from minidl.errors import GraphError, meant_by
 from minidl.stepper.asking import Ask, given, typed
-from minidl.stepper.breakpoints import Break, break_of
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import BACKWARD, PHASES, SEED, Event
 from minidl.stepper.lessons import HELP, INTRODUCTION, NAMES, full_name, help_of
@@ -15,6 +14,7 @@ from minidl.stepper.looking import Looking, value_and_place
 from minidl.stepper.overview import children, counts, layers, parents, rows, source
 from minidl.stepper.quizzing import Quizzing
 from minidl.stepper.screen import Screen
+from minidl.stepper.stops import Break, break_of
 from minidl.stepper.views import SMALL, Views
 
 

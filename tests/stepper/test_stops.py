@@ -7,7 +7,7 @@ import pytest
 
 import minidl as md
 import minidl.functional as F
-from minidl.stepper.breakpoints import break_of
+from minidl.stepper.stops import break_of
 from minidl.stepper.tape import Tape
 
 
