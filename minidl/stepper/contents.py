@@ -44,7 +44,9 @@ class TapeContents:
     def __repr__(self) -> str:
         counts = {phase: sum(event.phase == phase for event in self.events) for phase in PHASES}
         said = ", ".join(f"{count} {phase}" for phase, count in counts.items() if count)
-        return f"{type(self).__name__}({len(self.events)} events{': ' + said if said else ''}; {len(self.values)} values)"
+        return (
+            f"{type(self).__name__}({len(self.events)} events{': ' + said if said else ''}; {len(self.values)} values)"
+        )
 
     # ---- what is known at a moment
 

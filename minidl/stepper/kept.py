@@ -79,9 +79,7 @@ class Kept:
             return self
         chosen = sample_of(self.values.shape, elements)
         values = self.values[np.ix_(*[range(n) if c is None else c for n, c in zip(self.values.shape, chosen)])]  # noqa: B905
-        index = tuple(
-            k if c is None else (c if k is None else k[c]) for k, c in zip(self.index, chosen, strict=True)
-        )
+        index = tuple(k if c is None else (c if k is None else k[c]) for k, c in zip(self.index, chosen, strict=True))
         return Kept(
             self.shape, self.dtype, np.ascontiguousarray(values), index, self.low, self.high, self.mean, self.norm,
             self.zeros, self.nan, self.infinite,
@@ -144,7 +142,9 @@ def keep(array: Any, elements: int = ELEMENTS) -> Kept:
         array, xp = values, np
     else:
         index = sample_of(shape, elements)
-        sample = array[tuple(slice(None) if k is None else slice(0, len(k)) if k[-1] == len(k) - 1 else slice(None) for k in index)]
+        sample = array[
+            tuple(slice(None) if k is None else slice(0, len(k)) if k[-1] == len(k) - 1 else slice(None) for k in index)
+        ]
         for axis, k in enumerate(index):
             if k is not None and k[-1] != len(k) - 1:
                 sample = xp.take(sample, xp.asarray(k), axis=axis)

@@ -70,7 +70,11 @@ def check_can_be_captured(model: Module, optimizer: Optimizer, loss: Loss) -> No
         )
     hooked = [where for (where, what), value in facts(model, optimizer, loss).items() if what == HOOKS and value]
     if hooked or mode.get() & OBSERVED:
-        reason = f"hooks of {', '.join(hooked)}" if hooked else "who looks at every array, as detect_anomaly() and md.record() do,"
+        reason = (
+            f"hooks of {', '.join(hooked)}"
+            if hooked
+            else "who looks at every array, as detect_anomaly() and md.record() do,"
+        )
         raise GraphError(f"GraphedStep: a replay runs no Python, so not {reason} either")
 
 
