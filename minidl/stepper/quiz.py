@@ -12,7 +12,7 @@ import numpy as np
 from minidl.stepper.computation import Computation, Place
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import ACCUMULATE, BACKWARD, FORWARD, LOSS, SEED, UPDATE, Event, Value
-from minidl.stepper.formulas import formula_of, forward_text, gradient_texts
+from minidl.stepper.formulas import formula_at, forward_text, gradient_texts
 from minidl.stepper.kept import Kept
 from minidl.stepper.lines import label_at, shown
 from minidl.stepper.mistakes import Mistake, incoming_at, of_addend, of_forward, of_total, of_update
@@ -170,7 +170,7 @@ def _about_addend(
     name = f"dL/d{label_at(key, place)}"
     output = "z" if event.output is None else tape.values[event.output].key
     shared = len(tape.gradient(tape.values[addend.value], event.number).addends) > 1
-    computation = Computation(tape, event) if formula_of(event.op) is not None and event.node is not None else None
+    computation = Computation(tape, event) if formula_at(tape, event) is not None and event.node is not None else None
     mistakes = of_addend(computation, event, addend, place, float(answer))
     formula = gradient_texts(tape, event)[number]
     hint = f"{formula}, where g is dL/d{output}" if formula else f"g is dL/d{output}: multiply it by the local slope"

@@ -17,7 +17,7 @@ from minidl.stepper import work_reductions as reductions
 from minidl.stepper.computation import Computation, Held, Place
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import ACCUMULATE, BACKWARD, FORWARD, LOSS, SEED, UPDATE, Event
-from minidl.stepper.formulas import formula_mathml, formula_of
+from minidl.stepper.formulas import formula_at, formula_mathml, formula_of
 from minidl.stepper.kept import Kept
 from minidl.stepper.lines import Worked, agrees, bound, bound_to, computed, label_at, line, shown
 
@@ -155,7 +155,7 @@ class _Explainer:
             )
         if event.phase == BACKWARD and event.node is not None:
             event = self.tape.events[event.node]
-        formula = formula_of(event.op)
+        formula = formula_at(self.tape, event)
         result = _result(self.tape, event)
         if formula is None or result is None or event.output is None:
             return None
@@ -171,7 +171,7 @@ class _Explainer:
         place = tuple(int(i) for i in place)
         addend = event.addends[addend_number]
         number = addend.grad.at(place)
-        if number is None or formula_of(event.op) is None or event.op == SEED or event.node is None:
+        if number is None or formula_at(self.tape, event) is None or event.op == SEED or event.node is None:
             return None
         c = self.of(event)
         work = WORKERS.get(event.op, (None, elementwise.gradient))[1] if _can_work(event.op) else None
