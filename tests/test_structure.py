@@ -287,6 +287,7 @@ ELSEWHERE = {
     "stepper/work_elementwise.py": "stepper/test_worked.py",
     "stepper/work_products.py": "stepper/test_worked.py",
     "stepper/work_reductions.py": "stepper/test_worked.py",
+    "stepper/work_windows.py": "stepper/test_worked.py",
     "tensors/array.py": "tensors/test_tensor.py",
     "tensors/creation.py": "tensors/test_tensor.py",
     "tensors/methods.py": "tensors/test_tensor.py",

@@ -16,6 +16,7 @@ from minidl.stepper.lines import label_at
 from minidl.stepper.replay import Replay, Walk, walks_of
 
 TOLERANCE = {"float16": 3e-2, "float32": 2e-3, "float64": 1e-5}
+ROUNDING = {"float16": 4e-3, "float32": 5e-7, "float64": 1e-15}  # of the largest gradient: what sums leave over
 EVERY = 64  # of a leaf with at most so many numbers `checks_of` checks each
 
 
@@ -193,7 +194,8 @@ def _checked(
 
     def allowed(of: float) -> float:
         noise = 1e-13 * abs(replay.loss) / step  # of two losses that are nearly equal
-        return relative * max(abs(backward), abs(of)) + relative * 1e-2 * largest + noise + 1e-10
+        rounding = ROUNDING.get(value.dtype, 5e-7) * replay.walk.largest()
+        return relative * max(abs(backward), abs(of)) + relative * 1e-2 * largest + rounding + noise + 1e-10
 
     left, right = _slopes(replay, value, place, step)
     far = gap = abs(right - left)
@@ -236,7 +238,8 @@ def _words(value: Value, place: tuple[int, ...], backward: float, numeric: float
         f"{numeric:.5g} per unit: "
     )
     if ok:
-        return said + "they agree"
+        apart = abs(backward - numeric) > TOLERANCE.get(value.dtype, 2e-3) * max(abs(backward), abs(numeric))
+        return said + ("they agree, but for rounding" if apart and backward != numeric else "they agree")
     return said + "they do not agree" + _guess(backward, numeric)
 
 

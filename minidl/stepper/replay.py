@@ -28,6 +28,7 @@ class Walk:
         self.tape = tape
         self.seeds = seeds
         self.end = end
+        self._largest: float | None = None
 
     def received(self, value: Value) -> list[Addend]:
         """The addends of a value's gradient, in their order."""
@@ -45,6 +46,15 @@ class Walk:
             seeds = [seed.gradient for seed in self.seeds if seed.output == value.number]
             return seeds[-1] if seeds else None
         return came[-1].total if came[-1].total is not None else came[-1].grad
+
+    def largest(self) -> float:
+        """The largest number among all its gradients: what rounding leaves of others is measured by it."""
+        if self._largest is None:
+            events = self.tape.events[self.seeds[0].number : self.end]
+            kept = [e.gradient for e in events if e.phase == BACKWARD and e.gradient is not None]
+            sizes = [size for k in kept for size in (abs(k.low), abs(k.high)) if size < np.inf]
+            self._largest = max(sizes, default=0.0)
+        return self._largest
 
 
 def walks_of(tape: TapeContents) -> list[Walk]:
@@ -167,7 +177,7 @@ class Replay:
         again = np.asarray(out, dtype=np.float64)[np.ix_(*kept.places())] if kept.shape else np.asarray(out)
         recorded = np.asarray(kept.values, dtype=np.float64)
         close = {"float16": 5e-2, "float64": 1e-6}.get(kept.dtype, 2e-3)
-        scale = max(float(np.nanmax(np.abs(recorded), initial=0.0)), 1e-6)
+        scale = float(np.abs(recorded[np.isfinite(recorded)]).max(initial=1e-6))
         with np.errstate(invalid="ignore"):
             apart = np.abs(again - recorded) > close * (np.abs(recorded) + scale)
         if np.any(apart & np.isfinite(recorded)):

@@ -14,6 +14,7 @@ import numpy as np
 from minidl.stepper import work_elementwise as elementwise
 from minidl.stepper import work_products as products
 from minidl.stepper import work_reductions as reductions
+from minidl.stepper import work_windows as windows
 from minidl.stepper.computation import Computation, Held, Place
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import ACCUMULATE, BACKWARD, FORWARD, LOSS, SEED, UPDATE, Event
@@ -29,7 +30,7 @@ _PROBABILITIES = (reductions.probabilities_forward, reductions.probabilities_gra
 _NORMALIZED = (reductions.normalized_forward, reductions.normalized_gradient)
 _MOVED = (elementwise.moved_forward, elementwise.moved_gradient)
 _LABELS = (products.labels_forward, products.labels_gradient)
-_POOLED = (products.pool_forward, products.pool_gradient)
+_POOLED = (windows.pool_forward, windows.pool_gradient)
 WORKERS: dict[str, tuple[Forward, Gradient]] = {
     **dict.fromkeys(("Sum", "Mean", "Var", "Std", "Max", "Min", "LogSumExp", "Norm"), _AXES),
     **dict.fromkeys(("Softmax", "AttentionWeights", "LogSoftmax"), _PROBABILITIES),
@@ -41,7 +42,8 @@ WORKERS: dict[str, tuple[Forward, Gradient]] = {
     "MatMul": (products.matmul_forward, products.matmul_gradient),
     "Linear": (products.linear_forward, products.linear_gradient),
     "Einsum": (products.einsum_forward, products.einsum_gradient),
-    "Conv": (products.conv_forward, products.conv_gradient),
+    "Conv": (windows.conv_forward, windows.conv_gradient),
+    "ConvInput": (windows.conv_input_forward, windows.conv_input_gradient),
     "Causal": (elementwise.causal_forward, elementwise.causal_gradient),
     "Constant": (elementwise.constant_forward, elementwise.constant_gradient),
 }

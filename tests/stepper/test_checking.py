@@ -238,3 +238,20 @@ def test_the_program_is_left_alone() -> None:
     assert np.array_equal(w.numpy(), before)
     assert np.array_equal(w.grad.numpy(), grad)
     assert len(tape) == len(tape.events)
+
+
+def test_what_rounding_leaves_over_is_no_disagreement() -> None:
+    x = md.tensor(array(4, 6), requires_grad=True)
+    with md.record() as tape:
+        (F.softmax(x, axis=1).sum(axis=1) * 1000).sum().backward()  # a constant, whose gradient is 0 but for rounding
+    assert all(tape.check("x", place).ok for place in np.ndindex(4, 6))
+
+
+def test_numbers_that_are_none_are_refused() -> None:
+    w = md.tensor([np.nan, -1.0], requires_grad=True)
+    with md.record() as tape:
+        F.log(w).sum().backward()
+    with pytest.raises(GraphError, match="the loss is nan"):
+        tape.check("w")
+    assert checks_of(tape) == []
+    assert not tape.find("update")  # NaN is not taken for having been written to

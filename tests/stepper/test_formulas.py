@@ -31,19 +31,20 @@ from minidl.stepper.mathml import to_mathml, to_text
 from minidl.stepper.notation import Relation, parse
 from minidl.stepper.worked import explained
 
-ABSTRACT = {"Reduction", "_ReduceExtremum", "_Extremum", "_Step", "_Likelihood"}
+ABSTRACT = {"ThroughTime", "Reduction", "_ReduceExtremum", "_Extremum", "_Step", "_Likelihood"}
 
 
 def ops() -> Iterator[type[Function]]:
-    """Every op class of minidl that is no faster version of another."""
+    """Every op class of minidl that is no faster version of another (as those of fast/, but for recurrent layers)."""
     for found in pkgutil.walk_packages(minidl.__path__, "minidl."):
-        if not found.name.startswith(("minidl.fast", "minidl.__main__", "minidl.plot", "minidl.experiments")):
+        if not found.name.startswith(("minidl.fast.", "minidl.__main__", "minidl.plot", "minidl.experiments")):
             importlib.import_module(found.name)
     waiting = list(Function.__subclasses__())
     while waiting:
         cls = waiting.pop()
         waiting += cls.__subclasses__()
-        if cls.__module__.startswith("minidl.") and not cls.__module__.startswith("minidl.fast"):
+        here = cls.__module__.startswith("minidl.") and not cls.__module__.startswith("minidl.fast.")
+        if here or cls.__module__ == "minidl.fast.through_time":
             yield cls
 
 
