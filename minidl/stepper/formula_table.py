@@ -76,7 +76,7 @@ ARITHMETIC = {
     "LogBase": _one("ln x / ln b", "g / (x ln b)", b="base"),
     "Sqrt": _one("sqrt(x)", "g / (2 z)"),
     "Square": _one("x^2", "g (2 x)"),
-    "Erf": _one("erf(x)", "g 2 / sqrt(pi) e^(-x^2)"),
+    "Erf": _one("erf(x)", "2 g / sqrt(pi) e^(-x^2)"),
     "Sin": _one("sin x", "g cos x"),
     "Cos": _one("cos x", "-g sin x"),
     "Tan": _one("tan x", "g (1 + z^2)"),
@@ -131,7 +131,7 @@ REDUCTIONS = {
     "Sum": Formula(("x",), "z = sum_i x_i", ("g",), words="g is repeated for each x_i"),
     "Mean": Formula(("x",), "z = 1 / n sum_i x_i", ("g / n",)),
     "Var": Formula(
-        ("x",), "z = 1 / (n - d) sum_i (x_i - m)^2", ("g 2 / (n - d) (x_i - m)",), "m = mean_i x_i", {"d": "ddof"}
+        ("x",), "z = 1 / (n - d) sum_i (x_i - m)^2", ("2 g / (n - d) (x_i - m)",), "m = mean_i x_i", {"d": "ddof"}
     ),
     "Std": Formula(
         ("x",), "z = sqrt(1 / (n - d) sum_i (x_i - m)^2)", ("g / ((n - d) z) (x_i - m)",), "m = mean_i x_i",
