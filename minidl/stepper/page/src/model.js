@@ -153,6 +153,11 @@ export class Tape {
     return { ...known, total: this.array(known.total) };
   }
 
+  /** Whether value v gets a gradient somewhere after event i. */
+  receives(v, i) {
+    return [...this._received[v], ...this._completed[v]].some(([event]) => event > i);
+  }
+
   /** The module calls that an event happened in, the outermost first. */
   layerPath(event) {
     const path = [];
