@@ -2,7 +2,7 @@
 
 import { arrayView, leadingIndices } from "./array.js";
 import { code, el, link, section } from "./dom.js";
-import { full, placeText, shapeText, short } from "./numbers.js";
+import { brief, full, placeText, shapeText } from "./numbers.js";
 
 /** The addends that have reached value v, with the running sum. */
 export function received(tape, v, known, view) {
@@ -57,17 +57,21 @@ export function sent(tape, event, view, hidden) {
     const head = el("p", {}, "to ", link(value.key, `sent ${k}`, () => view.onSelect(addend.value)), " ", shapes(addend, value.shape));
     return el("div", { class: "panel-sent" }, head, hidden
       ? el("p", { class: "panel-hatched" }, el("span", {}, "hidden until you have answered"))
-      : folded(tape, addend, `addend of dL/d${value.key}`, `sent array ${k}`, view));
+      : folded(tape, addend, `addend of dL/d${value.key}`, `sent array ${k}`, view, addendIsSmall(tape, addend)));
   });
   return section("Sends to its inputs", "sent", parts);
 }
 
+function addendIsSmall(tape, addend) {
+  return tape.array(addend.grad).size <= 64;
+}
+
 /** An addend's array, and the sum with it, behind a disclosure. It is drawn when it is opened. */
-function folded(tape, addend, title, focus, view) {
+function folded(tape, addend, title, focus, view, open = false) {
   const grad = tape.array(addend.grad);
   const { key } = tape.values[addend.value];
   const summary = el("summary", { "data-focus": focus }, title, el("span", { class: "panel-note" },
-    grad.size === 1 ? ` ${short(grad.values[0], grad.dtype)}` : ` norm ${short(grad.norm)}`));
+    grad.size === 1 ? ` ${brief(grad.values[0], grad.dtype)}` : ` norm ${brief(grad.norm)}`));
   const box = el("details", { class: "panel-folded" }, summary);
   const fill = () => {
     if (!box.open || box.childElementCount > 1) return;
@@ -84,7 +88,7 @@ function folded(tape, addend, title, focus, view) {
     view.open.set(focus, box.open);
     fill();
   });
-  box.open = view.open.get(focus) ?? false;
+  box.open = view.open.get(focus) ?? open;
   fill();
   return box;
 }

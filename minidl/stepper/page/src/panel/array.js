@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 import { grid } from "./grid.js";
-import { full, placeText, shapeText, short, sidesText } from "./numbers.js";
+import { brief, count, full, placeText, shapeText, sidesText } from "./numbers.js";
 import { nearest } from "./pointing.js";
 import { heatMap } from "./heatmap.js";
 import { numberTable } from "./table.js";
@@ -54,16 +54,16 @@ function held(kept, place) {
 
 /** range, mean, norm and counts, of all of the array; and what is shown of it, if that is a part. */
 export function statistics(kept) {
-  const said = [];
-  if (kept.size > 1) {
-    said.push(`range ${short(kept.low)} to ${short(kept.high)}`, `mean ${short(kept.mean)}`, `norm ${short(kept.norm)}`);
-  }
-  if (kept.size > 1 || kept.zeros) said.push(`${kept.zeros} of ${kept.size} zero`);
+  const { low, high, mean, norm, zeros, nan, infinite, size } = kept;
+  const said = size > 1 ? [`range ${brief(low)} to ${brief(high)}`, `mean ${brief(mean)}`, `norm ${brief(norm)}`] : [];
+  if (zeros && size > 1) said.push(zeros === size ? "all zero" : `${count(zeros)} of ${count(size)} are zero`);
+  const wrong = [nan && `${count(nan)} NaN`, infinite && `${count(infinite)} infinite`].filter(Boolean);
+  if (size > 1 && !wrong.length) said.push(zeros ? "no NaN or infinity" : "no zero, NaN or infinity");
   const line = el("p", { class: "panel-statistics" }, said.join(", "));
-  const wrong = [kept.nan && `${kept.nan} NaN`, kept.infinite && `${kept.infinite} infinite`].filter(Boolean);
   if (wrong.length) line.append(said.length ? ", " : "", el("strong", { class: "panel-warning" }, wrong.join(", ")));
-  else if (kept.size > 1) line.append(", no NaN or infinity");
-  if (kept.sampled) line.append(el("span", { class: "panel-sample" }, `sample: ${sidesText(kept.sides)} of ${sidesText(kept.shape)}`));
+  if (kept.sampled) {
+    line.append(" ", el("span", { class: "panel-sample" }, `sample: ${sidesText(kept.sides)} of ${sidesText(kept.shape)}`));
+  }
   return line;
 }
 
@@ -92,7 +92,8 @@ export function leadingIndices(kept, { v, name, pointing, focus, first }) {
       onkeydown: (event) => event.stopPropagation(), // the arrows change the number, not the moment
     });
     inputs.push(input);
-    const of = kept.index[axis] ? `0 to ${last} of ${kept.shape[axis]} kept` : `of ${kept.shape[axis]}`;
+    const part = last ? `0 to ${last} kept` : "only 0 kept";
+    const of = kept.index[axis] ? `${part}, of ${kept.shape[axis]}` : `of ${kept.shape[axis]}`;
     box.append(el("label", {}, `axis ${axis}: `, input, el("span", { class: "panel-note" }, ` ${of}`)));
   }
   const say = (place) => inputs.forEach((input, axis) => {

@@ -2,9 +2,9 @@
 
 import { arrayView, leadingIndices, notYet } from "./array.js";
 import { code, el, section } from "./dom.js";
-import { placeText, short } from "./numbers.js";
+import { brief, placeText, short } from "./numbers.js";
 
-const WORDS = { lr: "learning rate", multiplier: "layer's multiplier", rate: "effective rate", weight_decay: "weight decay" };
+const WORDS = { lr: "learning rate", multiplier: "layer's multiplier", rate: "effective rate", weight_decay: "weight decay", gradient_norm: "gradient's norm" };
 
 export function changes(tape, event, view) {
   if (event.phase === "accumulate") {
@@ -40,7 +40,7 @@ function settings(numbers) {
   const entries = Object.entries(numbers);
   if (!entries.length) return null;
   return el("dl", { class: "panel-settings" }, entries.map(([name, x]) => el("div", {},
-    el("dt", {}, WORDS[name] ?? name), el("dd", {}, Number.isInteger(x) ? String(x) : short(x)))));
+    el("dt", {}, WORDS[name] ?? name), el("dd", {}, brief(x)))));
 }
 
 /** "at [0, 1]: 0.1 + 0.2 = 0.3", or what the weight moved by. */
@@ -54,7 +54,7 @@ function equation(event, [before, added, after], key, view) {
     const n = (x) => short(x, after.dtype);
     if (a === null) line.replaceChildren(where, "not in the sample");
     else if (event.phase === "accumulate") line.replaceChildren(where, code(b === null ? `.grad = ${n(a)}` : `${n(b)} + ${n(g)} = ${n(a)}`));
-    else line.replaceChildren(where, code(`${n(b)} \u2192 ${n(a)}`), `, moved by ${short(a - b)}${g === null ? "" : `, gradient ${n(g)}`}`);
+    else line.replaceChildren(where, code(`${n(b)} \u2192 ${n(a)}`), `, moved by ${brief(a - b, after.dtype)}${g === null ? "" : `, gradient ${n(g)}`}`);
   };
   say(view.pointing.at(event.output, after.shape, view.first));
   view.pointing.listen(event.output, say);

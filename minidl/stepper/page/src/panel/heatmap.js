@@ -2,11 +2,11 @@
 
 import { el } from "./dom.js";
 import { moveByKey } from "./grid.js";
-import { shapeText, short, sidesText } from "./numbers.js";
+import { brief, shapeText, sidesText } from "./numbers.js";
 import { pixels, ticks } from "./scale.js";
 
-const WIDE = 272; // CSS pixels a map may take
-const HIGH = 272;
+const WIDE = 232; // CSS pixels a map may take
+const HIGH = 232;
 
 /** {element, mark(place)}. */
 export function heatMap(kept, shown, { name, title, v, pointing, log, most, focus, readout, first }) {
@@ -47,18 +47,19 @@ export function heatMap(kept, shown, { name, title, v, pointing, log, most, focu
 function described(kept, title, name) {
   const wrong = kept.nan || kept.infinite ? `, ${kept.nan} NaN, ${kept.infinite} infinite` : "";
   const part = kept.sampled ? ` A sample: ${sidesText(kept.sides)}.` : "";
-  return `Heat map: ${title} of ${name}, shape ${shapeText(kept.shape)}, from ${short(kept.low)} to ${short(kept.high)}${wrong}.${part}`;
+  return `Heat map: ${title} of ${name}, shape ${shapeText(kept.shape)}, from ${brief(kept.low)} to ${brief(kept.high)}${wrong}.${part}`;
 }
 
 /** The scale with its numbers. */
 function legend(most, log, notFinite) {
   const numbers = ticks(most, log).map(([where, x]) => {
-    const tick = el("span", {}, x === 0 ? "0" : short(x));
+    const between = x !== 0 && Math.abs(x) < most;
+    const tick = el("span", { class: between ? "panel-legend-between" : null }, brief(x));
     tick.style.left = `${100 * where}%`;
     return tick;
   });
   return el("div", { class: "panel-legend" },
     el("div", { class: "panel-legend-bar" }),
-    el("div", { class: "panel-legend-numbers" }, numbers),
+    el("div", { class: log ? "panel-legend-numbers panel-legend-log" : "panel-legend-numbers" }, numbers),
     notFinite ? el("p", { class: "panel-note" }, el("span", { class: "panel-swatch" }), " NaN or infinite") : null);
 }

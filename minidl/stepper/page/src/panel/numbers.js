@@ -16,6 +16,16 @@ export function short(x, dtype = "float64") {
   return (x < 0 ? "-" : "") + (positional ? written(places) : scientific(places, "."));
 }
 
+/** `short` inside a sentence, where "784." would end it: 784, 1e-07. */
+export function brief(x, dtype) {
+  return short(x, dtype).replace(/\.($|e)/, "$1");
+}
+
+/** 12,345 */
+export function count(n) {
+  return n.toLocaleString("en-US");
+}
+
 /** 0.12345679, 784.0, 1.5e-05: what NumPy's str() says of the number. */
 export function full(x, dtype = "float64") {
   const plain = whole(x, dtype);

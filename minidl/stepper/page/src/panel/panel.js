@@ -15,7 +15,7 @@ import { badges } from "./checks.js";
 import { difference } from "./difference.js";
 import { code, el, link } from "./dom.js";
 import { formulas } from "./formula.js";
-import { placeText, shapeText, short } from "./numbers.js";
+import { brief, shapeText } from "./numbers.js";
 import { Pointing } from "./pointing.js";
 import { isOpen, questionFor, quizForm } from "./quiz.js";
 import { sources } from "./source.js";
@@ -77,16 +77,18 @@ function heading(tape, event, view) {
   const forward = event.phase === "backward" && event.node !== null && event.node !== event.number
     ? ["; computed in ", link(`event ${event.node}`, "forward event", () => view.onJump(event.node))] : [];
   const output = event.output === null ? [] : [chosen(event.output, 0, "output")];
-  const flow = event.phase === "backward"
-    ? ["gradient of ", ...output, ...(inputs.length ? [" \u2192 ", ...inputs] : []), ...forward]
-    : [...inputs, inputs.length ? " \u2192 " : "", ...output];
+  const flow = {
+    backward: ["gradient of ", ...output, ...(inputs.length ? [" \u2192 ", ...inputs] : []), ...forward],
+    accumulate: ["the gradient is added to ", ...output, code(".grad")],
+    update: ["of ", ...output],
+  }[event.phase] ?? [...inputs, inputs.length ? " \u2192 " : "", ...output];
   return el("header", { class: "panel-event" },
     el("h2", {}, el("span", { class: `panel-phase panel-phase-${event.phase}` }, event.phase), " ", name),
     el("p", {}, flow),
     event.options ? el("p", {}, code(event.options)) : null,
     path.length ? el("p", { class: "panel-note" }, `in layer ${path.at(-1)}`, path.length > 1 ? ` (${path.slice(0, -1).join(" \u203a ")})` : "") : null,
     event.grad_enabled ? null : el("p", { class: "panel-note" }, "no history is recorded here (no_grad)"),
-    Object.entries(event.phase === "backward" ? event.numbers : {}).map(([key, x]) => el("p", { class: "panel-note" }, `${key} ${short(x)}`)),
+    Object.entries(event.phase === "backward" ? event.numbers : {}).map(([key, x]) => el("p", { class: "panel-note" }, `${key} ${brief(x)}`)),
     event.note ? el("p", {}, event.note) : null);
 }
 

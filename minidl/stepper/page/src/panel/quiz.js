@@ -5,7 +5,7 @@
 
 import { code, el, section } from "./dom.js";
 import { mathOf } from "./formula.js";
-import { full, placeText, short } from "./numbers.js";
+import { brief, full, placeText } from "./numbers.js";
 
 const CLOSE = 0.01; // a number is right within 1 %: it was worked out from 4 digits
 
@@ -126,7 +126,7 @@ export function quizForm(tape, event, question, memory, again) {
 function hinted(tape, event, question) {
   const formula = event.formula?.gradients?.[question.addend ?? 0];
   const gradient = tape.array(event.gradient);
-  const came = gradient?.size === 1 ? ` It is ${short(gradient.values[0], gradient.dtype)} here.` : "";
+  const came = gradient?.size === 1 ? ` It is ${brief(gradient.values[0], gradient.dtype)} here.` : "";
   return [
     el("p", {}, question.hint ?? `The incoming gradient times the derivative of ${event.op} by this input; summed wherever the input was used more than once.${came}`),
     formula ? mathOf(formula) : null,
