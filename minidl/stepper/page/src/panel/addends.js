@@ -54,7 +54,7 @@ export function sent(tape, event, view, hidden) {
   if (event.phase !== "backward" || !event.addends.length) return null;
   const parts = event.addends.map((addend, k) => {
     const value = tape.values[addend.value];
-    const head = el("p", {}, "to ", link(value.key, `sent ${k}`, () => view.onSelect(addend.value)), " ", shapes(addend, value.shape));
+    const head = el("p", {}, "to ", link(value.key, `sent ${k}`, () => view.onSelect(addend.value)), ` (input ${addend.input}) `, shapes(addend, value.shape));
     return el("div", { class: "panel-sent" }, head, hidden
       ? el("p", { class: "panel-hatched" }, el("span", {}, "hidden until you have answered"))
       : folded(tape, addend, `addend of dL/d${value.key}`, `sent array ${k}`, view, addendIsSmall(tape, addend)));

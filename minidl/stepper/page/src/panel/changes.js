@@ -31,7 +31,7 @@ function shown(tape, event, view, title, parts, numbers = {}) {
   const views = parts.map(([label, , none], i) => (arrays[i]
     ? arrayView(arrays[i], { ...about, title: label, focus: label, most: i === 1 ? undefined : Math.max(...ends) })
     : notYet(label, shape, none ?? "not kept")));
-  return section(title, "changes", settings(numbers), equation(event, arrays, key, view),
+  return section(title, "changes", settings(numbers), event.worked?.forward?.length ? null : equation(event, arrays, key, view),
     some ? leadingIndices(some, { ...about, focus: "changes leading" }) : null,
     el("div", { class: "panel-pair" }, views));
 }

@@ -29,6 +29,18 @@ function taken(node) {
   return made;
 }
 
+/** A formula in a box that scrolls, and can be reached by keyboard, if it is wider than the panel. */
+export function mathBox(text) {
+  const math = text && mathOf(text);
+  if (!math) return null;
+  const box = el("div", { class: "panel-math" }, math);
+  requestAnimationFrame(() => {
+    if (box.scrollWidth <= box.clientWidth) return;
+    for (const [name, value] of [["tabindex", "0"], ["role", "group"], ["aria-label", "Formula"]]) box.setAttribute(name, value);
+  });
+  return box;
+}
+
 /** The formulas of an event: of its forward, or one for each addend that its backward sends. */
 export function formulas(tape, event, pointing, hidden) {
   const { formula, worked } = event;
@@ -38,15 +50,18 @@ export function formulas(tape, event, pointing, hidden) {
     event.addends.forEach((addend, k) => {
       const key = tape.values[addend.value].key;
       parts.push(el("div", { class: "panel-formula" },
-        el("p", {}, "What is sent to ", code(key), ":"),
-        formula?.gradients?.[k] ? mathOf(formula.gradients[k]) : null,
+        el("p", {}, "What is sent to ", code(key), ` (input ${addend.input}):`),
+        mathBox(formula?.gradients?.[k]),
         hidden ? null : numbers(worked?.gradients?.[k], addend.value, tape, pointing)));
     });
   } else if (formula?.forward || worked?.forward?.length) {
     parts.push(el("div", { class: "panel-formula" },
-      formula?.forward ? mathOf(formula.forward) : null,
+      mathBox(formula?.forward),
       numbers(worked?.forward, event.output, tape, pointing)));
   }
+  const where = (formula?.where ?? []).map(mathBox);
+  if (parts.length && where.length) parts.push(el("div", { class: "panel-formula" }, el("p", {}, "where"), where));
+  if (parts.length && formula?.words) parts.push(el("p", { class: "panel-note" }, formula.words));
   return section("Formula", "formula", parts);
 }
 

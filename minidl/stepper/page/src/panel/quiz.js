@@ -4,7 +4,7 @@
 // tolerance, hint, wrong: [{answer, words}]}. Where there is none for an event, one is made of what the tape holds.
 
 import { code, el, section } from "./dom.js";
-import { mathOf } from "./formula.js";
+import { mathBox } from "./formula.js";
 import { brief, full, placeText } from "./numbers.js";
 
 const CLOSE = 0.01; // a number is right within 1 %: it was worked out from 4 digits
@@ -23,11 +23,12 @@ function made(tape, event) {
   return { event: event.number, value: addend.value, addend: event.addends.length - 1, place, answer: grad.at(place), wrong: usual(tape, event, addend, place) };
 }
 
-/** Where the number of the largest size stands that the sample holds; NaN is none. */
+/** Where the number of the largest size stands that the sample holds; what is not finite has none. */
 function largest(kept) {
+  const size = (x) => (Number.isFinite(x) ? Math.abs(x) : -1);
   let best = 0;
   kept.values.forEach((x, i) => {
-    if (Math.abs(x) > Math.abs(kept.values[best])) best = i;
+    if (size(x) > size(kept.values[best])) best = i;
   });
   const place = [];
   for (let axis = kept.sides.length - 1; axis >= 0; axis--) {
@@ -129,6 +130,6 @@ function hinted(tape, event, question) {
   const came = gradient?.size === 1 ? ` It is ${brief(gradient.values[0], gradient.dtype)} here.` : "";
   return [
     el("p", {}, question.hint ?? `The incoming gradient times the derivative of ${event.op} by this input; summed wherever the input was used more than once.${came}`),
-    formula ? mathOf(formula) : null,
+    mathBox(formula),
   ].filter(Boolean);
 }
