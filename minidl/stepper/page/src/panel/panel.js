@@ -43,10 +43,10 @@ export function renderPanel(root, tape, moment, selected, options = {}) {
   root.replaceChildren(...[
     event ? heading(tape, event, view) : el("p", { class: "panel-note" }, "Nothing has happened yet."),
     v === null ? null : valuePart(tape, event, v, view, { options, memory, again, hidden }),
+    event ? changes(tape, event, view) : null,
     question ? quizForm(tape, event, question, memory, again) : null,
     v === null || hides(event, v, hidden) ? null : received(tape, v, tape.gradientNumber(v, moment), view),
     event ? formulas(tape, event, memory.pointing, hidden) : null,
-    event ? changes(tape, event, view) : null,
     event ? sent(tape, event, view, hidden) : null,
     event ? sources(tape, event) : null,
   ].filter(Boolean));
