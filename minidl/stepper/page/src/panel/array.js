@@ -22,7 +22,8 @@ export function arrayView(kept, about) {
     body.append(el("p", { class: "panel-note" }, `empty: shape ${shapeText(kept.shape)}`));
     return figure;
   }
-  const most = about.most ?? Math.max(Math.abs(kept.low), Math.abs(kept.high), 0);
+  const end = about.most ?? Math.max(Math.abs(kept.low), Math.abs(kept.high));
+  const most = Number.isFinite(end) ? end : 0; // no number at all is finite
   let leading = null;
   let drawn = null;
   const draw = (place) => {
@@ -35,10 +36,8 @@ export function arrayView(kept, about) {
       leading = now;
     }
     drawn.mark(place);
-    const x = kept.at(held(kept, place));
-    readout.textContent = kept.shape.length
-      ? `${placeText(held(kept, place))} = ${full(x, kept.dtype)}`
-      : `= ${full(x, kept.dtype)}`;
+    const there = held(kept, place);
+    readout.textContent = `${placeText(there)} = ${full(kept.at(there), kept.dtype)}`.trim();
   };
   draw(pointing.at(v, kept.shape, about.first));
   pointing.listen(v, draw);
@@ -55,16 +54,20 @@ function held(kept, place) {
 /** range, mean, norm and counts, of all of the array; and what is shown of it, if that is a part. */
 export function statistics(kept) {
   const { low, high, mean, norm, zeros, nan, infinite, size } = kept;
+  if (kept.dtype === "bool") return el("p", { class: "panel-statistics" }, `${count(size - zeros)} of ${count(size)} are True`, sampleOf(kept));
   const said = size > 1 ? [`range ${brief(low)} to ${brief(high)}`, `mean ${brief(mean)}`, `norm ${brief(norm)}`] : [];
   if (zeros && size > 1) said.push(zeros === size ? "all zero" : `${count(zeros)} of ${count(size)} are zero`);
   const wrong = [nan && `${count(nan)} NaN`, infinite && `${count(infinite)} infinite`].filter(Boolean);
-  if (size > 1 && !wrong.length) said.push(zeros ? "no NaN or infinity" : "no zero, NaN or infinity");
+  if (size > 1 && !wrong.length && kept.dtype.startsWith("float")) said.push(zeros ? "no NaN or infinity" : "no zero, NaN or infinity");
   const line = el("p", { class: "panel-statistics" }, said.join(", "));
   if (wrong.length) line.append(said.length ? ", " : "", el("strong", { class: "panel-warning" }, wrong.join(", ")));
-  if (kept.sampled) {
-    line.append(" ", el("span", { class: "panel-sample" }, `sample: ${sidesText(kept.sides)} of ${sidesText(kept.shape)}`));
-  }
+  line.append(...sampleOf(kept));
   return line;
+}
+
+function sampleOf(kept) {
+  if (!kept.sampled) return [];
+  return [" ", el("span", { class: "panel-sample" }, `sample: ${sidesText(kept.sides)} of ${sidesText(kept.shape)}`)];
 }
 
 /** What is not there yet: hatched, never 0. `state` says in a word why. */

@@ -41,7 +41,7 @@ export function heatMap(kept, shown, { name, title, v, pointing, log, most, focu
     marker.style.height = `${100 / rows}%`;
   };
   const note = shown.wrapped ? el("p", { class: "panel-note" }, `a vector, in rows of ${columns}`) : null;
-  return { element: el("div", { class: "panel-mapped" }, box, note, legend(most, log, kept.nan + kept.infinite)), mark };
+  return { element: el("div", { class: "panel-mapped" }, box, note, most === 0 && !(kept.nan + kept.infinite) ? null : legend(most, log, kept.nan + kept.infinite)), mark };
 }
 
 function described(kept, title, name) {

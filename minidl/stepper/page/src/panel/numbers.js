@@ -110,7 +110,7 @@ export function shapeText(shape) {
 
 /** "3 x 4"; of no axes "one number". */
 export function sidesText(shape) {
-  return shape.length ? shape.join(" \u00d7 ") : "one number";
+  return shape.length ? shape.map(count).join(" \u00d7 ") : "one number";
 }
 
 /** Texts of one column, filled up on the right so that the points stand under each other (with an exponent: as is). */
