@@ -166,9 +166,12 @@ def test_the_quiz_hides_judges_and_reveals(page: Any, tape: TapeContents) -> Non
 
 def test_a_check_by_finite_differences_is_said_in_words(page: Any) -> None:
     page.evaluate("i => show(i, 'w')", moment(page, "accumulate", "accumulate", moment(page, "backward", "MatMul")))
-    assert "DIFFERS [1, 0]: backward 1, finite difference 2" in page.inner_text(".panel-checks")
-    page.locator(".panel-check").click()
+    assert "1 of 1 checked number DIFFERS" in page.inner_text(".panel-checks")
+    page.locator(".panel-checks button").click()
     assert page.inner_text(".panel-readout >> nth=0").startswith("[1, 0] = ")
+    assert "backward 1, finite difference 2" in page.inner_text(".panel-checks")
+    page.evaluate("show(0, 'w')")
+    assert page.locator(".panel-checks").count() == 0
 
 
 def test_an_update_shows_what_moved(page: Any) -> None:
