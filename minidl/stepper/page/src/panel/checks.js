@@ -7,8 +7,10 @@ const MOST = 6; // that are listed; those that differ come first
 
 /** Badges that say whether the checks of value v agree, and what was found at the place pointed at. */
 export function badges(tape, v, view, hidden) {
-  const checks = tape.checks.filter((check) => check.value === v);
-  if (!checks.length || hidden || !tape.gradient(v, view.moment).total) return null;
+  const { total, complete } = tape.gradient(v, view.moment);
+  if (!complete || hidden) return null;
+  const checks = tape.checks.filter((check) => check.value === v && isOf(check, total));
+  if (!checks.length) return null;
   const wrong = checks.filter((check) => !check.ok);
   const listed = (wrong.length ? wrong : checks.length === 1 ? checks : []).slice(0, MOST);
   const { shape } = tape.values[v];
@@ -23,6 +25,12 @@ export function badges(tape, v, view, hidden) {
     type: "button", class: check.ok ? "panel-link" : "panel-link panel-warning", "data-focus": `check ${nth}`,
     onclick: () => view.pointing.point(v, check.index),
   }, `${check.ok ? "agrees" : "differs"} at ${placeText(check.index) || "this number"}`)), here);
+}
+
+/** Whether a check is of this gradient, and not of another backward's. */
+function isOf(check, gradient) {
+  const x = gradient.at(check.index);
+  return x === null || Object.is(x, check.backward) || Math.abs(x - check.backward) <= 1e-6 * Math.abs(x);
 }
 
 function summary(all, wrong) {
