@@ -4,12 +4,18 @@ import { arrayView, leadingIndices } from "./array.js";
 import { code, el, link, section } from "./dom.js";
 import { brief, full, placeText, shapeText } from "./numbers.js";
 
+const EDGE = 12; // of very many addends the first and the last are shown: hundreds of rows would slow a step down
+
 /** The addends that have reached value v, with the running sum. */
 export function received(tape, v, known, view) {
   if (!known.addends.length) return null;
   const { key, shape } = tape.values[v];
   const { pointing } = view;
-  const rows = known.addends.map(([number, addend], nth) => {
+  const all = known.addends.map(([number, addend], nth) => ({ number, addend, nth }));
+  const shown = all.length > 2 * EDGE + 1 ? [...all.slice(0, EDGE), null, ...all.slice(-EDGE)] : all;
+  const rows = shown.map((one) => {
+    if (one === null) return el("tr", {}, el("td", { colspan: 4 }, `\u2026 ${all.length - 2 * EDGE} more \u2026`));
+    const { number, addend, nth } = one;
     const grad = tape.array(addend.grad);
     const total = tape.array(addend.total) ?? grad;
     const from = tape.events[number];
@@ -36,7 +42,7 @@ export function received(tape, v, known, view) {
     el("caption", {}, ...equation(key, known), " ", where),
     el("thead", {}, el("tr", {}, ["came from", "shape", "addend", "sum so far"].map((head) => el("th", { scope: "col" }, head)))),
     el("tbody", {}, rows));
-  const wholes = known.addends.length > 1 ? known.addends.map(([number, addend], nth) => folded(
+  const wholes = all.length > 1 ? shown.filter(Boolean).map(({ number, addend, nth }) => folded(
     tape, addend, `addend ${nth + 1}, from ${tape.events[number].op} (event ${number})`, `received ${nth}`, view,
   )) : null;
   return section(known.addends.length > 1 ? "Sum of its gradient" : "Where its gradient came from", "received",
