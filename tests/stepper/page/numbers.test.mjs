@@ -50,10 +50,11 @@ test("the scale is symmetric, and zero has no colour", () => {
 });
 
 test("an answer is right within a hundredth; a usual mistake is named", () => {
-  const question = { answer: -0.5, wrong: [{ answer: 0.5, words: "the sign" }] };
+  const question = { answer: -0.5, wrong: [{ number: 0.5, says: "the sign" }] };
   assert.ok(judged(question, "-0.501").right);
   assert.ok(judged(question, "\u22121/2").right);
-  assert.equal(judged(question, "0.5").words, "the sign");
+  assert.equal(judged(question, "0.5").words, "The sign.");
+  assert.match(judged(question, "-0.05").words, /power of ten/);
   assert.ok(!judged(question, "3").right);
   assert.match(judged(question, "much").words, /Expected a number/);
   assert.match(judged(question, "").words, /Expected a number/);

@@ -56,6 +56,8 @@ def page(browser: Any, tape: TapeContents) -> Iterator[Any]:
         texts = [{"place": [0, 1], "text": "at 0, 1"}, {"place": [2, 1], "text": "at 2, 1"}]
         event["worked"] = {"forward": texts, "gradients": [[] for _ in event["addends"]]}
 
+    told["quiz"] = [question(tape)]
+
     def answer(route: Any) -> None:
         path = route.request.url.removeprefix("http://page.test/")
         if path in ("", "tape.json"):
@@ -77,6 +79,16 @@ def page(browser: Any, tape: TapeContents) -> Iterator[Any]:
     yield page
     assert complaints == []
     context.close()
+
+
+def question(tape: TapeContents) -> dict[str, Any]:
+    """As minidl/stepper/quiz.py writes one, about the last backward of a product of matrices."""
+    event = tape.find(phase="backward", op="MatMul")[-1]
+    return {
+        "kind": "addend", "event": event.number, "addend": 0, "value": tape.value("w").number, "place": [1, 1],
+        "ask": "What is sent?", "answer": 2.0, "tolerance": 0.02, "hint": "think", "reveal": "2 = 1 + 1",
+        "wrong": [{"number": 1.0, "says": "this is half of it", "tolerance": 0.01}],
+    }  # fmt: skip
 
 
 MATHS = (
@@ -164,6 +176,20 @@ def test_the_quiz_hides_judges_and_reveals(page: Any, tape: TapeContents) -> Non
     page.keyboard.press("Enter")
     assert "Right" in page.inner_text(".panel-verdict")
     assert len(cells(page, "gradient dL/dw")) == 6
+
+
+def test_a_question_of_the_tape_is_asked_hinted_and_revealed(page: Any, tape: TapeContents) -> None:
+    i = question(tape)["event"]
+    page.evaluate("i => show(i, null, {quiz: true})", i)
+    page.get_by_label("What is sent?").fill("1")
+    page.keyboard.press("Enter")
+    assert page.inner_text(".panel-verdict") == "This is half of it."
+    page.get_by_text("Hint", exact=True).click()
+    assert "think" in page.inner_text(".panel-hint")
+    page.get_by_text("Reveal").click()
+    assert "2 = 1 + 1" in page.inner_text(".panel-quiz")
+    page.get_by_text("Ask again").click()
+    assert page.get_by_label("What is sent?").input_value() == ""
 
 
 def test_a_check_by_finite_differences_is_said_in_words(page: Any, tape: TapeContents) -> None:

@@ -32,7 +32,7 @@ export function renderPanel(root, tape, moment, selected, options = {}) {
   const again = () => renderPanel(root, tape, moment, selected, options);
   const event = tape.events[moment] ?? null;
   const v = selected ?? event?.output ?? null;
-  const question = options.quiz && event ? questionFor(tape, event) : null;
+  const question = options.quiz && event ? questionFor(tape, event, v, memory) : null;
   const hidden = Boolean(question) && isOpen(memory, question);
   const view = {
     moment, log: memory.log, pointing: memory.pointing, open: memory.open, first: firstPlace(tape, event, v),

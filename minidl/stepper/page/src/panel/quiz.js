@@ -1,7 +1,8 @@
 // One question before a backward event is shown: what will it send to one place of one input?
 //
-// The tape's questions ("quiz" of its JSON): {event, value, addend (which of the event's), place, question, answer,
-// tolerance, hint, wrong: [{answer, words}]}. Where there is none for an event, one is made of what the tape holds.
+// The questions come with the tape ("quiz" of its JSON, made by minidl/stepper/quiz.py): {kind, event, addend, value, place,
+// ask, answer, tolerance, wrong: [{number, says, tolerance}], hint, reveal}. Where there is none for an event, one is made
+// here of what the tape holds.
 
 import { code, el, section } from "./dom.js";
 import { mathBox } from "./formula.js";
@@ -9,10 +10,17 @@ import { brief, full, placeText } from "./numbers.js";
 
 const CLOSE = 0.01; // a number is right within 1 %: it was worked out from 4 digits
 
-/** The question about a backward event; null if it sends nothing. */
-export function questionFor(tape, event) {
+/**
+ * The question about a backward event, about what it sends to value v if it sends something there; null if it sends
+ * nothing. It stays the same while the event is looked at.
+ */
+export function questionFor(tape, event, v, memory) {
   if (event.phase !== "backward" || !event.addends.length) return null;
-  return tape.quiz.find((question) => question.event === event.number) ?? made(tape, event);
+  if (!memory.quiz.has(event.number)) {
+    const asked = tape.quiz.filter((question) => question.kind === "addend" && question.event === event.number);
+    memory.quiz.set(event.number, { question: asked.find((question) => question.value === v) ?? asked[0] ?? made(tape, event) });
+  }
+  return memory.quiz.get(event.number).question;
 }
 
 function made(tape, event) {
@@ -38,7 +46,7 @@ function largest(kept) {
   return kept.truePlace(place);
 }
 
-/** What is often answered instead: [{answer, words}]. */
+/** What is often answered instead. */
 function usual(tape, event, addend, place) {
   const grad = tape.array(addend.grad).at(place);
   const at = (kept) => (kept && kept.shape.length === place.length && place.every((i, axis) => i < kept.shape[axis]) ? kept.at(place) : null);
@@ -48,28 +56,32 @@ function usual(tape, event, addend, place) {
     [at(tape.array(addend.total)), "That is the sum with what had reached it before; asked is what this op adds."],
     [at(tape.array(event.gradient)), "That is the gradient that came in: it still has to be multiplied by the op's own derivative."],
     [at(tape.content(addend.value, event.number)), `That is the value of ${key} itself, not its gradient.`],
-  ].filter(([answer]) => answer !== null).map(([answer, words]) => ({ answer, words }));
+  ].filter(([x]) => x !== null).map(([x, says]) => ({ number: x, says }));
 }
 
-/** Whether the question still hides what it asks for. */
+/** Whether the question about an event still hides what it asks for. */
 export function isOpen(memory, question) {
-  return !memory.quiz.get(nameOf(question))?.done;
-}
-
-function nameOf({ event, value, place }) {
-  return `${event} ${value} ${place.join()}`;
+  return !memory.quiz.get(question.event)?.done;
 }
 
 /** {right, words}: what is said to an answer. */
 export function judged(question, text) {
   const given = parsed(text);
   if (given === null) return { right: false, words: "Expected a number, as 0.25 or -1e-3." };
-  const near = (x) => (Number.isFinite(x)
-    ? Math.abs(given - x) <= (question.tolerance ?? CLOSE * Math.abs(x))
-    : Object.is(given, x));
-  if (near(question.answer)) return { right: true, words: "Right." };
-  const known = (question.wrong ?? []).find((wrong) => near(wrong.answer));
-  return { right: false, words: known ? known.words : "Not yet. Look at the hint, or reveal it." };
+  const near = (x, tolerance) => (Number.isFinite(x) ? Math.abs(given - x) <= (tolerance ?? CLOSE * Math.abs(x)) : Object.is(given, x));
+  if (near(question.answer, question.tolerance)) return { right: true, words: "Right." };
+  const known = (question.wrong ?? []).find((wrong) => near(wrong.number, wrong.tolerance));
+  return { right: false, words: known ? sentence(known.says) : isPower(given / question.answer)
+    ? "The digits are right, the power of ten is not." : "Not yet. Look at the hint, or reveal it." };
+}
+
+function isPower(ratio) {
+  const power = Math.log10(Math.abs(ratio));
+  return Math.abs(power) > 0.9 && Math.abs(power - Math.round(power)) < 0.005;
+}
+
+function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
 }
 
 function parsed(text) {
@@ -82,16 +94,15 @@ function parsed(text) {
 
 /** The form, or after it was answered what is right. `again` draws the panel anew. */
 export function quizForm(tape, event, question, memory, again) {
-  const name = nameOf(question);
-  const state = memory.quiz.get(name) ?? {};
-  memory.quiz.set(name, state);
+  const state = memory.quiz.get(event.number);
   const { key, dtype } = tape.values[question.value];
-  const what = question.question ?? `What does ${event.op} send to ${key}${placeText(question.place)}?`;
+  const what = question.ask ?? `What does ${event.op} send to ${key}${placeText(question.place)}?`;
   if (state.done) {
     return section("Question", "quiz", el("p", {}, what),
       el("p", { class: "panel-verdict", role: "status" }, state.right ? "Right: " : "It is ", code(full(question.answer, dtype)), "."),
+      question.reveal ? el("p", {}, code(question.reveal)) : null,
       el("button", { type: "button", "data-focus": "quiz", onclick: () => {
-        memory.quiz.delete(name);
+        memory.quiz.delete(event.number);
         again();
       } }, "Ask again"));
   }
@@ -129,7 +140,7 @@ function hinted(tape, event, question) {
   const gradient = tape.array(event.gradient);
   const came = gradient?.size === 1 ? ` It is ${brief(gradient.values[0], gradient.dtype)} here.` : "";
   return [
-    el("p", {}, question.hint ?? `The incoming gradient times the derivative of ${event.op} by this input; summed wherever the input was used more than once.${came}`),
+    el("p", {}, question.hint ?? `the incoming gradient times the derivative of ${event.op} by this input; summed wherever the input was used more than once.${came}`),
     mathBox(formula),
   ].filter(Boolean);
 }
