@@ -140,7 +140,7 @@ function hinted(tape, event, question) {
   const gradient = tape.array(event.gradient);
   const came = gradient?.size === 1 ? ` It is ${brief(gradient.values[0], gradient.dtype)} here.` : "";
   return [
-    el("p", {}, question.hint ?? `the incoming gradient times the derivative of ${event.op} by this input; summed wherever the input was used more than once.${came}`),
+    el("p", {}, question.hint ?? `The incoming gradient times the derivative of ${event.op} by this input; summed wherever the input was used more than once.${came}`),
     mathBox(formula),
   ].filter(Boolean);
 }
