@@ -16,8 +16,9 @@ from minidl.errors import describe, printable
 from minidl.files.writing import path_of, write_atomically
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.kept import ELEMENTS
+from minidl.stepper.quiz import questions_of
 from minidl.stepper.saving import as_json
-from minidl.stepper.worked import explained
+from minidl.stepper.worked import EVERY, explained
 
 MOST_BYTES = 650_000  # of a page
 FEWEST = 64  # numbers of an array that are always kept: what is written out as numbers
@@ -90,7 +91,12 @@ def _hash(text: str) -> str:
 def _data(tape: TapeContents, most: int) -> str:
     """The script element that holds a tape in at most about `most` bytes."""
     data = as_json(tape, FEWEST)
-    _explain(tape, data)
+    data["quiz"] = _questions(tape)
+    bare = len(json.dumps(data))
+    for every in (EVERY, 1) if bare < most else (1,):  # of small arrays every place is worked out, if there is room
+        _explain(tape, data, every)
+        if len(json.dumps(data)) <= most:
+            break
     data = _written_out(data)
     sizes = [(kept.values.size, 4 if kept.values.dtype.itemsize <= 4 else 8) for kept in _arrays(tape)]
     left = most - len(_embedded(data)) - _SPARE
@@ -102,11 +108,11 @@ def _data(tape: TapeContents, most: int) -> str:
     return f'<script type="application/json">{_embedded(data)}</script>'
 
 
-def _explain(tape: TapeContents, data: dict[str, Any]) -> None:
+def _explain(tape: TapeContents, data: dict[str, Any], every: int) -> None:
     """Give the events their worked lines and the numbers of their formulas, of which many share one."""
     numbers: dict[str, int] = {}
     formulas: list[Any] = []
-    for event, more in zip(data["events"], explained(tape), strict=True):
+    for event, more in zip(data["events"], explained(tape, every), strict=True):
         event["worked"] = more["worked"]
         formula = more["formula"]
         key = json.dumps(formula)
@@ -115,6 +121,17 @@ def _explain(tape: TapeContents, data: dict[str, Any]) -> None:
             formulas.append(formula)
         event["formula"] = numbers[key]
     data["formulas"] = formulas
+
+
+def _questions(tape: TapeContents) -> list[dict[str, Any]]:
+    """One question about each backward, in the panel's words: about the last input, such as a weight."""
+    asked = {said["event"]: said for said in questions_of(tape) if said["kind"] == "addend"}
+    same = ("event", "value", "addend", "place", "answer", "tolerance", "hint")
+    return [
+        {key: said[key] for key in same}
+        | {"question": said["ask"], "wrong": [{"answer": w["number"], "words": w["says"]} for w in said["wrong"]]}
+        for said in asked.values()
+    ]
 
 
 def _candidates() -> Iterator[int]:

@@ -58,7 +58,7 @@ export class Flow {
     if (event.phase === "backward" && event.node !== null) return [event.node];
     if (event.output === null) return [];
     const made = this.tape.values[event.output].event;
-    return made === null ? (this.users.get(event.output) ?? []) : [made];
+    return made === null ? (this.users.get(event.output) ?? []).filter((use) => this.inStep(use, event)) : [made];
   }
 
   /** Of the edge that brings value v to input `input` of an op. */
@@ -77,10 +77,15 @@ export class Flow {
   /** Of a leaf beside an op. */
   leaf(v, uses, i) {
     const event = this.tape.events[i];
-    const now = event && event.output === v && (event.phase === "accumulate" || event.phase === "update") ? " now" : "";
-    if (now) return `${event.phase}${now}`;
-    const known = this.tape.gradientNumber(v, i);
-    return known.addends.length ? "back" : uses.some(([use]) => use <= i) ? "done" : "ready";
+    const ends = event?.output === v && (event.phase === "accumulate" || event.phase === "update");
+    if (ends && uses.some(([use]) => this.inStep(use, event))) return `${event.phase} now`;
+    if (uses.some((use) => this.edge(v, use, i).startsWith("back"))) return "back";
+    return uses.some(([use]) => use <= i) ? "done" : "ready";
+  }
+
+  /** Whether a forward event is of the same training step as another event. */
+  inStep(forward, event) {
+    return this.tape.events[forward].step === event.step;
   }
 
   /** "w1" to "w8" for the logarithm of a norm among all of the tape; "w0" for 0, "broken" for what is not finite. */

@@ -35,8 +35,7 @@ export class ListView {
       "button", { type: "button", class: `event ${event.phase}`, "data-i": i, tabindex: i === 0 ? "0" : "-1" },
       el("span", { class: "number" }, String(i)),
       el("span", { class: "verb" }, verb),
-      el("span", { class: "what" }, what),
-      el("span", { class: "shape" }, shape),
+      el("span", { class: "what" }, what, " ", el("span", { class: "shape" }, shape)),
     );
     const row = el("li", {}, button);
     this.rows.push(row);

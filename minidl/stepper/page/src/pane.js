@@ -25,7 +25,7 @@ export class Pane {
     const choose = (view, text) =>
       el("button", { type: "button", class: "small", "aria-pressed": "false", "data-view": view, onclick: () => this.view(view) }, text);
     this.switch = el("div", { class: "switch", role: "group", "aria-label": "What is shown" }, choose("list", "Events"), choose("graph", "Graph"));
-    this.body = el("div", { class: "body" }, el("div", { class: "left" }, this.switch, this.listBox, this.graphBox), this.panel);
+    this.body = el("div", { class: "pane-body" }, el("div", { class: "left" }, this.switch, this.listBox, this.graphBox), this.panel);
     this.root = el("section", { class: "pane", "aria-label": title || "Tape" }, title ? el("h2", { class: "pane-title" }, title) : null, this.gone, this.body);
     this.view("list");
   }
@@ -54,6 +54,7 @@ export class Pane {
       this.fitted = true;
       this.graph.fit(false);
     }
+    if (matchMedia("print").matches) this.graph.fit();
     if (this.event === null) return;
     this.graph.show(this.event, this.selected);
     this.graph.follow(this.event);
