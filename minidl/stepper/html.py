@@ -124,14 +124,8 @@ def _explain(tape: TapeContents, data: dict[str, Any], every: int) -> None:
 
 
 def _questions(tape: TapeContents) -> list[dict[str, Any]]:
-    """One question about each backward, in the panel's words: about the last input, such as a weight."""
-    asked = {said["event"]: said for said in questions_of(tape) if said["kind"] == "addend"}
-    same = ("event", "value", "addend", "place", "answer", "tolerance", "hint")
-    return [
-        {key: said[key] for key in same}
-        | {"question": said["ask"], "wrong": [{"answer": w["number"], "words": w["says"]} for w in said["wrong"]]}
-        for said in asked.values()
-    ]
+    """The questions about what a backward sends, which are those that the page asks."""
+    return [said for said in questions_of(tape) if said["kind"] == "addend"]
 
 
 def _candidates() -> Iterator[int]:
