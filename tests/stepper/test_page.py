@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,16 @@ def test_a_program_cannot_write_markup_into_the_page(browser: Any, tmp_path: Pat
         page.go(tmp_path / "bad.html", "#i=-1")
         assert page.page.evaluate("window.bad === undefined && document.images.length === 0")
         assert page.page.title() == bad
+
+
+def test_it_works_in_a_notebooks_frame(browser: Any, folder: Path, tmp_path: Path) -> None:
+    page = html.escape((folder / "small.html").read_text(encoding="utf-8"))
+    (tmp_path / "frame.html").write_text(f'<iframe sandbox="allow-scripts" srcdoc="{page}"></iframe>', encoding="utf-8")
+    with opened(browser) as notebook:
+        notebook.page.goto((tmp_path / "frame.html").as_uri())
+        frame = notebook.page.frame_locator("iframe")
+        frame.locator("button[aria-label='Step on (right arrow)']").click()
+        assert frame.locator(".count").inner_text() == "1 / 7"
 
 
 def milliseconds(page: Any, keys: list[str]) -> list[float]:

@@ -35,7 +35,7 @@ export function renderPanel(root, tape, moment, selected, options = {}) {
   const question = options.quiz && event ? questionFor(tape, event, v, memory) : null;
   const hidden = Boolean(question) && isOpen(memory, question);
   const view = {
-    moment, log: memory.log, pointing: memory.pointing, open: memory.open, first: firstPlace(tape, event, v),
+    moment, log: memory.log, pointing: memory.pointing, open: memory.open, first: firstPlace(tape, event, v, moment),
     onSelect: options.onSelect ?? (() => {}), onJump: options.onJump ?? (() => {}),
   };
   const focus = document.activeElement && root.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
@@ -54,12 +54,13 @@ export function renderPanel(root, tape, moment, selected, options = {}) {
 }
 
 /** Where to begin pointing: at the place whose numbers the formula was worked out for. */
-function firstPlace(tape, event, v) {
+function firstPlace(tape, event, v, moment) {
   if (!event?.worked || v === null) return null;
   const k = event.addends.findIndex((addend) => addend.value === v);
   const texts = event.phase === "backward" ? event.worked.gradients?.[k] : event.output === v ? event.worked.forward : null;
   const place = texts?.[0]?.place;
-  return place && place.length === tape.values[v].shape.length ? place : null;
+  if (!place || place.length !== tape.values[v].shape.length) return null;
+  return (tape.content(v, moment) ?? tape.gradient(v, moment).total)?.at(place) == null ? null : place; // not in the sample
 }
 
 /** Whether a question hides the gradient of v: the backward event sends to it. */
