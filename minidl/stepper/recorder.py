@@ -13,8 +13,9 @@ from minidl.autograd.modes import is_grad_enabled
 from minidl.autograd.observing import Observer, leave, observe, observers
 from minidl.checks import whole
 from minidl.errors import printable
+from minidl.functional.geometry import Geometry, Window
 from minidl.stepper.backwards import Backwards
-from minidl.stepper.events import BACKWARD, FORWARD, LOSS, RESULT, UPDATE, Event
+from minidl.stepper.events import BACKWARD, FORWARD, LOSS, OWN, RESULT, UPDATE, Event
 from minidl.stepper.kept import ELEMENTS
 from minidl.stepper.program import Program, not_yet_called
 from minidl.stepper.registry import Registry
@@ -173,7 +174,7 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
         tape.events.append(
             Event(
                 number, phase, name, asked.options, asked.call, asked.inputs, output, number, line=asked.line,
-                step=self._registry.step, grad_enabled=enabled,
+                step=self._registry.step, grad_enabled=enabled, note=OWN if op.foreign else "",
             )
         )  # fmt: skip
         self._last = _Last(asked.line, asked.users, output)
@@ -226,12 +227,17 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
             self._updates.end(optimizer)
 
 
+_WINDOWS = ("kernel", "stride", "padding", "dilation", "groups")
+
+
 def _options(op: Any) -> str:
     """An op's settings in words: what its constructor has left on it, as far as it is short."""
     names = [name for cls in reversed(type(op).__mro__[:-1]) for name in cls.__dict__.get("__slots__", ())]
     found = []
     for name in (*names, *getattr(op, "__dict__", ())):
         value = getattr(op, name, None)
+        if isinstance(value, (Geometry, Window)):  # of a convolution, a pooling: how the window lies and moves
+            found += [f"{part}={getattr(value, part)!r}" for part in _WINDOWS if hasattr(value, part)]
         if name in _ENGINES or name[0] == "_" or not isinstance(value, (int, float, str, tuple, slice, np.generic)):
             continue
         said = printable(repr(value))

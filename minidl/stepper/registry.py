@@ -55,7 +55,9 @@ class Registry:
         """The number of the value that an op's input is; `users` is the frame in which its name may be found."""
         if not isinstance(x, Variable):
             array = x if backend.is_array(x) else np.asarray(x)
-            return self.add(CONSTANT, array, f"{array.item():g}" if array.size == 1 else "array", call, False)
+            number = array.size == 1 and array.dtype.kind in "fiub"  # None stands for a bias that is not there
+            key = f"{array.item():g}" if number else "none" if x is None else "array"
+            return self.add(CONSTANT, array, key, call, False)
         if x._op is not None and x._op.order in self.made:
             return self.made[x._op.order]
         found = self._tensors.get(id(x))
@@ -72,13 +74,15 @@ class Registry:
 
     def add(self, kind: str, array: Any, key: str, call: int | None, requires_grad: bool) -> int:
         """A new value, and its number."""
-        tape, number = self.tape, len(self.tape.values)
+        tape, number, whole = self.tape, len(self.tape.values), array
+        if array.dtype.kind not in "fiub":
+            array = np.empty(0)  # what holds no numbers, such as a bias that is not there, is kept as nothing
         shape, dtype, device = tuple(array.shape), str(array.dtype), backend.device_of(array)
         value = Value(number, self._unique(key), kind, shape, dtype, device, None, call, requires_grad)
         value.contents.append((len(tape.events), self.keep(array)))
         tape.values.append(value)
         if kind != RESULT and tape.program is not None:
-            tape.program.add_array(number, array)
+            tape.program.add_array(number, whole)
         return number
 
     def made_by(self, node: Any) -> int | None:
@@ -148,5 +152,7 @@ def _written(x: Variable) -> int:
 
 def alike(one: Kept, other: Kept) -> bool:
     """Whether two looks at an array saw the same numbers, as far as they were kept."""
-    same = one.norm == other.norm and one.mean == other.mean and one.values.shape == other.values.shape
-    return same and bool(np.array_equal(one.values, other.values))
+    if one.values.shape != other.values.shape or one.dtype != other.dtype:
+        return False
+    statistics = np.array_equal([one.norm, one.mean], [other.norm, other.mean], equal_nan=True)
+    return statistics and bool(np.array_equal(one.values, other.values, equal_nan=one.values.dtype.kind == "f"))

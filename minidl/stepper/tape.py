@@ -7,8 +7,11 @@ from os import PathLike
 
 from minidl.errors import GraphError
 from minidl.stepper import saving
+from minidl.stepper.checking import Check, check
 from minidl.stepper.contents import TapeContents
-from minidl.stepper.events import Event
+from minidl.stepper.dot import dot_of
+from minidl.stepper.events import Event, Value
+from minidl.stepper.html import save_html
 from minidl.stepper.walking import walked
 from minidl.tensors.tensor import Tensor
 
@@ -48,9 +51,47 @@ class Tape(TapeContents):
             seen = len(self.events)
         yield from self.events[seen:]
 
+    def check(self, key: Value | str, place: tuple[int, ...] | None = None, eps: float | None = None) -> Check:
+        """Hold one number of a gradient to a finite difference: is the backward right there?
+
+            print(tape.check("w", (1, 3)))   # "the backward says 0.52031, moving w[1, 3] by +-1e-05 changes..."
+
+        See `minidl.stepper.checking.check`. The tape keeps the answer, for pages and files.
+
+        Raises:
+            KeyError, IndexError: there is no such value, or place.
+            GraphError: it has no gradient, or the forward cannot be computed again; the message says what to do.
+        """
+        found = check(self, key, place, eps)
+        same = [c for c in self.checks if c["value"] == found.value and tuple(c["index"]) == found.index]
+        for old in same:
+            self.checks.remove(old)
+        self.checks.append(found.plain())
+        return found
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as plain arrays (`step.npz`) or as text (`step.json`); `Tape.load` reads both."""
         saving.save(self, path)
+
+    def save_html(self, path: str | PathLike[str], other: TapeContents | None = None) -> None:
+        """Write it as one page (`step.html`) that opens from the disk, without a network, and is walked through there.
+
+        The page stays below 650 KB where that can be: of large arrays it holds samples, and says so.
+
+        Args:
+            path: the file; its name ends in .html.
+            other: a second tape, to be laid beside this one: both are walked through in lockstep, and the page says
+                where they part.
+
+        Raises:
+            ValueError: the name does not end in .html, or nothing is on a tape.
+            OSError: the file cannot be written.
+        """
+        save_html(self, path, other)
+
+    def to_dot(self) -> str:
+        """Its graph in Graphviz's language: ops in frames, one a layer; the leaves beside each op that uses them."""
+        return dot_of(self)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Tape:
