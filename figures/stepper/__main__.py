@@ -23,7 +23,8 @@ README = """\
 Each of these pages is one file: download it and open it from the disk, nothing else is needed. The arrow keys go from
 event to event, forward and back; [ and ] to the next phase; a click on a value shows its number, its gradient and the
 line that made it. The script of the same name makes the page; `python -m figures.stepper` makes all of them again, and
-tests hold them, and what is said here of them, to the numbers.
+tests hold them, and what is said here of them, to the numbers. [What other tools show of a
+step](../../docs/stepper_beside_others.md).
 """
 
 
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         page = options.out / f"{name}.html"
         tapes[0].save_html(page, *tapes[1:])
         if not options.no_pictures:
-            picture(page, script(name).MOMENT, options.chromium)
+            picture(page, script(name).MOMENT, 850 if len(tapes) == 1 else 1100, options.chromium)
         claims[name] = script(name).claim(*tapes)
         print(f"{time.perf_counter() - begin:5.1f} s  {page.stat().st_size // 1000} KB  {claims[name]}")
     if options.out == HERE:
@@ -67,15 +68,17 @@ def recorded(name: str) -> Any:
         return script(name).make()
 
 
-def picture(page: Path, moment: str, chromium: str | None) -> None:
+def picture(page: Path, moment: str, height: int, chromium: str | None) -> None:
     """A png of the page at a moment, beside it."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium)
-        tab = browser.new_page(viewport={"width": 1360, "height": 850})
+        tab = browser.new_page(viewport={"width": 1360, "height": height})
         tab.goto(f"{page.resolve().as_uri()}#{moment}")
         tab.wait_for_timeout(1500)
+        for rates in tab.get_by_role("heading", name="the weight moves").all():  # of an update they are the point
+            rates.evaluate("heading => heading.scrollIntoView({block: 'center'})")
         seen = Image.open(io.BytesIO(tab.screenshot())).convert("RGB")
         browser.close()
     few = seen.quantize(256, dither=Image.Dither.NONE)  # half as large, and looks the same

@@ -6,7 +6,7 @@ last key is looked at by the last query alone: in the gradient of the scores its
 
 import minidl as md
 import minidl.functional as F
-from minidl.stepper.tape import Tape
+from minidl.stepper import Tape
 
 MOMENT = "i=24&n=query"  # at which the page is shown
 

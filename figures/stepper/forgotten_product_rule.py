@@ -8,7 +8,7 @@ from typing import Any
 
 import minidl as md
 import minidl.functional as F
-from minidl.stepper.tape import Tape
+from minidl.stepper import Tape
 
 MOMENT = "i=9&n=z"  # at which the page is shown
 

@@ -6,7 +6,7 @@ before, so the new gradient is added to the old one, and the weight goes too far
 
 import minidl as md
 import minidl.functional as F
-from minidl.stepper.tape import Tape
+from minidl.stepper import Tape
 
 MOMENT = "i=27&n=w"  # at which the page is shown
 

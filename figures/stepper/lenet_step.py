@@ -8,7 +8,7 @@ import numpy as np
 
 import minidl as md
 import minidl.functional as F
-from minidl.stepper.tape import Tape
+from minidl.stepper import Tape
 
 MOMENT = "i=15&n=conv2.conv"  # at which the page is shown
 

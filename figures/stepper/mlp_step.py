@@ -6,7 +6,7 @@ each accumulate; the update is w - 0.5 * dL/dw, number by number.
 
 import minidl as md
 import minidl.functional as F
-from minidl.stepper.tape import Tape
+from minidl.stepper import Tape
 
 MOMENT = "i=13&n=fc1.weight"  # at which the page is shown
 

@@ -8,7 +8,7 @@ layers, which have the smallest gradients, are multiplied the most.
 import minidl as md
 import minidl.functional as F
 from minidl.optim import SGD, LayerSpecific
-from minidl.stepper.tape import Tape
+from minidl.stepper import Tape
 
 MOMENT = "i=25&n=fc1.weight"  # at which the page is shown
 

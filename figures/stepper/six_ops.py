@@ -6,7 +6,7 @@ as two numbers and is summed to the shape of b, since b was added to both.
 
 import minidl as md
 import minidl.functional as F
-from minidl.stepper.tape import Tape
+from minidl.stepper import Tape
 
 MOMENT = "i=10&n=h"  # at which the page is shown
 
