@@ -175,9 +175,14 @@ def _plain_labels(c: Computation) -> tuple[Held, Any, int] | None:
         return None
     if c.options.get("reduction") == "none" or np.any((labels < 0) | (labels >= x.shape[1])):
         return None
-    mean = c.options.get("reduction", "mean") == "mean"
-    count = int(c.options["count"]) if "count" in c.options else (len(labels) if mean else 1)
-    return x, labels, count
+    return x, labels, divisor_of(c, labels)
+
+
+def divisor_of(c: Computation, labels: Any) -> int:
+    """What the sum of the samples' losses is divided by."""
+    if "count" in c.options:
+        return int(c.options["count"])
+    return len(labels) if labels is not None and c.options.get("reduction", "mean") == "mean" else 1
 
 
 def labels_forward(c: Computation, place: Place) -> Worked | None:
