@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from minidl.stepper.html import html_of
 from numpy.testing import assert_allclose
 
 from figures import stepper
 from figures.stepper import STEPS
 from figures.stepper.__main__ import main, readme, recorded, script
+from minidl.stepper.html import html_of
 from minidl.stepper.saving import as_json
 
 HERE = Path(stepper.__file__).parent
