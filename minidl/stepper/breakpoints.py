@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType
 from typing import Any
 
@@ -21,6 +21,10 @@ from minidl.optim import Optimizer
 from minidl.stepper.stopping import stopping
 from minidl.types import ArrayOrTensor
 
+_HANDED = (
+    "it is called as when(op, *inputs) in the forward, when(op, grad_out, *saved) in the backward and "
+    "when(optimizer, *gradients) in an update: phase= chooses one"
+)
 FORWARD, BACKWARD, UPDATE = PHASES = ("forward", "backward", "update")
 
 
@@ -39,7 +43,7 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
 
     Args:
         op: the op's name, as `tensor._op` shows it, or its class: "Mul", md.ops.Mul, your own op; for an update the
-            optimizer's: "SGD".
+            optimizer's: "SGD". (`dir(md.ops)` lists all; a function may choose among several.)
         layer: the dotted name of a module, "encoder.fc1": stop only at ops called inside it, and at its update. (The
             breakpoint has to be there in the forward, for the backward to know.)
         phase: "forward", "backward" or "update"; by default all.
@@ -47,7 +51,7 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
             before it, forward and backward, belongs to it.
         when: a function of the op and of the arrays it is about to be handed that returns True where to stop. In the
             forward these are its inputs, `when(op, *inputs)`; in the backward `when(op, grad_out, *saved)`; in an
-            update `when(optimizer, *gradients_of_the_layer)`.
+            update `when(optimizer, *gradients_of_the_layer)`. Give `phase` too, unless it takes all of these.
 
     Raises:
         ValueError: there is no such op, phase or step; nothing was asked for.
@@ -76,6 +80,7 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         self.stops = 0
         self._steps = 0  # that were made
         self._layers: dict[str, None] = {}  # that were seen
+        self._ops: dict[str, None] = {}
         self._changed: list[tuple[Any, type[Any]]] = []  # what may still stop, with the class it had
         self._removed = False
         self._hooks = RemovableHandle(before_step, self._before_step), RemovableHandle(after_step, self._after_step)
@@ -88,7 +93,7 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         return f"break_on({', '.join(words)}; {times}{', removed' if self._removed else ''})"
 
     def remove(self) -> None:
-        """Stop no more; a second call does nothing. Warns if the layer it waited for was never called."""
+        """Stop no more; a second call does nothing. Warns if the op or layer it waited for was never called."""
         if self._removed:
             return
         self._removed = True
@@ -97,8 +102,9 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         for hook in self._hooks:
             hook.remove()
         if self.layer is not None and self._layers and not within(self.layer, tuple(self._layers)):
-            seen = ", ".join(map(repr, list(self._layers)[:8]))
-            warn(f"break_on(layer={self.layer!r}): no such layer was called; there were {seen}")
+            warn(f"break_on(layer={self.layer!r}): no such layer was called; there were {_first(self._layers)}")
+        elif isinstance(self.op, str) and self._ops and self.op not in self._ops:
+            warn(f"break_on(op={self.op!r}): no such op was called; there were {_first(self._ops)}")
 
     def __enter__(self) -> break_on:
         return self
@@ -148,6 +154,7 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
     def _fits(self, what: Any, phase: str) -> bool:
         if self._removed or self.phase not in (None, phase) or self.step not in (None, self._steps + 1):
             return False
+        self._ops[what.plain.__name__] = None
         return self.op is None or (
             what.plain.__name__ == self.op if isinstance(self.op, str) else issubclass(what.plain, self.op)
         )
@@ -169,15 +176,23 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
             return True
         before = mode.set(mode.get() & ~OBSERVED)  # what it computes is not looked at
         try:
-            found = self.when(what, *[x._data if isinstance(x, Source) else x for x in seen])
-            try:
-                return bool(found)
-            except ValueError as error:  # an array
-                raise ValueError(
-                    f"break_on: when must return True or False; got {_short(found)}: use .any() or .all()"
-                ) from error
+            return self._said_by(self.when, what, [x._data if isinstance(x, Source) else x for x in seen])
+        except Exception as error:
+            error.add_note(
+                f"in the function `when` of {self!r}, called with {what!r} and {len(seen)} arrays; {_HANDED}"
+            )
+            raise
         finally:
             mode.reset(before)
+
+    def _said_by(self, when: Callable[..., Any], what: Any, arrays: list[Any]) -> bool:
+        found = when(what, *arrays)
+        try:
+            return bool(found)
+        except ValueError as error:  # an array
+            raise ValueError(
+                f"break_on: when must return True or False; got {_short(found)}: use .any() or .all()"
+            ) from error
 
     # ---- how it stops
 
@@ -215,6 +230,10 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
 
 
 # ---- which op
+
+
+def _first(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, list(names)[:8]))
 
 
 def _shown(x: Any) -> str:

@@ -97,14 +97,14 @@ class Root(nn.Module):
 
 
 def test_the_layer_is_named() -> None:
-    assert "Log in layer 'inner'" in error_of(lambda: nn.Sequential().forward(F.log) if False else Logs()(floats(1)))
+    assert "Log in layer 'inner'" in error_of(lambda: Logs()(floats(1)))
     assert "backward of Sqrt in layer 'inner'" in error_of(lambda: Steps()(floats(1)).sum().backward())
 
 
 class Logs(Steps):
     def __init__(this) -> None:  # noqa: N805
         super().__init__()
-        this.inner = nn.Lambda(F.log) if hasattr(nn, "Lambda") else Log()
+        this.inner = Log()
 
 
 class Log(nn.Module):
@@ -168,8 +168,8 @@ def test_a_backward_that_makes_infinity_is_named_with_the_numbers_it_saw(create_
 
 
 def test_gradients_that_overflow_when_they_are_added_up() -> None:
-    h = floats(1, dtype=np.float16) * 1
-    said = error_of(lambda: F.sum(h * np.float16(40000) - h * np.float16(-25000)).backward())
+    h = floats(0.25, dtype=np.float16) * 1
+    said = error_of(lambda: F.sum(h * np.float16(40000) + h * np.float16(40000)).backward())
     assert "the gradient of the output of Mul turned NaN or infinite where the gradients from several ops" in said
 
 
@@ -195,9 +195,10 @@ def test_a_loss_that_is_nan_since_its_input_was() -> None:
 # ---- the update
 
 
+@pytest.mark.filterwarnings("ignore:overflow")  # of NumPy's, where there is one
 def test_a_step_that_overflows_a_weight() -> None:
     w = floats(1e30, 1)
-    optimizer = md.optim.SGD([("w", w)] if False else [w], lr=1e20)
+    optimizer = md.optim.SGD([w], lr=1e20)
     w.grad = floats(1e30, 1, grad=False)
     said = error_of(optimizer.step)
     assert "the step of SGD made parameter 'parameter0' NaN or infinite, 1 of its 2 numbers, first -inf at (0,)" in said

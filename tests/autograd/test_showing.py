@@ -25,9 +25,9 @@ def test_an_op_shows_its_options_and_a_node_what_it_is_of() -> None:
     h = w * F.exp(x)
     assert repr(h._op) == "Mul() of 'w' (3,), Exp (2, 3)"
     assert repr((h * 2)._op) == "Mul() of Mul (2, 3), 2"
-    assert repr((h + 2)._op) == "Add() of Mul (2, 3), a constant"
+    assert repr((h + 2)._op) == "Add(x_shape=(2, 3), y_shape=()) of Mul (2, 3), a constant"
     loss = h.sum(axis=1)
-    assert repr(loss._op).startswith("Sum(axis=1, keepdims=False")
+    assert repr(loss._op).startswith("Sum(axis=(1,), ")
 
 
 def test_a_freed_node_says_so() -> None:

@@ -16,4 +16,4 @@ def test_an_op_is_found_by_its_name() -> None:
 
 def test_another_name_is_answered_by_the_one_that_was_meant() -> None:
     with pytest.raises(AttributeError, match=r"no op 'mul': did you mean Mul\?; dir\(md\.ops\) lists all"):
-        md.ops.mul  # noqa: B018
+        md.ops.mul
