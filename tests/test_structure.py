@@ -253,7 +253,6 @@ def test_every_exception_is_needed() -> None:
 
 # What has its tests elsewhere, and where.
 ELSEWHERE = {
-    "autograd/anomaly.py": "autograd/test_diagnosis.py",
     "autograd/accumulation.py": "autograd/test_backward.py",
     "autograd/nonfinite.py": "autograd/test_anomaly.py",
     "autograd/operands.py": "autograd/test_function.py",

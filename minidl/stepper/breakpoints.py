@@ -204,6 +204,8 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         def reached(this: Any, *arguments: Any) -> bool:
             if once:
                 this.__class__ = cls
+                if this is not what:  # a copy that somebody has kept
+                    return False
             elif method == "update_layer":
                 name, trained = arguments
                 if not self._in_layer((name,)) or not self._true(this, tuple(p.gradient for p in trained)):

@@ -187,6 +187,15 @@ def test_another_thread_does_not_stop(stops: list[Stop]) -> None:
     assert not stops
 
 
+def test_a_copy_that_a_tape_keeps_does_not_stop(stops: list[Stop]) -> None:
+    w, x = pair()
+    with md.break_on(op="Mul", phase="forward"), md.record() as tape:
+        w * x
+    (op,) = tape.program.ops.values()
+    np.testing.assert_array_equal(op.forward(np.ones(2), np.ones(2)), [1, 1])
+    assert stops == [("Mul", "forward")]
+
+
 def test_an_error_in_the_op_leaves_it_as_it_was(stops: list[Stop]) -> None:
     w, _ = pair()
     with md.break_on(op="MatMul"), pytest.raises(md.ShapeError):
