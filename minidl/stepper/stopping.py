@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from types import CellType, CodeType, FunctionType
@@ -67,10 +68,13 @@ def _compiled(method: FunctionType) -> CodeType | None:
     if code.co_flags & inspect.CO_VARARGS:
         taken.append("*" + code.co_varnames[code.co_argcount + code.co_kwonlyargcount])
     stop = ast.parse(f"if {_REACHED}({', '.join(taken)}): breakpoint()").body[0]
-    for node in ast.walk(stop):  # on the line of the def: then the next line is the first of the method
+    at = 1 if ast.get_docstring(function, clean=False) is not None else 0
+    # Up to Python 3.12 `breakpoint()` stops at the next line, which from the def is the first; then at its own.
+    first_line = function.body[at].lineno if sys.version_info >= (3, 13) and function.body[at:] else function.lineno
+    for node in ast.walk(stop):
         if isinstance(node, (ast.expr, ast.stmt)):
-            node.lineno = node.end_lineno = function.lineno
-    function.body.insert(1 if ast.get_docstring(function, clean=False) is not None else 0, stop)
+            node.lineno = node.end_lineno = first_line
+    function.body.insert(at, stop)
     # Inside a class of its name, for the sake of __private names, and of a function with its outer variables.
     owner = method.__qualname__.split(".")[-2] if "." in method.__qualname__ else "_"
     outer = ast.parse(f"def _outer({', '.join([*(v for v in code.co_freevars if v != '__class__'), _REACHED])}):\n"
