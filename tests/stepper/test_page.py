@@ -201,6 +201,13 @@ def test_nothing_is_cut_off_at_any_width(browser: Any, folder: Path, name: str, 
         assert page.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("name", ["lenet", "small", "two"])
+def test_a_wide_page_scrolls_inside_its_columns_only(browser: Any, folder: Path, name: str) -> None:
+    with opened(browser) as page:
+        page.go(folder / f"{name}.html", "#i=6")
+        assert page.page.evaluate("document.documentElement.scrollHeight") <= 800
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_light_or_dark_as_the_system_or_the_reader_has_it(browser: Any, folder: Path, scheme: str) -> None:
     ground = {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 24, 28)"}

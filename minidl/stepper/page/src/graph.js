@@ -235,9 +235,15 @@ export class GraphView {
     if (dx || dy) this.moveTo(this.transform.translate(dx / k, dy / k));
   }
 
+  /** The size of the picture, as the pane's observer last saw it: to ask for it in a step would cost a layout. */
   size() {
+    return this.seen ?? this.look();
+  }
+
+  look() {
     const { clientWidth: width, clientHeight: height } = this.svg;
-    return { width, height };
+    this.seen = { width, height };
+    return this.seen;
   }
 
   // ---- moving about

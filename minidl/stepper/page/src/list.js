@@ -45,14 +45,13 @@ export class ListView {
   /** Show moment i: the row is marked, and scrolled to inside the list only. */
   show(i) {
     if (i === this.current) return;
+    const row = this.rows[i];
+    const { clientHeight, scrollTop } = this.list; // read before anything is written: one layout less
+    const top = row && clientHeight ? row.offsetTop - this.list.offsetTop : null;
     this.mark(this.current, false);
     this.current = i;
     this.mark(i, true);
-    const row = this.rows[i];
-    if (!row || !this.list.clientHeight) return;
-    const top = row.offsetTop - this.list.offsetTop;
-    const { scrollTop, clientHeight } = this.list;
-    if (top < scrollTop + 40 || top > scrollTop + clientHeight - 60) this.list.scrollTop = top - clientHeight / 2;
+    if (top !== null && (top < scrollTop + 40 || top > scrollTop + clientHeight - 60)) this.list.scrollTop = top - clientHeight / 2;
   }
 
   mark(i, current) {

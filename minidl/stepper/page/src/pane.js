@@ -50,6 +50,7 @@ export class Pane {
 
   /** The first time that the graph can be seen, it is made to fit. */
   settle() {
+    this.graph.look();
     if (!this.fitted && this.graph.size().width > 0) {
       this.fitted = true;
       this.graph.fit(false);
