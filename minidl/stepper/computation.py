@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.errors import printable
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import BACKWARD, Event
 from minidl.stepper.formula_table import FORMULAS, Formula
@@ -84,7 +85,7 @@ class Computation:
     def _held(self, number: int) -> Held | None:
         value = self.tape.values[number]
         kept = value.content(self.forward.number)
-        return None if kept is None else Held(value.key, kept)
+        return None if kept is None else Held(printable(value.key), kept)
 
     @cached_property
     def named(self) -> dict[str, Held]:
@@ -113,7 +114,7 @@ class Computation:
         """The settings that are numbers, as the formula calls them."""
         called = {option: name for name, option in self.formula.options.items()}
         return {
-            called.get(name, name): float(value)
+            called.get(name, name): float(np.float64(value))
             for name, value in self.options.items()
             if isinstance(value, (bool, int, float, np.generic)) or (isinstance(value, np.ndarray) and value.ndim == 0)
         }
