@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import GraphError
+from minidl.errors import GraphError, printable
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import LEAF, PARAMETER, RESULT, Value
 from minidl.stepper.lines import label_at
@@ -136,7 +136,7 @@ class Checker:
         gradient = walk.gradient(value)
         assert gradient is not None
         if gradient.size == 0:
-            raise GraphError(f"{value.key} has no numbers: its shape is {value.shape}")
+            raise GraphError(f"{printable(value.key)} has no numbers: its shape is {value.shape}")
         if place is None:
             sizes = np.abs(np.asarray(gradient.values, dtype=np.float64))
             at = np.unravel_index(int(np.argmax(np.where(np.isfinite(sizes), sizes, -1.0))), sizes.shape)
@@ -148,8 +148,8 @@ class Checker:
             return self._saved(value, place)
         if said is None:
             raise GraphError(
-                f"of dL/d{value.key} the tape holds only a sample, without {list(place)}: leave the place out, or "
-                f"record with md.record(elements={gradient.size})"
+                f"of dL/d{printable(value.key)} the tape holds a sample without {list(place)}: leave the place out, "
+                f"or record with md.record(elements={gradient.size})"
             )
         replay = self.replay(walk)
         largest = max(abs(gradient.low), abs(gradient.high))
@@ -159,22 +159,26 @@ class Checker:
         if not self.walks:
             return "no backward was recorded, so there is no gradient to check: call loss.backward() inside the block"
         if value.dtype[:5] != "float":
-            return f"{value.key} holds {value.dtype}: a whole number cannot be moved a little, and has no gradient"
+            return f"{printable(value.key)} holds {value.dtype}: whole numbers cannot be moved a little"
         if not value.requires_grad:
-            return f"{value.key} requires no gradient, so the backward computed none"
-        return f"no gradient reached {value.key}: the loss of the recorded backward does not depend on it"
+            return f"{printable(value.key)} requires no gradient, so the backward computed none"
+        return f"no gradient reached {printable(value.key)}: the loss of the recorded backward does not depend on it"
 
     def _saved(self, value: Value, place: tuple[int, ...]) -> Check:
         """A check that was made before the tape was saved."""
         for saved in self.tape.checks:
-            if saved.get("value") == value.number and list(saved.get("index", ())) == list(place):
-                backward, numeric, eps = (float(saved[name]) for name in ("backward", "numeric", "eps"))
-                words = str(saved.get("words") or _words(value, place, backward, numeric, eps, bool(saved["ok"])))
-                return Check(
-                    value.number, place, backward, numeric, eps, float(saved["error"]), bool(saved["ok"]), words
-                )
-        places = [list(saved["index"]) for saved in self.tape.checks if saved.get("value") == value.number]
-        instead = f"; of {value.key} these places were checked before: {places[:8]}" if places else ""
+            if saved.get("value") != value.number or list(saved.get("index", ())) != list(place):
+                continue
+            try:
+                numbers = [float(saved[name]) for name in ("backward", "numeric", "eps", "error")]
+                ok = bool(saved["ok"])
+            except (KeyError, TypeError, ValueError):
+                continue  # of a file that somebody else has written
+            backward, numeric, eps, error = numbers
+            words = printable(str(saved.get("words") or _words(value, place, backward, numeric, eps, ok)))
+            return Check(value.number, place, backward, numeric, eps, error, ok, words)
+        places = [saved.get("index") for saved in self.tape.checks if saved.get("value") == value.number]
+        instead = f"; of {printable(value.key)} these places were checked before: {places[:8]}" if places else ""
         raise GraphError(
             "this tape does not hold the program any more (it was read from a file, or took more memory than a tape "
             f"may): check while the recorded program runs{instead}"

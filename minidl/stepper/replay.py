@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import GraphError
+from minidl.errors import GraphError, printable
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import ACCUMULATE, BACKWARD, SEED, Addend, Event, Value
 from minidl.stepper.kept import Kept
@@ -147,7 +147,7 @@ class Replay:
         if whole is None or (value.contents and kept is not value.contents[0][1]):
             if kept is None or kept.sampled:
                 raise GraphError(
-                    f"of {value.key} the tape holds only a sample at event {event.number}: record with "
+                    f"of {printable(value.key)} the tape holds only a sample at event {event.number}: record with "
                     f"md.record(elements={kept.size if kept else 4096})"
                 )
             whole = kept.values

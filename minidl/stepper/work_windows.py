@@ -20,8 +20,8 @@ def window_of(c: Computation, kernel: tuple[int, ...] | None = None) -> tuple[An
     """(kernel, stride, padding, dilation, groups) of a convolution or a pooling; None if the tape does not say."""
     held = c.options.get("geometry") or c.options.get("window")
     read = (lambda name: getattr(held, name, None)) if held is not None else c.options.get
-    found = kernel or read("kernel"), read("stride"), read("padding"), read("dilation")
-    if any(part is None for part in found):
+    found: tuple[Any, ...] = kernel or read("kernel"), read("stride"), read("padding"), read("dilation")
+    if any(part is None for part in found) or math.prod(found[0]) > SPOTS:
         return None
     return *found, int(read("groups") or 1)
 

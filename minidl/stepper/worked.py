@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.errors import printable
 from minidl.stepper import work_elementwise as elementwise
 from minidl.stepper import work_products as products
 from minidl.stepper import work_reductions as reductions
@@ -214,7 +215,7 @@ def _accumulated(tape: TapeContents, event: Event, place: Place) -> str | None:
     if event.after is None or event.output is None:
         return None
     number = event.after.at(place)
-    key = tape.values[event.output].key
+    key = printable(tape.values[event.output].key)
     if number is None:
         return None
     left = label_at(f"{key}.grad", place)
@@ -233,7 +234,7 @@ def _updated(tape: TapeContents, event: Event, place: Place) -> str | None:
     """w - rate * g of plain SGD; of other methods, or with momentum, the change."""
     if event.after is None or event.before is None or event.output is None:
         return None
-    number, key = event.after.at(place), tape.values[event.output].key
+    number, key = event.after.at(place), printable(tape.values[event.output].key)
     if number is None:
         return None
     w = bound(Held(key, event.before), place)

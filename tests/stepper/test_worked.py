@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl import nn, optim
+from minidl.stepper.computation import read_options
 from minidl.stepper.events import BACKWARD
 from minidl.stepper.lines import shown
 from minidl.stepper.tape import Tape
@@ -239,6 +241,26 @@ def test_a_tape_from_a_file_is_explained_too(tmp_path: Any) -> None:
     text = worked_gradient(read, loss, 0, (1, 5))
     assert text is not None
     assert "class 5 is the label of sample 1" in text
+
+
+def test_what_a_file_says_is_neither_run_nor_sent_to_a_terminal(tmp_path: Any) -> None:
+    tape = of(lambda x: F.max_pool2d(x, 2)[0], IMAGES)
+    tape.program = None
+    for number, options in enumerate(("kernel=(10**9, 10**9)", "index=__import__('os').system('x')")):
+        tape.events[number] = replace(tape.events[number], options=options)
+    for value in tape.values:
+        value.key = f"\x1b[2J{value.key}"
+    tape.save(tmp_path / "step.json")
+    read = Tape.load(tmp_path / "step.json")
+    for entry in explained(read):
+        for lines in [entry["worked"]["forward"], *entry["worked"]["gradients"]]:
+            assert all("\x1b" not in line["text"] for line in lines)
+    assert read_options("a=1, b=__import__('os'), c=(1, slice(None, 2, None)), d=...") == {
+        "a": 1,
+        "c": (1, slice(None, 2, None)),
+        "d": ...,
+    }
+    assert read_options("kernel=(9, 9), ((((") == {}
 
 
 def test_a_thousand_events_are_explained_in_less_than_a_second() -> None:
