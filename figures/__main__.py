@@ -28,6 +28,7 @@ Every figure of `md.plot` on a small example. `python -m figures` makes all of t
 the json file beside it, and tests hold the claims to them. [docs/figures.md](../docs/figures.md) says how to read each,
 and how it misleads.
 
+Steps of a training, recorded to be walked through op by op, are in [stepper](stepper/README.md).
 `scaling.png` is made by `python -m benchmarks.scaling`:
 [what it shows](../benchmarks/README.md#how-time-and-memory-grow).
 """

@@ -149,6 +149,8 @@ if TYPE_CHECKING:
     from minidl.derivatives import curvature
     from minidl.fast.graph.step import GraphedStep
     from minidl.files.weights import load, save
+    from minidl.functional import ops
+    from minidl.stepper.breakpoints import break_on
     from minidl.stepper.recorder import record
     from minidl.stepper.walking import walk
     from minidl.training.evaluation import evaluate
@@ -157,6 +159,7 @@ if TYPE_CHECKING:
 # What a first program does not need is loaded when it is first asked for, so that `import minidl` stays quick.
 _LAZY = {
     "GraphedStep": "minidl.fast.graph.step",
+    "break_on": "minidl.stepper.breakpoints",
     "curvature": "minidl.derivatives.curvature",
     "data": "minidl.data",
     "evaluate": "minidl.training.evaluation",
@@ -165,6 +168,7 @@ _LAZY = {
     "load": "minidl.files.weights",
     "models": "minidl.models",
     "observe": "minidl.observe",
+    "ops": "minidl.functional.ops",
     "plot": "minidl.plot",
     "record": "minidl.stepper.recorder",
     "save": "minidl.files.weights",
@@ -184,6 +188,7 @@ __all__ = [
     "__version__",
     "arange",
     "backend",
+    "break_on",
     "curvature",
     "data",
     "detect_anomaly",
@@ -212,6 +217,7 @@ __all__ = [
     "observe",
     "ones",
     "ones_like",
+    "ops",
     "optim",
     "permutation",
     "plain",

@@ -1,10 +1,11 @@
 """The commands as a user calls them: help that teaches, errors in one line, results in one folder."""
 
+import io
 import os
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,17 @@ QUICK = ["compare", "--lr", "0.5", "--epochs", "1", "--rates", "uniform,layer-sp
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory):
+def said(tmp_path_factory):
+    """(folder, stdout, stderr) of one comparison called with --quiet, at which many tests look."""
     folder = tmp_path_factory.mktemp("cli") / "run"
-    assert main([*QUICK, "--backend", backend.current(), "--out", str(folder), "--quiet"]) == 0
-    return folder
+    with redirect_stdout(io.StringIO()) as output, redirect_stderr(io.StringIO()) as error:
+        assert main([*QUICK, "--backend", backend.current(), "--out", str(folder), "--quiet"]) == 0
+    return folder, output.getvalue(), error.getvalue()
+
+
+@pytest.fixture(scope="module")
+def quick(said):
+    return said[0]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"], ["plot", "--help"]])
@@ -60,14 +68,13 @@ def test_a_wrong_call_is_one_line_on_stderr(arguments, words, capsys, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_quiet_prints_the_verdict_and_the_folder_only(capsys, tmp_path):
-    assert main([*QUICK, "--backend", backend.current(), "--out", str(tmp_path / "r"), "--quiet"]) == 0
-    captured = capsys.readouterr()
-    lines = captured.out.strip().split("\n")
+def test_quiet_prints_the_verdict_and_the_folder_only(said):
+    _, output, error = said
+    lines = output.strip().split("\n")
     assert lines[0] == "Does a rate for each layer help this network?"
     assert lines[1].startswith("sgd: No answer. No arm learned the task within the budget")
     assert lines[-1].startswith("Report: ")
-    assert captured.err == ""
+    assert error == ""
 
 
 def test_calling_it_again_finds_the_finished_runs(quick, capsys):

@@ -23,53 +23,6 @@ def run(lines: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_there_are_five_examples():
-    assert len(EXAMPLES) == 5
-
-
-def test_the_gradient_example_runs(tmp_path):
-    out = run(EXAMPLES[0], tmp_path)
-    assert "12." in out  # 3 t^2 and 6 t at t = 2
-    assert "overwritten since" in out
-
-
-def test_the_training_example_learns_and_draws(tmp_path):
-    out = run(EXAMPLES[1], tmp_path)
-    accuracy = float(re.search(r"accuracy ([\d.]+)%", out).group(1))
-    assert accuracy > 85
-    assert {path.suffix for path in tmp_path.glob("flow_profile.*")} == {".png", ".svg", ".json"}
-
-
-def test_the_example_of_parameter_groups_learns(tmp_path):
-    out = run(EXAMPLES[2], tmp_path)
-    assert "Scale(lr=1.0, decay=0.0) Scale(lr=0.5, decay=0.0)" in out
-    first, last = map(float, re.search(r"\n([\d.]+) ([\d.]+)\n", out).groups())
-    assert last < first / 2
-
-
-def test_the_example_of_an_operation_of_ones_own_runs(tmp_path):
-    out = run(EXAMPLES[3], tmp_path)
-    assert "True True" in out
-    assert "-12." in out  # 6 x at x = -2
-    assert out.count("eigenvalues of the Hessian") == 3
-
-
-def test_the_example_of_plain_lines_runs(tmp_path):
-    out = run(EXAMPLES[4], tmp_path)
-    assert "[[2., 2.], [2., 2.]]" in out.replace("\n       ", "")
-    assert "minidl/fast/" in out
-
-
-# ---- at Python's prompt, where a blank line ends an indented block, and a block ends with nothing else
-
-QUOTES = ("fast.md",)  # its blocks are lines of the package's files
-PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md"]
-BLOCKS = [
-    (f"{page.name} {i}", block)
-    for page in PAGES
-    if page.name not in QUOTES
-    for i, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
-]
 AT_THE_PROMPT = """
 import code
 import sys
@@ -85,9 +38,59 @@ sys.exit("it waits for more lines" if console.push("") else 0)
 """
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
-def test_an_example_can_be_pasted_at_the_prompt(example, tmp_path):
-    run(AT_THE_PROMPT.format(lines=example.splitlines()), tmp_path)
+def pasted(example: str, folder: Path) -> str:
+    """What an example prints that is pasted at Python's prompt, as `run`; its lines are a program as they stand too."""
+    compile(example, "README.md", "exec")
+    return run(AT_THE_PROMPT.format(lines=example.splitlines()), folder)
+
+
+def test_there_are_five_examples():
+    assert len(EXAMPLES) == 5
+
+
+def test_the_gradient_example_runs(tmp_path):
+    out = pasted(EXAMPLES[0], tmp_path)
+    assert "12." in out  # 3 t^2 and 6 t at t = 2
+    assert "overwritten since" in out
+
+
+def test_the_training_example_learns_and_draws(tmp_path):
+    out = pasted(EXAMPLES[1], tmp_path)
+    accuracy = float(re.search(r"accuracy ([\d.]+)%", out).group(1))
+    assert accuracy > 85
+    assert {path.suffix for path in tmp_path.glob("flow_profile.*")} == {".png", ".svg", ".json"}
+
+
+def test_the_example_of_parameter_groups_learns(tmp_path):
+    out = pasted(EXAMPLES[2], tmp_path)
+    assert "Scale(lr=1.0, decay=0.0) Scale(lr=0.5, decay=0.0)" in out
+    first, last = map(float, re.search(r"\n([\d.]+) ([\d.]+)\n", out).groups())
+    assert last < first / 2
+
+
+def test_the_example_of_an_operation_of_ones_own_runs(tmp_path):
+    out = pasted(EXAMPLES[3], tmp_path)
+    assert "True True" in out
+    assert "-12." in out  # 6 x at x = -2
+    assert out.count("eigenvalues of the Hessian") == 3
+
+
+def test_the_example_of_plain_lines_runs(tmp_path):
+    out = pasted(EXAMPLES[4], tmp_path)
+    assert "[[2., 2.], [2., 2.]]" in out.replace("\n       ", "")
+    assert "minidl/fast/" in out
+
+
+# ---- at Python's prompt, where a blank line ends an indented block, and a block ends with nothing else
+
+QUOTES = ("fast.md",)  # its blocks are lines of the package's files
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md"]
+BLOCKS = [
+    (f"{page.name} {i}", block)
+    for page in PAGES
+    if page.name not in QUOTES
+    for i, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
+]
 
 
 @pytest.mark.parametrize("example", [block for _, block in BLOCKS], ids=[name for name, _ in BLOCKS])

@@ -95,8 +95,8 @@ class Twice(md.Function):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Twice()(md.tensor([1.0], requires_grad=True))._op, "Twice()"),
-        (lambda: F.relu(md.tensor([1.0], requires_grad=True))._op, "ReLU()"),
+        (lambda: Twice()(md.tensor([1.0], requires_grad=True))._op, "Twice() of Tensor (1,)"),
+        (lambda: F.relu(md.tensor([1.0], requires_grad=True))._op, "ReLU() of Tensor (1,)"),
         (
             lambda: optim.StepLR(optim.SGD([md.tensor([1.0])], lr=0.5), 3),
             "StepLR(step_size=3, gamma=0.1, at step 0: lr=0.5)",

@@ -256,10 +256,11 @@ def test_every_exception_is_needed() -> None:
 
 # What has its tests elsewhere, and where.
 ELSEWHERE = {
-    "autograd/anomaly.py": "autograd/test_diagnosis.py",
     "autograd/accumulation.py": "autograd/test_backward.py",
+    "autograd/nonfinite.py": "autograd/test_anomaly.py",
     "autograd/operands.py": "autograd/test_function.py",
     "autograd/passing.py": "autograd/test_hooks.py",
+    "autograd/running.py": "autograd/test_anomaly.py",
     "autograd/variable.py": "autograd/test_function.py",
     "autograd/way.py": "derivatives/test_gradients.py",
     "fast/gpu/kernels/launch.py": "fast/gpu/kernels/test_without.py",
@@ -298,9 +299,11 @@ ELSEWHERE = {
     "stepper/work_elementwise.py": "stepper/test_worked.py",
     "stepper/work_products.py": "stepper/test_worked.py",
     "stepper/work_reductions.py": "stepper/test_worked.py",
+    "stepper/work_windows.py": "stepper/test_worked.py",
     "tensors/array.py": "tensors/test_tensor.py",
     "tensors/creation.py": "tensors/test_tensor.py",
     "tensors/methods.py": "tensors/test_tensor.py",
+    "tensors/showing.py": "tensors/test_summary_line.py",
 }
 
 

@@ -50,16 +50,16 @@ class Walk(Versioned):
             GraphError: the graph was freed, or a saved array was overwritten since the forward.
         """
         # An infinite slope, as of sqrt at 0, is a result and no reason for a warning.
-        seen, loud = mode.get() & OBSERVED, set_errors(SILENT)
-        before = mode.set((mode.get() & ~RECORD) | (RECORD * create_graph))
+        before, loud = mode.get(), set_errors(SILENT)
+        seen = before & OBSERVED
+        mode.set((before & ~RECORD) | (RECORD * create_graph))
         try:
             while grads and (node := max(grads, key=by_creation)).order:  # the newest op, until only leaves are left
-                grad_out = grads.pop(node)
+                grad_out, saves = grads.pop(node), node.saves_inputs or node.saves_output
                 if node._extras or way or node.foreign or seen or grad_out.dtype is not node._dtype:
                     grad_out = complete(node, grad_out, way is None)
                     if way is not None and not way.enters(node, grad_out):
                         continue
-                saves = node.saves_inputs or node.saves_output
                 if node.inputs is None or (saves and node._stretch.seen != activity.count):
                     check_saved(node)
                 saved = recalled(node, create_graph) if saves else ()
@@ -77,7 +77,7 @@ class Walk(Versioned):
             explain_backward(node, grad_out, error)
             raise
         finally:
-            mode.reset(before)
+            mode.set(before | (mode.get() & OBSERVED))  # somebody may have begun to observe, at a debugger's prompt
             reset_errors(loud)
 
 
@@ -88,6 +88,8 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> ArrayO
         GraphError: `output` has no history, or several elements and no gradient.
         ShapeError, DeviceError, DTypeError: `gradient` does not fit.
     """
+    if mode.get() & OBSERVED:
+        tell("before_walk", output, gradient)
     # The usual case, a loss, before all that can be wrong is looked for.
     if gradient is None and output._requires_grad and output._writes is None and output._data.size == 1:
         gradient = backend.module_of(output._data).empty(output._data.shape, dtype=output._data.dtype)

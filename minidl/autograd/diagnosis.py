@@ -75,7 +75,8 @@ def explain_forward(op: Any, inputs: Sequence[Any], arrays: Sequence[Any], error
         explain_missing(op, "forward", error)
 
 
-def _made_at(op: Any) -> str:
+def made_at(op: Any) -> str:
+    """The lines that called the op, if anomaly mode remembers them."""
     where = op._extras.where if op._extras is not None else None
     return f"It was called at\n{where}" if where else HOW_TO_SEE_LINES
 
@@ -95,7 +96,7 @@ def explain_backward(op: Any, grad_out: Any, error: Exception) -> None:
     error.add_note(
         f"in the backward of {_name(op)}, for an output gradient of shape {tuple(grad_out.shape)}"
         + (f" and inputs {'; '.join(known)}" if known else "")
-        + f". {_made_at(op)}"
+        + f". {made_at(op)}"
     )
 
 
@@ -109,7 +110,7 @@ def overwritten(op: Any, counts: dict[int, int]) -> GraphError:
     return GraphError(
         f"{_name(op)} saved values for its backward that were overwritten since: {', '.join(names)}. Write in place "
         f"only after backward(), or write to a copy: t = t.copy() before, or t = t + 1 instead of t += 1. "
-        f"{_made_at(op)}"
+        f"{made_at(op)}"
     )
 
 
@@ -119,13 +120,6 @@ def _describe_saved(x: Any) -> str:
         return describe(x)
     name = x._extras.name if x._extras is not None else None
     return f"the output {f'{name!r} ' if name else ''}of {_name(x)}, of shape {tuple(x._data.shape)}"
-
-
-def not_finite(op: Any, i: int) -> GraphError:
-    """Anomaly mode: the error for a backward that turned a finite gradient into NaN or infinity."""
-    return GraphError(
-        f"the backward of {_name(op)} produced NaN or infinity in the gradient of input {i}. {_made_at(op)}"
-    )
 
 
 def wrong_result(op: Any, given: Any) -> DTypeError:
@@ -198,7 +192,7 @@ def wrong_gradient(op: Any, i: int, given: Any, shape: tuple[int, ...]) -> Graph
         hint = ". Where an input was broadcast, sum its gradient over the axes along which it was repeated"
     return GraphError(
         f"{_name(op)}.backward must return a gradient of shape {shape} for input {i}, as the input has, of real "
-        f"numbers; got {describe(given)}{hint}. {_made_at(op)}"
+        f"numbers; got {describe(given)}{hint}. {made_at(op)}"
     )
 
 

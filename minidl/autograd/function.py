@@ -26,6 +26,7 @@ from minidl.autograd.modes import OBSERVED, PLAIN, RECORD, current_mode
 from minidl.autograd.observing import observed_call
 from minidl.autograd.operands import raw_operands
 from minidl.autograd.own_op import made
+from minidl.autograd.showing import op_words
 from minidl.autograd.variable import Source, Variable, writes_of
 from minidl.autograd.versions import Versioned
 from minidl.autograd.writes import Stretch
@@ -95,7 +96,7 @@ class Function(Versioned, Source, FunctionNames):
             cls.__new__ = made  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
-        return f"{self.plain.__name__}()"
+        return op_words(self)
 
     # ---- forward
 

@@ -51,7 +51,8 @@ class ModeChange:
         entered = dict(_entered.get())
         *outer, found = entered.pop(id(self))
         _entered.set({**entered, id(self): tuple(outer)} if outer else entered)
-        mode.set(found)
+        own = self._set | self._clear
+        mode.set(mode.get() & ~own | found & own)  # what else was set inside the block stays
 
     def __call__(self, function: _F) -> _F:
         """Use as a decorator: `@md.no_grad()`. A generator function has the mode while it runs, not in between."""

@@ -30,6 +30,9 @@ class Observer:
     def after_raw(self, op: Any, inputs: tuple[Any, ...], result: Any) -> None:
         """An op was called on arrays alone, as backwards do, and has returned an array."""
 
+    def before_walk(self, output: Variable, gradient: Any) -> None:
+        """A backward from `output` was asked for, with `gradient` for dL/d(output); None stands for 1."""
+
     def before_backward(self, node: Any, grad_out: ArrayOrTensor) -> None:
         """The gradient of the node's output is complete: its backward is about to run."""
 
@@ -57,6 +60,9 @@ def tell(what: str, *seen: Any) -> None:
 def observed_call(op: Any, inputs: tuple[Any, ...]) -> Any:
     """op(*inputs), with the observers told before and after. What the op itself calls is not observed."""
     watching = observers()
+    if not watching:  # the last one left while an op was running, which then put the mode back
+        mode.set(mode.get() & ~OBSERVED)
+        return op(*inputs)
     tensors = any(isinstance(x, Variable) for x in inputs)
     if tensors:
         for observer in watching:
@@ -79,7 +85,10 @@ def observe(observer: Observer) -> None:
 
 def leave(observer: Observer) -> None:
     """Let it watch no more; nothing happens if it does not."""
-    left = tuple(other for other in _observers.get() if other is not observer)
-    _observers.set(left)
-    if not left and not any(mode.get() & bit for bit in always):
-        mode.set(mode.get() & ~OBSERVED)
+    _observers.set(tuple(other for other in _observers.get() if other is not observer))
+    settle()
+
+
+def settle() -> None:
+    """Let the mode say whether there are observers: after one has left, or a mode that is one."""
+    mode.set(mode.get() & ~OBSERVED | OBSERVED * bool(observers()))

@@ -11,16 +11,18 @@ from minidl.errors import GraphError, describe
 
 
 class Extras:
-    """What few Tensors and nodes have: a name, hooks, a tensor that wants its .grad, the lines that made it."""
+    """What few Tensors and nodes have: a name, hooks, a tensor that wants its .grad, what observers note down."""
 
-    __slots__ = ("hooks", "name", "retained", "watchers", "where")
+    __slots__ = ("hooks", "layers", "name", "odd", "retained", "watchers", "where")
 
     def __init__(self) -> None:
         self.name: str | None = None
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
         self.retained: weakref.ref[Variable] | None = None
         self.watchers: dict[int, Callable[[Any], None]] | None = None
-        self.where: str | None = None
+        self.where: str | None = None  # the lines that made it
+        self.layers: tuple[str, ...] | None = None  # in which it was made, the innermost first
+        self.odd: str | None = None  # how NaN or infinity came into it
 
 
 class Source:

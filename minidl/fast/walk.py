@@ -106,5 +106,5 @@ class FastWalk(Faster, Walk):
                     node.inputs = node._stretch = None
             return grads
         finally:
-            mode.set(before)
+            mode.set(before | mode.get() & OBSERVED)
             backend.reset_errors(loud)

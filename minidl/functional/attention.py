@@ -39,12 +39,13 @@ class Causal(Function):
     """z_ij = x_ij where j <= i, else -infinity: query i looks at key i and back. The gradient passes where x does."""
 
     __slots__ = ("seen",)
+    unseen = -math.inf  # no anomaly
 
     def forward(self, x: Array) -> Array:
         xp = module_of(x)
         queries, keys = x.shape[-2:]
         self.seen = xp.arange(queries)[:, None] >= xp.arange(keys)
-        return xp.where(self.seen, x, -math.inf)
+        return xp.where(self.seen, x, self.unseen)
 
     def backward(self, grad_out: ArrayOrTensor) -> ArrayOrTensor:
         return masked(grad_out, self.seen)

@@ -23,6 +23,7 @@ from minidl.plot.style import (
     mark_not_finite,
     new_figure,
     sentences,
+    settle,
     signed,
     tidy,
     title,
@@ -80,7 +81,7 @@ def attribution(
     for ax, (label, ways), line in zip(axes, found.items(), levels, strict=True):
         ax.set_ylim(low - room, high + room)
         _panel(ax, label, ways, line, colours)
-    axes[0].figure.draw_without_rendering()  # type: ignore[union-attr]  # settles how wide the panels are
+    settle(axes[0].figure)  # how wide the panels are
     for ax, ways in zip(axes, found.values(), strict=True):
         _name_layers(ax, ways)
     axes[-1].set_xlabel("layer, input to output", fontsize=SMALL, color=INK)

@@ -23,6 +23,7 @@ from minidl.plot.style import (
     depth_colours,
     label_ends,
     new_figure,
+    settle,
     tidy,
     title,
     with_claim,
@@ -152,7 +153,7 @@ def _dots(ax: Axes, trail: dict[str, Any], up: LogScale) -> None:
 def _name(ax: Axes, trail: dict[str, Any], up: LogScale) -> None:
     """The name of each layer under its dot, upright; of many layers, of some that do not touch."""
     figure: Any = ax.figure
-    figure.draw_without_rendering()
+    settle(figure)
     width = ax.bbox.width * 72 / figure.dpi
     low, high = np.log10(ax.get_xlim())
     colours, taken = depth_colours(len(trail["layers"])), list[float]()

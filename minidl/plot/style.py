@@ -309,6 +309,15 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
     return placed
 
 
+def settle(figure: Any) -> None:
+    """Lay the figure out: where its panels are then, they are when it is drawn."""
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.execute(figure)  # measures everything; to draw it besides takes as long again
+    else:
+        figure.draw_without_rendering()
+
+
 def label_ends(
     ax: Axes, x: Any, ends: Sequence[float], labels: Sequence[str], colours: Sequence[Any], size: float = SMALL
 ) -> None:
@@ -316,7 +325,7 @@ def label_ends(
     known = [i for i, end in enumerate(ends) if np.isfinite(end)]
     leader = {"arrowstyle": "-", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 1, "relpos": (0, 0.5)}
     figure = ax.figure
-    figure.draw_without_rendering()  # type: ignore[union-attr]  # settles the layout, which the heights depend on
+    settle(figure)  # the heights depend on the layout
     to_points = 72 / figure.dpi
     xs = np.broadcast_to(np.asarray(x, dtype=np.float64), (len(ends),))
     heights = [float(ax.transData.transform((xs[i], ends[i]))[1]) * to_points for i in known]

@@ -10,11 +10,12 @@ by itself. `minidl step SCRIPT` records a step of any program.
 """
 
 from minidl.examples.reading import add_examples
+from minidl.stepper.checking import Check
 from minidl.stepper.events import Addend, Call, Event, File, Gradient, Line, Value
 from minidl.stepper.kept import Kept
 from minidl.stepper.tape import Tape
 
-__all__ = ["Addend", "Call", "Event", "File", "Gradient", "Kept", "Line", "Tape", "Value"]
+__all__ = ["Addend", "Call", "Check", "Event", "File", "Gradient", "Kept", "Line", "Tape", "Value"]
 
 
 def __dir__() -> list[str]:

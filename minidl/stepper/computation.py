@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from minidl.errors import printable
 from minidl.stepper.contents import TapeContents
-from minidl.stepper.events import BACKWARD, Event
+from minidl.stepper.events import BACKWARD, CONSTANT, Event
 from minidl.stepper.formula_table import FORMULAS, Formula
 from minidl.stepper.formulas import input_names, output_name
 from minidl.stepper.kept import Kept
@@ -84,7 +85,9 @@ class Computation:
     def _held(self, number: int) -> Held | None:
         value = self.tape.values[number]
         kept = value.content(self.forward.number)
-        return None if kept is None else Held(value.key, kept)
+        if kept is None or (value.kind == CONSTANT and value.shape == (0,) and value.key.startswith("none")):
+            return None  # a bias that is not there
+        return Held(printable(value.key), kept)
 
     @cached_property
     def named(self) -> dict[str, Held]:
@@ -113,7 +116,7 @@ class Computation:
         """The settings that are numbers, as the formula calls them."""
         called = {option: name for name, option in self.formula.options.items()}
         return {
-            called.get(name, name): float(value)
+            called.get(name, name): float(np.float64(value))
             for name, value in self.options.items()
             if isinstance(value, (bool, int, float, np.generic)) or (isinstance(value, np.ndarray) and value.ndim == 0)
         }

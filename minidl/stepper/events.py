@@ -13,6 +13,7 @@ from minidl.types import Shape
 
 FORWARD, LOSS, BACKWARD, ACCUMULATE, UPDATE = PHASES = ("forward", "loss", "backward", "accumulate", "update")
 PARAMETER, LEAF, INPUT, CONSTANT, RESULT = KINDS = ("parameter", "leaf", "input", "constant", "result")
+OWN = "an op of your own"  # the note of its forward: no formula of minidl's is meant, whatever it is called
 SEED = "seed"  # the op of the event with which a backward begins: dL/dL = 1
 
 

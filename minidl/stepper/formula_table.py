@@ -76,7 +76,7 @@ ARITHMETIC = {
     "LogBase": _one("ln x / ln b", "g / (x ln b)", b="base"),
     "Sqrt": _one("sqrt(x)", "g / (2 z)"),
     "Square": _one("x^2", "g (2 x)"),
-    "Erf": _one("erf(x)", "g 2 / sqrt(pi) e^(-x^2)"),
+    "Erf": _one("erf(x)", "2 g / sqrt(pi) e^(-x^2)"),
     "Sin": _one("sin x", "g cos x"),
     "Cos": _one("cos x", "-g sin x"),
     "Tan": _one("tan x", "g (1 + z^2)"),
@@ -131,7 +131,7 @@ REDUCTIONS = {
     "Sum": Formula(("x",), "z = sum_i x_i", ("g",), words="g is repeated for each x_i"),
     "Mean": Formula(("x",), "z = 1 / n sum_i x_i", ("g / n",)),
     "Var": Formula(
-        ("x",), "z = 1 / (n - d) sum_i (x_i - m)^2", ("g 2 / (n - d) (x_i - m)",), "m = mean_i x_i", {"d": "ddof"}
+        ("x",), "z = 1 / (n - d) sum_i (x_i - m)^2", ("2 g / (n - d) (x_i - m)",), "m = mean_i x_i", {"d": "ddof"}
     ),
     "Std": Formula(
         ("x",), "z = sqrt(1 / (n - d) sum_i (x_i - m)^2)", ("g / ((n - d) z) (x_i - m)",), "m = mean_i x_i",
@@ -262,6 +262,29 @@ UPDATES = {
     "seed": Formula((), "g = 1", words="dL/dL = 1: here the backward begins"),
 }
 
+_STEPS = "t counts time; under md.plain() every step is recorded as ops of its own"
+RECURRENT = {
+    "RNNThroughTime": Formula(
+        ("a", "W", "b", "*h"), "z_t = tanh(a_t + W z_(t - 1) + b)",
+        ("d_t", "sum_t d_t^T z_(t - 1)", "sum_t d_t", "W^T d_1"),
+        "d_t = (g_t + W^T d_(t + 1)) (1 - z_t^2)", words=f"or relu in place of tanh; {_STEPS}",
+    ),
+    "LSTMThroughTime": Formula(
+        ("a", "W", "b", "h", "c"), "z_t = o_t tanh c_t",
+        ("d_t", "sum_t d_t^T z_(t - 1)", "sum_t d_t", "W^T d_1", "f_1 k_1"),
+        "c_t = f_t c_(t - 1) + i_t u_t; "
+        "k_t = g_t o_t (1 - (tanh c_t)^2) + f_(t + 1) k_(t + 1)",
+        words=f"i, f, u, o: the gates of a_t + W z_(t-1) + b; d: their gradients; k: that of the cell c; {_STEPS}",
+    ),
+    "GRUThroughTime": Formula(
+        ("a", "W", "b", "h"), "z_t = n_t + u_t (z_(t - 1) - n_t)",
+        ("d_t", "sum_t d_t^T z_(t - 1)", "sum_t d_t", "W^T d_1 + u_1 k_1"),
+        "k_t = g_t + W^T d_(t + 1) + u_(t + 1) k_(t + 1)",
+        words=f"r, u, n: the gates; d: their gradients; k: that of the state; {_STEPS}",
+    ),
+}  # fmt: skip
+
 FORMULAS: dict[str, Formula] = {
-    **ARITHMETIC, **ACTIVATIONS, **CHOICES, **REDUCTIONS, **LOSSES, **PRODUCTS, **POOLING, **SHAPES, **UPDATES,
+    **ARITHMETIC, **ACTIVATIONS, **CHOICES, **REDUCTIONS, **LOSSES, **PRODUCTS, **POOLING, **SHAPES,
+    **RECURRENT, **UPDATES,
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from minidl.stepper.contents import TapeContents
-from minidl.stepper.events import BACKWARD, FORWARD, LOSS, Event
+from minidl.stepper.events import BACKWARD, FORWARD, LOSS, OWN, Event
 from minidl.stepper.formula_table import FORMULAS, Formula
 from minidl.stepper.mathml import to_mathml, to_text
 from minidl.stepper.notation import Derivative, Name, Node, Relation, Subscript, parse
@@ -14,6 +14,12 @@ from minidl.stepper.notation import Derivative, Name, Node, Relation, Subscript,
 def formula_of(op: str) -> Formula | None:
     """The formula of an op by the name of its class; None if there is none, as for one of the user's."""
     return FORMULAS.get(op)
+
+
+def formula_at(tape: TapeContents, event: Event) -> Formula | None:
+    """The formula of an event; None of an op of the user's, also if it is called as one of minidl's is."""
+    origin = event if event.node is None else tape.events[event.node]
+    return None if origin.note.startswith(OWN) else formula_of(event.op)
 
 
 def input_names(formula: Formula, count: int) -> list[str]:
@@ -49,7 +55,7 @@ def _named(name: str) -> Node:
 
 def names_of(tape: TapeContents, event: Event) -> dict[str, str]:
     """What the variables of an event's formula are called on the tape: {"x": "h", "y": "w", "z": "mul1"}."""
-    formula = formula_of(event.op)
+    formula = formula_at(tape, event)
     if formula is None:
         return {}
     keys = [tape.values[number].key for number in event.inputs]
@@ -70,7 +76,7 @@ def output_name(formula: Formula) -> str:
 
 def forward_text(tape: TapeContents, event: Event) -> str | None:
     """The forward of an event's op in one line of text, with the keys of its values; None if it has no formula."""
-    formula = formula_of(event.op)
+    formula = formula_at(tape, event)
     return None if formula is None else to_text(formula.forward, names_of(tape, event))
 
 
@@ -81,7 +87,7 @@ def gradient_texts(tape: TapeContents, event: Event) -> list[str | None]:
 
 def formula_mathml(tape: TapeContents, event: Event) -> dict[str, object] | None:
     """{"forward": MathML, "gradients": [MathML or None for each addend], "where": ..., "words": ...}; None if none."""
-    formula = formula_of(event.op)
+    formula = formula_at(tape, event)
     if formula is None:
         return None
     names = names_of(tape, event)
@@ -94,7 +100,7 @@ def formula_mathml(tape: TapeContents, event: Event) -> dict[str, object] | None
 
 
 def _gradient_trees(tape: TapeContents, event: Event) -> list[tuple[Node | None, dict[str, str]]]:
-    formula = formula_of(event.op)
+    formula = formula_at(tape, event)
     if formula is None or event.phase not in (BACKWARD, FORWARD, LOSS):
         return [(None, {}) for _ in event.addends]
     names = names_of(tape, event)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.errors import printable
 from minidl.stepper.computation import Held
 from minidl.stepper.evaluating import evaluate
 from minidl.stepper.mathml import to_text
@@ -77,6 +78,7 @@ Bounds = Mapping[str, Bound]
 
 def label_at(label: str, place: tuple[int, ...]) -> str:
     """h[1, 3]; of an array without axes h."""
+    label = printable(label)
     return f"{label}[{', '.join(map(str, place))}]" if place else label
 
 

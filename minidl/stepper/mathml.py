@@ -31,10 +31,11 @@ from minidl.stepper.notation import (
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε", "lambda": "λ", "mu": "μ", "pi": "π",
-    "sigma": "σ", "eta": "η",
+    "sigma": "σ", "eta": "η", "infinity": "∞",
 }  # fmt: skip
 BIG_SIGNS = {"sum": "∑", "prod": "∏"}
 SIGNS = {"<=": "≤", ">=": "≥", "!=": "≠", "-": "−"}
+THIN = '<mspace width="0.17em"/>'
 Names = Mapping[str, str]
 
 
@@ -48,7 +49,7 @@ def to_mathml(formula: str | Node, names: Names | None = None) -> str:
         ValueError: it is not of the notation (see `notation`).
     """
     tree = parse(formula) if isinstance(formula, str) else formula
-    return f'<math xmlns="http://www.w3.org/1998/Math/MathML">{_ml(tree, names or {})}</math>'
+    return f'<math xmlns="http://www.w3.org/1998/Math/MathML" displaystyle="true">{_ml(tree, names or {})}</math>'
 
 
 def _ml(node: Node, names: Names) -> str:
@@ -90,8 +91,7 @@ def _ml(node: Node, names: Names) -> str:
             return f"<msqrt>{_ml(_bare(of), names)}</msqrt>"
         case Call(function, arguments, below):
             inside = "<mo>,</mo>".join(_ml(a, names) for a in arguments)
-            if not _simple(arguments):
-                inside = f"<mrow><mo>(</mo>{inside}<mo>)</mo></mrow>"
+            inside = f"{THIN}{inside}" if _simple(arguments, names) else f"<mrow><mo>(</mo>{inside}<mo>)</mo></mrow>"
             return f"<mrow>{_under(f'<mi>{function}</mi>', below, names)}<mo>&#x2061;</mo>{inside}</mrow>"
         case Cases(cases):
             rows = "".join(_ml_case(value, condition, names) for value, condition in cases)
@@ -111,7 +111,7 @@ def _ml_term(sign: str, term: Node, names: Names, first: bool) -> str:
 
 
 def _ml_case(value: Node, condition: Node | None, names: Names) -> str:
-    said = "<mtext>else</mtext>" if condition is None else f"<mtext>if </mtext>{_ml(condition, names)}"
+    said = "<mtext>else</mtext>" if condition is None else f"<mtext>if&#xa0;</mtext>{_ml(condition, names)}"
     return f"<mtr><mtd>{_ml(value, names)}</mtd><mtd>{said}</mtd></mtr>"
 
 
@@ -135,8 +135,10 @@ def _joined(shown: list[str], factors: tuple[Node, ...], names: Names) -> str:
     """Factors side by side; with a point between them where a name has several letters or a number follows."""
     found = shown[0]
     for i in range(1, len(shown)):
-        point = _long(factors[i - 1], names) or _long(factors[i], names) or isinstance(factors[i], Number)
-        found += ("<mo>⋅</mo>" if point else "<mo>&#x2062;</mo>") + shown[i]
+        before, factor = factors[i - 1], factors[i]
+        point = _long(before, names) or _long(factor, names) or isinstance(factor, Number)
+        space = THIN if isinstance(before, Call) or isinstance(factor, (Call, Big)) else ""
+        found += ("<mo>⋅</mo>" if point else f"<mo>&#x2062;</mo>{space}") + shown[i]
     return found
 
 
@@ -157,9 +159,11 @@ def _bare(node: Node) -> Node:
     return node.of if isinstance(node, Group) else node
 
 
-def _simple(arguments: tuple[Node, ...]) -> bool:
-    """Whether a function's argument may stand without parentheses."""
-    return len(arguments) == 1 and isinstance(arguments[0], (Name, Number, Subscript, Group, Power, Size))
+def _simple(arguments: tuple[Node, ...], names: Names) -> bool:
+    """Whether a function's argument may stand without parentheses: one short name or number, or what has its own."""
+    if len(arguments) != 1 or _long(arguments[0], names):
+        return False
+    return isinstance(arguments[0], (Name, Number, Subscript, Group, Size))
 
 
 # ---- text

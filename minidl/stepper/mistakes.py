@@ -14,9 +14,11 @@ from minidl.stepper.events import Addend, Event
 from minidl.stepper.formulas import gradient_formula
 from minidl.stepper.lines import shown
 from minidl.stepper.work_elementwise import bounds_at, output_places
-from minidl.stepper.work_products import labels_of
+from minidl.stepper.work_products import divisor_of, labels_of
 
 TWICE = ("Square", "Var")  # whose derivative has a factor 2 that is often forgotten
+CROSS_ENTROPIES = ("CrossEntropy", "GeneralCrossEntropy")
+MEANS = ("Mean", "AvgPool", *CROSS_ENTROPIES)
 SIGN = "the sign is the other one"
 
 
@@ -72,7 +74,7 @@ def of_forward(c: Computation, place: Place, answer: float) -> list[Mistake]:
     """Of what an op computes."""
     found = [Mistake(-answer, SIGN)]
     x = c.inputs[0] if c.inputs else None
-    if c.op in ("Mean", "CrossEntropy", "AvgPool") and x is not None and c.output is not None:
+    if c.op in MEANS and x is not None and c.output is not None:
         n = _count(c)
         found.append(Mistake(answer * n, f"you forgot to divide by {n}"))
     if c.op in ("Linear", "Conv") and len(c.inputs) > 2 and c.inputs[2] is not None and c.inputs[2].shape:
@@ -131,10 +133,10 @@ def _of_op(c: Computation, event: Event, addend: Addend, place: Place, answer: f
     if c.op == "PowNumber" and c.settings.get("n"):
         n = c.settings["n"]
         found.append(Mistake(answer / n, f"you forgot the factor {shown(n)}, the exponent"))
-    if c.op in ("Mean", "CrossEntropy", "AvgPool"):
+    if c.op in MEANS:
         n = _count(c)
         found.append(Mistake(answer * n, f"you forgot to divide by {n}"))
-    if c.op == "CrossEntropy" and len(place) == 2:
+    if c.op in CROSS_ENTROPIES and len(place) == 2:
         labels, g = labels_of(c), None if c.gradient is None else c.gradient.kept.at(())
         if labels is not None and g is not None and int(labels[place[0]]) == place[1]:
             share = float(g) / _count(c)
@@ -168,8 +170,8 @@ def _evaluated(c: Computation, i: int, place: Place) -> float | None:
 
 def _count(c: Computation) -> int:
     """How many numbers a mean was taken over."""
-    if c.op == "CrossEntropy":
-        return int(c.options.get("count", 1))
+    if c.op in CROSS_ENTROPIES:
+        return divisor_of(c, labels_of(c))
     if c.op == "AvgPool":
         window = c.options.get("window")
         kernel: Any = c.options.get("kernel") or getattr(window, "kernel", (1,))

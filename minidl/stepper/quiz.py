@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from minidl.errors import printable
 from minidl.stepper.computation import Computation, Place
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import ACCUMULATE, BACKWARD, FORWARD, LOSS, SEED, UPDATE, Event, Value
-from minidl.stepper.formulas import formula_of, forward_text, gradient_texts
+from minidl.stepper.formulas import formula_at, forward_text, gradient_texts
 from minidl.stepper.kept import Kept
 from minidl.stepper.lines import label_at, shown
 from minidl.stepper.mistakes import Mistake, incoming_at, of_addend, of_forward, of_total, of_update
@@ -125,10 +126,10 @@ def about_gradient(
         return None
     name = f"dL/d{label_at(value.key, place)}"
     said = " + ".join(shown(float(p)) if p >= 0 or not i else f"({shown(float(p))})" for i, p in enumerate(parts))
-    ops = ", ".join(tape.events[n].op for n, _ in gradient.addends)
+    ops = ", ".join(printable(tape.events[n].op) for n, _ in gradient.addends)
     return _question(
         "gradient", gradient.addends[-1][0], None, value.number, place,
-        f"{len(parts)} paths meet at {value.key} ({ops}). What is {name}, all of it?", float(answer),
+        f"{len(parts)} paths meet at {printable(value.key)} ({ops}). What is {name}, all of it?", float(answer),
         of_total([float(p) for p in parts]),
         f"add up what came along each path: the addends are those of {ops}",
         f"{name} = {said} = {shown(float(answer))}",
@@ -166,20 +167,20 @@ def _about_addend(
     answer = None if place is None else addend.grad.at(place)
     if place is None or answer is None:
         return None
-    key = tape.values[addend.value].key
+    key = printable(tape.values[addend.value].key)
     name = f"dL/d{label_at(key, place)}"
-    output = "z" if event.output is None else tape.values[event.output].key
+    output = "z" if event.output is None else printable(tape.values[event.output].key)
     shared = len(tape.gradient(tape.values[addend.value], event.number).addends) > 1
-    computation = Computation(tape, event) if formula_of(event.op) is not None and event.node is not None else None
+    computation = Computation(tape, event) if formula_at(tape, event) is not None and event.node is not None else None
     mistakes = of_addend(computation, event, addend, place, float(answer))
     formula = gradient_texts(tape, event)[number]
     hint = f"{formula}, where g is dL/d{output}" if formula else f"g is dL/d{output}: multiply it by the local slope"
     incoming = incoming_at(computation, addend, place)
     if incoming is not None and incoming[1] == 1:
         hint += f", {shown(incoming[0])} there"
+    asked = f"What does it send to {key}: {name}{', its addend' if shared else ''}?"
     return _question(
-        "addend", event.number, number, addend.value, place,
-        f"{event.op} has got dL/d{output}. What does it send to {key}: {name}{', its addend' if shared else ''}?",
+        "addend", event.number, number, addend.value, place, f"{printable(event.op)} has got dL/d{output}. {asked}",
         float(answer), mistakes, hint,
         worked_gradient(tape, event, number, place) or f"{name} = {shown(float(answer))}",
     )  # fmt: skip
@@ -210,7 +211,7 @@ def _about_update(tape: TapeContents, event: Event, place: Place | None, draw: r
     reveal = None if place is None else worked_forward(tape, event, place)
     if place is None or answer is None or reveal is None:
         return None
-    key = tape.values[event.output].key
+    key = printable(tape.values[event.output].key)
     rate = event.numbers.get("rate", event.numbers.get("lr", math.nan))
     before = event.before.at(place)
     gradient = None if event.gradient is None else event.gradient.at(place)
@@ -218,7 +219,7 @@ def _about_update(tape: TapeContents, event: Event, place: Place | None, draw: r
     known += "" if gradient is None else f", its gradient is {shown(float(gradient))}"
     return _question(
         "update", event.number, None, event.output, place,
-        f"{event.op} moves {key}. What is {label_at(key, place)} afterwards?", float(answer),
+        f"{printable(event.op)} moves {key}. What is {label_at(key, place)} afterwards?", float(answer),
         of_update(float(answer), before, gradient, rate),
         f"go against the gradient, by the rate {shown(rate)}{known}", reveal,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from minidl.checks import whole
 from minidl.errors import printable
 from minidl.functional.geometry import Geometry, Window
 from minidl.stepper.backwards import Backwards
-from minidl.stepper.events import BACKWARD, FORWARD, LOSS, RESULT, UPDATE, Event
+from minidl.stepper.events import BACKWARD, FORWARD, LOSS, OWN, RESULT, UPDATE, Event
 from minidl.stepper.kept import ELEMENTS
 from minidl.stepper.program import Program, not_yet_called
 from minidl.stepper.registry import Registry
@@ -174,7 +174,7 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
         tape.events.append(
             Event(
                 number, phase, name, asked.options, asked.call, asked.inputs, output, number, line=asked.line,
-                step=self._registry.step, grad_enabled=enabled,
+                step=self._registry.step, grad_enabled=enabled, note=OWN if op.foreign else "",
             )
         )  # fmt: skip
         self._last = _Last(asked.line, asked.users, output)

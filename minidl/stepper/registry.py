@@ -74,13 +74,15 @@ class Registry:
 
     def add(self, kind: str, array: Any, key: str, call: int | None, requires_grad: bool) -> int:
         """A new value, and its number."""
-        tape, number = self.tape, len(self.tape.values)
+        tape, number, whole = self.tape, len(self.tape.values), array
+        if array.dtype.kind not in "fiub":
+            array = np.empty(0)  # what holds no numbers, such as a bias that is not there, is kept as nothing
         shape, dtype, device = tuple(array.shape), str(array.dtype), backend.device_of(array)
         value = Value(number, self._unique(key), kind, shape, dtype, device, None, call, requires_grad)
         value.contents.append((len(tape.events), self.keep(array)))
         tape.values.append(value)
         if kind != RESULT and tape.program is not None:
-            tape.program.add_array(number, array)
+            tape.program.add_array(number, whole)
         return number
 
     def made_by(self, node: Any) -> int | None:
@@ -150,5 +152,7 @@ def _written(x: Variable) -> int:
 
 def alike(one: Kept, other: Kept) -> bool:
     """Whether two looks at an array saw the same numbers, as far as they were kept."""
-    same = one.norm == other.norm and one.mean == other.mean and one.values.shape == other.values.shape
-    return same and bool(np.array_equal(one.values, other.values))
+    if one.values.shape != other.values.shape or one.dtype != other.dtype:
+        return False
+    statistics = np.array_equal([one.norm, one.mean], [other.norm, other.mean], equal_nan=True)
+    return statistics and bool(np.array_equal(one.values, other.values, equal_nan=one.values.dtype.kind == "f"))

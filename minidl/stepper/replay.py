@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import GraphError
+from minidl.errors import GraphError, printable
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import ACCUMULATE, BACKWARD, SEED, Addend, Event, Value
 from minidl.stepper.kept import Kept
@@ -28,6 +28,7 @@ class Walk:
         self.tape = tape
         self.seeds = seeds
         self.end = end
+        self._largest: float | None = None
 
     def received(self, value: Value) -> list[Addend]:
         """The addends of a value's gradient, in their order."""
@@ -45,6 +46,15 @@ class Walk:
             seeds = [seed.gradient for seed in self.seeds if seed.output == value.number]
             return seeds[-1] if seeds else None
         return came[-1].total if came[-1].total is not None else came[-1].grad
+
+    def largest(self) -> float:
+        """The largest number among all its gradients: what rounding leaves of others is measured by it."""
+        if self._largest is None:
+            events = self.tape.events[self.seeds[0].number : self.end]
+            kept = [e.gradient for e in events if e.phase == BACKWARD and e.gradient is not None]
+            sizes = [size for k in kept for size in (abs(k.low), abs(k.high)) if size < np.inf]
+            self._largest = max(sizes, default=0.0)
+        return self._largest
 
 
 def walks_of(tape: TapeContents) -> list[Walk]:
@@ -137,7 +147,7 @@ class Replay:
         if whole is None or (value.contents and kept is not value.contents[0][1]):
             if kept is None or kept.sampled:
                 raise GraphError(
-                    f"of {value.key} the tape holds only a sample at event {event.number}: record with "
+                    f"of {printable(value.key)} the tape holds only a sample at event {event.number}: record with "
                     f"md.record(elements={kept.size if kept else 4096})"
                 )
             whole = kept.values
@@ -167,7 +177,7 @@ class Replay:
         again = np.asarray(out, dtype=np.float64)[np.ix_(*kept.places())] if kept.shape else np.asarray(out)
         recorded = np.asarray(kept.values, dtype=np.float64)
         close = {"float16": 5e-2, "float64": 1e-6}.get(kept.dtype, 2e-3)
-        scale = max(float(np.nanmax(np.abs(recorded), initial=0.0)), 1e-6)
+        scale = float(np.abs(recorded[np.isfinite(recorded)]).max(initial=1e-6))
         with np.errstate(invalid="ignore"):
             apart = np.abs(again - recorded) > close * (np.abs(recorded) + scale)
         if np.any(apart & np.isfinite(recorded)):

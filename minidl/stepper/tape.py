@@ -9,7 +9,9 @@ from minidl.errors import GraphError
 from minidl.stepper import saving
 from minidl.stepper.checking import Check, check
 from minidl.stepper.contents import TapeContents
+from minidl.stepper.dot import dot_of
 from minidl.stepper.events import Event, Value
+from minidl.stepper.html import save_html
 from minidl.stepper.terminal import play
 from minidl.stepper.walking import walked
 from minidl.tensors.tensor import Tensor
@@ -84,6 +86,26 @@ class Tape(TapeContents):
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as plain arrays (`step.npz`) or as text (`step.json`); `Tape.load` reads both."""
         saving.save(self, path)
+
+    def save_html(self, path: str | PathLike[str], other: TapeContents | None = None) -> None:
+        """Write it as one page (`step.html`) that opens from the disk, without a network, and is walked through there.
+
+        The page stays below 650 KB where that can be: of large arrays it holds samples, and says so.
+
+        Args:
+            path: the file; its name ends in .html.
+            other: a second tape, to be laid beside this one: both are walked through in lockstep, and the page says
+                where they part.
+
+        Raises:
+            ValueError: the name does not end in .html, or nothing is on a tape.
+            OSError: the file cannot be written.
+        """
+        save_html(self, path, other)
+
+    def to_dot(self) -> str:
+        """Its graph in Graphviz's language: ops in frames, one a layer; the leaves beside each op that uses them."""
+        return dot_of(self)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Tape:

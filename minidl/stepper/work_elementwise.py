@@ -142,20 +142,23 @@ def _moved_from(c: Computation) -> Any:
 
 def _move(c: Computation, ids: list[Any]) -> Any:
     """What the op does to the numbers of its inputs' places."""
-    options = c.options
+    options, shape = c.options, () if c.output is None else c.output.shape
     match c.op:
-        case "Reshape" if c.output is not None:
-            return ids[0].reshape(c.output.shape)
+        case "Reshape":
+            return ids[0].reshape(shape)
         case "Transpose":
             return ids[0].transpose(options.get("axes"))
         case "Concatenate":
             return np.concatenate(ids, axis=options["axis"]) if "axis" in options else None
-        case "Pad":
-            return np.pad(ids[0], options["widths"], constant_values=-1) if "widths" in options else None
+        case "Pad" if "widths" in options:
+            widths = options["widths"]
+            if tuple(n + a + b for n, (a, b) in zip(ids[0].shape, widths, strict=True)) != shape:
+                return None
+            return np.pad(ids[0], widths, constant_values=-1)
         case "GetItem" if "index" in options:
             return np.asarray(ids[0][options["index"]])
-        case "PutAt" if "index" in options and "shape" in options:
-            found = np.full(options["shape"], -1)
+        case "PutAt" if "index" in options:
+            found = np.full(shape, -1)
             found[options["index"]] = ids[0]
             return found
         case "SetItem" if "index" in options:

@@ -135,7 +135,7 @@ def gradient(c: Computation, i: int, place: Place) -> Worked | None:
             before, m = _mean_worked("m", g.numbers())
             bounds["m"] = Bound("m", m)
             bounds["n"] = bound_to(n - int(c.options.get("ddof", 0)))
-            formula = "g * 2 / n * (x - m)" if c.op == "Var" else "g / (n z) * (x - m)"
+            formula = "2 g / n (x - m)" if c.op == "Var" else "g / (n z) (x - m)"
             if c.op == "Std" and bounds["z"].numbers == 0:
                 return Worked(("all numbers are equal",), 0.0)
             worked = computed(formula, _with_number(bounds, "m", m))

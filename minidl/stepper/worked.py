@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from minidl.errors import printable
 from minidl.stepper import work_elementwise as elementwise
 from minidl.stepper import work_products as products
 from minidl.stepper import work_reductions as reductions
+from minidl.stepper import work_windows as windows
 from minidl.stepper.computation import Computation, Held, Place
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import ACCUMULATE, BACKWARD, FORWARD, LOSS, SEED, UPDATE, Event
-from minidl.stepper.formulas import formula_mathml, formula_of
+from minidl.stepper.formulas import formula_at, formula_mathml, formula_of
 from minidl.stepper.kept import Kept
 from minidl.stepper.lines import Worked, agrees, bound, bound_to, computed, label_at, line, shown
 
@@ -29,7 +31,7 @@ _PROBABILITIES = (reductions.probabilities_forward, reductions.probabilities_gra
 _NORMALIZED = (reductions.normalized_forward, reductions.normalized_gradient)
 _MOVED = (elementwise.moved_forward, elementwise.moved_gradient)
 _LABELS = (products.labels_forward, products.labels_gradient)
-_POOLED = (products.pool_forward, products.pool_gradient)
+_POOLED = (windows.pool_forward, windows.pool_gradient)
 WORKERS: dict[str, tuple[Forward, Gradient]] = {
     **dict.fromkeys(("Sum", "Mean", "Var", "Std", "Max", "Min", "LogSumExp", "Norm"), _AXES),
     **dict.fromkeys(("Softmax", "AttentionWeights", "LogSoftmax"), _PROBABILITIES),
@@ -41,7 +43,8 @@ WORKERS: dict[str, tuple[Forward, Gradient]] = {
     "MatMul": (products.matmul_forward, products.matmul_gradient),
     "Linear": (products.linear_forward, products.linear_gradient),
     "Einsum": (products.einsum_forward, products.einsum_gradient),
-    "Conv": (products.conv_forward, products.conv_gradient),
+    "Conv": (windows.conv_forward, windows.conv_gradient),
+    "ConvInput": (windows.conv_input_forward, windows.conv_input_gradient),
     "Causal": (elementwise.causal_forward, elementwise.causal_gradient),
     "Constant": (elementwise.constant_forward, elementwise.constant_gradient),
 }
@@ -155,7 +158,7 @@ class _Explainer:
             )
         if event.phase == BACKWARD and event.node is not None:
             event = self.tape.events[event.node]
-        formula = formula_of(event.op)
+        formula = formula_at(self.tape, event)
         result = _result(self.tape, event)
         if formula is None or result is None or event.output is None:
             return None
@@ -171,7 +174,7 @@ class _Explainer:
         place = tuple(int(i) for i in place)
         addend = event.addends[addend_number]
         number = addend.grad.at(place)
-        if number is None or formula_of(event.op) is None or event.op == SEED or event.node is None:
+        if number is None or formula_at(self.tape, event) is None or event.op == SEED or event.node is None:
             return None
         c = self.of(event)
         work = WORKERS.get(event.op, (None, elementwise.gradient))[1] if _can_work(event.op) else None
@@ -212,7 +215,7 @@ def _accumulated(tape: TapeContents, event: Event, place: Place) -> str | None:
     if event.after is None or event.output is None:
         return None
     number = event.after.at(place)
-    key = tape.values[event.output].key
+    key = printable(tape.values[event.output].key)
     if number is None:
         return None
     left = label_at(f"{key}.grad", place)
@@ -231,7 +234,7 @@ def _updated(tape: TapeContents, event: Event, place: Place) -> str | None:
     """w - rate * g of plain SGD; of other methods, or with momentum, the change."""
     if event.after is None or event.before is None or event.output is None:
         return None
-    number, key = event.after.at(place), tape.values[event.output].key
+    number, key = event.after.at(place), printable(tape.values[event.output].key)
     if number is None:
         return None
     w = bound(Held(key, event.before), place)

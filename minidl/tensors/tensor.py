@@ -7,9 +7,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
-from minidl import backend
 from minidl import functional as F
 from minidl.autograd.backward import Walk, deliver, seed_gradient
 from minidl.autograd.diagnosis import refuse_unpacking, warn_of_no_grad
@@ -21,10 +18,11 @@ from minidl.checks import yes_or_no
 from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError, describe
 from minidl.functional.arithmetic import Add, Div, Mul, Sub
 from minidl.habits.answers import TensorNames
-from minidl.tensors.array import DEFAULT_DTYPE, as_data
+from minidl.tensors.array import as_data
 from minidl.tensors.in_place import become, write_item
 from minidl.tensors.methods import NumPyMethods
 from minidl.tensors.numpy_functions import from_function, from_ufunc
+from minidl.tensors.showing import shown
 
 
 class Tensor(NumPyMethods, TensorNames):
@@ -120,17 +118,7 @@ class Tensor(NumPyMethods, TensorNames):
             extras_of(self._op).name = name  # the graph holds no Tensors, and its errors shall name them
 
     def __repr__(self) -> str:
-        if self._writes is not None and self._writes.stale is not None:
-            return f"Tensor(<stale: {self._writes.stale}>)"
-        values = np.array2string(backend.to_numpy(self._data), separator=", ", prefix="Tensor(", threshold=100)
-        notes = [f", dtype={self.dtype}"] if self.dtype != DEFAULT_DTYPE else []
-        notes += [f", name={self.name!r}"] if self.name else []
-        notes += [", device='cupy'"] if self.device == "cupy" else []
-        if self._op is not None:
-            notes.append(f", op={self._op.plain.__name__}")
-        elif self._requires_grad:
-            notes.append(", requires_grad=True")
-        return f"Tensor({values}{''.join(notes)})"
+        return shown(self)
 
     # ---- backward
 

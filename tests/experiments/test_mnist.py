@@ -37,6 +37,12 @@ def images(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Of the tests of steps, looks and files: what is drawn at the end of a run takes most of its time."""
+    monkeypatch.setattr(mnist, "_draw", lambda folder, history, flow, seed: None)
+
+
 def train(root, folder, **options):
     return train_lenet(md.data.mnist(root=root), folder, **options)
 
@@ -54,7 +60,7 @@ def test_it_writes_results_weights_and_a_checkpoint(images, tmp_path):
     assert md.evaluate(model, test).accuracy == seen[-1]["accuracy"]
 
 
-def test_a_run_that_goes_on_equals_one_that_was_never_stopped(images, tmp_path):
+def test_a_run_that_goes_on_equals_one_that_was_never_stopped(images, tmp_path, no_figures):
     whole = train(images, tmp_path / "whole", iterations=13, every=4)
     train(images, tmp_path / "parts", iterations=6, every=4)
     parts = train(images, tmp_path / "parts", iterations=13, every=4)
@@ -80,7 +86,7 @@ def test_the_figures_show_the_whole_run_also_when_it_was_stopped(images, tmp_pat
     assert len(md.training.History.load(tmp_path / "history.json").step_loss) == 6
 
 
-def test_another_seed_wants_another_folder(images, tmp_path):
+def test_another_seed_wants_another_folder(images, tmp_path, no_figures):
     train(images, tmp_path, iterations=1)
     with pytest.raises(ValueError, match="is of a run with seed 0, not 1: name another folder"):
         train(images, tmp_path, iterations=2, seed=1)
@@ -119,7 +125,7 @@ def test_a_folder_that_cannot_be_written_to_is_found_out_before_the_training(ima
     assert seen == []
 
 
-def test_a_look_that_fails_loses_no_step_and_is_made_up_for(images, tmp_path):
+def test_a_look_that_fails_loses_no_step_and_is_made_up_for(images, tmp_path, no_figures):
     def fails(look):
         (tmp_path / "results.json").unlink()
         raise RuntimeError("nobody looks")
@@ -162,7 +168,7 @@ def test_who_stops_reading_what_is_printed_does_not_stop_the_training(images, tm
 
 
 @pytest.mark.parametrize("step", [1, 3])
-def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(images, tmp_path, capsys, monkeypatch, step):
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(images, tmp_path, capsys, monkeypatch, no_figures, step):
     out = tmp_path / "run"
     command = ["mnist", "--iterations", "4", "--every", "1", "--data", str(images), "--out", str(out)]
     shown = []
@@ -181,7 +187,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(images, tmp_path, ca
     assert "after 4 iterations" in capsys.readouterr().out
 
 
-def test_ctrl_c_in_the_last_step_interrupts_nothing(images, tmp_path, monkeypatch):
+def test_ctrl_c_in_the_last_step_interrupts_nothing(images, tmp_path, monkeypatch, no_figures):
     monkeypatch.setattr(cli, "_show_look", lambda look: signal.raise_signal(signal.SIGINT))
     assert main(["mnist", "--iterations", "2", "--data", str(images), "--out", str(tmp_path / "run")]) == 0
 
@@ -246,7 +252,7 @@ def test_a_reader_who_has_seen_enough_ends_the_printing_only(images, tmp_path):
     assert (tmp_path / "run" / "lenet.npz").exists()
 
 
-def test_a_look_that_fails_costs_no_step_and_is_taken_when_the_run_goes_on(images, tmp_path):
+def test_a_look_that_fails_costs_no_step_and_is_taken_when_the_run_goes_on(images, tmp_path, no_figures):
     def fail(look):
         raise RuntimeError("the caller's own")
 
@@ -288,7 +294,7 @@ def test_numbers_out_of_range_are_named(images, tmp_path, wrong):
         train(images, tmp_path, **wrong)
 
 
-def test_other_images_want_another_folder_also_when_all_is_done(images, tmp_path):
+def test_other_images_want_another_folder_also_when_all_is_done(images, tmp_path, no_figures):
     train(images, tmp_path, iterations=2, every=1)
     sets = md.data.mnist(root=images)
     other = sets._replace(test=replace(sets.test, labels=np.roll(sets.test.labels, 1)))

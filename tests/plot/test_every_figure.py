@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 from xml.dom import minidom
 
@@ -57,7 +58,9 @@ STRANGE = ["$$", r"$\frac$", "bell\a", "x" * 500, "two\nlines"]
 EVERY = pytest.mark.parametrize("name", MAKES)
 
 
+@cache
 def figure_of(name, style="paper"):
+    """The figure at which several tests look; none of them changes it."""
     return getattr(plot, name)(MAKES[name](), style=style)
 
 

@@ -17,23 +17,34 @@ from minidl.functional import trigonometric as trig
 from minidl.functional.targets import Weigh
 from minidl.stepper.evaluating import evaluate
 from minidl.stepper.formula_table import FORMULAS
-from minidl.stepper.formulas import formula_of, gradient_equation, gradient_formula, input_names, output_name
+from minidl.stepper.formulas import (
+    formula_mathml,
+    formula_of,
+    forward_text,
+    gradient_equation,
+    gradient_formula,
+    gradient_texts,
+    input_names,
+    output_name,
+)
 from minidl.stepper.mathml import to_mathml, to_text
 from minidl.stepper.notation import Relation, parse
+from minidl.stepper.worked import explained
 
-ABSTRACT = {"Reduction", "_ReduceExtremum", "_Extremum", "_Step", "_Likelihood"}
+ABSTRACT = {"ThroughTime", "Reduction", "_ReduceExtremum", "_Extremum", "_Step", "_Likelihood"}
 
 
 def ops() -> Iterator[type[Function]]:
-    """Every op class of minidl that is no faster version of another."""
+    """Every op class of minidl that is no faster version of another (as those of fast/, but for recurrent layers)."""
     for found in pkgutil.walk_packages(minidl.__path__, "minidl."):
-        if not found.name.startswith(("minidl.fast", "minidl.__main__", "minidl.plot", "minidl.experiments")):
+        if not found.name.startswith(("minidl.fast.", "minidl.__main__", "minidl.plot", "minidl.experiments")):
             importlib.import_module(found.name)
     waiting = list(Function.__subclasses__())
     while waiting:
         cls = waiting.pop()
         waiting += cls.__subclasses__()
-        if cls.__module__.startswith("minidl.") and not cls.__module__.startswith("minidl.fast"):
+        here = cls.__module__.startswith("minidl.") and not cls.__module__.startswith("minidl.fast.")
+        if here or cls.__module__ == "minidl.fast.through_time":
             yield cls
 
 
@@ -168,3 +179,32 @@ def test_the_equation_names_what_it_is_the_gradient_of() -> None:
     star = gradient_equation("Concatenate", 2, "x_2")
     assert star is not None
     assert to_text(star) == "dL/dx_2 = g"
+
+
+def test_an_op_of_ones_own_has_no_formula_whatever_it_is_called() -> None:
+    class Mul(Function):
+        def forward(self, x: Any) -> Any:
+            return x + 1
+
+        def backward(self, grad_out: Any) -> Any:
+            return grad_out
+
+    w = minidl.tensor([1.0, 2.0], requires_grad=True)
+    with minidl.record() as tape:
+        Mul()(w).sum().backward()
+    assert formula_mathml(tape, tape.find("forward", "Mul")[0]) is None
+    assert formula_mathml(tape, tape.find("backward", "Mul")[0]) is None
+    assert explained(tape)[0] == {"formula": None, "worked": {"forward": [], "gradients": []}}
+
+
+def test_the_formula_of_an_event_has_the_keys_of_its_values() -> None:
+    x = minidl.tensor([1.0, 2.0], requires_grad=True)
+    with minidl.record() as tape:
+        h = x * 3
+        h.sum().backward()
+    (event,) = tape.find("backward", "Mul")
+    assert forward_text(tape, event) == "h = x * 3"
+    assert gradient_texts(tape, event) == ["dL/dx = g * 3"]
+    found = formula_mathml(tape, event)
+    assert found is not None
+    assert found["gradients"] == [to_mathml(gradient_equation("Mul", 0, "x"), {"x": "x", "y": "3"})]

@@ -40,10 +40,11 @@ def test_text(formula: str, text: str) -> None:
         ("x / y^2", "<mfrac><mrow><mi>x</mi></mrow><mrow><msup>"),
         ("sqrt(2 pi)", "<msqrt><mrow><mn>2</mn><mo>&#x2062;</mo><mi>π</mi></mrow></msqrt>"),
         ("sum_i x_i", "<munder><mo>∑</mo><mrow><mi>i</mi></mrow></munder>"),
-        ("{g if x > 0; 0 else}", "<mtext>if </mtext><mrow><mi>x</mi><mo>&gt;</mo><mn>0</mn></mrow>"),
+        ("{g if x > 0; 0 else}", "<mtext>if&#xa0;</mtext><mrow><mi>x</mi><mo>&gt;</mo><mn>0</mn></mrow>"),
         ("low <= x", "<mo>≤</mo>"),
         ("-x", "<mo>−</mo><mi>x</mi>"),
         ("u'", "<mi>u′</mi>"),
+        ("ln x", '<mi>ln</mi><mo>&#x2061;</mo><mspace width="0.17em"/><mi>x</mi>'),
     ],
 )
 def test_mathml(formula: str, part: str) -> None:
@@ -55,6 +56,10 @@ def test_variables_take_the_names_of_the_tape() -> None:
     assert to_text("z = x y", names) == "z = h2 * fc1.weight"
     assert "<mi>h2</mi><mo>⋅</mo><mi>fc1.weight</mi>" in to_mathml("z = x y", names)
     assert to_text("join(x_0, x_1)", {"x_0": "a", "x_1": "b"}) == "join(a, b)"
+
+
+def test_a_function_of_a_long_name_has_parentheses() -> None:
+    assert "<mo>&#x2061;</mo><mrow><mo>(</mo><mi>fc1.relu</mi><mo>)</mo></mrow>" in to_mathml("ln x", {"x": "fc1.relu"})
 
 
 def test_negative_numbers_get_parentheses() -> None:

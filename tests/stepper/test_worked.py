@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,25 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl import nn, optim
+from minidl.stepper.computation import read_options
 from minidl.stepper.events import BACKWARD
 from minidl.stepper.lines import shown
 from minidl.stepper.tape import Tape
 from minidl.stepper.worked import explained, worked_forward, worked_gradient
+from tests.arrays import device
+
+
+def tensor(numbers: Any, requires_grad: bool = False) -> md.Tensor:
+    """A tensor on the device of this run."""
+    numbers = device(numbers) if isinstance(numbers, np.ndarray) else numbers
+    return md.tensor(numbers, requires_grad=requires_grad)
+
 
 RNG = np.random.default_rng(3)
 
 
 def leaf(*shape: int, low: float = -2.0, high: float = 2.0, dtype: Any = np.float32) -> md.Tensor:
-    return md.tensor(RNG.uniform(low, high, shape).astype(dtype), requires_grad=True)
+    return tensor(RNG.uniform(low, high, shape).astype(dtype), requires_grad=True)
 
 
 def of(function: Callable[..., md.Tensor], *inputs: md.Tensor) -> Tape:
@@ -31,14 +41,14 @@ def of(function: Callable[..., md.Tensor], *inputs: md.Tensor) -> Tape:
     with md.record() as tape:
         out = function(*inputs)
         weights = np.linspace(0.5, 1.5, out.size).reshape(out.shape).astype(out.dtype)
-        (out * md.tensor(weights)).sum().backward()
+        (out * tensor(weights)).sum().backward()
     return tape
 
 
 X, Y, ROW, POSITIVE = leaf(3, 4), leaf(3, 4), leaf(4), leaf(3, 4, low=0.2)
 IMAGES = leaf(2, 2, 5, 5)
 UNIT = leaf(3, 4, low=0.1, high=0.9)
-LABELS = md.tensor(np.array([1, 0, 3]))
+LABELS = tensor(np.array([1, 0, 3]))
 CASES: dict[str, tuple[Callable[..., md.Tensor], tuple[md.Tensor, ...]]] = {
     "add, broadcast": (lambda x, b: x + b, (X, ROW)),
     "subtract from a column": (lambda x, y: x - y, (leaf(3, 1), X)),
@@ -83,9 +93,12 @@ CASES: dict[str, tuple[Callable[..., md.Tensor], tuple[md.Tensor, ...]]] = {
     "softmax": (lambda x: F.softmax(x, axis=1), (X,)),
     "log softmax": (lambda x: F.log_softmax(x, axis=1), (X,)),
     "cross entropy": (lambda x: F.cross_entropy(x, LABELS), (X,)),
-    "mse": (lambda x: F.mse_loss(x, md.tensor(Y.numpy())), (X,)),
-    "bce": (lambda x: F.binary_cross_entropy(x, md.tensor(np.ones((3, 4), np.float32))), (UNIT,)),
-    "bce with logits": (lambda x: F.binary_cross_entropy_with_logits(x, md.tensor(np.ones((3, 4), np.float32))), (X,)),
+    "smoothed cross entropy": (lambda x: F.cross_entropy(x, LABELS, label_smoothing=0.1), (X,)),
+    "sum of cross entropies": (lambda x: F.cross_entropy(x, LABELS, reduction="sum"), (X,)),
+    "nll": (lambda x: F.nll_loss(F.log_softmax(x, axis=1), LABELS), (X,)),
+    "mse": (lambda x: F.mse_loss(x, tensor(Y.numpy())), (X,)),
+    "bce": (lambda x: F.binary_cross_entropy(x, tensor(np.ones((3, 4), np.float32))), (UNIT,)),
+    "bce with logits": (lambda x: F.binary_cross_entropy_with_logits(x, tensor(np.ones((3, 4), np.float32))), (X,)),
     "matmul": (lambda x, y: x @ y, (X, leaf(4, 2))),
     "matrix times vector": (lambda x, y: x @ y, (X, ROW)),
     "batched matmul": (lambda x, y: x @ y, (leaf(2, 3, 4), leaf(4, 2))),
@@ -103,6 +116,7 @@ CASES: dict[str, tuple[Callable[..., md.Tensor], tuple[md.Tensor, ...]]] = {
     "broadcast": (lambda b: F.broadcast_to(b, (3, 4)), (ROW,)),
     "conv": (lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1), (IMAGES, leaf(3, 2, 3, 3), leaf(3))),
     "grouped conv": (lambda x, w: F.conv2d(x, w, groups=2, dilation=2), (IMAGES, leaf(4, 1, 2, 2))),
+    "transposed conv": (lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2), (IMAGES, leaf(2, 3, 3, 3), leaf(3))),
     "max pool": (lambda x: F.max_pool2d(x, 2), (IMAGES,)),
     "overlapping max pool": (lambda x: F.max_pool2d(x, 3, stride=1, padding=1), (IMAGES,)),
     "average pool": (lambda x: F.avg_pool2d(x, 2, stride=1), (IMAGES,)),
@@ -154,7 +168,7 @@ def test_the_numbers_in_a_line_come_to_its_end() -> None:
 
 
 def test_a_line_reads_as_the_chain_rule_does() -> None:
-    x, w = md.tensor([2.0, 3.0]), md.tensor([0.25, 0.5], requires_grad=True)
+    x, w = tensor([2.0, 3.0]), tensor([0.25, 0.5], requires_grad=True)
     with md.record() as tape:
         h = w * x
         loss = h.sum()
@@ -165,7 +179,7 @@ def test_a_line_reads_as_the_chain_rule_does() -> None:
 
 
 def test_cases_say_which_holds_and_why() -> None:
-    x = md.tensor([2.0, -1.0], requires_grad=True)
+    x = tensor([2.0, -1.0], requires_grad=True)
     with md.record() as tape:
         loss = F.relu(x).sum()
         loss.backward()
@@ -179,8 +193,8 @@ def test_cases_say_which_holds_and_why() -> None:
 
 
 def test_a_sum_over_a_broadcast_shows_its_first_terms() -> None:
-    b = md.tensor([1.0, 2.0], requires_grad=True)
-    x = md.tensor(np.arange(12, dtype=np.float32).reshape(6, 2))
+    b = tensor([1.0, 2.0], requires_grad=True)
+    x = tensor(np.arange(12, dtype=np.float32).reshape(6, 2))
     with md.record() as tape:
         loss = (x * b).sum()
         loss.backward()
@@ -191,7 +205,7 @@ def test_a_sum_over_a_broadcast_shows_its_first_terms() -> None:
 
 
 def test_accumulating_and_updating_are_worked_out() -> None:
-    w = md.tensor([1.0, 2.0], requires_grad=True)
+    w = tensor([1.0, 2.0], requires_grad=True)
     optimizer = optim.SGD([w], lr=0.1)
     with md.record() as tape:
         (w * w).sum().backward()
@@ -207,8 +221,8 @@ def test_accumulating_and_updating_are_worked_out() -> None:
 
 
 def test_what_the_tape_holds_only_a_sample_of_is_said_to_be_so() -> None:
-    x = md.tensor(RNG.normal(size=(200, 50)).astype(np.float32))
-    w = md.tensor(RNG.normal(size=50).astype(np.float32), requires_grad=True)
+    x = tensor(RNG.normal(size=(200, 50)).astype(np.float32))
+    w = tensor(RNG.normal(size=50).astype(np.float32), requires_grad=True)
     with md.record(elements=100) as tape:
         loss = (x @ w).sum()
         loss.backward()
@@ -219,19 +233,39 @@ def test_what_the_tape_holds_only_a_sample_of_is_said_to_be_so() -> None:
 
 
 def test_a_tape_from_a_file_is_explained_too(tmp_path: Any) -> None:
-    tape = of(lambda x: F.cross_entropy(F.max_pool2d(x, 2).reshape(2, -1), md.tensor(np.array([1, 5]))), IMAGES)
+    tape = of(lambda x: F.cross_entropy(F.max_pool2d(x, 2).reshape(2, -1), tensor(np.array([1, 5]))), IMAGES)
     tape.save(tmp_path / "step.json")
     read = Tape.load(tmp_path / "step.json")
     assert read.program is None
-    (loss,) = read.find(BACKWARD, "CrossEntropy")
+    (loss,) = [event for event in read.find(BACKWARD) if event.op.endswith("CrossEntropy")]
     text = worked_gradient(read, loss, 0, (1, 5))
     assert text is not None
     assert "class 5 is the label of sample 1" in text
 
 
+def test_what_a_file_says_is_neither_run_nor_sent_to_a_terminal(tmp_path: Any) -> None:
+    tape = of(lambda x: F.max_pool2d(x, 2)[0], IMAGES)
+    tape.program = None
+    for number, options in enumerate(("kernel=(10**9, 10**9)", "index=__import__('os').system('x')")):
+        tape.events[number] = replace(tape.events[number], options=options)
+    for value in tape.values:
+        value.key = f"\x1b[2J{value.key}"
+    tape.save(tmp_path / "step.json")
+    read = Tape.load(tmp_path / "step.json")
+    for entry in explained(read):
+        for lines in [entry["worked"]["forward"], *entry["worked"]["gradients"]]:
+            assert all("\x1b" not in line["text"] for line in lines)
+    assert read_options("a=1, b=__import__('os'), c=(1, slice(None, 2, None)), d=...") == {
+        "a": 1,
+        "c": (1, slice(None, 2, None)),
+        "d": ...,
+    }
+    assert read_options("kernel=(9, 9), ((((") == {}
+
+
 def test_a_thousand_events_are_explained_in_less_than_a_second() -> None:
     model = nn.Sequential(*[layer for _ in range(20) for layer in (nn.Linear(8, 8), nn.Tanh())])
-    x = md.tensor(RNG.normal(size=(4, 8)).astype(np.float32))
+    x = tensor(RNG.normal(size=(4, 8)).astype(np.float32))
     with md.record() as tape:
         for _ in range(8):
             model(x).sum().backward()
