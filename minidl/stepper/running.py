@@ -6,6 +6,7 @@ import builtins
 import io
 import os
 import sys
+import threading
 import types
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -109,6 +110,7 @@ class Recorded:
         return self.found
 
     def _begin(self) -> None:
+        self._thread = threading.get_ident()  # what another thread does is not recorded, and cannot end it
         self._recorder = record(elements=self.elements, title=os.path.basename(self.script))
         self.found.tape = self._recorder.__enter__()
 
@@ -129,7 +131,7 @@ class Recorded:
             if self._handle is not None:
                 self._handle.remove()
             self._handle = RemovableHandle(after_step, self._after_step)
-        elif self.found.steps >= self.step and self._recorder is not None:
+        elif self._recorder is not None and self.found.steps >= self.step and self._thread == threading.get_ident():
             self._end()
             raise Stop
 

@@ -259,38 +259,6 @@ def test_it_works_in_a_notebooks_frame(browser: Any, folder: Path, tmp_path: Pat
         assert frame.locator(".count").inner_text() == "1 / 7"
 
 
-def milliseconds(page: Any, keys: list[str]) -> list[float]:
-    """How long each key takes, the layout included."""
-    return page.page.evaluate(
-        """async keys => { const times = [];
-        for (const key of keys) {
-            const begin = performance.now();
-            document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
-            document.body.offsetHeight;
-            times.push(performance.now() - begin);
-            await new Promise(requestAnimationFrame);
-        }
-        return times; }""",
-        keys,
-    )
-
-
-def mark(page: Any, name: str) -> float:
-    return float(page.page.evaluate("name => performance.getEntriesByName(name)[0].startTime", name))
-
-
-def test_it_is_quick(browser: Any, folder: Path) -> None:
-    with opened(browser) as page:
-        page.go(folder / "lenet.html")
-        assert mark(page, "graph") < 1000
-        assert np.median(milliseconds(page, ["ArrowRight"] * 34)) < 50
-    with opened(browser) as page:
-        page.go(folder / "chain.html")
-        assert mark(page, "list") < 1000
-        times = milliseconds(page, ["ArrowRight"] * 20 + ["]"] + ["ArrowRight"] * 20)
-        assert np.median(times) < 50
-
-
 def test_a_chain_is_folded_and_unfolded(browser: Any, folder: Path) -> None:
     with opened(browser) as page:
         page.go(folder / "chain.html")
