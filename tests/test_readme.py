@@ -44,8 +44,8 @@ def pasted(example: str, folder: Path) -> str:
     return run(AT_THE_PROMPT.format(lines=example.splitlines()), folder)
 
 
-def test_there_are_five_examples():
-    assert len(EXAMPLES) == 5
+def test_there_are_six_examples():
+    assert len(EXAMPLES) == 6
 
 
 def test_the_gradient_example_runs(tmp_path):
@@ -61,22 +61,28 @@ def test_the_training_example_learns_and_draws(tmp_path):
     assert {path.suffix for path in tmp_path.glob("flow_profile.*")} == {".png", ".svg", ".json"}
 
 
-def test_the_example_of_parameter_groups_learns(tmp_path):
+def test_the_example_of_stepping_shows_two_addends_and_writes_a_page(tmp_path):
     out = pasted(EXAMPLES[2], tmp_path)
+    assert len(re.findall(r"event \d+: \[.*\] is added to dL/dh", out)) == 2
+    assert "default-src 'none'" in (tmp_path / "step.html").read_text(encoding="utf-8")
+
+
+def test_the_example_of_parameter_groups_learns(tmp_path):
+    out = pasted(EXAMPLES[3], tmp_path)
     assert "Scale(lr=1.0, decay=0.0) Scale(lr=0.5, decay=0.0)" in out
     first, last = map(float, re.search(r"\n([\d.]+) ([\d.]+)\n", out).groups())
     assert last < first / 2
 
 
 def test_the_example_of_an_operation_of_ones_own_runs(tmp_path):
-    out = pasted(EXAMPLES[3], tmp_path)
+    out = pasted(EXAMPLES[4], tmp_path)
     assert "True True" in out
     assert "-12." in out  # 6 x at x = -2
     assert out.count("eigenvalues of the Hessian") == 3
 
 
 def test_the_example_of_plain_lines_runs(tmp_path):
-    out = pasted(EXAMPLES[4], tmp_path)
+    out = pasted(EXAMPLES[5], tmp_path)
     assert "[[2., 2.], [2., 2.]]" in out.replace("\n       ", "")
     assert "minidl/fast/" in out
 
