@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from types import FrameType
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from minidl.errors import printable
 from minidl.functional.geometry import Geometry, Window
 from minidl.stepper.backwards import Backwards
 from minidl.stepper.events import BACKWARD, FORWARD, LOSS, OWN, RESULT, UPDATE, Event
+from minidl.stepper.frames import name_of
 from minidl.stepper.kept import ELEMENTS
 from minidl.stepper.program import Program, not_yet_called
 from minidl.stepper.registry import Registry
@@ -46,6 +48,7 @@ class _Last(NamedTuple):
     line: int | None = None
     users: FrameType | None = None
     value: int | None = None
+    tensor: Any = None  # a weak reference
 
 
 class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.record() as tape:`
@@ -177,7 +180,7 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
                 step=self._registry.step, grad_enabled=enabled, note=OWN if op.foreign else "",
             )
         )  # fmt: skip
-        self._last = _Last(asked.line, asked.users, output)
+        self._last = _Last(asked.line, asked.users, output, weakref.ref(result))
 
     def _is_update(self, asked: _Asked) -> bool:
         """Whether an op without history updates by hand, `w -= rate * w.grad`: of leaves, after a backward."""
@@ -188,10 +191,13 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
 
     def _name_last(self) -> None:
         """Call the last result of a line by the name that the line assigns it to."""
-        line, _, value = self._last
+        line, users, value, reference = self._last
         self._last = _Last()
         event = None if value is None else self.tape.values[value].event
         target = self._frames.target(line)
+        if not target and users is not None:  # a line whose text cannot be had, or with several targets
+            result = reference()
+            target = "" if result is None else name_of(result, users)
         if value is None or event is None or not target:
             return
         if self.tape.events[event].phase in (FORWARD, LOSS, UPDATE):

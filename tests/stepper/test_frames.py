@@ -94,7 +94,15 @@ def test_a_program_without_a_file() -> None:
     exec("with md.record() as tape:\n    y = F.exp(md.tensor([1.0]))", space)
     tape = space["tape"]
     assert tape.source(tape[0]) == ("<string>", 2, "")
-    assert tape.values[-1].key == "exp"
+    assert tape.values[-1].key == "y"
+
+
+def test_a_line_with_several_targets() -> None:
+    x = tensor([[1.0, 2.0]])
+    with md.record() as tape:
+        a, b = 2, F.exp(x)
+        F.exp(b * a)
+    assert tape.values[1].key == "b"
 
 
 def test_looking_at_variables_keeps_none_alive_and_leaves_locals_alone() -> None:
