@@ -78,7 +78,7 @@ def test_names_come_from_assignments_over_several_lines() -> None:
         h += 1
         a, b = h * 2, h * 3
     assert a.shape == b.shape
-    assert [value.key for value in tape.values if value.kind == "result"] == ["h", "h2", "mul", "mul2"]
+    assert [value.key for value in tape.values if value.kind == "result"] == ["h", "h2", "mul", "b"]
 
 
 def test_control_characters_of_names_are_written_out() -> None:
