@@ -25,6 +25,7 @@ _HANDED = (
     "it is called as when(op, *inputs) in the forward, when(op, grad_out, *saved) in the backward and "
     "when(optimizer, *gradients) in an update: phase= chooses one"
 )
+_STOPS = "_stops"  # an attribute of the classes made here
 FORWARD, BACKWARD, UPDATE = PHASES = ("forward", "backward", "update")
 
 
@@ -215,11 +216,10 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
             self.stops += 1
             return True
 
-        names = {method: stopping(getattr(cls, method), reached), "__slots__": (), "__module__": __name__}
+        home = cls.__module__ if getattr(cls, "foreign", False) else __name__  # an op of yours stays one
+        names = {method: stopping(getattr(cls, method), reached), "__slots__": (), "__module__": home, _STOPS: True}
         stops = type(cls)(cls.__name__, (cls,), names)
         stops.__qualname__ = cls.__qualname__
-        if once:
-            stops.foreign = cls.foreign
         what.__class__ = stops
         self._changed.append((what, found))
 
@@ -227,7 +227,7 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         """Give back its class to what has not been called, or has been."""
         while self._changed:
             what, cls = self._changed.pop()
-            if type(what).__module__ == __name__:
+            if hasattr(type(what), _STOPS):
                 what.__class__ = cls
 
 
@@ -250,7 +250,7 @@ def _short(x: Any) -> str:
 
 def _below(cls: type[Any]) -> Iterator[type[Any]]:
     for subclass in cls.__subclasses__():
-        if subclass.plain is subclass and subclass.__module__ != __name__:  # no faster version
+        if subclass.plain is subclass and not hasattr(subclass, _STOPS):  # no faster version
             yield subclass
         yield from _below(subclass)
 
