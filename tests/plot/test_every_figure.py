@@ -145,7 +145,7 @@ def test_every_figure_is_here_or_has_tests_of_all_this_elsewhere():
     elsewhere = {"gradient_flow", "flow_profile", "update_heatmap", "race"}  # of recordings of a training
     elsewhere |= {"distribution_grid", "effective_rates", "rate_curve", "update_lines", "who_learned"}
     assert set(FIGURES) == set(MAKES) | elsewhere
-    assert set(plot.__all__) == set(FIGURES) | {"FIGURES", "Live", "draw", "save_figure"}
+    assert set(plot.__all__) == set(FIGURES) | {"FIGURES", "Live", "draw", "link", "save_figure"}
 
 
 def test_none_touches_pyplot_or_the_global_settings():
