@@ -10,7 +10,7 @@ from minidl.stepper.contents import TapeContents
 from minidl.stepper.html import html_of
 
 HEIGHTS = (640, 860)  # of the frame in pixels: one tape, two
-MOST_EVENTS = 400  # of a tape that shows itself unasked: each takes some kilobytes of the notebook
+MOST_EVENTS = 500  # of a tape that shows itself unasked: each takes about 2 KB of the notebook, or more
 _KEYS = (
     "Click into the frame, then: left and right arrow step, [ and ] change the phase, ? lists all keys. "
     "If there is no frame above, the notebook is not trusted: run the cell, or choose Trust Notebook."
@@ -63,7 +63,7 @@ def shown(tape: TapeContents) -> str:
     """What a tape says for itself at the end of a cell: its page, unless that would fill the notebook."""
     if len(tape.events) > MOST_EVENTS and not tape.recording:
         return _line(
-            f"{tape!r}: its page would take some {len(tape.events) * 5 // 1000 + 1} MB of the notebook. tape.page() "
+            f"{tape!r}: its page would take about {0.2 + len(tape.events) * 0.002:.1f} MB of the notebook. tape.page() "
             "shows it here; tape.save_html('step.html') writes it into a file; tape.play() needs no page."
         )
     return Page(tape)._repr_html_()
