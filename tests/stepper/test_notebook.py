@@ -72,6 +72,7 @@ def frame_of(page: Any, number: int) -> Any:
     return frame
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.filterwarnings("ignore")  # of the clients, not of minidl
 def test_it_is_walked_through_without_a_kernel_both_ways(saved: Path, browser: Any) -> None:
@@ -97,6 +98,7 @@ def test_it_is_walked_through_without_a_kernel_both_ways(saved: Path, browser: A
         assert page.page.url == (saved / "step.html").as_uri()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.filterwarnings("ignore")
 def test_two_tapes_stand_side_by_side_and_tab_leads_into_the_frame(saved: Path, browser: Any) -> None:
@@ -144,6 +146,7 @@ def test_a_tape_that_is_empty_or_still_recording_says_so() -> None:
 def test_a_tape_that_would_fill_the_notebook_shows_itself_only_when_asked() -> None:
     tape = pages.chain(MOST_EVENTS // 2)
     assert len(tape) > MOST_EVENTS
+    assert "its page would take about 1.2 MB" in text_of(tape._repr_html_())
     assert "tape.page() shows it here" in text_of(tape._repr_html_())
     assert "<iframe" in tape.page()._repr_html_()
 
