@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from minidl.stepper.contents import TapeContents
-from minidl.stepper.events import BACKWARD, FORWARD, LOSS, OWN, Event
+from minidl.stepper.events import ACCUMULATE, BACKWARD, FORWARD, LOSS, OWN, Event
 from minidl.stepper.formula_table import FORMULAS, Formula
 from minidl.stepper.mathml import to_mathml, to_text
 from minidl.stepper.notation import Derivative, Name, Node, Relation, Subscript, parse
@@ -56,7 +56,7 @@ def _named(name: str) -> Node:
 def names_of(tape: TapeContents, event: Event) -> dict[str, str]:
     """What the variables of an event's formula are called on the tape: {"x": "h", "y": "w", "z": "mul1"}."""
     formula = formula_at(tape, event)
-    if formula is None:
+    if formula is None or event.phase == ACCUMULATE:  # G is the .grad, which has no key of its own
         return {}
     keys = [tape.values[number].key for number in event.inputs]
     names = dict(zip(input_names(formula, len(keys)), keys, strict=False))

@@ -14,6 +14,7 @@ from typing import Any
 
 from minidl.errors import describe, printable
 from minidl.files.writing import path_of, write_atomically
+from minidl.stepper.checking import fill_checks
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.kept import ELEMENTS
 from minidl.stepper.quiz import questions_of
@@ -47,8 +48,8 @@ def save_html(tape: TapeContents, path: str | PathLike[str], other: TapeContents
 def html_of(tape: TapeContents, other: TapeContents | None = None) -> str:
     """The page of a tape, or of two side by side, as text; it needs no other file.
 
-    The page stays below 650 KB where that can be: of large arrays it holds samples, and says so. What the user's
-    program puts into it (names, lines of source) is text in it, never markup.
+    The page stays below 650 KB where that can be: of large arrays it holds samples, and says so. Some gradients are
+    held to finite differences, if none was yet and the tape's program is still there. What the user's program puts into it (names, lines of source) is text in it, never markup.
 
     Raises:
         TypeError: `tape` or `other` is no tape.
@@ -60,6 +61,8 @@ def html_of(tape: TapeContents, other: TapeContents | None = None) -> str:
             raise TypeError(f"expected a tape, as `with md.record() as tape:` makes it; got {describe(one)}")
         if not one.events:
             raise ValueError("expected a tape with events on it; this one is empty: nothing ran inside md.record()")
+    for one in tapes:
+        fill_checks(one)
     shell, script, style = (_part(name) for name in ("page.html", "step.js", "step.css"))
     frame = len(shell) + len(script) + len(style)
     parts = {

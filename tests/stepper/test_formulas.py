@@ -211,3 +211,11 @@ def test_the_formula_of_an_event_has_the_keys_of_its_values() -> None:
     found = formula_mathml(tape, event)
     assert found is not None
     assert found["gradients"] == [to_mathml(gradient_equation("Mul", 0, "x"), {"x": "x", "y": "3"})]
+
+
+def test_what_is_added_to_a_grad_is_called_G() -> None:
+    w = minidl.tensor([1.0, 2.0], requires_grad=True)
+    with minidl.record() as tape:
+        (w * 2).sum().backward()
+    (event,) = tape.find("accumulate")
+    assert forward_text(tape, event) == "G = G + g"

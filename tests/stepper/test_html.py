@@ -32,6 +32,13 @@ def test_a_page_holds_its_tape() -> None:
     assert "sampled" not in held
 
 
+def test_a_page_holds_checks_and_is_the_same_each_time() -> None:
+    (held,) = tapes_in(html_of(pages.small()))
+    assert held["checks"]
+    assert all(check["ok"] for check in held["checks"])
+    assert html_of(pages.small()) == html_of(pages.small())
+
+
 def test_a_page_of_two_holds_both() -> None:
     held = tapes_in(html_of(pages.small("one"), pages.small("other", 2.0)))
     assert [tape["title"] for tape in held] == ["one", "other"]

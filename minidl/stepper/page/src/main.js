@@ -112,7 +112,9 @@ class Page {
     if (!other) return undefined;
     const shown = v >= 0 ? v : this.tapes[k].events[row.at[k]]?.output;
     if (shown === null || shown === undefined) return undefined;
-    const there = other.find(this.tapes[k].values[shown].key);
+    let there = other.find(this.tapes[k].values[shown].key);
+    const paired = row.a !== null && row.b !== null;
+    if (there < 0 && v < 0 && paired) there = other.events[row.at[1 - k]].output ?? -1; // called otherwise by another op
     if (there < 0) return undefined;
     return { content: other.content(there, row.at[1 - k]), gradient: other.gradient(there, row.at[1 - k]).total };
   }
