@@ -11,7 +11,7 @@ import numpy as np
 
 from minidl.errors import GraphError, printable
 from minidl.stepper.contents import TapeContents
-from minidl.stepper.events import LEAF, PARAMETER, RESULT, Value
+from minidl.stepper.events import LEAF, PARAMETER, Value
 from minidl.stepper.kept import Kept
 from minidl.stepper.lines import label_at
 from minidl.stepper.replay import Replay, Walk, walks_of

@@ -49,7 +49,8 @@ def html_of(tape: TapeContents, other: TapeContents | None = None) -> str:
     """The page of a tape, or of two side by side, as text; it needs no other file.
 
     The page stays below 650 KB where that can be: of large arrays it holds samples, and says so. Some gradients are
-    held to finite differences, if none was yet and the tape's program is still there. What the user's program puts into it (names, lines of source) is text in it, never markup.
+    held to finite differences, if none was yet and the tape's program is still there. What the user's program puts into
+    it (names, lines of source) is text in it, never markup.
 
     Raises:
         TypeError: `tape` or `other` is no tape.

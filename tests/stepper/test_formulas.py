@@ -219,3 +219,13 @@ def test_what_is_added_to_a_grad_is_called_G() -> None:
         (w * 2).sum().backward()
     (event,) = tape.find("accumulate")
     assert forward_text(tape, event) == "G = G + g"
+
+
+def test_a_bias_that_is_not_there_is_said_to_be_missing() -> None:
+    layer = minidl.nn.Linear(2, 1, bias=False)
+    with minidl.record() as tape:
+        layer(minidl.tensor([[1.0, 2.0]]))
+    said = formula_mathml(tape, tape[0])
+    assert said is not None
+    assert "none" not in str(said)
+    assert str(said["words"]).startswith("there is no b here")

@@ -60,8 +60,8 @@ function joined(pairs, one, other) {
 
 /** What events of different ops have in common that stand for each other. */
 function placeOf(tape, i) {
-  const { phase, output, step, inputs } = tape.events[i];
-  return `${phase}|${step}|${inputs.length}|${output === null ? "" : tape.values[output].shape}`;
+  const { phase, output, step } = tape.events[i];
+  return `${phase}|${step}|${output === null ? "" : tape.values[output].shape}`;
 }
 
 /** The longest common subsequence of what lies between. */
