@@ -38,7 +38,9 @@ function shown(tape, event, view, title, parts) {
 
 /** What an update was made with: the learning rate, the layer's multiplier, their product, ... */
 export function rates(event) {
-  const entries = Object.entries(event.phase === "update" ? event.numbers : {});
+  const order = [...Object.keys(WORDS), ...Object.keys(event.numbers)];
+  const entries = Object.entries(event.phase === "update" ? event.numbers : {})
+    .sort(([one], [other]) => order.indexOf(one) - order.indexOf(other));
   if (!entries.length) return null;
   return section("Rates", "rates", el("dl", { class: "panel-settings" }, entries.map(([name, x]) => el("div", {},
     el("dt", {}, WORDS[name] ?? name), el("dd", {}, brief(x))))));
