@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import html
 import json
@@ -93,7 +94,10 @@ def _hash(text: str) -> str:
 
 
 def _data(tape: TapeContents, most: int) -> str:
-    """The script element that holds a tape in at most about `most` bytes."""
+    """The script element that holds a tape in at most about `most` bytes; what needs more is compressed in it.
+
+    What needs less is left as it is, to be read by whoever looks at the page's source.
+    """
     data = as_json(tape, FEWEST)
     data["quiz"] = _questions(tape)
     bare = len(json.dumps(data))
@@ -109,7 +113,11 @@ def _data(tape: TapeContents, most: int) -> str:
         data["arrays"] = as_json(tape, elements)["arrays"]
     if any(size > elements for size, _ in sizes):
         data["sampled"] = elements
-    return f'<script type="application/json">{_embedded(data)}</script>'
+    text = _embedded(data)
+    if len(text) <= most:
+        return f'<script type="application/json">{text}</script>'
+    packed = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return f'<script type="application/json" data-packed="gzip">"{packed}"</script>'
 
 
 def _explain(tape: TapeContents, data: dict[str, Any], every: int) -> None:
