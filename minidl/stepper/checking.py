@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,15 @@ import numpy as np
 
 from minidl.errors import GraphError, printable
 from minidl.stepper.contents import TapeContents
-from minidl.stepper.events import LEAF, PARAMETER, RESULT, Value
+from minidl.stepper.events import LEAF, PARAMETER, Value
+from minidl.stepper.kept import Kept
 from minidl.stepper.lines import label_at
 from minidl.stepper.replay import Replay, Walk, walks_of
+from minidl.stepper.worked import largest
 
 TOLERANCE = {"float16": 3e-2, "float32": 2e-3, "float64": 1e-5}
 ROUNDING = {"float16": 4e-3, "float32": 5e-7, "float64": 1e-15}  # of the largest gradient: what sums leave over
+WORK = 100_000_000  # numbers that `checks_of` may compute again
 EVERY = 64  # of a leaf with at most so many numbers `checks_of` checks each
 
 
@@ -77,43 +80,69 @@ def check(
     return Checker(tape).check(tape.value(value) if isinstance(value, str) else value, place, eps)
 
 
-def checks_of(tape: TapeContents, seconds: float = 1.0) -> list[dict[str, Any]]:
+def checks_of(tape: TapeContents, work: int = WORK) -> list[dict[str, Any]]:
     """Checks for a page or a file, as plain data: of every leaf with at most 64 numbers each, of others one number.
 
-    As many as can be made in about `seconds`; leaves come first. What cannot be checked is left out.
+    As many as can be made with computing about `work` numbers, whatever the machine: first one of each leaf, from the
+    last layer back (less is computed again), then of each result, then the leaves' other numbers. What cannot be
+    checked is left out.
     """
-    until = time.perf_counter() + seconds
-    checker = Checker(tape)
+    checker = Checker(tape, work)
     found: list[dict[str, Any]] = []
-    values = sorted(tape.values, key=lambda v: (v.kind not in (PARAMETER, LEAF), v.number))
-    for value in values:
-        if not value.requires_grad or (walk := checker.walk_of(value)) is None:
+    gradients = [(value, kept) for value in tape.values if (kept := checker.gradient(value)) is not None]
+    leaves = [(value, kept) for value, kept in gradients if value.kind in (PARAMETER, LEAF)][::-1]
+    results = [(value, kept) for value, kept in gradients if value.kind not in (PARAMETER, LEAF)][::-1]
+    small = [(value, kept) for value, kept in leaves if kept.size <= EVERY]
+    first = [(value, largest(kept)) for value, kept in (*leaves, *results) if kept.size]
+    others = [(value, place) for value, kept in small for place in np.ndindex(kept.shape) if place != largest(kept)]
+    refused: set[int] = set()
+    for value, place in (*first, *others):
+        if value.number in refused:
             continue
-        gradient = walk.gradient(value)
-        if gradient is None or value.dtype[:5] != "float":
-            continue
-        every = value.kind != RESULT and gradient.size <= EVERY
-        for place in list(np.ndindex(value.shape)) if every else [None]:
-            if time.perf_counter() > until:
-                return found
-            try:
-                found.append(checker.check(value, place, None).plain())
-            except GraphError:
-                break
+        if checker.work >= work:
+            break
+        try:
+            found.append(checker.check(value, place, None).plain())
+        except GraphError:
+            refused.add(value.number)
     return found
+
+
+def fill_checks(tape: TapeContents) -> None:
+    """Give a tape its checks before it is written, if it has none: a file holds no program to make them with.
+
+    Whatever goes wrong, the tape can still be written: then without them.
+    """
+    if tape.program is None or tape.recording or tape.checks:
+        return
+    with suppress(Exception):  # an op of the user's may do anything when it is called again
+        tape.checks += checks_of(tape)
 
 
 class Checker:
     """Checks of one tape; the forward is computed again once for each backward."""
 
-    def __init__(self, tape: TapeContents) -> None:
+    def __init__(self, tape: TapeContents, most: int | None = None) -> None:
         self.tape = tape
         self.walks = walks_of(tape)
+        self.most = most  # numbers to compute for one forward
         self._replays: dict[int, Replay | GraphError] = {}
+
+    @property
+    def work(self) -> int:
+        """About how many numbers have been computed until now."""
+        return sum(replay.work for replay in self._replays.values() if isinstance(replay, Replay))
 
     def walk_of(self, value: Value) -> Walk | None:
         """The last backward in which a value got a gradient."""
         return next((walk for walk in reversed(self.walks) if walk.gradient(value) is not None), None)
+
+    def gradient(self, value: Value) -> Kept | None:
+        """What `walk_of` has of a value; None if there is none, or if its numbers cannot be moved a little."""
+        if not value.requires_grad or value.dtype[:5] != "float":
+            return None
+        walk = self.walk_of(value)
+        return None if walk is None else walk.gradient(value)
 
     def replay(self, walk: Walk) -> Replay:
         number = walk.seeds[0].number
@@ -121,7 +150,7 @@ class Checker:
             program = self.tape.program
             assert program is not None
             try:
-                self._replays[number] = Replay(self.tape, program, walk)
+                self._replays[number] = Replay(self.tape, program, walk, self.most)
             except GraphError as error:
                 self._replays[number] = error
         found = self._replays[number]
@@ -138,9 +167,7 @@ class Checker:
         if gradient.size == 0:
             raise GraphError(f"{printable(value.key)} has no numbers: its shape is {value.shape}")
         if place is None:
-            sizes = np.abs(np.asarray(gradient.values, dtype=np.float64))
-            at = np.unravel_index(int(np.argmax(np.where(np.isfinite(sizes), sizes, -1.0))), sizes.shape)
-            place = tuple([int(kept[i]) for i, kept in zip(at, gradient.places(), strict=True)])
+            place = largest(gradient)
         place = tuple([int(i) for i in place])
         said = gradient.at(place)
         place = tuple([i % n for i, n in zip(place, value.shape, strict=True)])
@@ -152,8 +179,8 @@ class Checker:
                 f"or record with md.record(elements={gradient.size})"
             )
         replay = self.replay(walk)
-        largest = max(abs(gradient.low), abs(gradient.high))
-        return _checked(replay, value, place, float(said), 0.0 if math.isnan(largest) else largest, eps)
+        top = max(abs(gradient.low), abs(gradient.high))
+        return _checked(replay, value, place, float(said), 0.0 if math.isnan(top) else top, eps)
 
     def _why_none(self, value: Value) -> str:
         if not self.walks:
@@ -186,7 +213,7 @@ class Checker:
 
 
 def _checked(
-    replay: Replay, value: Value, place: tuple[int, ...], backward: float, largest: float, eps: float | None
+    replay: Replay, value: Value, place: tuple[int, ...], backward: float, top: float, eps: float | None
 ) -> Check:
     number = _number(replay, value, place)
     step = 1e-5 * max(1.0, abs(number)) if eps is None else float(eps)
@@ -199,7 +226,7 @@ def _checked(
     def allowed(of: float) -> float:
         noise = 1e-13 * abs(replay.loss) / step  # of two losses that are nearly equal
         rounding = ROUNDING.get(value.dtype, 5e-7) * replay.walk.largest()
-        return relative * max(abs(backward), abs(of)) + relative * 1e-2 * largest + rounding + noise + 1e-10
+        return relative * max(abs(backward), abs(of)) + relative * 1e-2 * top + rounding + noise + 1e-10
 
     left, right = _slopes(replay, value, place, step)
     far = gap = abs(right - left)

@@ -12,7 +12,6 @@ from typing import Any
 from minidl.errors import printable
 from minidl.files.output import say
 from minidl.files.writing import path_of
-from minidl.stepper.checking import checks_of
 from minidl.stepper.kept import ELEMENTS
 from minidl.stepper.running import Recorded, said, show_error
 from minidl.stepper.tape import Tape
@@ -83,8 +82,6 @@ def step(options: argparse.Namespace) -> int:
     tape, status = _opened(options) if options.script.lower().endswith(SAVED) else _recorded(options)
     if tape is None or not len(tape):
         return status or FAILED
-    if (save or html) and not tape.checks:
-        tape.checks += checks_of(tape)  # a file holds no program, so gradients are held to differences now
     if save is not None:
         tape.save(save)
         say(f"tape: {save}", sys.stdout)

@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl.errors import printable
 from minidl.stepper.contents import TapeContents
-from minidl.stepper.events import BACKWARD, CONSTANT, Event
+from minidl.stepper.events import BACKWARD, Event
 from minidl.stepper.formula_table import FORMULAS, Formula
 from minidl.stepper.formulas import input_names, output_name
 from minidl.stepper.kept import Kept
@@ -85,8 +85,8 @@ class Computation:
     def _held(self, number: int) -> Held | None:
         value = self.tape.values[number]
         kept = value.content(self.forward.number)
-        if kept is None or (value.kind == CONSTANT and value.shape == (0,) and value.key.startswith("none")):
-            return None  # a bias that is not there
+        if kept is None or value.missing:
+            return None
         return Held(printable(value.key), kept)
 
     @cached_property

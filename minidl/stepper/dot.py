@@ -25,6 +25,8 @@ def dot_of(tape: TapeContents) -> str:
     for event in ops:
         for place, number in enumerate(event.inputs):
             value = tape.values[number]
+            if value.missing:
+                continue
             source = made.get(number)
             if source is not None:
                 lines.append(f"  e{source} -> e{event.number} [label={_quoted(str(value.shape))}];")

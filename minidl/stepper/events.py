@@ -162,6 +162,11 @@ class Value:
     requires_grad: bool = False
     contents: list[tuple[int, Kept]] = field(default_factory=list)
 
+    @property
+    def missing(self) -> bool:
+        """Whether it only stands for an input that was left out, such as a layer's bias: no view shows it."""
+        return self.kind == CONSTANT and self.shape == (0,) and self.key.startswith("none")
+
     def content(self, moment: int) -> Kept | None:
         """What it held after event `moment`; None if it had not been computed yet."""
         found = None

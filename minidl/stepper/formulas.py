@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from minidl.stepper.contents import TapeContents
-from minidl.stepper.events import BACKWARD, FORWARD, LOSS, OWN, Event
+from minidl.stepper.events import ACCUMULATE, BACKWARD, FORWARD, LOSS, OWN, Event
 from minidl.stepper.formula_table import FORMULAS, Formula
 from minidl.stepper.mathml import to_mathml, to_text
 from minidl.stepper.notation import Derivative, Name, Node, Relation, Subscript, parse
@@ -56,10 +56,11 @@ def _named(name: str) -> Node:
 def names_of(tape: TapeContents, event: Event) -> dict[str, str]:
     """What the variables of an event's formula are called on the tape: {"x": "h", "y": "w", "z": "mul1"}."""
     formula = formula_at(tape, event)
-    if formula is None:
+    if formula is None or event.phase == ACCUMULATE:  # G is the .grad, which has no key of its own
         return {}
-    keys = [tape.values[number].key for number in event.inputs]
-    names = dict(zip(input_names(formula, len(keys)), keys, strict=False))
+    inputs = [tape.values[number] for number in event.inputs]
+    called = zip(input_names(formula, len(inputs)), inputs, strict=False)
+    names = {name: value.key for name, value in called if not value.missing}
     if event.output is not None and formula.inputs:
         names[output_name(formula)] = tape.values[event.output].key
     return names
@@ -91,12 +92,22 @@ def formula_mathml(tape: TapeContents, event: Event) -> dict[str, object] | None
     if formula is None:
         return None
     names = names_of(tape, event)
+    absent = [f"there is no {name} here" for name in _left_out(tape, event, formula)]
     return {
         "forward": to_mathml(formula.forward, names),
         "gradients": [None if tree is None else to_mathml(tree, own) for tree, own in _gradient_trees(tape, event)],
         "where": [to_mathml(part, names) for part in formula.where.split(";") if part.strip()],
-        "words": formula.words,
+        "words": "; ".join([*absent, formula.words] if formula.words else absent),
     }
+
+
+def _left_out(tape: TapeContents, event: Event, formula: Formula) -> list[str]:
+    """What the formula of a forward calls the inputs that the op was not given, such as a layer's bias."""
+    if event.phase not in (FORWARD, LOSS):
+        return []
+    names = [name for name in formula.inputs if not name.startswith("*")]
+    given = {name for name, n in zip(names, event.inputs, strict=False) if not tape.values[n].missing}
+    return [name for name in names if name not in given]
 
 
 def _gradient_trees(tape: TapeContents, event: Event) -> list[tuple[Node | None, dict[str, str]]]:

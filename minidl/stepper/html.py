@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import html
 import json
@@ -14,6 +15,7 @@ from typing import Any
 
 from minidl.errors import describe, printable
 from minidl.files.writing import path_of, write_atomically
+from minidl.stepper.checking import fill_checks
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.kept import ELEMENTS
 from minidl.stepper.quiz import questions_of
@@ -47,8 +49,9 @@ def save_html(tape: TapeContents, path: str | PathLike[str], other: TapeContents
 def html_of(tape: TapeContents, other: TapeContents | None = None) -> str:
     """The page of a tape, or of two side by side, as text; it needs no other file.
 
-    The page stays below 650 KB where that can be: of large arrays it holds samples, and says so. What the user's
-    program puts into it (names, lines of source) is text in it, never markup.
+    The page stays below 650 KB where that can be: of large arrays it holds samples, and says so. Some gradients are
+    held to finite differences, if none was yet and the tape's program is still there. What the user's program puts into
+    it (names, lines of source) is text in it, never markup.
 
     Raises:
         TypeError: `tape` or `other` is no tape.
@@ -60,6 +63,8 @@ def html_of(tape: TapeContents, other: TapeContents | None = None) -> str:
             raise TypeError(f"expected a tape, as `with md.record() as tape:` makes it; got {describe(one)}")
         if not one.events:
             raise ValueError("expected a tape with events on it; this one is empty: nothing ran inside md.record()")
+    for one in tapes:
+        fill_checks(one)
     shell, script, style = (_part(name) for name in ("page.html", "step.js", "step.css"))
     frame = len(shell) + len(script) + len(style)
     parts = {
@@ -89,7 +94,10 @@ def _hash(text: str) -> str:
 
 
 def _data(tape: TapeContents, most: int) -> str:
-    """The script element that holds a tape in at most about `most` bytes."""
+    """The script element that holds a tape in at most about `most` bytes; what needs more is compressed in it.
+
+    What needs less is left as it is, to be read by whoever looks at the page's source.
+    """
     data = as_json(tape, FEWEST)
     data["quiz"] = _questions(tape)
     bare = len(json.dumps(data))
@@ -105,7 +113,11 @@ def _data(tape: TapeContents, most: int) -> str:
         data["arrays"] = as_json(tape, elements)["arrays"]
     if any(size > elements for size, _ in sizes):
         data["sampled"] = elements
-    return f'<script type="application/json">{_embedded(data)}</script>'
+    text = _embedded(data)
+    if len(text) <= most:
+        return f'<script type="application/json">{text}</script>'
+    packed = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return f'<script type="application/json" data-packed="gzip">"{packed}"</script>'
 
 
 def _explain(tape: TapeContents, data: dict[str, Any], every: int) -> None:

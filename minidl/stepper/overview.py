@@ -76,6 +76,8 @@ def parents(views: Views, value: Value) -> Iterator[Line]:
     yield (f"{SMALL}{value.key} was made by event {made.number}, {views.what(made)}, of",)
     for number in dict.fromkeys(made.inputs):
         parent = views.tape.values[number]
+        if parent.missing:
+            continue
         times = f", {made.inputs.count(number)} times" if made.inputs.count(number) > 1 else ""
         yield (f"{SMALL}  {parent.key} {parent.shape} {parent.dtype}, {views.kind(parent)}{times}",)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ import numpy as np
 from minidl.errors import GraphError, printable
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import ACCUMULATE, BACKWARD, SEED, Addend, Event, Value
+from minidl.stepper.formula_table import PRODUCTS
 from minidl.stepper.kept import Kept
 from minidl.stepper.program import Program
 
+STEPS = 8  # of a product take about as long as one number of another op
+CALL = 10_000  # calling an op at all takes about as long as this many numbers of one
 SAME = ("Cast", "ToDevice", "InputIdentity", "OutputIdentity")  # whose numbers stay, and are wanted in float64
 
 
@@ -82,15 +86,24 @@ def walks_of(tape: TapeContents) -> list[Walk]:
 class Replay:
     """The forward that led to where a backward began, ready to be computed again.
 
+    Attributes:
+        once: about how many numbers it takes to compute all of it; the same on every machine.
+        work: how many it has taken until now.
+
     Raises:
-        GraphError: the tape does not hold what that needs, or the ops do not come to the recorded numbers again.
+        GraphError: the tape does not hold what that needs, the ops do not come to the recorded numbers again, or it
+            takes more than `most` numbers.
     """
 
-    def __init__(self, tape: TapeContents, program: Program, walk: Walk) -> None:
+    def __init__(self, tape: TapeContents, program: Program, walk: Walk, most: int | None = None) -> None:
         self.tape = tape
         self.program = program
         self.walk = walk
         self.order = self._ancestors()
+        self.work = 0
+        self.once = sum(self._work(event) for event in self.order)
+        if most is not None and self.once > most:
+            raise GraphError(f"to compute the forward again takes about {self.once:,} numbers, more than {most:,}")
         self.results: dict[int, Any] = {}
         self.ops = {event.number: self._op(event) for event in self.order}
         for event in self.order:
@@ -110,6 +123,12 @@ class Replay:
                 waiting += found[made].inputs
         return [found[number] for number in sorted(found)]
 
+    def _work(self, event: Event) -> int:
+        """About how many numbers an op computes: a product of matrices (m, k) and (k, n) takes m k n steps."""
+        sizes = [math.prod(self.tape.values[n].shape) for n in (event.output or 0, *event.inputs)]
+        steps = math.isqrt(math.prod(sizes[:3])) // STEPS if event.op in PRODUCTS else 0
+        return CALL + sum(sizes) + steps
+
     def _op(self, event: Event) -> Any:
         """The op of an event, so that calling it again has no effect on the program, and draws what was drawn."""
         op = self.program.ops.get(event.number)
@@ -124,6 +143,7 @@ class Replay:
 
     def _computed(self, event: Event, results: dict[int, Any], moved: int | None, delta: Any) -> Any:
         """The output of an event, with the value `moved` moved by `delta`."""
+        self.work += self._work(event)
         inputs = []
         for number in event.inputs:
             x = results[number] if number in results else self._base(self.tape.values[number], event)

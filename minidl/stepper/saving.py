@@ -15,6 +15,7 @@ import numpy as np
 from minidl.files.arrays import load_arrays, save_arrays
 from minidl.files.reading import fitting, read_text
 from minidl.files.writing import path_of, write_atomically
+from minidl.stepper.checking import fill_checks
 from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import KINDS, PHASES, Addend, Call, Event, File, Line, Value
 from minidl.stepper.kept import Kept
@@ -30,16 +31,19 @@ TapeT = TypeVar("TapeT", bound=TapeContents)
 def save(tape: TapeContents, path: str | PathLike[str]) -> None:
     """Write a tape, as json if the name ends so, else as npz.
 
+    Some gradients are held to finite differences first, if none was yet: a file holds no program to do so later.
+
     Raises:
         ValueError: the name ends in neither.
         OSError: the file cannot be written.
     """
     name = str(path_of(path))
+    if not name.lower().endswith((".npz", ".json")):
+        raise ValueError(f"{name}: expected a name that ends in .npz or .json (or .html: tape.save_html)")
+    fill_checks(tape)
     if name.lower().endswith(".json"):
         write_atomically(path, json.dumps(as_json(tape), allow_nan=False).encode())
         return
-    if not name.lower().endswith(".npz"):
-        raise ValueError(f"{name}: expected a name that ends in .npz or .json (or .html: tape.save_html)")
     arrays: dict[str, Any] = {}
     data = plain(tape, lambda kept, number: _into(arrays, kept, number))
     save_arrays(path, arrays, kind=KIND, format=FORMAT, meta=data)

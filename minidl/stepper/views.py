@@ -91,7 +91,7 @@ class Views:
                 yield ("quiet", place), self.screen.cut(text.strip(), len(place))
 
     def _forward(self, event: Event) -> Iterator[Line]:
-        values = [self.tape.values[number] for number in event.inputs]
+        values = [value for number in event.inputs if not (value := self.tape.values[number]).missing]
         wide = max((len(value.key) for value in values), default=0)
         for value in values:
             yield from self._small(f"{SMALL}", value, wide, event.number - 1)

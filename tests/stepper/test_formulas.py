@@ -211,3 +211,21 @@ def test_the_formula_of_an_event_has_the_keys_of_its_values() -> None:
     found = formula_mathml(tape, event)
     assert found is not None
     assert found["gradients"] == [to_mathml(gradient_equation("Mul", 0, "x"), {"x": "x", "y": "3"})]
+
+
+def test_what_is_added_to_a_grad_is_called_G() -> None:
+    w = minidl.tensor([1.0, 2.0], requires_grad=True)
+    with minidl.record() as tape:
+        (w * 2).sum().backward()
+    (event,) = tape.find("accumulate")
+    assert forward_text(tape, event) == "G = G + g"
+
+
+def test_a_bias_that_is_not_there_is_said_to_be_missing() -> None:
+    layer = minidl.nn.Linear(2, 1, bias=False)
+    with minidl.record() as tape:
+        layer(minidl.tensor([[1.0, 2.0]]))
+    said = formula_mathml(tape, tape[0])
+    assert said is not None
+    assert "none" not in str(said)
+    assert str(said["words"]).startswith("there is no b here")

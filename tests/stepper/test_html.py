@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -32,6 +33,13 @@ def test_a_page_holds_its_tape() -> None:
     assert "sampled" not in held
 
 
+def test_a_page_holds_checks_and_is_the_same_each_time() -> None:
+    (held,) = tapes_in(html_of(pages.small()))
+    assert held["checks"]
+    assert all(check["ok"] for check in held["checks"])
+    assert html_of(pages.small()) == html_of(pages.small())
+
+
 def test_a_page_of_two_holds_both() -> None:
     held = tapes_in(html_of(pages.small("one"), pages.small("other", 2.0)))
     assert [tape["title"] for tape in held] == ["one", "other"]
@@ -44,6 +52,15 @@ def test_a_page_of_a_lenet_step_is_small_and_says_what_is_a_sample() -> None:
     (held,) = tapes_in(page)
     assert held["sampled"] >= 1000
     assert len(html_of(tape, tape).encode()) < MOST_BYTES
+
+
+def test_a_long_tape_is_compressed_in_its_page() -> None:
+    page = html_of(pages.chain())
+    assert len(page.encode()) < MOST_BYTES
+    (text,) = re.findall(r'<script type="application/json" data-packed="gzip">"(.*?)"</script>', page)
+    held = json.loads(gzip.decompress(base64.b64decode(text)))
+    assert len(held["events"]) == 2004
+    assert page == html_of(pages.chain())
 
 
 def test_only_its_own_script_and_style_may_run_and_nothing_may_be_loaded() -> None:

@@ -126,6 +126,40 @@ def test_links_lead_to_a_moment_and_back_leads_back(browser: Any, folder: Path) 
         page.until("location.hash === '#i=3&n=h'")
 
 
+def test_a_link_shows_the_whole_graph_where_it_can_be_read_and_the_place_in_the_sample(
+    browser: Any, folder: Path
+) -> None:
+    inside = """(all) => { const pane = document.querySelector('svg.graph').getBoundingClientRect();
+      return all.every((box) => { const b = box.getBoundingClientRect();
+        return b.top >= pane.top && b.bottom <= pane.bottom && b.left >= pane.left && b.right <= pane.right; }) }"""
+    with opened(browser) as page:
+        page.go(folder / "lenet.html", "#i=15&n=conv2.conv")
+        assert page.page.locator("svg.graph g.op").evaluate_all(inside)
+        for axis in page.page.locator(".panel-leading input").all():
+            assert int(axis.input_value()) <= int(axis.get_attribute("max") or 0)
+    with opened(browser, 1280, 480) as page:  # no room for all
+        page.go(folder / "chain.html", "#i=900&n=tanh2")
+        assert page.page.locator("svg.graph g.selected").evaluate_all(inside)
+
+
+def test_an_update_begins_with_its_rates(browser: Any, folder: Path) -> None:
+    with opened(browser) as page:
+        page.go(folder / "lenet.html", "#i=-1")
+        assert page.page.locator(".panel h3").first.inner_text() == "Rates"
+        assert "one addend, complete, at [" in page.panel
+
+
+def test_a_bias_that_is_not_there_is_not_shown(browser: Any, tmp_path: Path) -> None:
+    with md.record(title="bare") as tape:
+        md.nn.Conv2d(1, 1, 2, bias=False)(md.tensor(np.ones((1, 1, 3, 3), np.float32)))
+    tape.save_html(tmp_path / "bare.html")
+    with opened(browser) as page:
+        page.go(tmp_path / "bare.html")
+        assert "there is no b here" in page.panel
+        for part in (".panel-event", ".panel-formula", ".list-box", "svg.graph"):
+            assert "none" not in page.page.locator(part).first.text_content()
+
+
 def test_an_event_is_found(browser: Any, folder: Path) -> None:
     with opened(browser) as page:
         page.go(folder / "lenet.html")
@@ -189,6 +223,45 @@ def test_tapes_with_other_ops_are_aligned(browser: Any, tmp_path: Path) -> None:
         assert page.page.locator(".gone:not([hidden])").count() == 1
         page.press("ArrowRight")
         assert page.page.locator(".gone:not([hidden])").count() == 0
+
+
+class Halved(md.Function):
+    """z = x^2 with a backward of g x: the 2 is missing."""
+
+    saves_inputs = True
+
+    def forward(self, x: Any) -> Any:
+        return x * x
+
+    def backward(self, grad_out: Any, x: Any) -> Any:
+        return grad_out * x
+
+
+def test_a_wrong_op_of_the_users_stands_beside_the_right_one(browser: Any, tmp_path: Path) -> None:
+    def recorded(square: Any) -> Tape:
+        w = md.tensor(np.arange(1.0, 7.0), requires_grad=True)
+        with md.record(title="w") as tape:
+            md.functional.mean(md.functional.tanh(square(w * 0.1))).backward()
+        return tape
+
+    recorded(md.functional.square).save_html(tmp_path / "two.html", recorded(Halved()))
+    with opened(browser) as page:
+        page.go(tmp_path / "two.html")
+        page.page.get_by_role("button", name="Ops part at 1").click()
+        assert page.page.locator(".gone:not([hidden])").count() == 0
+        assert "value: equal to the other's" in page.panel
+        page.page.get_by_role("button", name="Numbers part at 7").click()
+        assert page.page.locator(".panel-event h2").all_inner_texts() == [
+            "backward Square backward",
+            "backward Halved backward",
+        ]
+        page.page.set_viewport_size({"width": 700, "height": 800})
+        assert page.page.evaluate(OVERFLOWING) == []
+
+
+OVERFLOWING = """[...document.querySelectorAll('.panel *')].filter((part) => part.scrollWidth > part.clientWidth + 1
+  && getComputedStyle(part).overflowX === 'visible' && getComputedStyle(part).display === 'block')
+  .map((part) => part.outerHTML)"""
 
 
 @pytest.mark.parametrize("width", [320, 390, 3840])

@@ -5,10 +5,11 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { align, parting } from "../../../minidl/stepper/page/src/compare.js";
 import { number, Tape } from "../../../minidl/stepper/page/src/model.js";
 import { difference } from "../../../minidl/stepper/page/src/panel/difference.js";
 import { grid } from "../../../minidl/stepper/page/src/panel/grid.js";
-import { nearest } from "../../../minidl/stepper/page/src/panel/pointing.js";
+import { Pointing, nearest } from "../../../minidl/stepper/page/src/panel/pointing.js";
 
 const written = JSON.parse(readFileSync(process.env.MINIDL_PAGE, "utf8"));
 
@@ -97,4 +98,41 @@ test("a difference is rounded as its dtype, and is 0 where both are NaN", () => 
   assert.deepEqual([apart.zeros, apart.nan], [1, 0]);
   assert.match(difference(kept(1, 2, 3), { shape: [4], index: [null], values: [] }), /shape is \(4\)/);
   assert.equal(difference(kept(1, 2, 3), null), null);
+});
+
+/** A tape of events [phase, op, shape of what is made], which hold no numbers. */
+function plain(...events) {
+  const values = events.map(([, , shape], event) => ({ key: `v${event}`, kind: "result", shape, event, contents: [[event, 0]] }));
+  const made = events.map(([phase, op], i) => ({
+    phase, op, call: null, step: 0, inputs: [], output: i, node: i, gradient: null, after: null, addends: [], numbers: {},
+  }));
+  return new Tape({ format: "minidl tape", version: 1, title: "", events: made, values, calls: [], lines: [], files: [], arrays: [{}] });
+}
+
+test("another op at the same place stands beside its like, and there the ops part", () => {
+  const all = (op, shape = [3]) => plain(["forward", "Mul", [3]], ["forward", op, shape], ["loss", "Sum", []],
+    ["backward", "Sum", []], ["backward", op, shape], ["backward", "Mul", [3]]);
+  const rows = align(all("Square"), all("MySquare"));
+  assert.deepEqual(rows.map(({ a, b }) => [a, b]), [0, 1, 2, 3, 4, 5].map((i) => [i, i]));
+  assert.deepEqual(rows.map((row) => row.unlike), [false, true, false, false, true, false]);
+  assert.equal(parting(rows).ops, 1);
+  assert.equal(align(all("Square"), all("Narrow", [2])).length, 8); // of another shape: not its like
+  assert.deepEqual(parting(align(all("Square"), all("Square"))), { ops: null, numbers: null });
+});
+
+test("an op that one tape has more does not shift the others", () => {
+  const one = plain(["forward", "Mul", [3]], ["loss", "Sum", []]);
+  const other = plain(["forward", "Mul", [3]], ["forward", "Tanh", [3]], ["loss", "Sum", []]);
+  assert.deepEqual(align(one, other).map(({ a, b }) => [a, b]), [[0, 0], [null, 1], [1, 2]]);
+});
+
+test("the place pointed at lies in the sample that is shown", () => {
+  const { tape } = written.sampled;
+  const kept = new Tape(tape).array(0);
+  const pointing = new Pointing();
+  pointing.show(0, kept);
+  pointing.point(0, [1, 1]);
+  const there = pointing.at(0, kept.shape);
+  assert.notEqual(kept.at(there), null);
+  assert.notEqual(kept.at(pointing.at(1, kept.shape, [0, 0])), null);
 });

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 import minidl as md
 import minidl.functional as F
@@ -18,6 +17,7 @@ from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import Value
 from minidl.stepper.kept import Kept, keep
 from minidl.stepper.saving import as_json, finite
+from tests.stepper.pages import missing
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
@@ -110,8 +110,9 @@ def _is_minus_0(x: Any) -> bool:
     return bool(x == 0 and np.signbit(x))
 
 
-@pytest.mark.skipif(NODE is None, reason="node is not there")
 def test_the_page_answers_as_python_does(tmp_path: Path) -> None:
+    if NODE is None:
+        missing("node is not installed")
     tapes = [two_steps(), in_layers()]
     written = {
         "tapes": [{"tape": as_json(tape), "answers": answers(tape)} for tape in tapes],

@@ -12,8 +12,8 @@ function keyOf(tape, event) {
 }
 
 /**
- * Pairs of events of both tapes, in order: [{a, b, differs}]; a or b is null where the other tape has nothing like it;
- * differs: the numbers that the two events made are not the same.
+ * Pairs of events of both tapes, in order: [{a, b, unlike, differs}]; a or b is null where the other tape has nothing like
+ * it; unlike: they are not the same op, but stand at the same place; differs: the numbers that they made are not the same.
  */
 export function align(one, other) {
   const keys = [one, other].map((tape) => tape.events.map((event) => keyOf(tape, event)));
@@ -23,12 +23,45 @@ export function align(one, other) {
   let last = 0;
   while (last < Math.min(a.length, b.length) - first && a.at(-1 - last) === b.at(-1 - last)) last++;
   const rows = [];
-  const pair = (i, j) => rows.push({ a: i, b: j, differs: i === null || j === null || !same(one, i, other, j) });
+  const pair = (i, j) => rows.push({
+    a: i, b: j, unlike: i === null || j === null || a[i] !== b[j], differs: i === null || j === null || !same(one, i, other, j),
+  });
   for (let k = 0; k < first; k++) pair(k, k);
   const [endA, endB] = [a.length - last, b.length - last];
-  for (const [i, j] of between(a, b, first, endA, endB)) pair(i, j);
+  for (const [i, j] of joined(between(a, b, first, endA, endB), one, other)) pair(i, j);
   for (let k = 0; k < last; k++) pair(endA + k, endB + k);
   return rows;
+}
+
+/**
+ * Where as many events of one tape as of the other have nothing like them between the same neighbours, and are of the same
+ * phases and shapes, they are pairs: an op of the user's in place of one of minidl's.
+ */
+function joined(pairs, one, other) {
+  const found = [];
+  let [left, right] = [[], []];
+  const flush = () => {
+    const together = left.length === right.length && left.every((i, k) => placeOf(one, i) === placeOf(other, right[k]));
+    if (together) left.forEach((i, k) => found.push([i, right[k]]));
+    else found.push(...left.map((i) => [i, null]), ...right.map((j) => [null, j]));
+    [left, right] = [[], []];
+  };
+  for (const [i, j] of pairs) {
+    if (i === null) right.push(j);
+    else if (j === null) left.push(i);
+    else {
+      flush();
+      found.push([i, j]);
+    }
+  }
+  flush();
+  return found;
+}
+
+/** What events of different ops have in common that stand for each other. */
+function placeOf(tape, i) {
+  const { phase, output, step } = tape.events[i];
+  return `${phase}|${step}|${output === null ? "" : tape.values[output].shape}`;
 }
 
 /** The longest common subsequence of what lies between. */
@@ -82,7 +115,7 @@ function made(tape, i) {
 export function parting(rows) {
   const at = (found) => (found < 0 ? null : found);
   return {
-    ops: at(rows.findIndex((row) => row.a === null || row.b === null)),
+    ops: at(rows.findIndex((row) => row.unlike)),
     numbers: at(rows.findIndex((row) => row.differs && row.a !== null && row.b !== null)),
   };
 }

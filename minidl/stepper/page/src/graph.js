@@ -9,6 +9,7 @@ import { nameNodes, treeOf } from "./tree.js";
 import { shapeText, short } from "./words.js";
 
 const OPEN_AT_FIRST = 40; // boxes
+const READABLE = 0.62; // the smallest scale at which the whole graph is shown at first
 const { HEIGHT, CHIP, HEAD } = SIZES;
 
 export class GraphView {
@@ -217,7 +218,16 @@ export class GraphView {
 
   /** Move the graph, if need be, so that what event i is about can be seen. */
   follow(i) {
-    const box = this.at.get(this.flow.current(i)[0]);
+    this.bring(this.flow.current(i)[0]);
+  }
+
+  /** The same for a value that was asked for: for the op that made it, or else for the first that uses it. */
+  followValue(v) {
+    this.bring(this.tape.values[v].event ?? this.flow.users.get(v)?.[0]);
+  }
+
+  bring(event) {
+    const box = this.at.get(event);
     const { width, height } = this.size();
     if (!box || !width) return;
     const { k, x, y } = this.transform;
@@ -256,13 +266,14 @@ export class GraphView {
     select(this.svg).call(this.zoom.scaleBy, factor);
   }
 
-  /** The whole graph; or, where that could not be read, its width and its beginning. */
+  /** The whole graph; or, unless it is asked for, where that could not be read, its width and its beginning. */
   fit(whole = true) {
     const { width, height } = this.size();
     if (!width) return;
     const [byWidth, byHeight] = [width / this.layout.width, height / this.layout.height];
     const most = Math.max(1, Math.min(2.6, width / 560));
-    const k = whole ? Math.min(byWidth, byHeight, most) : Math.min(most, Math.max(0.5, Math.min(byWidth, Math.max(byHeight, 0.85))));
+    const all = Math.min(byWidth, byHeight, most);
+    const k = whole || all >= READABLE ? all : Math.min(most, Math.max(0.5, Math.min(byWidth, Math.max(byHeight, 0.85))));
     const x = (width - this.layout.width * k) / 2;
     const y = Math.max(4, (height - this.layout.height * k) / 2);
     this.moveTo(zoomIdentity.translate(x, y).scale(k));

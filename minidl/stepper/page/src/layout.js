@@ -179,8 +179,8 @@ function chipsOf(node, tape, ops) {
   for (const op of within) {
     tape.events[op.event].inputs.forEach((v, input) => {
       if (producer(tape, ops, v) !== null) return;
-      const { kind, shape } = tape.values[v];
-      if (kind === "constant" && shape.includes(0)) return; // a bias that is not there
+      const { kind, missing } = tape.values[v];
+      if (missing) return;
       if (node.kind === "op" || kind === "input" || kind === "leaf") add(op.event, v, input);
     });
   }

@@ -74,7 +74,7 @@ export class ListView {
     const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
     this.texts ??= this.tape.events.map((e) => {
       const { verb, what, shape } = told(this.tape, e);
-      const names = [...e.inputs, e.output].filter((v) => v !== null).map((v) => this.tape.values[v].key);
+      const names = [...this.tape.given(e), e.output].filter((v) => v !== null).map((v) => this.tape.values[v].key);
       return `${e.phase} ${verb} ${what} ${shape} ${layer(this.tape, e)} ${names.join(" ")}`.toLowerCase();
     });
     this.hits = [];

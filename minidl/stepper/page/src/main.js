@@ -14,9 +14,11 @@ import { count, many, sentence } from "./words.js";
 const BEAT = 700; // ms from one event to the next while playing
 
 /** The tapes in the page. Formulas stand in a list of their own, since many events share one. */
-function tapesIn() {
-  return [...document.querySelectorAll("script[type='application/json']")].map((script) => {
-    const json = JSON.parse(script.textContent);
+async function tapesIn() {
+  const scripts = [...document.querySelectorAll("script[type='application/json']")];
+  const texts = await Promise.all(scripts.map((script) => (script.dataset.packed ? unpacked(script.textContent) : script.textContent)));
+  return texts.map((text) => {
+    const json = JSON.parse(text);
     for (const event of json.events) {
       if (typeof event.formula === "number") event.formula = json.formulas[event.formula];
     }
@@ -24,6 +26,12 @@ function tapesIn() {
     tape.sampled = json.sampled ?? null;
     return tape;
   });
+}
+
+/** The text that stands in a page as base64 of gzip: a tape of very many events. */
+function unpacked(text) {
+  const bytes = Uint8Array.from(atob(JSON.parse(text)), (c) => c.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }
 
 class Page {
@@ -112,7 +120,9 @@ class Page {
     if (!other) return undefined;
     const shown = v >= 0 ? v : this.tapes[k].events[row.at[k]]?.output;
     if (shown === null || shown === undefined) return undefined;
-    const there = other.find(this.tapes[k].values[shown].key);
+    let there = other.find(this.tapes[k].values[shown].key);
+    const paired = row.a !== null && row.b !== null;
+    if (there < 0 && v < 0 && paired) there = other.events[row.at[1 - k]].output ?? -1; // called otherwise by another op
     if (there < 0) return undefined;
     return { content: other.content(there, row.at[1 - k]), gradient: other.gradient(there, row.at[1 - k]).total };
   }
@@ -258,10 +268,12 @@ function whenIdle(work) {
 }
 
 startTheme();
-const page = new Page(tapesIn());
-performance.mark("list");
-requestAnimationFrame(() => whenIdle(() => {
-  for (const pane of page.panes) pane.draw();
-  performance.mark("graph");
-  document.documentElement.dataset.ready = "";
-}));
+tapesIn().then((tapes) => {
+  const page = new Page(tapes);
+  performance.mark("list");
+  requestAnimationFrame(() => whenIdle(() => {
+    for (const pane of page.panes) pane.draw();
+    performance.mark("graph");
+    document.documentElement.dataset.ready = "";
+  }));
+});

@@ -77,7 +77,7 @@ export class Tape {
     }
     this.title = json.title;
     this.events = json.events.map((event, i) => ({ ...event, number: i, numbers: finite(event.numbers) }));
-    this.values = json.values.map((value, i) => ({ ...value, number: i }));
+    this.values = json.values.map((value, i) => ({ ...value, number: i, missing: isMissing(value) }));
     this.calls = json.calls.map((call, i) => ({ ...call, number: i }));
     this.lines = json.lines;
     this.files = json.files.map((file) => ({ ...file, lines: file.text.split("\n") }));
@@ -87,6 +87,11 @@ export class Tape {
     this._made = new Array(json.arrays.length);
     this._places = new Map(this.values.map((value) => [value.key, value.number]));
     this._index();
+  }
+
+  /** What an op was given: its inputs without those that are not there, such as a layer's bias. */
+  given(event) {
+    return event.inputs.filter((v) => !this.values[v].missing);
   }
 
   /** Who received an addend when, whose gradient was complete when, and where each backward began. */
@@ -193,6 +198,11 @@ export class Tape {
     const { event } = this.values[v];
     return event === null ? null : this.events[event];
   }
+}
+
+/** Whether a value stands for an input that was left out. */
+function isMissing({ kind, shape, key }) {
+  return kind === "constant" && shape.length === 1 && shape[0] === 0 && key.startsWith("none");
 }
 
 /** A record whose numbers may be not finite. */

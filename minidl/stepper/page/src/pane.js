@@ -15,6 +15,7 @@ export class Pane {
     this.list = new ListView(tape, { onJump });
     this.graph = null;
     this.event = null;
+    this.pinned = null; // the value that was asked for, if not the event's own
     const label = (what) => (title ? `${what} of ${title}` : what); // or two landmarks had one name
     this.graphBox = el("section", { class: "graph-box", "aria-label": label("Graph") }, el("p", { class: "waiting" }, "The graph is being laid out …"));
     this.listBox = el("section", { class: "list-box", "aria-label": label("Events") }, this.list.root);
@@ -59,11 +60,14 @@ export class Pane {
     if (this.event === null) return;
     this.graph.show(this.event, this.selected);
     this.graph.follow(this.event);
+    if (this.pinned !== null) this.graph.followValue(this.pinned);
   }
 
   /** Show event i and value `selected` (null: the event's own); here: whether this tape has an event there. */
   show(i, selected, { quiz, log, other, here = true }) {
     const moved = i !== this.event;
+    const asked = selected !== null && selected !== this.pinned;
+    this.pinned = selected;
     this.event = i;
     this.selected = selected ?? this.tape.events[i]?.output ?? null;
     this.gone.hidden = here;
@@ -71,6 +75,7 @@ export class Pane {
     if (this.graph) {
       this.graph.show(i, this.selected);
       if (moved) this.graph.follow(i);
+      if (asked) this.graph.followValue(selected);
     }
     renderPanel(this.inner, this.tape, i, selected, { ...this.actions, quiz, log, other });
   }

@@ -34,12 +34,12 @@ export function received(tape, v, known, view) {
   });
   const where = el("span");
   const heading = (place) => {
-    where.textContent = place.length ? `at ${placeText(place)}` : "";
+    where.textContent = place.length ? `, at ${placeText(place)}` : "";
   };
   heading(pointing.at(v, shape, view.first));
   pointing.listen(v, heading);
   const table = el("table", { class: "panel-addends" },
-    el("caption", {}, ...equation(key, known), " ", where),
+    el("caption", {}, ...equation(key, known), where),
     el("thead", {}, el("tr", {}, ["came from", "shape", "addend", "sum so far"].map((head) => el("th", { scope: "col" }, head)))),
     el("tbody", {}, rows));
   const wholes = all.length > 1 ? shown.filter(Boolean).map(({ number, addend, nth }) => folded(
@@ -52,7 +52,7 @@ export function received(tape, v, known, view) {
 function equation(key, known) {
   const n = known.addends.length;
   const state = known.complete ? "complete" : "so far";
-  return ["dL/d", code(key), n > 1 ? `: ${n} addends, ${state},` : `: one addend, ${state},`];
+  return ["dL/d", code(key), `: ${n > 1 ? `${n} addends` : "one addend"}, ${state}`];
 }
 
 /** What a backward event sends to its inputs. */

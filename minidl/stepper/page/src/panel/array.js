@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 import { grid } from "./grid.js";
 import { brief, count, full, placeText, shapeText, sidesText } from "./numbers.js";
-import { nearest } from "./pointing.js";
+import { held, nearest } from "./pointing.js";
 import { heatMap } from "./heatmap.js";
 import { numberTable } from "./table.js";
 
@@ -44,11 +44,6 @@ export function arrayView(kept, about) {
   figure.append(readout);
   if (about.statistics !== false) figure.append(statistics(kept));
   return figure;
-}
-
-/** The place itself, or the nearest that the sample holds. */
-function held(kept, place) {
-  return kept.truePlace(place.map((i, axis) => nearest(kept.index[axis], i)));
 }
 
 /** range, mean, norm and counts, of all of the array; and what is shown of it, if that is a part. */
@@ -99,9 +94,12 @@ export function leadingIndices(kept, { v, name, pointing, focus, first }) {
     const of = kept.index[axis] ? `${part}, of ${kept.shape[axis]}` : `of ${kept.shape[axis]}`;
     box.append(el("label", {}, `axis ${axis}: `, input, el("span", { class: "panel-note" }, ` ${of}`)));
   }
-  const say = (place) => inputs.forEach((input, axis) => {
-    input.value = place[axis];
-  });
+  const say = (place) => {
+    const there = held(kept, place);
+    inputs.forEach((input, axis) => {
+      input.value = there[axis];
+    });
+  };
   say(pointing.at(v, kept.shape, first));
   pointing.listen(v, say);
   return box;

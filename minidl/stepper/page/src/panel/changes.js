@@ -15,12 +15,12 @@ export function changes(tape, event, view) {
   if (event.phase === "update") {
     return shown(tape, event, view, `${event.op}: the weight moves`, [
       ["weight before", event.before], ["gradient used", event.gradient, "there was none"], ["weight after", event.after],
-    ], event.numbers);
+    ]);
   }
   return null;
 }
 
-function shown(tape, event, view, title, parts, numbers = {}) {
+function shown(tape, event, view, title, parts) {
   const v = event.output;
   const { key, shape } = tape.values[v];
   const arrays = parts.map(([, n]) => tape.array(n));
@@ -31,16 +31,19 @@ function shown(tape, event, view, title, parts, numbers = {}) {
   const views = parts.map(([label, , none], i) => (arrays[i]
     ? arrayView(arrays[i], { ...about, title: label, focus: label, most: i === 1 ? undefined : Math.max(...ends) })
     : notYet(label, shape, none ?? "not kept")));
-  return section(title, "changes", settings(numbers), event.worked?.forward?.length ? null : equation(event, arrays, key, view),
+  return section(title, "changes", event.worked?.forward?.length ? null : equation(event, arrays, key, view),
     some ? leadingIndices(some, { ...about, focus: "changes leading" }) : null,
     el("div", { class: "panel-pair" }, views));
 }
 
-function settings(numbers) {
-  const entries = Object.entries(numbers);
+/** What an update was made with: the learning rate, the layer's multiplier, their product, ... */
+export function rates(event) {
+  const order = [...Object.keys(WORDS), ...Object.keys(event.numbers)];
+  const entries = Object.entries(event.phase === "update" ? event.numbers : {})
+    .sort(([one], [other]) => order.indexOf(one) - order.indexOf(other));
   if (!entries.length) return null;
-  return el("dl", { class: "panel-settings" }, entries.map(([name, x]) => el("div", {},
-    el("dt", {}, WORDS[name] ?? name), el("dd", {}, brief(x)))));
+  return section("Rates", "rates", el("dl", { class: "panel-settings" }, entries.map(([name, x]) => el("div", {},
+    el("dt", {}, WORDS[name] ?? name), el("dd", {}, brief(x))))));
 }
 
 /** "at [0, 1]: 0.1 + 0.2 = 0.3", or what the weight moved by. */

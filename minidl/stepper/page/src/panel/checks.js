@@ -23,7 +23,10 @@ export function badges(tape, v, view, hidden) {
   view.pointing.listen(v, say);
   return el("div", { class: "panel-checks" }, summary(checks.length, wrong.length), listed.map((check, nth) => el("button", {
     type: "button", class: check.ok ? "panel-link" : "panel-link panel-warning", "data-focus": `check ${nth}`,
-    onclick: () => view.pointing.point(v, check.index),
+    onclick: () => {
+      view.pointing.point(v, check.index);
+      say(check.index); // the sample may not hold the place
+    },
   }, `${check.ok ? "agrees" : "differs"} at ${placeText(check.index) || "this number"}`)), here);
 }
 

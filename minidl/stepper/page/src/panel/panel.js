@@ -10,7 +10,7 @@
 
 import { received, sent } from "./addends.js";
 import { arrayView, leadingIndices, notYet } from "./array.js";
-import { changes } from "./changes.js";
+import { changes, rates } from "./changes.js";
 import { badges } from "./checks.js";
 import { difference } from "./difference.js";
 import { code, el, link } from "./dom.js";
@@ -34,6 +34,8 @@ export function renderPanel(root, tape, moment, selected, options = {}) {
   const v = selected ?? event?.output ?? null;
   const question = options.quiz && event ? questionFor(tape, event, v, memory) : null;
   const hidden = Boolean(question) && isOpen(memory, question);
+  const shown = v === null ? null : (tape.content(v, moment) ?? tape.gradient(v, moment).total);
+  if (shown) memory.pointing.show(v, shown);
   const view = {
     moment, log: memory.log, pointing: memory.pointing, open: memory.open, first: firstPlace(tape, event, v, moment),
     onSelect: options.onSelect ?? (() => {}), onJump: options.onJump ?? (() => {}),
@@ -42,6 +44,7 @@ export function renderPanel(root, tape, moment, selected, options = {}) {
   root.classList.add("panel");
   root.replaceChildren(...[
     event ? heading(tape, event, view) : el("p", { class: "panel-note" }, "Nothing has happened yet."),
+    event ? rates(event) : null,
     v === null ? null : valuePart(tape, event, v, view, { options, memory, again, hidden }),
     event ? changes(tape, event, view) : null,
     question ? quizForm(tape, event, question, memory, again) : null,
@@ -74,7 +77,7 @@ function heading(tape, event, view) {
   const path = tape.layerPath(event).map((call) => `${call.path}${call.nth > 1 ? ` (call ${call.nth})` : ""}`);
   const name = event.op === "seed" ? "backward begins" : event.phase === "backward" ? `${event.op} backward` : event.op;
   const chosen = (v, nth, what) => link(tape.values[v].key, `${what} ${nth}`, () => view.onSelect(v));
-  const inputs = event.inputs.flatMap((v, nth) => [nth ? ", " : "", chosen(v, nth, "input")]);
+  const inputs = tape.given(event).flatMap((v, nth) => [nth ? ", " : "", chosen(v, nth, "input")]);
   const forward = event.phase === "backward" && event.node !== null && event.node !== event.number
     ? ["; computed in ", link(`event ${event.node}`, "forward event", () => view.onJump(event.node))] : [];
   const output = event.output === null ? [] : [chosen(event.output, 0, "output")];
