@@ -19,16 +19,18 @@ from minidl.functional.indexing import AddAt
 from tests.factory import LAYOUTS, examples, laid_out, shapes
 from tests.functional.test_indexing import FORMS, indices, named
 
-pytestmark = pytest.mark.usefixtures("faster_versions", "small_too")
+pytestmark = pytest.mark.usefixtures("faster_versions")
 
 
-@pytest.fixture(scope="module")
-def small_too() -> Iterator[None]:
-    """The version is taken for the fewest of numbers, and adds up as few columns at a time as it may."""
+@pytest.fixture(scope="module", params=["columns", "rows"], autouse=True)
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The version is taken for the fewest of numbers, and adds up as little at a time as it may, in either way."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(indexing, "SMALL", 0)
+        patch.setattr(indexing, "MANY", 1)
+        patch.setattr(indexing, "LONG", 2 if request.param == "rows" else 1000)
         patch.setattr(threads, "BLOCK", 1)
-        yield
+        yield request.param
 
 
 def added_up(index: Any, shape: tuple[int, ...], x: Any) -> Any:
@@ -57,7 +59,7 @@ def test_it_is_the_float64_sum_whatever_the_index(data: Any) -> None:
     index = data.draw(indices(shape, True))
     dtype = data.draw(st.sampled_from(["float32", "float64", "float16", "int64"]))
     place = np.zeros(shape)[index].shape
-    x = np.random.default_rng(data.draw(st.integers(0, 99))).integers(-2000, 2000, place)
+    x = np.random.default_rng(data.draw(st.integers(0, 99))).integers(-2000, 2000, place)  # their sums are exact
     x = laid_out((x if dtype == "int64" else x / 16).astype(dtype), data.draw(st.sampled_from(LAYOUTS)))
     np.testing.assert_array_equal(both_ways(index, shape, x), added_up(index, shape, x), strict=True)
 
@@ -73,10 +75,18 @@ def test_forms_of_index(index: Any) -> None:
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("hits", [(), (1,), (50,), (0,), (6, 7)])
 @pytest.mark.parametrize("shape", [(9, 4), (3, 2, 5), (300, 1), (2, 0), (7,), (4, 35), (2, 16)])
-def test_rows(dtype: str, hits: tuple[int, ...], shape: tuple[int, ...]) -> None:
+def test_rows_of_any_numbers_and_layout(dtype: str, hits: tuple[int, ...], shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     index = np.asarray(rng.integers(-shape[0], shape[0], hits))
-    both_ways(index, shape, rng.standard_normal((*hits, *shape[1:])).astype(dtype))
+    x = rng.standard_normal((*hits, *shape[1:])).astype(dtype)
+    for layout in LAYOUTS:
+        both_ways(index, shape, laid_out(x, layout) if x.size else x)
+
+
+def test_places_hit_seldom_and_often() -> None:
+    rng = np.random.default_rng(0)
+    index = (40 * rng.random(2000) ** 4).astype(int)
+    both_ways(index, (50, 6), rng.standard_normal((2000, 6)).astype(np.float32))
 
 
 @pytest.mark.parametrize("index", ["uint8", "int8", "uint64", "int64"])
@@ -87,13 +97,13 @@ def test_places_of_any_integer_dtype(index: str) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "value", "hits"), [("float16", 0.125, 400_000), ("float32", 0.1, 1_000_000)])
-@pytest.mark.parametrize("row", [(), (1,)])
+@pytest.mark.parametrize("row", [(), (2,)])
 def test_a_place_hit_very_often_loses_nothing(dtype: str, value: float, hits: int, row: tuple[int, ...]) -> None:
     """One after the other a million times 0.1 make 100,958 in float32, and eighths no more than 256 in float16."""
     index = np.zeros(hits, int)
     exact = np.array([hits * value, 0]).astype(dtype)
     total = both_ways(index, (2, *row), np.full((hits, *row), value, dtype))
-    np.testing.assert_array_equal(total.reshape(-1), exact)
+    np.testing.assert_array_equal(total.reshape((2, -1))[:, 0], exact)
     one_by_one = np.zeros(2, dtype)
     np.add.at(one_by_one, index, np.array(value, dtype))
     assert abs(one_by_one[0] / exact[0] - 1) > 0.009
@@ -129,6 +139,15 @@ def test_memory(places: int, length: int, monkeypatch: pytest.MonkeyPatch) -> No
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     assert peaks[1] < 2.5 * peaks[0]
+
+
+def test_long_rows_are_added_up_as_such(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[tuple[int, ...]] = []
+    own = indexing._add_rows
+    monkeypatch.setattr(indexing, "_add_rows", lambda out, places, x: added.append(x.shape) or own(out, places, x))
+    for length in (1, 5):
+        AddAt(np.array([0, 1, 1]), (2, length))(np.ones((3, length)))
+    assert added == ([(3, 5)] if way == "rows" else [])
 
 
 def test_few_numbers_take_the_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
