@@ -117,7 +117,9 @@ EXAMPLES = {
     "GeneralCrossEntropy": Example(
         lambda x: F.cross_entropy(x, labels_for(x), ignore_index=1, label_smoothing=0.1), (((5, 3),), ((7, 2),))
     ),
-    "AddAt": Example(lambda x: x[md.Tensor(np.array([[2, 0, 2], [-1, 2, 2]]))], (((3, 4),), ((3, 0),), ((4, 2, 3),))),
+    "AddAt": Example(
+        lambda x: x[md.Tensor(np.array([[2, 0, 2], [-1, 2, 2]]))], (((3, 400),), ((3, 0),), ((4, 20, 21),))
+    ),
     "Sum": Example(lambda x: F.sum(x, axis=0), SUMS),
     "Mean": Example(lambda x: F.mean(x, axis=(0, *range(2, x.ndim))), FILLED),
     "Var": Example(lambda x: F.var(x, axis=0, ddof=1), FILLED),
