@@ -89,8 +89,10 @@ def children(views: Views, value: Value) -> Iterator[Line]:
     yield (f"{SMALL}of {value.key} was made",)
     for event in uses:
         yield (f"{SMALL}  {views.name(event.output)} by event {event.number}, {views.what(event)}",)
-    if len(uses) > 1 and value.requires_grad:
-        yield (f"{SMALL}So its gradient is a sum: one addend from each of these {len(uses)}.",)
+    came = views.tape.gradient(value).addends
+    if len(came) > 1:
+        numbers = ", ".join(map(str, dict.fromkeys(number for number, _ in came)))
+        yield (f"{SMALL}So its gradient is a sum: in the last backward of {len(came)} addends, at event {numbers}.",)
 
 
 def layers(views: Views, moment: int) -> Iterator[Line]:
