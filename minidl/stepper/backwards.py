@@ -22,8 +22,8 @@ class Backwards:
 
     Attributes:
         delivered: whether a backward has filled a `.grad`.
-        filled: the leaves whose `.grad` the last backward has filled. They are held, as whoever updates them by hand may
-            let go of them right afterwards: a function that returns.
+        filled: the leaves whose `.grad` the last backward has filled. They are held, as a function that updates them
+            by hand may let go of them right afterwards, when it returns.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -175,7 +175,9 @@ class Backwards:
             self.delivered = True
             after, sent = self._registry.keep(source._grad._data), self._sums[source][1]
             note = "" if before is None else "the .grad was not empty: the new gradient was added to it"
-            if before is None and not alike(after, sent):
+            if before is None and after.dtype != sent.dtype:
+                note = f"the gradient was converted from {sent.dtype} to {after.dtype}, the dtype of its leaf"
+            elif before is None and not alike(after, sent):
                 note = "a hook changed the gradient on its way"
             self._add(
                 ACCUMULATE, ACCUMULATE, inputs=(value,), output=value, gradient=after if before is None else sent,

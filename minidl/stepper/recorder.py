@@ -146,7 +146,7 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
         self._backwards.end_unless(seen.walk)
         if seen.line != self._last.line or seen.users is not self._last.users:
             self._name_last()
-        if self._by_hand is not None or any([self._registry.was_written(x) for x in inputs]):
+        if self._by_hand is not None or any(map(self._registry.was_written, inputs)):
             self._note_writes()
         values = tuple([self._registry.value_of(x, seen.call, seen.users) for x in inputs])
         program = self.tape.program

@@ -140,8 +140,8 @@ class Recorded:
 def run_as_main(script: str, source: bytes, arguments: Sequence[str], main: types.ModuleType) -> None:
     """Run a file as the main module, as `python SCRIPT ARGUMENTS` does; everything is put back afterwards.
 
-    `main`, an empty module, becomes `__main__`: the script's own with its `__file__`, so that what it pickles, and the processes that it
-    starts, find it.
+    `main`, an empty module, becomes `__main__`: the script's own with its `__file__`, so that what it pickles, and the
+    processes that it starts, find it.
     """
     path = os.path.abspath(script)
     vars(main).update(

@@ -474,3 +474,11 @@ def test_live_belongs_into_the_block() -> None:
     events: Iterator[Event] = tape.live(tensor([1.0], requires_grad=True) * 2)
     with pytest.raises(md.GraphError, match="which has ended"):
         next(events)
+
+
+def test_a_gradient_that_is_converted_for_its_leaf_is_no_hooks_doing() -> None:
+    b = tensor(np.float32(3.0), requires_grad=True)
+    with md.record() as tape:
+        (F.sum(b * tensor(np.ones(2))) + b * b).backward()
+    note = tape.find(phase="accumulate")[0].note
+    assert note == "the gradient was converted from float64 to float32, the dtype of its leaf"
