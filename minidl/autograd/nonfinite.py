@@ -94,7 +94,7 @@ def _value_at(x: Any, place: tuple[int, ...], shape: tuple[int, ...]) -> float |
 
 def _range_of(x: Any) -> str:
     array = floats_of(x)
-    if array is None:
+    if array is None or isinstance(x, (float, np.floating)):  # a number says all by itself
         return describe(x)
     if array.size == 0:
         return f"{describe(x)}, of no numbers"
@@ -206,6 +206,8 @@ def came_in(inputs: Sequence[Any]) -> str | None:
     """Which of an op's inputs that no op made holds NaN or infinity, in words; None if none does."""
     for i, x in enumerate(inputs):
         if getattr(x, "_op", None) is None and not all_finite(x):
+            if isinstance(x, (float, np.floating)):
+                return f"input {i} is the number {x:g}"
             return f"input {i}, {describe(x)}, holds NaN or infinity, {odd_words(floats_of(x))}"
     return None
 

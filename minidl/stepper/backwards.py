@@ -22,12 +22,15 @@ class Backwards:
 
     Attributes:
         delivered: whether a backward has filled a `.grad`.
+        filled: the leaves whose `.grad` the last backward has filled. They are held, as a function that updates them
+            by hand may let go of them right afterwards, when it returns.
     """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._tape = registry.tape
         self.delivered = False
+        self.filled: list[Any] = []
         self.begin()
 
     def begin(self) -> None:
@@ -37,6 +40,11 @@ class Backwards:
         self._leaves: dict[int, tuple[Any, int, Kept | None]] = {}  # that were reached: tensor, value, .grad before
         self._reduced: list[tuple[Any, Any]] = []  # results of sums in the backward that runs, and what was summed
         self._caller: int | None = None
+
+    def let_go(self) -> None:
+        """Hold nothing of the program any more."""
+        self.filled = []
+        self.begin()
 
     def end_unless(self, walk: FrameType | None) -> None:
         """A forward runs under `walk`, or under none: then a walk by md.grad has ended, of which nobody else tells."""
@@ -160,13 +168,16 @@ class Backwards:
 
     def deliver(self) -> None:
         """backward() has filled the `.grad`s: an event for each."""
+        self.filled = [source for source, _, _ in self._leaves.values()]
         for source, value, before in self._leaves.values():
             if source._grad is None or not source._requires_grad:
                 continue
             self.delivered = True
             after, sent = self._registry.keep(source._grad._data), self._sums[source][1]
             note = "" if before is None else "the .grad was not empty: the new gradient was added to it"
-            if before is None and not alike(after, sent):
+            if before is None and after.dtype != sent.dtype:
+                note = f"the gradient was converted from {sent.dtype} to {after.dtype}, the dtype of its leaf"
+            elif before is None and not alike(after, sent):
                 note = "a hook changed the gradient on its way"
             self._add(
                 ACCUMULATE, ACCUMULATE, inputs=(value,), output=value, gradient=after if before is None else sent,

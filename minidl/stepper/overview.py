@@ -50,8 +50,9 @@ def source(views: Views, event: Event, context: int) -> Iterator[Line]:
         inside = "" if line.function == "<module>" else f", in {line.function}"
         said = "called by" if of_caller else "at"
         yield (f"{SMALL}{said} {file.name}:{line.line}{inside}",)
-        lines = [n for n in range(line.line - context, line.line + context + 1) if n == line.line or _is_there(file, n)]
-        for n in lines:
+        there = _lines_of(file)
+        first, last = max(line.line - context, there.start), min(line.line + context + 1, there.stop)
+        for n in range(first, last) if line.line in there else (line.line,):
             begin = f"{'->' if n == line.line else '  '}{n:>6}  "
             style = "strong" if n == line.line else ""
             yield ((style, begin + views.screen.cut(file.line(n), len(begin))),)
@@ -62,8 +63,9 @@ def source(views: Views, event: Event, context: int) -> Iterator[Line]:
         yield (f"{SMALL}the line of this event is not known",)
 
 
-def _is_there(file: File, n: int) -> bool:
-    return bool(file.text) and file.first <= n < file.first + len(file.text.rstrip("\n").split("\n"))
+def _lines_of(file: File) -> range:
+    """The numbers of the lines whose text the tape holds."""
+    return range(file.first, file.first + len(file.text.rstrip("\n").split("\n"))) if file.text else range(0)
 
 
 def parents(views: Views, value: Value) -> Iterator[Line]:
@@ -91,8 +93,10 @@ def children(views: Views, value: Value) -> Iterator[Line]:
     yield (f"{SMALL}of {value.key} was made",)
     for event in uses:
         yield (f"{SMALL}  {views.name(event.output)} by event {event.number}, {views.what(event)}",)
-    if len(uses) > 1 and value.requires_grad:
-        yield (f"{SMALL}So its gradient is a sum: one addend from each of these {len(uses)}.",)
+    came = views.tape.gradient(value).addends
+    if len(came) > 1:
+        numbers = ", ".join(map(str, dict.fromkeys(number for number, _ in came)))
+        yield (f"{SMALL}So its gradient is a sum: in the last backward of {len(came)} addends, at event {numbers}.",)
 
 
 def layers(views: Views, moment: int) -> Iterator[Line]:

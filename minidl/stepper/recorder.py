@@ -107,6 +107,7 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
         self._updates = Updates(self._registry)
         self._asked: list[_Asked] = []
         self._last = _Last()
+        self._by_hand: int | None = None  # the line of the last op of an update by hand, until its write is noted
         self._handles = [
             RemovableHandle(after_backward, self._after_walk),
             RemovableHandle(before_step, self._before_step),
@@ -127,9 +128,9 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
             last = tape.events[-1]
             tape.events[-1] = replace(last, note=f"{last.note}; {said}" if last.note else said)
         self._name_last()
-        self._updates.note_writes()
+        self._updates.note_writes(self._by_hand, counted=False)
         self._registry.let_go()
-        self._backwards.begin()
+        self._backwards.let_go()
         self._updates.let_go()
         self._asked = []
         tape.files = self._frames.files()
@@ -148,6 +149,8 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
         self._backwards.end_unless(seen.walk)
         if seen.line != self._last.line or seen.users is not self._last.users:
             self._name_last()
+        if self._by_hand is not None or any(map(self._registry.was_written, inputs)):
+            self._note_writes()
         values = tuple([self._registry.value_of(x, seen.call, seen.users) for x in inputs])
         program = self.tape.program
         copied = None if program is None or program.too_large else not_yet_called(op)
@@ -172,6 +175,8 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
             self._registry.note_tensor(result, output)
         enabled = is_grad_enabled()
         phase = BACKWARD if asked.in_backward else FORWARD if enabled or not self._is_update(asked) else UPDATE
+        if phase == UPDATE:
+            self._by_hand = asked.line
         if asked.copied is not None and tape.program is not None:
             tape.program.add_op(number, asked.copied)
         tape.events.append(
@@ -188,6 +193,11 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
             return False
         values = [self.tape.values[v] for v in asked.inputs]
         return all(v.kind != RESULT or self.tape.events[v.event or 0].phase == UPDATE for v in values)
+
+    def _note_writes(self) -> None:
+        """What the program wrote into leaves, before anything else happens."""
+        self._updates.note_writes(self._by_hand)
+        self._by_hand = None
 
     def _name_last(self) -> None:
         """Call the last result of a line by the name that the line assigns it to."""
@@ -212,6 +222,8 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
     def before_backward(self, node: Any, grad_out: Any) -> None:
         """The gradient of a node is complete."""
         self._name_last()
+        if self._by_hand is not None:
+            self._note_writes()
         self._backwards.arrive(node, grad_out)
 
     def after_backward(self, node: Any, grad_out: Any, input_grads: tuple[Any, ...]) -> None:
@@ -225,6 +237,7 @@ class record(Observer):  # noqa: N801 - reads as the statement it is: `with md.r
     def _before_step(self, optimizer: Any) -> None:
         if self in observers():
             self._name_last()
+            self._note_writes()
             self._backwards.begin()
             self._updates.begin(optimizer)
 

@@ -107,6 +107,13 @@ class Registry:
             if not alike(kept, value.contents[-1][1]):
                 value.contents.append((len(self.tape.events), kept))
 
+    def was_written(self, x: Any) -> bool:
+        """Whether x is a leaf whose memory was written to since it was last looked at."""
+        found = self._tensors.get(id(x))
+        if found is None or found[0]() is not x or self.tape.values[found[1]].kind not in (LEAF, PARAMETER):
+            return False
+        return _written(x) != self._writes[found[1]]
+
     def note_update(self, number: int, x: Variable, kept: Kept) -> None:
         """A value is `kept` from the next event on."""
         self.tape.values[number].contents.append((len(self.tape.events), kept))

@@ -95,8 +95,9 @@ class Recorded:
             if self.step == 1:
                 self._begin()
             self._handle = RemovableHandle(after_step, self._after_step)
+            main = types.ModuleType("__main__")  # held here: its variables have to be there when the recording ends
             try:
-                run_as_main(self.script, source, self.arguments)
+                run_as_main(self.script, source, self.arguments, main)
             except Stop:
                 self.found.stopped = True
             except SystemExit as end:
@@ -136,13 +137,12 @@ class Recorded:
             raise Stop
 
 
-def run_as_main(script: str, source: bytes, arguments: Sequence[str]) -> None:
+def run_as_main(script: str, source: bytes, arguments: Sequence[str], main: types.ModuleType) -> None:
     """Run a file as the main module, as `python SCRIPT ARGUMENTS` does; everything is put back afterwards.
 
-    `__main__` is a module of the script's own with its `__file__`, so that what it pickles, and the processes that it
-    starts, find it.
+    `main`, an empty module, becomes `__main__`: the script's own with its `__file__`, so that what it pickles, and the
+    processes that it starts, find it.
     """
-    main = types.ModuleType("__main__")
     path = os.path.abspath(script)
     vars(main).update(
         __file__=path,

@@ -209,6 +209,8 @@ class Player:
             self.breaks.clear()
             self.screen.say(f"{SMALL}all breakpoints are deleted")
             return
+        if not self.breaks:
+            raise ValueError("there are no breakpoints to delete")
         if not text.isdecimal() or not 1 <= int(text) <= len(self.breaks):
             raise ValueError(f"expected the number of a breakpoint, 1 to {len(self.breaks)}, or all; got {text!r}")
         self.screen.say(f"{SMALL}deleted: {self.breaks.pop(int(text) - 1)}")
@@ -237,7 +239,9 @@ class Player:
 
     def where(self, text: str) -> None:
         """The lines of the program around this event."""
-        self.screen.show(source(self._views, self._event, int(text) if text.isdecimal() else 4))
+        if text and not text.isdecimal():
+            raise ValueError(f"expected how many lines around it, such as 10; got {text!r}")
+        self.screen.show(source(self._views, self._event, int(text or 4)))
 
     def list(self, text: str) -> None:
         """The events around this one, or from one to another."""
@@ -246,6 +250,8 @@ class Player:
             raise ValueError(f"expected list, or list FROM TO with two numbers of events; got {text!r}")
         first = int(words[0]) if words else self.moment - 5
         last = int(words[1]) if len(words) == 2 else max(first, 0) + 10
+        if first > min(last, len(self.tape) - 1):
+            raise ValueError(f"there are the events 0 to {len(self.tape) - 1}, and FROM comes first; got {text!r}")
         self.screen.show(rows(self._views, first, last, self.moment))
 
     def layers(self, text: str) -> None:
@@ -259,6 +265,8 @@ class Player:
 
     def quiz(self, text: str) -> None:
         """Predict a number of each gradient before it is shown: on, or off again."""
+        if text not in ("", "on", "off"):
+            raise ValueError(f"expected quiz, quiz on or quiz off; got {text!r}")
         self._quiz.on = not self._quiz.on if text not in ("on", "off") else text == "on"
         self.screen.say(f"{SMALL}{self._quiz.said()}")
         if self._quiz.on and not any(e.phase == BACKWARD and e.op != SEED for e in self.tape.events[self.moment + 1 :]):

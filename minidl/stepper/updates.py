@@ -48,9 +48,16 @@ class Updates:
             )  # fmt: skip
         self._registry.step += 1
 
-    def note_writes(self) -> None:
-        """Leaves that were written to since they were last looked at, by whatever: w.data -= 0.1 * w.grad.data."""
+    def note_writes(self, line: int | None, counted: bool = True) -> None:
+        """An event for each leaf that the program has written to since it was last looked at: w -= 0.1 * w.grad.
+
+        Args:
+            line: the line that did so, if it is known.
+            counted: only those whose writes were counted; else all whose numbers have changed, by whatever.
+        """
         for x, value in self._registry.leaves():
+            if counted and not self._registry.was_written(x):
+                continue
             before, after = self._tape.values[value].contents[-1][1], self._registry.keep(x._data)
             if alike(before, after):
                 continue
@@ -59,7 +66,8 @@ class Updates:
             self._tape.events.append(
                 Event(
                     len(self._tape.events), UPDATE, "write", inputs=(value,), output=value, gradient=gradient,
-                    before=before, after=after, step=self._registry.step, note="written in place by the program",
+                    before=before, after=after, line=line, step=self._registry.step,
+                    note="written in place by the program",
                 )
             )  # fmt: skip
 

@@ -247,3 +247,13 @@ def test_an_observer_that_came_inside_a_block_stays_and_leaves_no_trace() -> Non
     floats(1) + 2
     assert seen == ["Mul"]
     assert not mode.get() & OBSERVED
+
+
+def test_a_number_that_is_infinite_is_named_once() -> None:
+    w = md.tensor([1.0], requires_grad=True)
+    with md.detect_anomaly():
+        loss = (w * float("inf")).sum()
+        with pytest.raises(md.GraphError, match="outside: input 1 is the number inf"):
+            loss.backward()
+        with pytest.raises(md.GraphError, match="input 1: 1e\\+30\\.\n"):
+            w * 1e30 * 1e30

@@ -202,6 +202,35 @@ def test_an_update_by_hand_is_an_update() -> None:
     assert "w.grad" in [value.key for value in tape.values]
 
 
+def test_each_update_by_hand_is_followed_by_what_it_wrote() -> None:
+    w, b = tensor([1.0, 2.0], requires_grad=True), tensor([3.0], requires_grad=True)
+    with md.record() as tape:
+        for _ in range(2):
+            F.sum(w * w + b).backward()
+            with md.no_grad():
+                for p in (w, b):
+                    p -= 0.1 * p.grad
+                    p.grad = None
+    assert [e.op for e in tape.find(phase="update")] == ["Mul", "Sub", "write"] * 4
+    writes = tape.find(op="write")
+    assert [key(tape, e) for e in writes] == ["w", "b", "w", "b"]
+    assert [tape.source(e)[2].strip() for e in writes if tape.source(e)] == ["p -= 0.1 * p.grad"] * 4
+    kept = [(e.before.values.tolist(), e.after.values.tolist()) for e in writes if e.before and e.after]
+    np.testing.assert_allclose(kept[1], [[3.0], [2.8]], rtol=1e-6)
+    np.testing.assert_allclose(kept[2], [[0.8, 1.6], [0.64, 1.28]], rtol=1e-6)
+
+
+def test_an_update_by_hand_is_there_though_its_weights_are_gone() -> None:
+    def train() -> None:
+        w = tensor([1.0, 2.0], requires_grad=True)
+        F.sum(w * w).backward()
+        w.data[...] -= 0.1 * w.grad.data
+
+    with md.record() as tape:
+        train()
+    assert said(tape)[-1] == ("update", "write")
+
+
 def test_a_write_through_the_raw_array_is_noticed_at_the_end() -> None:
     w = tensor([1.0, 2.0], requires_grad=True)
     with md.record() as tape:
@@ -445,3 +474,11 @@ def test_live_belongs_into_the_block() -> None:
     events: Iterator[Event] = tape.live(tensor([1.0], requires_grad=True) * 2)
     with pytest.raises(md.GraphError, match="which has ended"):
         next(events)
+
+
+def test_a_gradient_that_is_converted_for_its_leaf_is_no_hooks_doing() -> None:
+    b = tensor(np.float32(3.0), requires_grad=True)
+    with md.record() as tape:
+        (F.sum(b * tensor(np.ones(2))) + b * b).backward()
+    note = tape.find(phase="accumulate")[0].note
+    assert note == "the gradient was converted from float64 to float32, the dtype of its leaf"

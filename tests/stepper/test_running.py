@@ -243,3 +243,11 @@ def test_the_help_teaches_with_examples(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["step", "--help"])
     assert "minidl step --step 500 train.py" in capsys.readouterr().out
+
+
+def test_an_update_by_hand_of_a_global_weight_is_on_the_tape(script) -> None:
+    by_hand = "w = md.tensor([1.0], requires_grad=True)\n(w * w).sum().backward()\nw.data -= 0.1 * w.grad.data\n"
+    run = Recorded(script("import minidl as md\n" + by_hand)).run()
+    assert run.tape is not None
+    assert [(e.phase, e.op) for e in run.tape][-1] == ("update", "write")
+    assert "without an optimizer's step()" in said(run, "train.py", 1)

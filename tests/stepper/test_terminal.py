@@ -240,3 +240,30 @@ def test_in_a_real_terminal() -> None:
     assert "\x1b[35mloss\x1b[0m" in text
     assert "sub (2, 1) float32" in re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text)
     assert max(len(re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", line)) for line in text.split("\r\n")[-12:]) <= 70
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("w 1000000000", "h = "),
+        ("w some", "expected how many lines"),
+        ("list 5 2", "FROM comes first"),
+        ("list 9999", "FROM comes first"),
+        ("delete 1", "there are no breakpoints"),
+        ("quiz maybe", "quiz on or quiz off"),
+    ],
+)
+def test_odd_arguments_are_answered_at_once(command: str, answer: str, tapes: dict[str, Tape]) -> None:
+    assert answer in said(tapes["two_layers"], [command])
+
+
+def test_children_tells_addends_from_uses_without_history() -> None:
+    w = md.tensor([1.0], requires_grad=True)
+    with md.record() as tape:
+        (w * 2).sum().backward()
+        with md.no_grad():
+            w -= 0.1 * w.grad
+    assert "sum" not in said(tape, ["children w"]).split("was made\n")[1].replace("sub", "")
+    with md.record() as tape:
+        (w * w).sum().backward()
+    assert "a sum: in the last backward of 2 addends, at event 4." in said(tape, ["children w"])
