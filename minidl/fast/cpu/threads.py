@@ -154,8 +154,8 @@ def set_num_threads(number: int) -> None:
     """Let `number` threads share out loops over blocks of images, and large products of matrices.
 
     At first it is `MINIDL_NUM_THREADS`, or as many threads as BLAS would use (`OPENBLAS_NUM_THREADS`, or the cores).
-    Where the system starts no threads, as in a browser, or not so many, one thread does all parts, with the same bits;
-    a warning says so once.
+    Where the system starts no threads, as in a browser, or not so many, one thread does everything, and a warning says
+    so once.
 
     Raises:
         ValueError: it is no whole number of at least 1.
@@ -164,7 +164,7 @@ def set_num_threads(number: int) -> None:
     if not is_whole(number, 1):
         raise ValueError(f"set_num_threads: expected a whole number of at least 1; got {number!r}")
     if number > 1 and NO_THREADS:
-        say_once(SHARING.format(number), "threads", sys.platform, INSTEAD)
+        say_once(SHARING.format(number), "threads", sys.platform, "One thread does everything, which is only slower")
     elif number > 1 and not (blas.allowed and blas.controllers()):
         raise RuntimeError(
             f"set_num_threads({number}): several threads need BLAS to have one each, {_why_it_has_not()}"
