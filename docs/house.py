@@ -15,7 +15,6 @@ ROOT = Path(__file__).parents[1] / "minidl"
 # From the ground up. A file imports from its own room and from the floors below, never from a room beside its own.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("version", "types", "errors", "checks", "settings", "tables", "habits", "examples"),
-    ("starting",),
     ("backend",),
     ("files",),
     ("autograd", "data"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from minidl import starting
+from minidl.backend import starting
 
 
 def run_together(actions: Sequence[Callable[[], object]]) -> None:

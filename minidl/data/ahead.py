@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from minidl.starting import started_pool
+from minidl.backend.starting import started_pool
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

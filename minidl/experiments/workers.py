@@ -16,7 +16,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from minidl.starting import is_thread_refused, say_once, with_one_thread
+from minidl.backend.starting import is_thread_refused, say_once, with_one_thread
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import minidl as md
-from minidl import starting
+from minidl.backend import starting
 from minidl.experiments.compare import Comparison
 from minidl.experiments.pipeline import run_comparison
 from minidl.experiments.runs import RunKey

@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 
 from minidl.backend.silence import ERROR_STATE, SILENT
+from minidl.backend.starting import NO_THREADS, ONE_THREAD, say_once, started_pool
 from minidl.checks import is_whole
 from minidl.fast.cpu.blas import Blas
-from minidl.starting import NO_THREADS, ONE_THREAD, say_once, started_pool
 
 BLOCK = 2 << 20  # bytes that one step of a loop works on: about a core's share of the cache (0.5 to 4 MiB are alike)
 WORTH = 1 << 19  # bytes of work below which waking another thread (50 us) takes longer than it saves

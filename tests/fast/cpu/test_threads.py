@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import minidl as md
+from minidl.backend.starting import with_one_thread
 from minidl.fast.cpu import threads as parallel
 from minidl.fast.cpu.threads import blocks, get_num_threads, in_blocks, set_num_threads, shared_out
-from minidl.starting import with_one_thread
 from tests.threads import give_no_thread
 
 

@@ -1,11 +1,11 @@
-"""minidl/starting.py: what is said, and when, where no threads or processes can be started."""
+"""minidl/backend/starting.py: what is said, and when, where no threads or processes can be started."""
 
 import threading
 
 import pytest
 
-from minidl import starting
-from minidl.starting import ONE_THREAD, is_thread_refused, say_once, started_pool, with_one_thread
+from minidl.backend import starting
+from minidl.backend.starting import ONE_THREAD, is_thread_refused, say_once, started_pool, with_one_thread
 from tests.threads import give_no_thread
 
 
