@@ -1,10 +1,14 @@
-"""Threads that meet: Python lets them take turns so often that two are in the middle of one operation."""
+"""Threads that meet, taking turns so often that two are in the middle of one operation; and systems without any."""
 
 from __future__ import annotations
 
 import sys
 import threading
 from collections.abc import Callable, Sequence
+
+import pytest
+
+from minidl.backend import starting
 
 
 def run_together(actions: Sequence[Callable[[], object]]) -> None:
@@ -19,3 +23,16 @@ def run_together(actions: Sequence[Callable[[], object]]) -> None:
             thread.join()
     finally:
         sys.setswitchinterval(interval)
+
+
+def give_no_thread(monkeypatch: pytest.MonkeyPatch, after: int = 0, says: str = "can't start new thread") -> None:
+    """From now on the system starts `after` more threads and then refuses, as WebAssembly does; nothing is said yet."""
+    start, left = threading.Thread.start, iter(range(after))
+
+    def start_or_refuse(thread: threading.Thread) -> None:
+        if next(left, None) is None:
+            raise RuntimeError(says)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_or_refuse)
+    monkeypatch.setattr(starting, "_said", set())

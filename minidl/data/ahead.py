@@ -6,10 +6,18 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from minidl.backend.starting import started_pool
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 AHEAD = 2  # results for each worker that wait or are being made: one in hand, one to go on with
+INSTEAD = (
+    "Each batch is made when it is asked for, as with workers=0: the same batches, only none ahead of the training"
+)
 
 
 def in_order(make: Callable[[int], T], numbers: Sequence[int], workers: int) -> Generator[T, None, None]:
@@ -22,17 +30,19 @@ def in_order(make: Callable[[int], T], numbers: Sequence[int], workers: int) -> 
     However the iteration ends (at the end, by an exception, Ctrl-C, `close`, or because nobody refers to it any more),
     no further work is begun and the threads end; who ends it waits for the results in the making.
 
+    Where the system starts no threads, or not so many, each result is made when it is asked for, as with 0 workers; a
+    warning says so once.
+
     Raises:
         RuntimeError: another process, forked meanwhile, goes on with the iteration: the threads are not there.
     """
-    if workers == 0:
+    threads = min(workers, len(numbers))
+    pool = started_pool(threads, "minidl-loader", f"Loader(workers={workers})", INSTEAD) if threads else None
+    if pool is None:
         for number in numbers:
             yield make(number)
         return
-    from concurrent.futures import Future, ThreadPoolExecutor
-
     process, consumer = os.getpid(), threading.get_ident()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="minidl-loader")
     waiting: deque[Future[T]] = deque()
     try:
         for number in numbers:

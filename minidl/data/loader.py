@@ -81,7 +81,8 @@ class Loader(Options):
     are made ahead. The batches are the same, bit for bit, for any number of workers: what a transform draws for a batch
     depends on `seed`, epoch and batch only (and on the version of NumPy). An error in making a batch is raised when it
     is that batch's turn. A `for` that ends, however it ends, leaves no thread behind. A forked process cannot go on
-    with its parent's `for`, whose threads it has not: that is a RuntimeError; it can begin its own.
+    with its parent's `for`, whose threads it has not: that is a RuntimeError; it can begin its own. Where the system
+    starts no threads, as in a browser, the caller makes the batches, the same ones, and a warning says so once.
 
     A batch that has to go to a GPU goes there while the GPU computes with the one before (`backend.sent_ahead`), so one
     more batch is made ahead. The last steps of a transform, if they only compute with pixels, are done on the GPU.

@@ -14,6 +14,7 @@ from contextlib import suppress
 import pytest
 
 from minidl.data.ahead import in_order
+from tests.threads import give_no_thread
 
 PATIENCE = 30  # seconds until a test that waits for a thread gives up
 
@@ -126,6 +127,49 @@ def test_what_a_failed_call_held_is_freed_without_the_collector():
         assert held[0]() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("there_are", [0, 1])
+def test_where_no_threads_are_to_be_had_the_caller_makes_each_when_it_is_asked_for(monkeypatch, there_are):
+    made = []
+
+    def make(number):
+        made.append((number, threading.current_thread()))
+        return square(number)
+
+    give_no_thread(monkeypatch, after=there_are)
+    results = in_order(make, range(5), workers=2)
+    with pytest.warns(
+        UserWarning, match=r"^Loader\(workers=2\): no threads can be started here \(can't start new thread\)"
+    ):
+        assert next(results) == 0
+    assert made == [(0, threading.main_thread())]
+    assert list(results) == [1, 4, 9, 16]
+    assert made == [(number, threading.main_thread()) for number in range(5)]
+    monkeypatch.undo()  # no thread that was there is left: see the fixture
+
+
+def test_that_there_are_no_threads_is_said_once(monkeypatch):
+    give_no_thread(monkeypatch)
+    with pytest.warns(UserWarning, match="as with workers=0: the same batches, only none ahead") as said:
+        found = [list(in_order(square, range(3), workers)) for workers in (1, 2, 2)]
+    assert found == 3 * [[0, 1, 4]]
+    assert len(said) == 1
+    assert said[0].filename == __file__  # the line of the program, not one of minidl
+
+
+def test_another_error_of_a_thread_that_starts_is_not_taken_for_that(monkeypatch):
+    give_no_thread(monkeypatch, says="can't create new thread at interpreter shutdown")
+    with pytest.raises(RuntimeError, match="at interpreter shutdown"):
+        list(in_order(square, range(3), workers=2))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.filterwarnings("ignore:Loader:UserWarning")
+def test_an_error_in_make_is_the_same_without_threads(monkeypatch, workers):
+    give_no_thread(monkeypatch)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        list(in_order(lambda number: threading.Thread().start(), range(3), workers))
 
 
 def leave_by_break(results):

@@ -13,6 +13,7 @@ from minidl.data import loader as loader_module
 from minidl.data import transforms as T
 from tests.arrays import device, host
 from tests.data.test_ahead import needs_fork, outcome_of_fork
+from tests.threads import give_no_thread
 
 NUMBERS = Dataset(np.arange(10.0, dtype=np.float32).reshape(10, 1), np.arange(10))
 
@@ -216,6 +217,14 @@ def test_any_source_is_handed_out_on_the_current_backend():
         np.testing.assert_array_equal(host(labels), number % 2)
         seen.extend(number.tolist())
     assert sorted(seen) == list(range(23))
+
+
+def test_the_batches_are_the_same_where_the_workers_cannot_be_started(monkeypatch):
+    expected = batches(Loader(Squares(), 4, seed=3, transform=AUGMENT, workers=2), epochs=2)
+    give_no_thread(monkeypatch)
+    with pytest.warns(UserWarning, match=r"^Loader\(workers=2\): no threads can be started here"):
+        found = batches(Loader(Squares(), 4, seed=3, transform=AUGMENT, workers=2), epochs=2)
+    assert_same(found, expected)
 
 
 @pytest.mark.parametrize("data", [Squares(), Dataset(*Squares().take(np.arange(23)))], ids=["source", "dataset"])

@@ -10,13 +10,15 @@ BLAS to one thread before anything is shared out (`blas.py` says why and how), a
 
 The parts depend on the number of threads alone, and what they add up is added in order: a program that runs again with
 the same number of threads gives the same bits. A part that no other thread has begun when the caller is done with its
-own, because other programs keep the cores busy, the caller does itself.
+own, because other programs keep the cores busy, the caller does itself; and all of them where the system starts no
+threads, so that the bits are those of the number that was asked for.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,11 +26,14 @@ from typing import Any
 import numpy as np
 
 from minidl.backend.silence import ERROR_STATE, SILENT
+from minidl.backend.starting import NO_THREADS, ONE_THREAD, say_once, started_pool
 from minidl.checks import is_whole
 from minidl.fast.cpu.blas import Blas
 
 BLOCK = 2 << 20  # bytes that one step of a loop works on: about a core's share of the cache (0.5 to 4 MiB are alike)
 WORTH = 1 << 19  # bytes of work below which waking another thread (50 us) takes longer than it saves
+SHARING = "loops and products on several threads (set_num_threads({}))"
+INSTEAD = "The parts run one after another on the caller's: the same numbers, only slower"
 
 blas = Blas()
 
@@ -49,6 +54,20 @@ class _Part:
         return self.own if self.future.cancelled() else self.future.result()
 
 
+class _NoThreads:
+    """A pool that begins nothing, so that the caller does each part; where the system starts no threads."""
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        from concurrent.futures import Future
+
+        never: Future[Any] = Future()
+        never.cancel()
+        return never
+
+    def shutdown(self) -> None:
+        pass
+
+
 class _Threads:
     """How many threads there are, and the pool of them."""
 
@@ -59,7 +78,7 @@ class _Threads:
 
     def count(self) -> int:
         """Threads for a loop: what was asked for, or as many as BLAS would use; 1 where BLAS is left alone."""
-        if not blas.allowed or not blas.controllers():
+        if not blas.allowed or not blas.controllers() or ONE_THREAD.get():
             return 1
         if self.wanted is None:
             self.wanted = _from_environment() or blas.threads()
@@ -84,9 +103,9 @@ class _Threads:
             return others, bounds[1]
 
     def new_pool(self) -> Any:
-        from concurrent.futures import ThreadPoolExecutor
-
-        return ThreadPoolExecutor(self.count() - 1, thread_name_prefix="minidl", initializer=_begin_thread)
+        """Threads for all parts but the caller's; a pool of none where the system does not start so many."""
+        number = self.count()
+        return started_pool(number - 1, "minidl", SHARING.format(number), INSTEAD, _begin_thread) or _NoThreads()
 
     def set(self, number: int | None) -> None:
         """From now on `number` threads, or as many as at first."""
@@ -135,6 +154,8 @@ def set_num_threads(number: int) -> None:
     """Let `number` threads share out loops over blocks of images, and large products of matrices.
 
     At first it is `MINIDL_NUM_THREADS`, or as many threads as BLAS would use (`OPENBLAS_NUM_THREADS`, or the cores).
+    Where the system starts no threads, as in a browser, or not so many, one thread does everything, and a warning says
+    so once.
 
     Raises:
         ValueError: it is no whole number of at least 1.
@@ -142,7 +163,9 @@ def set_num_threads(number: int) -> None:
     """
     if not is_whole(number, 1):
         raise ValueError(f"set_num_threads: expected a whole number of at least 1; got {number!r}")
-    if number > 1 and not (blas.allowed and blas.controllers()):
+    if number > 1 and NO_THREADS:
+        say_once(SHARING.format(number), "threads", sys.platform, "One thread does everything, which is only slower")
+    elif number > 1 and not (blas.allowed and blas.controllers()):
         raise RuntimeError(
             f"set_num_threads({number}): several threads need BLAS to have one each, {_why_it_has_not()}"
         )

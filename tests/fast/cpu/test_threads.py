@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import minidl as md
+from minidl.backend.starting import with_one_thread
 from minidl.fast.cpu import threads as parallel
 from minidl.fast.cpu.threads import blocks, get_num_threads, in_blocks, set_num_threads, shared_out
+from tests.threads import give_no_thread
 
 
 @pytest.fixture
@@ -103,6 +105,68 @@ def test_an_error_in_a_part_that_the_caller_does_late_reaches_it(threads):
     with pytest.raises(ZeroDivisionError):
         shared_out(lambda start, stop: 1 / (2 - start), 4, 1)
     held.set()
+
+
+@pytest.mark.parametrize("there_are", [0, 1])
+def test_where_no_threads_are_to_be_had_the_caller_does_every_part_once(monkeypatch, threads, there_are):
+    give_no_thread(monkeypatch, after=there_are)
+    threads(3)
+    done = []
+
+    def work(start, stop):
+        done.append(threading.get_ident())
+        return start, stop
+
+    with pytest.warns(UserWarning, match=r"threads \(set_num_threads\(3\)\): no threads can be started here") as said:
+        assert [shared_out(work, 7, 1) for _ in range(2)] == 2 * [[(0, 2), (2, 4), (4, 7)]]
+    assert done == 6 * [threading.get_ident()]
+    assert len(said) == 1
+    assert get_num_threads() == 3  # in how many parts
+
+
+def test_without_threads_the_bits_are_those_of_as_many_threads(monkeypatch, threads):
+    rng = np.random.default_rng(0)
+    x, w = rng.random((7, 3, 12, 12), dtype=np.float32), rng.random((5, 3, 3, 3), dtype=np.float32)
+
+    def gradient():
+        weight = md.tensor(w, requires_grad=True)
+        md.functional.conv2d(md.tensor(x), weight).sum().backward()
+        return weight.grad.numpy()
+
+    threads(3)
+    expected = gradient()
+    threads(3)  # a new pool
+    give_no_thread(monkeypatch)
+    with pytest.warns(UserWarning, match="one after another"):
+        found = gradient()
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("wrong", [0, 2])
+@pytest.mark.filterwarnings("ignore:loops and products:UserWarning")
+def test_an_error_in_a_part_is_raised_without_threads_too(monkeypatch, threads, wrong):
+    give_no_thread(monkeypatch)
+    threads(2)
+    with pytest.raises(ZeroDivisionError):
+        shared_out(lambda start, stop: 1 / (wrong - start), 4, 1)
+
+
+def test_a_platform_without_threads_takes_any_number_and_says_what_it_means(monkeypatch, threads):
+    monkeypatch.setattr(parallel, "NO_THREADS", True)
+    monkeypatch.setattr(parallel.blas, "allowed", False)  # or not found, as in a browser: an error elsewhere
+    give_no_thread(monkeypatch)
+    with pytest.warns(UserWarning, match=r"set_num_threads\(4\)\): no threads can be started here"):
+        threads(4)
+    threads(2)  # and says no more
+    assert get_num_threads() == 1
+    assert shared_out(lambda start, stop: (start, stop), 4, 1) == [(0, 4)]
+
+
+def test_nothing_is_shared_out_where_one_thread_is_asked_for(threads):
+    threads(3)
+    assert with_one_thread(shared_out, lambda start, stop: (start, stop), 7, 1) == [(0, 7)]
+    assert with_one_thread(get_num_threads) == 1
+    assert len(shared_out(lambda start, stop: start, 7, 1)) == 3
 
 
 def test_the_number_comes_from_the_environment_or_is_blass(monkeypatch, threads):

@@ -1,0 +1,1 @@
+"""minidl under WebAssembly beside minidl here: `python -m tests.wasm`."""
