@@ -182,7 +182,7 @@ def _short(file: str) -> str:
 
 
 def _targets_of(text: str) -> dict[int, str]:
-    """For each line of a program that belongs to `name = ...` the name; none where another statement shares the line."""
+    """For each line of a program that belongs to `name = ...` the name; none where statements share a line."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
