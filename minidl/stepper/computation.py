@@ -87,7 +87,7 @@ class Computation:
         kept = value.content(self.forward.number)
         if kept is None or value.missing:
             return None
-        return Held(printable(value.key), kept)
+        return Held(printable(value.label), kept)
 
     @cached_property
     def named(self) -> dict[str, Held]:

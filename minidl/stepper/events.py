@@ -5,6 +5,7 @@ Everything here is plain data: numbers, texts and arrays on the host.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,6 +168,12 @@ class Value:
         """Whether it only stands for an input that was left out, such as a layer's bias: no view shows it."""
         return self.kind == CONSTANT and self.shape == (0,) and self.key.startswith("none")
 
+    @property
+    def label(self) -> str:
+        """Its name in a formula: its key, but of a number used again, "2_3", the number alone."""
+        found = _NUMBER_AGAIN.fullmatch(self.key) if self.kind == CONSTANT else None
+        return self.key if found is None else found[1] or found[2]
+
     def content(self, moment: int) -> Kept | None:
         """What it held after event `moment`; None if it had not been computed yet."""
         found = None
@@ -174,6 +181,9 @@ class Value:
             if number <= moment or (self.event is None and found is None):
                 found = kept  # what no op made was there from the beginning
         return found
+
+
+_NUMBER_AGAIN = re.compile(r"(-?[\d.]+(?:e[-+]\d+)?)_\d+|(-?inf|nan)\d+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

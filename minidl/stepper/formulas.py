@@ -60,7 +60,7 @@ def names_of(tape: TapeContents, event: Event) -> dict[str, str]:
         return {}
     inputs = [tape.values[number] for number in event.inputs]
     called = zip(input_names(formula, len(inputs)), inputs, strict=False)
-    names = {name: value.key for name, value in called if not value.missing}
+    names = {name: value.label for name, value in called if not value.missing}
     if event.output is not None and formula.inputs:
         names[output_name(formula)] = tape.values[event.output].key
     return names

@@ -182,21 +182,23 @@ def _short(file: str) -> str:
 
 
 def _targets_of(text: str) -> dict[int, str]:
-    """For each line of a program that belongs to `name = ...` the name."""
+    """For each line of a program that belongs to `name = ...` the name; none where statements share a line."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return {}
     found: dict[int, str] = {}
+    taken: set[int] = set()
     for node in ast.walk(tree):
         target: Any = None
-        if not isinstance(node, ast.stmt):
+        if not isinstance(node, ast.stmt) or hasattr(node, "body") or hasattr(node, "cases"):
             continue
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             target = node.targets[0]
         elif isinstance(node, (ast.AnnAssign, ast.AugAssign)):
             target = node.target
-        if isinstance(target, ast.Name):
-            for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-                found[line] = target.id
+        name = target.id if isinstance(target, ast.Name) else ""
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+            found[line] = "" if line in taken else name  # `h = w * x; s = "done"`: which of them made the value?
+            taken.add(line)
     return found

@@ -100,23 +100,25 @@ def _data(tape: TapeContents, most: int) -> str:
     """
     data = as_json(tape, FEWEST)
     data["quiz"] = _questions(tape)
-    bare = len(json.dumps(data))
-    for every in (EVERY, 1) if bare < most else (1,):  # of small arrays every place is worked out, if there is room
-        _explain(tape, data, every)
-        if len(json.dumps(data)) <= most:
-            break
+    _explain(tape, data, EVERY)
     data = _written_out(data)
     sizes = [(kept.values.size, 4 if kept.values.dtype.itemsize <= 4 else 8) for kept in _arrays(tape)]
-    left = most - len(_embedded(data)) - _SPARE
+    element = _plain if len(_plain(data)) + _SPARE <= most else _compressed
+    left = most - len(element(data)) - _SPARE
     elements = next((n for n in _candidates() if sum(_more(size, n) * b * 4 / 3 for size, b in sizes) <= left), FEWEST)
     if elements > FEWEST:
         data["arrays"] = as_json(tape, elements)["arrays"]
     if any(size > elements for size, _ in sizes):
         data["sampled"] = elements
-    text = _embedded(data)
-    if len(text) <= most:
-        return f'<script type="application/json">{text}</script>'
-    packed = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return element(data)
+
+
+def _plain(data: dict[str, Any]) -> str:
+    return f'<script type="application/json">{_embedded(data)}</script>'
+
+
+def _compressed(data: dict[str, Any]) -> str:
+    packed = base64.b64encode(gzip.compress(_embedded(data).encode(), 6, mtime=0)).decode()
     return f'<script type="application/json" data-packed="gzip">"{packed}"</script>'
 
 

@@ -17,6 +17,7 @@ from minidl.stepper.events import CONSTANT, INPUT, LEAF, PARAMETER, RESULT, Valu
 from minidl.stepper.frames import Frames, name_of
 from minidl.stepper.kept import Kept, keep
 
+LONGEST = 160  # characters of a name; of a longer one both ends are kept
 FULL = 64  # numbers that are kept of an array when the tape is full
 
 
@@ -144,6 +145,8 @@ class Registry:
 
     def _unique(self, key: str) -> str:
         """`key`, with a number behind it if another value has it already."""
+        if len(key) > LONGEST:
+            key = f"{key[: LONGEST // 2]}...{key[-LONGEST // 2 :]}"
         number, found = self._next_of_key.get(key, 2), key
         while found in self._keys:
             found = f"{key}_{number}" if key[-1:].isdigit() else f"{key}{number}"

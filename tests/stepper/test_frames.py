@@ -8,6 +8,7 @@ from typing import Any
 import minidl as md
 import minidl.functional as F
 from minidl import nn
+from minidl.stepper.frames import _targets_of
 from tests.arrays import tensor
 
 
@@ -79,6 +80,11 @@ def test_names_come_from_assignments_over_several_lines() -> None:
         a, b = h * 2, h * 3
     assert a.shape == b.shape
     assert [value.key for value in tape.values if value.kind == "result"] == ["h", "h2", "mul", "b"]
+
+
+def test_two_statements_on_a_line_name_nothing() -> None:
+    text = 'h = w * x; s = "done"\nwith a: y = h * 2\nmatch y:\n    case _: z = (\n        y)\n'
+    assert _targets_of(text) == {1: "", 2: "y", 4: "z", 5: "z"}
 
 
 def test_control_characters_of_names_are_written_out() -> None:

@@ -343,3 +343,56 @@ def test_a_chain_is_folded_and_unfolded(browser: Any, folder: Path) -> None:
 def test_a_page_that_was_saved_is_the_page_that_is_made(folder: Path) -> None:
     tape: Tape = pages.small()
     assert (folder / "small.html").read_text(encoding="utf-8")[:500] == html_of(tape)[:500]
+
+
+def test_an_empty_array_is_said_to_be_empty(browser: Any, tmp_path: Path) -> None:
+    w = md.tensor(np.zeros((0, 3)), requires_grad=True)
+    with md.record() as tape:
+        md.functional.sum(w * 2).backward()
+    tape.save_html(tmp_path / "empty.html")
+    with opened(browser) as page:
+        page.go(tmp_path / "empty.html")
+        for _ in tape:
+            page.press("ArrowRight")
+        assert "empty: shape (0, 3)" in page.panel
+
+
+def test_a_gradient_of_an_earlier_backward_is_not_denied(browser: Any, tmp_path: Path) -> None:
+    w = md.tensor(np.ones(2), requires_grad=True)
+    with md.record() as tape:
+        h = w * 2
+        md.functional.sum(h).backward()
+        k = w * 3
+        md.functional.sum(k).backward()
+    tape.save_html(tmp_path / "two.html")
+    with opened(browser) as page:
+        page.go(tmp_path / "two.html", "#i=-1&n=h")
+        assert "an earlier one made it" in page.panel
+
+
+def test_a_second_backward_over_the_same_graph_goes_over_it_anew(browser: Any, tmp_path: Path) -> None:
+    w = md.tensor(np.ones(2), requires_grad=True)
+    with md.record() as tape:
+        loss = md.functional.sum(w * 2)
+        loss.backward(retain_graph=True)
+        loss.backward()
+    second = tape.find(phase="backward", op="seed")[1].number
+    tape.save_html(tmp_path / "again.html")
+    with opened(browser) as page:
+        page.go(tmp_path / "again.html", f"#i={second - 1}")
+        back = page.page.locator("svg.graph g.op.back")
+        assert back.count() == 2
+        page.press("ArrowRight")
+        assert back.count() == 1  # the loss, where it begins
+
+
+def test_a_number_used_again_is_called_by_the_number_alone(browser: Any, tmp_path: Path) -> None:
+    w = md.tensor(np.ones(2), requires_grad=True)
+    with md.record() as tape:
+        md.functional.sum(w * 2 + w * 2).backward()
+    assert [value.key for value in tape.values if value.kind == "constant"] == ["2", "2_2"]
+    tape.save_html(tmp_path / "twice.html")
+    with opened(browser) as page:
+        page.go(tmp_path / "twice.html", "#i=1")
+        assert page.page.inner_text(".panel-event p") == "w, 2 \N{RIGHTWARDS ARROW} mul2"
+        assert page.page.inner_text(".panel-worked code") == "mul2[0] = w[0] * 2 = 1 * 2 = 2"

@@ -26,10 +26,15 @@ export class Flow {
     this.high = high;
   }
 
-  /** The backward of a forward event that ran last at moment i; null if none did. */
+  /** The backward of a forward event that ran last at moment i; null if none did, or if it is about to run again. */
   backOf(event, i) {
-    const found = this.backs.get(event)?.findLast((back) => back <= i);
-    return found === undefined ? null : found;
+    const backs = this.backs.get(event);
+    const found = backs?.findLast((back) => back <= i);
+    if (found === undefined) return null;
+    const next = backs.find((back) => back > i);
+    if (next === undefined) return found;
+    const begin = this.tape.backwardBegan(i);
+    return found < begin && this.tape.backwardBegan(next) === begin ? null : found;
   }
 
   /** "todo" until it is computed, "done" from then on, "back" once its backward ran; and "now". */

@@ -4,7 +4,7 @@
 
 import { Graph, layout as dagre } from "@dagrejs/dagre";
 import { groupTitle } from "./tree.js";
-import { shapeText, short } from "./words.js";
+import { isolated, shapeText, short } from "./words.js";
 
 const HEIGHT = 42; // of an op and of a closed layer
 const CHIP = 20; // height of a leaf
@@ -49,7 +49,7 @@ export function layoutOf(group, open, tape, ops) {
   const links = linksOf(group, tape, ops, ports);
   if (group.kind !== "root") {
     for (const [value, port] of ports) {
-      const text = clipped(tape.values[value].key, 24);
+      const text = isolated(clipped(tape.values[value].key, 24));
       const width = widthOf(text, SMALL) + 22;
       Object.assign(port, { kind: "port", value, text, width, height: PORT });
       level.setNode(port.id, { width, height: PORT });
@@ -139,7 +139,7 @@ function boxOf(node, open, tape, ops, group) {
   if (node.kind === "op") {
     const out = tape.values[tape.events[node.event].output];
     title = node.title;
-    more = out ? `${clipped(out.key, 28)}  ${shapeText(out.shape)}` : "";
+    more = out ? `${isolated(clipped(out.key, 28))}  ${shapeText(out.shape)}` : "";
   } else {
     ({ title, more } = groupTitle(node));
     const out = lastOutput(node, tape);
@@ -170,7 +170,7 @@ function chipsOf(node, tape, ops) {
       same.uses.push([event, input]);
       return;
     }
-    let text = clipped(value.key, 30);
+    let text = isolated(clipped(value.key, 30));
     if (value.kind === "constant" && value.shape.length === 0) text = short(tape.content(v, event)?.values[0]);
     else text += `  ${shapeText(value.shape)}`;
     chips.push({ value: v, kind: value.kind, text, width: widthOf(text, SMALL) + 16, height: CHIP, uses: [[event, input]] });

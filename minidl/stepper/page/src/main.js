@@ -196,7 +196,7 @@ class Page {
     const title = other ? `${one.title} | ${other.title}` : one.title;
     return el(
       "header", { class: "top" },
-      el("h1", {}, title || "a recorded step"),
+      el("h1", { title }, title || "a recorded step"),
       el("p", { class: "about" }, what, this.samples()),
       other ? this.parts() : null,
       el("div", { class: "tools", role: "group", "aria-label": "Tools" },

@@ -41,6 +41,7 @@ export class Kept {
 
   /** The number at `place` of the array; null if the sample does not hold it. An axis counts from its end below 0. */
   at(place) {
+    if (this.size === 0) return null;
     if (place.length !== this.shape.length || place.some((i, axis) => !(i >= -this.shape[axis] && i < this.shape[axis]))) {
       throw new RangeError(`expected an index into shape (${this.shape.join(", ")}); got (${place.join(", ")})`);
     }

@@ -7,6 +7,16 @@ export function shapeText(shape) {
   return shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(", ")})`;
 }
 
+/** How a value is called in a sentence: by its key; a number used again, "2_3", by the number alone. */
+export function labelOf(value) {
+  return value.kind === "constant" ? value.key.replace(/^(-?[\d.]+(?:e[-+]\d+)?)_\d+$|^(-?inf|nan)\d+$/, "$1$2") : value.key;
+}
+
+/** A text of any direction inside another: what stands behind it stays behind it. */
+export function isolated(text) {
+  return /[^\u0000-\u0590]/.test(text) ? `\u2068${text}\u2069` : text;
+}
+
 /** A number in a few letters. */
 export function short(x) {
   if (x === null || x === undefined) return "?";

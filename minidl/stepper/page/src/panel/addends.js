@@ -34,7 +34,7 @@ export function received(tape, v, known, view) {
   });
   const where = el("span");
   const heading = (place) => {
-    where.textContent = place.length ? `, at ${placeText(place)}` : "";
+    where.textContent = place.length && !shape.includes(0) ? `, at ${placeText(place)}` : "";
   };
   heading(pointing.at(v, shape, view.first));
   pointing.listen(v, heading);
@@ -110,6 +110,7 @@ function shapes(addend, shape) {
 }
 
 function said(kept, place) {
+  if (kept.size === 0) return "empty";
   const x = kept.at(place);
   return x === null ? "not in the sample" : full(x, kept.dtype);
 }

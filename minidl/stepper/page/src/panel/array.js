@@ -75,7 +75,7 @@ export function notYet(title, shape, words) {
 /** Inputs for the indices of all axes but the last two; null if there are no such axes. */
 export function leadingIndices(kept, { v, name, pointing, focus, first }) {
   const axes = kept.shape.length - 2;
-  if (axes < 1) return null;
+  if (axes < 1 || kept.size === 0) return null;
   const box = el("div", { class: "panel-leading", role: "group", "aria-label": `Which part of ${name} is shown` });
   const inputs = [];
   for (let axis = 0; axis < axes; axis++) {

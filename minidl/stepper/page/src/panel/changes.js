@@ -55,7 +55,8 @@ function equation(event, [before, added, after], key, view) {
     const [b, g, a] = [before, added, after].map(at);
     const where = el("span", { class: "panel-note" }, place.length ? `at ${key}${placeText(place)}: ` : "");
     const n = (x) => short(x, after.dtype);
-    if (a === null) line.replaceChildren(where, "not in the sample");
+    if (after.size === 0) line.replaceChildren();
+    else if (a === null) line.replaceChildren(where, "not in the sample");
     else if (event.phase === "accumulate") line.replaceChildren(where, code(b === null ? `.grad = ${n(a)}` : `${n(b)} + ${n(g)} = ${n(a)}`));
     else line.replaceChildren(where, code(`${n(b)} \u2192 ${n(a)}`), `, moved by ${brief(a - b, after.dtype)}${g === null ? "" : `, gradient ${n(g)}`}`);
   };

@@ -19,6 +19,7 @@ import { brief, shapeText } from "./numbers.js";
 import { Pointing } from "./pointing.js";
 import { isOpen, questionFor, quizForm } from "./quiz.js";
 import { sources } from "./source.js";
+import { labelOf } from "../words.js";
 
 const remembered = new WeakMap();
 const KINDS = { parameter: "parameter", leaf: "leaf", input: "input", constant: "constant", result: "result of an op" };
@@ -76,7 +77,7 @@ function hides(event, v, hidden) {
 function heading(tape, event, view) {
   const path = tape.layerPath(event).map((call) => `${call.path}${call.nth > 1 ? ` (call ${call.nth})` : ""}`);
   const name = event.op === "seed" ? "backward begins" : event.phase === "backward" ? `${event.op} backward` : event.op;
-  const chosen = (v, nth, what) => link(tape.values[v].key, `${what} ${nth}`, () => view.onSelect(v));
+  const chosen = (v, nth, what) => link(labelOf(tape.values[v]), `${what} ${nth}`, () => view.onSelect(v));
   const inputs = tape.given(event).flatMap((v, nth) => [nth ? ", " : "", chosen(v, nth, "input")]);
   const forward = event.phase === "backward" && event.node !== null && event.node !== event.number
     ? ["; computed in ", link(`event ${event.node}`, "forward event", () => view.onJump(event.node))] : [];
@@ -143,6 +144,7 @@ function gradientFigures(tape, event, v, known, about, { other, hidden, moment }
   if (!value.requires_grad) return [el("p", { class: "panel-note panel-none" }, "no gradient: it does not require one")];
   if (hides(event, v, hidden)) return [notYet(title, value.shape, "hidden until you have answered")];
   if (known.total) return compared(known.complete ? title : `${title}, so far`, known.total, other, about);
-  const later = tape.receives(v, moment);
-  return [notYet(title, value.shape, later ? "not computed yet" : "none comes on this tape")];
+  const words = tape.receives(v, moment) ? "not computed yet"
+    : tape.receives(v, -1) ? "none in this backward; an earlier one made it" : "none comes on this tape";
+  return [notYet(title, value.shape, words)];
 }
