@@ -147,17 +147,24 @@ def optimizer_of(case: Case, model: nn.Sequential) -> Any:
     return made.scale("*.bias", lr=2.0)
 
 
-def in_minidl(case: Case) -> tuple[Any, nn.Sequential]:
-    """The loss of each step before its update, and the network as it is then."""
+def in_minidl(case: Case, steps: int | None = None, recipe: bool = True) -> tuple[Any, nn.Sequential]:
+    """The loss of each step before its update, and the network at the end.
+
+    Args:
+        case: what is trained.
+        steps: the first so many (all).
+        recipe: whether Adam is made to put eps where Caffe does.
+    """
     model = started(case)
     optimizer = optimizer_of(case, model)
     schedule = md.optim.InvLR(optimizer, **SCHEDULE)
     losses = []
-    for k, (images, labels) in enumerate(zip(*batches_of(case), strict=True), start=1):
-        loss = F.cross_entropy(model(md.tensor(images)), labels)
+    images, labels = batches_of(case)
+    for k in range(1, (steps or case.steps) + 1):
+        loss = F.cross_entropy(model(md.tensor(images[k - 1])), labels[k - 1])
         optimizer.zero_grad()
         loss.backward()
-        if case.method == "Adam":  # Caffe adds eps to a root that is not yet divided by this
+        if case.method == "Adam" and recipe:  # Caffe adds eps to a root that is not yet divided by this
             optimizer.eps = 1e-8 / (1 - optimizer.betas[1] ** k) ** 0.5
         optimizer.step()
         schedule.step()

@@ -98,10 +98,10 @@ def _layer(message: memoryview, v1: bool) -> dict[str, Any]:
             transposed = any(option == 6 and bool(chosen) for option, _, chosen in _fields(value))
     if not blobs:
         return {}
-    layer = f"layer {printable(name)!r} ({printable(kind)})"
+    layer = f"layer {name!r} ({printable(kind)})"
     if kind not in _AXES or len(blobs) > 2:
         raise ValueError(
-            f"{layer} has {len(blobs)} arrays of weights; expected only the weight and the bias of Convolution, "
+            f"{layer} has {len(blobs)} array{'s' * (len(blobs) > 1)} of weights; expected only the weight and the bias of Convolution, "
             f"InnerProduct and Deconvolution layers"
         )
     try:
