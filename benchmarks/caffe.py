@@ -238,33 +238,48 @@ def in_caffe(case: Case, python: str, folder: Path) -> dict[str, Any]:
     net, scores = prototxt(case)
     (folder / "net.prototxt").write_text(net, encoding="utf-8")
     (folder / "solver.prototxt").write_text(solver_of(case, folder / "net.prototxt"), encoding="utf-8")
-    job = {"scores": scores, "layer_specific": case.layer_specific, "decay": case.decay}
-    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    job = {"layer_specific": case.layer_specific, "decay": case.decay}
+    images, labels = batches_of(case)
+    return run(python, folder, {**job, "scores": scores}, start_of(case), images=images, labels=labels)
+
+
+def start_of(case: Case) -> dict[str, Any]:
+    """The weights at the start as Caffe calls them: "ip1.0" for `fc1.weight`, "ip1.1" for `fc1.bias`."""
     start = {}
     for name, p in started(case).named_parameters():
         own, _, parameter = name.rpartition(".")
         start[f"{THEIR_NAMES.get(own, own)}.{('weight', 'bias').index(parameter)}"] = p.numpy()
-    np.savez(folder / "start.npz", **start)
-    images, labels = batches_of(case)
-    np.savez(folder / "batches.npz", images=images, labels=labels)
-    return run(python, folder)
+    return start
 
 
 def others_in_caffe(python: str, folder: Path) -> dict[str, Any]:
     """`OTHERS` with weights and images drawn at random: the images and what came out."""
     rng = np.random.default_rng(2)
     (folder / "net.prototxt").write_text(OTHERS, encoding="utf-8")
-    (folder / "job.json").write_text(json.dumps({"scores": "fc"}), encoding="utf-8")
     shapes = {"up.0": (2, 3, 3, 3), "fc.0": (147, 5), "fc.1": (5,)}
-    drawn = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
-    np.savez(folder / "start.npz", **drawn)
+    start = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
     images = rng.standard_normal((2, 2, 3, 3)).astype(np.float32)
-    np.savez(folder / "batches.npz", images=images)
-    return {"images": images, **run(python, folder)}
+    return {"images": images, **run(python, folder, {"scores": "fc"}, start, images=images)}
 
 
-def run(python: str, folder: Path) -> dict[str, Any]:
-    """Let `peers/in_caffe.py` work in a folder."""
+def alexnet_apart(python: str, folder: Path) -> float:
+    """AlexNet at full size in Caffe, its file of 233 MiB read by minidl: how far the scores of two images part."""
+    case = Case(models.alexnet, (3, 227, 227), 2, 1, 0.01)
+    net, scores = prototxt(case)
+    (folder / "net.prototxt").write_text(net, encoding="utf-8")
+    images = np.random.default_rng(3).uniform(-1, 1, (2, *case.image)).astype(np.float32)
+    theirs = run(python, folder, {"scores": scores}, start_of(case), images=images)["scores"]
+    model = models.alexnet().eval()
+    model.load_state_dict(models.from_caffe(md.load(folder / "net.caffemodel")))
+    with md.no_grad():
+        return apart_in_norm(model(md.tensor(images)).numpy(), theirs)
+
+
+def run(python: str, folder: Path, job: dict[str, Any], start: dict[str, Any], **batches: Any) -> dict[str, Any]:
+    """Let `peers/in_caffe.py` work in a folder that has net.prototxt, and solver.prototxt if it is to train."""
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    np.savez(folder / "start.npz", **start)
+    np.savez(folder / "batches.npz", **batches)
     ran = subprocess.run([python, str(IN_CAFFE), str(folder)], capture_output=True, text=True, check=False)
     if ran.returncode:
         sys.exit(f"error: Caffe failed:\n{ran.stdout}{ran.stderr}")
@@ -317,6 +332,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             shutil.copy(Path(place) / "net.caffemodel", STORED / "others.caffemodel")
         kept |= {f"{key} of others": array for key, array in result.items()}
         np.savez(STORED / "stored.npz", **kept)
+    with TemporaryDirectory() as place:
+        print(f"Scores of AlexNet, from the file that Caffe wrote: {alexnet_apart(python, Path(place)):.1e} apart\n")
     print(table.markdown(["network", "steps", "loss", "losses apart", "weights apart at the end"], rows))
 
 

@@ -101,8 +101,8 @@ def _layer(message: memoryview, v1: bool) -> dict[str, Any]:
     layer = f"layer {name!r} ({printable(kind)})"
     if kind not in _AXES or len(blobs) > 2:
         raise ValueError(
-            f"{layer} has {len(blobs)} array{'s' * (len(blobs) > 1)} of weights; expected only the weight and the bias of Convolution, "
-            f"InnerProduct and Deconvolution layers"
+            f"{layer} has {len(blobs)} array{'s' * (len(blobs) > 1)} of weights; expected only weight and bias of "
+            f"Convolution, InnerProduct and Deconvolution layers"
         )
     try:
         weight = _without_padding(_blob(blobs[0]), _AXES[kind])
