@@ -5,8 +5,8 @@ and its content. That is all there is to the format, so it is read here in plain
 each the few fields below (Caffe's src/caffe/proto/caffe.proto names them all):
 
     NetParameter        layer = 100, or layers = 2 in files from before 2015 (V1)
-    LayerParameter      name = 1, type = 2 (a text), blobs = 7
-    V1LayerParameter    name = 4, type = 5 (a number), blobs = 6
+    LayerParameter      name = 1, type = 2 (a text), blobs = 7, inner_product_param = 117
+    V1LayerParameter    name = 4, type = 5 (a number), blobs = 6, inner_product_param = 17
     BlobProto           shape = 7, or num, channels, height, width = 1 to 4; data = 5 (float32) or 8 (float64)
     BlobShape           dim = 1
 
@@ -29,6 +29,7 @@ MOST = 2**31 - 1  # bytes: no message of Protocol Buffers is longer
 _VARINT, _EIGHT, _COUNTED, _FOUR = 0, 1, 2, 5  # how a field is written
 _FORMS = {_VARINT: "a whole number", _EIGHT: "8 bytes", _COUNTED: "bytes after their count", _FOUR: "4 bytes"}
 _MANY = 32  # axes of an array, the most that Caffe has, and arrays of a layer, more than any has
+_LONG = 1000  # bytes of a name, which a message may have to show
 _V1_TYPES = {4: "Convolution", 14: "InnerProduct", 39: "Deconvolution"}  # those with weights
 _AXES = {"Convolution": 4, "InnerProduct": 2, "Deconvolution": 4}  # of a weight
 
@@ -77,7 +78,7 @@ def _layers(net: memoryview) -> Iterator[dict[str, Any]]:
 
 def _layer(message: memoryview, v1: bool) -> dict[str, Any]:
     """The arrays of a LayerParameter or V1LayerParameter, by name; empty where it has none."""
-    name_is, type_is, blobs_are = (4, 5, 6) if v1 else (1, 2, 7)
+    name_is, type_is, blobs_are, options_are = (4, 5, 6, 17) if v1 else (1, 2, 7, 117)
     name, kind, blobs, transposed = "", "", [], False
     for number, form, value in _fields(message):
         if v1 and number == 1:
@@ -93,7 +94,7 @@ def _layer(message: memoryview, v1: bool) -> dict[str, Any]:
             blobs.append(value)
             if len(blobs) > _MANY:
                 raise ValueError(f"a layer has more than {_MANY} arrays of weights")
-        elif number == 117 and not v1:  # inner_product_param, of which transpose = 6
+        elif number == options_are:  # inner_product_param, of which transpose = 6
             _expect(form, _COUNTED, "a layer's options")
             transposed = any(option == 6 and bool(chosen) for option, _, chosen in _fields(value))
     if not blobs:
@@ -209,6 +210,8 @@ def _expect(form: int, expected: int, what: str) -> None:
 
 
 def _text(value: memoryview) -> str:
+    if len(value) > _LONG:
+        raise ValueError(f"a name has {len(value):,} bytes; expected at most {_LONG:,}")
     try:
         return bytes(value).decode()
     except UnicodeDecodeError as error:

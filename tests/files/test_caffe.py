@@ -104,6 +104,14 @@ def test_a_new_layer_may_hold_weights_in_old_shapes(tmp_path):
     assert md.load(written(tmp_path, net(weight)))["ip.weight"].tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
+def test_a_transposed_weight_is_turned_round_in_both_forms(tmp_path):
+    weight, transpose = blob([1, 2, 3, 4, 5, 6], 2, 3), number(6, 1)
+    new = counted(1, b"ip") + counted(2, b"InnerProduct") + counted(7, weight) + counted(117, transpose)
+    old = counted(4, b"ip") + number(5, 14) + counted(6, weight) + counted(17, transpose)
+    for layer, field in ((new, 100), (old, 2)):
+        assert md.load(written(tmp_path, counted(field, layer)))["ip.weight"].tolist() == [[1, 4], [2, 5], [3, 6]]
+
+
 def test_a_shape_may_be_written_size_by_size(tmp_path):
     weight = counted(7, number(1, 1) + number(1, 2)) + counted(5, struct.pack("<2f", 1, 2))
     assert md.load(written(tmp_path, net(weight)))["ip.weight"].tolist() == [[1, 2]]
@@ -133,6 +141,7 @@ WRONG = {
     "layer 'ip' (InnerProduct) has 3 arrays": net(ONE, ONE, ONE),
     "more than 32 arrays of weights": net(*[b""] * 33),
     r"layer '\x1b[2J' (Scale) has 1 array of": net(ONE, name=b"\x1b[2J", kind=b"Scale"),
+    "a name has 1,001 bytes; expected at most 1,000": net(ONE, name=b"x" * 1001),
     "a name is not UTF-8": net(ONE, name=b"\xff"),
     "(of number 99) has 1 array of": counted(2, counted(4, b"x") + number(5, 99) + counted(6, ONE)),
     "form of 2013 (V0)": counted(2, counted(1, b"")),
