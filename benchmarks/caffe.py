@@ -42,7 +42,12 @@ SCHEDULE = {"gamma": 1e-4, "power": 0.75}  # LeNet's
 
 @dataclass(frozen=True)
 class Case:
-    """A network trained for some steps by a method, in minidl and in Caffe."""
+    """A network trained for some steps by a method, in minidl and in Caffe.
+
+    Somewhere a ReLU or a max pool may hang on the last bit, and two correct programs part. So batches (`draw`) and
+    rates were taken with which minidl alone keeps its losses to 2e-6 when its first weights are changed by their last bit, 12 times at random
+    (LeNet 20 times).
+    """
 
     model: Callable[[], nn.Sequential]
     image: tuple[int, ...]
@@ -52,6 +57,7 @@ class Case:
     method: str = "SGD"  # Caffe's name of the solver
     decay: float = 5e-4
     layer_specific: bool = False
+    draw: int = 1
 
 
 def tiny() -> nn.Sequential:
@@ -72,15 +78,15 @@ def tiny() -> nn.Sequential:
 
 LENET, COLOUR = (1, 28, 28), (3, 32, 32)
 CASES = {
-    "tiny": Case(tiny, (1, 8, 8), 16, 100, 0.02),
-    "lenet": Case(models.lenet, LENET, 16, 100, 0.01),
-    "lenet, Nesterov": Case(models.lenet, LENET, 16, 20, 0.01, "Nesterov"),
-    "lenet, AdaGrad": Case(models.lenet, LENET, 16, 20, 0.001, "AdaGrad"),
+    "tiny": Case(tiny, (1, 8, 8), 8, 100, 0.02),
+    "lenet": Case(models.lenet, LENET, 8, 100, 0.002, draw=8),
+    "lenet, Nesterov": Case(models.lenet, LENET, 8, 20, 0.01, "Nesterov", draw=2),
+    "lenet, AdaGrad": Case(models.lenet, LENET, 8, 20, 0.001, "AdaGrad", draw=3),
     "lenet, Adam": Case(models.lenet, LENET, 16, 20, 0.001, "Adam"),
-    "lenet, layer-specific": Case(models.lenet, LENET, 16, 20, 0.005, layer_specific=True),
-    "lenet, layer-specific, Nesterov": Case(models.lenet, LENET, 16, 20, 0.005, "Nesterov", layer_specific=True),
-    "cifar10_quick": Case(models.cifar10_quick, COLOUR, 10, 10, 0.01, decay=0.004),
-    "cifar10_full": Case(models.cifar10_full, COLOUR, 10, 10, 0.01, decay=0.004),
+    "lenet, layer-specific": Case(models.lenet, LENET, 8, 20, 0.005, layer_specific=True),
+    "lenet, layer-specific, Nesterov": Case(models.lenet, LENET, 8, 20, 0.005, "Nesterov", layer_specific=True),
+    "cifar10_quick": Case(models.cifar10_quick, COLOUR, 8, 10, 0.01, decay=0.004),
+    "cifar10_full": Case(models.cifar10_full, COLOUR, 8, 10, 0.01, decay=0.004),
 }
 
 # Further layers that a .caffemodel may hold: a transposed convolution, and a dense layer with its weights (in, out).
@@ -106,7 +112,7 @@ def batches_of(case: Case) -> tuple[Any, Any]:
 
     With noise: in areas of one colour the windows of a max pool would tie, and which pixel wins hang on the last bit.
     """
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(case.draw)
     digits = md.data.digits(flat=False).train
     chosen = rng.integers(0, len(digits), (case.steps, case.batch))
     images = digits.inputs[chosen]

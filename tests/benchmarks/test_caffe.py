@@ -12,6 +12,8 @@ import pytest
 import minidl as md
 from benchmarks import caffe
 
+CLOSE = 3e-6  # the last bits, on whatever processor; what differs by rule is apart by 1e-4 and more
+
 
 @pytest.fixture(scope="module")
 def stored():
@@ -25,7 +27,7 @@ def test_the_losses_are_caffes(stored, name):
     with md.using("numpy"):
         losses, _ = caffe.in_minidl(caffe.CASES[name], steps)
     assert len(losses) == steps
-    assert caffe.apart(losses, stored[name][:steps]) < 2e-6
+    assert caffe.apart(losses, stored[name][:steps]) < CLOSE
 
 
 @pytest.mark.slow
@@ -33,7 +35,7 @@ def test_lenets_losses_are_caffes_over_100_steps(stored):
     with md.using("numpy"):
         losses, _ = caffe.in_minidl(caffe.CASES["lenet"])
     assert len(losses) == len(stored["lenet"]) == 100
-    assert caffe.apart(losses, stored["lenet"]) < 2e-6
+    assert caffe.apart(losses, stored["lenet"]) < CLOSE
 
 
 def test_adam_without_the_recipe_for_eps_is_not_caffes(stored):
@@ -47,7 +49,7 @@ def test_adam_without_the_recipe_for_eps_is_not_caffes(stored):
 @pytest.mark.skipif("CAFFE_PYTHON" not in os.environ, reason="CAFFE_PYTHON leads to no Caffe")
 def test_caffe_has_them_still(stored, tmp_path):
     result = caffe.in_caffe(caffe.CASES["tiny"], os.environ["CAFFE_PYTHON"], tmp_path)
-    np.testing.assert_allclose(result["losses"], stored["tiny"], atol=2e-6)
+    np.testing.assert_allclose(result["losses"], stored["tiny"], atol=CLOSE)
 
 
 def test_without_caffe_the_command_says_how_to_get_one(monkeypatch, capsys):
