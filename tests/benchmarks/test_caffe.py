@@ -12,7 +12,7 @@ import pytest
 import minidl as md
 from benchmarks import caffe
 
-CLOSE = 3e-6  # the last bits, on whatever processor; what differs by rule is apart by 1e-4 and more
+CLOSE = 3e-6  # the last bits, on whatever processor; Adam without the recipe is .01 away
 
 
 @pytest.fixture(scope="module")
@@ -23,19 +23,10 @@ def stored():
 
 @pytest.mark.parametrize("name", caffe.CASES)
 def test_the_losses_are_caffes(stored, name):
-    steps = min(caffe.CASES[name].steps, 20)
     with md.using("numpy"):
-        losses, _ = caffe.in_minidl(caffe.CASES[name], steps)
-    assert len(losses) == steps
-    assert caffe.apart(losses, stored[name][:steps]) < CLOSE
-
-
-@pytest.mark.slow
-def test_lenets_losses_are_caffes_over_100_steps(stored):
-    with md.using("numpy"):
-        losses, _ = caffe.in_minidl(caffe.CASES["lenet"])
-    assert len(losses) == len(stored["lenet"]) == 100
-    assert caffe.apart(losses, stored["lenet"]) < CLOSE
+        losses, _ = caffe.in_minidl(caffe.CASES[name])
+    assert len(losses) == caffe.CASES[name].steps
+    assert caffe.apart(losses, stored[name]) < CLOSE
 
 
 def test_adam_without_the_recipe_for_eps_is_not_caffes(stored):
@@ -43,7 +34,7 @@ def test_adam_without_the_recipe_for_eps_is_not_caffes(stored):
     case = caffe.CASES["lenet, Adam"]
     with md.using("numpy"):
         losses, _ = caffe.in_minidl(case, recipe=False)
-    assert caffe.apart(losses, stored["lenet, Adam"]) > 1e-5
+    assert caffe.apart(losses, stored["lenet, Adam"]) > 1e-3
 
 
 @pytest.mark.skipif("CAFFE_PYTHON" not in os.environ, reason="CAFFE_PYTHON leads to no Caffe")
