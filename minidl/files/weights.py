@@ -2,7 +2,8 @@
 
 The file's suffix says the format. `.npz` is NumPy's own, written with a checksum; one that `numpy.savez` made of
 PyTorch's weights can be read as well. `.safetensors` is the format most published weights come in, read and written by
-the library of that name. Neither can hold code, as the pickled files of `torch.save` can.
+the library of that name. Neither can hold code, as the pickled files of `torch.save` can. `.caffemodel`, in which Caffe
+wrote its weights, is read only.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import numpy as np
 from minidl import backend
 from minidl.errors import DTypeError
 from minidl.files.arrays import load_arrays, save_arrays
+from minidl.files.caffe import read_caffemodel
 from minidl.files.reading import as_damage, naming, read_bytes
 from minidl.files.writing import path_of, write_atomically
 from minidl.habits.answers import unknown_option
 
 KIND = "weights_file"
 SUFFIXES = (".npz", ".safetensors")
+CAFFE = ".caffemodel"
 _DTYPES = {  # as safetensors calls them
     "BOOL": np.dtype("?"),
     "U8": np.dtype("u1"),
@@ -85,8 +88,11 @@ def load(path: str | PathLike[str], *model: Any, **unknown: Never) -> dict[str, 
 
         np.savez("lenet.npz", **{name: w.numpy() for name, w in model.state_dict().items()})
 
+    A .caffemodel has Caffe's names of the layers; `md.models.from_caffe` gives them those of `md.models.lenet` and its
+    like, and says what an image has to be.
+
     Args:
-        path: the file, with the suffix .npz or .safetensors.
+        path: the file, with the suffix .npz, .safetensors or .caffemodel.
         model: nothing; a model is given the arrays by its own `load_state_dict`.
 
     Raises:
@@ -104,6 +110,8 @@ def load(path: str | PathLike[str], *model: Any, **unknown: Never) -> dict[str, 
             "model.load_state_dict(md.load(path))"
         )
     path = path_of(path)
+    if Path(path).suffix.lower() == CAFFE:
+        return read_caffemodel(path)
     if _suffix(path) == ".safetensors":
         return _read_safetensors(path)
     arrays, _ = load_arrays(path, kind=KIND, foreign=True)
@@ -159,10 +167,12 @@ def _on_host(name: Any, value: Any) -> Any:
 
 def _suffix(path: str) -> str:
     suffix = Path(path).suffix.lower()
+    if suffix == CAFFE:
+        raise ValueError(f"{path}: a .caffemodel is only read; expected a file whose name ends in .npz or .safetensors")
     if suffix not in SUFFIXES:
         raise ValueError(
-            f"{path}: expected a file whose name ends in .npz or .safetensors. (A .pt or .pth file is "
-            f"pickled: load it in PyTorch, and save it with safetensors.torch.save_file or numpy.savez)"
+            f"{path}: expected a file whose name ends in .npz or .safetensors (to be read, also .caffemodel). (A .pt "
+            f"or .pth file is pickled: load it in PyTorch, and save it with safetensors.torch.save_file or numpy.savez)"
         )
     return suffix
 

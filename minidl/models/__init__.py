@@ -2,7 +2,7 @@
 
 from minidl.examples.reading import add_examples
 from minidl.models.activations import ACTIVATIONS
-from minidl.models.caffe import cifar10_full, cifar10_quick, lenet
+from minidl.models.caffe import cifar10_full, cifar10_quick, from_caffe, lenet
 from minidl.models.convnet import digits_conv
 from minidl.models.imagenet import alexnet, alexnet_32
 from minidl.models.perceptron import mlp
@@ -19,6 +19,7 @@ __all__ = [
     "cifar10_full",
     "cifar10_quick",
     "digits_conv",
+    "from_caffe",
     "lenet",
     "mlp",
     "resnet_cifar",

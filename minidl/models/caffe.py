@@ -6,16 +6,20 @@ up, weights start as stated there, biases at 0. How Caffe trained them is in eac
     optimizer = md.optim.SGD(model, lr=..., momentum=0.9, weight_decay=..., momentum_form="caffe")
     optimizer.scale("*.bias", lr=2.0)         # in Caffe's examples a bias learns twice as fast as a weight
 
-All take images (N, C, H, W) and return scores (N, 10) for `cross_entropy`.
+All take images (N, C, H, W) and return scores (N, 10) for `cross_entropy`. `from_caffe` brings weights that Caffe
+trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from minidl import nn
+
+# Layers that Caffe's prototxt files call otherwise than minidl's networks do. All others (conv1, fc6) have one name.
+CAFFE_NAMES = {"ip1": "fc1", "ip2": "fc2"}
 
 
 def normal(std: float) -> Callable[[Any], Any]:
@@ -105,3 +109,43 @@ def cifar10_full() -> nn.Sequential:
             ("fc1", nn.Linear(64 * 4 * 4, 10, init=normal(0.01))),
         ]
     )
+
+
+def from_caffe(weights: Mapping[str, Any], *, bgr: bool = False) -> dict[str, Any]:
+    """Weights of a .caffemodel as minidl's networks take them: Caffe's ip1 and ip2 are called fc1 and fc2.
+
+        model = md.models.alexnet()
+        model.load_state_dict(md.models.from_caffe(md.load("bvlc_alexnet.caffemodel"), bgr=True))
+
+    For `lenet`, `cifar10_quick`, `cifar10_full` and `alexnet`; any other model that has Caffe's names takes what
+    `md.load` gives. Only the names change: an image must be what the network was trained with, the same range of
+    pixels less the same mean (see each network's docstring).
+
+    Args:
+        weights: what `md.load("net.caffemodel")` returned.
+        bgr: the network was trained on images with the channels blue, green, red, as Caffe's tools for ImageNet read
+            them (OpenCV does), and is to be given red, green, blue, as minidl's `ImageFolder` reads them: the input
+            channels of the first convolution are turned round. The mean that is subtracted must then be turned round
+            too. MNIST is grey, and Caffe's CIFAR-10 is red, green, blue already.
+
+    Returns:
+        name -> array, for `load_state_dict`.
+
+    Raises:
+        ValueError: with `bgr`, the first convolution does not have three input channels; or two layers would have one
+            name.
+    """
+    renamed: dict[str, Any] = {}
+    for name, array in weights.items():
+        layer, _, parameter = name.rpartition(".")
+        own = f"{CAFFE_NAMES.get(layer, layer)}.{parameter}"
+        if own in renamed:
+            raise ValueError(f"from_caffe: {name!r} is {own!r} here, and there is another of that name")
+        renamed[own] = array
+    if bgr:
+        first = next((name for name, array in renamed.items() if array.ndim == 4), None)
+        if first is None or renamed[first].shape[1] != 3:
+            found = "there is no convolution" if first is None else f"{first!r} has shape {renamed[first].shape}"
+            raise ValueError(f"from_caffe: bgr=True expects a first convolution with 3 input channels; {found}")
+        renamed[first] = renamed[first][:, ::-1].copy()
+    return renamed

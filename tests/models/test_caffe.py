@@ -77,3 +77,42 @@ def test_local_response_normalisation_is_where_caffe_has_it():
     names = [name for name, _ in models.cifar10_full().named_children()]
     assert names[:8] == ["conv1", "pool1", "relu1", "norm1", "conv2", "relu2", "pool2", "norm2"]
     assert models.cifar10_full().norm1.within_channel
+
+
+# ---- weights that Caffe trained
+
+
+def test_caffes_names_become_minidls():
+    quick = models.cifar10_quick()
+    theirs = {"conv1": "conv1", "conv2": "conv2", "conv3": "conv3", "fc1": "ip1", "fc2": "ip2"}
+    state = quick.state_dict()
+    named = {f"{theirs[name.split('.')[0]]}.{name.split('.')[1]}": array for name, array in state.items()}
+    assert list(models.from_caffe(named)) == list(state)
+    models.cifar10_quick().load_state_dict(models.from_caffe(named))
+
+
+def test_a_network_trained_on_bgr_gives_the_same_scores_for_rgb():
+    trained, ours = models.cifar10_quick(), models.cifar10_quick()
+    weights = trained.state_dict()
+    ours.load_state_dict(models.from_caffe(weights, bgr=True))
+    rgb = np.random.default_rng(0).uniform(-128, 128, (2, 3, 32, 32)).astype(np.float32)
+    bgr = np.ascontiguousarray(rgb[:, ::-1])
+    np.testing.assert_allclose(host(ours(tensor(rgb))), host(trained(tensor(bgr))), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(weights["conv1.weight"], host(trained.conv1.weight))  # what was given is as it was
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"conv1.weight": np.ones((20, 1, 5, 5))}, r"'conv1.weight' has shape \(20, 1, 5, 5\)"),
+        ({"ip1.weight": np.ones((2, 2))}, "there is no convolution"),
+    ],
+)
+def test_bgr_needs_three_channels(weights, message):
+    with pytest.raises(ValueError, match=f"bgr=True expects a first convolution with 3 input channels; {message}"):
+        models.from_caffe(weights, bgr=True)
+
+
+def test_two_layers_of_one_name_are_refused():
+    with pytest.raises(ValueError, match=r"'ip1.bias' is 'fc1.bias' here, and there is another of that name"):
+        models.from_caffe({"fc1.bias": np.ones(1), "ip1.bias": np.ones(1)})
