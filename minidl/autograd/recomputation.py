@@ -76,9 +76,10 @@ class Edge(Function):
     Afterwards, if the gradients have a history, it is an op like others, which leads this on to x.
     """
 
-    __slots__ = ("caught",)
+    __slots__ = ("caught", "source")
 
-    def __init__(self) -> None:
+    def __init__(self, source: Source) -> None:
+        self.source: Source | None = source
         self.caught: Any = None
 
     def forward(self, x: Any) -> Any:
@@ -123,8 +124,9 @@ class Checkpoint(Function):
             part.inputs = (self,)
             replace_op(output, part)
 
-    def _will_read(self, i: int) -> bool:
-        return i < self.operands
+    def saved(self) -> tuple[Any, ...]:
+        """The operands."""
+        return (self.inputs or ())[: self.operands]
 
     def backward(self, grad_out: Any, *operands_: Any) -> Any:
         create_graph = bool(current_mode() & RECORD)
@@ -140,7 +142,8 @@ class Checkpoint(Function):
         chosen(Walk).run(grads, None, create_graph)
         found = [edge.caught for edge in edges]
         for edge, source in zip(edges, sources, strict=True):
-            edge.caught, edge.inputs = None, (source,) if create_graph else None
+            edge.caught = edge.source = None
+            edge.inputs = (source,) if create_graph else None
         pairs = zip(sources, found, strict=True)
         found = [grad.copy() if grad is not None and isinstance(x, Variable) else grad for x, grad in pairs]
         return *[None] * self.operands, *found
@@ -297,15 +300,20 @@ def edges_of(nodes: Sequence[Function], start: int) -> list[tuple[Function, int,
 
 
 def ids(sources: Iterable[Source]) -> list[int]:
-    """By which sources can be compared: `==` would compare the numbers in Tensors."""
-    return [id(x) for x in sources]
+    """By what sources can be compared, `==` would compare the numbers in Tensors; of an Edge that of what is behind."""
+    found = []
+    for x in sources:
+        while isinstance(x, Edge) and x.source is not None:
+            x = x.source
+        found.append(id(x))
+    return found
 
 
 def cut_off(nodes: Sequence[Function], start: int, orders: Sequence[int]) -> list[Edge]:
     """Put an Edge at each edge: a walk from `nodes` stays inside."""
     edges = []
     for (node, i, source), order in zip(edges_of(nodes, start), orders, strict=True):
-        edge = Edge()
+        edge = Edge(source)
         edge.inputs, edge.needed, edge.order = (), 1, order
         edge._data, edge._writes, edge._extras = source._data, source._writes, None
         edge._dtype = source._dtype if isinstance(source, Function) else source._data.dtype
