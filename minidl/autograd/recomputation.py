@@ -35,7 +35,7 @@ from minidl.autograd.modes import AGAIN, OBSERVED, PLAIN, RECORD, current_mode, 
 from minidl.autograd.observing import Observer, leave, observe, observers
 from minidl.autograd.variable import Source, Variable, extras_of
 from minidl.autograd.versions import chosen
-from minidl.backend import random_apart, random_state, restore_random_state
+from minidl.backend import at_hand, random_apart, random_state, restore_random_state
 from minidl.errors import GraphError, describe
 from minidl.types import ArrayOrTensor
 
@@ -71,7 +71,7 @@ class Part(Function):
 
 
 class Edge(Function):
-    """z = x, where a gradient leaves the inside of a Checkpoint: the walk in there ends here, and leaves it in `caught`.
+    """z = x, where a gradient leaves the inside of a Checkpoint: the walk in there ends, and leaves it in `caught`.
 
     Afterwards, if the gradients have a history, it is an op like others, which leads this on to x.
     """
@@ -172,7 +172,7 @@ class Checkpoint(Function):
 class Again:
     """How a function was called, so that it can be called in the same way again: its arguments, modes, random streams.
 
-    A Tensor among the arguments is not kept as such, for it may get another history: `Checkpoint.inputs` has its source.
+    A Tensor among the arguments is not kept, for it may get another history: `Checkpoint.inputs` has its source.
     """
 
     def __init__(self, function: Callable[..., Any], inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -337,7 +337,7 @@ def sums(array: Any) -> tuple[float, float] | None:
 
     None for an array on a device, which would have to be waited for.
     """
-    if type(array) is not np.ndarray:
+    if not at_hand(array):
         return None
     with np.errstate(all="ignore"):
         return float(array.sum(dtype=np.float64)), float(np.abs(array).sum(dtype=np.float64))

@@ -5,7 +5,7 @@
 >>> y = F.checkpoint(lambda x: F.tanh(F.tanh(x)), w)  # keeps w, not the tanh of it
 >>> y.sum().backward()  # which is computed again here
 >>> w.grad
-Tensor([0.2816, 0.0396])
+Tensor([0.24686792, 0.03132534])
 
 How it works is told in docs/checkpoint.md; the node that stands for the function is in autograd/recomputation.py.
 """
@@ -13,6 +13,7 @@ How it works is told in docs/checkpoint.md; the node that stands for the functio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
 
 from minidl import backend
@@ -75,7 +76,9 @@ def checkpoint_sequential(functions: Any, segments: int, x: Any) -> Any:
         ValueError: there are not so many functions.
     """
     parts = functions.children() if hasattr(functions, "children") else functions
-    several = isinstance(parts, Iterable) and not isinstance(parts, (str, dict, Variable)) and not backend.is_array(parts)
+    several = (
+        isinstance(parts, Iterable) and not isinstance(parts, (str, dict, Variable)) and not backend.is_array(parts)
+    )
     chain: list[Callable[..., Any]] = list(parts) if several else []
     if not chain or not all(map(callable, chain)):
         raise DTypeError(
@@ -87,7 +90,7 @@ def checkpoint_sequential(functions: Any, segments: int, x: Any) -> Any:
             f"checkpoint_sequential: expected at most as many segments as functions, {len(chain)}; got {segments}"
         )
     ends = [len(chain) * i // segments for i in range(segments + 1)]
-    for start, end in zip(ends[:-1], ends[1:], strict=True):
+    for start, end in pairwise(ends):
         part = _Chain(chain[start:end])
         x = part(x) if end == len(chain) else checkpoint(part, x)
     return x
@@ -113,5 +116,5 @@ def _refuse_options(function: Callable[..., Any], named: dict[str, Any]) -> None
     if unknown:
         reasons = "; ".join(f"{name}: {OF_CHECKPOINT[name]}" for name in unknown)
         raise TypeError(
-            f"checkpoint() got options that it has not: leave them out. {reasons}. (All that is named goes to the function)"
+            f"checkpoint() got options that it has not: leave them out. {reasons}. (What is named goes to the function)"
         )

@@ -205,6 +205,7 @@ MODULES = {
     "minidl.nn.utils": "from minidl.optim import clip_grad_norm_",
     "minidl.optim.lr_scheduler": "from minidl.optim import StepLR",
     "minidl.utils": "from minidl.data import Dataset, Loader",
+    "minidl.utils.checkpoint": "from minidl.functional import checkpoint, checkpoint_sequential",
     "minidl.autograd.functional": "from minidl import hessian, hvp, jacobian, jvp, vjp",
     "minidl.cuda": "from minidl import use, using",
     "minidl.linalg": "from minidl.functional import matmul, norm",

@@ -42,7 +42,8 @@ def step(model: nn.Module, loss_of: Callable[[md.Tensor], md.Tensor], x: md.Tens
 
 def assert_same_bits(first: list[np.ndarray], second: list[np.ndarray]) -> None:
     for a, b in zip(first, second, strict=True):
-        assert a.dtype == b.dtype and a.tobytes() == b.tobytes()
+        assert a.dtype == b.dtype
+        assert a.tobytes() == b.tobytes()
 
 
 # How a block is called in the middle of a larger computation, given `run`, which calls a function.
@@ -90,7 +91,8 @@ def test_several_outputs_of_which_some_need_no_gradient() -> None:
     def loss(run: Callable[..., Any], x: md.Tensor) -> md.Tensor:
         out = run(several, x * 2)
         assert out["again"][0] is out["pair"][0]
-        assert not out["labels"].requires_grad and not out["constant"].requires_grad
+        assert not out["labels"].requires_grad
+        assert not out["constant"].requires_grad
         return F.sum(out["pair"][0] * out["pair"][1] * out["labels"] + out["constant"])
 
     x, model = batch(), network()
@@ -216,7 +218,7 @@ def test_a_write_in_between_is_noticed() -> None:
     for tensor in (h, c, w):
         loss = F.sum(F.checkpoint(lambda h: F.tanh(h * w + c), h))
         tensor.data[...] = 5
-        with pytest.raises(GraphError, match="Checkpoint saved values .* overwritten since"):
+        with pytest.raises(GraphError, match=r"Checkpoint saved values .* overwritten since"):
             loss.backward()
     loss = F.sum(F.checkpoint(lambda h: F.tanh(h * w + c), h))
     c += 1
@@ -227,7 +229,7 @@ def test_a_write_in_between_is_noticed() -> None:
 def test_another_result_the_second_time_is_an_error() -> None:
     x, rng, model = batch(), np.random.default_rng(0), network()
     loss = F.sum(F.checkpoint(lambda h: h * rng.random(5, dtype=np.float32), x))
-    with pytest.raises(GraphError, match="returned other numbers in the forward.*np.random's are not"):
+    with pytest.raises(GraphError, match=r"returned other numbers in the forward.*np\.random's are not"):
         loss.backward()
     loss = F.sum(F.checkpoint(model, x))
     model.eval()
@@ -270,7 +272,8 @@ def test_an_error_inside_leaves_everything_as_it_was() -> None:
     drawn = md.rand(1).item()
     md.seed(2)
     assert md.rand(1).item() == drawn
-    assert md.is_grad_enabled() and (x * 2).requires_grad
+    assert md.is_grad_enabled()
+    assert (x * 2).requires_grad
     with pytest.raises(ZeroDivisionError):
         F.checkpoint(lambda h: 1 / 0, x)
     F.sum(F.checkpoint(F.tanh, x)).backward()
@@ -281,7 +284,7 @@ def test_what_is_no_function_is_refused() -> None:
     model = network()
     with pytest.raises(DTypeError, match=r"not F\.checkpoint\(model\(x\)\)"):
         F.checkpoint(model(batch()))
-    with pytest.raises(TypeError, match="leave them out. use_reentrant: there is one way only"):
+    with pytest.raises(TypeError, match=r"leave them out\. use_reentrant: there is one way only"):
         F.checkpoint(model, batch(), use_reentrant=False)
     assert F.checkpoint(lambda x, debug: x * debug, md.ones(2), debug=3).tolist() == [3, 3]
     with pytest.raises(DTypeError, match=r"F\.checkpoint\(block, x\) in their forward"):
