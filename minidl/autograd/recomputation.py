@@ -51,6 +51,9 @@ class Parts:
         self.of = of
         self.shape = (len(of),)
 
+    def __repr__(self) -> str:
+        return f"[gradients of outputs {', '.join(map(str, sorted(self.of)))}]"
+
     def __add__(self, others: Parts) -> Parts:
         return Parts(self.of | others.of)
 
