@@ -27,8 +27,8 @@ from minidl.data.progress import Bar
 ROOT = Path(__file__).parents[1]
 DEPTHS = tuple(2**k for k in range(2, 9))
 WAYS = ("without", "with")
-WIDTH, BATCH = 64, 4096  # an output of a layer is 1 MiB
-STEPS = 5
+WIDTH, BATCH = 64, 16384  # an output of a layer is 4 MiB
+STEPS = 2
 
 
 def measure(way: str, depth: int) -> float:
