@@ -31,7 +31,7 @@ def draw(measured: dict[str, Any]) -> ClaimFigure:
         above = way == "without"
         ax.annotate(
             f"{LABELS[way]}\nexponent {exponents[way]:.2f}", (depths[-2], found[-2]),
-            xytext=(-10, 6) if above else (8, -10), textcoords="offset points", fontsize=SMALL, color=colour,
+            xytext=(-10, 6) if above else (10, -24), textcoords="offset points", fontsize=SMALL, color=colour,
             ha="right" if above else "center", va="bottom" if above else "top",
         )  # fmt: skip
     ax.xaxis.set_major_locator(FixedLocator(depths))
@@ -40,9 +40,9 @@ def draw(measured: dict[str, Any]) -> ClaimFigure:
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_minor_locator(NullLocator())
-    ax.set_xlabel("layers", fontsize=SMALL, color=INK)
-    ax.set_ylabel("MiB, peak of a step", fontsize=SMALL, color=INK)
-    title(ax, f"Memory of a step, beyond weights and batch; a layer's output is {measured['layer_mebibytes']:g} MiB")
+    ax.set_xlabel(f"layers, whose outputs have {measured['layer_mebibytes']:g} MiB each", fontsize=SMALL, color=INK)
+    ax.set_ylabel("MiB, peak beyond weights and batch", fontsize=SMALL, color=INK)
+    title(ax, "Memory of a step")
     return with_claim(figure, claim(numbers), numbers)
 
 
