@@ -140,8 +140,11 @@ class Checkpoint(Function):
         outputs = recorded_in(self.again.run(self.inputs), start)
         self._refuse_another(outputs, start)
         edges = cut_off([x._op for x in outputs], start, orders)
-        grads = {outputs[number]._op: grad for number, grad in parts.items()}
-        del outputs  # the walk drops what it has done with
+        grads: dict[Any, ArrayOrTensor] = {}
+        for number, grad in parts.items():
+            op = outputs[number]._op
+            grads[op] = grads[op] + grad if op in grads else grad
+        del outputs, op  # the walk drops what it has done with
         chosen(Walk).run(grads, None, create_graph)
         found = [edge.caught for edge in edges]
         for edge, source in zip(edges, sources, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import tracemalloc
 from collections.abc import Callable
@@ -98,6 +99,17 @@ def test_several_outputs_of_which_some_need_no_gradient() -> None:
     x, model = batch(), network()
     without = step(model, lambda x: loss(lambda f, *a: f(*a), x), x)
     assert_same_bits(step(model, lambda x: loss(F.checkpoint, x), x), without)
+
+
+def test_two_outputs_of_one_op() -> None:
+    def function(h: md.Tensor) -> tuple[md.Tensor, md.Tensor]:
+        y = F.tanh(h)
+        return y, copy.copy(y)
+
+    x = batch("float64")
+    a, b = F.checkpoint(function, x)
+    F.sum(2 * a + 3 * b).backward()
+    np.testing.assert_allclose(x.grad.numpy(), 5 * (1 - np.tanh(x.numpy()) ** 2))
 
 
 def test_recurrent_and_convolutional_layers() -> None:
