@@ -29,6 +29,7 @@ the json file beside it, and tests hold the claims to them. [docs/figures.md](..
 and how it misleads.
 
 Steps of a training, recorded to be walked through op by op, are in [stepper](stepper/README.md).
+`checkpoint.png` is made by `python -m benchmarks.checkpointing`: [what it shows](../docs/checkpoint.md).
 `scaling.png` is made by `python -m benchmarks.scaling`:
 [what it shows](../benchmarks/README.md#how-time-and-memory-grow).
 """

@@ -140,7 +140,7 @@ def check_saved(node: Function) -> None:
 def recalled(node: Function, create_graph: bool) -> list[Any]:
     """What the node's class has declared that its `backward` is handed: raw arrays, or Tensors with their history."""
     if create_graph or node.foreign:
-        saved = [_as_tensor(x) if create_graph else _raw(x) for x in node.saved()]
+        saved = [as_tensor(x) if create_graph else _raw(x) for x in node.saved()]
         return [lent(x) for x in saved] if node.foreign else saved
     return [x._data if isinstance(x, Source) else x for x in (node.saved() if node.saves_output else node.inputs)]
 
@@ -149,7 +149,7 @@ def _raw(x: Any) -> Any:
     return x._data if isinstance(x, Source) else x
 
 
-def _as_tensor(source: Any) -> Any:
+def as_tensor(source: Any) -> Any:
     """What a node saved, as a Tensor with its history, for a backward that is itself recorded."""
     if isinstance(source, Variable) or not isinstance(source, Source):
         return source

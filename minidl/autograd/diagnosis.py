@@ -19,6 +19,7 @@ from minidl.autograd.variable import Variable
 from minidl.errors import AxisError, DeviceError, DTypeError, GraphError, ShapeError, describe
 
 _HERE = str(Path(__file__).parent.parent) + os.sep
+_FEW = 6  # inputs that an error lists
 HOW_TO_SEE_LINES = "To see the line of your program, run it inside `with md.detect_anomaly():`."
 
 
@@ -93,6 +94,8 @@ def explain_backward(op: Any, grad_out: Any, error: Exception) -> None:
     if "read-only" in str(error) and not type(op).__module__.startswith("minidl."):
         error.add_note(f"{_name(op)}.backward wrote into its arguments, which others use too: work on a copy, g.copy()")
     known = [_describe_saved(x) for x in op.inputs or () if getattr(x, "_data", None) is not None]
+    if len(known) > _FEW:
+        known[_FEW:] = [f"and {len(known) - _FEW} more"]
     error.add_note(
         f"in the backward of {_name(op)}, for an output gradient of shape {tuple(grad_out.shape)}"
         + (f" and inputs {'; '.join(known)}" if known else "")

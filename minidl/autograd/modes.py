@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-RECORD, ANOMALY, PLAIN, OBSERVED = 1, 2, 4, 8  # the mode is a sum of these
+RECORD, ANOMALY, PLAIN, OBSERVED, AGAIN = 1, 2, 4, 8, 16  # the mode is a sum of these
 _START = RECORD + (PLAIN if os.environ.get("MINIDL_PLAIN", "0") not in ("", "0") else 0)
 mode: ContextVar[int] = ContextVar("minidl_mode", default=_START)
 current_mode = mode.get  # bound once, for every op asks
@@ -27,6 +27,14 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def is_grad_enabled() -> bool:
     """Whether operations on Tensors that require a gradient are recorded now."""
     return bool(mode.get() & RECORD)
+
+
+def is_again() -> bool:
+    """Whether what runs now ran before, and runs once more for a backward: `functional.checkpoint`.
+
+    What was counted or averaged then is not counted once more.
+    """
+    return bool(mode.get() & AGAIN)
 
 
 class ModeChange:

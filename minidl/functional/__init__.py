@@ -35,6 +35,7 @@ from minidl.functional.arranging import (
 )
 from minidl.functional.attention import scaled_dot_product_attention
 from minidl.functional.broadcasting import broadcast_to, sum
+from minidl.functional.checkpointing import checkpoint, checkpoint_sequential
 from minidl.functional.classification import cross_entropy
 from minidl.functional.comparison import (
     all,
@@ -119,6 +120,8 @@ __all__ = [
     "bitwise_xor",
     "broadcast_to",
     "ceil",
+    "checkpoint",
+    "checkpoint_sequential",
     "clip",
     "concatenate",
     "conv1d",

@@ -19,6 +19,7 @@ import math
 from typing import Any
 
 from minidl.autograd.function import Function
+from minidl.autograd.modes import is_again
 from minidl.autograd.variable import Variable, writes_of
 from minidl.backend import at_hand, module_of, native
 from minidl.checks import is_whole, number, yes_or_no
@@ -212,7 +213,7 @@ def batch_norm(
     if not yes_or_no(training, "batch_norm: training"):
         return _with_running(x, running_mean, running_var, weight, bias, eps)
     _check_training(x, running_mean, running_var, momentum)
-    if running_mean is None or x.size == 0:
+    if running_mean is None or x.size == 0 or is_again():
         return BatchNorm(eps, None)(x, weight, bias)
     y = BatchNorm(eps, (raw(running_mean), raw(running_var), raw(momentum)))(x, weight, bias)
     for written in (running_mean, running_var):

@@ -204,7 +204,7 @@ MODULES = {
     "minidl.nn.functional": "import minidl.functional as F",
     "minidl.nn.utils": "from minidl.optim import clip_grad_norm_",
     "minidl.optim.lr_scheduler": "from minidl.optim import StepLR",
-    "minidl.utils": "from minidl.data import Dataset, Loader",
+    "minidl.utils": "from minidl.data import Dataset, Loader; from minidl.functional import checkpoint",
     "minidl.autograd.functional": "from minidl import hessian, hvp, jacobian, jvp, vjp",
     "minidl.cuda": "from minidl import use, using",
     "minidl.linalg": "from minidl.functional import matmul, norm",

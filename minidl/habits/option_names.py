@@ -78,3 +78,13 @@ LEFT_OUT = {
     "decoupled_weight_decay": "optim.AdamW has it",
     "max_iter": "one step is one update",
 }
+
+# Those of checkpoint, whose other named arguments go to the function.
+OF_CHECKPOINT = {
+    "use_reentrant": "there is one way only, which does what use_reentrant=False does",
+    "preserve_rng_state": "the random streams are always put back",
+    "context_fn": "modes are put back by themselves",
+    "determinism_check": "what the function returns is always compared",
+    "early_stop": "the function always runs to its end",
+    "debug": "what differs is always said",
+}

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl import functional as F
+from minidl.autograd.modes import is_again
 from minidl.autograd.variable import writes_of
 from minidl.checks import number, whole, yes_or_no
 from minidl.errors import ShapeError, describe
@@ -94,7 +95,7 @@ class BatchNorm(_Normalization):
             momentum = 1 / (count + 1)
         training, running = self.training or self.running_mean is None, (self.running_mean, self.running_var)
         y = F.batch_norm(x, *running, self.weight, self.bias, training, momentum, self.eps)
-        if count is not None:  # only now: a batch that was refused does not count
+        if count is not None and not is_again():  # only now: a batch that was refused does not count
             count._data += 1  # in place
             writes_of(count).bump()
         return y

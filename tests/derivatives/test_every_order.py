@@ -152,6 +152,11 @@ FUNCTIONS: dict[str, list[Example]] = {
     "maximum": [Example(F.maximum, f.larger, (X, Y))],
     "minimum": [Example(F.minimum, lambda x, y: -f.larger(-x, -y), (X, Y))],
     "clip": [unary(F.clip, lambda x: f.limited(x, -0.5, 0.9), low=-0.5, high=0.9)],
+    # run again in the backward
+    "checkpoint": [unary(lambda x: F.checkpoint(lambda h: F.sin(h) * h, x), lambda x: F.sin(x) * x)],
+    "checkpoint_sequential": [
+        unary(lambda x: F.checkpoint_sequential([F.sin, F.exp], 2, x), lambda x: F.exp(F.sin(x)))
+    ],
     # shapes
     "reshape": [linear_in(lambda x: F.reshape(x, (3, 2)), X)],
     "flatten": [linear_in(F.flatten, X)],

@@ -32,7 +32,17 @@ from minidl.stepper.mathml import to_mathml, to_text
 from minidl.stepper.notation import Relation, parse
 from minidl.stepper.worked import explained
 
-ABSTRACT = {"ThroughTime", "Reduction", "_ReduceExtremum", "_Extremum", "_Step", "_Likelihood"}
+ABSTRACT = {
+    "Checkpoint",
+    "Part",
+    "Edge",
+    "ThroughTime",
+    "Reduction",
+    "_ReduceExtremum",
+    "_Extremum",
+    "_Step",
+    "_Likelihood",
+}
 
 
 def ops() -> Iterator[type[Function]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import NamedTuple, Protocol
 
+from minidl.autograd.modes import is_again
 from minidl.errors import GraphError
 from minidl.types import Array
 
@@ -64,6 +65,9 @@ def place_of_seed(seed: int, draw: Callable[[], int]) -> Array | None:
     if captured is None:
         return None
     draws = captured.draws
+    if is_again() and seed in draws.seeds:  # a function that runs again for its backward: F.checkpoint
+        place = draws.seeds.index(seed)
+        return draws.live.reshape(-1)[place : place + 1]
     number = len(draws.seeds)
     if number == draws.live.size:
         raise GraphError(f"a captured step may draw random arrays {number} times; this one does it more often")

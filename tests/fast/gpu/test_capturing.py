@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
 import minidl as md
 from minidl import backend
+from minidl.autograd.modes import AGAIN, mode
 from minidl.fast.gpu import capturing
 from minidl.fast.graph import capture
 
@@ -30,6 +32,22 @@ def test_every_launch_finds_new_seeds_where_the_first_ones_lay(cupy: ModuleType)
     coming = iter(range(10, 20))
     graph, places = capture.captured(lambda: [capturing.place_of_seed(seed, lambda: next(coming)) for seed in (1, 2)])
     for seeds in ([1, 2], [10, 11], [12, 13]):
+        graph.launch()
+        assert [float(backend.to_numpy(place)[0]) for place in places] == seeds
+
+
+def test_what_runs_again_in_its_backward_finds_the_same_seed_in_every_launch(cupy: ModuleType) -> None:
+    coming = iter(range(10, 20))
+
+    def work() -> list[Any]:
+        places = [capturing.place_of_seed(seed, lambda: next(coming)) for seed in (1, 2)]
+        before = mode.set(mode.get() | AGAIN)
+        places.append(capturing.place_of_seed(1, lambda: next(coming)))
+        mode.reset(before)
+        return places
+
+    graph, places = capture.captured(work)
+    for seeds in ([1, 2, 1], [10, 11, 10]):
         graph.launch()
         assert [float(backend.to_numpy(place)[0]) for place in places] == seeds
 
