@@ -47,6 +47,12 @@ def small(title: str = "small.py", factor: float = 3.0) -> Tape:
 
 
 def lenet(title: str = "lenet.py", layer_rate: Any = None) -> Tape:
+    """On NumPy: a page knows of no device."""
+    with md.using("numpy"):
+        return _lenet(title, layer_rate)
+
+
+def _lenet(title: str, layer_rate: Any) -> Tape:
     md.seed(0)
     model = md.models.lenet()
     optimizer = md.optim.SGD(model, lr=0.05, layer_rate=layer_rate)

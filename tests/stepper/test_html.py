@@ -17,6 +17,7 @@ import minidl as md
 import minidl.functional as F
 from minidl.stepper.html import MOST_BYTES, html_of, save_html
 from minidl.stepper.tape import Tape
+from tests.arrays import tensor
 from tests.stepper import pages
 
 
@@ -113,7 +114,7 @@ def test_numbers_that_are_not_finite_and_zero_dimensions_are_held() -> None:
 def test_a_bias_that_is_not_there_holds_no_number() -> None:
     layer = md.nn.Conv2d(1, 1, 1, bias=False)
     with md.record() as tape:
-        layer(md.tensor(np.ones((1, 1, 2, 2), np.float32)))
+        layer(tensor(np.ones((1, 1, 2, 2), np.float32)))
     (held,) = tapes_in(html_of(tape))
     assert {array["dtype"] for array in held["arrays"]} == {"float32", "float64"}
     assert [value["shape"] for value in held["values"] if value["key"] == "none"] == [[0]]

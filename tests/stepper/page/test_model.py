@@ -17,6 +17,7 @@ from minidl.stepper.contents import TapeContents
 from minidl.stepper.events import Value
 from minidl.stepper.kept import Kept, keep
 from minidl.stepper.saving import as_json, finite
+from tests.arrays import tensor
 from tests.stepper.pages import missing
 
 HERE = Path(__file__).parent
@@ -45,7 +46,7 @@ def two_steps() -> TapeContents:
 def in_layers() -> TapeContents:
     model = md.nn.Sequential(md.nn.Linear(3, 4), md.nn.ReLU(), md.nn.Linear(4, 2))
     with md.record(title="in layers") as tape:
-        F.cross_entropy(model(md.tensor(np.ones((5, 3), np.float32))), md.tensor([0, 1, 0, 1, 0])).backward()
+        F.cross_entropy(model(tensor(np.ones((5, 3), np.float32))), tensor([0, 1, 0, 1, 0])).backward()
     return tape
 
 
