@@ -289,11 +289,18 @@ def _check_on_host(
 
 
 def _check_raw_call(function: Callable[..., Any], raws: list[Any], ours: Any) -> None:
-    """The op of raw arrays is a raw array with the same values."""
+    """The op of raw arrays is a raw array with the same values.
+
+    Up to a unit in the last place of the largest: twice in whole runs (and never alone) one number of a group norm in
+    float16 differed by that from one call to the next.
+    """
     result = function(*raws)
     assert backend.is_array(result)
     assert result.dtype == ours.dtype
-    np.testing.assert_array_equal(host(result), host(ours))
+    found, wanted = host(result), host(ours)
+    unit = float(np.finfo(found.dtype).eps) if found.dtype.kind == "f" else 0.0
+    largest = float(np.abs(wanted).max(initial=0, where=np.isfinite(wanted))) if unit else 0.0
+    np.testing.assert_allclose(found, wanted, rtol=unit, atol=unit * largest)
 
 
 def check_numerically(function: Callable[..., Any], xs: Sequence[Operand], second: bool = True) -> None:
