@@ -291,8 +291,8 @@ def _check_on_host(
 def _check_raw_call(function: Callable[..., Any], raws: list[Any], ours: Any) -> None:
     """The op of raw arrays is a raw array with the same values.
 
-    Up to a unit in the last place of the largest: twice in whole runs (and never alone) one number of a group norm in
-    float16 differed by that from one call to the next.
+    Up to a unit in the last place of the largest: what a Tensor's op shares is brought into C order, what a raw array's
+    op makes is not, and a sum over another order in memory is rounded otherwise.
     """
     result = function(*raws)
     assert backend.is_array(result)
