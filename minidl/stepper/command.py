@@ -120,6 +120,6 @@ def _recorded(options: argparse.Namespace) -> tuple[Tape | None, int]:
         for word in options.arguments
         if word.split("=")[0] in ("--html", "--save", "--no-play", "--plain", "--keep")
     ]
-    if run.status == 2 and ours:
+    if ours:
         say(f"minidl step: {ours[0]} was handed to the script; options of minidl step stand before SCRIPT", sys.stderr)
     return run.tape, run.status

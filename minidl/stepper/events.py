@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
 from minidl.stepper.kept import Kept
 from minidl.types import Shape
@@ -200,5 +199,3 @@ class Gradient:
     addends: tuple[tuple[int, Addend], ...]
     complete: bool
 
-
-Numbers = dict[str, Any]

@@ -46,10 +46,6 @@ def matmul_forward(c: Computation, place: Place) -> Worked | None:
     return einsum([(x, letters[0]), (y, letters[1])], letters[2], place, f"row of {x.label} times column of {y.label}")
 
 
-def _batch(place: Place) -> Place:
-    return place
-
-
 def _letters(n: int, m: int) -> tuple[str, str, str]:
     """matmul in einsum's letters: "ij,jk->ik" with the axes of a batch before."""
     batch = "abcdefgh"[: max(n, m, 2) - 2]

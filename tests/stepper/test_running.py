@@ -233,6 +233,12 @@ def test_our_options_behind_the_script_are_explained(script, capsys) -> None:
     assert "--html was handed to the script; options of minidl step stand before SCRIPT" in capsys.readouterr().err
 
 
+def test_they_are_explained_too_where_the_script_looks_at_no_arguments(script, capsys, tmp_path) -> None:
+    assert main(["step", "--no-play", script(TRAIN), "--html", str(tmp_path / "x.html")]) == 0
+    assert "--html was handed to the script; options of minidl step stand before SCRIPT" in capsys.readouterr().err
+    assert not (tmp_path / "x.html").exists()
+
+
 def test_what_is_no_text_is_no_script(tmp_path, capsys) -> None:
     (tmp_path / "a.py").write_bytes(os.urandom(8) + b"\0")
     assert main(["step", str(tmp_path / "a.py")]) == 2
