@@ -198,4 +198,3 @@ class Gradient:
     total: Kept | None
     addends: tuple[tuple[int, Addend], ...]
     complete: bool
-
