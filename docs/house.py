@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("observe",),
     ("plot", "stepper"),
     ("training",),
-    ("experiments",),
+    ("experiments", "check"),
     ("cli",),
     ("__main__",),
 )

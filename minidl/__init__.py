@@ -145,7 +145,7 @@ from minidl.tensors.tensor import Tensor
 from minidl.version import __version__
 
 if TYPE_CHECKING:
-    from minidl import data, models
+    from minidl import check, data, models
     from minidl.derivatives import curvature
     from minidl.fast.graph.step import GraphedStep
     from minidl.files.weights import load, save
@@ -160,6 +160,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "GraphedStep": "minidl.fast.graph.step",
     "break_on": "minidl.stepper.breakpoints",
+    "check": "minidl.check",
     "curvature": "minidl.derivatives.curvature",
     "data": "minidl.data",
     "evaluate": "minidl.training.evaluation",
@@ -189,6 +190,7 @@ __all__ = [
     "arange",
     "backend",
     "break_on",
+    "check",
     "curvature",
     "data",
     "detect_anomaly",

@@ -1,0 +1,305 @@
+"""An exercise: what is asked, the right answer, the usual wrong ones, and the check.
+
+Three kinds: `Implement`, a function to write; `Predict`, a number or a choice to say before it is computed; `Explain`,
+the one of some statements that is the reason. A module tNN.py of this room holds those of tutorial NN.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minidl.check.comparing import copied, difference, plain, usual_slip
+from minidl.check.differences import by_differences
+from minidl.check.progress import remember
+from minidl.check.result import Result, shown
+from minidl.check.running import NOT_YET, Outcome, run
+from minidl.check.seeding import generator
+
+OPEN = "not answered yet: replace the ... or the `raise NotImplementedError` by your lines"
+BY_DIFFERENCES = 1e-5  # how near a gradient has to be to finite differences, relative to its largest number
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A wrong answer that students often give.
+
+    Attributes:
+        answer: the wrong function, or the wrong value: an answer that gives the same is recognised by it.
+        hint: what to say to the student; it names the mistake, not the solution.
+    """
+
+    answer: Any
+    hint: str
+
+
+class Exercise:
+    """What all kinds share: a name, the task in a sentence, the right answer, the usual mistakes.
+
+    Calling it checks an answer, prints what was found, and returns it as a `Result`; with show=False it prints nothing.
+    """
+
+    name: str
+    task: str
+    solution: Any
+    mistakes: tuple[Mistake, ...]
+
+    def __call__(self, answer: Any, show: bool = True) -> Result:
+        result = self._check(answer)
+        remember(self.name, result.score)
+        if show:
+            print(result)
+        return result
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.task}\nCheck it with md.check.{self.name}(your answer)."
+
+    def _check(self, answer: Any) -> Result:
+        raise NotImplementedError
+
+
+class Implement(Exercise):
+    """A function to write.
+
+    Args:
+        name: `t03_matmul_backward`: the tutorial's number, and what it is.
+        task: in one sentence.
+        solution: the right function. Its parameters' names describe the cases.
+        cases: given a random generator, the cases: tuples of arguments, the simplest first. At least one must be drawn.
+        mistakes: usual wrong functions, with their hints.
+        forward: for a function that computes gradients, called as solution(grad_out, *inputs): the function of which
+            they are, forward(*inputs). The answer is then held to finite differences of it in float64, too.
+        float32: whether to try the first case in float32 as well; what is computed must then be float32.
+        rtol: how far a number may be off, relative to the largest of its array (1e-4 at least in float32).
+        adapt: how to run an answer on a case, adapt(answer, *arguments); without it, answer(*arguments).
+        writes: the names of arguments that the function is meant to change. All others must stay as they are.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        task: str,
+        solution: Callable[..., Any],
+        cases: Callable[[np.random.Generator], Iterable[tuple[Any, ...]]],
+        mistakes: Sequence[Mistake] = (),
+        forward: Callable[..., Any] | None = None,
+        float32: bool = True,
+        rtol: float = 1e-7,
+        adapt: Callable[..., Any] | None = None,
+        writes: Sequence[str] = (),
+    ) -> None:
+        self.name, self.task, self.solution, self.mistakes = name, task, solution, tuple(mistakes)
+        self.forward, self.float32, self.rtol, self.adapt, self.writes = forward, float32, rtol, adapt, tuple(writes)
+        self._make_cases = cases
+        self.parameters = list(inspect.signature(solution).parameters)
+
+    def cases(self) -> list[tuple[Any, ...]]:
+        """The cases of this class's seed, the first one in float32 at the end."""
+        found = [tuple(case) for case in self._make_cases(generator(self.name))]
+        return [*found, _in_float32(found[0])] if self.float32 else found
+
+    def _run(self, answer: Callable[..., Any], case: tuple[Any, ...]) -> Outcome:
+        if self.adapt is None:
+            return run(answer, case)
+        return run(self.adapt, (answer, *case), answer)
+
+    def _check(self, answer: Any) -> Result:
+        cases = self.cases()
+        if answer is ... or answer is None or not callable(answer):
+            words = OPEN if answer is ... or answer is None else f"a function was expected, not {answer!r}"
+            return Result(self.name, 0, len(cases), difference=words, working=self.solution)
+        right, first = 0, None
+        for case in cases:
+            wrong = self._wrong(answer, case)
+            if wrong is None:
+                right += 1
+            elif first is None:
+                first = wrong
+        if first is None:
+            return Result(self.name, right, len(cases), working=answer)
+        return Result(self.name, right, len(cases), working=self.solution, **first)
+
+    def _wrong(self, answer: Callable[..., Any], case: tuple[Any, ...]) -> dict[str, Any] | None:
+        """What is wrong with the answer in a case, as fields of a Result; None if nothing is."""
+        given = copied(case)
+        outcome = self._run(answer, given)
+        words = {"case": self._in_words(case)}
+        if isinstance(outcome.error, NOT_YET):
+            return {"difference": OPEN}
+        if outcome.error is not None:
+            error = f"{type(outcome.error).__name__}: {outcome.error}"
+            where = f"\n{outcome.line}" if outcome.line else ""
+            return {
+                **words,
+                "difference": f"your function raised {error}{where}",
+                "hint": self._hint_of_error(outcome, case),
+            }
+        computed = plain(outcome.value)
+        expected = plain(self._run(self.solution, copied(case)).value)
+        single = any(getattr(item, "dtype", None) == np.float32 for item in case)
+        rtol = max(self.rtol, 1e-4) if single else self.rtol
+        found = difference(computed, expected, rtol)
+        if found:
+            hint = self._hint(computed, case, rtol) or usual_slip(computed, expected, rtol)
+            return {**words, "computed": computed, "expected": expected, "difference": found, "hint": hint}
+        changed = self._changed(given, case)
+        if changed:
+            return {
+                **words,
+                "difference": changed,
+                "hint": "compute a new array (x = x + y) instead of changing one (x += y)",
+            }
+        if self.forward is not None and not single:
+            gradients = by_differences(self.forward, case[0], case[1:])
+            found = difference(
+                _floats(computed), _floats(gradients if len(gradients) > 1 else gradients[0]), BY_DIFFERENCES
+            )
+            if found:
+                return {
+                    **words,
+                    "computed": computed,
+                    "expected": gradients,
+                    "difference": f"finite differences: {found}",
+                }
+        return None
+
+    def _in_words(self, case: tuple[Any, ...]) -> str:
+        return ", ".join(f"{name} = {_argument(item)}" for name, item in zip(self.parameters, case, strict=False))
+
+    def _hint(self, computed: Any, case: tuple[Any, ...], rtol: float) -> str:
+        for mistake in self.mistakes:
+            outcome = self._run(mistake.answer, copied(case))
+            if outcome.error is None and not difference(computed, plain(outcome.value), rtol):
+                return mistake.hint
+        return ""
+
+    def _hint_of_error(self, outcome: Outcome, case: tuple[Any, ...]) -> str:
+        """A mistake that raises the same error in this case."""
+        for mistake in self.mistakes:
+            error = self._run(mistake.answer, copied(case)).error
+            if error is not None and type(error) is type(outcome.error) and str(error) == str(outcome.error):
+                return mistake.hint
+        return ""
+
+    def _changed(self, given: tuple[Any, ...], case: tuple[Any, ...]) -> str:
+        for name, after, before in zip(self.parameters, given, case, strict=False):
+            if name not in self.writes and difference(plain(after), plain(before), 0.0):
+                return f"your function changed its argument {name}"
+        return ""
+
+
+class Predict(Exercise):
+    """A number, or some, or a word, to say before it is computed.
+
+    Args:
+        name, task: as of every exercise.
+        solution: the right value, or a function without arguments that computes it.
+        mistakes: usual wrong values (or functions that compute them), with their hints.
+        rtol: how far off a number may be and still count as predicted, relative to the right one.
+        why: said after a right answer, in a sentence or two.
+    """
+
+    def __init__(
+        self, name: str, task: str, solution: Any, mistakes: Sequence[Mistake] = (), rtol: float = 0.01, why: str = ""
+    ) -> None:
+        self.name, self.task, self.solution, self.mistakes = name, task, solution, tuple(mistakes)
+        self.rtol, self.why = rtol, why
+
+    def _check(self, answer: Any) -> Result:
+        expected = plain(_value(self.solution))
+        if answer is ... or answer is None:
+            return Result(self.name, 0, 1, difference=OPEN, working=expected)
+        computed = plain(answer)
+        found = self._differs(computed, expected)
+        if not found:
+            return Result(self.name, 1, 1, hint=self.why, working=answer)
+        hints = (m.hint for m in self.mistakes if not self._differs(computed, plain(_value(m.answer))))
+        hint = next(hints, "") or usual_slip(computed, expected, self.rtol)
+        # The right number is not shown: it is still to be found.
+        return Result(self.name, 0, 1, case=self.task, computed=computed, difference=found, hint=hint, working=expected)
+
+    def _differs(self, computed: Any, expected: Any) -> str:
+        if isinstance(expected, str):
+            same = isinstance(computed, str) and computed.strip().lower() == expected.lower()
+            return "" if same else f"{shown(computed)} is not it"
+        if difference(_floats(computed), _floats(expected), self.rtol):
+            return f"not within {self.rtol:.0%} of what is computed"
+        return ""
+
+
+class Explain(Exercise):
+    """The one of some statements that is the reason.
+
+    Args:
+        name, task: as of every exercise; the task is the question.
+        choices: the statements, under the letters that name them.
+        solution: the letter of the right one.
+        hints: for every other letter, why that is not the reason.
+    """
+
+    def __init__(
+        self, name: str, task: str, choices: Mapping[str, str], solution: str, hints: Mapping[str, str]
+    ) -> None:
+        self.name, self.task, self.choices, self.solution = name, task, dict(choices), solution
+        self.mistakes = tuple(Mistake(letter, hint) for letter, hint in hints.items())
+        if {solution, *hints} != set(choices) or solution in hints:
+            raise ValueError(f"{name}: every choice but the right one needs a hint")
+
+    def __repr__(self) -> str:
+        choices = "\n".join(f"  {letter}) {text}" for letter, text in self.choices.items())
+        return f"{self.name}: {self.task}\n{choices}\nCheck it with md.check.{self.name}('a letter')."
+
+    def _check(self, answer: Any) -> Result:
+        letter = answer.strip().lower() if isinstance(answer, str) else answer
+        if letter == self.solution:
+            return Result(self.name, 1, 1, working=self.solution)
+        if letter is ... or letter is None or letter == "":
+            return Result(self.name, 0, 1, difference=OPEN, working=self.solution)
+        hint = next(
+            (m.hint for m in self.mistakes if m.answer == letter), f"answer with one of {', '.join(self.choices)}"
+        )
+        words = f"{letter!r} is not the reason" if letter in self.choices else f"{letter!r} is none of the choices"
+        return Result(self.name, 0, 1, case=self.task, difference=words, hint=hint, working=self.solution)
+
+
+def _value(solution: Any) -> Any:
+    return solution() if callable(solution) else solution
+
+
+def _floats(value: Any) -> Any:
+    """Numbers as floats, so that a prediction of 2 is one of 2.0."""
+    if isinstance(value, dict):
+        return {key: _floats(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_floats(item) for item in value]
+    if isinstance(value, (bool, str)) or value is None:
+        return value
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return value
+
+
+def _argument(item: Any) -> str:
+    value = plain(item)
+    if isinstance(value, np.ndarray) and value.size > 12:
+        return f"array of shape {value.shape}, {value.dtype}"
+    if isinstance(value, np.ndarray) and value.ndim and value.dtype != np.float64:
+        return f"{value.tolist() if value.dtype.kind in 'iub' else shown(value)} ({value.dtype})"
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    return shown(value)
+
+
+def _in_float32(item: Any) -> Any:
+    if isinstance(item, np.ndarray) and item.dtype == np.float64:
+        return item.astype(np.float32)
+    if type(item) in (list, tuple):
+        return type(item)(_in_float32(part) for part in item)
+    if isinstance(item, dict):
+        return {key: _in_float32(part) for key, part in item.items()}
+    return item

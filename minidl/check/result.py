@@ -1,0 +1,106 @@
+"""What a check found, as text, as html, and for a grader."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+MOST = 400  # characters of a value that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a check of an exercise found. It is true if the answer passed.
+
+    Attributes:
+        name: the exercise.
+        right, cases: how many cases the answer got right, of how many. (The cases are open: anybody can read them.)
+        case: the first case that it got wrong, in words; empty if there is none.
+        computed, expected: what the answer gave there, and what it should be.
+        difference: how they differ, in words, or the error and the line that raised it.
+        hint: which mistake this looks like; empty if none that is known.
+        working: the student's answer if it passed, else the right one: what the tutorial goes on with.
+    """
+
+    name: str
+    right: int
+    cases: int
+    case: str = ""
+    computed: Any = None
+    expected: Any = None
+    difference: str = ""
+    hint: str = ""
+    working: Any = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every case was right."""
+        return self.right == self.cases
+
+    @property
+    def score(self) -> float:
+        """The part of the cases that were right, from 0 to 1."""
+        return self.right / self.cases
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        if self.passed:
+            return f"{self.name}: {self.right} of {self.cases} open checks pass"
+        lines = [f"{self.name}: not yet, {self.right} of {self.cases} open checks pass"]
+        rows = [
+            ("case", self.case),
+            ("computed", shown(self.computed) if self.computed is not None else ""),
+            ("expected", shown(self.expected) if self.expected is not None else ""),
+            ("difference", self.difference),
+            ("hint", self.hint),
+        ]
+        for label, text in rows:
+            if text:
+                lines.append(f"  {label:10}  " + text.replace("\n", "\n" + " " * 14))
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Result({self.name}: {'passed' if self.passed else 'not yet'}, {self.right} of {self.cases})"
+
+    def _repr_html_(self) -> str:
+        """A bar of the checks that pass, and, where one failed, the two values side by side."""
+        colour = "#2a7d4f" if self.passed else "#b3541e"
+        word = "passes" if self.passed else "not yet"
+        head = (
+            f'<div style="border-left: 4px solid {colour}; padding: 2px 10px"><b>{html.escape(self.name)}</b>: {word}, '
+            f"{self.right} of {self.cases} open checks"
+        )
+        if self.passed or self.computed is None or self.expected is None:
+            return head + "</div>"
+        cell = '<td style="vertical-align: top; text-align: left"><pre style="margin: 0">'
+        return (
+            f'{head}<table><tr><th scope="col" style="text-align: left">computed</th>'
+            f'<th scope="col" style="text-align: left">expected</th></tr>'
+            f"<tr>{cell}{html.escape(shown(self.computed))}</pre></td>"
+            f"{cell}{html.escape(shown(self.expected))}</pre></td></tr></table></div>"
+        )
+
+    def or_fail(self) -> None:
+        """Raise an AssertionError with the text if it did not pass: for pytest and for graders."""
+        if not self.passed:
+            raise AssertionError(str(self))
+
+
+def shown(value: Any) -> str:
+    """A value as a student sees it: a few digits, and not more than some lines."""
+    if isinstance(value, np.ndarray):
+        text = np.array2string(value, precision=4, suppress_small=True, threshold=40, edgeitems=2)
+    elif isinstance(value, float):
+        text = f"{value:.6g}"
+    elif isinstance(value, (tuple, list)):
+        text = "\n".join(f"{i}: {shown(item)}" for i, item in enumerate(value, 1))
+    elif isinstance(value, dict):
+        text = "\n".join(f"{key}: {shown(item)}" for key, item in value.items())
+    else:
+        text = repr(value)
+    return text if len(text) <= MOST else text[:MOST] + " ..."
