@@ -1,0 +1,39 @@
+"""What the tests of the tutorials share: a tutorial's source, run once as a script runs it."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pytest
+
+from minidl import backend
+
+TUTORIALS = Path(__file__).parents[2] / "tutorials"
+
+Run = Callable[[str], dict[str, Any]]
+
+
+@cache
+def namespace(stem: str) -> dict[str, Any]:
+    """Everything that tutorials/STEM.py leaves behind. It is run once in a process of tests."""
+    mpl.use("Agg")
+    backend.seed(0)
+    return runpy.run_path(str(TUTORIALS / f"{stem}.py"), run_name="__main__")
+
+
+@pytest.fixture
+def tutorial(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a tutorial by its stem: `tutorial("03_tensors")["grad_w"]`."""
+    monkeypatch.setenv("MINIDL_PROGRESS", "0")
+    return namespace
+
+
+@pytest.fixture(autouse=True)
+def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check in a test leaves no file behind."""
+    monkeypatch.setenv("MINIDL_PROGRESS", "0")
