@@ -221,10 +221,10 @@ def _in_tar(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Any], 
         """
 
         @classmethod
-        def fromtarfile(cls, archive: tarfile.TarFile) -> StrictInfo:  # type: ignore[override]
+        def fromtarfile(cls, archive: tarfile.TarFile) -> StrictInfo:
             try:
                 return super().fromtarfile(archive)
-            except tarfile.EOFHeaderError:  # a block of zeros, which does mark the end
+            except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # zeros, which do mark the end
                 raise
             except tarfile.HeaderError as error:
                 raise tarfile.ReadError(str(error)) from error
