@@ -8,7 +8,9 @@ Both libraries start from the same weights and data and must agree in the losses
 turns: a turn is many steps between two waits for the device, a result the median of turns. All of it twice: with
 products of float32 matrices exact, and with TF32 (a mantissa of 10 bits, several times faster on the tensor cores), set
 alike in both. Each case is a process of its own, so that a kernel that goes wrong spoils no other; what it has found
-out is kept however it ends. `results.json` and `gpu.md` in the output folder are written anew after every case.
+out is kept however it ends. The process of the next case is started, and imports both libraries, while one is timed.
+The cases that tell most come first, for where time is short. `results.json` and `gpu.md` in the output folder are
+written anew after every case.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ WARM_UP = 5  # steps: kernels are compiled, memory is allocated
 AGREE = 3  # steps of which the losses must be the same
 TOLERANCE = {"float32": 2e-3, "TF32": 5e-2}
 LONGEST = 100  # seconds that a case may take
+SHORTEST = 12  # seconds without which none is begun
 TOP = 10  # kernels in a profile
+FIRST = ["alexnet", "quick", "lenet", "mlp", "lstm", "deep", "chain", "Ca", "Cb", "Cc"]  # the cases that tell most
 TF32_PRODUCTS, DEFAULT_PRODUCTS = 3, 0  # cuBLAS's math modes
 COMPUTE_TF32, COMPUTE_DEFAULT = 7, 1  # CuPy's types to compute in
 
@@ -89,8 +93,8 @@ def captured(step: Step) -> Step:
     return again
 
 
-def memory_of(make: Callable[[], Step], library: str) -> tuple[Step, float]:
-    """The step, warmed up, and how many MiB its library has taken from the device for it."""
+def begun(make: Callable[[], Step], library: str) -> tuple[Step, list[float], float]:
+    """The step, warmed up; the losses of its first steps; how many MiB its library has taken from the device for it."""
     import cupy
     import torch
 
@@ -109,10 +113,11 @@ def memory_of(make: Callable[[], Step], library: str) -> tuple[Step, float]:
 
     before = taken()
     step = make()
+    first = losses(step, AGREE)
     for _ in range(WARM_UP):
         step()
     wait()
-    return step, (taken() - before) / 2**20
+    return step, first, (taken() - before) / 2**20
 
 
 # ---- one case
@@ -161,19 +166,14 @@ def run(case: Case, mode: str, small: bool, keep: Callable[[dict[str, Any]], Non
             result["errors"][what] = traceback.format_exc()
         keep(result)
 
-    def first_losses(library: str, make: Callable[[bool], Step]) -> None:
-        result["losses"][library] = losses(make(small), AGREE)
-
     def prepare(library: str, make: Callable[[bool], Step]) -> None:
-        steps[library], memory[library] = memory_of(lambda: make(small), library)
+        steps[library], result["losses"][library], memory[library] = begun(lambda: make(small), library)
 
     def record() -> None:
         steps["graph"] = captured(case.minidl(small))
 
     for library, make in (("torch", case.torch), ("minidl", case.minidl)):
-        attempt(library, lambda library=library, make=make: first_losses(library, make))  # type: ignore[misc]
-        if library not in result["errors"]:
-            attempt(library, lambda library=library, make=make: prepare(library, make))  # type: ignore[misc]
+        attempt(library, lambda library=library, make=make: prepare(library, make))  # type: ignore[misc]
     if case.graph:
         attempt("graph", record)
     first = result["losses"]
@@ -295,7 +295,9 @@ def facts(standin: bool) -> dict[str, Any]:
 
 
 def child(name: str, mode: str, standin: bool) -> None:
-    """What a process of its own finds out: a line of JSON each time it knows more."""
+    """What a process of its own finds out, once it is told to begin: a line of JSON each time it knows more."""
+    import torch  # noqa: F401 - now rather than when it is this case's turn
+
     import minidl as md
 
     def say(found: dict[str, Any]) -> None:
@@ -305,6 +307,10 @@ def child(name: str, mode: str, standin: bool) -> None:
         from tests import cupy_standin
 
         cupy_standin.install()
+    import cupy  # noqa: F401
+
+    if not sys.stdin.readline():  # nobody waits for it any more
+        return
     md.use("cupy")
     if name == "facts":
         say(facts(standin))
@@ -313,16 +319,21 @@ def child(name: str, mode: str, standin: bool) -> None:
     run(case, mode, standin, say)
 
 
-def ask(name: str, mode: str, standin: bool) -> dict[str, Any]:
-    """The same, from a process that ends with the case: the last that it said, with "died" if it went wrong."""
+def started(name: str, mode: str, standin: bool) -> subprocess.Popen[bytes]:
+    """A process for one case, which imports what it needs and waits for a line."""
     command = [sys.executable, "-m", "benchmarks.gpu", "--child", name, "--mode", mode, *["--standin"] * standin]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def ask(process: subprocess.Popen[bytes], name: str, mode: str, seconds: float) -> dict[str, Any]:
+    """What a process that was started finds out: the last that it said, with "died" if it went wrong."""
     try:
-        answer = subprocess.run(command, capture_output=True, timeout=LONGEST)
-        said, errors = answer.stdout, answer.stderr
-        died = f"it ended with {answer.returncode}" if answer.returncode else ""
-    except subprocess.TimeoutExpired as error:
-        said, errors = error.stdout or b"", error.stderr or b""
-        died = f"it was stopped after {LONGEST} s"
+        said, errors = process.communicate(b"begin\n", timeout=seconds)
+        died = f"it ended with {process.returncode}" if process.returncode else ""
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said, errors = process.communicate()
+        died = f"it was stopped after {seconds:.0f} s"
     found = {} if name == "facts" else nothing_of(name, mode)
     for line in said.decode(errors="replace").splitlines():
         try:
@@ -338,9 +349,9 @@ def main() -> None:
     """Run what was asked for, write after every case."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("gpu_run"), help="folder for results.json and gpu.md")
-    parser.add_argument("--only", nargs="*", default=[case.name for case in CASES], help="names of cases")
+    parser.add_argument("--only", nargs="*", default=in_turn(), help="names of cases")
     parser.add_argument("--modes", nargs="*", default=list(TOLERANCE), choices=list(TOLERANCE))
-    parser.add_argument("--minutes", type=float, default=8.0, help="begin nothing that may end later than this")
+    parser.add_argument("--minutes", type=float, default=8.0, help="what is not done by then is stopped")
     parser.add_argument("--standin", action="store_true", help="tiny sizes on the stand-in, to test this program")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--mode", help=argparse.SUPPRESS)
@@ -351,20 +362,33 @@ def main() -> None:
 
     began = time.perf_counter()
     options.output.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Any] = {"facts": ask("facts", "float32", options.standin), "results": [], "not_run": []}
-    longest = 30.0  # seconds, of a case so far
-    for mode in options.modes:
-        for name in options.only:
-            start = time.perf_counter()
-            if start - began + longest > options.minutes * 60:
-                found["not_run"].append([name, mode])
-                continue
-            result = ask(name, mode, options.standin)
-            found["results"].append(result)
-            longest = max(longest, time.perf_counter() - start)
-            write(found, options.output)
-            print(f"{time.perf_counter() - began:5.0f} s  {mode:8} {name:10} {brief(result)}", flush=True)
+    todo = [("facts", "float32"), *[(name, mode) for mode in options.modes for name in options.only]]
+    found: dict[str, Any] = {"facts": {}, "results": [], "not_run": []}
+    waiting = started(*todo[0], options.standin)
+    for (name, mode), following in zip(todo, [*todo[1:], None], strict=True):
+        left = options.minutes * 60 - (time.perf_counter() - began)
+        if left < SHORTEST:
+            found["not_run"].append([name, mode])
+            continue
+        process = waiting
+        if following is not None:
+            waiting = started(*following, options.standin)
+        result = ask(process, name, mode, min(left, LONGEST))
+        if name == "facts":
+            found["facts"] = result
+            continue
+        found["results"].append(result)
+        write(found, options.output)
+        print(f"{time.perf_counter() - began:5.0f} s  {mode:8} {name:10} {brief(result)}", flush=True)
+    if waiting.poll() is None:
+        waiting.communicate()  # without a line it ends
     write(found, options.output)
+
+
+def in_turn() -> list[str]:
+    """The names of all cases, those that tell most first."""
+    names = [case.name for case in CASES]
+    return [*FIRST, *[name for name in names if name not in FIRST]]
 
 
 def brief(result: dict[str, Any]) -> str:

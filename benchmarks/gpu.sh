@@ -55,13 +55,14 @@ PYTHON
     } 2>&1 | tee "$out/facts.txt"
     ;;
 smoke)
-    run_tests 200 --maxfail=50 tests/backend tests/test_busy.py tests/test_devices.py tests/fast/graph \
+    run_tests 200 --tb=short tests/backend tests/test_busy.py tests/test_devices.py tests/fast/graph \
         tests/fast/gpu/test_same_on_gpu.py 2>&1 | tee "$out/smoke.txt"
     ;;
 tests)
-    workers=(-n 8 --dist worksteal)
+    cores=$(nproc)
+    workers=(-n $((cores > 3 ? cores - 2 : 1)) --dist worksteal)
     "$python" -c "import xdist" 2>/dev/null || workers=()
-    run_tests 560 --maxfail=50 "${workers[@]}" tests 2>&1 | tee "$out/tests.txt"
+    run_tests 560 --tb=short "${workers[@]}" tests 2>&1 | tee "$out/tests.txt"
     ;;
 benchmark)
     "$python" -m benchmarks.gpu --output "$out" --minutes "${MINUTES:-8}" 2>&1 | tee "$out/benchmark.txt"

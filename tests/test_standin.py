@@ -249,7 +249,60 @@ def test_round_results_are_exact(cp: Any) -> None:
     x = on(cp, np.array([0.0, 1.0, -0.0], np.float32))
     assert cp.asnumpy(cp.exp(x)).tolist()[0] == 1
     assert cp.asnumpy(cp.log(x)).tolist()[1] == 0
-    assert cp.asnumpy(on(cp, [2.0, 3.0]) ** 2.0).tolist() == [4, 9]
+    assert cp.asnumpy(cp.square(on(cp, [2.0, 3.0]))).tolist() == [4, 9]
+    assert cp.asnumpy(cp.sqrt(on(cp, [4.0, 9.0]))).tolist() == [2, 3]
+
+
+def test_round_powers_are_a_unit_off(cp: Any) -> None:
+    """3.0 ** 1 was 2.9999999999999996 on an H200."""
+    assert cp.asnumpy(on(cp, [0.0, 1.0, 3.0]) ** 1.0).tolist() == [0, 1, np.nextafter(3, 0)]
+
+
+def test_each_of_several_sums_is_shared_out_among_few_threads(cp: Any) -> None:
+    """200,001 float32 numbers lost a digit more than in pairs on an H200."""
+    rows = on(cp, np.full((200_001, 2), 0.1, np.float32))
+    off = np.abs(cp.asnumpy(rows.sum(axis=0)) / 20000.1 - 1)
+    assert (off > 3e-6).all()
+    assert (off < 1e-3).all()
+    np.testing.assert_allclose(cp.asnumpy(rows.sum()), 40000.2, rtol=1e-6)  # in pairs
+    np.testing.assert_allclose(cp.asnumpy(rows.sum(axis=0, dtype=np.float64)), 20000.1, rtol=1e-7)
+    ordered = np.arange(24.0).reshape(2, 3, 4)
+    for axis, keepdims in ((0, True), ((0, 2), True), (1, False), ((2, 0), False), (None, True)):
+        found = on(cp, ordered).sum(axis=axis, keepdims=keepdims)
+        np.testing.assert_array_equal(cp.asnumpy(found), ordered.sum(axis=axis, keepdims=keepdims))
+
+
+def test_small_numbers_count_as_0_in_a_gpus_arithmetic(cp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    small, normal = np.float32(1e-38), np.float32(1.2e-38)
+    for arithmetic, expected in (("cpu", [small, normal]), ("gpu", [0, normal])):
+        monkeypatch.setattr("tests.cupy_standin.kernels.arithmetic", arithmetic)
+        x = on(cp, np.array([small, normal]))
+        for result in (x * 1, x + 0, x[:, None].sum(axis=1), x[:, None].max(axis=1)):
+            assert cp.asnumpy(result).tolist() == [float(number) for number in expected]
+    assert cp.asnumpy(on(cp, np.array([1e-39])) * 1).tolist() == [1e-39]
+
+
+@pytest.mark.parametrize(
+    ("misuse", "error", "words"),
+    [
+        (lambda cp: on(cp, 3.0).argmax(axis=0), IndexError, "axis 0 is out of bounds"),
+        (lambda cp: cp.argmin(on(cp, 3.0), axis=-1), IndexError, "out of bounds"),
+        (lambda cp: cp.clip(on(cp, [1.0]), "a", None), TypeError, "Unsupported type <class 'str'>"),
+        (lambda cp: cp.asarray(np.array([None, None])), ValueError, "Unsupported dtype object"),
+        (lambda cp: on(cp, [1.0, 2.0])["a"], ValueError, "invalid literal"),
+    ],
+)
+def test_what_numpy_takes_and_cupy_refuses(cp: Any, misuse: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        misuse(cp)
+
+
+def test_what_cupy_takes_and_numpy_refuses(cp: Any) -> None:
+    x = on(cp, [1.0, 2.0])
+    assert cp.asnumpy(x[0.5]).tolist() == 1
+    assert cp.asnumpy(x["1"]).tolist() == 2
+    assert bool(cp.shares_memory(on(cp, 1.0), on(cp, 1.0)))  # wrongly
+    assert not bool(cp.may_share_memory(on(cp, 1.0), on(cp, 1.0)))
 
 
 def test_numbers_that_are_scattered_come_in_any_order(cp: Any) -> None:

@@ -112,7 +112,9 @@ def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> ArrayO
     if isinstance(gradient, Variable) and not create_graph:
         gradient = gradient._data
     elif not isinstance(gradient, Variable) and not backend.is_array(gradient):
-        gradient = backend.to_device(backend.asarray(gradient), backend.device_of(data))
+        gradient = backend.asarray(gradient)
+        if gradient.dtype.kind in "fiub":  # CuPy has no arrays of anything else
+            gradient = backend.to_device(gradient, backend.device_of(data))
     array = gradient._data if isinstance(gradient, Variable) else gradient
     if array.dtype.kind not in "fiub":
         raise DTypeError(f"the gradient must hold real numbers; got {describe(gradient)}")

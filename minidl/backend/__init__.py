@@ -11,6 +11,7 @@ from minidl.backend.arrays import (
     as_strided,
     asarray,
     at_hand,
+    check_index,
     device_of,
     devices_of,
     found_outside,
@@ -31,7 +32,7 @@ from minidl.backend.arrays import (
     to_device,
     to_numpy,
 )
-from minidl.backend.choice import current, module, use, using
+from minidl.backend.choice import current, module, refuse_cuda_in_fork, use, using
 from minidl.backend.memory import explain_memory, further_pools, memory_used
 from minidl.backend.random import (
     device_seed,
@@ -54,6 +55,7 @@ __all__ = [
     "as_strided",
     "asarray",
     "at_hand",
+    "check_index",
     "current",
     "device_of",
     "device_seed",
@@ -79,6 +81,7 @@ __all__ = [
     "random_apart",
     "random_state",
     "read_only",
+    "refuse_cuda_in_fork",
     "reset_errors",
     "restore_random_state",
     "same_place",

@@ -163,15 +163,19 @@ def power(x: Any, y: Any) -> Any:
 
     NumPy refuses to raise integers to a negative integer, where CuPy gives 0. (Exponents in an array of the device are
     not looked at: that would make the program wait.) Of two arrays NumPy 2.0's ** takes a 0-d y for a number, which
-    does not promote; its function `power` promotes.
+    does not promote; its function `power` promotes. Squares and roots are exact up to rounding, as NumPy's; CuPy would
+    take the general power, whose 3.0 ** 2 may be 8.999999999999998.
 
     Raises:
         ValueError: integers are raised to a negative integer.
     """
     if is_array(x) and is_array(y):
         return module_of(x).power(x, y)
-    if isinstance(y, int) and y < 0 and x.dtype.kind in "iu" and module_of(x) is not np:
-        raise ValueError("negative integer powers")  # NumPy's words
+    if isinstance(y, (int, float)) and module_of(x) is not np:
+        if x.dtype.kind == "f" and y in (2, 0.5):
+            return module_of(x).square(x) if y == 2 else module_of(x).sqrt(x)
+        if isinstance(y, int) and y < 0 and x.dtype.kind in "iu":
+            raise ValueError("negative integer powers")  # NumPy's words
     return x**y
 
 
@@ -184,6 +188,24 @@ def moved_beside(index: Any, x: Any) -> Any:
     if device_of(x) == "numpy" and device_of(index) != "numpy":
         raise DeviceError(f"the index {describe(index)} lives elsewhere than {describe(x)}: move it with .to('numpy')")
     return module_of(x).asarray(index)
+
+
+def check_index(part: Any, x: Any) -> None:
+    """Refuse as a part of an index into x what is no place: CuPy would take 0.5 for 0 and "1" for 1.
+
+    Nothing of this makes the program wait. Numbers in an index array of the device are not looked at, which would:
+    there CuPy lets those out of range wrap around.
+
+    Raises:
+        IndexError: `part`, which is no array, is a number that is not whole, or a text.
+    """
+    if module_of(x) is np or isinstance(part, np.bool_) or hasattr(part, "__index__"):
+        return
+    if np.isscalar(part):
+        raise IndexError(
+            f"only integers, slices (`:`), ellipsis (`...`), None and integer or boolean arrays are valid indices; "
+            f"got {part!r}"
+        )
 
 
 def found_outside(numbers: Any, stop: int) -> int | None:

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy
 
+from minidl.backend.starting import refuse_fork
 from minidl.errors import DeviceError
 
 NAMES = ("numpy", "cupy")
 
+_cuda_process: int | None = None  # the process in which CUDA was first asked for
 _process_default: str | None = None  # what `use` chose; None until then, so that MINIDL_BACKEND counts
 _block_choice: ContextVar[str | None] = ContextVar("minidl_backend", default=None)  # what `using` chose
 
@@ -27,7 +29,9 @@ def module(name: str) -> ModuleType:
     Raises:
         DeviceError: the name is unknown, CuPy is not installed or cannot be imported, there is no driver, one that is
             too old, or no GPU.
+        RuntimeError: this process was forked from one that uses the GPU.
     """
+    global _cuda_process
     if name == "numpy":
         return numpy
     if name != "cupy":
@@ -45,6 +49,8 @@ def module(name: str) -> ModuleType:
         ) from error
     except ImportError as error:
         raise DeviceError(_broken(error)) from error
+    refuse_cuda_in_fork()
+    _cuda_process = os.getpid()
     runtime = cupy.cuda.runtime
     try:
         gpus = runtime.getDeviceCount()
@@ -53,6 +59,25 @@ def module(name: str) -> ModuleType:
     if gpus == 0:
         raise DeviceError(f"the backend 'cupy' needs a GPU and {NO_GPU}; use 'numpy'")
     return cupy
+
+
+def in_fork() -> bool:
+    """Whether this process was forked from one that uses the GPU: CUDA does not work in it."""
+    return _cuda_process is not None and os.getpid() != _cuda_process
+
+
+def refuse_cuda_in_fork() -> None:
+    """Refuse to ask for the GPU in a fork, before CUDA says something less clear.
+
+    Raises:
+        RuntimeError: this process was forked from one that uses the GPU.
+    """
+    if in_fork():
+        refuse_fork(
+            _cuda_process or 0,
+            "that uses the GPU, and CUDA does not work in a fork",
+            "start this process afresh, with multiprocessing.get_context('spawn'), or compute on 'numpy' in it",
+        )
 
 
 def cupy_if_loaded() -> Any:

@@ -6,6 +6,7 @@ falls back computes the same numbers in the same order, one after another.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -34,6 +35,16 @@ def say_once(what: str, missing: str, why: object, instead: str) -> None:
     if key not in _said:
         _said.add(key)
         warn(f"{what}: no {missing} can be started here ({printable(str(why))}), as in a browser. {instead}.")
+
+
+def refuse_fork(process: int, what: str, instead: str) -> None:
+    """Raise in any process but `process`, from which this one was forked: `what` is only there.
+
+    Raises:
+        RuntimeError: this is another process.
+    """
+    if os.getpid() != process:
+        raise RuntimeError(f"process {os.getpid()} was forked from process {process} {what}: {instead}")
 
 
 def started_pool(

@@ -56,6 +56,9 @@ def sent_ahead(batches: Iterator[Batch]) -> Generator[Batch]:
     """The batches, tuples of NumPy arrays, on the GPU; while one is out, the next is under way.
 
     An exception in `batches` is raised in its turn, after the batches that came before it.
+
+    Raises:
+        RuntimeError: another process, forked meanwhile, goes on with them: CUDA is only in the first.
     """
     cupy = choice.module("cupy")
     copying = cupy.cuda.Stream(non_blocking=True)
@@ -85,15 +88,18 @@ def sent_ahead(batches: Iterator[Batch]) -> Generator[Batch]:
                 send(batch)
                 if len(under_way) > AHEAD:
                     yield received()
+                    choice.refuse_cuda_in_fork()
         except Exception:
-            while under_way:
+            while under_way and not choice.in_fork():
                 yield received()
             raise
         while under_way:
             yield received()
+            choice.refuse_cuda_in_fork()
     finally:  # whoever gets this memory next must not meet a copy that still runs
-        for arrived, _ in sources:
-            _wait_on_host(arrived)
+        if not choice.in_fork():
+            for arrived, _ in sources:
+                _wait_on_host(arrived)
 
 
 def _wait_on_host(event: Any) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from minidl.backend.starting import started_pool
+from minidl.backend.starting import refuse_fork, started_pool
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -62,8 +62,8 @@ def in_order(make: Callable[[int], T], numbers: Sequence[int], workers: int) -> 
 
 def _refuse_in_another(process: int) -> None:
     """Raise in any process but this one: a fork copies the pool and what waits in it, but none of its threads."""
-    if os.getpid() != process:
-        raise RuntimeError(
-            f"process {os.getpid()} was forked from process {process} in the middle of a `for` over a Loader with "
-            f"workers, whose threads are only there: begin a new `for` in this process, or use workers=0"
-        )
+    refuse_fork(
+        process,
+        "in the middle of a `for` over a Loader with workers, whose threads are only there",
+        "begin a new `for` in this process, or use workers=0",
+    )

@@ -176,6 +176,22 @@ class _FromZip:
         return _FromZip, (self._path,)
 
 
+class _HeadersOnly:
+    """A plain tar as tarfile reads it: its headers, of which none may have more than HEADERS bytes.
+
+    A damaged one could say that it has as many as fill the memory, or fewer than none, which reads all there is.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= HEADERS:
+            raise ValueError(f"there is a header of {size:,} bytes")
+        return self._file.read(size)
+
+
 class _Limited:
     """A stream that is read to HEADERS bytes after `until`: the headers of a packed tar could fill all memory."""
 
@@ -198,29 +214,27 @@ def _in_tar(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Any], 
     """
     import tarfile
 
-    extended = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
-
     class StrictInfo(tarfile.TarInfo):
-        """A header that is damaged or cut off is an error, also where tarfile would take it for the end."""
+        """A header that is damaged or cut off is an error, also where tarfile would take it for the end.
+
+        Every patch release of Python reads headers by `fromtarfile`; newer ones no longer by `frombuf`.
+        """
 
         @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> StrictInfo:
+        def fromtarfile(cls, archive: tarfile.TarFile) -> StrictInfo:
             try:
-                info = super().frombuf(buf, encoding, errors)
+                return super().fromtarfile(archive)
+            except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # zeros, which do mark the end
+                raise
             except tarfile.HeaderError as error:
-                if buf == bytes(tarfile.BLOCKSIZE):  # it does mark the end
-                    raise
                 raise tarfile.ReadError(str(error)) from error
-            if info.type in extended and not 0 <= info.size <= HEADERS:
-                raise tarfile.ReadError(f"a header of {info.size:,} bytes")
-            return info
 
     found: dict[str, Any] = {}
     refused: dict[str, str] = {}
     with open(path, "rb") as file, _unpacked(file) as content, Bar(None, None, label=f"reading {path.name}") as bar:
         plain, size = content is file, os.fstat(file.fileno()).st_size
         most, kept, end = max(MOST, RATIO * size), 0, -1
-        stream: Any = file if plain else _Limited(content)
+        stream: Any = _HeadersOnly(file) if plain else _Limited(content)
         with tarfile.open(fileobj=stream, mode="r:" if plain else "r|", tarinfo=StrictInfo) as archive:
             for member in archive:
                 if archive.offset <= end:

@@ -81,8 +81,9 @@ class Loader(Options):
     are made ahead. The batches are the same, bit for bit, for any number of workers: what a transform draws for a batch
     depends on `seed`, epoch and batch only (and on the version of NumPy). An error in making a batch is raised when it
     is that batch's turn. A `for` that ends, however it ends, leaves no thread behind. A forked process cannot go on
-    with its parent's `for`, whose threads it has not: that is a RuntimeError; it can begin its own. Where the system
-    starts no threads, as in a browser, the caller makes the batches, the same ones, and a warning says so once.
+    with its parent's `for`, whose threads it has not: that is a RuntimeError; it can begin its own. (A fork of a
+    process that uses a GPU can do neither, since CUDA works in no fork.) Where the system starts no threads, as in a
+    browser, the caller makes the batches, the same ones, and a warning says so once.
 
     A batch that has to go to a GPU goes there while the GPU computes with the one before (`backend.sent_ahead`), so one
     more batch is made ahead. The last steps of a transform, if they only compute with pixels, are done on the GPU.
@@ -205,6 +206,7 @@ class Loader(Options):
 
     def _hand_out(self, place: Place) -> Generator[tuple[Any, Any]]:
         """The batches of the epoch whose turn it is; `place` says how far that has come."""
+        self._check_process()
         self._begin(place)
         finished = False
         order = backend.to_device(self.order(place.epoch), self._home)
@@ -218,11 +220,17 @@ class Loader(Options):
                     place.position = batch + 1
                     self._running = [*self._others(place, with_looks=place.is_look()), place]
                     yield inputs if self._on_arrival is None else self._on_arrival(inputs, None), labels
+                    self._check_process()
             finished = True
         finally:
             self._running = self._others(place, with_looks=not finished)
             if not self._running:
                 self._left = None if finished else place
+
+    def _check_process(self) -> None:
+        """Refuse to go on where CUDA was in use before this process was forked."""
+        if "cupy" in (self._device, self._home):
+            backend.refuse_cuda_in_fork()
 
     def _others(self, place: Place, with_looks: bool) -> list[Place]:
         """Where the iterations are that run beside the one at `place`."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable, to_share
-from minidl.backend import asarray, found_outside, is_array, module_of, moved_beside, scatter_add
+from minidl.backend import asarray, check_index, found_outside, is_array, module_of, moved_beside, scatter_add
 from minidl.checks import whole
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.functional.broadcasting import unbroadcast
@@ -249,7 +249,10 @@ def _beside(index: Any, x: Array) -> Any:
     """The index with its arrays on x's device: small ones of the host are moved there, none is fetched from there."""
     if isinstance(index, tuple):
         return tuple(_beside(part, x) for part in index)
-    return moved_beside(index, x) if is_array(index) else index
+    if is_array(index):
+        return moved_beside(index, x)
+    check_index(index, x)
+    return index
 
 
 def _may_repeat(index: Any) -> bool:

@@ -37,7 +37,9 @@ class ArgExtremum(Function):
         self.keepdims = yes_or_no(keepdims, f"{name}: keepdims")
 
     def forward(self, x: Array) -> Array:
-        axis = None if self.axis is None else one_axis(self.axis, x.ndim or 1)  # NumPy lets a 0-d array have axis 0
+        axis = None if self.axis is None else one_axis(self.axis, x.ndim or 1)
+        if x.ndim == 0:  # which has an axis 0 for NumPy, and none for CuPy
+            axis = None
         return getattr(module_of(x), self.name)(x, axis=axis, keepdims=self.keepdims)
 
 

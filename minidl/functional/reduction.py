@@ -21,7 +21,7 @@ import numpy as np
 
 from minidl.autograd.function import Function
 from minidl.autograd.variable import Variable
-from minidl.backend import at_hand, module_of
+from minidl.backend import at_hand, module_of, power
 from minidl.checks import yes_or_no
 from minidl.functional.arithmetic import absolute, sign, subtract
 from minidl.functional.axes import all_axes, one_axis
@@ -275,8 +275,8 @@ class Norm(Reduction):
             return self.add_up(size, self.axis, self.keepdims).astype(x.dtype)
         peak = size.max(axis=self.axis, keepdims=True)
         peak = xp.where((peak > 0) & (peak < math.inf), peak, 1)
-        total = self.add_up((size / peak) ** self.p, self.axis, self.keepdims)
-        return narrowed(peak.reshape(total.shape) * total ** (1 / self.p), x)
+        total = self.add_up(power(size / peak, self.p), self.axis, self.keepdims)
+        return narrowed(peak.reshape(total.shape) * power(total, 1 / self.p), x)
 
     def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
         direction, norm = widened(x), widened(out).reshape(self.kept_shape)

@@ -11,6 +11,7 @@ Tensor([0.  , 0.25])
 
 from __future__ import annotations
 
+from numbers import Number
 from typing import Never
 
 import numpy as np
@@ -160,5 +161,7 @@ def clip(x: TensorLike, low: TensorLike = None, high: TensorLike = None, **unkno
             limit = limit.item()  # a number does not promote
         elif isinstance(limit, (list, tuple)):  # nor does a list
             limit = as_operands([x.shown() if isinstance(x, Variable) else x, limit])[1]
+        if limit is not None and not is_array(limit) and not isinstance(limit, Number):
+            raise DTypeError(f"clip: expected numbers or arrays as limits; got {limit!r}")
         limits.append(limit.copy() if is_array(limit) else limit)
     return Clip(*limits)(x)

@@ -84,6 +84,26 @@ def test_integers_have_no_negative_powers_on_any_backend() -> None:
     np.testing.assert_allclose(host(backend.power(x, -1.0)), [1 / 2, 1 / 3])
 
 
+def test_squares_and_roots_are_exact_on_any_backend() -> None:
+    for dtype in ("float32", "float64"):
+        whole = np.arange(1, 50, dtype=dtype)
+        np.testing.assert_array_equal(host(backend.power(device(whole), 2)), whole * whole)
+        np.testing.assert_array_equal(host(backend.power(device(whole * whole), 0.5)), whole)
+        assert host(backend.power(device(whole), 2.0)).dtype == dtype
+
+
+@pytest.mark.parametrize("index", [0.5, np.float64(1), "a", "1", 1j])
+def test_what_is_no_place_is_refused_on_a_device_too(standin: ModuleType, index: Any) -> None:
+    x = md.Tensor(backend.to_device(np.ones((2, 3)), "cupy"))
+    with pytest.raises(IndexError, match=r"only integers, slices .* valid indices; got"):
+        x[index]
+    with pytest.raises(IndexError, match="only integers"):
+        x[0, index] = 1.0
+    for place in (0, np.int64(1), True, np.True_, None, ..., slice(1)):
+        backend.check_index(place, x._data)
+    assert standin.synchronizations() == ()
+
+
 def test_an_array_without_axes_promotes_as_an_exponent_too() -> None:
     x = device(np.ones(2, np.float32))
     assert backend.power(x, device(np.array(2.0))).dtype == np.float64

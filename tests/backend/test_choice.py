@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import threading
 from types import ModuleType, SimpleNamespace
@@ -13,6 +15,7 @@ import pytest
 import minidl as md
 from minidl import backend
 from minidl.backend import choice
+from tests.data.test_ahead import needs_fork, outcome_of_fork
 
 
 @pytest.fixture(autouse=True)
@@ -150,3 +153,14 @@ def test_another_gpu_in_the_environment_is_answered_alike(monkeypatch: pytest.Mo
     monkeypatch.setenv("MINIDL_BACKEND", "cupy:2")
     with pytest.raises(md.DeviceError, match=r"MINIDL_BACKEND.*CUDA_VISIBLE_DEVICES=2"):
         md.zeros(2)
+
+
+@needs_fork
+def test_a_fork_of_a_process_that_uses_a_gpu_is_refused_before_cuda_is_asked(standin: ModuleType) -> None:
+    x = md.Tensor(backend.to_device(np.ones(2), "cupy"))
+    said = outcome_of_fork(lambda: choice.module("cupy"))
+    assert re.match(
+        rf"RuntimeError: process \d+ was forked from process {os.getpid()} that uses the GPU, and CUDA", said
+    )
+    assert "cudaErrorInitializationError" in outcome_of_fork(lambda: (x * 2).sum())  # what CUDA itself would say
+    assert outcome_of_fork(lambda: md.tensor([1.0]).sum().item() if backend.current() == "numpy" else 1.0) == "1.0"

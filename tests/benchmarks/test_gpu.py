@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import minidl as md
-from benchmarks.gpu import brief, run, summary
+from benchmarks.gpu import brief, in_turn, run, summary
 from benchmarks.gpu_cases import CASES
 from benchmarks.gpu_report import markdown
 
@@ -93,6 +93,8 @@ def test_a_trace_becomes_the_kernels_that_take_longest() -> None:
 
 def test_the_cases_are_those_that_were_asked_for() -> None:
     assert {case.name for case in CASES} >= {"mlp", "deep", "lenet", "lenet1024", "quick", "alexnet", "lstm", "chain"}
+    assert sorted(in_turn()) == sorted(case.name for case in CASES)
+    assert in_turn()[:3] == ["alexnet", "quick", "lenet"]
 
 
 @pytest.mark.slow

@@ -11,6 +11,8 @@ does what would be noticed:
 * Kernels in CUDA C++ are compiled for the host, if there is a compiler, and run on the arrays: `kernels.py`.
 * Memory that nobody has written to (`empty`) is full of NaN. What arrays hold is counted, and may be limited.
 * Results are C-contiguous, however the operands lie in memory; NumPy would keep their layout.
+* Of several sums each is shared out among a few threads, which add up their numbers one after the other: many float32
+  numbers lose digits. With `--arithmetic gpu` float32 numbers below 1.2e-38 count as 0.
 * Sums and products begin at the other end, `add.at` comes in a new order every time, and exponentials, powers and the
   like are a unit off in the last place here and there: no test can ask for NumPy's very bits.
 * A copy on a stream of its own, from pinned memory, is done as late as CUDA may do it: `streams.py`.
@@ -19,11 +21,13 @@ does what would be noticed:
 * While a stream is recorded, copies from and to the host, waits and products of matrices are refused, as CuPy and CUDA
   refuse them; a program may ask cuBLAS itself, whose C interface is in `cublas.py`.
 
-Read in the sources of CuPy 14.2, and imitated where minidl could meet it: `ufunc.at` takes few dtypes (`maximum.at` no
-float16, `subtract.at` int32 alone); `set` wants the same dtype and shape; `fill` with an array of the device waits, as
-`x[...] = array` does not; `sort` and `argsort` know `kind=None` and "stable"; `shape=()` is taken for no shape by
-`zeros_like` and its like; a negative power of an integer is 0; an in-place operator writes to overlapping memory as if
-it had read before. Not imitated:
+Read in the sources of CuPy 14.2, and imitated where minidl could meet it: `ufunc.at` takes few dtypes (`maximum.at`
+no float16, `subtract.at` int32 alone); `set` wants the same dtype and shape; no array holds objects; `fill` with an
+array of the device waits, as `x[...] = array` does not; `sort` and `argsort` know `kind=None` and "stable";
+`shape=()` is taken for no shape by `zeros_like` and its like; a negative power of an integer is 0; an array without
+axes has no axis 0 for `argmax`; a number as an index is made whole (0.5 is 0); `shares_memory` says yes of any two
+arrays without axes; a fork of the process can do nothing; an in-place operator writes to overlapping memory as if it
+had read before. Not imitated:
 
 * Here NumPy arrays are refused everywhere; CuPy takes them as an index, for `x[index] = array` with an index array, in
   `add.at`, `isclose` and `allclose`, and copies them to the device without a word.

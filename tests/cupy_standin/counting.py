@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable
 
 _waits: list[str] = []
 _launches: deque[str] = deque(maxlen=10_000)  # the last ones; a test of memory launches more
+_process: list[int] = []  # in which the device was first used
 _recording: list[Callable[[], None]] | None = None  # what a graph that is being captured holds so far
+
+
+def refuse_in_fork() -> None:
+    """What CUDA says in a process that was forked from one that uses it."""
+    if not _process:
+        _process.append(os.getpid())
+    if _process[0] != os.getpid():
+        raise RuntimeError("cudaErrorInitializationError: initialization error")
 
 
 def synchronize(what: str) -> None:
     """Note one wait; `what` says which call caused it."""
+    refuse_in_fork()
     refuse_while_capturing(what)
     _waits.append(what)
 
@@ -28,6 +39,7 @@ def reset_synchronizations() -> None:
 
 def launch(name: str, again: Callable[[], None]) -> None:
     """Note work that was done on the device; `again` does it once more, with the same memory."""
+    refuse_in_fork()
     _launches.append(name)
     if _recording is not None:
         _recording.append(again)

@@ -18,6 +18,7 @@ def host_index(index: Any, array: Any) -> tuple[Any, ...]:
     for the device, which must count how many there are.
     """
     parts = [_on_host(part) for part in (index if isinstance(index, tuple) else (index,))]
+    parts = [int(part) if _is_number(part) else part for part in parts]  # 0.5 is 0, and "1" is 1
     if any(_is_mask(part) for part in parts):
         synchronize("boolean index")
     if not any(part is Ellipsis for part in parts):
@@ -56,6 +57,10 @@ def _on_host(part: Any) -> Any:
     if isinstance(part, list):
         return np.asarray(part, dtype=None if part else np.int32)
     return getattr(part, "_host", part)
+
+
+def _is_number(part: Any) -> bool:
+    return np.isscalar(part) and not isinstance(part, (bool, np.bool_))
 
 
 def _is_mask(part: Any) -> bool:

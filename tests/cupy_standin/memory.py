@@ -13,9 +13,10 @@ _limit = 0
 
 
 class _Account:
-    """Bytes in use."""
+    """Bytes in use, and the most that were."""
 
     used = 0
+    peak = 0
 
     def release(self, size: int) -> None:
         self.used -= size
@@ -40,6 +41,7 @@ def allocate(size: int) -> int:
     if _limit and _account.used + rounded > _limit:
         raise OutOfMemoryError(rounded, _account.used, _limit)
     _account.used += rounded
+    _account.peak = max(_account.peak, _account.used)
     return rounded
 
 
@@ -48,6 +50,7 @@ class MemoryPool:
 
     def __init__(self, allocator: Any = None) -> None:
         self.allocator = allocator
+        self._most = 0  # bytes that were in use at once, more than before, while it was the one to ask
 
     def used_bytes(self) -> int:
         return _account.used if self is _pool else 0  # all arrays are the default pool's here
@@ -56,7 +59,7 @@ class MemoryPool:
         return 0
 
     def total_bytes(self) -> int:
-        return self.used_bytes()
+        return self.used_bytes() if self is _pool else self._most
 
     def free_all_blocks(self, stream: None = None) -> None:
         return None
@@ -78,7 +81,14 @@ _pool = MemoryPool()
 @contextmanager
 def using_allocator(allocator: Any = None) -> Iterator[None]:
     """Another pool inside a block: here nothing is ever given to somebody else."""
-    yield
+    pool, before, outer = getattr(allocator, "__self__", None), _account.used, _account.peak
+    _account.peak = before
+    try:
+        yield
+    finally:
+        if isinstance(pool, MemoryPool):
+            pool._most = max(pool._most, _account.peak - before)
+        _account.peak = max(outer, _account.peak)
 
 
 def get_default_memory_pool() -> MemoryPool:

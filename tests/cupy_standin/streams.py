@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.cupy_standin.counting import capturing, launch, record, synchronize
+from tests.cupy_standin.counting import capturing, launch, record, refuse_in_fork, synchronize
 
 _current: ContextVar[Stream | None] = ContextVar("standin_stream", default=None)
 
@@ -116,6 +116,7 @@ class Event:
 
     @property
     def done(self) -> bool:
+        refuse_in_fork()
         return self._stream._done >= self._number
 
     def synchronize(self) -> None:

@@ -101,6 +101,39 @@ def test_a_damaged_header_is_not_the_end(tmp_path, kind, damage):
 
 
 @EVERY_TAR
+@pytest.mark.parametrize("damage", [b"?", bytes(100)])
+def test_so_it_is_where_tarfile_does_not_ask_frombuf(tmp_path, monkeypatch, kind, damage):
+    """As in Python's patch releases since issue 141707, which Ubuntu's 3.12.3 has taken over."""
+
+    frombuf = tarfile.TarInfo.frombuf.__func__  # whatever a subclass has
+
+    def fromtarfile(cls, archive):
+        block = archive.fileobj.read(tarfile.BLOCKSIZE)
+        info = frombuf(cls, block, archive.encoding, archive.errors)
+        info.offset = archive.fileobj.tell() - tarfile.BLOCKSIZE
+        return info._proc_member(archive)
+
+    monkeypatch.setattr(tarfile.TarInfo, "fromtarfile", classmethod(fromtarfile))
+    path = tmp_path / f"set.{kind}"
+    path.write_bytes(PACKERS[kind](RAW))
+    assert read(path) == FILES
+    for content in (RAW[:SECOND] + damage + RAW[SECOND + len(damage) :], RAW[: SECOND + 300]):
+        path.write_bytes(PACKERS[kind](content))
+        with pytest.raises(ValueError, match="is damaged"):
+            read(path)
+
+
+@pytest.mark.parametrize("size", [-512, 2**40])
+def test_a_header_of_any_size_takes_no_memory(tmp_path, size):
+    """A negative one would read all there is."""
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, size
+    (tmp_path / "set.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + RAW)
+    with pytest.raises(ValueError, match="is damaged"):
+        read(tmp_path / "set.tar")
+
+
+@EVERY_TAR
 @pytest.mark.parametrize(
     "one",
     [

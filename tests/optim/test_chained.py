@@ -60,9 +60,21 @@ as_pytorch_warns = pytest.mark.filterwarnings(
 )
 
 
+def in_pytorch(make: Callable[[Any, Any], Any], optimizer: Any) -> Any:
+    """The schedule of PyTorch's that is meant.
+
+    Until 2.12 a first schedule without a step left its rate behind, and the second began a step late
+    (pytorch/pytorch issue 185872, mended in 2.13): there the second is held up alone.
+    """
+    old = tuple(int(number) for number in torch.__version__.split(".")[:2]) < (2, 13)
+    if old and make is JOINED["the first is left out"]:
+        return THEIRS.StepLR(optimizer, 3)
+    return make(THEIRS, optimizer)
+
+
 def equals_pytorch(make: Callable[[Any, Any], Any], lr: float = 0.2) -> None:
     reference = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
-    schedule = make(THEIRS, reference)
+    schedule = in_pytorch(make, reference)
     expected = []
     for _ in range(STEPS):
         expected.append(reference.param_groups[0]["lr"])

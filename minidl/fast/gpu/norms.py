@@ -25,5 +25,5 @@ class L2Norm(Faster, norms.L2Norm):
     def of(arrays: Sequence[Array]) -> Array:
         by_dtype: dict[str, list[Array]] = {}
         for array in arrays:
-            by_dtype.setdefault(array.dtype.name, []).append(array)
+            by_dtype.setdefault(array.dtype.char, []).append(array)
         return joined([kernels.norm_of(alike) for alike in by_dtype.values()])

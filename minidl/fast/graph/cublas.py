@@ -16,7 +16,6 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +33,6 @@ _DEFAULT, _DEFAULT_TENSOR_CORES = -1, 99
 _CUPYS_PEDANTIC, _CUPYS_TF32 = 2, 7  # CuPy's numbers for how to compute
 
 
-@cache
 def _library(version: int) -> Any:
     """The cuBLAS that CuPy has loaded: CUDA's version is in the name, so that this finds the very same."""
     name = f"cublas64_{version}.dll" if sys.platform == "win32" else f"libcublas.so.{version}"

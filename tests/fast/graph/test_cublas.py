@@ -57,10 +57,12 @@ def on_device(array: Any, dtype: str) -> Any:
 def test_it_is_numpys_product(cupy: ModuleType, arrays: Any, dtype: str, other: str | None) -> None:
     x, y = on_device(arrays[0], dtype), on_device(arrays[1], other or dtype)
     expected = np.matmul(backend.to_numpy(x).astype(np.float64), backend.to_numpy(y).astype(np.float64))
+    backend.synchronize("cupy")  # the stream below waits for no other: x and y have to be there
     stream = backend.module("cupy").cuda.Stream(non_blocking=True)
     products = Cublas(stream)
-    found = products.product(x, y)
-    stream.synchronize()
+    with stream:  # as while a step is captured: what CuPy itself does is on this stream too
+        found = products.product(x, y)
+        stream.synchronize()
     products.finish()
     kind = np.result_type(dtype, other or dtype)
     assert found.shape == expected.shape
@@ -71,10 +73,12 @@ def test_it_is_numpys_product(cupy: ModuleType, arrays: Any, dtype: str, other: 
 
 def test_into_an_array_that_is_there(cupy: ModuleType) -> None:
     x, y = (backend.to_device(np.arange(6.0).reshape(shape), "cupy") for shape in ((2, 3), (3, 2)))
+    backend.synchronize("cupy")
     stream = backend.module("cupy").cuda.Stream(non_blocking=True)
     products, out = Cublas(stream), backend.module("cupy").empty((2, 2))
-    assert products.product(x, y, out) is out
-    stream.synchronize()
+    with stream:
+        assert products.product(x, y, out) is out
+        stream.synchronize()
     products.finish()
     np.testing.assert_array_equal(backend.to_numpy(out), [[10, 13], [28, 40]])
 

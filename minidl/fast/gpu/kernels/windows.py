@@ -15,7 +15,7 @@ import numpy as np
 
 from minidl.backend.arrays import module_of
 from minidl.errors import ShapeError
-from minidl.fast.gpu.kernels.launch import THREADS, check_device, kernel
+from minidl.fast.gpu.kernels.launch import FLOATS, THREADS, check_device, kernel
 
 Sizes: TypeAlias = tuple[int, ...]
 
@@ -51,7 +51,7 @@ def _run(name: str, places: int, times: int, *args: Any) -> None:
         blocks = -(-places // threads)
         grid = blocks, min(-(-times // FEW), max(1, BLOCKS // blocks))
         check_device(args[0])
-        kernel(module_of(args[0]), SOURCE, name, args[0].dtype.name)(grid, (threads,), args)
+        kernel(module_of(args[0]), SOURCE, name, FLOATS[args[0].dtype.char])(grid, (threads,), args)
 
 
 def _pool(name: str, x: Any, result: Any, *more: Any) -> Any:
