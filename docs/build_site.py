@@ -3,8 +3,8 @@
     pip install -e '.[site]' && python docs/build_site.py build/site        needs Node.js too, for MathJax
 
 The pages are first staged: laid out in a folder of their own as they lie here, so that a link from one to another leads
-to the same place in the repository and on the site. A link to a module leads to its source on the site, one to any other
-file to a copy of it. A warning of Sphinx's is an error. The site works from a disk, without a network.
+to the same place in the repository and on the site. A link to a module leads to its source on the site, one to any
+other file to a copy of it. A warning of Sphinx's is an error. The site works from a disk, without a network.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(HERE), str(HERE / "sphinx")]
 
 from described import PACKAGES, described  # noqa: E402
+from sources import address, write_pages  # noqa: E402
 
 MATHJAX = HERE / "sphinx" / "node_modules" / "mathjax" / "es5" / "tex-svg.js"
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "minidl/data/DIGITS.md", "LICENSE")
@@ -84,17 +85,16 @@ class Links:
         if target in self.files and target.endswith(".html"):
             return self._beside(relative, hash_ + anchor)
         if target in self.files and re.fullmatch(r"minidl/.*\.py", target):
-            module = target.removesuffix("/__init__.py").removesuffix(".py")
-            return self._beside(os.path.relpath(f"_modules/{module}.html", os.path.dirname(page) or "."))
+            return self._beside(os.path.relpath(address(target), os.path.dirname(page) or "."))
         if target in self.files:
             copy = self.stage / "_extra" / "files" / f"{target}.txt"
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / target, copy)
             return self._beside(os.path.relpath(f"files/{target}.txt", os.path.dirname(page) or "."))
         if target in self.folders:
-            inside = next((f for f in (f"{target}/README.md", f"{target}/__init__.py") if f in self.files), None)
-            if inside:
-                return self._target(os.path.relpath(inside, os.path.dirname(page) or "."), page)
+            inside = [f"{target}/README.md", f"{target}/__init__.py", *sorted(self.files)]
+            file = next(f for f in inside if f in self.files and f.startswith(f"{target}/"))
+            return self._target(os.path.relpath(file, os.path.dirname(page) or "."), page)
         raise SystemExit(f"{page}: the link {link} leads to no file of the repository")
 
     @staticmethod
@@ -114,7 +114,7 @@ def stage_pages(stage: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if name.endswith(".md"):
             target.write_text(links.rewrite((ROOT / name).read_text(encoding="utf-8"), name), encoding="utf-8")
-        elif name.endswith(".html") or name.endswith(".json"):
+        elif name.endswith((".html", ".json")):
             extra = stage / "_extra" / name
             extra.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, extra)
@@ -122,6 +122,8 @@ def stage_pages(stage: Path) -> None:
             target.write_text(rewritten_notebook(links, name), encoding="utf-8")
         else:
             shutil.copyfile(ROOT / name, target)
+
+    write_pages(ROOT, [name for name in known if re.fullmatch(r"minidl/.*\.py", name)], stage / "_extra")
 
 
 def rewritten_notebook(links: Links, name: str) -> str:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "docs"), str(ROOT)]
 
-from described import is_described, signature
-from docstrings import restructured
+from described import is_described, signature  # noqa: E402
+from docstrings import restructured  # noqa: E402
+from sources import place_of  # noqa: E402
 
-from minidl.version import __version__
+from minidl.version import __version__  # noqa: E402
 
 project = "minidl"
 author = "the minidl authors"
-copyright = "the minidl authors, MIT licence"  # noqa: A001 - Sphinx's name
+copyright = "the minidl authors, MIT licence"
 version = release = __version__
 
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.viewcode",
+    "sphinx.ext.linkcode",
     "sphinx.ext.mathjax",
     "sphinx_copybutton",
     "sphinx_design",
@@ -50,7 +53,6 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_attr_annotations = False
-viewcode_follow_imported_members = True
 python_use_unqualified_type_names = True
 add_module_names = False
 toc_object_entries_show_parents = "hide"
@@ -61,6 +63,7 @@ html_theme = "furo"
 html_title = "minidl"
 html_static_path = ["_static"]
 html_css_files = ["minidl.css"]
+html_js_files = ["minidl.js"]
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {
@@ -74,11 +77,22 @@ copybutton_prompt_is_regexp = True
 html_context = {"default_mode": "auto"}
 
 
+def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
+    """Where "[source]" leads, from a page of api/."""
+    thing: Any = import_module(info["module"])
+    for part in info["fullname"].split("."):
+        thing = getattr(thing, part, None)
+    place = place_of(ROOT, thing.fget if isinstance(thing, property) else thing)
+    return f"../{place}" if place else None
+
+
 def _restructure(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     lines[:] = restructured(lines)
 
 
-def _sign(app: Any, what: str, name: str, thing: Any, options: Any, signed: str, returned: str) -> tuple[str, str] | None:
+def _sign(
+    app: Any, what: str, name: str, thing: Any, options: Any, signed: str, returned: str
+) -> tuple[str, str] | None:
     """A signature as the other pages show it: without types, defaults by their names."""
     if what not in ("class", "function") or not is_described(thing) or "(" not in signature(thing):
         return None
