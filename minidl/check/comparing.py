@@ -70,7 +70,7 @@ def _named(value: Any) -> str:
         return f"an array of shape {value.shape}"
     if isinstance(value, (list, tuple)):
         return f"a {type(value).__name__} of {len(value)}"
-    text = repr(value)
+    text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) < 60 else f"a {type(value).__name__}"
 
 
@@ -148,5 +148,7 @@ def usual_slip(computed: Any, expected: Any, rtol: float) -> str:
     if np.isfinite(factor) and factor != 0 and not difference((a / factor).astype(a.dtype), b, rtol):
         known = next((f"{n}" for n in range(2, 1000) if abs(factor - n) < 1e-6 * n), "")
         known = known or next((f"1/{n}" for n in range(2, 1000) if abs(factor * n - 1) < 1e-6), "")
+        if b.size == 1:  # any two numbers differ by some factor, which would only give the right one away
+            return f"this is {known} times what was expected" if known else ""
         return f"all numbers are {known or f'{factor:.4g}'} times what was expected"
     return ""
