@@ -6,6 +6,9 @@
 #
 # **You need** some Python, and the derivatives of $x^2$, $\sqrt{x}$ and a product. No tutorial comes before this one.
 # It takes 50 minutes.
+#
+# The library of these tutorials, minidl, is there to be read: inside `with md.plain():` the file you read is the file
+# that runs. Tutorial 2 reads the first one.
 
 # %%
 import matplotlib.pyplot as plt

@@ -19,6 +19,8 @@ from minidl.check.running import Outcome
 class Node:
     """A number and how it was made: the class of the tutorial, which also counts how often a walk looks at its inputs.
 
+    It has a name, for messages.
+
     Attributes:
         value: the number.
         inputs: the nodes it was made of; () for a leaf.
@@ -27,15 +29,18 @@ class Node:
     """
 
     def __init__(
-        self, value: float, inputs: tuple[Node, ...] = (), slopes: tuple[float, ...] = (), graph: Graph | None = None
+        self, name: str, graph: Graph, value: float, inputs: tuple[Node, ...] = (), slopes: tuple[float, ...] = ()
     ) -> None:
-        self.value, self.slopes, self._inputs, self._graph = value, slopes, inputs, graph
-        self.order = next(graph.order) if graph and inputs else 0
+        self.value, self.slopes, self._inputs = value, slopes, inputs
+        self._name, self._graph = name, graph
+        self.order = next(graph.order) if inputs else 0
+
+    def __repr__(self) -> str:
+        return f"node {self._name}"
 
     @property
     def inputs(self) -> tuple[Node, ...]:
-        if self._graph is not None:
-            self._graph.look()
+        self._graph.look()
         return self._inputs
 
 
@@ -53,7 +58,7 @@ class Graph:
 
     def __repr__(self) -> str:
         lines = [" ".join(line).replace("sqrt ", "root of ") for line in self.lines]
-        if len(lines) > 16:
+        if len(lines) > 10:
             lines = [*lines[:3], f"({len(lines) - 5} more of this kind)", *lines[-2:]]
         return (
             "L, where "
@@ -78,17 +83,17 @@ class Graph:
     def nodes(self) -> dict[str, Node]:
         """Make every node, newly, under its name."""
         self.order, self.looks = count(1), 0
-        made = {name: Node(value, graph=self) for name, value in self.numbers.items()}
+        made = {name: Node(name, self, value) for name, value in self.numbers.items()}
         for name, _, *right in self.lines:
             if right[0] == "sqrt":
                 a = made[right[1]]
                 root = math.sqrt(a.value)
-                made[name] = Node(root, (a,), (1 / (2 * root),), self)
+                made[name] = Node(name, self, root, (a,), (1 / (2 * root),))
                 continue
             a, b = made[right[0]], made[right[2]]
             values = {"+": a.value + b.value, "-": a.value - b.value, "*": a.value * b.value}
             slopes = {"+": (1.0, 1.0), "-": (1.0, -1.0), "*": (b.value, a.value)}
-            made[name] = Node(values[right[1]], (a, b), slopes[right[1]], self)
+            made[name] = Node(name, self, values[right[1]], (a, b), slopes[right[1]])
         return made
 
     def leaves(self) -> list[str]:
@@ -242,6 +247,9 @@ def _gradients(walk: Callable[[Any], Any], graph: Graph) -> Any:
         raise RecursionError(TOO_DEEP) from None
     if not isinstance(found, Mapping):
         return found
+    others = [key for key in found if not isinstance(key, Node)]
+    if others:
+        raise TypeError(f"a key of the dict that came back is {others[0]!r}, which is no node: its keys are the leaves")
     return {name: found[nodes[name]] for name in graph.numbers if nodes[name] in found}
 
 
@@ -271,6 +279,9 @@ t02_walk = _WalkExercise(
         Mistake(_wrong_order(0, again=True), _TWICE),
         Mistake(_recursive(once=False), _TWICE),
         Mistake(_wrong_walk(add=False), "an addend has overwritten one that had come before: add them up"),
+        Mistake(
+            lambda loss: {}, "no leaf is in the dict: were they taken out as well? Only nodes with inputs have a turn"
+        ),
         Mistake(_never_takes_out, "is each node taken out of the dict when its turn comes? Else its turn comes again"),
         Mistake(_wrong_walk(seed=lambda loss: 0.0), "it began with 0, and 0 times any slope is 0: dL/dL is 1"),
         Mistake(_wrong_walk(seed=lambda loss: loss.value), "it began with the value of L: dL/dL is 1"),
@@ -307,6 +318,8 @@ t02_shared = Predict(
         Mistake(6.0, "this is what comes by h * h; the sum uses h as well"),
         Mistake(4.0, "h * h uses h twice, once as each of its inputs"),
         Mistake(3.0, "this is one addend alone; how often is h used?"),
+        Mistake([1.0, 3.0, 3.0], "these are the addends; the gradient is one number, made of them"),
+        Mistake(10.5, "this is dL/dw, one op further on"),
         Mistake(9.0, "along a path slopes multiply; here are several paths"),
         Mistake(12.0, "this is the value of L: by how much does it change when h does?"),
     ],
@@ -322,6 +335,7 @@ t02_overwritten = Predict(
         Mistake(1.0, "1 comes first, from the sum, which is the newest node; what comes after it?"),
         Mistake(6.0, "the two addends of h * h overwrite one another as well"),
         Mistake(4.0, "nothing is added in this walk: what stands there at last?"),
+        Mistake(4.5, "this is what then arrives at w; the question is about h"),
         Mistake(0.0, "something is always put there: which addend comes last?"),
     ],
     why="The last addend to come is left: 3, from the second input of h * h.",
