@@ -8,6 +8,7 @@ from minidl.classroom.source import CODE, MARKDOWN, Cell
 
 BEGIN, END, VALUE = "# BEGIN SOLUTION", "# END SOLUTION", "# SOLUTION"
 STUB = 'raise NotImplementedError("your lines here")'
+ANSWER = "= ...  # your answer"
 TEACHER = "teacher"
 REPOSITORY = "minidl/minidl"  # on GitHub, from where Colab opens a notebook
 
@@ -57,7 +58,7 @@ def without_value(line: str) -> str:
     match = _VALUE.fullmatch(line)
     if match is None:
         raise ValueError(f"`{VALUE}` ends a line such as `slope = 0.25  {VALUE}`; got {line!r}")
-    return f"{match['target']} = ...  # your answer"
+    return f"{match['target']} {ANSWER}"
 
 
 def without_marks(text: str) -> str:
