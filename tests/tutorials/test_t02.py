@@ -364,4 +364,4 @@ def test_the_check_survives_what_is_no_walk(capsys: pytest.CaptureFixture[str]) 
         assert not md.check.t02_walk(answer)
     said = capsys.readouterr().out
     assert "a dict with the keys" in said
-    assert "a function was expected" in said
+    assert "function itself was expected" in said
