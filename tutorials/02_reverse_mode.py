@@ -32,7 +32,7 @@ from minidl.autograd.backward import Walk
 # **Exercise: predict.** At $w = 2$, $x = 1.5$, so $h = 3$: what is $\partial L/\partial h$? You may use what school
 # says of $h^2 + h$, or think of what each use of $h$ sends back.
 
-# %%
+# %% exercise="t02_shared"
 shared_slope = 7.0  # SOLUTION
 
 # %% check="t02_shared"
@@ -93,7 +93,7 @@ for moment in range(2, 7):
 # %%
 def draw_addends(tape, name, font=10):
     addends = tape.gradient(name).addends
-    labels = [f"{tape.source(tape[n])[2].strip()}\nby its input {a.input + 1}" for n, a in addends]
+    labels = [f"{tape.source(tape[n])[2].strip()}\nby its input {a.input}" for n, a in addends]
     figure, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
     so_far = 0.0
     for k, (_, addend) in enumerate(addends):
@@ -115,9 +115,9 @@ def draw_addends(tape, name, font=10):
 draw_addends(tape, "h")
 
 # %% [markdown]
-# The product sends two addends, one for each of its inputs, though both are $h$. On the page you can stop between
-# them: [pages/02_addends.html](pages/02_addends.html#i=4&n=h). At which event is $w$'s gradient computed, and why not
-# earlier?
+# The product sends two addends, one for each of its inputs, though both are $h$ (inputs are counted from 0). On the
+# page you can stop before they come: [pages/02_addends.html](pages/02_addends.html#i=4&n=h). At which event is $w$'s
+# gradient computed, and why not earlier?
 #
 # ## A graph to walk over
 #
@@ -218,7 +218,7 @@ print("minidl: dL/dw =", w.grad)
 # **Exercise: predict.** Which number will this walk find for $\partial L/\partial h$ in the example above
 # ($L = u + h$, $u = h \cdot h$, $h = 3$)? Take the turns one after the other, the newest first.
 
-# %%
+# %% exercise="t02_overwritten"
 overwritten = 3.0  # SOLUTION
 
 # %% check="t02_overwritten"
@@ -254,7 +254,7 @@ walks = {
     "first come,\nfirst served": lambda loss: other_walk(loss, pick=lambda waiting: waiting[0]),
     "no seed": lambda loss: other_walk(loss, seed=0.0),
 }
-graphs = {
+graphs = {  # (h := w * x) computes w * x, and calls it h from there on
     "a chain": lambda w, x: root(w * x),
     "w * w": lambda w, x: w * w,
     "a diamond": lambda w, x: (h := w * x) * h + h,
@@ -295,9 +295,9 @@ def draw_walks(font=10):
 draw_walks()
 
 # %% [markdown]
-# The chain sees only the missing seed. `w * w` finds the walk that overwrites. For the wrong order it takes a node that
-# is met by a short way first and by a long way later; in the diamond $u$ happens to be met before $h$, and all is well.
-# **A walk that is right on one graph is not a right walk.** That is why the check has graphs of each kind.
+# The chain sees only the missing seed. `w * w` finds the walk that overwrites. For the wrong order it takes a node
+# that is met by a short way first and by a long way later; in the diamond $u$ happens to be met before $h$, and all
+# is well. **A walk that is right on one graph is not a right walk.** That is why the check has graphs of each kind.
 #
 # **Exercise: explain.** Why do the gradients that meet at a node add up?
 #
@@ -309,13 +309,13 @@ draw_walks()
 #
 # d) Because the walk comes by several times, and the library keeps what it had before.
 
-# %%
+# %% exercise="t02_why_add"
 why_add = "b"  # SOLUTION
 
 # %% check="t02_why_add"
 checked = md.check.t02_why_add(why_add)
 
-# %% [markdown] own_words="t02_why"
+# %% [markdown] own_words="t02_why_add"
 # In your own words:
 
 # %% [markdown]
@@ -389,7 +389,7 @@ print("files of minidl/fast entered under md.plain():", [f for f in plain_files 
 #
 # Last: **your walk, on the library's own ops.** Every tensor that an op has made knows its node, `L._op` (the
 # underscore says: the engine's own business). Such a node has `inputs` and `order` like yours, and `backward` in the
-# place of `slopes`. Nothing else is different:
+# place of `slopes`; `needs(i)` says whether the gradient of input number i is wanted. Nothing else is different:
 
 
 # %%
