@@ -249,7 +249,7 @@ def _gradients(walk: Callable[[Any], Any], graph: Graph) -> Any:
         return found
     others = [key for key in found if not isinstance(key, Node)]
     if others:
-        raise ValueError(f"a key of the dict that came back is {others[0]!r}, which is no node: its keys are the leaves")
+        raise ValueError(f"the dict that came back has a key {others[0]!r}, which is no node: its keys are the leaves")
     return {name: found[nodes[name]] for name in graph.numbers if nodes[name] in found}
 
 
