@@ -208,5 +208,5 @@ def usual_slip(computed: Any, expected: Any, rtol: float) -> str:
     if np.isfinite(factor) and factor != 0 and not difference((a / factor).astype(a.dtype), b, rtol):
         known = next((f"{n}" for n in range(2, 1000) if abs(factor - n) < 1e-6 * n), "")
         known = known or next((f"1/{n}" for n in range(2, 1000) if abs(factor * n - 1) < 1e-6), "")
-        return f"all numbers are {known or f'{factor:.4g}'} times what was expected"
+        return f"{'all numbers are' if b.ndim else 'it is'} {known or f'{factor:.4g}'} times what was expected"
     return ""

@@ -150,6 +150,7 @@ class Implement(Exercise):
         found = difference(computed, expected, rtol)
         if found:
             hint = self._hint(computed, case, rtol) or usual_slip(computed, expected, rtol)
+            found = "\n".join([found, *(f"your function warned: {text}" for text in outcome.warned)])
             part = narrowed(computed, expected, rtol)
             return {**words, **_pair(computed, expected, part), "difference": found, "hint": hint}
         if isinstance(right.value, Tensor) and not isinstance(outcome.value, Tensor):
@@ -231,8 +232,8 @@ class Predict(Exercise):
         if not found:
             return Result(self.name, 1, 1, hint=self.why, working=answer)
         hints = (m.hint for m in self.mistakes if not self._differs(computed, plain(_value(m.answer))))
-        hint = next(hints, "") or usual_slip(computed, expected, self.rtol)
-        # The right number is not shown: it is still to be found.
+        hint = next(hints, "") or _without_numbers(usual_slip(computed, expected, self.rtol))
+        # The right number is not shown, nor a factor that tells it: it is still to be found.
         return Result(self.name, 0, 1, case=self.task, computed=computed, difference=found, hint=hint, working=expected)
 
     def _differs(self, computed: Any, expected: Any) -> str:
@@ -285,6 +286,10 @@ def _pair(computed: Any, expected: Any, part: tuple[str, Any, Any]) -> dict[str,
 
 def _value(solution: Any) -> Any:
     return solution() if callable(solution) else solution
+
+
+def _without_numbers(hint: str) -> str:
+    return "" if any(letter.isdigit() for letter in hint) else hint
 
 
 def _floats(value: Any) -> Any:
