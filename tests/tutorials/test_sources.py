@@ -1,9 +1,11 @@
-"""What every tutorial's source has: a title, an outcome, three kinds of exercises with checks, a cell for the teacher."""
+"""What every tutorial's source has: a title, three kinds of exercises with checks, a cell for the teacher."""
 
 from __future__ import annotations
 
 import ast
+import itertools
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,7 +79,7 @@ def test_every_exercise_has_a_mark_for_its_solution_and_every_check_a_name(stem:
 @every_tutorial
 def test_the_text_before_an_exercise_says_what_to_do_and_names_the_choices(stem: str) -> None:
     found = cells(stem)
-    for before, cell in zip(found, found[1:], strict=False):
+    for before, cell in itertools.pairwise(found):
         if "exercise" not in cell.options:
             continue
         exercise = getattr(md.check, str(cell.options["exercise"]))
@@ -104,8 +106,6 @@ def test_its_cells_are_short(stem: str) -> None:
 
 @every_tutorial
 def test_it_imports_nothing_but_what_minidl_needs(stem: str) -> None:
-    import sys
-
     tree = ast.parse(SOURCES[stem].read_text(encoding="utf-8"))
     imported = {
         name.split(".")[0]
