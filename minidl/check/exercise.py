@@ -225,7 +225,7 @@ class Predict(Exercise):
 
     def _check(self, answer: Any) -> Result:
         expected = plain(_value(self.solution))
-        if answer is ... or answer is None:
+        if _is_open(answer):
             return Result(self.name, 0, 1, difference=OPEN, working=expected)
         computed = plain(answer)
         found = self._differs(computed, expected)
@@ -240,6 +240,9 @@ class Predict(Exercise):
         if isinstance(expected, str):
             same = isinstance(computed, str) and computed.strip().lower() == expected.lower()
             return "" if same else f"{shown(computed)} is not it"
+        if isinstance(expected, dict) and isinstance(computed, dict) and set(computed) == set(expected):
+            wrong = [key for key in expected if difference(_floats(computed[key]), _floats(expected[key]), self.rtol)]
+            return f"not within {self.rtol:.0%} of what is computed: {', '.join(map(str, wrong))}" if wrong else ""
         if difference(_floats(computed), _floats(expected), self.rtol):
             return f"not within {self.rtol:.0%} of what is computed"
         return ""
@@ -278,6 +281,13 @@ class Explain(Exercise):
         )
         words = f"{letter!r} is not the reason" if letter in self.choices else f"{letter!r} is none of the choices"
         return Result(self.name, 0, 1, case=self.task, difference=words, hint=hint, working=self.solution)
+
+
+def _is_open(answer: Any) -> bool:
+    """Whether nothing was answered yet, or not all that was asked for."""
+    if isinstance(answer, (dict, list, tuple)):
+        return any(map(_is_open, answer.values() if isinstance(answer, dict) else answer))
+    return answer is ... or answer is None
 
 
 def _pair(computed: Any, expected: Any, part: tuple[str, Any, Any]) -> dict[str, Any]:
