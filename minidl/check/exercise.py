@@ -290,6 +290,8 @@ def _argument(item: Any) -> str:
         return f"array of shape {value.shape}, {value.dtype}"
     if isinstance(value, np.ndarray) and value.ndim and value.dtype != np.float64:
         return f"{value.tolist() if value.dtype.kind in 'iub' else shown(value)} ({value.dtype})"
+    if type(item) is tuple and all(type(number) is int for number in item):
+        return str(item)  # a shape, or axes
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
     return shown(value)
