@@ -90,6 +90,16 @@ def _first(grad: Any, shape: Any) -> Any:
     return grad[tuple(slice(0, 1) if n == 1 else slice(None) for n in shape)]
 
 
+def _counted_from_the_left(grad: Any, shape: Any) -> Any:
+    return grad.sum(axis=tuple(i for i in range(grad.ndim) if grad.shape[i] != shape[i]), keepdims=True)
+
+
+def _while_axes_move(grad: Any, shape: Any) -> Any:
+    for axis in range(grad.ndim - len(shape)):
+        grad = grad.sum(axis=axis)
+    return grad.sum(axis=_stretched(shape, 0), keepdims=True)
+
+
 def _places_not_counted_anew(grad: Any, shape: Any) -> Any:
     grad = grad.sum(axis=tuple(range(grad.ndim - len(shape))), keepdims=True)
     return grad.sum(axis=_stretched(shape, 0), keepdims=True)
@@ -147,6 +157,24 @@ t03_unbroadcast = Implement(
             "the axes of `shape` are counted from the right: with new axes in front, axis i of the input is axis "
             "i + (grad.ndim - len(shape)) of the gradient",
         ),
+        Mistake(
+            _counted_from_the_left,
+            "shapes are compared from the right: grad.shape[i] and shape[i] stand under each other only if both have "
+            "as many axes",
+        ),
+        Mistake(
+            _while_axes_move,
+            "once axis 0 is summed it is gone, and what was axis 1 is axis 0: sum over axis 0 again, or over all at "
+            "once",
+        ),
+        Mistake(
+            lambda grad, shape: grad.sum(axis=range(grad.ndim - len(shape))),
+            "axis takes a number or a tuple: tuple(...)",
+        ),
+        Mistake(
+            lambda grad, shape: grad.sum(axis=[*range(grad.ndim - len(shape))]),
+            "axis takes a number or a tuple: tuple(...)",
+        ),
     ],
 )
 
@@ -166,8 +194,19 @@ def _shapes(rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
 
 _FIT = (
     "the two lengths inside a product must be the same, and what is summed over is the index that the result has not "
-    "got: K for dL/dx, the batch N for dL/dw. "
+    "got: K for dL/dx, the batch N for dL/dw."
 )
+
+
+def _products_that_do_not_fit(product: Any) -> list[tuple[Any, str]]:
+    """Products that raise an error, with the shapes to look at."""
+    return [
+        (lambda grad_out, x, w: product(grad_out, w), "dL/dx: grad_out is (N, K) and w is (I, K)"),
+        (lambda grad_out, x, w: product(w, grad_out), "dL/dx: w is (I, K) and grad_out is (N, K)"),
+        (lambda grad_out, x, w: product(x, grad_out), "x is (N, I), grad_out is (N, K), w is (I, K)"),
+        (lambda grad_out, x, w: product(grad_out, x), "dL/dw: grad_out is (N, K) and x is (N, I)"),
+    ]
+
 
 t03_matmul_backward = Implement(
     "t03_matmul_backward",
@@ -197,10 +236,6 @@ t03_matmul_backward = Implement(
             lambda grad_out, x, w: grad_out @ w.T, "only dL/dx is returned; dL/dw is asked for as well: return both"
         ),
         Mistake(lambda grad_out, x, w: x.T @ grad_out, "only dL/dw is returned; dL/dx comes before it: return both"),
-        Mistake(lambda grad_out, x, w: (grad_out @ w, 0), _FIT + "dL/dx: grad_out is (N, K) and w is (I, K)"),
-        Mistake(lambda grad_out, x, w: (w @ grad_out, 0), _FIT + "dL/dx: w is (I, K) and grad_out is (N, K)"),
-        Mistake(lambda grad_out, x, w: (0, x @ grad_out), _FIT + "x is (N, I), grad_out is (N, K), w is (I, K)"),
-        Mistake(lambda grad_out, x, w: (0, grad_out @ x), _FIT + "dL/dw: grad_out is (N, K) and x is (N, I)"),
         Mistake(
             lambda grad_out, x, w: (grad_out * w, 0),
             "* multiplies number by number; the backward of a product of matrices is made of such products (@)",
@@ -208,6 +243,11 @@ t03_matmul_backward = Implement(
         Mistake(
             lambda grad_out, x, w: (0, x * grad_out),
             "* multiplies number by number; the backward of a product of matrices is made of such products (@)",
+        ),
+        *(
+            Mistake(answer, f"{_FIT} {shapes}")
+            for product in (np.matmul, np.dot)
+            for answer, shapes in _products_that_do_not_fit(product)
         ),
     ],
     forward=lambda x, w: x @ w,
@@ -227,9 +267,11 @@ t03_best_step = Predict(
         Mistake(-5.3, "that is float64's best step; float32 rounds 500 million times more coarsely"),
         Mistake(-4.8, "that is u^(2/3), the error at the best step; what is the step?"),
         Mistake(2.4, "with a step of more than 1? The exponent is negative"),
-        Mistake(
-            (np.finfo(np.float32).eps / 2) ** (1 / 3),
-            "that is the step itself: the answer is its exponent, log10 of it",
+        *(
+            Mistake(
+                float(step), "a small positive number: is that a step itself? The answer is its exponent, log10 of it"
+            )
+            for step in 10.0 ** np.arange(-8, -0.5, 0.15)
         ),
         Mistake(-0.5, "that is far to the right, where truncation rules: eps^2 is then much larger than u / eps"),
     ],
