@@ -47,8 +47,8 @@ def test_truncation_falls_with_the_square_and_rounding_rises_as_one_over_the_ste
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_best_step_is_near_the_third_root_of_the_precision(tutorial, dtype):
-    ran, bits = tutorial(STEM), dtype[-2:]
-    steps, errors, u = ran[f"steps{bits}"], ran[f"errors{bits}"], np.finfo(dtype).eps / 2
+    ran = tutorial(STEM)
+    steps, errors, u = ran["steps"][dtype], ran["measured"][dtype], np.finfo(dtype).eps / 2
     assert abs(np.log10(steps[errors.argmin()] / u ** (1 / 3))) < 0.5
     assert u ** (2 / 3) / 10 < errors.min() < u ** (2 / 3) * 100
     assert errors[0] > 100 * errors.min()  # both ends are far worse
@@ -57,14 +57,14 @@ def test_the_best_step_is_near_the_third_root_of_the_precision(tutorial, dtype):
 
 def test_float32_is_best_at_a_step_a_thousand_times_larger_and_ends_100_000_times_coarser(tutorial):
     ran = tutorial(STEM)
-    ratio = ran["steps32"][ran["errors32"].argmin()] / ran["steps64"][ran["errors64"].argmin()]
-    assert 100 < ratio < 10_000
-    assert ran["errors32"].min() > 1e5 * ran["errors64"].min()
+    best = {dtype: ran["steps"][dtype][ran["measured"][dtype].argmin()] for dtype in ran["steps"]}
+    assert 100 < best["float32"] / best["float64"] < 10_000
+    assert ran["measured"]["float32"].min() > 1e5 * ran["measured"]["float64"].min()
 
 
 def test_truncation_knows_no_dtype(tutorial):
     ran = tutorial(STEM)
-    large32, large64 = ran["errors32"][ran["steps32"] > 0.03], ran["errors64"][ran["steps64"] > 0.03]
+    large32, large64 = (ran["measured"][dtype][ran["steps"][dtype] > 0.03] for dtype in ("float32", "float64"))
     np.testing.assert_allclose(large32, large64, rtol=0.05)
 
 
