@@ -75,8 +75,8 @@ for ax, values, heading in zip(axes, (zero, edge, edges), ("image $x$", "filter 
     ax.set(xticks=[], yticks=[], title=f"{heading}  {values.shape[0]} x {values.shape[1]}")
 
 # %% [markdown]
-# *Blue is positive, red negative, white 0. Nine weights found every edge: red where the ink begins, blue where it
-# ends.*
+# *Blue is positive, red negative, white 0. Nine weights found the left and right edges: red where the ink begins, blue
+# where it ends.*
 #
 # Three numbers describe how a filter moves: its size $K$, the **stride** $s$ (how many pixels to the next place), and
 # the **padding** $p$ (how many rows and columns of zeros are put around the image on each side). Along an axis of
@@ -122,7 +122,8 @@ print(f"weights of the convolution: {weights:,}    of a dense layer from and to 
 # and adds up. That is a row times a column. So write every patch out as one column of a matrix, and all places are
 # **one product**:
 #
-# $$Y = W\,X_{\text{col}}, \qquad W: (F,\; C K^2), \quad X_{\text{col}}: (C K^2,\; \text{places}), \quad Y: (F,\; \text{places}).$$
+# $$Y = W\,X_{\text{col}}, \qquad
+# W: (F,\; C K^2), \quad X_{\text{col}}: (C K^2,\; \text{places}), \quad Y: (F,\; \text{places}).$$
 #
 # This is *im2col*. In a column the numbers stand as in the patch: channel by channel, in it row by row. The places
 # follow each other row by row too.
@@ -228,9 +229,7 @@ def draw_columns(size=(9.0, 3.0)):
         axes[1].add_patch(plt.Rectangle((place - 0.5, -0.5), 1, 9, fill=False, color=colour, linewidth=2.5))
     for i, j in np.argwhere(scattered > 0):
         axes[2].text(j, i, f"{scattered[i, j]:g}", ha="center", va="center")
-    for ax, heading in zip(
-        axes, ("3 of 36 patches", "im2col: a patch is a column", "col2im: ones, added back"), strict=True
-    ):
+    for ax, heading in zip(axes, ("3 of 36 patches", "im2col: a patch, a column", "col2im: added back"), strict=True):
         ax.set(xticks=[], yticks=[], title=heading)
     return figure
 
@@ -299,15 +298,15 @@ print("as minidl's:", np.allclose(grad_x, X.grad.numpy()[0]), np.allclose(grad_w
 
 # %% [markdown]
 # And minidl's against finite differences, as in tutorial 3; then a step on a tape. On the page
-# [pages/06_convolution.html](pages/06_convolution.html#i=5) look at the backward of `Conv`: what comes in has the
+# [pages/06_convolution.html](pages/06_convolution.html#i=6) look at the backward of `Conv`: what comes in has the
 # shape of the result, what goes on the shapes of image and weight.
 
 # %%
 agrees = md.gradcheck(lambda x, w: F.conv2d(x, w, stride=2, padding=1), [X, W])
 print(agrees)
 
-image = md.tensor(zero[None, None], requires_grad=True, name="image")
-filters = md.tensor(np.stack([edge, edge.T])[:, None], requires_grad=True, name="filters")
+image = md.tensor(digits.inputs[:1], requires_grad=True, name="image")
+filters = md.tensor(edge[None, None].astype(np.float32), requires_grad=True, name="filters")
 with md.record(title="a convolution, backwards") as tape:
     maps = F.conv2d(image, filters)
     loss = F.mean(maps * maps)
@@ -392,8 +391,9 @@ ax.set(xlabel="columns of a block, MiB", ylabel="time / time of the whole batch"
 ax.legend(frameon=False, fontsize=9)
 # %% [markdown]
 # *Right: all columns at once. Left: one image at a time, where Python's loop and the calls take longer than the work.*
-# The figure is measured on the machine that runs this, and will look a little different each time. On a quiet desktop
-# the best block takes about a half to a third of the time of the whole batch. The results are the same up to rounding:
+# The figure is measured on the machine that runs this, and will look a little different each time. Where this was
+# written, the best block took a half to a third of the time of the whole batch. The results are the same up to
+# rounding:
 
 # %%
 whole, blocked = convolve_in_blocks(batch, kernels, 256), convolve_in_blocks(batch, kernels, 8)
