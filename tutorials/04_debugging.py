@@ -7,8 +7,6 @@
 # **It needs** tutorials 1 to 3: the chain rule, gradients that add up, `x @ w` backwards. **It takes** 50 minutes.
 
 # %%
-from types import SimpleNamespace
-
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -506,6 +504,8 @@ except md.errors.GraphError as error:
 # More of each: [docs/debugging.md](../docs/debugging.md), [docs/stepper.md](../docs/stepper.md).
 
 # %% tags=["teacher"]
+from types import SimpleNamespace
+
 with plt.rc_context({"font.size": 13}):
     slides = {
         "04_symptoms": draw_curves(curves, size=(8, 4.5)),

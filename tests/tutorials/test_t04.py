@@ -219,10 +219,10 @@ def no_rate(weights, rate):
             w -= w.grad
 
 
-def returns_too_early(weights, rate):
+def leaves_too_early(weights, rate):
     for w in weights:
         w.data -= rate * w.grad.data
-        return weights
+        break
 
 
 def emptied(weights, rate):
@@ -237,7 +237,7 @@ def emptied(weights, rate):
         (rebound, "write into w.data"),
         (uphill, "against the gradient"),
         (no_rate, "rate is missing"),
-        (returns_too_early, "only the first weight"),
+        (leaves_too_early, "only the first weight"),
         (emptied, ".grad"),
     ],
 )
