@@ -54,8 +54,9 @@ def cells_of(text: str, name: str = "source") -> list[Cell]:
     for number, mark, lines in _split(text):
         where = f"{name}, line {number}"
         if mark is None:
-            if any(line.strip() for line in lines):
-                raise ValueError(f"{where}: expected `# %%`, which begins a cell; got {lines[0]!r}")
+            stray = next((line for line in lines if line.strip() and not line.startswith("#")), None)
+            if stray is not None:  # comments are jupytext's header
+                raise ValueError(f"{name}: expected `# %%`, which begins a cell, before {stray!r}")
             continue
         kind, options = _read_mark(mark, where)
         body = "\n".join(lines).strip("\n")
