@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import linecache
 import traceback
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 NOT_YET = (NotImplementedError,)
+MOST = 400  # characters of an error that are shown
+_NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE", "POP_TOP"}  # steps of an empty function
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,14 @@ class Outcome:
     value: Any = None
     error: BaseException | None = None
     line: str = ""
+
+    @property
+    def words(self) -> str:
+        """The error and where it happened, in words."""
+        text = str(self.error)
+        text = text if len(text) <= MOST else text[:MOST] + " ..."
+        name = type(self.error).__name__
+        return (f"{name}: {text}" if text else name) + (f"\n{self.line}" if self.line else "")
 
 
 def run(answer: Callable[..., Any], args: tuple[Any, ...], own: Callable[..., Any] | None = None) -> Outcome:
@@ -45,4 +56,13 @@ def _own_line(error: BaseException, function: Callable[..., Any]) -> str:
         return ""
     frame = own[-1]
     text = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
-    return f"line {frame.lineno}, in {frame.name}: {text}"
+    return f"line {frame.lineno}, in {frame.name}{f': {text}' if text else ''}"
+
+
+def is_empty(function: Any) -> bool:
+    """Whether a function was handed out and has no lines yet: its body is `...` or `pass`."""
+    code = getattr(function, "__code__", None)
+    if code is None or any(step.opname not in _NOTHING for step in dis.get_instructions(code)):
+        return False
+    returned = [step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_CONST", "RETURN_CONST")]
+    return all(value is None for value in returned)
