@@ -248,6 +248,10 @@ t08_adam = Implement(
             "float64 of every array it meets; math.sqrt or ** 0.5 does not",
         ),
         Mistake(
+            lambda w, u, v, k, grad, lr, beta1, beta2, eps: beta1 ^ k,
+            "^ is another operation in Python: a power is beta1**k",
+        ),
+        Mistake(
             lambda w, u, v, k, grad, lr, beta1, beta2, eps: _adam_step(w, u, v, k, grad, lr, beta1, beta2, eps)[0],
             "return all three, w, u and v: the next step needs u and v",
         ),

@@ -336,6 +336,14 @@ def test_a_missing_square_is_named_though_roots_of_negative_numbers_are_taken():
     assert "square is missing" in check.t08_adam(unsquared, show=False).hint
 
 
+def test_a_caret_is_no_power():
+    def caret(w, u, v, k, grad, lr, b1, b2, eps):
+        u = b1 * u + (1 - b1) * grad
+        return w - lr * u / (1 - b1 ^ k), u, v
+
+    assert "beta1**k" in check.t08_adam(caret, show=False).hint
+
+
 # ---- predictions and the explanation
 
 
