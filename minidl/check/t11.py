@@ -104,6 +104,22 @@ t11_multiplier = Implement(
             "the norms of weights and biases were added: add their squares, then take one root",
         ),
         Mistake(
+            lambda params, gradients: _made(np.sqrt(sum(_norm([g]) for g in gradients))),
+            "the norms were added before the root: it is their squares that add up",
+        ),
+        Mistake(
+            lambda params, gradients: _made(np.linalg.norm(np.concatenate(gradients))),
+            "weights and biases have different shapes: square and sum each array by itself, or flatten it with .ravel()",
+        ),
+        Mistake(
+            lambda params, gradients: _made(np.linalg.norm(gradients)),
+            "weights and biases have different shapes: square and sum each array by itself, or flatten it with .ravel()",
+        ),
+        Mistake(
+            lambda params, gradients: _made(np.sqrt((np.array(gradients) ** 2).sum())),
+            "weights and biases have different shapes: square and sum each array by itself, or flatten it with .ravel()",
+        ),
+        Mistake(
             lambda params, gradients: _made(_norm(gradients[:1])),
             "the gradient of the biases belongs to the layer as well",
         ),
@@ -150,6 +166,13 @@ def _of_all(layers: Layers) -> list[Any]:
 
 
 def _several_layers(rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
+    yield (
+        {
+            "fc1": ([np.array([[1.0, 2.0]]), np.array([0.0])], [np.array([[0.02, 0.01]]), np.array([-0.02])]),
+            "fc2": ([np.array([[3.0]]), np.array([-1.0])], [np.array([[0.3]]), np.array([0.4])]),
+        },
+        0.5,
+    )
     for sizes in ((0.01, 1.0), (1e-3, 0.05, 2.0)):
         yield {f"fc{k}": _layer(rng, size) for k, size in enumerate(sizes, 1)}, 0.5
 
