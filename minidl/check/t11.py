@@ -13,6 +13,8 @@ from minidl.check.exercise import Exercise, Explain, Implement, Mistake, Predict
 Arrays = Sequence[Any]
 Layers = dict[str, tuple[Arrays, Arrays]]  # by the name: the parameters of a layer and their gradients
 
+_SHAPES = "weights and biases have different shapes: square and sum each array by itself, or flatten it with .ravel()"
+
 
 def _norm(arrays: Arrays) -> Any:
     return np.sqrt(sum((a**2).sum() for a in arrays))
@@ -109,15 +111,15 @@ t11_multiplier = Implement(
         ),
         Mistake(
             lambda params, gradients: _made(np.linalg.norm(np.concatenate(gradients))),
-            "weights and biases have different shapes: square and sum each array by itself, or flatten it with .ravel()",
+            _SHAPES,
         ),
         Mistake(
             lambda params, gradients: _made(np.linalg.norm(gradients)),
-            "weights and biases have different shapes: square and sum each array by itself, or flatten it with .ravel()",
+            _SHAPES,
         ),
         Mistake(
             lambda params, gradients: _made(np.sqrt((np.array(gradients) ** 2).sum())),
-            "weights and biases have different shapes: square and sum each array by itself, or flatten it with .ravel()",
+            _SHAPES,
         ),
         Mistake(
             lambda params, gradients: _made(_norm(gradients[:1])),
