@@ -148,6 +148,7 @@ def root(a):
     return Node(value, (a,), (1 / (2 * value),))
 
 
+# %%
 w_node, x_node = Node(2.0), Node(1.5)
 h_node = w_node * x_node
 u_node = h_node * h_node
@@ -171,8 +172,9 @@ for name, node in {"w": w_node, "x": x_node, "h": h_node, "u": u_node, "L": L_no
 # | $u$ | $\{u: 1,\ w: 1.5, \dots\}$ | $3$ and $3$ to $h$: too late |
 #
 # How can the walk know that nothing more will come to a node? By `order`. A node is made after its inputs, so whoever
-# uses $h$ is newer than $h$. **Take the newest node in the dict.** All its users were newer still, so they have had
-# their turns. When only leaves are left (their `order` is 0, and they have no inputs), the walk is done.
+# uses $h$ is newer than $h$. **Take the newest node in the dict.** All its users on the way to $L$ were newer still,
+# so they have had their turns. When only leaves are left (their `order` is 0, and they have no inputs), the walk is
+# done.
 #
 # **Exercise: implement.** Write the walk. It returns a dict in which each leaf that `loss` depends on stands with its
 # gradient; other nodes may be in it too. The check runs it on chains, on diamonds, on $x \cdot x$, on a graph with a
@@ -248,6 +250,7 @@ def other_walk(loss, seed=1.0, pick=newest, add=True):
     return grads
 
 
+# %%
 walks = {
     "yours": walk,
     "overwrites": lambda loss: other_walk(loss, add=False),
@@ -272,6 +275,7 @@ def results():
     return table
 
 
+# %%
 def draw_walks(font=10):
     table = results()
     figure, ax = plt.subplots(figsize=(6.8, 3.4), layout="constrained")
@@ -370,6 +374,7 @@ def files_entered(action):
     return runs, files
 
 
+# %%
 def step():
     h = w * x
     L = h * h + h
