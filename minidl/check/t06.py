@@ -303,7 +303,7 @@ t06_col2im = Implement(
         ),
         Mistake(
             _of_axes(1, 2, 0, 3, 4),
-            "a column is read as if the channels of a pixel stood side by side; it is channel by channel, reshape(C, k, k)",
+            "a column is read as if the channels of a pixel stood side by side; it is channel by channel, (C, k, k)",
         ),
         Mistake(
             _of_axes(0, 2, 1, 3, 4),
@@ -321,8 +321,8 @@ t06_why_blocks = Explain(
     "why are blocks of images faster than the whole batch at once?",
     choices={
         "a": "because they need fewer multiplications",
-        "b": "because a block's columns are still in the cache when the product reads them, and those of the whole batch "
-        "are not",
+        "b": "because a block's columns are still in the cache when the product reads them, and those of the whole "
+        "batch are not",
         "c": "because several short loops in Python are faster than one long operation of NumPy",
         "d": "because in blocks the columns need not be made at all",
     },
