@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("plot", "stepper"),
     ("training",),
     ("experiments", "check"),
+    ("classroom",),
     ("cli",),
     ("__main__",),
 )

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from minidl.check.comparing import copied, difference, plain, usual_slip
+from minidl.check.collecting import note
+from minidl.check.comparing import copied, difference, narrowed, plain, usual_slip
 from minidl.check.differences import by_differences
 from minidl.check.progress import remember
 from minidl.check.result import Result, shown
-from minidl.check.running import NOT_YET, Outcome, run
+from minidl.check.running import NOT_YET, Outcome, is_empty, run
 from minidl.check.seeding import generator
+from minidl.tensors.tensor import Tensor
 
 OPEN = "not answered yet: replace the ... or the `raise NotImplementedError` by your lines"
 BY_DIFFERENCES = 1e-5  # how near a gradient has to be to finite differences, relative to its largest number
@@ -51,6 +53,7 @@ class Exercise:
     def __call__(self, answer: Any, show: bool = True) -> Result:
         result = self._check(answer)
         remember(self.name, result.score)
+        note(result)
         if show:
             print(result)
         return result
@@ -109,8 +112,10 @@ class Implement(Exercise):
 
     def _check(self, answer: Any) -> Result:
         cases = self.cases()
-        if answer is ... or answer is None or not callable(answer):
-            words = OPEN if answer is ... or answer is None else f"a function was expected, not {answer!r}"
+        if answer is ... or answer is None or is_empty(answer):
+            return Result(self.name, 0, len(cases), difference=OPEN, working=self.solution)
+        if not callable(answer):
+            words = f"{shown(answer)} came, the function itself was expected, without brackets after its name"
             return Result(self.name, 0, len(cases), difference=words, working=self.solution)
         right, first = 0, None
         for case in cases:
@@ -131,21 +136,26 @@ class Implement(Exercise):
         if isinstance(outcome.error, NOT_YET):
             return {"difference": OPEN}
         if outcome.error is not None:
-            error = f"{type(outcome.error).__name__}: {outcome.error}"
-            where = f"\n{outcome.line}" if outcome.line else ""
             return {
                 **words,
-                "difference": f"your function raised {error}{where}",
+                "difference": f"your function raised {outcome.words}",
                 "hint": self._hint_of_error(outcome, case),
             }
-        computed = plain(outcome.value)
-        expected = plain(self._run(self.solution, copied(case)).value)
+        right = self._run(self.solution, copied(case))
+        if right.error is not None:
+            raise right.error  # the exercise is wrong, not the answer
+        computed, expected = plain(outcome.value), plain(right.value)
         single = any(getattr(item, "dtype", None) == np.float32 for item in case)
         rtol = max(self.rtol, 1e-4) if single else self.rtol
         found = difference(computed, expected, rtol)
         if found:
             hint = self._hint(computed, case, rtol) or usual_slip(computed, expected, rtol)
-            return {**words, "computed": computed, "expected": expected, "difference": found, "hint": hint}
+            found = "\n".join([found, *(f"your function warned: {text}" for text in outcome.warned)])
+            part = narrowed(computed, expected, rtol)
+            return {**words, **_pair(computed, expected, part), "difference": found, "hint": hint}
+        if isinstance(right.value, Tensor) and not isinstance(outcome.value, Tensor):
+            graph = "an array came, a Tensor was expected: without its graph no gradient passes through it"
+            return {**words, "difference": graph, "hint": self._hint(computed, case, rtol)}
         changed = self._changed(given, case)
         if changed:
             return {
@@ -154,21 +164,21 @@ class Implement(Exercise):
                 "hint": "compute a new array (x = x + y) instead of changing one (x += y)",
             }
         if self.forward is not None and not single:
-            gradients = by_differences(self.forward, case[0], case[1:])
-            found = difference(
-                _floats(computed), _floats(gradients if len(gradients) > 1 else gradients[0]), BY_DIFFERENCES
-            )
+            by_hand = by_differences(self.forward, case[0], case[1:])
+            gradients = by_hand if len(by_hand) > 1 else by_hand[0]
+            found = difference(_floats(computed), _floats(gradients), BY_DIFFERENCES)
             if found:
-                return {
-                    **words,
-                    "computed": computed,
-                    "expected": gradients,
-                    "difference": f"finite differences: {found}",
-                }
+                part = narrowed(_floats(computed), _floats(gradients), BY_DIFFERENCES)
+                return {**words, **_pair(computed, gradients, part), "difference": f"finite differences: {found}"}
         return None
 
     def _in_words(self, case: tuple[Any, ...]) -> str:
-        return ", ".join(f"{name} = {_argument(item)}" for name, item in zip(self.parameters, case, strict=False))
+        """The arguments, each on a line of its own unless all are short."""
+        lines = [f"{name} = {_argument(item)}" for name, item in zip(self.parameters, case, strict=False)]
+        together = ", ".join(lines)
+        if len(together) <= 60 and "\n" not in together:
+            return together
+        return "\n".join(line.replace("\n", "\n" + " " * (line.index("=") + 2)) for line in lines)
 
     def _hint(self, computed: Any, case: tuple[Any, ...], rtol: float) -> str:
         for mistake in self.mistakes:
@@ -178,11 +188,15 @@ class Implement(Exercise):
         return ""
 
     def _hint_of_error(self, outcome: Outcome, case: tuple[Any, ...]) -> str:
-        """A mistake that raises the same error in this case."""
+        """A mistake that raises the same error in this case; else what usually raises such an error."""
         for mistake in self.mistakes:
             error = self._run(mistake.answer, copied(case)).error
             if error is not None and type(error) is type(outcome.error) and str(error) == str(outcome.error):
                 return mistake.hint
+        if isinstance(outcome.error, RecursionError):
+            return "it calls itself, and never ends: which call should be the last one?"
+        if isinstance(outcome.error, TypeError) and not outcome.line:
+            return f"it is called with {len(case)} arguments: {', '.join(self.parameters[: len(case)])}"
         return ""
 
     def _changed(self, given: tuple[Any, ...], case: tuple[Any, ...]) -> str:
@@ -211,21 +225,24 @@ class Predict(Exercise):
 
     def _check(self, answer: Any) -> Result:
         expected = plain(_value(self.solution))
-        if answer is ... or answer is None:
+        if _is_open(answer):
             return Result(self.name, 0, 1, difference=OPEN, working=expected)
         computed = plain(answer)
         found = self._differs(computed, expected)
         if not found:
             return Result(self.name, 1, 1, hint=self.why, working=answer)
         hints = (m.hint for m in self.mistakes if not self._differs(computed, plain(_value(m.answer))))
-        hint = next(hints, "") or usual_slip(computed, expected, self.rtol)
-        # The right number is not shown: it is still to be found.
+        hint = next(hints, "") or _without_numbers(usual_slip(computed, expected, self.rtol))
+        # The right number is not shown, nor a factor that tells it: it is still to be found.
         return Result(self.name, 0, 1, case=self.task, computed=computed, difference=found, hint=hint, working=expected)
 
     def _differs(self, computed: Any, expected: Any) -> str:
         if isinstance(expected, str):
             same = isinstance(computed, str) and computed.strip().lower() == expected.lower()
             return "" if same else f"{shown(computed)} is not it"
+        if isinstance(expected, dict) and isinstance(computed, dict) and set(computed) == set(expected):
+            wrong = [key for key in expected if difference(_floats(computed[key]), _floats(expected[key]), self.rtol)]
+            return f"not within {self.rtol:.0%} of what is computed: {', '.join(map(str, wrong))}" if wrong else ""
         if difference(_floats(computed), _floats(expected), self.rtol):
             return f"not within {self.rtol:.0%} of what is computed"
         return ""
@@ -266,8 +283,23 @@ class Explain(Exercise):
         return Result(self.name, 0, 1, case=self.task, difference=words, hint=hint, working=self.solution)
 
 
+def _is_open(answer: Any) -> bool:
+    """Whether nothing was answered yet, or not all that was asked for."""
+    if isinstance(answer, (dict, list, tuple)):
+        return any(map(_is_open, answer.values() if isinstance(answer, dict) else answer))
+    return answer is ... or answer is None
+
+
+def _pair(computed: Any, expected: Any, part: tuple[str, Any, Any]) -> dict[str, Any]:
+    return {"computed": computed, "expected": expected, "part": part}
+
+
 def _value(solution: Any) -> Any:
     return solution() if callable(solution) else solution
+
+
+def _without_numbers(hint: str) -> str:
+    return "" if any(letter.isdigit() for letter in hint) else hint
 
 
 def _floats(value: Any) -> Any:
