@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # 6. Convolution from scratch
+# # 06. Convolution from scratch
 #
 # **Afterwards you can** write a convolution as one product of matrices (im2col), derive its backward (col2im, a
 # scatter-add), and say why the same multiplications run faster in blocks.
@@ -120,7 +120,7 @@ print(f"weights of the convolution: {weights:,}    of a dense layer from and to 
 # follow each other row by row too.
 #
 # **Exercise: implement.** Write `im2col(x, k, stride, padding)` for one image x (C, H, W). (`np.pad` adds the zeros.
-# `reshape(-1)` of a patch has the order that is asked for.)
+# `reshape(-1)` of a patch has the order that is asked for. The columns have the dtype of x.)
 
 
 # %% exercise="t06_im2col"
@@ -169,13 +169,13 @@ uses = (1, 3, 9)  # SOLUTION
 checked = md.check.t06_uses(uses)
 
 # %% [markdown]
-# A pixel that was used nine times reaches the loss on nine ways, and the chain rule adds over all of them, as with a
+# A pixel that was used nine times reaches the loss on nine paths, and where paths meet, slopes add, as with a
 # broadcast. So the way back takes every number of every column, and **adds** it onto the pixel that it was copied
 # from: a *scatter-add*, here called *col2im*. With a padding the zeros around the image get their share too; it is cut
 # off in the end, since nobody asked for it.
 #
 # **Exercise: implement.** Write `col2im(cols, shape, k, stride, padding)`: `cols` is (C * k * k, places), `shape` the
-# (C, H, W) of the image.
+# (C, H, W) of the image. Keep the dtype of cols.
 
 
 # %% exercise="t06_col2im"
@@ -346,6 +346,7 @@ def convolve_in_blocks(x, w, block):
     return y
 
 
+# %%
 def shortest(function, times=3):
     """The shortest of some runs, in milliseconds: other programs only ever make one longer."""
     found = []
@@ -368,20 +369,17 @@ fast_result = F.conv2d(batch, kernels)
 fast = shortest(lambda: F.conv2d(batch, kernels))
 md.set_num_threads(threads)
 
+# %%
 figure_blocks, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
 mib = [columns_mib * block / images for block in blocks]
 ax.semilogx(mib, [found / in_blocks[-1] for found in in_blocks], "o-", label="your columns, in blocks")
 ax.axhline(plain / in_blocks[-1], color="C1", linestyle="--", label="minidl, plain lines: the whole batch")
-ax.axhline(
-    fast / in_blocks[-1],
-    color="C2",
-    linestyle="--",
-    label=f"minidl, blocked: {plain / fast:.1f} times as fast as plain",
-)
+faster = f"minidl, blocked: {plain / fast:.1f} times as fast as plain"
+ax.axhline(fast / in_blocks[-1], color="C2", linestyle="--", label=faster)
 ax.set(xlabel="columns of a block, MiB", ylabel="time / time of the whole batch", ylim=(0, None))
-ax.legend(frameon=False, fontsize=9)
+legend = ax.legend(frameon=False, fontsize=9)
 # %% [markdown]
-# *Right: all columns at once. Left: one image at a time, where Python's loop and the calls take longer than the work.*
+# *Right: all columns at once. Left: one image at a time, where Python's loop and its calls cost more.*
 # The figure is measured on the machine that runs this, and will look a little different each time. Where this was
 # written, the best block took a half to a third of the time of the whole batch. The results are the same up to
 # rounding:

@@ -201,9 +201,49 @@ def stride_forgotten_in_the_place(x, k, stride, padding):
     return np.array([x[:, i : i + k, j : j + k].flatten() for i in range(rows) for j in range(columns)]).T
 
 
+def numbered_by_rows(x, k, stride, padding):
+    x = np.pad(x, [(0, 0), (padding, padding), (padding, padding)])
+    rows, columns = (x.shape[1] - k) // stride + 1, (x.shape[2] - k) // stride + 1
+    cols = np.zeros((x.shape[0] * k * k, rows * columns), x.dtype)
+    for i in range(rows):
+        for j in range(columns):
+            cols[:, i * rows + j] = x[:, i * stride : i * stride + k, j * stride : j * stride + k].flatten()
+    return cols
+
+
+def in_float64(x, k, stride, padding):
+    x = np.pad(x, [(0, 0), (padding, padding), (padding, padding)])
+    rows, columns = (x.shape[1] - k) // stride + 1, (x.shape[2] - k) // stride + 1
+    cols = np.zeros((x.shape[0] * k * k, rows * columns))
+    for n in range(rows * columns):
+        i, j = n // columns * stride, n % columns * stride
+        cols[:, n] = x[:, i : i + k, j : j + k].flatten()
+    return cols
+
+
+def divided(x, k, stride, padding):
+    rows = (x.shape[1] + 2 * padding - k) / stride + 1
+    columns = (x.shape[2] + 2 * padding - k) / stride + 1
+    return np.zeros((x.shape[0] * k * k, rows * columns))
+
+
+def padded_by_two_pairs(x, k, stride, padding):
+    x = np.pad(x, [(padding, padding), (padding, padding)])
+    return by_list(x, k, stride, 0)
+
+
+def a_list_of_patches(x, k, stride, padding):
+    return list(by_list(x, k, stride, padding).T)
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
+        (numbered_by_rows, "not i * rows + j"),
+        (in_float64, "np.zeros makes float64"),
+        (divided, "// and not /"),
+        (padded_by_two_pairs, "a pair (before, behind)"),
+        (a_list_of_patches, "a list of patches"),
         (patches_as_rows, "a patch is a row"),
         (every_place, "stride is not used"),
         (not_padded, "padding is not used"),
@@ -334,9 +374,25 @@ def channels_last_back(cols, shape, k, stride, padding):
     return out[:, padding : padding + h, padding : padding + w]
 
 
+def no_room(cols, shape, k, stride, padding):
+    c, h, w = shape
+    oh, ow = (h + 2 * padding - k) // stride + 1, (w + 2 * padding - k) // stride + 1
+    out = np.zeros(shape, cols.dtype)
+    for n in range(oh * ow):
+        i, j = n // ow * stride, n % ow * stride
+        out[:, i : i + k, j : j + k] += cols[:, n].reshape(c, k, k)
+    return out
+
+
+def one_channel(cols, shape, k, stride, padding):
+    return cols[:, 0].reshape(k, k)
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
+        (no_room, "reach into the padding"),
+        (one_channel, "reshape(C, k, k)"),
         (written_over, "last one only"),
         (added_by_index, "last one only"),
         (written_by_place_in_the_patch, "last one only"),
@@ -409,7 +465,7 @@ def test_wrong_counts_of_uses_are_named(answer, words):
 
 
 def test_the_right_predictions_pass():
-    assert md.check.t06_size(14, show=False).passed
+    assert "(28 + 4 - 5) // 2 + 1" in str(md.check.t06_size(14, show=False))  # it says why
     assert md.check.t06_multiplications(16 * 100 * 150, show=False).passed
     for answer in ((1, 3, 9), [1, 3, 9], np.array([1, 3, 9])):
         assert md.check.t06_uses(answer, show=False).passed
