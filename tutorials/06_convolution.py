@@ -202,18 +202,20 @@ checked = md.check.t06_col2im(col2im)
 # %%
 col2im = checked.working
 
+three = [7, 14, 21]  # of the 36 places
+ones = np.zeros((9, 36))
+ones[:, three] = 1
+scattered = col2im(ones, (1, 8, 8), 3, stride=1, padding=0)[0]
 
+
+# %%
 def draw_columns(size=(9.0, 3.0)):
     """Three patches of the image, their columns, and three columns of ones added back."""
-    places, colours = (7, 14, 21), ("C1", "C2", "C3")
-    some = np.zeros((9, 36))
-    some[:, places] = 1
-    scattered = col2im(some, (1, 8, 8), 3, stride=1, padding=0)[0]
     figure, axes = plt.subplots(1, 3, figsize=size, layout="constrained", width_ratios=(1, 2.2, 1))
     axes[0].imshow(zero, cmap="Greys", vmax=1.6)
     axes[1].imshow(cols, cmap="Greys", vmax=1.6, aspect="auto")
     axes[2].imshow(scattered, cmap="Greys", vmax=6)
-    for place, colour in zip(places, colours, strict=True):
+    for place, colour in zip(three, ("C1", "C2", "C3"), strict=True):
         for ax in (axes[0], axes[2]):
             corner = (place % 6 - 0.5, place // 6 - 0.5)
             ax.add_patch(plt.Rectangle(corner, 3, 3, fill=False, color=colour, linewidth=2.5))
