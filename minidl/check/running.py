@@ -5,6 +5,7 @@ from __future__ import annotations
 import dis
 import linecache
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +23,13 @@ class Outcome:
         value: what it returned.
         error: the exception it raised, or None.
         line: where in the student's own file or cell, with the line's text; empty without an error.
+        warned: the warnings that it gave, in words, each once.
     """
 
     value: Any = None
     error: BaseException | None = None
     line: str = ""
+    warned: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -40,12 +43,17 @@ class Outcome:
 def run(answer: Callable[..., Any], args: tuple[Any, ...], own: Callable[..., Any] | None = None) -> Outcome:
     """Call `answer(*args)`; `own` is the student's function in it, by whose file their lines are known.
 
-    Every error is caught, SystemExit too (`exit()` in a cell would end the notebook); Ctrl-C is not.
+    Every error is caught, SystemExit too (`exit()` in a cell would end the notebook); Ctrl-C is not. Warnings are kept
+    for the student and not shown by themselves: a grader takes what is on standard error for a failure.
     """
-    try:
-        return Outcome(answer(*args))
-    except (Exception, SystemExit) as error:
-        return Outcome(error=error, line=_own_line(error, own or answer))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            value, error = answer(*args), None
+        except (Exception, SystemExit) as raised:
+            value, error = None, raised
+    warned = tuple(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in said))
+    return Outcome(value, error, "" if error is None else _own_line(error, own or answer), warned)
 
 
 def _own_line(error: BaseException, function: Callable[..., Any]) -> str:

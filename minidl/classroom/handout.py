@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from minidl.errors import printable
@@ -49,8 +49,3 @@ def title_of(text: str) -> str:
     """What the first heading of a source says: `Tensors` of `# # 3. Tensors`."""
     heading = next((line for line in text.splitlines() if line.startswith("# # ")), "# # ")
     return heading.removeprefix("# # ").lstrip("0123456789. ")
-
-
-def points_of(exercises: Sequence[str]) -> int:
-    """Points for an exercise, by the lines of its cell: 3 for a function, 1 for a value."""
-    return 3 if any("# BEGIN SOLUTION" in text for text in exercises) else 1

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from minidl.classroom.handout import pages_of, title_of
 from minidl.classroom.notebook import notebook_of, text_of_notebook
-from minidl.classroom.source import Cell, cells_of, text_of, tutorial_of
-from minidl.classroom.student import badge, for_students, installing, seeding
+from minidl.classroom.source import cells_of, text_of, tutorial_of
+from minidl.classroom.student import for_students, installing, seeded_below
 
 README = """\
 # Tutorials of minidl
@@ -82,17 +82,12 @@ def plain(sources: Mapping[str, Path], seed: int | None = None) -> dict[str, str
         title = title_of(text)
         markers.append(f"    {tutorial_of(stem)}: {title}")
         rows.append(f"| {stem[:2]} | [{title}]({stem}.ipynb) |")
-        own = [*([seeding(seed)] if seed is not None else []), *cells]
-        files[f"{stem}.ipynb"] = text_of_notebook(notebook_of([badge(stem), installing(), *own]))
-        files[f"{stem}.py"] = text_of(_seeded_below(cells, seed))
+        own = seeded_below(cells, seed)
+        files[f"{stem}.ipynb"] = text_of_notebook(notebook_of([installing(), *own]))
+        files[f"{stem}.py"] = text_of(own)
         files.update(pages_of(stem, path))
     files["README.md"] = README.format(table="\n".join(rows))
     listed = "\n".join(f'    "{name}",' for name in names)
     files["test_tutorials.py"] = TESTS.replace("{names}", listed).replace("{seed}", repr(seed))
     files["pytest.ini"] = SETTINGS.format(markers="\n".join(markers))
     return files
-
-
-def _seeded_below(cells: list[Cell], seed: int | None) -> list[Cell]:
-    """The cells with the class's seed set after the first, the title: a file's text begins with it."""
-    return cells if seed is None else [cells[0], seeding(seed), *cells[1:]]
