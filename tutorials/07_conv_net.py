@@ -64,23 +64,29 @@ def conv_net():
 # $$\text{side} \leftarrow \text{side} + 2 \cdot \text{padding} - 3 + 1.$$
 #
 # **Exercise: predict.** An image is $8 \times 8$. How long is the side of a map after conv1, after pool1, after
-# conv2, after pool2? Four numbers.
+# conv2, after pool2?
 
 # %%
-sides = [8, 4, 4, 2]  # SOLUTION
+side_conv1 = 8  # SOLUTION
+side_pool1 = 4  # SOLUTION
+side_conv2 = 4  # SOLUTION
+side_pool2 = 2  # SOLUTION
 
 # %% check="t07_sizes"
+sides = {"conv1": side_conv1, "pool1": side_pool1, "conv2": side_conv2, "pool2": side_pool2}
 checked = md.check.t07_sizes(sides)
 
 # %% [markdown]
 # **Exercise: predict.** How many numbers are learned in conv1, in conv2, in fc? A filter has weights for each channel
-# that comes to it, and each map, and each score, has a bias. Three numbers.
+# that comes to it, and each map, and each score, has a bias.
 
 # %%
-parameters = [80, 1168, 650]  # SOLUTION
+numbers_conv1 = 80  # SOLUTION
+numbers_conv2 = 1168  # SOLUTION
+numbers_fc = 650  # SOLUTION
 
 # %% check="t07_parameters"
-checked = md.check.t07_parameters(parameters)
+checked = md.check.t07_parameters({"conv1": numbers_conv1, "conv2": numbers_conv2, "fc": numbers_fc})
 
 # %%
 model = conv_net()
@@ -121,7 +127,7 @@ def max_pool_backward(grad_out, x):
     # BEGIN SOLUTION
     y = max_pool(x)
     is_largest = x == y.repeat(2, axis=2).repeat(2, axis=3)
-    return is_largest * grad_out.repeat(2, axis=2).repeat(2, axis=3)
+    return np.where(is_largest, grad_out.repeat(2, axis=2).repeat(2, axis=3), 0)
     # END SOLUTION
 
 

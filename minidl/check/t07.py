@@ -8,18 +8,28 @@ import numpy as np
 
 from minidl.check.exercise import Exercise, Explain, Implement, Mistake, Predict
 
+
+def _sides(conv1: float, pool1: float, conv2: float, pool2: float) -> dict[str, float]:
+    return {"conv1": conv1, "pool1": pool1, "conv2": conv2, "pool2": pool2}
+
+
+def _counts(conv1: int, conv2: int, fc: int) -> dict[str, int]:
+    return {"conv1": conv1, "conv2": conv2, "fc": fc}
+
+
 t07_sizes = Predict(
     "t07_sizes",
     "the side of the maps after conv1, pool1, conv2 and pool2, for an image of 8x8",
-    [8, 4, 4, 2],
+    _sides(8, 4, 4, 2),
     mistakes=[
-        Mistake([6, 3, 1, 0], "that is without padding; here a row of zeros is put around each map before"),
-        Mistake([6, 3, 1, 0.5], "that is without padding; here a row of zeros is put around each map before"),
-        Mistake([8, 8, 8, 8], "a convolution with this padding keeps the size; what does pooling do?"),
-        Mistake([8, 4, 2, 1], "conv2 keeps the size as conv1 does: its padding is 1 too"),
-        Mistake([8, 7, 7, 6], "the squares of the pooling do not overlap: it goes on by 2"),
-        Mistake([10, 5, 7, 3], "the padding makes it larger by 2, and a filter of 3x3 smaller by 2"),
-        Mistake([8, 8, 16, 16], "that is how many maps there are; how large is each?"),
+        Mistake(_sides(6, 3, 1, 0), "that is without padding; here a row of zeros is put around each map before"),
+        Mistake(_sides(6, 3, 1, 0.5), "that is without padding; here a row of zeros is put around each map before"),
+        Mistake(_sides(8, 8, 8, 8), "a convolution with this padding keeps the size; what does pooling do?"),
+        Mistake(_sides(8, 4, 2, 1), "conv2 keeps the size as conv1 does: its padding is 1 too"),
+        Mistake(_sides(8, 7, 7, 6), "the squares of the pooling do not overlap: it goes on by 2"),
+        Mistake(_sides(10, 5, 7, 3), "the padding makes it larger by 2, and a filter of 3x3 smaller by 2"),
+        Mistake(_sides(64, 16, 16, 4), "that is how many numbers a map has; the length of one side was asked for"),
+        Mistake(_sides(8, 8, 16, 16), "that is how many maps there are; how large is each?"),
     ],
     rtol=0.01,
     why="(8 + 2 * 1 - 3) + 1 = 8, and 2x2 pooling halves.",
@@ -28,20 +38,21 @@ t07_sizes = Predict(
 t07_parameters = Predict(
     "t07_parameters",
     "the numbers that are learned in conv1, in conv2 and in fc",
-    [8 * 1 * 9 + 8, 16 * 8 * 9 + 16, 64 * 10 + 10],
+    _counts(8 * 1 * 9 + 8, 16 * 8 * 9 + 16, 64 * 10 + 10),
     mistakes=[
-        Mistake([72, 1152, 640], "the biases are missing: one for each map, and one for each class"),
+        Mistake(_counts(72, 1152, 640), "the biases are missing: one for each map, and one for each class"),
         Mistake(
-            [80, 160, 650], "a filter of conv2 looks at all 8 maps that come to it, with weights of its own for each"
+            _counts(80, 160, 650),
+            "a filter of conv2 looks at all 8 maps that come to it, with weights of its own for each",
         ),
-        Mistake([72, 144, 640], "a filter of conv2 looks at all 8 maps; and the biases are missing"),
-        Mistake([80, 1168, 170], "each of the 16 maps that come to fc has 2x2 numbers"),
-        Mistake([80, 1168, 2570], "how large are the maps when they come to fc? pool2 has been there"),
-        Mistake([80, 1168, 10250], "how large are the maps when they come to fc? Two poolings have been there"),
-        Mistake([73, 1153, 641], "there is a bias for each map, not one for the layer"),
-        Mistake([5120, 4672, 650], "a filter is the same at every place: its weights count once"),
+        Mistake(_counts(72, 144, 640), "a filter of conv2 looks at all 8 maps; and the biases are missing"),
+        Mistake(_counts(80, 1168, 170), "each of the 16 maps that come to fc has 2x2 numbers"),
+        Mistake(_counts(80, 1168, 2570), "how large are the maps when they come to fc? pool2 has been there"),
+        Mistake(_counts(80, 1168, 10250), "how large are the maps when they come to fc? Two poolings have been there"),
+        Mistake(_counts(73, 1153, 641), "there is a bias for each map, not one for the layer"),
+        Mistake(_counts(5120, 4672, 650), "a filter is the same at every place: its weights count once"),
     ],
-    rtol=1e-6,
+    rtol=1e-4,
     why="1898 in all: fc has a third of them, though it sees only 64 numbers.",
 )
 
@@ -57,7 +68,27 @@ def _spread(grad_out: Any) -> Any:
 
 
 def _max_pool_backward(grad_out: Any, x: Any) -> Any:
-    return _spread(grad_out) * (x == _spread(_pooled(x)))
+    return np.where(x == _spread(_pooled(x)), _spread(grad_out), 0).astype(x.dtype)
+
+
+def _place_swapped(grad_out: Any, x: Any) -> Any:
+    grad_x = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(grad_out.shape):
+        k = int(x[n, c, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].argmax())
+        grad_x[n, c, 2 * i + k % 2, 2 * j + k // 2] = grad_out[n, c, i, j]
+    return grad_x
+
+
+def _first_channel(grad_out: Any, x: Any) -> Any:
+    grad_x = _max_pool_backward(grad_out, x)
+    grad_x[:, 1:] = 0
+    return grad_x
+
+
+def _first_image(grad_out: Any, x: Any) -> Any:
+    grad_x = _max_pool_backward(grad_out, x)
+    grad_x[1:] = 0
+    return grad_x
 
 
 def _upper_left(grad_out: Any, x: Any) -> Any:
@@ -67,8 +98,7 @@ def _upper_left(grad_out: Any, x: Any) -> Any:
 
 
 def _maps(rng: np.random.Generator) -> Any:
-    x = np.array([[1.0, 5.0, 2.0, 0.0], [3.0, 4.0, 6.0, -1.0], [-1.0, -2.0, 0.5, 8.0], [7.0, -3.0, 9.0, 1.0]])
-    yield np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), x[None, None]
+    yield np.array([[[[1.0, 2.0]]]]), np.array([[[[1.0, 5.0, 2.0, 0.0], [3.0, 4.0, 6.0, -1.0]]]])
     for n, c, h, w in ((2, 3, 2, 3), (3, 2, 4, 1)):
         yield rng.standard_normal((n, c, h, w)), rng.standard_normal((n, c, 2 * h, 2 * w))
 
@@ -113,6 +143,16 @@ t07_max_pool_backward = Implement(
             "that is the backward of ReLU, which asks for the sign; here the largest of the square is asked for",
         ),
         Mistake(
+            _place_swapped,
+            "row and column in the square are swapped: argmax counts row by row: k // 2 is the row, k % 2 the column",
+        ),
+        Mistake(_first_channel, "only the first map of each image gets a gradient: each channel is pooled by itself"),
+        Mistake(_first_image, "only the first image of the batch gets a gradient"),
+        Mistake(
+            lambda grad_out, x: x * grad_out,
+            "grad_out has one number for each square, x one for each pixel: first make them equally large",
+        ),
+        Mistake(
             lambda grad_out, x: grad_out * _pooled(x),
             "dL/dx has the shape of x: one number for each pixel, not for each square",
         ),
@@ -127,6 +167,12 @@ def _confusion_matrix(scores: Any, labels: Any) -> Any:
     count = np.zeros((classes, classes), dtype=int)
     np.add.at(count, (labels, scores.argmax(axis=1)), 1)
     return count
+
+
+def _as_int64(answer: Any, scores: Any, labels: Any) -> Any:
+    """What the answer gives; whole numbers of any size will do."""
+    found = answer(scores, labels)
+    return found.astype(np.int64) if isinstance(found, np.ndarray) and found.dtype.kind in "iu" else found
 
 
 def _without_duplicates(scores: Any, labels: Any) -> Any:
@@ -161,8 +207,8 @@ def _as_many_as_labels(scores: Any, labels: Any) -> Any:
 
 def _answers(rng: np.random.Generator) -> Any:
     """Scores without ties; the last class is answered once and never right."""
-    scores = np.array([[0.9, 0.1, 0.0], [0.8, 0.3, 0.1], [0.2, 0.6, 0.5], [0.7, 0.2, 0.3], [0.1, 0.2, 0.4]])
-    yield scores, np.array([0, 0, 1, 1, 1])
+    scores = np.array([[0.9, 0.1, 0.0], [0.8, 0.3, 0.1], [0.7, 0.2, 0.3], [0.1, 0.2, 0.4]])
+    yield scores, np.array([0, 0, 1, 1])
     for n, classes in ((40, 4), (25, 6)):
         labels = rng.integers(0, classes, n)
         yield rng.standard_normal((n, classes)) + 1.5 * np.eye(classes)[labels], labels
@@ -225,10 +271,15 @@ t07_confusion = Implement(
             "only the right answers are counted",
         ),
         Mistake(
+            lambda scores, labels: (scores.argmax(axis=1) == labels).mean(),
+            "that is the accuracy; the table says also which classes are taken for which",
+        ),
+        Mistake(
             lambda scores, labels: scores.argmax(axis=1),
             "these are the answers; now count the pairs of label and answer",
         ),
     ],
+    adapt=_as_int64,
 )
 
 t07_shift = Explain(

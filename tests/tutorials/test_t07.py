@@ -15,10 +15,10 @@ def t07(tutorial):
 
 def test_sizes_and_parameters_are_those_of_the_network(t07):
     children = dict(t07["conv_net"]().named_children())
-    counts = [sum(p.size for p in children[name].parameters()) for name in ("conv1", "conv2", "fc")]
+    counts = {name: sum(p.size for p in children[name].parameters()) for name in ("conv1", "conv2", "fc")}
     assert check.t07_parameters(counts, show=False).passed
-    assert t07["total"] == sum(counts) == 1898
-    assert counts[2] / t07["total"] == pytest.approx(1 / 3, rel=0.05)  # what the answer says of fc
+    assert t07["total"] == sum(counts.values()) == 1898
+    assert counts["fc"] / t07["total"] == pytest.approx(1 / 3, rel=0.05)  # what the answer says of fc
 
 
 def test_its_max_pool_is_the_librarys(t07):
@@ -148,9 +148,34 @@ def as_small_as_y(grad_out, x):
     return grad_out * 1.0
 
 
+def column_before_row(grad_out, x):
+    grad_x = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(grad_out.shape):
+        place = np.argmax(x[n, c, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2])
+        grad_x[n, c, 2 * i + place % 2, 2 * j + place // 2] = grad_out[n, c, i, j]
+    return grad_x
+
+
+def one_channel(grad_out, x):
+    grad_x = np.zeros_like(x)
+    for n in range(len(x)):
+        for i in range(grad_out.shape[2]):
+            for j in range(grad_out.shape[3]):
+                a, b = divmod(np.argmax(x[n, 0, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]), 2)
+                grad_x[n, 0, 2 * i + a, 2 * j + b] = grad_out[n, 0, i, j]
+    return grad_x
+
+
+def sizes_not_matched(grad_out, x):
+    return (x == pooled(x).repeat(2, axis=2).repeat(2, axis=3)) * grad_out
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
+        (column_before_row, "k // 2 is the row"),
+        (one_channel, "each channel"),
+        (sizes_not_matched, "one number for each square"),
         (shared, "average pooling"),
         (to_all, "all four get the gradient"),
         (mask_alone, "grad_out is not used"),
@@ -245,6 +270,7 @@ def one_answer_for_all(scores, labels):
         (once_a_pair, "only once where a pair comes twice"),
         (in_floats, "whole numbers"),
         (along_the_other_axis, "wrong axis"),
+        (lambda scores, labels: np.mean(scores.argmax(axis=1) == labels), "accuracy"),
         (shares_of_rows, "shares of the row"),
         (mistakes_alone, "right answers are missing"),
         (too_few_classes, "as many classes as columns"),
@@ -258,18 +284,30 @@ def test_wrong_confusion(answer, words):
     assert words in found.hint
 
 
+def test_whole_numbers_of_any_size_will_do():
+    assert check.t07_confusion(lambda scores, labels: by_bincount(scores, labels).astype(np.int32), show=False).passed
+
+
 # ---- predictions and the explanation
+
+
+def sides(*numbers):
+    return dict(zip(("conv1", "pool1", "conv2", "pool2"), numbers, strict=True))
+
+
+def counts(*numbers):
+    return dict(zip(("conv1", "conv2", "fc"), numbers, strict=True))
 
 
 @pytest.mark.parametrize(
     ("exercise", "wrong", "words"),
     [
-        ("t07_sizes", [6, 3, 1, 0], "without padding"),
-        ("t07_sizes", (8, 8, 8, 8), "what does pooling do"),
-        ("t07_sizes", [8, 4, 2, 1], "keeps the size as conv1"),
-        ("t07_parameters", [72, 1152, 640], "biases are missing"),
-        ("t07_parameters", [80, 160, 650], "looks at all 8 maps"),
-        ("t07_parameters", [80, 1168, 2570], "pool2 has been there"),
+        ("t07_sizes", sides(6, 3, 1, 0), "without padding"),
+        ("t07_sizes", sides(8, 8, 8, 8), "what does pooling do"),
+        ("t07_sizes", sides(8, 4, 2, 1), "keeps the size as conv1"),
+        ("t07_parameters", counts(72, 1152, 640), "biases are missing"),
+        ("t07_parameters", counts(80, 160, 650), "looks at all 8 maps"),
+        ("t07_parameters", counts(80, 1168, 2570), "pool2 has been there"),
         ("t07_shift", "a", "hundredth of the ink"),
         ("t07_shift", "b", "the difference was 0"),
         ("t07_shift", "d", "nine of ten"),
@@ -282,7 +320,8 @@ def test_wrong_predictions(exercise, wrong, words):
 
 
 def test_right_predictions():
-    assert check.t07_sizes((8, 4, 4, 2), show=False).passed
-    assert check.t07_parameters(np.array([80, 1168, 650]), show=False).passed
+    assert check.t07_sizes(sides(8, 4, 4, 2), show=False).passed
+    assert check.t07_parameters(counts(80, 1168, 650), show=False).passed
     assert check.t07_shift("c", show=False).passed
-    assert not check.t07_sizes(..., show=False).passed
+    assert "conv2" in check.t07_sizes(sides(8, 4, 5, 2), show=False).difference
+    assert "not answered" in check.t07_sizes(sides(8, 4, 4, ...), show=False).difference
