@@ -133,8 +133,8 @@ def _clip(gradients: Arrays, max_norm: float) -> list[Any]:
 
 
 def _gradients(rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
-    yield [np.array([[3.0, 0.0]]), np.array([4.0])], 1.0  # the norm is 5
-    yield [np.array([[0.3, 0.0]]), np.array([0.4])], 1.0  # the norm is 0.5: nothing to do
+    yield [np.array([[3.0, 4.0]]), np.array([12.0])], 1.0  # the norm is 13
+    yield [np.array([[0.3, 0.4]]), np.array([0.0])], 1.0  # the norm is 0.5: nothing to do
     yield [rng.standard_normal((3, 4)), rng.standard_normal(3), rng.standard_normal((2, 3))], 0.5
     yield [np.array([[1.5, -2.0]]), np.array([0.001])], 2.0  # the mean of the squares is below, the norm above
 
@@ -202,7 +202,7 @@ t12_lstm = Explain(
     "c",
     {
         "a": "the LSTM with the bias 0 has as many weights, and its gradient falls like that of the plain network",
-        "b": "the slope of a sigmoid is at most 1/4, that of tanh at most 1. Look for a way back that has no slope in it",
+        "b": "the slope of a sigmoid is at most 1/4, that of tanh at most 1. Look for a way without any slope",
         "d": "clipping makes large gradients smaller, and no small one larger",
     },
 )
@@ -247,7 +247,7 @@ def _ahead_only(q: Any, k: Any, v: Any) -> Any:
 
 
 def _places(rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
-    yield np.array([[2.0, 0.0], [0.0, 2.0]]), np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])
+    yield np.array([[2.0, 0.0], [0.0, 2.0]]), np.array([[1.0, 0.0], [0.5, 1.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])
     for _ in range(3):
         places, d = rng.choice(np.arange(3, 7), 2, replace=False)
         yield tuple(rng.standard_normal((places, d)) for _ in range(3))
