@@ -127,7 +127,7 @@ def _named(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"a {type(value).__name__} of {len(value)}"
     try:
-        text = repr(value)
+        text = repr(value.item() if isinstance(value, np.generic) else value)
     except Exception:  # a repr of the student's own
         return f"a {type(value).__name__}"
     return text if len(text) < 60 else f"a {type(value).__name__}"
@@ -208,5 +208,7 @@ def usual_slip(computed: Any, expected: Any, rtol: float) -> str:
     if np.isfinite(factor) and factor != 0 and not difference((a / factor).astype(a.dtype), b, rtol):
         known = next((f"{n}" for n in range(2, 1000) if abs(factor - n) < 1e-6 * n), "")
         known = known or next((f"1/{n}" for n in range(2, 1000) if abs(factor * n - 1) < 1e-6), "")
+        if b.size == 1:  # any two numbers differ by some factor, which would only give the right one away
+            return f"this is {known} times what was expected" if known else ""
         return f"all numbers are {known or f'{factor:.4g}'} times what was expected"
     return ""

@@ -150,6 +150,7 @@ class Implement(Exercise):
         found = difference(computed, expected, rtol)
         if found:
             hint = self._hint(computed, case, rtol) or usual_slip(computed, expected, rtol)
+            found = "\n".join([found, *(f"your function warned: {text}" for text in outcome.warned)])
             part = narrowed(computed, expected, rtol)
             return {**words, **_pair(computed, expected, part), "difference": found, "hint": hint}
         if isinstance(right.value, Tensor) and not isinstance(outcome.value, Tensor):
@@ -224,21 +225,24 @@ class Predict(Exercise):
 
     def _check(self, answer: Any) -> Result:
         expected = plain(_value(self.solution))
-        if answer is ... or answer is None:
+        if _is_open(answer):
             return Result(self.name, 0, 1, difference=OPEN, working=expected)
         computed = plain(answer)
         found = self._differs(computed, expected)
         if not found:
             return Result(self.name, 1, 1, hint=self.why, working=answer)
         hints = (m.hint for m in self.mistakes if not self._differs(computed, plain(_value(m.answer))))
-        hint = next(hints, "") or usual_slip(computed, expected, self.rtol)
-        # The right number is not shown: it is still to be found.
+        hint = next(hints, "") or _without_numbers(usual_slip(computed, expected, self.rtol))
+        # The right number is not shown, nor a factor that tells it: it is still to be found.
         return Result(self.name, 0, 1, case=self.task, computed=computed, difference=found, hint=hint, working=expected)
 
     def _differs(self, computed: Any, expected: Any) -> str:
         if isinstance(expected, str):
             same = isinstance(computed, str) and computed.strip().lower() == expected.lower()
             return "" if same else f"{shown(computed)} is not it"
+        if isinstance(expected, dict) and isinstance(computed, dict) and set(computed) == set(expected):
+            wrong = [key for key in expected if difference(_floats(computed[key]), _floats(expected[key]), self.rtol)]
+            return f"not within {self.rtol:.0%} of what is computed: {', '.join(map(str, wrong))}" if wrong else ""
         if difference(_floats(computed), _floats(expected), self.rtol):
             return f"not within {self.rtol:.0%} of what is computed"
         return ""
@@ -279,12 +283,23 @@ class Explain(Exercise):
         return Result(self.name, 0, 1, case=self.task, difference=words, hint=hint, working=self.solution)
 
 
+def _is_open(answer: Any) -> bool:
+    """Whether nothing was answered yet, or not all that was asked for."""
+    if isinstance(answer, (dict, list, tuple)):
+        return any(map(_is_open, answer.values() if isinstance(answer, dict) else answer))
+    return answer is ... or answer is None
+
+
 def _pair(computed: Any, expected: Any, part: tuple[str, Any, Any]) -> dict[str, Any]:
     return {"computed": computed, "expected": expected, "part": part}
 
 
 def _value(solution: Any) -> Any:
     return solution() if callable(solution) else solution
+
+
+def _without_numbers(hint: str) -> str:
+    return "" if any(letter.isdigit() for letter in hint) else hint
 
 
 def _floats(value: Any) -> Any:

@@ -114,6 +114,7 @@ def test_a_slip_that_shows_in_the_numbers_is_named(computed: object, words: str)
 def test_two_values_in_the_wrong_order_are_recognised() -> None:
     assert usual_slip((X, 1.0), (1.0, X), 1e-7) == "these are the right values in the reverse order"
     assert usual_slip((1.0, -X), (1.0, X), 1e-7) == "the sign is the other one"
+    assert usual_slip(6.0, 3.0, 1e-7) == "this is 2 times what was expected"
 
 
 def test_tensors_come_home_as_arrays() -> None:
