@@ -192,6 +192,14 @@ def _without_tanh(weights: Any, optimizer: Any, x: Any, labels: Any) -> Any:
     return loss.item()
 
 
+def _another_activation(weights: Any, optimizer: Any, x: Any, labels: Any) -> Any:
+    optimizer.zero_grad()
+    loss = F.cross_entropy(F.relu(x @ weights[0]) @ weights[1], labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
 def _moved(answer: Callable[..., Any], grad_loss: Any, w1: Any, w2: Any) -> Any:
     """(before - after) / rate of both weights in one step, after one that left gradients of 1 behind."""
     weights = [Tensor(w.copy(), requires_grad=True) for w in (w1, w2)]
@@ -200,7 +208,7 @@ def _moved(answer: Callable[..., Any], grad_loss: Any, w1: Any, w2: Any) -> Any:
     x = Tensor(_POINTS.astype(w1.dtype))
     loss = answer(list(weights), SGD(weights, lr=RATE), x, _LABELS.copy())
     if isinstance(loss, Tensor) or not isinstance(loss, (float, np.floating)):
-        raise TypeError(
+        raise ValueError(
             f"expected that the step returns the loss as a number, loss.item(); it returned {type(loss).__name__}"
         )
     return tuple(
@@ -231,6 +239,7 @@ t04_training_step = Implement(
             _step_before_backward,
             "the update used the gradients of the step before: it comes after backward, and zero_grad before",
         ),
+        Mistake(_another_activation, "between the two products of this network is a tanh, not a relu"),
         Mistake(_without_tanh, "the tanh between the two products is missing"),
     ],
     forward=lambda w1, w2: _forward(w1, w2, _POINTS),
