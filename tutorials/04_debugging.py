@@ -477,8 +477,8 @@ print(f"the mended D and the right one: at most {farthest_d:.0e}")
 # %% [markdown]
 # ## One tool more: where was the NaN born?
 #
-# A loss of NaN says nothing about where it came from. Inside `with md.detect_anomaly():` the first op that makes NaN
-# or infinity of finite numbers stops the program.
+# A loss of NaN says nothing about where it came from. Inside `with md.detect_anomaly():` the first op that makes NaN or
+# infinity of finite numbers stops the program, and says what it was given, and by which line.
 
 # %%
 scores = md.tensor([[200.0, 0.0, 0.0]], requires_grad=True, name="scores")
@@ -487,7 +487,8 @@ try:
         e = F.exp(scores)
         p = e / F.sum(e)
 except md.errors.GraphError as error:
-    print(error)
+    what, first, given, *_, where = str(error).splitlines()
+    print(what, first, given, where.partition(": ")[2], sep="\n")
 
 # %% [markdown]
 # $e^{200}$ is more than float32 can hold: one more reason to leave the softmax to `F.cross_entropy`, which subtracts

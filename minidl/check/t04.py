@@ -50,7 +50,7 @@ t04_floor = Predict(
 
 t04_why = Explain(
     "t04_why",
-    "Why do finite differences say that the gradient of loss_b is right?",
+    "why finite differences say that the gradient of loss_b is right",
     {
         "a": "A step of 1e-6 is too coarse to see the difference.",
         "b": "They compare the backward with the loss that is written, and that is not the loss that was meant.",
@@ -69,6 +69,11 @@ t04_why = Explain(
 def _update(weights: Any, rate: float) -> None:
     for w in weights:
         w.data = w.data - rate * w.grad.data
+
+
+def _rebound(weights: Any, rate: float) -> None:
+    for w in weights:
+        w = w - rate * w.grad
 
 
 def _uphill(weights: Any, rate: float) -> None:
@@ -122,7 +127,7 @@ t04_update = Implement(
     _weights_and_gradients,
     mistakes=[
         Mistake(
-            lambda weights, rate: None,
+            _rebound,
             "the tensors in the list have not changed: `w = ...` gives the name w to a new tensor; write into w.data",
         ),
         Mistake(_uphill, "the loss would rise: the update goes against the gradient"),
