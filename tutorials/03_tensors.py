@@ -11,12 +11,12 @@
 # ---
 
 # %% [markdown]
-# # 3. Tensors: broadcasting and matmul backwards
+# # 03. Tensors: broadcasting and matmul backwards
 #
 # **Afterwards you can** write down the gradient of a broadcast and of a product of matrices from the shapes alone, and
 # check it with finite differences, with a step that you can defend.
 #
-# **It needs** tutorials 1 (the chain rule, and its sum over all ways) and 2 (a backward walk through a graph). It
+# **It needs** tutorials 1 (the chain rule, and its sum over all paths) and 2 (a backward walk through a graph). It
 # takes 50 minutes. You write NumPy here; minidl is what your results are compared with.
 
 # %%
@@ -57,8 +57,8 @@ print(np.round((x @ w + moved) - y, 6))
 
 # %% [markdown]
 # One number of $b$ moved **four** numbers of $y$. The sum `x @ w + b` of a (4, 3) and a (3,) array is a *broadcast*:
-# NumPy uses $b$ once for each row, as if it stood there four times. So there are four ways from $b_0$ to the loss, one
-# through each row, and the chain rule adds over all ways:
+# NumPy uses $b$ once for each row, as if it stood there four times. So there are four paths from $b_0$ to the loss,
+# one through each row, and where paths meet, slopes add:
 #
 # $$\frac{\partial L}{\partial b_k} = \sum_n \frac{\partial L}{\partial y_{nk}} \frac{\partial y_{nk}}{\partial b_k}
 # = \sum_n \frac{\partial L}{\partial y_{nk}} \qquad\text{since}\qquad \frac{\partial y_{nk}}{\partial b_k} = 1.$$
@@ -68,15 +68,17 @@ print(np.round((x @ w + moved) - y, 6))
 def cells(ax, values, heading, high):
     """Draw a 1-d or 2-d array as a grid of numbers, coloured from -high to high."""
     rows = np.atleast_2d(values)
-    ax.imshow(rows, cmap="RdBu_r", vmin=-high, vmax=high)
+    ax.pcolormesh(rows, cmap="RdBu_r", vmin=-high, vmax=high, edgecolors="white", linewidth=1.5)
     for row, column in np.ndindex(rows.shape):
         dark = abs(rows[row, column]) > 0.6 * high
         number = f"{rows[row, column]:g}".replace("-", "\N{MINUS SIGN}")
-        ax.text(column, row, number, ha="center", va="center", color="white" if dark else "black")
+        ax.text(column + 0.5, row + 0.5, number, ha="center", va="center", color="white" if dark else "black")
     ax.set_title(f"{heading}\n{np.shape(values)}", fontsize=10)
-    ax.set(xticks=[], yticks=[])
+    ax.set(xticks=[], yticks=[], aspect="equal")
+    ax.invert_yaxis()
 
 
+# %%
 def draw_broadcast(size=(7.5, 2.5)):
     """The forward repeats b in every row; the backward adds up the rows of dL/dy."""
     bias, grad_y = np.array([1, 3, -2]), np.array([[1, 0, 2], [2, -1, 1], [-1, 3, 0], [1, 1, -4]])
@@ -103,7 +105,7 @@ figure_broadcast = draw_broadcast()
 # ## Which axes were repeated?
 #
 # NumPy's rule: write the two shapes under each other, **aligned at the right**. Where one of them has no axis, or an
-# axis of length 1, it is repeated.
+# axis of length 1, that array is repeated.
 #
 #         y     5  3  4
 #         a     5  1  4        repeated along the middle axis
@@ -299,6 +301,7 @@ steps = {"float64": 10.0 ** np.arange(-12, 0.1, 0.25), "float32": 10.0 ** np.ara
 measured = {"float64": errors(np.float64, steps["float64"])}
 
 
+# %%
 def draw_errors(explained, size=(7.0, 4.2)):
     """The error of finite differences against the step, for each dtype that was measured."""
     figure, ax = plt.subplots(figsize=size, layout="constrained")
@@ -329,20 +332,18 @@ figure_float64 = draw_errors(explained=False)
 # $$\frac{L(w+\varepsilon) - L(w-\varepsilon)}{2\varepsilon} = L'(w) + \frac{\varepsilon^2}{6} L'''(w) + \dots$$
 #
 # so this error is proportional to $\varepsilon^2$. **Rounding.** A computer keeps $L$ to a relative precision $u$
-# ($1.1 \cdot 10^{-16}$ in float64, $6.0 \cdot 10^{-8}$ in float32). The two values are off by about $u |L|$, and that
-# is divided by
-# $2\varepsilon$: this error is proportional to $u/\varepsilon$.
+# ($1.1 \cdot 10^{-16}$ in float64, $6.0 \cdot 10^{-8}$ in float32). The two values are off by about $u |L|$ each, and
+# their difference is divided by $2\varepsilon$: this error is proportional to $u/\varepsilon$.
 #
-# The sum $\varepsilon^2 + u/\varepsilon$, without the factors that depend on the loss, is smallest where its slope is
-# 0:
-# $2\varepsilon = u/\varepsilon^2$. So, up to a factor near 1,
+# The sum $\varepsilon^2 + u/\varepsilon$, without the factors that depend on the loss, has its minimum where the slope
+# is 0: $2\varepsilon = u/\varepsilon^2$. So, up to a factor near 1,
 #
 # $$\varepsilon_{\text{best}} \sim u^{1/3}, \qquad \text{with an error of about } u^{2/3}.$$
 #
 # For float64 that is $5 \cdot 10^{-6}$, next to the ring.
 #
 # **Exercise: predict.** minidl's networks compute in float32 unless you say otherwise. Which step is best there?
-# Answer with the exponent: k for $\varepsilon = 10^k$, to within half a decade. (A negative number; -6.5 would do.)
+# Answer with the exponent: k for $\varepsilon = 10^k$, to within half a decade (a number such as -6.5).
 
 # %% exercise="t03_best_step"
 best_exponent = -2.4  # SOLUTION
@@ -356,6 +357,10 @@ checked = md.check.t03_best_step(best_exponent)
 # %%
 measured["float32"] = errors(np.float32, steps["float32"])
 figure_errors = draw_errors(explained=True)
+
+# %% [markdown]
+# *Rings: the best of the steps tried. Dotted: $u^{1/3}$. On the right the dots of float64 lie inside the circles of
+# float32.*
 
 
 # %%
@@ -395,8 +400,8 @@ print(refusal)
 # **Exercise: explain.** Why is the gradient of a broadcast a sum?
 #
 # - a) Because the gradient needs the shape of $b$, and summing is how one gets from a large shape to a small one.
-# - b) Because each number of $b$ reaches the loss on several ways, one through each number of $y$ that it was used in,
-#   and the chain rule adds over all ways.
+# - b) Because each number of $b$ reaches the loss on several paths, one through each number of $y$ that it was used
+#   in, and where paths meet, slopes add.
 # - c) Because the loss is a mean over the batch, and its gradient therefore a sum over the batch.
 # - d) Because the repeated numbers are equal, so their gradients are equal too, and a sum counts them.
 
@@ -413,8 +418,8 @@ checked = md.check.t03_why_sum(reason)
 # ## Where this stands in minidl
 #
 # `unbroadcast` is in `minidl/functional/broadcasting.py`, the product of matrices in `minidl/functional/products.py`:
-# the lines are those that you wrote, and they are the ones that run. And the other way round: the backward of a *sum*
-# repeats (`Sum.backward`, same file), since each number went into the sum once, with slope 1.
+# the same lines as yours, and inside `with md.plain():` the ones that run. And the other way round: the backward of a
+# *sum* repeats (`Sum.backward`, same file), since each number went into the sum once, with slope 1.
 
 # %% tags=["teacher"]
 slides = {

@@ -202,11 +202,11 @@ def made(event, tape):
     return f"{key}.grad" if event.phase == "accumulate" else f"new {key}", event.after.norm
 
 
-both = [(*made(a, right), made(b, wrong)[1], a.phase) for a, b in zip(right, wrong, strict=True)]
-parted = next(i for i, (_, a, b, _) in enumerate(both) if not np.isclose(a, b, rtol=1e-6))
+both = [(*made(a, right), made(b, wrong)[1]) for a, b in zip(right, wrong, strict=True)]
+parted = next(i for i, (_, a, b) in enumerate(both) if not np.isclose(a, b, rtol=1e-6))
 print(f"{parted} events agree. Then {both[parted][0]}: {both[parted][1]:.3f} and {both[parted][2]:.3f}")
-added = wrong[parted]
-print(f"before, the norm of w2.grad was {added.before.norm:.3f}; that of what was added {added.gradient.norm:.3f}")
+before, added = wrong[parted].before, wrong[parted].gradient
+print(f"step A: {before.norm:.3f} was there before, {added.norm:.3f} was added (norms)")
 
 
 # %%
@@ -215,8 +215,9 @@ def draw_lockstep(both, parted, size=(7, 3.6)):
     figure, ax = plt.subplots(figsize=size, layout="constrained")
     places = range(len(both))
     ax.axvspan(parted - 0.5, len(both) - 0.5, color="#f3e3da", zorder=0)
-    ax.plot(places, [a for _, a, _, _ in both], "o", color="black", markersize=9, fillstyle="none", label="right")
-    ax.plot(places, [b for _, _, b, _ in both], "x", color="#D55E00", markersize=6, label="step A")
+    _, a, b = zip(*both, strict=True)
+    ax.plot(places, a, "o", color="black", markersize=9, fillstyle="none", label="right")
+    ax.plot(places, b, "x", color="#D55E00", markersize=6, label="step A")
     ax.set_xticks(places, [name for name, *_ in both], rotation=45, ha="right")
     ax.set(yscale="log", ylabel="norm of what the event made", xlim=(-0.5, len(both) - 0.5))
     ax.text(parted - 0.4, ax.get_ylim()[1], "they part here", va="bottom", color="#a04000")
@@ -286,7 +287,8 @@ checked = md.check.t04_floor(smallest_loss)
 # %%
 perfect = md.tensor([[1.0, 0.0, 0.0]])
 floor = F.cross_entropy(perfect, [0]).item()
-print(f"probabilities that are perfect cost {floor:.3f}; the lowest loss of step B so far: {min(curves['B']):.3f}")
+print(f"probabilities that are perfect cost {floor:.3f}")
+print(f"the lowest loss of step B so far: {min(curves['B']):.3f}")
 
 # %% [markdown]
 # Scores can grow without bound, so that the loss comes as near to 0 as the data let it. Numbers between 0 and 1
@@ -475,8 +477,8 @@ print(f"the mended D and the right one: at most {farthest_d:.0e}")
 # %% [markdown]
 # ## One tool more: where was the NaN born?
 #
-# A loss of NaN says nothing about where it came from. Inside `with md.detect_anomaly():` the first op that makes NaN
-# or infinity of finite numbers stops the program.
+# A loss of NaN says nothing about where it came from. Inside `with md.detect_anomaly():` the first op that makes NaN or
+# infinity of finite numbers stops the program, and says what it was given, and by which line.
 
 # %%
 scores = md.tensor([[200.0, 0.0, 0.0]], requires_grad=True, name="scores")
@@ -485,7 +487,8 @@ try:
         e = F.exp(scores)
         p = e / F.sum(e)
 except md.errors.GraphError as error:
-    print(error)
+    what, first, given, *_, where = str(error).splitlines()
+    print(what, first, given, where.partition(": ")[2], sep="\n")
 
 # %% [markdown]
 # $e^{200}$ is more than float32 can hold: one more reason to leave the softmax to `F.cross_entropy`, which subtracts

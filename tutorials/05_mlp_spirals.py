@@ -168,7 +168,7 @@ def train_for(epochs, rate, look_at=()):
     with md.observe.GradientFlow(model, optimizer) as flow:
         for epoch in range(epochs + 1):
             if epoch in look_at:
-                seen["plane"][f"after {epoch} epochs"] = md.observe.decision_boundary(model, train, resolution=120)
+                seen["plane"][f"after {epoch} epochs"] = md.observe.decision_boundary(model, train)
             if epoch < epochs:
                 seen["train"].append(train_epoch(model, optimizer, batches))
                 seen["validation"].append(loss_on(model, validation))
@@ -244,7 +244,7 @@ updates
 # %% [markdown]
 # With 0.01 the first layer moves by a ten-thousandth in a step: on its way, but it would take many more epochs. With
 # 0.5 all layers move by some thousandths to some hundredths. With 3 there are some hundred huge steps, and then
-# *none*: in the row "0" are the steps in which nothing moved. Now the plane, as this network sees it:
+# *none*: in the row "0" are the steps in which no weight moved. Now the plane, as this network sees it:
 
 # %%
 stuck = md.plot.decision_boundary(runs["rate 3"]["plane"])

@@ -206,7 +206,8 @@ class Implement(Exercise):
         if isinstance(outcome.error, RecursionError):
             return "it calls itself, and never ends: which call should be the last one?"
         if isinstance(outcome.error, TypeError) and not outcome.line:
-            return f"it is called with {len(case)} arguments: {', '.join(self.parameters[: len(case)])}"
+            names = self.parameters[: len(case)] if self.adapt is None else inspect.signature(self.solution).parameters
+            return f"it is called with {len(names)} arguments: {', '.join(names)}"
         return ""
 
     def _changed(self, given: tuple[Any, ...], case: tuple[Any, ...]) -> str:
@@ -287,7 +288,7 @@ class Explain(Exercise):
         return f"{self.name}: {self.task}\n{choices}\nCheck it with md.check.{self.name}('a letter')."
 
     def _check(self, answer: Any) -> Result:
-        letter = answer.strip().lower() if isinstance(answer, str) else answer
+        letter = answer.strip().lower().removesuffix(")") if isinstance(answer, str) else answer
         if letter == self.solution:
             return Result(self.name, 1, 1, working=self.solution)
         if letter is ... or letter is None or letter == "":
@@ -295,8 +296,9 @@ class Explain(Exercise):
         hint = next(
             (m.hint for m in self.mistakes if m.answer == letter), f"answer with one of {', '.join(self.choices)}"
         )
-        words = f"{letter!r} is not the reason" if letter in self.choices else f"{letter!r} is none of the choices"
-        return Result(self.name, 0, 1, case=self.task, difference=words, hint=hint, working=self.solution)
+        words = "is not the reason" if letter in list(self.choices) else "is none of the choices"
+        said = f"{letter!r} {words}"
+        return Result(self.name, 0, 1, case=self.task, difference=said, hint=hint, working=self.solution)
 
 
 def _is_single(case: tuple[Any, ...]) -> bool:

@@ -53,7 +53,8 @@ class Result:
 
     def __str__(self) -> str:
         if self.passed:
-            return f"{self.name}: {self.right} of {self.cases} open checks pass"
+            because = f"\n  {'because':10}  {self.hint}" if self.hint else ""
+            return f"{self.name}: {self.right} of {self.cases} open checks pass{because}"
         lines = [f"{self.name}: not yet, {self.right} of {self.cases} open checks pass"]
         computed, expected = self._side_by_side()
         rows = [

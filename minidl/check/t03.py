@@ -27,7 +27,7 @@ t03_addends = Predict(
             12, "which of the axes of y has c not got, or only with length 1? Its own axis of 3 is not one of them"
         ),
         Mistake(3, "that is how many numbers dL/dc has; how many numbers of y does each number of c go into?"),
-        Mistake(9, "5 + 4 ways? A number of c is used at all pairs of a first and a last index"),
+        Mistake(9, "5 + 4 paths? A number of c is used at all pairs of a first and a last index"),
     ],
     rtol=1e-9,
     why="y is (5, 3, 4); each number of c is used for 5 first indices and 4 last ones",
@@ -284,8 +284,8 @@ t03_why_sum = Explain(
     "why is the gradient of a broadcast a sum?",
     choices={
         "a": "because the gradient needs the shape of b, and summing is how one gets from a large shape to a small one",
-        "b": "because each number of b reaches the loss on several ways, one through each number of y that it was used "
-        "in, and the chain rule adds over all ways",
+        "b": "because each number of b reaches the loss on several paths, one through each number of y that it was "
+        "used in, and where paths meet, slopes add",
         "c": "because the loss is a mean over the batch, and its gradient therefore a sum over the batch",
         "d": "because the repeated numbers are equal, so their gradients are equal too, and a sum counts them",
     },

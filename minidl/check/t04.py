@@ -50,7 +50,7 @@ t04_floor = Predict(
 
 t04_why = Explain(
     "t04_why",
-    "Why do finite differences say that the gradient of loss_b is right?",
+    "why finite differences say that the gradient of loss_b is right",
     {
         "a": "A step of 1e-6 is too coarse to see the difference.",
         "b": "They compare the backward with the loss that is written, and that is not the loss that was meant.",
@@ -69,6 +69,11 @@ t04_why = Explain(
 def _update(weights: Any, rate: float) -> None:
     for w in weights:
         w.data = w.data - rate * w.grad.data
+
+
+def _rebound(weights: Any, rate: float) -> None:
+    for w in weights:
+        w = w - rate * w.grad
 
 
 def _uphill(weights: Any, rate: float) -> None:
@@ -122,7 +127,7 @@ t04_update = Implement(
     _weights_and_gradients,
     mistakes=[
         Mistake(
-            lambda weights, rate: None,
+            _rebound,
             "the tensors in the list have not changed: `w = ...` gives the name w to a new tensor; write into w.data",
         ),
         Mistake(_uphill, "the loss would rise: the update goes against the gradient"),
@@ -192,6 +197,14 @@ def _without_tanh(weights: Any, optimizer: Any, x: Any, labels: Any) -> Any:
     return loss.item()
 
 
+def _another_activation(weights: Any, optimizer: Any, x: Any, labels: Any) -> Any:
+    optimizer.zero_grad()
+    loss = F.cross_entropy(F.relu(x @ weights[0]) @ weights[1], labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
 def _moved(answer: Callable[..., Any], grad_loss: Any, w1: Any, w2: Any) -> Any:
     """(before - after) / rate of both weights in one step, after one that left gradients of 1 behind."""
     weights = [Tensor(w.copy(), requires_grad=True) for w in (w1, w2)]
@@ -200,7 +213,7 @@ def _moved(answer: Callable[..., Any], grad_loss: Any, w1: Any, w2: Any) -> Any:
     x = Tensor(_POINTS.astype(w1.dtype))
     loss = answer(list(weights), SGD(weights, lr=RATE), x, _LABELS.copy())
     if isinstance(loss, Tensor) or not isinstance(loss, (float, np.floating)):
-        raise TypeError(
+        raise ValueError(
             f"expected that the step returns the loss as a number, loss.item(); it returned {type(loss).__name__}"
         )
     return tuple(
@@ -231,6 +244,7 @@ t04_training_step = Implement(
             _step_before_backward,
             "the update used the gradients of the step before: it comes after backward, and zero_grad before",
         ),
+        Mistake(_another_activation, "between the two products of this network is a tanh, not a relu"),
         Mistake(_without_tanh, "the tanh between the two products is missing"),
     ],
     forward=lambda w1, w2: _forward(w1, w2, _POINTS),

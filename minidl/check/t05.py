@@ -251,7 +251,7 @@ t05_train_epoch.parameters = ["weights", "batches"]  # of a case
 
 t05_stuck = Explain(
     "t05_stuck",
-    "The loss of rate 3 stays near 1.1. Why?",
+    "why the loss of rate 3 stays near 1.1",
     {
         "a": "The steps are so small that 100 epochs are not enough.",
         "b": "The huge first steps have made every hidden unit of a layer 0 for every training point: one answer for "

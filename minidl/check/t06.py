@@ -141,6 +141,36 @@ def _stride_in_the_result_only(x: Any, k: Any, stride: Any, padding: Any) -> Any
     return cols[:, :rows, :columns].reshape(len(cols), -1)
 
 
+def _rows_for_columns(x: Any, k: Any, stride: Any, padding: Any) -> Any:
+    """With place (i, j) as number i * rows + j."""
+    rows, columns = (_places(length, k, stride, padding) for length in x.shape[1:])
+    right = _im2col(x, k, stride, padding)
+    cols = np.zeros_like(right)
+    for i, j in np.ndindex(rows, columns):
+        cols[:, i * rows + j] = right[:, i * columns + j]
+    return cols
+
+
+def _room_for_every_place(x: Any, k: Any, stride: Any, padding: Any) -> Any:
+    right = _im2col(x, k, stride, padding)
+    cols = np.zeros_like(_im2col(x, k, 1, padding))
+    cols[:, : right.shape[1]] = right
+    return cols
+
+
+def _over_the_edge(x: Any, k: Any, stride: Any, padding: Any) -> Any:
+    x = _padded(x, padding)
+    return np.array([x[:, i : i + k, j : j + k].reshape(-1) for i, j in _corners(x, stride)]).T
+
+
+def _corners(x: Any, stride: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(0, x.shape[1], stride) for j in range(0, x.shape[2], stride)]
+
+
+_KEEP_DTYPE = "np.zeros makes float64 of its own accord; np.zeros(..., dtype=...) keeps the dtype that came in"
+_WHOLE = "a number of places is whole: // and not /"
+_PAIRS = "np.pad wants a pair (before, behind) for each axis, and there are three: the first is the channels, (0, 0)"
+
 _ORDER = "in a column: channel by channel, in it row by row; patch.reshape(-1) of a (C, k, k) patch is so"
 
 t06_im2col = Implement(
@@ -187,6 +217,21 @@ t06_im2col = Implement(
             lambda x, k, stride, padding: _im2col(x[:1], k, stride, padding),
             "only the first channel is taken; a patch has all of them",
         ),
+        Mistake(
+            _rows_for_columns,
+            "place (i, j) has number i * columns + j, not i * rows + j: there are i full rows of places before it",
+        ),
+        Mistake(_room_for_every_place, "there is room for the places of stride 1, so columns of zeros are left over"),
+        Mistake(
+            _over_the_edge, "the filter runs over the edge: the last place begins at height - k, not at height - 1"
+        ),
+        Mistake(
+            lambda x, k, stride, padding: list(_im2col(x, k, stride, padding).T),
+            "a list of patches: np.array of it has a patch in each row, and .T makes columns of them",
+        ),
+        Mistake(lambda x, k, stride, padding: _im2col(x, k, stride, padding).astype(np.float64), _KEEP_DTYPE),
+        Mistake(lambda x, k, stride, padding: np.zeros((1, x.shape[1] / 1)), _WHOLE),
+        Mistake(lambda x, k, stride, padding: np.pad(x, ((padding, padding), (padding, padding))), _PAIRS),
     ],
 )
 
@@ -276,6 +321,25 @@ def _side_by_side(cols: Any, shape: Any, k: Any, stride: Any, padding: Any) -> A
     return padded[:, padding : padding + height, padding : padding + width]
 
 
+def _no_room_for_padding(cols: Any, shape: Any, k: Any, stride: Any, padding: Any) -> Any:
+    channels, height, width = shape
+    rows, columns = (_places(length, k, stride, padding) for length in (height, width))
+    image = np.zeros(shape, cols.dtype)
+    for i, j in np.ndindex(rows, columns):
+        patch = cols[:, i * columns + j].reshape(channels, k, k)
+        image[:, i * stride : i * stride + k, j * stride : j * stride + k] += patch
+    return image
+
+
+def _rows_of_places(cols: Any, shape: Any, k: Any, stride: Any, padding: Any) -> Any:
+    """With place (i, j) as number i * rows + j."""
+    rows, columns = (_places(length, k, stride, padding) for length in shape[1:])
+    taken = np.zeros_like(cols)
+    for i, j in np.ndindex(rows, columns):
+        taken[:, i * columns + j] = cols[:, i * rows + j]
+    return _col2im(taken, shape, k, stride, padding)
+
+
 _OVERWRITTEN = (
     "a pixel that lies in several patches has the number of the last one only: what the others sent back is lost "
 )
@@ -303,7 +367,7 @@ t06_col2im = Implement(
         ),
         Mistake(
             _of_axes(1, 2, 0, 3, 4),
-            "a column is read as if the channels of a pixel stood side by side; it is channel by channel, reshape(C, k, k)",
+            "a column is read as if the channels of a pixel stood side by side; it is channel by channel, (C, k, k)",
         ),
         Mistake(
             _of_axes(0, 2, 1, 3, 4),
@@ -313,6 +377,23 @@ t06_col2im = Implement(
             _of_axes(3, 4, 0, 1, 2),
             "the rows of cols are taken for patches; its columns are: cols[:, place]",
         ),
+        Mistake(
+            _no_room_for_padding,
+            "patches reach into the padding: add them onto an image with its padding, and cut that off afterwards",
+        ),
+        Mistake(
+            _rows_of_places,
+            "place (i, j) has number i * columns + j, not i * rows + j: there are i full rows of places before it",
+        ),
+        Mistake(
+            lambda cols, shape, k, stride, padding: cols[:, 0].reshape(k, k),
+            "a column has C * k * k numbers, all channels of a patch: reshape(C, k, k)",
+        ),
+        Mistake(
+            lambda cols, shape, k, stride, padding: _col2im(cols, shape, k, stride, padding).astype(np.float64),
+            _KEEP_DTYPE,
+        ),
+        Mistake(lambda cols, shape, k, stride, padding: np.zeros((1, shape[1] / 1)), _WHOLE),
     ],
 )
 
@@ -321,8 +402,8 @@ t06_why_blocks = Explain(
     "why are blocks of images faster than the whole batch at once?",
     choices={
         "a": "because they need fewer multiplications",
-        "b": "because a block's columns are still in the cache when the product reads them, and those of the whole batch "
-        "are not",
+        "b": "because a block's columns are still in the cache when the product reads them, and those of the whole "
+        "batch are not",
         "c": "because several short loops in Python are faster than one long operation of NumPy",
         "d": "because in blocks the columns need not be made at all",
     },

@@ -199,6 +199,8 @@ def test_a_right_floor(answer: Any) -> None:
 
 def test_the_reasons() -> None:
     assert md.check.t04_why("B ", show=False)
+    assert md.check.t04_why("b)", show=False)
+    assert "one of a, b, c" in md.check.t04_why(["b"], show=False).hint
     assert "many digits" in md.check.t04_why("a", show=False).hint
     assert "not the same again" in md.check.t04_why("c", show=False).hint
 
@@ -263,6 +265,15 @@ def in_place(weights, rate):
 @pytest.mark.parametrize("answer", [with_numpy, in_place])
 def test_a_right_update_in_another_style(answer: Callable[..., Any]) -> None:
     assert md.check.t04_update(answer, show=False), md.check.t04_update(answer, show=False)
+
+
+def test_an_update_of_other_arguments_is_told_which_are_given() -> None:
+    def without_a_rate(weights):
+        return None if weights else weights
+
+    result = md.check.t04_update(without_a_rate, show=False)
+    assert "TypeError" in result.difference
+    assert result.hint == "it is called with 2 arguments: weights, rate"
 
 
 def test_an_error_in_an_update_is_the_students_own_line() -> None:

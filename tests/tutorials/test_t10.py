@@ -106,7 +106,10 @@ def test_large_weights_keep_few_directions_and_the_others_all(tutorial):
     panels = md.plot.jacobian_spectrum(tutorial(NAME)["spectra"]).numbers["panels"]
     low, median, largest = (0.1, 0.5, 1.0)
     levels = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-    last = {name: dict(zip(levels, np.array(panel["log10"]).astype(float)[:, -1], strict=True)) for name, panel in panels.items()}
+    last = {
+        name: dict(zip(levels, np.array(panel["log10"]).astype(float)[:, -1], strict=True))
+        for name, panel in panels.items()
+    }
     assert last["large weights"][largest] > 0
     assert last["large weights"][median] < -6
     for name in ("residual", "orthogonal"):
