@@ -436,7 +436,11 @@ choices = {
     "Adam": lambda model, rate: md.optim.Adam(model, lr=0.01, layer_rate=rate),
 }
 
+# %% [markdown]
+# First the three methods with one rate for all layers (`rate=None`), the same weights and the same batches for each.
 
+
+# %%
 def train(make, rate, steps=300):
     """Train the network in batches of 32, and record what each step does to each layer."""
     model = network()
@@ -518,7 +522,7 @@ F.sum(0.5 * scale * p**2).backward()
 optimizer.step()
 print("first gradient", p.grad.numpy(), "and p after it", p.numpy())
 optimizer.zero_grad()
-with md.record() as tape:
+with md.record(title="the second step of momentum") as tape:
     loss = F.sum(0.5 * scale * p**2)
     loss.backward()
     optimizer.step()
