@@ -176,11 +176,7 @@ for count in (16, 64, 256, 1024):
 # straight line, which falls by $-\log_{10} a$ decades a layer. **Below 1 it vanishes, above 1 it explodes.**
 #
 # **Exercise: predict.** The weights are uniform on $[-1/\sqrt{n}, 1/\sqrt{n}]$. Such numbers have the variance
-# $1/(3n)$. What is the factor of a layer (three digits)
-#
-# 1. of sigmoid units with $z$ near 0,
-# 2. of tanh units with $z$ near 0,
-# 3. of ReLU units, half of which are active?
+# $1/(3n)$. What is the factor of a layer of **sigmoid** units with $z$ near 0? (Three digits.)
 
 # %% exercise="t09_sigmoid_factor"
 sigmoid_factor = 0.144  # SOLUTION
@@ -188,11 +184,17 @@ sigmoid_factor = 0.144  # SOLUTION
 # %% check="t09_sigmoid_factor"
 checked_sigmoid = md.check.t09_sigmoid_factor(sigmoid_factor)
 
+# %% [markdown]
+# **Exercise: predict.** And with the same weights, of a layer of **tanh** units with $z$ near 0?
+
 # %% exercise="t09_tanh_factor"
 tanh_factor = 0.577  # SOLUTION
 
 # %% check="t09_tanh_factor"
 checked_tanh = md.check.t09_tanh_factor(tanh_factor)
+
+# %% [markdown]
+# **Exercise: predict.** And of a layer of **ReLU** units, half of which are active?
 
 # %% exercise="t09_relu_factor"
 relu_factor = 0.408  # SOLUTION
