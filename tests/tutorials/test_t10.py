@@ -106,7 +106,10 @@ def test_large_weights_keep_few_directions_and_the_others_all(tutorial):
     panels = md.plot.jacobian_spectrum(tutorial(NAME)["spectra"]).numbers["panels"]
     low, median, largest = (0.1, 0.5, 1.0)
     levels = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-    last = {name: dict(zip(levels, np.array(panel["log10"]).astype(float)[:, -1], strict=True)) for name, panel in panels.items()}
+    last = {
+        name: dict(zip(levels, np.array(panel["log10"]).astype(float)[:, -1], strict=True))
+        for name, panel in panels.items()
+    }
     assert last["large weights"][largest] > 0
     assert last["large weights"][median] < -6
     for name in ("residual", "orthogonal"):
@@ -221,6 +224,10 @@ def wrong_norm(grad_z=None, grad_gamma=None, grad_beta=None):
             wrong_norm(grad_gamma=lambda g, z, n: (g * n).mean(0), grad_beta=lambda g: g.mean(0)),
             "sums over it, not means",
         ),
+        (wrong_norm(lambda g, n, s: (g - g.mean(0) - n * (g * n).mean(0)) * s), "multiplied by s, or divided"),
+        (wrong_norm(lambda g, n, s: (g - g.mean(0) - (g * n).mean(0)) / s), "a number a unit"),
+        (wrong_norm(lambda g, n, s: (g - g.mean(1) - n * (g * n).mean(1)) / s), "axis=0"),
+        (wrong_norm(grad_gamma=lambda g, z, n: g.sum(0), grad_beta=lambda g: g.sum(0)), "not dL/dbeta"),
         (wrong_norm(grad_gamma=lambda g, z, n: g * n, grad_beta=lambda g: g), "sum over it is missing"),
     ],
 )
@@ -273,6 +280,7 @@ def wrong_residual(together=lambda grad_out, branch, x: grad_out + branch, slope
         (wrong_residual(lambda grad_out, branch, x: grad_out.copy()), "through the branch is missing"),
         (wrong_residual(slope=lambda h: 1), "slope of tanh is missing"),
         (wrong_residual(slope=lambda h: h * (1 - h)), "slope of the sigmoid"),
+        (lambda g, x, w1, w2: (g + g @ w2 @ w1.T, x.T @ g, g), "transposed matrix"),
     ],
 )
 def test_wrong_residual_blocks_are_named(answer, hint):
