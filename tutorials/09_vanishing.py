@@ -162,8 +162,8 @@ for count in (16, 64, 256, 1024):
 
 # %% [markdown]
 # Like $\sqrt{n}$: the *squares* add up, since of the mixed products as many are positive as negative. So, if the
-# weights are independent of the gradient and have mean 0, the mean square of the gradient is multiplied, from layer
-# $l$ to layer $l-1$, by
+# weights have mean 0 and are independent of gradient and slopes, and these two of each other, the mean square of the
+# gradient is multiplied, from layer $l$ to layer $l-1$, by
 #
 # $$n \cdot \mathrm{Var}(W) \cdot \mathrm{E}[\sigma'(z)^2]$$
 #
@@ -171,9 +171,10 @@ for count in (16, 64, 256, 1024):
 #
 # $$a = \sqrt{\, n \, \mathrm{Var}(W) \; \mathrm{E}[\sigma'^2] \,}$$
 #
-# $n$ counts the terms of the sum. On the way back these are the layer's *outputs*: the rows of `weight`. $\mathrm{E}$
-# is the mean over units and examples. After $k$ layers the gradient is $a^k$ times what it was: on a log axis a
-# straight line, which falls by $-\log_{10} a$ decades a layer. **Below 1 it vanishes, above 1 it explodes.**
+# $n$ counts the terms of the sum. On the way back these are the layer's *outputs*: the rows of `weight`. $\sigma'$ is
+# the slope of the activation, whichever it is, and $\mathrm{E}$ the mean over units and examples. After $k$ layers the
+# gradient is $a^k$ times what it was: on a log axis a straight line, which falls by $-\log_{10} a$ decades a layer.
+# **Below 1 it vanishes, above 1 it explodes.**
 #
 # **Exercise: predict.** The weights are uniform on $[-1/\sqrt{n}, 1/\sqrt{n}]$. Such numbers have the variance
 # $1/(3n)$. What is the factor of a layer of **sigmoid** units with $z$ near 0? (Three digits.)
@@ -261,10 +262,11 @@ for activation, (predicted, measured) in found.items():
 
 # %% [markdown]
 # The two last columns agree within 0.03 decades: 7% of the factor. On paper it is nearly as good, as long as $z$ is
-# near 0. `md.plot.theory` draws the same, layer by layer, with one line more: the **bound** $\max \sigma' \cdot \lVert
-# W \rVert_2$, the largest factor that is possible at all, if the gradient points where the weights stretch most. It is
-# far from what happens. (It is often said that a sigmoid takes at least a factor of 4 a layer. That alone is no bound:
-# weights can be large.)
+# near 0. (All of it assumes that the weights know nothing of the gradient. That is so at the start; a training changes
+# it.) `md.plot.theory` draws the same, layer by layer. It calls your prediction the *mean field*, since each unit is
+# taken for the mean of all, and has one line more: the **bound** $\max \sigma' \cdot \lVert W \rVert_2$, the largest
+# factor that is possible at all, if the gradient points where the weights stretch most. It is far from what happens.
+# (It is often said that a sigmoid takes at least a factor of 4 a layer. That alone is no bound: weights can be large.)
 
 # %%
 theories = {}
