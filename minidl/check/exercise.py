@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from minidl.check.seeding import generator
 from minidl.tensors.tensor import Tensor
 
 OPEN = "not answered yet: replace the ... or the `raise NotImplementedError` by your lines"
+SINGLE = 1e-4  # how near a number in float32 has to be at least
 BY_DIFFERENCES = 1e-5  # how near a gradient has to be to finite differences, relative to its largest number
 
 
@@ -139,23 +142,22 @@ class Implement(Exercise):
             return {
                 **words,
                 "difference": f"your function raised {outcome.words}",
-                "hint": self._hint_of_error(outcome, case),
+                "hint": self._hint(answer, outcome, case) or self._hint_of_error(outcome, case),
             }
         right = self._run(self.solution, copied(case))
         if right.error is not None:
             raise right.error  # the exercise is wrong, not the answer
         computed, expected = plain(outcome.value), plain(right.value)
-        single = any(getattr(item, "dtype", None) == np.float32 for item in case)
-        rtol = max(self.rtol, 1e-4) if single else self.rtol
+        rtol = self._tolerance(case)
         found = difference(computed, expected, rtol)
         if found:
-            hint = self._hint(computed, case, rtol) or usual_slip(computed, expected, rtol)
+            hint = self._hint(answer, outcome, case) or usual_slip(computed, expected, rtol)
             found = "\n".join([found, *(f"your function warned: {text}" for text in outcome.warned)])
             part = narrowed(computed, expected, rtol)
             return {**words, **_pair(computed, expected, part), "difference": found, "hint": hint}
         if isinstance(right.value, Tensor) and not isinstance(outcome.value, Tensor):
             graph = "an array came, a Tensor was expected: without its graph no gradient passes through it"
-            return {**words, "difference": graph, "hint": self._hint(computed, case, rtol)}
+            return {**words, "difference": graph, "hint": self._hint(answer, outcome, case)}
         changed = self._changed(given, case)
         if changed:
             return {
@@ -163,7 +165,7 @@ class Implement(Exercise):
                 "difference": changed,
                 "hint": "compute a new array (x = x + y) instead of changing one (x += y)",
             }
-        if self.forward is not None and not single:
+        if self.forward is not None and not _is_single(case):
             by_hand = by_differences(self.forward, case[0], case[1:])
             gradients = by_hand if len(by_hand) > 1 else by_hand[0]
             found = difference(_floats(computed), _floats(gradients), BY_DIFFERENCES)
@@ -180,19 +182,27 @@ class Implement(Exercise):
             return together
         return "\n".join(line.replace("\n", "\n" + " " * (line.index("=") + 2)) for line in lines)
 
-    def _hint(self, computed: Any, case: tuple[Any, ...], rtol: float) -> str:
-        for mistake in self.mistakes:
-            outcome = self._run(mistake.answer, copied(case))
-            if outcome.error is None and not difference(computed, plain(outcome.value), rtol):
-                return mistake.hint
-        return ""
+    def _hint(self, answer: Callable[..., Any], outcome: Outcome, case: tuple[Any, ...]) -> str:
+        """The mistake that gives the same as the answer: in this case, and if several do, in the other cases too."""
+        alike = [mistake for mistake in self.mistakes if self._alike(outcome, mistake, case)]
+        for other in self.cases() if len(alike) > 1 else ():
+            with redirect_stdout(StringIO()):  # what it prints was seen
+                again = self._run(answer, copied(other))
+            alike = [mistake for mistake in alike if self._alike(again, mistake, other)] or alike
+        return alike[0].hint if alike else ""
+
+    def _alike(self, outcome: Outcome, mistake: Mistake, case: tuple[Any, ...]) -> bool:
+        """Whether a mistake computes in a case what an answer computed, or raises the same error."""
+        theirs = self._run(mistake.answer, copied(case))
+        if outcome.error is not None or theirs.error is not None:
+            return type(outcome.error) is type(theirs.error) and str(outcome.error) == str(theirs.error)
+        return not difference(plain(outcome.value), plain(theirs.value), self._tolerance(case))
+
+    def _tolerance(self, case: tuple[Any, ...]) -> float:
+        return max(self.rtol, SINGLE) if _is_single(case) else self.rtol
 
     def _hint_of_error(self, outcome: Outcome, case: tuple[Any, ...]) -> str:
-        """A mistake that raises the same error in this case; else what usually raises such an error."""
-        for mistake in self.mistakes:
-            error = self._run(mistake.answer, copied(case)).error
-            if error is not None and type(error) is type(outcome.error) and str(error) == str(outcome.error):
-                return mistake.hint
+        """What usually raises such an error."""
         if isinstance(outcome.error, RecursionError):
             return "it calls itself, and never ends: which call should be the last one?"
         if isinstance(outcome.error, TypeError) and not outcome.line:
@@ -231,10 +241,16 @@ class Predict(Exercise):
         found = self._differs(computed, expected)
         if not found:
             return Result(self.name, 1, 1, hint=self.why, working=answer)
-        hints = (m.hint for m in self.mistakes if not self._differs(computed, plain(_value(m.answer))))
-        hint = next(hints, "") or _without_numbers(usual_slip(computed, expected, self.rtol))
+        hint = self._hint(computed) or _without_numbers(usual_slip(computed, expected, self.rtol))
         # The right number is not shown, nor a factor that tells it: it is still to be found.
         return Result(self.name, 0, 1, case=self.task, computed=computed, difference=found, hint=hint, working=expected)
+
+    def _hint(self, computed: Any) -> str:
+        """The mistake with this value; that which has just this one before one that is near."""
+        wrong = [(mistake, plain(_value(mistake.answer))) for mistake in self.mistakes]
+        near = [(mistake, value) for mistake, value in wrong if not self._differs(computed, value)]
+        exact = [(mistake, value) for mistake, value in near if not difference(_floats(computed), _floats(value), 1e-9)]
+        return (exact or near)[0][0].hint if near else ""
 
     def _differs(self, computed: Any, expected: Any) -> str:
         if isinstance(expected, str):
@@ -281,6 +297,10 @@ class Explain(Exercise):
         )
         words = f"{letter!r} is not the reason" if letter in self.choices else f"{letter!r} is none of the choices"
         return Result(self.name, 0, 1, case=self.task, difference=words, hint=hint, working=self.solution)
+
+
+def _is_single(case: tuple[Any, ...]) -> bool:
+    return any(getattr(item, "dtype", None) == np.float32 for item in case)
 
 
 def _is_open(answer: Any) -> bool:

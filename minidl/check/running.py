@@ -68,9 +68,13 @@ def _own_line(error: BaseException, function: Callable[..., Any]) -> str:
 
 
 def is_empty(function: Any) -> bool:
-    """Whether a function was handed out and has no lines yet: its body is `...` or `pass`."""
+    """Whether a function was handed out and has no lines yet: its body is `...` or `pass`. (A lambda was written.)"""
     code = getattr(function, "__code__", None)
-    if code is None or any(step.opname not in _NOTHING for step in dis.get_instructions(code)):
+    if (
+        code is None
+        or code.co_name == "<lambda>"
+        or any(step.opname not in _NOTHING for step in dis.get_instructions(code))
+    ):
         return False
     returned = [step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_CONST", "RETURN_CONST")]
     return all(value is None for value in returned)

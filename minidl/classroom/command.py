@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from minidl.classroom.otter import otter
 from minidl.classroom.plain import plain
 from minidl.classroom.source import sources
 from minidl.errors import printable
+from minidl.files.output import say
 
 FORMATS = {"plain": plain, "nbgrader": nbgrader, "otter": otter}
 
@@ -39,7 +41,7 @@ examples:
 The solutions are public, in the repository of minidl. A seed changes the cases, not the answers."""
 
 _NEXT = {
-    "plain": "cd {folder}; jupyter lab, or: pytest -m t01",
+    "plain": "cd {folder}; jupyter lab {stem}.ipynb, or: pytest",
     "nbgrader": "cd {folder}; nbgrader generate_assignment {stem}",
     "otter": "cd {folder}/{stem}; otter assign {stem}.ipynb dist",
 }
@@ -80,8 +82,9 @@ def tutorials(options: argparse.Namespace) -> int:
     files = FORMATS[options.format](chosen, seed)
     paths = written(files, options.folder, options.force)
     folder = printable(str(options.folder))
-    print(f"{len(chosen)} tutorials, {len(paths)} files in {folder} (for {options.format})")
-    print("next: " + _NEXT[options.format].format(folder=folder, stem=next(iter(chosen))))
+    many = "1 tutorial" if len(chosen) == 1 else f"{len(chosen)} tutorials"
+    say(f"{many}, {len(paths)} files in {folder} (for {options.format})", sys.stdout)
+    say("next: " + _NEXT[options.format].format(folder=folder, stem=next(iter(chosen))), sys.stdout)
     return 0
 
 

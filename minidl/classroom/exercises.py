@@ -6,8 +6,7 @@ import ast
 import builtins
 from dataclasses import dataclass
 
-from minidl.classroom.source import Cell
-from minidl.classroom.student import BEGIN
+from minidl.classroom.source import BEGIN, Cell
 
 FOR_A_FUNCTION, FOR_A_VALUE, FOR_WORDS = 3, 1, 2  # points
 

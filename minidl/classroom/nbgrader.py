@@ -9,8 +9,8 @@ from typing import Any
 from minidl.classroom.exercises import FOR_WORDS, check_call, points_by_name
 from minidl.classroom.handout import pages_of
 from minidl.classroom.notebook import notebook_of, text_of_notebook
-from minidl.classroom.source import Cell, cells_of
-from minidl.classroom.student import BEGIN, END, TEACHER, VALUE, installing, seeded_below, without_value
+from minidl.classroom.source import BEGIN, END, VALUE, Cell, read
+from minidl.classroom.student import TEACHER, installing, seeded_below, without_value
 
 CONFIG = """\
 # nbgrader_config.py: run nbgrader's commands in this folder.
@@ -44,7 +44,7 @@ def nbgrader(sources: Mapping[str, Path], seed: int | None = None) -> dict[str, 
     said = "" if seed is None else f" The cases that answers are checked on are drawn from your seed, {seed}."
     files: dict[str, str | bytes] = {"nbgrader_config.py": CONFIG, "README.md": README.format(seed=said)}
     for stem, path in sources.items():
-        cells = [cell for cell in cells_of(path.read_text(encoding="utf-8"), path.name) if TEACHER not in cell.tags]
+        cells = [cell for cell in read(path) if TEACHER not in cell.tags]
         worth = points_by_name(cells)
         own = [installing(), *seeded_below([_of_nbgrader(cell, worth) for cell in cells], seed)]
         notebook = notebook_of(own)

@@ -9,8 +9,8 @@ from pathlib import Path
 from minidl.classroom.exercises import FOR_WORDS, check_call, points_by_name
 from minidl.classroom.handout import pages_of
 from minidl.classroom.notebook import notebook_of, text_of_notebook
-from minidl.classroom.source import CODE, RAW, Cell, cells_of
-from minidl.classroom.student import BEGIN, STUB, TEACHER, installing, seeded_below
+from minidl.classroom.source import BEGIN, CODE, RAW, Cell, read
+from minidl.classroom.student import STUB, TEACHER, installing, seeded_below
 
 CONFIG = """\
 # ASSIGNMENT CONFIG
@@ -47,7 +47,7 @@ def otter(sources: Mapping[str, Path], seed: int | None = None) -> dict[str, str
     said = "" if seed is None else f" The cases that answers are checked on are drawn from your seed, {seed}."
     files: dict[str, str | bytes] = {"README.md": README.format(seed=said)}
     for stem, path in sources.items():
-        cells = [cell for cell in cells_of(path.read_text(encoding="utf-8"), path.name) if TEACHER not in cell.tags]
+        cells = [cell for cell in read(path) if TEACHER not in cell.tags]
         pages = pages_of(stem, path)
         config = Cell(RAW, CONFIG.format(stem=stem, pages=", ".join(pages)))
         own = [config, installing(), *seeded_below(_in_questions(cells), seed)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from minidl.classroom.handout import pages_of, title_of
 from minidl.classroom.notebook import notebook_of, text_of_notebook
-from minidl.classroom.source import cells_of, text_of, tutorial_of
+from minidl.classroom.source import read, text_of, tutorial_of
 from minidl.classroom.student import for_students, installing, seeded_below
 
 README = """\
@@ -77,7 +77,7 @@ def plain(sources: Mapping[str, Path], seed: int | None = None) -> dict[str, str
     markers, rows = [], ["| | tutorial |", "|---|---|"]
     for stem, path in sources.items():
         text = path.read_text(encoding="utf-8")
-        cells = for_students(cells_of(text, path.name))
+        cells = for_students(read(path))
         names += [str(cell.options["check"]) for cell in cells if "check" in cell.options]
         title = title_of(text)
         markers.append(f"    {tutorial_of(stem)}: {title}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 CODE, MARKDOWN, RAW = "code", "markdown", "raw"
+BEGIN, END, VALUE = "# BEGIN SOLUTION", "# END SOLUTION", "# SOLUTION"  # around lines of a solution, after a value
 _MARK = re.compile(r"# %%(?P<rest>.*)")
 _KIND = re.compile(r"\s*\[(markdown|md|raw)\]")
 _OPTION = re.compile(r'\s*(\w+)=("[^"]*"|\[[^\]]*\]|[\w.+-]+)')
@@ -61,6 +62,23 @@ def cells_of(text: str, name: str = "source") -> list[Cell]:
         kind, options = _read_mark(mark, where)
         body = "\n".join(lines).strip("\n")
         found.append(Cell(kind, body if kind == CODE else _uncommented(body, where), options))
+    return found
+
+
+def read(path: Path) -> list[Cell]:
+    """The cells of a source file, in which every cell with a solution has the option exercise.
+
+    Where it does not say which, it is that of the next check.
+    """
+    found = cells_of(path.read_text(encoding="utf-8"), path.name)
+    said = {cell.options["exercise"] for cell in found if "exercise" in cell.options}
+    coming = ""
+    for i in reversed(range(len(found))):
+        cell = found[i]
+        coming = str(cell.options.get("check", coming))
+        solved = cell.kind == CODE and (BEGIN in cell.text or VALUE in cell.text)
+        if solved and coming and coming not in said and "exercise" not in cell.options:
+            found[i] = replace(cell, options={"exercise": coming, **cell.options})
     return found
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from minidl.classroom.source import CODE, MARKDOWN, Cell
+from minidl.classroom.source import BEGIN, CODE, END, MARKDOWN, VALUE, Cell
 
-BEGIN, END, VALUE = "# BEGIN SOLUTION", "# END SOLUTION", "# SOLUTION"
 STUB = 'raise NotImplementedError("your lines here")'
 ANSWER = "= ...  # your answer"
 TEACHER = "teacher"

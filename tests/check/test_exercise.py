@@ -89,6 +89,14 @@ def test_a_mistake_that_raises_is_recognised_by_its_error():
     assert result.difference.startswith("your function raised IndexError: index 99 is out of bounds")
 
 
+def test_of_mistakes_that_are_alike_in_a_case_the_one_that_is_alike_in_all_is_named(capsys):
+    mistakes = [Mistake(lambda x: 4 * x, "four times"), Mistake(lambda x: 2 * x * x, "twice the square")]
+    exercise = Implement("t00_m", "-", lambda x: 3 * x, lambda rng: [(np.full(2, 2.0),), (np.ones(3),)], mistakes)
+    assert said(exercise, lambda x: print("mine") or x * x * 2).hint == "twice the square"
+    assert said(exercise, lambda x: x * 4).hint == "four times"
+    assert capsys.readouterr().out == "mine\n" * 3
+
+
 def test_a_part_of_the_cases_is_a_part_of_the_points():
     def right_for_small_ones(x, factor):
         return factor * x if len(x) < 10 else x
@@ -207,6 +215,8 @@ def test_a_wrong_prediction_gets_its_hint_and_not_the_answer():
     assert said(COUNT, -12.0).hint == "the sign is the other one"
     assert said(COUNT, 24.0).hint == ""
     assert said(COUNT, ...).difference == OPEN
+    near = Predict("t00_near", "-", 9.0, [Mistake(1.0, "one"), Mistake(1.1, "a tenth more")], rtol=0.2)
+    assert [said(near, x).hint for x in (1.0, 1.1, 1.05)] == ["one", "a tenth more", "one"]
     assert not said(COUNT, "twelve").passed
     assert said(COUNT, ...).working == 12
 
