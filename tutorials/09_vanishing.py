@@ -98,16 +98,18 @@ md.plot.flow_profile(recordings[8], steps=[0])
 # G_{l-1} = \frac{\partial L}{\partial z_l} W_l$$
 #
 # and of the sigmoid we know that $\sigma'(z) = \sigma(z)\,(1 - \sigma(z))$, which is at most $1/4$, at $z = 0$.
-#
-# **Exercise: implement.** Write the way back through all layers. `weights` has the shape (L, n, n): `weights[i]` is a
-# matrix as `nn.Linear` keeps it, one row for each unit. Return the gradient of the input and those of all weights, the
-# latter in one array of the shape of `weights`. The check compares with finite differences.
 
 
 # %%
 def sigmoid(z):
     """The logistic function, on an array."""
     return 1 / (1 + np.exp(-z))
+
+
+# %% [markdown]
+# **Exercise: implement.** Write the way back through all layers. `weights` has the shape (L, n, n): `weights[i]` is a
+# matrix as `nn.Linear` keeps it, one row for each unit. Return the gradient of the input and those of all weights, the
+# latter in one array of the shape of `weights`. The check compares with finite differences.
 
 
 # %% exercise="t09_deep_backward"
