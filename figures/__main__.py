@@ -30,6 +30,7 @@ and how it misleads.
 
 Steps of a training, recorded to be walked through op by op, are in [stepper](stepper/README.md).
 `checkpoint.png` is made by `python -m benchmarks.checkpointing`: [what it shows](../docs/checkpoint.md).
+`vanishing.png` is made by the first lines of the [README](../README.md).
 `scaling.png` is made by `python -m benchmarks.scaling`:
 [what it shows](../benchmarks/README.md#how-time-and-memory-grow).
 """

@@ -1,6 +1,7 @@
 """The README's examples run as they are printed, and say what they promise."""
 
 import code
+import json
 import re
 import subprocess
 import sys
@@ -44,45 +45,64 @@ def pasted(example: str, folder: Path) -> str:
     return run(AT_THE_PROMPT.format(lines=example.splitlines()), folder)
 
 
-def test_there_are_six_examples():
-    assert len(EXAMPLES) == 6
+def test_there_are_seven_examples():
+    assert len(EXAMPLES) == 7
+
+
+def test_five_lines_draw_the_vanishing_gradient_that_is_shown(tmp_path):
+    lines = [line for line in EXAMPLES[0].splitlines() if line and not line.startswith("import")]
+    assert len([line for line in lines if not line.endswith(":")]) == 5
+    pasted(EXAMPLES[0], tmp_path)
+    drawn, shown = (json.loads((folder / "vanishing.json").read_text("utf-8")) for folder in (tmp_path, ROOT / "figures"))
+    assert numbers(drawn) == pytest.approx(numbers(shown), rel=1e-3)
+    assert "sigmoid: falls 0.85 decades a layer" in shown["caption"]  # 10^0.85 = 7
+    assert "relu: falls 0.34 decades a layer" in shown["caption"]  # 10^0.34 = 2.2
+
+
+def numbers(found: object) -> list[float]:
+    """All numbers of what a json file holds, in its order."""
+    if isinstance(found, dict):
+        return [number for value in found.values() for number in numbers(value)]
+    if isinstance(found, list):
+        return [number for value in found for number in numbers(value)]
+    return [float(found)] if isinstance(found, int | float) else []
 
 
 def test_the_gradient_example_runs(tmp_path):
-    out = pasted(EXAMPLES[0], tmp_path)
+    out = pasted(EXAMPLES[1], tmp_path)
     assert "12." in out  # 3 t^2 and 6 t at t = 2
     assert "overwritten since" in out
 
 
 def test_the_training_example_learns_and_draws(tmp_path):
-    out = pasted(EXAMPLES[1], tmp_path)
+    out = pasted(EXAMPLES[2], tmp_path)
     accuracy = float(re.search(r"accuracy ([\d.]+)%", out).group(1))
     assert accuracy > 85
     assert {path.suffix for path in tmp_path.glob("flow_profile.*")} == {".png", ".svg", ".json"}
 
 
 def test_the_example_of_stepping_shows_two_addends_and_writes_a_page(tmp_path):
-    out = pasted(EXAMPLES[2], tmp_path)
+    out = pasted(EXAMPLES[3], tmp_path)
     assert len(re.findall(r"event \d+: \[.*\] is added to dL/dh", out)) == 2
     assert "default-src 'none'" in (tmp_path / "step.html").read_text(encoding="utf-8")
 
 
 def test_the_example_of_parameter_groups_learns(tmp_path):
-    out = pasted(EXAMPLES[3], tmp_path)
+    out = pasted(EXAMPLES[4], tmp_path)
     assert "Scale(lr=1.0, decay=0.0) Scale(lr=0.5, decay=0.0)" in out
     first, last = map(float, re.search(r"\n([\d.]+) ([\d.]+)\n", out).groups())
     assert last < first / 2
 
 
 def test_the_example_of_an_operation_of_ones_own_runs(tmp_path):
-    out = pasted(EXAMPLES[4], tmp_path)
+    out = pasted(EXAMPLES[5], tmp_path)
     assert "True True" in out
     assert "-12." in out  # 6 x at x = -2
     assert out.count("eigenvalues of the Hessian") == 3
 
 
 def test_the_example_of_plain_lines_runs(tmp_path):
-    out = pasted(EXAMPLES[5], tmp_path)
+    out = pasted(EXAMPLES[6], tmp_path)
     assert "[[2., 2.], [2., 2.]]" in out.replace("\n       ", "")
     assert "minidl/fast/" in out
 
