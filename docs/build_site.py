@@ -10,11 +10,13 @@ other file to a copy of it. A warning of Sphinx's is an error. The site works fr
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +32,8 @@ PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "minidl/data/DIGITS.md"
 FOLDERS = ("docs", "figures", "tutorials", "benchmarks")
 KEPT = {".md", ".png", ".html", ".ipynb", ".json", ".svg"}
 LEFT_OUT = ("docs/sphinx/", "docs/reference/", "tutorials/student/")
+SHOWN = re.compile(r"minidl/.*\.py|tutorials/\d\d_\w+\.py")  # files with a page of their own, coloured
+LITE = re.compile(r"% JupyterLite\n.*?\n\n", re.DOTALL)  # a paragraph
 LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()([^)\s]+)(\))")
 CODE = re.compile(r"^(```|~~~).*?^\1[ ]*$", re.MULTILINE | re.DOTALL)
 
@@ -84,13 +88,14 @@ class Links:
             return f"{relative}{hash_}{anchor}"
         if target in self.files and target.endswith(".html"):
             return self._beside(relative, hash_ + anchor)
-        if target in self.files and re.fullmatch(r"minidl/.*\.py", target):
+        if target in self.files and SHOWN.fullmatch(target):
             return self._beside(os.path.relpath(address(target), os.path.dirname(page) or "."))
         if target in self.files:
-            copy = self.stage / "_extra" / "files" / f"{target}.txt"
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / target, copy)
-            return self._beside(os.path.relpath(f"files/{target}.txt", os.path.dirname(page) or "."))
+            # A browser shows a text, and saves a notebook.
+            copy = f"files/{target}" if target.endswith(".ipynb") else f"files/{target}.txt"
+            (self.stage / "_extra" / copy).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / target, self.stage / "_extra" / copy)
+            return self._beside(os.path.relpath(copy, os.path.dirname(page) or "."))
         if target in self.folders:
             inside = [f"{target}/README.md", f"{target}/__init__.py", *sorted(self.files)]
             file = next(f for f in inside if f in self.files and f.startswith(f"{target}/"))
@@ -123,13 +128,11 @@ def stage_pages(stage: Path) -> None:
         else:
             shutil.copyfile(ROOT / name, target)
 
-    write_pages(ROOT, [name for name in known if re.fullmatch(r"minidl/.*\.py", name)], stage / "_extra")
+    write_pages(ROOT, [name for name in known if SHOWN.fullmatch(name)], stage / "_extra")
 
 
 def rewritten_notebook(links: Links, name: str) -> str:
     """A notebook with the links of its texts as the site has them."""
-    import json
-
     notebook = json.loads((ROOT / name).read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
@@ -159,11 +162,33 @@ def api_words(package: object) -> Iterator[str]:
     yield " ".join((getattr(package, "__doc__", "") or "").split("\n\n")[0].split())
 
 
+def build_lite(out: Path) -> None:
+    """JupyterLite with the students' notebooks in out/lite, and minidl's wheel for them to install.
+
+    It needs a server (`python -m http.server`), and fetches Python and NumPy for the browser from Pyodide's network.
+    """
+    with tempfile.TemporaryDirectory() as aside:
+        wheels = Path(aside, "wheels")
+        pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(wheels), str(ROOT)]
+        subprocess.run(pip, check=True)
+        wheel = next(wheels.glob("minidl-*.whl"))
+        student = ROOT / "tutorials" / "student"
+        command = ["jupyter", "lite", "build", "--contents", str(student), "--output-dir", str(out / "lite")]
+        command[0] = str(Path(sys.executable).with_name("jupyter"))
+        done = subprocess.run([*command, "--piplite-wheels", str(wheel)], cwd=aside, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(done.stdout + done.stderr)
+    index = (out / "lite" / "pypi" / "all.json").read_text(encoding="utf-8")
+    if wheel.name not in index:
+        raise SystemExit(f"JupyterLite's index of wheels has no {wheel.name}")
+
+
 def main() -> None:
     """Stage, and let Sphinx make the site."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("out", type=Path, help="folder of the site; what is in it is replaced")
     parser.add_argument("--warnings", action="store_true", help="list warnings instead of failing at them")
+    parser.add_argument("--lite", action="store_true", help="with JupyterLite, 70 MB, for the students' notebooks")
     options = parser.parse_args()
 
     if not MATHJAX.exists():
@@ -181,12 +206,17 @@ def main() -> None:
     mathjax = stage / "_extra" / "_static" / "mathjax"
     mathjax.mkdir(parents=True)
     shutil.copyfile(MATHJAX, mathjax / MATHJAX.name)
+    if not options.lite:
+        page = stage / "tutorials.md"
+        page.write_text(LITE.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
     strict = [] if options.warnings else ["-W", "--keep-going"]
     settings = ["-c", str(HERE / "sphinx"), "-D", f"html_extra_path={stage / '_extra'}"]
     command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", *settings, *strict, "-j", "auto"]
     done = subprocess.run([*command, str(stage), str(out)], cwd=ROOT, env={**os.environ, "MPLBACKEND": "Agg"})
     if done.returncode:
         sys.exit(done.returncode)
+    if options.lite:
+        build_lite(out)
     print(f"the site is in {options.out}: open {options.out / 'index.html'}")
 
 
