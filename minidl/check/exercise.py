@@ -18,7 +18,7 @@ import numpy as np
 from minidl.check.collecting import note
 from minidl.check.comparing import copied, difference, narrowed, plain, usual_slip
 from minidl.check.differences import by_differences
-from minidl.check.progress import remember
+from minidl.check.remembering import remember
 from minidl.check.result import Result, shown
 from minidl.check.running import NOT_YET, Outcome, is_empty, run
 from minidl.check.seeding import generator

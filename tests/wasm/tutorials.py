@@ -1,4 +1,4 @@
-"""What `python -m tests.wasm` runs twice of the tutorials: a line of JSON each, with what it prints and what its checks say.
+"""What `python -m tests.wasm` runs twice of the tutorials: a line of JSON each, what it prints and its checks say.
 
 python tutorials.py STEM ...
 """
