@@ -184,6 +184,18 @@ def _number(value: Any) -> str:
     return f"{value.item():.6g}" if value.dtype.kind == "f" else str(value.item())
 
 
+def _dtype_slip(a: np.ndarray, b: np.ndarray, rtol: float) -> str:
+    """An array of whole numbers, or the right numbers in another precision."""
+    if a.dtype.kind in "iu":
+        return "an array of whole numbers came, which keeps nothing that stands behind the point"
+    if a.dtype == np.float64 and b.dtype == np.float32 and not difference(a.astype(b.dtype), b, rtol):
+        return (
+            f"the numbers are right; but what came in was {b.dtype}, and should stay so. np.zeros(shape) and NumPy's "
+            "own scalars are float64; np.zeros_like(x) and Python's numbers keep the dtype of an array"
+        )
+    return ""
+
+
 def usual_slip(computed: Any, expected: Any, rtol: float) -> str:
     """A slip that shows in the numbers alone: a sign, a factor, a transpose; empty if none is seen."""
     if isinstance(expected, (list, tuple)) and isinstance(computed, (list, tuple)) and len(computed) == len(expected):
@@ -196,6 +208,8 @@ def usual_slip(computed: Any, expected: Any, rtol: float) -> str:
     if not (is_numbers(computed) and is_numbers(expected)):
         return ""
     a, b = np.asarray(computed), np.asarray(expected)
+    if a.shape == b.shape and b.ndim and a.dtype != b.dtype and b.dtype.kind == "f":
+        return _dtype_slip(a, b, rtol)
     if a.ndim == b.ndim == 2 and a.shape == b.shape[::-1] and not difference(a.T, b, rtol):
         return "this is the transpose of what was expected"
     if a.shape != b.shape or a.dtype.kind != "f" or not b.size or not np.any(b):

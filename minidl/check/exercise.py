@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minidl.check.collecting import note
-from minidl.check.comparing import copied, difference, narrowed, plain, usual_slip
+from minidl.check.comparing import copied, difference, is_numbers, narrowed, plain, usual_slip
 from minidl.check.differences import by_differences
 from minidl.check.remembering import remember
 from minidl.check.result import Result, shown
@@ -242,16 +242,29 @@ class Predict(Exercise):
         found = self._differs(computed, expected)
         if not found:
             return Result(self.name, 1, 1, hint=self.why, working=answer)
-        hint = self._hint(computed) or _without_numbers(usual_slip(computed, expected, self.rtol))
+        hint = self._hint(computed, expected) or _without_numbers(usual_slip(computed, expected, self.rtol))
         # The right number is not shown, nor a factor that tells it: it is still to be found.
         return Result(self.name, 0, 1, case=self.task, computed=computed, difference=found, hint=hint, working=expected)
 
-    def _hint(self, computed: Any) -> str:
-        """The mistake with this value; that which has just this one before one that is near."""
+    def _hint(self, computed: Any, expected: Any) -> str:
+        """The mistake with this value; that which has just this one before one that is near.
+
+        In a dict it is enough if all that is wrong in the mistake stands in the answer: more may be wrong there.
+        """
         wrong = [(mistake, plain(_value(mistake.answer))) for mistake in self.mistakes]
         near = [(mistake, value) for mistake, value in wrong if not self._differs(computed, value)]
         exact = [(mistake, value) for mistake, value in near if not difference(_floats(computed), _floats(value), 1e-9)]
-        return (exact or near)[0][0].hint if near else ""
+        part = [(mistake, value) for mistake, value in wrong if self._has_all_of(computed, value, expected)]
+        return next((mistake.hint for mistake, _ in [*exact, *near, *part]), "")
+
+    def _has_all_of(self, computed: Any, wrong: Any, expected: Any) -> bool:
+        """Whether each wrong number of one dict is in the other as well."""
+        if not all(isinstance(value, dict) for value in (computed, wrong, expected)):
+            return False
+        if not set(computed) == set(wrong) == set(expected):
+            return False
+        keys = [key for key in expected if difference(_floats(wrong[key]), _floats(expected[key]), self.rtol)]
+        return not any(difference(_floats(computed[key]), _floats(wrong[key]), self.rtol) for key in keys)
 
     def _differs(self, computed: Any, expected: Any) -> str:
         if isinstance(expected, str):
@@ -259,9 +272,14 @@ class Predict(Exercise):
             return "" if same else f"{shown(computed)} is not it"
         if isinstance(expected, dict) and isinstance(computed, dict) and set(computed) == set(expected):
             wrong = [key for key in expected if difference(_floats(computed[key]), _floats(expected[key]), self.rtol)]
-            return f"not within {self.rtol:.0%} of what is computed: {', '.join(map(str, wrong))}" if wrong else ""
+            no_number = next((key for key in wrong if _no_number(computed[key], expected[key])), None)
+            if no_number is not None:
+                return f"{no_number}: {_no_number(computed[no_number], expected[no_number])}"
+            said = f"not within {self.rtol:.0%} of what is computed" if self.rtol >= 0.005 else "not right yet"
+            return f"{said}: {', '.join(map(str, wrong))}" if wrong else ""
         if difference(_floats(computed), _floats(expected), self.rtol):
-            return f"not within {self.rtol:.0%} of what is computed" if self.rtol >= 0.005 else "that is not it"
+            near = f"not within {self.rtol:.0%} of what is computed" if self.rtol >= 0.005 else "that is not it"
+            return _no_number(computed, expected) or near
         return ""
 
 
@@ -288,16 +306,17 @@ class Explain(Exercise):
         return f"{self.name}: {self.task}\n{choices}\nCheck it with md.check.{self.name}('a letter')."
 
     def _check(self, answer: Any) -> Result:
-        letter = answer.strip().lower().removesuffix(")") if isinstance(answer, str) else answer
-        if letter == self.solution:
+        letter = answer.strip(" \n'\".()").lower() if isinstance(answer, str) else answer
+        if isinstance(letter, str) and letter == self.solution:
             return Result(self.name, 1, 1, working=self.solution)
-        if letter is ... or letter is None or letter == "":
+        if letter is ... or letter is None or (isinstance(letter, str) and letter == ""):
             return Result(self.name, 0, 1, difference=OPEN, working=self.solution)
         hint = next(
-            (m.hint for m in self.mistakes if m.answer == letter), f"answer with one of {', '.join(self.choices)}"
+            (m.hint for m in self.mistakes if isinstance(letter, str) and m.answer == letter),
+            f"answer with one of {', '.join(self.choices)}",
         )
-        words = "is not the reason" if letter in list(self.choices) else "is none of the choices"
-        said = f"{letter!r} {words}"
+        words = "is not the reason" if isinstance(letter, str) and letter in self.choices else "is none of the choices"
+        said = f"{answer!r} {words}"
         return Result(self.name, 0, 1, case=self.task, difference=said, hint=hint, working=self.solution)
 
 
@@ -318,6 +337,22 @@ def _pair(computed: Any, expected: Any, part: tuple[str, Any, Any]) -> dict[str,
 
 def _value(solution: Any) -> Any:
     return solution() if callable(solution) else solution
+
+
+def _no_number(computed: Any, expected: Any) -> str:
+    """That something else came where a number was expected; empty if a number came, or none was expected."""
+    if not is_numbers(expected) or np.ndim(expected) or (is_numbers(computed) and not np.ndim(computed)):
+        return ""
+    how = ": without the quotes it is one" if isinstance(computed, str) and _is_a_number(computed) else ""
+    return f"{shown(computed)} came, a number was expected{how}"
+
+
+def _is_a_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_numbers(hint: str) -> str:

@@ -104,7 +104,8 @@ def test_the_first_part_that_differs_is_found() -> None:
         (X + 1, ""),
         (np.zeros(3), ""),
         (None, ""),
-        (X.astype(int), ""),
+        (X.astype(int), "an array of whole numbers came, which keeps nothing that stands behind the point"),
+        (X.astype(np.float32), ""),
     ],
 )
 def test_a_slip_that_shows_in_the_numbers_is_named(computed: object, words: str) -> None:

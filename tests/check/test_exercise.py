@@ -129,6 +129,12 @@ def test_float64_for_float32_is_a_difference():
     result = said(SCALE, lambda x, factor: np.float64(factor) * x.astype(np.float64))
     assert (result.right, result.cases) == (2, 3)
     assert result.difference == "dtype float64 came, float32 was expected"
+    assert "the numbers are right" in result.hint
+    assert "np.zeros_like" in result.hint
+
+
+def test_an_array_of_whole_numbers_is_named():
+    assert "whole numbers" in said(SCALE, lambda x, factor: (factor * x).astype(int)).hint
 
 
 def test_of_several_values_only_the_one_that_differs_is_shown():
@@ -238,6 +244,53 @@ def test_the_reason_is_one_letter():
     assert said(WHY, "c").hint == "answer with one of a, b"
     assert said(WHY, ...).difference == OPEN
     assert said(WHY, 2).hint == "answer with one of a, b"
+
+
+@pytest.mark.parametrize("answer", ["(b)", "b)", "b.", "'b'", "B) "])
+def test_a_letter_may_be_written_with_its_bracket(answer):
+    assert said(WHY, answer).passed
+
+
+@pytest.mark.parametrize("answer", [["b"], ("b",), {"b": 1}, np.array(["a", "b"]), np.zeros(3), lambda: "b"])
+def test_what_is_no_letter_is_none_of_the_choices(answer):
+    assert "is none of the choices" in said(WHY, answer).difference
+
+
+SIDES = Predict(
+    "t00_sides",
+    "two sides",
+    {"first": 8, "second": 4},
+    [Mistake({"first": 6, "second": 4}, "without padding"), Mistake({"first": 8, "second": 2}, "halved twice")],
+    rtol=1e-4,
+)
+
+
+def test_in_a_dict_each_wrong_number_is_named_by_itself():
+    assert said(SIDES, {"first": 6, "second": 4}).hint == "without padding"
+    assert said(SIDES, {"first": 6, "second": 3}).hint == "without padding"
+    assert said(SIDES, {"first": 7, "second": 2}).hint == "halved twice"
+    assert said(SIDES, {"first": 7, "second": 4}).hint == ""
+    assert said(SIDES, {"first": 7, "second": 3}).difference == "not right yet: first, second"
+    assert not said(SIDES, {"second": 2}).passed
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("12", "'12' came, a number was expected: without the quotes it is one"),
+        ("a dozen", "'a dozen' came, a number was expected"),
+        ([12], "[12] came, a number was expected"),
+        (np.array([12.0]), "came, a number was expected"),
+        ({"n": 12}, "came, a number was expected"),
+    ],
+)
+def test_what_is_no_number_is_called_so(answer, words):
+    assert words in said(COUNT, answer).difference
+    assert not said(COUNT, answer).passed
+
+
+def test_a_string_in_a_dict_of_numbers_is_called_so():
+    assert said(SIDES, {"first": "8", "second": 4}).difference.startswith("first: '8' came, a number was expected")
 
 
 def test_every_wrong_choice_needs_a_hint():
