@@ -23,12 +23,15 @@ t07_sizes = Predict(
     _sides(8, 4, 4, 2),
     mistakes=[
         Mistake(_sides(6, 3, 1, 0), "that is without padding; here a row of zeros is put around each map before"),
-        Mistake(_sides(6, 3, 1, 0.5), "that is without padding; here a row of zeros is put around each map before"),
+        Mistake(_sides(6, 4, 4, 2), "that is without padding; here a row of zeros is put around each map before"),
+        Mistake(_sides(7, 3, 2, 1), "count the places again: the filter has one before its first move, hence the + 1"),
         Mistake(_sides(8, 8, 8, 8), "a convolution with this padding keeps the size; what does pooling do?"),
-        Mistake(_sides(8, 4, 2, 1), "conv2 keeps the size as conv1 does: its padding is 1 too"),
+        Mistake(_sides(8, 2, 4, 2), "a square of 2x2 pixels becomes one: how long is a side then?"),
+        Mistake(_sides(8, 4, 2, 2), "conv2 keeps the size as conv1 does: its padding is 1 too"),
         Mistake(_sides(8, 7, 7, 6), "the squares of the pooling do not overlap: it goes on by 2"),
         Mistake(_sides(10, 5, 7, 3), "the padding makes it larger by 2, and a filter of 3x3 smaller by 2"),
         Mistake(_sides(64, 16, 16, 4), "that is how many numbers a map has; the length of one side was asked for"),
+        Mistake(_sides(8, 4, 4, 4), "pool2 takes one number of each square, as pool1 does"),
         Mistake(_sides(8, 8, 16, 16), "that is how many maps there are; how large is each?"),
     ],
     rtol=0.01,
@@ -50,6 +53,13 @@ t07_parameters = Predict(
         Mistake(_counts(80, 1168, 2570), "how large are the maps when they come to fc? pool2 has been there"),
         Mistake(_counts(80, 1168, 10250), "how large are the maps when they come to fc? Two poolings have been there"),
         Mistake(_counts(73, 1153, 641), "there is a bias for each map, not one for the layer"),
+        Mistake(_counts(72, 1152, 650), "the biases of the maps are missing: each map has one"),
+        Mistake(_counts(80, 1168, 640), "the biases of fc are missing: each score has one"),
+        Mistake(_counts(80, 1280, 650), "a map has one bias, however many channels come to it"),
+        Mistake(_counts(80, 1160, 650), "a bias belongs to a map that conv2 makes, and not to one that comes to it"),
+        Mistake(_counts(10, 1168, 650), "that is one filter and its bias: how many maps does conv1 make?"),
+        Mistake(_counts(9, 1168, 650), "that is one filter, without its bias: how many maps does conv1 make?"),
+        Mistake(_counts(80, 1168, 704), "a bias belongs to a score, not to a number that comes to fc"),
         Mistake(_counts(5120, 4672, 650), "a filter is the same at every place: its weights count once"),
     ],
     rtol=1e-4,
@@ -95,6 +105,62 @@ def _upper_left(grad_out: Any, x: Any) -> Any:
     grad_x = np.zeros_like(x)
     grad_x[:, :, ::2, ::2] = grad_out
     return grad_x
+
+
+def _smallest(grad_out: Any, x: Any) -> Any:
+    return _max_pool_backward(grad_out, -x)
+
+
+def _value_of_x(grad_out: Any, x: Any) -> Any:
+    return np.where(x == _spread(_pooled(x)), x, 0)
+
+
+def _marked(grad_out: Any, x: Any, begin: float, on_the_way: bool) -> Any:
+    """By loops, with the largest so far, which begins with `begin`."""
+    grad_x = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(grad_out.shape):
+        largest, place = begin, None
+        for k, m in np.ndindex(2, 2):
+            if x[n, c, 2 * i + k, 2 * j + m] > largest:
+                largest, place = x[n, c, 2 * i + k, 2 * j + m], (n, c, 2 * i + k, 2 * j + m)
+                if on_the_way:
+                    grad_x[place] = grad_out[n, c, i, j]
+        if place is not None:
+            grad_x[place] = grad_out[n, c, i, j]
+    return grad_x
+
+
+def _marked_on_the_way(grad_out: Any, x: Any) -> Any:
+    return _marked(grad_out, x, -np.inf, True)
+
+
+def _marked_from_zero(grad_out: Any, x: Any) -> Any:
+    return _marked(grad_out, x, 0.0, False)
+
+
+def _marked_from_zero_on_the_way(grad_out: Any, x: Any) -> Any:
+    return _marked(grad_out, x, 0.0, True)
+
+
+def _overlapping(grad_out: Any, x: Any) -> Any:
+    grad_x = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(grad_out.shape):
+        square = x[n, c, i : i + 2, j : j + 2]
+        grad_x[n, c, i : i + 2, j : j + 2] += (square == square.max()) * grad_out[n, c, i, j]
+    return grad_x
+
+
+def _without_last(grad_out: Any, x: Any) -> Any:
+    grad_x = _max_pool_backward(grad_out, x)
+    grad_x[:, :, -2:] = 0
+    grad_x[:, :, :, -2:] = 0
+    return grad_x
+
+
+_MARKS = (
+    "a number that was the largest for a while keeps its gradient: give it only when the whole square was seen; and "
+    "0 is no good beginning where all four are negative"
+)
 
 
 def _maps(rng: np.random.Generator) -> Any:
@@ -148,6 +214,20 @@ t07_max_pool_backward = Implement(
         ),
         Mistake(_first_channel, "only the first map of each image gets a gradient: each channel is pooled by itself"),
         Mistake(_first_image, "only the first image of the batch gets a gradient"),
+        Mistake(_smallest, "the gradient goes to the smallest of each square; y is the largest"),
+        Mistake(_value_of_x, "at the right places stands the value of x; asked for is the gradient that comes to it"),
+        Mistake(
+            _marked_on_the_way,
+            "a number that was the largest for a while keeps its gradient: give it only when the whole square was seen",
+        ),
+        Mistake(_marked_from_zero, "you begin with 0 as the largest so far: what if all four are negative?"),
+        Mistake(_marked_from_zero_on_the_way, _MARKS),
+        Mistake(_overlapping, "these squares overlap: the next one begins two pixels farther on, not one"),
+        Mistake(_without_last, "the last row and the last column of squares are left out: how far does range go?"),
+        Mistake(
+            lambda grad_out, x: grad_out.repeat(2, axis=2) * (x == _pooled(x).repeat(2, axis=2)),
+            "both sides are to be doubled: the rows are axis 2, the columns axis 3",
+        ),
         Mistake(
             lambda grad_out, x: x * grad_out,
             "grad_out has one number for each square, x one for each pixel: first make them equally large",
@@ -205,10 +285,41 @@ def _as_many_as_labels(scores: Any, labels: Any) -> Any:
     return _confusion_matrix(scores, labels)[:classes, :classes]
 
 
+def _last_left_out(scores: Any, labels: Any) -> Any:
+    return _confusion_matrix(scores[:-1], labels[:-1])
+
+
+def _first_left_out(scores: Any, labels: Any) -> Any:
+    return _confusion_matrix(scores[1:], labels[1:])
+
+
+def _ten_classes(scores: Any, labels: Any) -> Any:
+    return _by_loop(labels, scores.argmax(axis=1), 10)
+
+
+def _truth_of_an_array(scores: Any, labels: Any) -> Any:
+    return labels == 0 & scores.argmax(axis=1) == 0
+
+
+def _truth_by_and(scores: Any, labels: Any) -> Any:
+    return labels == 0 and scores.argmax(axis=1) == 0
+
+
+def _no_minlength(scores: Any, labels: Any) -> Any:
+    classes = scores.shape[1]
+    return np.bincount(labels * classes + scores.argmax(axis=1)).reshape(classes, classes)
+
+
+_TRUTH = (
+    "a whole array was asked whether it is true, by `if`, by `and`, or by a == i & b == j, which Python reads as "
+    "a == (i & b) == j: write (a == i) & (b == j)"
+)
+
+
 def _answers(rng: np.random.Generator) -> Any:
-    """Scores without ties; the last class is answered once and never right."""
-    scores = np.array([[0.9, 0.1, 0.0], [0.8, 0.3, 0.1], [0.7, 0.2, 0.3], [0.1, 0.2, 0.4]])
-    yield scores, np.array([0, 0, 1, 1])
+    """Scores without ties; the last class is answered once and never right. One pair comes three times."""
+    scores = np.array([[0.1, 0.9, 0.0], [0.3, 0.8, 0.1], [0.2, 0.7, 0.3], [0.4, 0.2, 0.3], [0.2, 0.1, 0.6]])
+    yield scores, np.array([1, 1, 1, 1, 0])
     for n, classes in ((40, 4), (25, 6)):
         labels = rng.integers(0, classes, n)
         yield rng.standard_normal((n, classes)) + 1.5 * np.eye(classes)[labels], labels
@@ -226,7 +337,8 @@ t07_confusion = Implement(
         ),
         Mistake(
             _without_duplicates,
-            "count[rows, columns] += 1 adds 1 only once where a pair comes twice; np.add.at, or a loop, counts all",
+            "a pair that comes several times is counted once, as by count[rows, columns] += 1; np.add.at, or a loop "
+            "that adds 1, counts all",
         ),
         Mistake(
             lambda scores, labels: _confusion_matrix(scores, labels) / len(labels),
@@ -261,6 +373,14 @@ t07_confusion = Implement(
         Mistake(
             _other_axis_indexed, "argmax goes over the wrong axis: for each example (row) the best class is asked for"
         ),
+        Mistake(_last_left_out, "the last example is not counted: how far does the loop go?"),
+        Mistake(_first_left_out, "the first example is not counted: where does the loop begin?"),
+        Mistake(
+            _ten_classes, "the table has a row for each class; how many classes there are, the shape of scores says"
+        ),
+        Mistake(_truth_of_an_array, _TRUTH),
+        Mistake(_truth_by_and, _TRUTH),
+        Mistake(_no_minlength, "bincount ends with the largest number that occurs: give it minlength=C * C"),
         Mistake(_as_many_as_labels, "there are as many classes as columns of the scores, also if no label is the last"),
         Mistake(
             lambda scores, labels: _confusion_matrix(scores, labels) * ~np.eye(scores.shape[1], dtype=bool),

@@ -166,6 +166,67 @@ def one_channel(grad_out, x):
     return grad_x
 
 
+def value_instead(grad_out, x):
+    grad_x = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(grad_out.shape):
+        square = x[n, c, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
+        grad_x[n, c, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = square * (square == square.max())
+    return grad_x
+
+
+def candidates(grad_out, x, best=-1e9):
+    grad_x = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(grad_out.shape):
+        highest = best
+        for a in (2 * i, 2 * i + 1):
+            for b in (2 * j, 2 * j + 1):
+                if x[n, c, a, b] > highest:
+                    highest = x[n, c, a, b]
+                    grad_x[n, c, a, b] = grad_out[n, c, i, j]
+    return grad_x
+
+
+def from_zero(grad_out, x):
+    return candidates(grad_out, x, best=0)
+
+
+def steps_of_one(grad_out, x):
+    grad_x = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(grad_out.shape):
+        a, b = np.unravel_index(np.argmax(x[n, c, i : i + 2, j : j + 2]), (2, 2))
+        grad_x[n, c, i + a, j + b] += grad_out[n, c, i, j]
+    return grad_x
+
+
+def one_too_few(grad_out, x):
+    grad_x = np.zeros_like(x)
+    images, maps, height, width = grad_out.shape
+    for n in range(images):
+        for c in range(maps):
+            for i in range(height - 1):
+                for j in range(width - 1):
+                    square = x[n, c, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
+                    grad_x[n, c, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = grad_out[n, c, i, j] * (square == square.max())
+    return grad_x
+
+
+def one_side_repeated(grad_out, x):
+    biggest = np.repeat(pooled(x), 2, axis=2)
+    return np.repeat(grad_out, 2, axis=2) * (x == biggest)
+
+
+def in_plain_zeros(grad_out, x):
+    grad_x = np.zeros(x.shape)
+    grad_x += backward_by_loops(grad_out, x)
+    return grad_x
+
+
+def in_whole_numbers(grad_out, x):
+    grad_x = np.zeros(x.shape, dtype=int)
+    grad_x[...] = backward_by_loops(grad_out, x)
+    return grad_x
+
+
 def sizes_not_matched(grad_out, x):
     return (x == pooled(x).repeat(2, axis=2).repeat(2, axis=3)) * grad_out
 
@@ -176,6 +237,15 @@ def sizes_not_matched(grad_out, x):
         (column_before_row, "k // 2 is the row"),
         (one_channel, "each channel"),
         (sizes_not_matched, "one number for each square"),
+        (lambda grad_out, x: backward_by_loops(grad_out, -x), "the smallest of each square"),
+        (value_instead, "the value of x"),
+        (candidates, "for a while keeps its gradient"),
+        (from_zero, "all four are negative"),
+        (steps_of_one, "these squares overlap"),
+        (one_too_few, "left out"),
+        (one_side_repeated, "both sides"),
+        (in_plain_zeros, "np.zeros_like"),
+        (in_whole_numbers, "whole numbers"),
         (shared, "average pooling"),
         (to_all, "all four get the gradient"),
         (mask_alone, "grad_out is not used"),
@@ -263,11 +333,37 @@ def one_answer_for_all(scores, labels):
     return count
 
 
+def table_of_ten(scores, labels):
+    table = np.zeros((10, 10), dtype=int)
+    for n in range(len(scores)):
+        table[labels[n], scores[n].argmax()] += 1
+    return table
+
+
+def brackets_forgotten(scores, labels):
+    guess = scores.argmax(axis=1)
+    return np.array([[np.sum(labels == i & guess == j) for j in range(3)] for i in range(3)])
+
+
+def asked_by_if(scores, labels):
+    count = np.zeros((scores.shape[1], scores.shape[1]), dtype=int)
+    for i in range(scores.shape[1]):
+        for j in range(scores.shape[1]):
+            if labels == i and scores.argmax(axis=1) == j:
+                count[i, j] += 1
+    return count
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
+        (lambda scores, labels: by_bincount(scores[:-1], labels[:-1]), "last example"),
+        (lambda scores, labels: by_bincount(scores[1:], labels[1:]), "first example"),
+        (table_of_ten, "the shape of scores says"),
+        (brackets_forgotten, "(a == i) & (b == j)"),
+        (asked_by_if, "whether it is true"),
         (swapped, "swapped"),
-        (once_a_pair, "only once where a pair comes twice"),
+        (once_a_pair, "several times is counted once"),
         (in_floats, "whole numbers"),
         (along_the_other_axis, "wrong axis"),
         (lambda scores, labels: np.mean(scores.argmax(axis=1) == labels), "accuracy"),
@@ -282,6 +378,18 @@ def test_wrong_confusion(answer, words):
     found = check.t07_confusion(answer, show=False)
     assert not found.passed
     assert words in found.hint
+
+
+def test_a_score_above_a_half_is_not_called_by_another_name():
+    def threshold(scores, labels):
+        count = np.zeros((scores.shape[1], scores.shape[1]), dtype=int)
+        for n, j in zip(*np.nonzero(scores > 0.5), strict=True):
+            count[labels[n], j] += 1
+        return count
+
+    found = check.t07_confusion(threshold, show=False)
+    assert not found.passed
+    assert found.hint == ""
 
 
 def test_whole_numbers_of_any_size_will_do():
@@ -305,7 +413,16 @@ def counts(*numbers):
         ("t07_sizes", sides(6, 3, 1, 0), "without padding"),
         ("t07_sizes", sides(8, 8, 8, 8), "what does pooling do"),
         ("t07_sizes", sides(8, 4, 2, 1), "keeps the size as conv1"),
+        ("t07_sizes", sides(6, 3, 3, 1.5), "without padding"),
+        ("t07_sizes", sides(7, 3, 2, 1), "hence the + 1"),
+        ("t07_sizes", sides(8, 2, 2, 0.5), "a square of 2x2"),
+        ("t07_sizes", sides(8, 4, 4, 4), "pool2"),
         ("t07_parameters", counts(72, 1152, 640), "biases are missing"),
+        ("t07_parameters", counts(72, 1152, 650), "biases of the maps"),
+        ("t07_parameters", counts(80, 160, 640), "looks at all 8 maps"),
+        ("t07_parameters", counts(80, 1168, 640), "biases of fc"),
+        ("t07_parameters", counts(80, 1280, 650), "one bias, however many"),
+        ("t07_parameters", counts(80, 1168, 704), "a bias belongs to a score"),
         ("t07_parameters", counts(80, 160, 650), "looks at all 8 maps"),
         ("t07_parameters", counts(80, 1168, 2570), "pool2 has been there"),
         ("t07_shift", "a", "hundredth of the ink"),
