@@ -20,6 +20,8 @@ t08_largest_rate = Predict(
         Mistake(2 / 26, "this is the rate at which both directions shrink equally fast: y still shrinks"),
         Mistake(25.0, "this is the curvature; the larger it is, the smaller the rate has to be"),
         Mistake(12.5, "this is 1 over it"),
+        Mistake(1 / 26, "1 - 25 t alone is what y is multiplied by; when does its size pass 1?"),
+        Mistake(0.081, "nearly: that rate is above the bound already; where is it exactly?"),
     ],
     why="|1 - 25 t| < 1 means t < 2/25: the steepest direction bounds the rate of all.",
 )
@@ -55,8 +57,34 @@ def _caffe_step(w: Any, v: Any, grad: Any, lr: Any, mu: Any) -> Any:
     return w - v, v
 
 
+def _rate_in_velocity(sign: float) -> Any:
+    """The rate inside of the velocity; the weights then move by `sign` times the rate times it, or by it for 0."""
+
+    def step(w: Any, v: Any, grad: Any, lr: Any, mu: Any) -> Any:
+        if not sign:
+            v = mu * v - lr * grad
+            return w + v, v
+        v = mu * v + lr * grad
+        return w - sign * lr * v, v
+
+    return step
+
+
+def _built_in(w: Any, v: Any, grad: Any, lr: Any, mu: Any) -> Any:
+    v = 0.9 * v + grad
+    return w - lr * v, v
+
+
+def _all_built_in(w: Any, v: Any, grad: Any, lr: Any, mu: Any) -> Any:
+    v = 0.9 * v + grad
+    return w - 0.1 * v, v
+
+
+_BUILT_IN = "0.9 or 0.1 stands in your lines as a number: use mu and lr, which have other values here"
+
+
 def _momentum_cases(rng: np.random.Generator) -> Any:
-    yield np.array([1.0, -2.0, 3.0]), np.zeros(3), np.array([0.5, 1.0, -1.0]), 0.1, 0.9
+    yield np.array([1.0, -2.0, 3.0]), np.zeros(3), np.array([0.5, 1.0, -1.0]), 0.1, 0.8
     for shape in ((4,), (3, 2), (5,)):
         w, v, grad = rng.standard_normal((3, *shape))
         yield w, v, grad, round(float(rng.uniform(0.05, 0.4)), 3), round(float(rng.uniform(0.5, 0.95)), 3)
@@ -69,6 +97,34 @@ t08_momentum = Implement(
     _momentum_cases,
     mistakes=[
         Mistake(_caffe_step, "the rate stands inside your velocity (that is Caffe's form); here it multiplies v later"),
+        Mistake(
+            _rate_in_velocity(0.0),
+            "that is the form of many books, with the rate and the minus sign inside the velocity; here v is a sum of "
+            "gradients, and rate and sign come with the step",
+        ),
+        Mistake(_rate_in_velocity(1.0), "the rate counts twice: inside the velocity and once more in the step"),
+        Mistake(
+            lambda w, v, grad, lr, mu: (w - lr * mu * (v + grad), mu * (v + grad)),
+            "mu multiplies the old velocity alone; today's gradient is added in full",
+        ),
+        Mistake(
+            lambda w, v, grad, lr, mu: (w - lr * (v + mu * grad), v + mu * grad),
+            "mu stands before the gradient; it belongs before the old velocity",
+        ),
+        Mistake(
+            lambda w, v, grad, lr, mu: (w - lr * (v + grad), v + grad),
+            "mu is missing: this velocity never forgets a gradient",
+        ),
+        Mistake(
+            lambda w, v, grad, lr, mu: (w - lr * ((1 - mu) * v + grad), (1 - mu) * v + grad),
+            "the old velocity is multiplied by mu itself, not by 1 - mu",
+        ),
+        Mistake(
+            lambda w, v, grad, lr, mu: (-lr * (mu * v + grad), mu * v + grad),
+            "the first thing you return is the step; asked for is where w is after it",
+        ),
+        Mistake(_built_in, _BUILT_IN),
+        Mistake(_all_built_in, _BUILT_IN),
         Mistake(lambda w, v, grad, lr, mu: (w - lr * grad, grad), "the velocity forgets: nothing of the old v is kept"),
         Mistake(
             lambda w, v, grad, lr, mu: (w - lr * (mu * v + grad), v),
@@ -104,10 +160,15 @@ t08_caffe = Predict(
         Mistake(0.1, "that is PyTorch's form, where today's rate multiplies the whole velocity"),
         Mistake(0.01, "that is a step without momentum; what is in the velocity already?"),
         Mistake(1.0, "the velocity shrinks by mu before the new gradient comes to it"),
+        Mistake(1.01, "the velocity shrinks by mu before the new gradient comes to it"),
+        Mistake(0.909, "mu multiplies the old velocity alone; the new t g is added in full"),
+        Mistake(0.901, "the new t g is added in full, not weighted by 1 - mu"),
+        Mistake(9.01, "the velocity before was t / (1 - mu) = 1, not 1 / (1 - mu) = 10: the rate is inside of it"),
         Mistake(0.9, "nearly: today's gradient comes on top, with today's rate"),
         Mistake(10.0, "that is the velocity in PyTorch's form; in Caffe's form the rate is inside of it"),
         Mistake(0.19, "the velocity before was 1, not 0.1: it had grown to t / (1 - mu)"),
     ],
+    rtol=0.001,
     why="v = 0.9 * 1 + 0.01 * 1: each gradient keeps the rate of its own day, and old ones leave slowly.",
 )
 
@@ -210,6 +271,57 @@ def _in_float64(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, 
     return new.astype(np.float64), u, v
 
 
+def _adam_with(
+    power1: Any = pow,
+    power2: Any = pow,
+    beta_of_v: Any = lambda beta1, beta2: beta2,
+    beta_of_square: Any = None,
+    weights: Any = lambda beta: (beta, 1 - beta),
+    step: Any = lambda w, lr, mean, root, eps, square, grad: w - lr * mean / (root + eps),
+) -> Any:
+    """Adam with one of its parts replaced."""
+
+    def adam_step(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
+        of_v = beta_of_v(beta1, beta2)
+        (old_u, new_u), (old_v, new_v) = weights(beta1), weights(of_v)
+        u, v = old_u * u + new_u * grad, old_v * v + new_v * grad**2
+        with np.errstate(all="ignore"):
+            mean = u / (1 - power1(beta1, k))
+            square = v / (1 - power2((beta_of_square or beta_of_v)(beta1, beta2), k))
+            return step(w, lr, mean, np.sqrt(square), eps, square, grad), u, v
+
+    return adam_step
+
+
+def _times_correction(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
+    u, v = _moments(u, v, grad, beta1, beta2)
+    return w - lr * (u * (1 - beta1**k)) / (np.sqrt(v * (1 - beta2**k)) + eps), u, v
+
+
+def _correction_outside(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
+    u, v = _moments(u, v, grad, beta1, beta2)
+    return w - lr * (u / (1 - beta1**k)) / (np.sqrt(v) / (1 - beta2**k) + eps), u, v
+
+
+def _old_means(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
+    new = w - lr * (u / (1 - beta1**k)) / (np.sqrt(v / (1 - beta2**k)) + eps)
+    return new, *_moments(u, v, grad, beta1, beta2)
+
+
+def _another_order(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
+    new, u, v = _adam_step(w, u, v, k, grad, lr, beta1, beta2, eps)
+    return u, v, new
+
+
+def _square_overwritten(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
+    new, u, v = _adam_step(w, u, v, k, grad, lr, beta1, beta2, eps)
+    return new, u, v / (1 - beta2**k)
+
+
+_FROM_ONE = "the first step has k = 1 already: the power is k, not k + 1"
+_NO_POWER = "the corrections are those of the first step, 1 - beta: the power k is missing"
+
+
 def _adam_cases(rng: np.random.Generator) -> Any:
     """eps is large here, so that its place shows."""
     yield np.array([1.0, -2.0, 3.0]), np.zeros(3), np.zeros(3), 1, np.array([0.5, 1.0, -0.25]), 0.1, 0.9, 0.99, 0.01
@@ -244,8 +356,53 @@ t08_adam = Implement(
         Mistake(_state_squared, "the square is taken of the whole mean: it belongs to the gradient alone"),
         Mistake(
             _in_float64,
-            "the weights are float32 and must stay so: np.sqrt of a plain number is a NumPy float64, which makes "
-            "float64 of every array it meets; math.sqrt or ** 0.5 does not",
+            "the weights are float32 and must stay so: np.sqrt or np.power of plain numbers is a NumPy float64, which "
+            "makes float64 of every array it meets; math.sqrt and ** do not",
+        ),
+        Mistake(_adam_with(power1=lambda beta, k: beta ** (k + 1), power2=lambda beta, k: beta ** (k + 1)), _FROM_ONE),
+        Mistake(_adam_with(power1=lambda beta, k: beta, power2=lambda beta, k: beta), _NO_POWER),
+        Mistake(
+            _adam_with(power1=lambda beta, k: beta * k, power2=lambda beta, k: beta * k),
+            "beta is multiplied by k; beta to the power of k is beta**k",
+        ),
+        Mistake(
+            _adam_with(beta_of_v=lambda beta1, beta2: beta1),
+            "beta1 stands in v too: v has a beta of its own, beta2",
+        ),
+        Mistake(
+            _adam_with(beta_of_square=lambda beta1, beta2: beta1),
+            "v is corrected with beta1; it was made with beta2",
+        ),
+        Mistake(
+            _adam_with(weights=lambda beta: (1 - beta, beta)),
+            "beta and 1 - beta have changed places: the old mean has the large weight, today's gradient the small one",
+        ),
+        Mistake(
+            _adam_with(weights=lambda beta: (beta, 1.0)),
+            "in a running mean what is new is weighted by 1 - beta; here it is added in full",
+        ),
+        Mistake(
+            _adam_with(step=lambda w, lr, mean, root, eps, square, grad: w - lr * mean / root + eps),
+            "a division is done before a sum: put brackets around what you divide by, the root and eps",
+        ),
+        Mistake(
+            _adam_with(step=lambda w, lr, mean, root, eps, square, grad: w - lr * grad / (root + eps)),
+            "the step goes along today's gradient; it should go along the mean u, corrected",
+        ),
+        Mistake(
+            _adam_with(step=lambda w, lr, mean, root, eps, square, grad: -lr * mean / (root + eps)),
+            "the first thing you return is the step; asked for is where w is after it",
+        ),
+        Mistake(_times_correction, "the means are multiplied by 1 - beta^k, which makes them smaller still"),
+        Mistake(_correction_outside, "v is corrected after the root is taken: the division belongs under the root"),
+        Mistake(_old_means, "the step is made of the old u and v: bring them up to date before you use them"),
+        Mistake(_another_order, "the order is another one: first w, then u, then v"),
+        Mistake(
+            _square_overwritten, "v is returned corrected: correct it for the step alone, and return the mean itself"
+        ),
+        Mistake(
+            lambda w, u, v, k, grad, lr, beta1, beta2, eps: math.sqrt(np.ones(grad.shape)),
+            "math.sqrt takes one number; of an array, np.sqrt or ** 0.5 takes every root",
         ),
         Mistake(
             lambda w, u, v, k, grad, lr, beta1, beta2, eps: beta1 ^ k,
@@ -283,6 +440,8 @@ t08_scaled = Predict(
         Mistake(100.0, "that is SGD; what happens to v, and to its root, when each gradient is 100 times as large?"),
         Mistake(10.0, "the root is taken of a mean of squares: the squares are 10,000 times as large"),
         Mistake(0.01, "u is 100 times as large, and what it is divided by as well"),
+        Mistake(1e4, "that is the factor of v; in the step stands its root, and u above it"),
+        Mistake(0.0, "a factor of 0 would be no step at all"),
         Mistake(0.1, "u is 100 times as large; by what factor is the root of v larger?"),
     ],
     why="the factor stands in u and in the root of v, and cancels (but for eps).",

@@ -176,6 +176,46 @@ def downhill_velocity(w, v, grad, lr, mu):
     return w + lr * v, v
 
 
+def like_many_books(w, v, grad, lr, mu):
+    v = mu * v - lr * grad
+    return w + v, v
+
+
+def rate_twice(w, v, grad, lr, mu):
+    v = mu * v + lr * grad
+    return w - lr * v, v
+
+
+def mu_of_the_sum(w, v, grad, lr, mu):
+    v = mu * (v + grad)
+    return w - lr * v, v
+
+
+def mu_at_the_gradient(w, v, grad, lr, mu):
+    v = v + mu * grad
+    return w - lr * v, v
+
+
+def never_forgets(w, v, grad, lr, mu):
+    v = v + grad
+    return w - lr * v, v
+
+
+def numbers_of_the_text(w, v, grad, lr, mu):
+    v = 0.9 * v + grad
+    return w - lr * v, v
+
+
+def the_step_alone(w, v, grad, lr, mu):
+    v = mu * v + grad
+    return -lr * v, v
+
+
+def in_float64(w, v, grad, lr, mu):
+    v = np.float64(mu) * v + grad
+    return w - lr * v, v
+
+
 def only_w(w, v, grad, lr, mu):
     return w - lr * (grad + v * mu)
 
@@ -190,6 +230,14 @@ def in_place(w, v, grad, lr, mu):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
+        (like_many_books, "the form of many books"),
+        (rate_twice, "the rate counts twice"),
+        (mu_of_the_sum, "added in full"),
+        (mu_at_the_gradient, "mu stands before the gradient"),
+        (never_forgets, "mu is missing"),
+        (numbers_of_the_text, "use mu and lr"),
+        (the_step_alone, "where w is after it"),
+        (in_float64, "the numbers are right"),
         (caffe, "Caffe's form"),
         (forgets, "the velocity forgets"),
         (old_velocity_returned, "the old velocity is returned"),
@@ -304,6 +352,49 @@ def written_in_place(w, u, v, k, grad, lr, b1, b2, eps):
     return w - lr * (u / (1 - b1**k)) / (np.sqrt(v / (1 - b2**k)) + eps), u, v
 
 
+def adam_in_words(mean, power="k", k_of_v="b2", root="np.sqrt(v / (1 - {b}**{k}))", step="u / (1 - b1**{k})"):
+    """A student's lines, with some of them otherwise than they should be."""
+    of_root = root.format(b=k_of_v, k=power)
+    lines = [
+        "def student(w, u, v, k, grad, lr, b1, b2, eps):",
+        *(f"    {line}" for line in mean),
+        f"    return w - lr * ({step.format(k=power)}) / ({of_root} + eps), u, v",
+    ]
+    written = {"np": np, "math": math}
+    exec("\n".join(lines), written)
+    return written["student"]
+
+
+MEANS = ("u = b1 * u + (1 - b1) * grad", "v = b2 * v + (1 - b2) * grad ** 2")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (adam_in_words(MEANS, power="(k + 1)"), "not k + 1"),
+        (adam_in_words(MEANS, power="1"), "the power k is missing"),
+        (adam_in_words((MEANS[0], "v = b1 * v + (1 - b1) * grad ** 2"), k_of_v="b1"), "beta of its own"),
+        (adam_in_words(MEANS, k_of_v="b1"), "corrected with beta1"),
+        (adam_in_words(("u = b1 * u + grad", "v = b2 * v + grad ** 2")), "added in full"),
+        (
+            adam_in_words(("u = (1 - b1) * u + b1 * grad", "v = (1 - b2) * v + b2 * grad ** 2")),
+            "have changed places",
+        ),
+        (adam_in_words(MEANS, step="grad"), "along today's gradient"),
+        (adam_in_words(MEANS, root="np.sqrt(v) / (1 - {b}**{k})"), "belongs under the root"),
+        (adam_in_words(MEANS, root="np.sqrt(v * (1 - {b}**{k}))", step="u * (1 - b1**{k})"), "smaller still"),
+        (adam_in_words(MEANS, root="math.sqrt(v / (1 - {b}**{k}))"), "takes one number"),
+        (lambda *case: (*adam_long(*case)[1:], adam_long(*case)[0]), "first w, then u, then v"),
+    ],
+)
+def test_wrong_lines_of_adam(answer, words):
+    assert words in check.t08_adam(answer, show=False).hint
+
+
+def test_the_students_lines_are_right_when_nothing_is_changed():
+    assert check.t08_adam(adam_in_words(MEANS), show=False).passed
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -360,6 +451,12 @@ def test_a_caret_is_no_power():
         ("t08_caffe", 0.1, "PyTorch's form"),
         ("t08_caffe", 0.9, "comes on top"),
         ("t08_caffe", 0.01, "without momentum"),
+        ("t08_largest_rate", 0.081, "above the bound already"),
+        ("t08_caffe", 0.901, "added in full"),
+        ("t08_caffe", 0.909, "old velocity alone"),
+        ("t08_caffe", 1.01, "shrinks by mu"),
+        ("t08_scaled", 0, "no step at all"),
+        ("t08_scaled", 10_000, "factor of v"),
         ("t08_scaled", 100, "that is SGD"),
         ("t08_scaled", 10, "mean of squares"),
         ("t08_turned", "a", "turning moves no height"),
