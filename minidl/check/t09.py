@@ -128,6 +128,54 @@ def _without_first(grad_out: Any, h: Any, weights: Any) -> Any:
     return grad_out, grad_weights
 
 
+def _last_weight(grad_out: Any, h: Any, weights: Any) -> Any:
+    """With the w that the loop of the way forward has left."""
+    return _walk_with(grad_out, h, weights, lambda grad_z, grad_out, layer: grad_z @ weights[-1])
+
+
+def _past_the_slope(grad_out: Any, h: Any, weights: Any) -> Any:
+    return _walk_with(grad_out, h, weights, lambda grad_z, grad_out, layer: grad_out @ weights[layer])
+
+
+def _one_input(grad_out: Any, h: Any, weights: Any) -> Any:
+    return _walk_with(
+        grad_out, h, weights, lambda grad_z, grad_out, layer: grad_z @ weights[layer], lambda hs, layer: h
+    )
+
+
+def _walk_with(
+    grad_out: Any, h: Any, weights: Any, onwards: Any, of_input: Any = lambda hs, layer: hs[layer]
+) -> tuple[Any, Any]:
+    """The way back, with `onwards` as the gradient that goes on and `of_input` in that of the weights."""
+    hs = _outputs(h, weights)
+    grad_weights = np.zeros_like(weights)
+    for layer in reversed(range(len(weights))):
+        grad_z = grad_out * _own_slope(hs, layer)
+        grad_weights[layer] = grad_z.T @ of_input(hs, layer)
+        grad_out = onwards(grad_z, grad_out, layer)
+    return grad_out, grad_weights
+
+
+def _of_h_alone(grad_out: Any, h: Any, weights: Any) -> Any:
+    return _deep_backward(grad_out, h, weights)[0]
+
+
+def _ones(grad_out: Any, h: Any, weights: Any) -> Any:
+    return _deep_backward(np.ones_like(grad_out), h, weights)
+
+
+def _weight_too_far(grad_out: Any, h: Any, weights: Any) -> Any:
+    return weights[len(weights)]
+
+
+def _slope_at_0(hs: list[Any], layer: int) -> Any:
+    return 0.25 + 0 * hs[layer + 1]
+
+
+_TOO_FAR = (
+    "hs has one entry more than weights: layer i has hs[i] as its input and hs[i + 1] as its output, and the last i is "
+    "len(weights) - 1"
+)
 _ONE_ARRAY = "for all layers together one array was asked for, of the shape of weights: np.stack makes one of a list"
 _ORDER = "the gradients of the weights stand in the order in which you met them: the first layer's belongs first"
 
@@ -178,11 +226,16 @@ t09_deep_backward = Implement(
         Mistake(_list_last_layer_first, f"{_ORDER}; and {_ONE_ARRAY}"),
         Mistake(_mean_over_examples, "every example adds to dL/dW: it is a sum over them, not a mean"),
         Mistake(_weights_alone, "two things are asked for: the gradient of h, then those of the weights"),
+        Mistake(_one_too_far, _TOO_FAR),
+        Mistake(_weight_too_far, _TOO_FAR),
+        Mistake(_of_h_alone, "two things are asked for: the gradient of h, then those of the weights"),
+        Mistake(_last_weight, "one weight serves all layers, the last one; each layer has its own, weights[i]"),
+        Mistake(_past_the_slope, "what goes on to the layer below is dL/dz @ W; here dL/dh goes on, without the slope"),
         Mistake(
-            _one_too_far,
-            "hs has one entry more than weights: layer i has hs[i] as its input and hs[i + 1] as its output, and "
-            "the last i is len(weights) - 1",
+            _one_input, "every dL/dW was formed with h, the input of the first layer; each layer has its own input"
         ),
+        Mistake(_ones, "grad_out is not used: the way back begins with it"),
+        Mistake(_walk(_slope_at_0), "1/4 is the slope at z = 0 alone; here each unit has its own"),
         Mistake(
             _without_first,
             "not every layer was met: is the first one, of index 0, in your loop, and does the return stand behind it?",
@@ -198,8 +251,8 @@ def _factor(weight: Any, slope: Any) -> Any:
 
 
 def _factor_cases(rng: np.random.Generator) -> Any:
-    half = np.array([[0.5, -0.5], [-0.5, 0.5], [0.5, -0.5]])
-    yield half, np.array([[1.0, 0.5, 0.0], [0.25, 0.0, 1.0]])
+    weight = np.array([[0.5, -0.5], [-1.0, 1.0], [0.5, -0.5]])
+    yield weight, np.array([[1.0, 0.5, 0.0], [0.25, 0.0, 1.0], [0.5, 0.5, 0.25], [0.0, 1.0, 0.75]])
     for rows, columns in ((6, 4), (3, 8)):
         weight = rng.standard_normal((rows, columns)) * rng.uniform(0.2, 2)
         yield weight - weight.mean(), rng.uniform(0, 0.25, (5, rows))
@@ -260,6 +313,46 @@ t09_factor = Implement(
             "the mean over units and examples is missing",
         ),
         Mistake(
+            lambda weight, slope: np.sqrt(slope.shape[0] * (weight**2).mean() * (slope**2).mean()),
+            "n is not the number of examples: it is that of the terms of one sum, which runs over units",
+        ),
+        Mistake(
+            lambda weight, slope: np.sqrt((slope**2).mean() / 3),
+            "Var(W) = 1/(3n) is one way to begin; this layer has weights of its own, whose variance is asked for",
+        ),
+        Mistake(
+            lambda weight, slope: np.sqrt(weight.shape[0] * (weight**2).mean()) * (slope**2).mean(),
+            "the root is taken of the weights' part alone; E[slope^2] stands under it too",
+        ),
+        Mistake(
+            lambda weight, slope: weight.shape[0] * (weight**2).mean() * np.sqrt((slope**2).mean()),
+            "the root is taken of the slopes' part alone; n Var(W) stands under it too",
+        ),
+        Mistake(
+            lambda weight, slope: np.sqrt(weight.shape[0]) * (weight**2).mean() * (slope**2).mean(),
+            "the root is taken of n alone; all three parts stand under it",
+        ),
+        Mistake(
+            lambda weight, slope: np.sqrt(weight.shape[0] * (weight**2).mean() * (slope**2).sum()),
+            "the squares of the slopes are summed up; E is their mean",
+        ),
+        Mistake(
+            lambda weight, slope: _factor(weight, slope * (1 - slope)),
+            "slope is the slope already; it needs no h (1 - h)",
+        ),
+        Mistake(
+            lambda weight, slope: np.linalg.norm(weight, 2) * slope.max(),
+            "that is the largest factor that is possible; asked for is the usual one",
+        ),
+        Mistake(
+            lambda weight, slope: 1 / _factor(weight, slope),
+            "that is how many times smaller it becomes; asked for is what it is multiplied by",
+        ),
+        Mistake(
+            lambda weight, slope: np.log10(_factor(weight, slope)),
+            "these are the decades; what is asked for is the factor itself",
+        ),
+        Mistake(
             lambda weight, slope: np.sqrt(64 * (weight**2).mean() * (slope**2).mean()),
             "n is not 64 in every layer: read it from the shape of weight",
         ),
@@ -273,6 +366,7 @@ t09_factor = Implement(
 
 _ROOT = "that is the factor of the mean square: the gradient itself is multiplied by its root"
 _TOLERANCE = 0.02  # 0.144 or 1/7 for 0.1443
+_DIGITS = "nearly: give three digits"
 _TIMES_SMALLER = "that is how many times smaller it becomes; asked for is what it is multiplied by"
 _DECADES = "those are the decades by which it falls; asked for is the factor"
 
@@ -288,6 +382,9 @@ t09_sigmoid_factor = Predict(
         Mistake(float(np.sqrt(1 / 3 / 4)), "the slope is squared under the root: 1/16, not 1/4"),
         Mistake(1 / 12, "the weights have their root to be taken, too: n Var(W) = 1/3 stands under the root"),
         Mistake(0.5, "sigmoid(0) is 1/2; asked for is its slope there"),
+        Mistake(1 / 16, "that is the square of the slope alone: the factor is the root of n Var(W) E[slope^2]"),
+        Mistake(1 / 3, "that is n Var(W) alone, without its root: and the slope?"),
+        Mistake(0.14, _DIGITS),
         Mistake(float(4 * np.sqrt(3)), _TIMES_SMALLER),
         Mistake(float(-np.log10(np.sqrt(1 / 3) / 4)), _DECADES),
         Mistake(float(np.log10(np.sqrt(1 / 3) / 4)), _DECADES),
@@ -327,6 +424,10 @@ t09_relu_factor = Predict(
         ),
         Mistake(float(np.sqrt(1 / 2)), "that is the slopes alone: what do the weights do?"),
         Mistake(0.5, "that is the mean slope alone; take the root of n Var(W) E[slope^2]"),
+        Mistake(1.0, "that is the slope of a unit that is active; half of them are not, and there are the weights"),
+        Mistake(float(np.sqrt(1 / 3) / 4), "1/4 is the slope of the sigmoid; what are the slopes of a ReLU?"),
+        Mistake(1 / 3, "that is n Var(W) alone, without its root: and the slopes?"),
+        Mistake(0.4, _DIGITS),
         Mistake(float(np.sqrt(6)), _TIMES_SMALLER),
         Mistake(float(np.log10(6) / 2), _DECADES),
         Mistake(float(-np.log10(6) / 2), _DECADES),

@@ -228,6 +228,10 @@ def test_right_ways_back_pass(answer):
         (wrong_way_back(of_weight=lambda hs, i, g: hs[i].T @ g), "dL/dW is transposed"),
         (wrong_way_back(of_weight=lambda hs, i, g: g.T @ hs[i + 1]), "input in it, not its output"),
         (wrong_way_back(of_weight=lambda hs, i, g: g.T @ hs[i] / len(g)), "not a mean"),
+        (wrong_way_back(slope=lambda hs, i: 1 / 4), "at z = 0 alone"),
+        (wrong_way_back(of_weight=lambda hs, i, g: g.T @ hs[0]), "has its own input"),
+        (lambda grad_out, h, weights: loop_over_layers(np.ones_like(grad_out), h, weights), "grad_out is not used"),
+        (lambda *case: loop_over_layers(*case)[0], "two things"),
         (lambda *case: (loop_over_layers(*case)[0], list(loop_over_layers(*case)[1])), "np.stack"),
         (lambda *case: (loop_over_layers(*case)[0], loop_over_layers(*case)[1][::-1]), "order"),
     ],
@@ -253,6 +257,44 @@ def test_a_loop_from_the_first_layer_is_named():
     assert "comes from the last" in md.check.t09_deep_backward(upwards, show=False).hint
 
 
+def student_loop(body, first="len(weights) - 1", last="-1"):
+    """A student's loop from the last layer to the first, with `body` in it."""
+    lines = [
+        "def student(grad_out, h, weights):",
+        "    hs = [h]",
+        "    for w in weights:",
+        "        hs.append(1 / (1 + np.exp(-hs[-1] @ w.T)))",
+        "    grad_weights = np.zeros_like(weights)",
+        "    G = grad_out",
+        f"    for i in range({first}, {last}, -1):",
+        *(f"        {line}" for line in body),
+        "    return G, grad_weights",
+    ]
+    written = {"np": np}
+    exec("\n".join(lines), written)
+    return written["student"]
+
+
+DZ, DW, ONWARDS = "dz = G * hs[i + 1] * (1 - hs[i + 1])", "grad_weights[i] = dz.T @ hs[i]", "G = dz @ weights[i]"
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (student_loop([DZ, DW, "G = dz @ w"]), "one weight serves all layers"),
+        (student_loop([DZ, DW, "G = G @ weights[i]"]), "dL/dh goes on, without the slope"),
+        (student_loop(["dz = G * hs[i] * (1 - hs[i])", DW, ONWARDS], "len(weights)", "0"), "the last i is"),
+        (student_loop([DZ, DW, ONWARDS], last="0"), "not every layer was met"),
+    ],
+)
+def test_wrong_loops_are_named(answer, hint):
+    assert hint in md.check.t09_deep_backward(answer, show=False).hint
+
+
+def test_the_students_loop_is_right_when_nothing_is_changed():
+    assert md.check.t09_deep_backward(student_loop([DZ, DW, ONWARDS]), show=False).passed
+
+
 def with_loops(weight, slope):
     total = sum(float(w) ** 2 for row in weight for w in row) / weight.size
     return (len(weight) * total * np.mean(np.square(slope))) ** 0.5
@@ -276,6 +318,15 @@ def test_right_factors_pass(answer):
         (lambda weight, slope: np.sqrt(len(weight) * np.var(weight) * slope.var()), "not the variance of the slopes"),
         (lambda weight, slope: np.sqrt(len(weight) * np.std(weight) * np.mean(slope**2)), "std is the root"),
         (lambda weight, slope: np.sqrt(np.var(weight) * np.mean(slope**2)), "n is missing"),
+        (lambda weight, slope: np.sqrt(len(slope) * np.var(weight) * np.mean(slope**2)), "number of examples"),
+        (lambda weight, slope: np.sqrt(1 / 3 * np.mean(slope**2)), "weights of its own"),
+        (lambda weight, slope: np.sqrt(len(weight) * np.var(weight)) * np.mean(slope**2), "weights' part alone"),
+        (lambda weight, slope: len(weight) * np.var(weight) * np.mean(slope**2) ** 0.5, "slopes' part alone"),
+        (lambda weight, slope: len(weight) ** 0.5 * np.var(weight) * np.mean(slope**2), "root is taken of n alone"),
+        (lambda weight, slope: np.sqrt(len(weight) * np.var(weight) * np.sum(slope**2)), "E is their mean"),
+        (lambda weight, slope: np.linalg.svd(weight)[1].max() * slope.max(), "largest factor that is possible"),
+        (lambda weight, slope: 1 / with_var(weight, slope), "times smaller"),
+        (lambda weight, slope: np.log10(with_var(weight, slope)), "decades"),
     ],
 )
 def test_wrong_factors_are_named(answer, hint):
@@ -291,6 +342,10 @@ def test_wrong_factors_are_named(answer, hint):
         ("t09_sigmoid_factor", [0.144, 1 / 7], 0.25, "what do the weights do"),
         ("t09_sigmoid_factor", [0.144], 6.93, "times smaller"),
         ("t09_relu_factor", [0.408], 0.39, "decades"),
+        ("t09_sigmoid_factor", [0.144], 0.14, "three digits"),
+        ("t09_sigmoid_factor", [0.144], 1 / 16, "square of the slope"),
+        ("t09_relu_factor", [0.408], 0.4, "three digits"),
+        ("t09_relu_factor", [0.408], 0.144, "slope of the sigmoid"),
         ("t09_tanh_factor", [0.577, 0.58], 0.333, "by its root"),
         ("t09_tanh_factor", [0.577], 1, "what do the weights do"),
         ("t09_relu_factor", [0.408, 0.41], 0.577, "half of the units are off"),
