@@ -117,8 +117,8 @@ print(x, max_pool(x[None, None])[0, 0], sep="\n\n")
 # And backward? Ask of each pixel what a tutorial ago you asked of each weight: if it grew by a little, by how much
 # would $y$ grow?
 #
-# **Exercise: implement.** Given $dL/dy$, return $dL/dx$, of the shape of `x`. No two numbers of a square are equal
-# here. (`a.repeat(2, axis=2)` doubles each row of the maps; a loop over the squares is right as well.)
+# **Exercise: implement.** Given $dL/dy$, return $dL/dx$, of the shape and dtype of `x`. No two numbers of a square are
+# equal here. (`a.repeat(2, axis=2)` doubles each row of the maps; a loop over the squares is right as well.)
 
 
 # %% exercise="t07_max_pool_backward"
@@ -135,7 +135,7 @@ def max_pool_backward(grad_out, x):
 checked = md.check.t07_max_pool_backward(max_pool_backward)
 
 # %% [markdown]
-# Three of four pixels get exactly 0. That is no vanishing gradient: they had no say. A step through it, on one digit,
+# Three of four pixels get exactly 0. Nothing is lost by it: they had no say in $y$. A step through it, on one digit,
 # is on the page [pages/07_pool.html](pages/07_pool.html): forward, backward, and where each gradient went. Look at a
 # square of plain paper, four zeros: which of them gets the gradient? (minidl takes the first.)
 
