@@ -4,7 +4,8 @@
 # **Afterwards you can** say how large a rate may be and what it costs in steps, write momentum and Adam in four lines
 # each, tell what they cure and what they do not, and choose the method and the rate of each layer independently.
 #
-# **It needs** tutorial 05 (a training loop with `optimizer.step()`) and 07 (the digits). **It takes** 50 minutes.
+# **It needs** tutorial 05 (a training loop with `optimizer.step()`) and 07 (the digits). **It takes** 50 minutes,
+# without the two parts that are marked *for home*: run their cells and go on.
 
 # %%
 import inspect
@@ -127,7 +128,7 @@ print(f"k = 100: {measured_at_100} steps")
 # step.
 #
 # **Exercise: implement.** One step of it. `w`, `v` and `grad` are arrays of one shape, `lr` is $t$, `mu` is $\mu$.
-# Return the new `w` and the new `v`, and leave those you were given as they are.
+# Return the new `w` and the new `v`, and leave those you were given as they are. (float32 should stay float32.)
 
 
 # %% exercise="t08_momentum"
@@ -163,7 +164,8 @@ while np.sum(curvatures * w**2) > 1e-6 * np.sum(curvatures):
 print(f"k = 25, t = {t:.3f}, mu = {mu:.3f}: {momentum_steps} steps instead of {steps_at_25}")
 
 # %% [markdown]
-# The library has the same two lines, written in place, with the layer's multiplier (later) in `scaled`:
+# The library has the same two lines, written in place, with the layer's multiplier (later) in `scaled`. Pass over
+# `dampening` and `nesterov`, two variants; both are off unless you ask for them:
 
 # %%
 print(inspect.getsource(md.optim.SGD.direction))
@@ -202,7 +204,7 @@ ax.spines[["top", "right"]].set_visible(False)
 # SGD's steps grow as $k$, momentum's nearly as $\sqrt{k}$: for $k = 400$ a tenth of the steps. This is a ravine whose
 # $k$ we knew. In a network nobody tells us $k$, and $\mu = 0.9$ is a guess that is seldom bad.
 #
-# ## Where does the rate stand?
+# ## For home: where does the rate stand?
 #
 # Caffe, the older framework, put the rate inside the velocity:
 #
@@ -417,7 +419,8 @@ for t in (1.0, 3.0):
 # ## Who moves whom?
 #
 # Does that show in a training? The next figure has a row for each layer, and time runs to the right; the colour is
-# how far a step moves a layer's weights, as a part of their size. About a thousandth is commonly aimed at.
+# how far a step moves a layer's weights, as a part of their size. About a thousandth is commonly aimed at; a white line
+# goes where the ratio passes it.
 #
 # The three methods differ in how they make a step of gradients. Independent of it is a second choice: **by what the
 # step of each layer is multiplied**. In minidl it is an argument of its own, `layer_rate`, and every method takes it:
@@ -508,7 +511,7 @@ checked = md.check.t08_scaled(factor)
 print(inspect.getsource(md.optim.Adam.direction))
 
 # %% [markdown]
-# ## One step, slowly
+# ## For home: one step, slowly
 #
 # The second step of momentum in the ravine, on a tape: forward, backward, and how the optimizer moves `p`. Before you
 # turn to the last event, work out $v$ and the new `p` from the two gradients. The same as a page:
