@@ -83,7 +83,7 @@ md.plot.flow_profile(recordings[8], steps=[0])
 # %% [markdown]
 # Read it from the right: the gradient enters at the output and runs to the left. The axis is logarithmic, and the
 # points lie on a **straight line**. So it is not that one bad layer takes the gradient away: each takes the same
-# *factor*, about 7 (0.85 *decades*: powers of ten). Through 7 layers that makes about a million. (The diamonds are the
+# *factor*, about 7 (0.84 *decades*: powers of ten). Through 7 layers that makes about a million. (The diamonds are the
 # scores of the last layer: they have no activation, and are left out of the slope.)
 #
 # Where does a factor of 7 come from? The rest of this tutorial answers that.
@@ -229,7 +229,8 @@ checked_factor = md.check.t09_factor(layer_factor)
 # ## Predicted, then measured
 #
 # Three networks of 10 hidden layers of 64 units, on real digits. From the weights and slopes that they have *before*
-# any training your function predicts by how many decades a layer the gradient falls. Then a backward pass measures it.
+# any training your function predicts by how many decades a layer the gradient falls. Then a backward pass measures it:
+# `md.grad(loss, hidden)` gives $\partial L/\partial h_l$ for each Tensor of the list `hidden`.
 
 # %%
 SLOPES = {
@@ -362,8 +363,9 @@ for step, (value, largest) in enumerate(exploding):
     print(f"step {step}: loss {value:.3g}, largest gradient in fc1 {largest:.3g}")
 
 # %% [markdown]
-# A loss of a thousand at the start, one step, and all is lost: NaN, not a number. Vanishing is silent; exploding is
-# loud.
+# A loss in the thousands at the start, one step to more than $10^{20}$, another to NaN, not a number. (If the gradient
+# beside it is 0, that is no comfort: all ReLU units of a layer are off by now, and pass nothing back.) Vanishing is
+# silent; exploding is loud.
 #
 # Is the factor *per layer* the same for 5 layers and for 20? The map shows it for three activations and three sizes of
 # weights: purple vanishes, orange explodes, white is level.
