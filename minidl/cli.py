@@ -1,4 +1,4 @@
-"""The `minidl` command: `minidl compare`, `minidl mnist`, `minidl plot` and `minidl step`."""
+"""The `minidl` command: `minidl compare`, `minidl mnist`, `minidl plot`, `minidl step` and `minidl tutorials`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
 from minidl import backend, plot
+from minidl.classroom.command import add_tutorials
 from minidl.data import mnist
 from minidl.errors import DeviceError, printable
 from minidl.experiments.arms import ARMS, TITLES
@@ -36,6 +37,7 @@ minidl: a deep-learning framework to read, to step through, and to plot gradient
   minidl mnist --download           Caffe's LeNet on the real MNIST, by Caffe's recipe (about a minute)
   minidl plot RUN.npz FIGURE        draw a figure again from a recording
   minidl step train.py              walk through one training step of your own script, op by op
+  minidl tutorials                  notebooks for a class, each with checks that name the mistake
 
 In Python: import minidl as md. Every command has its own --help."""
 
@@ -161,6 +163,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     draw.set_defaults(run=_plot)
     add_step(commands, _path)
+    add_tutorials(commands, _path)
     return parser
 
 

@@ -6,7 +6,8 @@
     python -m tutorials --check           say whether what is there equals a rebuild; change nothing
 
 From tutorials/NN_name.py come student/NN_name.ipynb (solutions out), notebooks/NN_name.ipynb (with solutions, outputs
-and figures, to read), slides/NN_*.png and pages/NN_*.html (from its cell for the teacher). It needs the extra `tutorials`.
+and figures, to read), slides/NN_*.png and pages/NN_*.html (from its cell for the teacher). This needs the extra
+`tutorials`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl.classroom.notebook import notebook_of, text_of_notebook
-from minidl.classroom.source import CODE, Cell, cells_of
+from minidl.classroom.source import CODE, Cell, read
 from minidl.classroom.student import TEACHER, badge, for_students, installing, linked, with_solutions
 from tutorials.pictures import with_palette
 from tutorials.tidy import tidied
@@ -55,19 +55,19 @@ def build(source: Path, folder: Path) -> None:
 
 def student_notebook(source: Path) -> str:
     """The text of the student's notebook, which runs nothing."""
-    cells = for_students(cells_of(source.read_text(encoding="utf-8"), source.name))
+    cells = for_students(read(source))
     cells = [badge(source.stem), installing(), *linked(cells, "../pages/")]
     return text_of_notebook(notebook_of(cells))
 
 
 def executed_notebook(source: Path, aside: Path) -> str:
     """The text of the notebook to read: solutions, outputs, figures. Slides and pages are written into `aside`."""
-    cells = cells_of(source.read_text(encoding="utf-8"), source.name)
+    cells = read(source)
     teachers = [cell for cell in cells if TEACHER in cell.tags]
-    read = linked(with_solutions(cells), "../pages/")
+    own = linked(with_solutions(cells), "../pages/")
     after = Cell(CODE, _AFTER.format(stem=source.stem, folder=str(aside)))
-    found = executed(notebook_of([Cell(CODE, _BEFORE), *read, *teachers, after]), source.parent)
-    found["cells"] = [tidied(cell, COLOURS) for cell in found["cells"][1 : 1 + len(read)]]
+    found = executed(notebook_of([Cell(CODE, _BEFORE), *own, *teachers, after]), source.parent)
+    found["cells"] = [tidied(cell, COLOURS) for cell in found["cells"][1 : 1 + len(own)]]
     count = 0
     for number, cell in enumerate(found["cells"], 1):
         cell["id"] = f"cell-{number:03d}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from minidl import backend
 from minidl.tensors.tensor import Tensor
 
 NUMBERS = "biufc"
@@ -16,6 +18,8 @@ def plain(value: Any) -> Any:
     """Tensors as NumPy arrays, on the host, also inside of tuples, lists and dicts."""
     if isinstance(value, Tensor):
         return value.numpy()
+    if backend.is_array(value):
+        return backend.to_numpy(value)
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -40,29 +44,81 @@ def difference(computed: Any, expected: Any, rtol: float, name: str = "") -> str
     """How `computed` differs from `expected`, both plain; empty if it does not.
 
     Numbers are equal if they differ by no more than rtol times the largest expected number of their array, or by
-    1e-12. A number may be a Python number, a NumPy scalar or an array of shape (); arrays must have the same dtype.
+    1e-12. A number may be a Python number, a NumPy scalar or an array of shape (); arrays must have the same dtype, and
+    a list is no array. A list may stand for a tuple, and an array for a list of its rows.
     """
     of = f"{name}: " if name else ""
+    if computed is None and expected is not None and not name:
+        return f"None came, {_named(expected)} was expected: is a `return` missing?"
     if isinstance(expected, Mapping):
         return _difference_of_dicts(computed, expected, rtol, of)
     if isinstance(expected, (list, tuple)):
         return _difference_of_sequences(computed, expected, rtol, name, of)
-    if not _is_numbers(expected):
-        if computed == expected:
-            return ""
-        return f"{of}{_named(computed)} came, {_named(expected)} was expected"
-    if computed is None:
-        return f"{of}None came: is a `return` missing?"
-    if not _is_numbers(computed):
-        return f"{of}{_named(computed)} came, {_named(expected)} was expected"
+    if not is_numbers(expected):
+        return "" if _equal(computed, expected) else f"{of}{_came(computed)}, {_named(expected)} was expected"
+    if not is_numbers(computed):
+        return f"{of}{_came(computed)}, {_named(expected)} was expected{_of_a_list(computed, expected, rtol)}"
     return _difference_of_numbers(np.asarray(computed), np.asarray(expected), rtol, of)
 
 
-def _is_numbers(value: Any) -> bool:
+def narrowed(computed: Any, expected: Any, rtol: float) -> tuple[str, Any, Any]:
+    """The first part of two values that differs: which one, what was computed, what was expected.
+
+    Of tuples, lists and dicts that is one item, or an item of an item; of anything else, all of it, and the name "".
+    """
+    if isinstance(expected, Mapping) and isinstance(computed, Mapping) and set(computed) == set(expected):
+        parts = [(str(key), computed[key], item) for key, item in expected.items()]
+    elif isinstance(expected, (list, tuple)) and isinstance(computed, (list, tuple)) and len(computed) == len(expected):
+        pairs = enumerate(zip(computed, expected, strict=True), 1)
+        parts = [(f"number {i} of {len(expected)}", a, b) for i, (a, b) in pairs]
+    else:
+        parts = []
+    for name, a, b in parts:
+        if difference(a, b, rtol):
+            inner, a, b = narrowed(a, b, rtol)
+            return (f"{name}, {inner}" if inner else name), a, b
+    return "", computed, expected
+
+
+def is_numbers(value: Any) -> bool:
+    """Whether it is a number, a NumPy scalar or an array of numbers."""
     return (
         isinstance(value, (bool, int, float, complex, np.generic, np.ndarray))
         and np.asarray(value).dtype.kind in NUMBERS
     )
+
+
+def _equal(computed: Any, expected: Any) -> bool:
+    """Whether two values that are no numbers are the same; False if they cannot be compared."""
+    if isinstance(computed, np.ndarray) or isinstance(expected, np.ndarray):
+        same_kind = isinstance(computed, np.ndarray) and isinstance(expected, np.ndarray)
+        return same_kind and np.array_equal(computed, expected)
+    try:
+        return bool(computed == expected)
+    except Exception:  # an == of the student's own
+        return False
+
+
+def _of_a_list(computed: Any, expected: Any, rtol: float) -> str:
+    """For a list with the right numbers: that only the array is missing."""
+    if not isinstance(computed, (list, tuple)):
+        return ""
+    try:
+        array = np.array(computed, dtype=np.asarray(expected).dtype)
+    except (TypeError, ValueError):
+        return ""
+    return (
+        "; its numbers are right, np.array(...) makes an array of it" if not difference(array, expected, rtol) else ""
+    )
+
+
+def _came(value: Any) -> str:
+    """Begin a sentence with what came."""
+    if inspect.isgenerator(value):
+        return "a generator came (is a `yield` where a `return` should be?)"
+    if inspect.isroutine(value):
+        return f"the function {getattr(value, '__name__', '')} itself came, it was not called"
+    return f"{_named(value)} came"
 
 
 def _named(value: Any) -> str:
@@ -70,13 +126,16 @@ def _named(value: Any) -> str:
         return f"an array of shape {value.shape}"
     if isinstance(value, (list, tuple)):
         return f"a {type(value).__name__} of {len(value)}"
-    text = repr(value)
+    try:
+        text = repr(value.item() if isinstance(value, np.generic) else value)
+    except Exception:  # a repr of the student's own
+        return f"a {type(value).__name__}"
     return text if len(text) < 60 else f"a {type(value).__name__}"
 
 
 def _difference_of_dicts(computed: Any, expected: Mapping[Any, Any], rtol: float, of: str) -> str:
     if not isinstance(computed, Mapping):
-        return f"{of}{_named(computed)} came, a dict with the keys {list(expected)} was expected"
+        return f"{of}{_came(computed)}, a dict with the keys {list(expected)} was expected"
     if set(computed) != set(expected):
         return f"{of}the keys are {list(computed)}, expected were {list(expected)}"
     found = (difference(computed[key], item, rtol, f"{of}{key}") for key, item in expected.items())
@@ -87,7 +146,7 @@ def _difference_of_sequences(computed: Any, expected: Sequence[Any], rtol: float
     if isinstance(computed, np.ndarray) and computed.ndim:
         computed = list(computed)
     if not isinstance(computed, (list, tuple)):
-        return f"{of}{_named(computed)} came, {_named(expected)} was expected"
+        return f"{of}{_came(computed)}, {_named(expected)} was expected"
     if len(computed) != len(expected):
         return f"{of}{len(computed)} values came, {len(expected)} were expected"
     kind = f"{name}, number" if name else "number"
@@ -107,7 +166,8 @@ def _difference_of_numbers(computed: np.ndarray, expected: np.ndarray, rtol: flo
         finite = expected[np.isfinite(expected)]
         allowed = rtol * np.abs(finite).max(initial=0.0) + 1e-12
         same = (computed == expected) | (np.isnan(computed) & np.isnan(expected))
-        wrong = ~(same | (np.abs(np.subtract(computed, expected, dtype=np.float64)) <= allowed))
+        wide = np.complex128 if "c" in (computed.dtype.kind, expected.dtype.kind) else np.float64
+        wrong = ~(same | (np.abs(np.subtract(computed, expected, dtype=wide)) <= allowed))
     if not wrong.any():
         return ""
     if not expected.ndim:
@@ -133,7 +193,7 @@ def usual_slip(computed: Any, expected: Any, rtol: float) -> str:
             if difference(a, b, rtol):
                 return usual_slip(a, b, rtol)
         return ""
-    if not (_is_numbers(computed) and _is_numbers(expected)):
+    if not (is_numbers(computed) and is_numbers(expected)):
         return ""
     a, b = np.asarray(computed), np.asarray(expected)
     if a.ndim == b.ndim == 2 and a.shape == b.shape[::-1] and not difference(a.T, b, rtol):
@@ -148,5 +208,7 @@ def usual_slip(computed: Any, expected: Any, rtol: float) -> str:
     if np.isfinite(factor) and factor != 0 and not difference((a / factor).astype(a.dtype), b, rtol):
         known = next((f"{n}" for n in range(2, 1000) if abs(factor - n) < 1e-6 * n), "")
         known = known or next((f"1/{n}" for n in range(2, 1000) if abs(factor * n - 1) < 1e-6), "")
+        if b.size == 1:  # any two numbers differ by some factor, which would only give the right one away
+            return f"this is {known} times what was expected" if known else ""
         return f"all numbers are {known or f'{factor:.4g}'} times what was expected"
     return ""

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
 import numpy as np
 
-from minidl.check.comparing import copied, difference, plain, usual_slip
+from minidl.check.collecting import note
+from minidl.check.comparing import copied, difference, narrowed, plain, usual_slip
 from minidl.check.differences import by_differences
 from minidl.check.progress import remember
 from minidl.check.result import Result, shown
-from minidl.check.running import NOT_YET, Outcome, run
+from minidl.check.running import NOT_YET, Outcome, is_empty, run
 from minidl.check.seeding import generator
+from minidl.tensors.tensor import Tensor
 
 OPEN = "not answered yet: replace the ... or the `raise NotImplementedError` by your lines"
+SINGLE = 1e-4  # how near a number in float32 has to be at least
 BY_DIFFERENCES = 1e-5  # how near a gradient has to be to finite differences, relative to its largest number
 
 
@@ -51,6 +56,7 @@ class Exercise:
     def __call__(self, answer: Any, show: bool = True) -> Result:
         result = self._check(answer)
         remember(self.name, result.score)
+        note(result)
         if show:
             print(result)
         return result
@@ -109,8 +115,10 @@ class Implement(Exercise):
 
     def _check(self, answer: Any) -> Result:
         cases = self.cases()
-        if answer is ... or answer is None or not callable(answer):
-            words = OPEN if answer is ... or answer is None else f"a function was expected, not {answer!r}"
+        if answer is ... or answer is None or is_empty(answer):
+            return Result(self.name, 0, len(cases), difference=OPEN, working=self.solution)
+        if not callable(answer):
+            words = f"{shown(answer)} came, the function itself was expected, without brackets after its name"
             return Result(self.name, 0, len(cases), difference=words, working=self.solution)
         right, first = 0, None
         for case in cases:
@@ -131,21 +139,25 @@ class Implement(Exercise):
         if isinstance(outcome.error, NOT_YET):
             return {"difference": OPEN}
         if outcome.error is not None:
-            error = f"{type(outcome.error).__name__}: {outcome.error}"
-            where = f"\n{outcome.line}" if outcome.line else ""
             return {
                 **words,
-                "difference": f"your function raised {error}{where}",
-                "hint": self._hint_of_error(outcome, case),
+                "difference": f"your function raised {outcome.words}",
+                "hint": self._hint(answer, outcome, case) or self._hint_of_error(outcome, case),
             }
-        computed = plain(outcome.value)
-        expected = plain(self._run(self.solution, copied(case)).value)
-        single = any(getattr(item, "dtype", None) == np.float32 for item in case)
-        rtol = max(self.rtol, 1e-4) if single else self.rtol
+        right = self._run(self.solution, copied(case))
+        if right.error is not None:
+            raise right.error  # the exercise is wrong, not the answer
+        computed, expected = plain(outcome.value), plain(right.value)
+        rtol = self._tolerance(case)
         found = difference(computed, expected, rtol)
         if found:
-            hint = self._hint(computed, case, rtol) or usual_slip(computed, expected, rtol)
-            return {**words, "computed": computed, "expected": expected, "difference": found, "hint": hint}
+            hint = self._hint(answer, outcome, case) or usual_slip(computed, expected, rtol)
+            found = "\n".join([found, *(f"your function warned: {text}" for text in outcome.warned)])
+            part = narrowed(computed, expected, rtol)
+            return {**words, **_pair(computed, expected, part), "difference": found, "hint": hint}
+        if isinstance(right.value, Tensor) and not isinstance(outcome.value, Tensor):
+            graph = "an array came, a Tensor was expected: without its graph no gradient passes through it"
+            return {**words, "difference": graph, "hint": self._hint(answer, outcome, case)}
         changed = self._changed(given, case)
         if changed:
             return {
@@ -153,36 +165,49 @@ class Implement(Exercise):
                 "difference": changed,
                 "hint": "compute a new array (x = x + y) instead of changing one (x += y)",
             }
-        if self.forward is not None and not single:
-            gradients = by_differences(self.forward, case[0], case[1:])
-            found = difference(
-                _floats(computed), _floats(gradients if len(gradients) > 1 else gradients[0]), BY_DIFFERENCES
-            )
+        if self.forward is not None and not _is_single(case):
+            by_hand = by_differences(self.forward, case[0], case[1:])
+            gradients = by_hand if len(by_hand) > 1 else by_hand[0]
+            found = difference(_floats(computed), _floats(gradients), BY_DIFFERENCES)
             if found:
-                return {
-                    **words,
-                    "computed": computed,
-                    "expected": gradients,
-                    "difference": f"finite differences: {found}",
-                }
+                part = narrowed(_floats(computed), _floats(gradients), BY_DIFFERENCES)
+                return {**words, **_pair(computed, gradients, part), "difference": f"finite differences: {found}"}
         return None
 
     def _in_words(self, case: tuple[Any, ...]) -> str:
-        return ", ".join(f"{name} = {_argument(item)}" for name, item in zip(self.parameters, case, strict=False))
+        """The arguments, each on a line of its own unless all are short."""
+        lines = [f"{name} = {_argument(item)}" for name, item in zip(self.parameters, case, strict=False)]
+        together = ", ".join(lines)
+        if len(together) <= 60 and "\n" not in together:
+            return together
+        return "\n".join(line.replace("\n", "\n" + " " * (line.index("=") + 2)) for line in lines)
 
-    def _hint(self, computed: Any, case: tuple[Any, ...], rtol: float) -> str:
-        for mistake in self.mistakes:
-            outcome = self._run(mistake.answer, copied(case))
-            if outcome.error is None and not difference(computed, plain(outcome.value), rtol):
-                return mistake.hint
-        return ""
+    def _hint(self, answer: Callable[..., Any], outcome: Outcome, case: tuple[Any, ...]) -> str:
+        """The mistake that gives the same as the answer: in this case, and if several do, in the other cases too."""
+        alike = [mistake for mistake in self.mistakes if self._alike(outcome, mistake, case)]
+        for other in self.cases() if len(alike) > 1 else ():
+            with redirect_stdout(StringIO()):  # what it prints was seen
+                again = self._run(answer, copied(other))
+            alike = [mistake for mistake in alike if self._alike(again, mistake, other)] or alike
+        return alike[0].hint if alike else ""
+
+    def _alike(self, outcome: Outcome, mistake: Mistake, case: tuple[Any, ...]) -> bool:
+        """Whether a mistake computes in a case what an answer computed, or raises the same error."""
+        theirs = self._run(mistake.answer, copied(case))
+        if outcome.error is not None or theirs.error is not None:
+            return type(outcome.error) is type(theirs.error) and str(outcome.error) == str(theirs.error)
+        return not difference(plain(outcome.value), plain(theirs.value), self._tolerance(case))
+
+    def _tolerance(self, case: tuple[Any, ...]) -> float:
+        return max(self.rtol, SINGLE) if _is_single(case) else self.rtol
 
     def _hint_of_error(self, outcome: Outcome, case: tuple[Any, ...]) -> str:
-        """A mistake that raises the same error in this case."""
-        for mistake in self.mistakes:
-            error = self._run(mistake.answer, copied(case)).error
-            if error is not None and type(error) is type(outcome.error) and str(error) == str(outcome.error):
-                return mistake.hint
+        """What usually raises such an error."""
+        if isinstance(outcome.error, RecursionError):
+            return "it calls itself, and never ends: which call should be the last one?"
+        if isinstance(outcome.error, TypeError) and not outcome.line:
+            names = self.parameters[: len(case)] if self.adapt is None else inspect.signature(self.solution).parameters
+            return f"it is called with {len(names)} arguments: {', '.join(names)}"
         return ""
 
     def _changed(self, given: tuple[Any, ...], case: tuple[Any, ...]) -> str:
@@ -211,21 +236,30 @@ class Predict(Exercise):
 
     def _check(self, answer: Any) -> Result:
         expected = plain(_value(self.solution))
-        if answer is ... or answer is None:
+        if _is_open(answer):
             return Result(self.name, 0, 1, difference=OPEN, working=expected)
         computed = plain(answer)
         found = self._differs(computed, expected)
         if not found:
             return Result(self.name, 1, 1, hint=self.why, working=answer)
-        hints = (m.hint for m in self.mistakes if not self._differs(computed, plain(_value(m.answer))))
-        hint = next(hints, "") or usual_slip(computed, expected, self.rtol)
-        # The right number is not shown: it is still to be found.
+        hint = self._hint(computed) or _without_numbers(usual_slip(computed, expected, self.rtol))
+        # The right number is not shown, nor a factor that tells it: it is still to be found.
         return Result(self.name, 0, 1, case=self.task, computed=computed, difference=found, hint=hint, working=expected)
+
+    def _hint(self, computed: Any) -> str:
+        """The mistake with this value; that which has just this one before one that is near."""
+        wrong = [(mistake, plain(_value(mistake.answer))) for mistake in self.mistakes]
+        near = [(mistake, value) for mistake, value in wrong if not self._differs(computed, value)]
+        exact = [(mistake, value) for mistake, value in near if not difference(_floats(computed), _floats(value), 1e-9)]
+        return (exact or near)[0][0].hint if near else ""
 
     def _differs(self, computed: Any, expected: Any) -> str:
         if isinstance(expected, str):
             same = isinstance(computed, str) and computed.strip().lower() == expected.lower()
             return "" if same else f"{shown(computed)} is not it"
+        if isinstance(expected, dict) and isinstance(computed, dict) and set(computed) == set(expected):
+            wrong = [key for key in expected if difference(_floats(computed[key]), _floats(expected[key]), self.rtol)]
+            return f"not within {self.rtol:.0%} of what is computed: {', '.join(map(str, wrong))}" if wrong else ""
         if difference(_floats(computed), _floats(expected), self.rtol):
             return f"not within {self.rtol:.0%} of what is computed"
         return ""
@@ -254,7 +288,7 @@ class Explain(Exercise):
         return f"{self.name}: {self.task}\n{choices}\nCheck it with md.check.{self.name}('a letter')."
 
     def _check(self, answer: Any) -> Result:
-        letter = answer.strip().lower() if isinstance(answer, str) else answer
+        letter = answer.strip().lower().removesuffix(")") if isinstance(answer, str) else answer
         if letter == self.solution:
             return Result(self.name, 1, 1, working=self.solution)
         if letter is ... or letter is None or letter == "":
@@ -262,12 +296,32 @@ class Explain(Exercise):
         hint = next(
             (m.hint for m in self.mistakes if m.answer == letter), f"answer with one of {', '.join(self.choices)}"
         )
-        words = f"{letter!r} is not the reason" if letter in self.choices else f"{letter!r} is none of the choices"
-        return Result(self.name, 0, 1, case=self.task, difference=words, hint=hint, working=self.solution)
+        words = "is not the reason" if letter in list(self.choices) else "is none of the choices"
+        said = f"{letter!r} {words}"
+        return Result(self.name, 0, 1, case=self.task, difference=said, hint=hint, working=self.solution)
+
+
+def _is_single(case: tuple[Any, ...]) -> bool:
+    return any(getattr(item, "dtype", None) == np.float32 for item in case)
+
+
+def _is_open(answer: Any) -> bool:
+    """Whether nothing was answered yet, or not all that was asked for."""
+    if isinstance(answer, (dict, list, tuple)):
+        return any(map(_is_open, answer.values() if isinstance(answer, dict) else answer))
+    return answer is ... or answer is None
+
+
+def _pair(computed: Any, expected: Any, part: tuple[str, Any, Any]) -> dict[str, Any]:
+    return {"computed": computed, "expected": expected, "part": part}
 
 
 def _value(solution: Any) -> Any:
     return solution() if callable(solution) else solution
+
+
+def _without_numbers(hint: str) -> str:
+    return "" if any(letter.isdigit() for letter in hint) else hint
 
 
 def _floats(value: Any) -> Any:
@@ -290,6 +344,8 @@ def _argument(item: Any) -> str:
         return f"array of shape {value.shape}, {value.dtype}"
     if isinstance(value, np.ndarray) and value.ndim and value.dtype != np.float64:
         return f"{value.tolist() if value.dtype.kind in 'iub' else shown(value)} ({value.dtype})"
+    if type(item) is tuple and all(type(number) is int for number in item):
+        return str(item)  # a shape, or axes
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
     return shown(value)

@@ -16,16 +16,17 @@ def seed(number: int) -> None:
     For a whole class: MINIDL_CHECK_SEED=2026 in the environment. Without either it is 0.
     """
     global _chosen
-    _chosen = _whole(number, "md.check.seed")
+    _chosen = whole(number, "md.check.seed")
 
 
 def generator(name: str) -> np.random.Generator:
     """The random numbers of an exercise: the same ones for the same seed and name."""
-    chosen = _chosen if _chosen is not None else _whole(os.environ.get("MINIDL_CHECK_SEED", "0"), "MINIDL_CHECK_SEED")
+    chosen = _chosen if _chosen is not None else whole(os.environ.get("MINIDL_CHECK_SEED", "0"), "MINIDL_CHECK_SEED")
     return np.random.default_rng([chosen, zlib.crc32(name.encode())])
 
 
-def _whole(number: int | str, where: str) -> int:
+def whole(number: int | str, where: str) -> int:
+    """A number or a text as a whole number of 0 or more; a ValueError that names `where` if it is none."""
     try:
         whole = int(number)
     except (TypeError, ValueError):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 CODE, MARKDOWN, RAW = "code", "markdown", "raw"
+BEGIN, END, VALUE = "# BEGIN SOLUTION", "# END SOLUTION", "# SOLUTION"  # around lines of a solution, after a value
 _MARK = re.compile(r"# %%(?P<rest>.*)")
 _KIND = re.compile(r"\s*\[(markdown|md|raw)\]")
 _OPTION = re.compile(r'\s*(\w+)=("[^"]*"|\[[^\]]*\]|[\w.+-]+)')
@@ -54,12 +55,30 @@ def cells_of(text: str, name: str = "source") -> list[Cell]:
     for number, mark, lines in _split(text):
         where = f"{name}, line {number}"
         if mark is None:
-            if any(line.strip() for line in lines):
-                raise ValueError(f"{where}: expected `# %%`, which begins a cell; got {lines[0]!r}")
+            stray = next((line for line in lines if line.strip() and not line.startswith("#")), None)
+            if stray is not None:  # comments are jupytext's header
+                raise ValueError(f"{name}: expected `# %%`, which begins a cell, before {stray!r}")
             continue
         kind, options = _read_mark(mark, where)
         body = "\n".join(lines).strip("\n")
         found.append(Cell(kind, body if kind == CODE else _uncommented(body, where), options))
+    return found
+
+
+def read(path: Path) -> list[Cell]:
+    """The cells of a source file, in which every cell with a solution has the option exercise.
+
+    Where it does not say which, it is that of the next check.
+    """
+    found = cells_of(path.read_text(encoding="utf-8"), path.name)
+    said = {cell.options["exercise"] for cell in found if "exercise" in cell.options}
+    coming = ""
+    for i in reversed(range(len(found))):
+        cell = found[i]
+        coming = str(cell.options.get("check", coming))
+        solved = cell.kind == CODE and (BEGIN in cell.text or VALUE in cell.text)
+        if solved and coming and coming not in said and "exercise" not in cell.options:
+            found[i] = replace(cell, options={"exercise": coming, **cell.options})
     return found
 
 

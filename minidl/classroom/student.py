@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from minidl.classroom.source import CODE, MARKDOWN, Cell
+from minidl.classroom.source import BEGIN, CODE, END, MARKDOWN, VALUE, Cell
 
-BEGIN, END, VALUE = "# BEGIN SOLUTION", "# END SOLUTION", "# SOLUTION"
 STUB = 'raise NotImplementedError("your lines here")'
+ANSWER = "= ...  # your answer"
 TEACHER = "teacher"
 REPOSITORY = "minidl/minidl"  # on GitHub, from where Colab opens a notebook
 
@@ -57,7 +57,9 @@ def without_value(line: str) -> str:
     match = _VALUE.fullmatch(line)
     if match is None:
         raise ValueError(f"`{VALUE}` ends a line such as `slope = 0.25  {VALUE}`; got {line!r}")
-    return f"{match['target']} = ...  # your answer"
+    if "," in re.sub(r"\[.*?\]", "", match["target"]):
+        raise ValueError(f"`{VALUE}` stands after one name, since `a, b = ...` cannot run; got {line!r}")
+    return f"{match['target']} {ANSWER}"
 
 
 def without_marks(text: str) -> str:
@@ -99,6 +101,11 @@ def seeding(seed: int) -> Cell:
     """The cell that sets a class's seed."""
     text = f"import minidl as md\n\nmd.check.seed({seed})  # the cases of your class"
     return Cell(CODE, text, {"tags": ["seed"]})
+
+
+def seeded_below(cells: list[Cell], seed: int | None) -> list[Cell]:
+    """The cells with the class's seed set after the first, the title; without a seed, the cells."""
+    return cells if seed is None else [cells[0], seeding(seed), *cells[1:]]
 
 
 def linked(cells: list[Cell], pages: str) -> list[Cell]:

@@ -1,0 +1,308 @@
+"""The exercises of tutorial 10: initialisation, batch normalisation and residual blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.check.exercise import Exercise, Explain, Implement, Mistake, Predict
+
+
+def _weight_std(n: Any, slope: Any) -> Any:
+    return 1 / np.sqrt(n * (slope**2).mean())
+
+
+def _std_cases(rng: np.random.Generator) -> Any:
+    yield 16, np.array([1.0, 0.0, 1.0, 1.0])
+    yield 64, np.full((2, 3), 0.25)
+    for _ in range(2):
+        yield int(rng.integers(5, 200)), rng.uniform(0, 1, (3, 4))
+
+
+t10_weight_std = Implement(
+    "t10_weight_std",
+    "the standard deviation of the weights of a layer of n outputs, through which the gradient keeps its size",
+    _weight_std,
+    _std_cases,
+    mistakes=[
+        Mistake(
+            lambda n, slope: 1 / (n * (slope**2).mean()),
+            "this is the variance; the standard deviation is its root",
+        ),
+        Mistake(
+            lambda n, slope: 1 / (np.sqrt(n) * slope.mean()),
+            "the mean of the slopes was squared; E[slope^2] is the mean of their squares",
+        ),
+        Mistake(
+            lambda n, slope: 1 / np.sqrt(n * slope.mean()),
+            "the slopes are not squared: in a^2 stands E[slope^2]",
+        ),
+        Mistake(lambda n, slope: 1 / np.sqrt(n), "the slopes are missing: this is right for slopes of 1 only"),
+        Mistake(
+            lambda n, slope: np.sqrt(n * (slope**2).mean()),
+            "upside down: the more terms the sum has and the larger the slopes, the smaller must the weights be",
+        ),
+        Mistake(
+            lambda n, slope: np.sqrt((slope**2).mean() / n),
+            "smaller slopes need larger weights, not smaller ones",
+        ),
+        Mistake(
+            lambda n, slope: np.sqrt(2 / n),
+            "this is right for the ReLU only, where half of the slopes are 1 and half are 0",
+        ),
+        Mistake(
+            lambda n, slope: 1 / np.sqrt(slope.size * (slope**2).mean()),
+            "n counts the outputs of the layer, and is given; the number of slopes is something else",
+        ),
+    ],
+)
+
+_EPS = 1e-5
+
+
+def _normal(z: Any) -> tuple[Any, Any]:
+    s = np.sqrt(z.var(axis=0) + _EPS)
+    return (z - z.mean(axis=0)) / s, s
+
+
+def _batch_norm(z: Any, gamma: Any, beta: Any) -> Any:
+    return gamma * _normal(z)[0] + beta
+
+
+def _batch_norm_backward(grad_out: Any, z: Any, gamma: Any, beta: Any) -> Any:
+    normal, s = _normal(z)
+    g = grad_out * gamma
+    grad_z = (g - g.mean(axis=0) - normal * (g * normal).mean(axis=0)) / s
+    return grad_z, (grad_out * normal).sum(axis=0), grad_out.sum(axis=0)
+
+
+def _wrong_grad_z(of: Any) -> Any:
+    """All right but dL/dz, which is `of(g, normal, s, grad_out)`."""
+
+    def answer(grad_out: Any, z: Any, gamma: Any, beta: Any) -> Any:
+        normal, s = _normal(z)
+        _, grad_gamma, grad_beta = _batch_norm_backward(grad_out, z, gamma, beta)
+        return of(grad_out * gamma, normal, s, grad_out), grad_gamma, grad_beta
+
+    return answer
+
+
+def _wrong_grad_gamma(of: Any) -> Any:
+    def answer(grad_out: Any, z: Any, gamma: Any, beta: Any) -> Any:
+        grad_z, _, grad_beta = _batch_norm_backward(grad_out, z, gamma, beta)
+        return grad_z, of(grad_out, z, _normal(z)[0]), grad_beta
+
+    return answer
+
+
+def _mean_instead_of_sum(grad_out: Any, z: Any, gamma: Any, beta: Any) -> Any:
+    grad_z = _batch_norm_backward(grad_out, z, gamma, beta)[0]
+    return grad_z, (grad_out * _normal(z)[0]).mean(axis=0), grad_out.mean(axis=0)
+
+
+def _not_summed(grad_out: Any, z: Any, gamma: Any, beta: Any) -> Any:
+    return _batch_norm_backward(grad_out, z, gamma, beta)[0], grad_out * _normal(z)[0], grad_out
+
+
+def _norm_cases(rng: np.random.Generator) -> Any:
+    for examples, units in ((4, 2), (6, 3), (5, 1)):
+        shape = (examples, units)
+        yield (
+            rng.standard_normal(shape),
+            rng.standard_normal(shape) * rng.uniform(0.5, 3, units) + rng.standard_normal(units),
+            rng.uniform(0.5, 2, units),
+            rng.standard_normal(units),
+        )
+
+
+t10_batch_norm_backward = Implement(
+    "t10_batch_norm_backward",
+    "dL/dz, dL/dgamma and dL/dbeta of batch normalisation, given dL/dy",
+    _batch_norm_backward,
+    _norm_cases,
+    mistakes=[
+        Mistake(
+            _wrong_grad_z(lambda g, normal, s, grad_out: g / s),
+            "the mean and the standard deviation were treated as constants, but they depend on z too: two of the three "
+            "ways back are missing",
+        ),
+        Mistake(
+            _wrong_grad_z(lambda g, normal, s, grad_out: (g - g.mean(axis=0)) / s),
+            "the way through s is missing: no gradient may be left along the normalised z",
+        ),
+        Mistake(
+            _wrong_grad_z(lambda g, normal, s, grad_out: (g - normal * (g * normal).mean(axis=0)) / s),
+            "the way through the mean is missing",
+        ),
+        Mistake(
+            _wrong_grad_z(
+                lambda g, normal, s, grad_out: (
+                    (grad_out - grad_out.mean(axis=0) - normal * (grad_out * normal).mean(axis=0)) / s
+                )
+            ),
+            "gamma is missing in dL/dz",
+        ),
+        Mistake(
+            _wrong_grad_z(
+                lambda g, normal, s, grad_out: g - g.mean(axis=0) - normal * (g * normal).mean(axis=0),
+            ),
+            "the division by s is missing in dL/dz: it is the 1/s by which the gradient is made larger again",
+        ),
+        Mistake(
+            _wrong_grad_z(
+                lambda g, normal, s, grad_out: (g - g.mean(axis=0)) / s - normal * (g * normal).mean(axis=0),
+            ),
+            "all three ways are divided by s, the one along the normalised z as well",
+        ),
+        Mistake(
+            _wrong_grad_z(
+                lambda g, normal, s, grad_out: (g - g.mean() - normal * (g * normal).mean()) / s,
+            ),
+            "the means run over the batch only, one for each unit: axis=0",
+        ),
+        Mistake(
+            _wrong_grad_z(
+                lambda g, normal, s, grad_out: (g - g.sum(axis=0) - normal * (g * normal).sum(axis=0)) / s,
+            ),
+            "sums were taken away instead of means",
+        ),
+        Mistake(
+            _wrong_grad_z(
+                lambda g, normal, s, grad_out: (g - g.mean(axis=0) + normal * (g * normal).mean(axis=0)) / s,
+            ),
+            "the part along the normalised z is to be taken away, not added",
+        ),
+        Mistake(
+            _wrong_grad_gamma(lambda grad_out, z, normal: (grad_out * z).sum(axis=0)),
+            "gamma multiplies the normalised z, so dL/dgamma has that in it, not z itself",
+        ),
+        Mistake(
+            _wrong_grad_gamma(lambda grad_out, z, normal: grad_out.sum(axis=0)),
+            "dL/dgamma is not dL/dbeta: what does gamma multiply?",
+        ),
+        Mistake(
+            _mean_instead_of_sum,
+            "gamma and beta serve every example of the batch: their gradients are sums over it, not means",
+        ),
+        Mistake(_not_summed, "gamma and beta serve every example of the batch: the sum over it is missing"),
+    ],
+    forward=_batch_norm,
+)
+
+
+def _residual(x: Any, w1: Any, w2: Any) -> Any:
+    return x + np.tanh(x @ w1) @ w2
+
+
+def _residual_backward(grad_out: Any, x: Any, w1: Any, w2: Any) -> Any:
+    h = np.tanh(x @ w1)
+    grad_z = grad_out @ w2.T * (1 - h**2)
+    return grad_out + grad_z @ w1.T, x.T @ grad_z, h.T @ grad_out
+
+
+def _without_way_around(grad_out: Any, x: Any, w1: Any, w2: Any) -> Any:
+    grad_x, *others = _residual_backward(grad_out, x, w1, w2)
+    return grad_x - grad_out, *others
+
+
+def _way_around_alone(grad_out: Any, x: Any, w1: Any, w2: Any) -> Any:
+    return grad_out.copy(), *_residual_backward(grad_out, x, w1, w2)[1:]
+
+
+def _one_added(grad_out: Any, x: Any, w1: Any, w2: Any) -> Any:
+    grad_x, *others = _residual_backward(grad_out, x, w1, w2)
+    return grad_x - grad_out + 1, *others
+
+
+def _x_added(grad_out: Any, x: Any, w1: Any, w2: Any) -> Any:
+    grad_x, *others = _residual_backward(grad_out, x, w1, w2)
+    return grad_x - grad_out + x, *others
+
+
+def _multiplied(grad_out: Any, x: Any, w1: Any, w2: Any) -> Any:
+    grad_x, *others = _residual_backward(grad_out, x, w1, w2)
+    return grad_out * (grad_x - grad_out), *others
+
+
+def _residual_with(slope: Any) -> Any:
+    def answer(grad_out: Any, x: Any, w1: Any, w2: Any) -> Any:
+        h = np.tanh(x @ w1)
+        grad_z = grad_out @ w2.T * slope(h)
+        return grad_out + grad_z @ w1.T, x.T @ grad_z, h.T @ grad_out
+
+    return answer
+
+
+def _residual_cases(rng: np.random.Generator) -> Any:
+    for examples, units, inner in ((1, 2, 3), (3, 4, 2), (5, 3, 4)):
+        yield (
+            rng.standard_normal((examples, units)),
+            rng.standard_normal((examples, units)),
+            rng.standard_normal((units, inner)),
+            rng.standard_normal((inner, units)),
+        )
+
+
+t10_residual_backward = Implement(
+    "t10_residual_backward",
+    "dL/dx, dL/dw1 and dL/dw2 of the residual block y = x + tanh(x @ w1) @ w2, given dL/dy",
+    _residual_backward,
+    _residual_cases,
+    mistakes=[
+        Mistake(_without_way_around, "x is used twice, and the addend of the way around is missing in dL/dx"),
+        Mistake(_way_around_alone, "x is used twice, and the addend that comes through the branch is missing in dL/dx"),
+        Mistake(_one_added, "1 was added: the slope of the way around is 1, so what comes through it is 1 times dL/dy"),
+        Mistake(_x_added, "on the way back dL/dy goes around the branch, not x"),
+        Mistake(_multiplied, "the two ways were multiplied: gradients that come on two ways are added"),
+        Mistake(_residual_with(lambda h: 1.0), "the slope of tanh is missing: dL/dz is not dL/dh"),
+        Mistake(_residual_with(lambda h: h * (1 - h)), "h (1 - h) is the slope of the sigmoid, not of tanh"),
+        Mistake(_residual_with(lambda h: 1 - np.tanh(h) ** 2), "h is tanh(z) already: it needs no further tanh"),
+    ],
+    forward=_residual,
+)
+
+t10_twenty_blocks = Predict(
+    "t10_twenty_blocks",
+    "by what does the gradient grow through 20 residual blocks, each with a branch of factor 1?",
+    2.0**10,
+    mistakes=[
+        Mistake(
+            2.0**20,
+            "a factor of 2 a block would need both addends to point the same way; of random ones the squares add up",
+        ),
+        Mistake(1.0, "each addend alone has the factor 1; but x has two ways, and the two come together"),
+        Mistake(20.0, "the factors of the blocks are multiplied, not added"),
+        Mistake(float(np.sqrt(2)), "that is one block"),
+        Mistake(21.0, "the factors of the blocks are multiplied, not added"),
+        Mistake(float(np.sqrt(20)), "the factors of the blocks are multiplied; this adds their squares"),
+        Mistake(0.0, "a residual block never makes the gradient vanish: the factor is sqrt(1 + a^2)"),
+    ],
+    rtol=0.03,
+    why="sqrt(2) a block, and 20 of them: 2 to the power of 10",
+)
+
+t10_three_times = Explain(
+    "t10_three_times",
+    "all weights are multiplied by 3: with which remedy does the gradient keep its slope?",
+    {
+        "a": "He's initialisation",
+        "b": "the ReLU",
+        "c": "batch normalisation in each layer",
+        "d": "residual blocks",
+    },
+    "c",
+    {
+        "a": "it made the product 1 for the weights that were drawn; with three times these the factor is 3 a layer",
+        "b": "its slopes stay the same, but the weights' share of the factor is 3 times as large",
+        "d": "the way around stays, but the branch's factor a is 3 times as large, and with it sqrt(1 + a^2)",
+    },
+)
+
+EXERCISES: tuple[Exercise, ...] = (
+    t10_weight_std,
+    t10_batch_norm_backward,
+    t10_residual_backward,
+    t10_twenty_blocks,
+    t10_three_times,
+)
