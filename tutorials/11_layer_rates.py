@@ -84,10 +84,10 @@ factor_of_rates = 6.03  # SOLUTION
 checked = md.check.t11_predict_factor(factor_of_rates)
 
 # %% [markdown]
-# So four decades of gradient (a decade is a factor of ten) become a factor of 6 between the rates. The steps $t_l
-# g_l$ of the two layers still differ by more than a thousand: **the rule helps a small gradient; it does not rescue a
-# vanished one.** And note that the multiplier is **always above 1**. Whatever this rule does, it also raises the rate
-# of *every* layer.
+# So four decades of gradient (a decade is a factor of ten) become a factor of 6 between the rates. The steps
+# $t_l g_l$ of the two layers still differ by more than a thousand: **the rule helps a small gradient; it does not
+# rescue a vanished one.** And note that the multiplier is **always above 1**. Whatever this rule does, it also raises
+# the rate of *every* layer.
 #
 # ## In ten lines
 #
@@ -132,8 +132,8 @@ def layer_specific_step(layers, lr):
 checked = md.check.t11_step(layer_specific_step)
 
 # %% [markdown]
-# The library has the rule as a *layer rate*, an argument that each of its optimizers takes: `md.optim.SGD(model,
-# lr=0.5, layer_rate=md.optim.LayerSpecific())`. Does it make the same step?
+# The library has the rule as a *layer rate*, an argument that each of its optimizers takes:
+# `md.optim.SGD(model, lr=0.5, layer_rate=md.optim.LayerSpecific())`. Does it make the same step?
 
 # %%
 layers = {
@@ -153,8 +153,8 @@ optimizer.layer_report()
 
 # %% [markdown]
 # They agree to the last digits of float32. A layer rate may also be a function of your own: it is shown one layer
-# (`view.params`, `view.gradients`) and returns the multiplier, `layer_rate=lambda view: one_multiplier(view.params,
-# view.gradients)`.
+# (`view.params`, `view.gradients`) and returns the multiplier,
+# `layer_rate=lambda view: one_multiplier(view.params, view.gradients)`.
 #
 # ## Where the layers lie on the curve
 #
@@ -171,6 +171,7 @@ def start(lr, rule=None, seed=0, hidden=3):
     return model, md.optim.SGD(model, lr=lr, layer_rate=rule)
 
 
+# %%
 def train(model, optimizer, seed=0, steps=STEPS):
     """Train in the order of the data of `seed`: losses, multipliers, looks at the validation digits."""
     losses, multipliers, looks = [], [], []
