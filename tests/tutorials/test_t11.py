@@ -31,6 +31,7 @@ def test_the_multipliers_lie_apart_first_and_together_at_last(ran):
     assert ran["spread"][-40:].mean() < 1.5
     assert 2.5 < ran["mean_multiplier"] < 3.7
     assert ran["per_layer"]["multipliers"].min() > 1
+    assert 2 < ran["early_flow"].multiplier[-1].max() / ran["early_flow"].multiplier[-1].min() < 3
     early = md.plot.rate_curve(ran["early_flow"], ran["rules"]).numbers["networks"]
     assert next(iter(early.values()))["decades"] > 1
 
