@@ -396,7 +396,7 @@ for words, scale in (("mean", 1), ("sum", 32)):
 
 # %%
 md.seed(0)
-small = md.models.mlp((4, 3, 3, 2), "sigmoid")
+small = md.models.mlp((4, 3, 2), "sigmoid")
 small_optimizer = md.optim.SGD(small, lr=0.5, layer_rate=md.optim.LayerSpecific())
 with md.record(title="one step with a rate for each layer") as tape:
     F.cross_entropy(small(md.Tensor(digits.train.inputs[:6, 18:22])), digits.train.labels[:6] % 2).backward()

@@ -208,6 +208,8 @@ weights = np.linspace(1.2, 2.4, 1001)
 figure, ax = plt.subplots(figsize=(5, 2.8), layout="constrained")
 ax.plot(weights, loss_of(weights), color="#0072B2")
 ax.set(xlabel="the weight w", ylabel="loss")
+plt.close(figure)  # a notebook would show it twice
+figure
 
 # %% [markdown]
 # The loss has a **cliff**: a slope of more than 100 beside slopes of 0.1, and the minimum lies at its foot. A rate
@@ -263,6 +265,8 @@ for ax, (name, (ws, losses)) in zip(axes, descents.items(), strict=True):
     ax.set_title(name, loc="left", fontsize=9)
     ax.set_xlabel("the weight w, from 2.2 on")
 axes[0].set_ylabel("loss")
+plt.close(figure)
+figure
 # %% [markdown]
 # Without clipping, one step ends far out on the plain on the right, where $\tanh$ is saturated and the gradient is
 # nearly 0: it does not come back. With clipping the weight stays at the foot of the cliff, and trembles there.
@@ -400,6 +404,7 @@ def draw_reach(size=9):
     ax.set_title("root mean square of dL/dx at that input", loc="left", fontsize=size)
     ax.tick_params(labelsize=size)
     ax.spines[["top", "right"]].set_visible(False)
+    plt.close(figure)  # a notebook would show it twice
     return figure
 
 
@@ -478,11 +483,11 @@ def draw_looks(size=9):
     read = [f"{word[i]}, next is {word[i + 1]}" for i in range(len(word) - 1)]
     axes[0].set_yticks(range(len(word)), [*read, f"{word[-1]}, end of line"], fontsize=size)
     figure.colorbar(image, ax=axes, label="weight")
+    plt.close(figure)  # a notebook would show it twice
     return figure
 
 
 draw_looks()
-
 # %% [markdown]
 # From the row of `=` on, where there is something to know, one of the two heads has more than 0.7 of its weight on
 # the letter that comes next, four places back: a diagonal. Nobody told it to look there. The gradient of the loss

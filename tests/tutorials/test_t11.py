@@ -73,7 +73,7 @@ def test_a_sum_instead_of_a_mean_brings_the_layers_together(ran):
 
 def test_the_tape_and_the_slides(ran):
     assert set(ran["slides"]) == {"11_heatmap", "11_race"}
-    assert [event.phase for event in ran["pages"]["11_step"]].count("update") == 6
+    assert [event.phase for event in ran["pages"]["11_step"]].count("update") == 4
 
 
 # ---- answers to the exercises
