@@ -261,7 +261,7 @@ class Predict(Exercise):
             wrong = [key for key in expected if difference(_floats(computed[key]), _floats(expected[key]), self.rtol)]
             return f"not within {self.rtol:.0%} of what is computed: {', '.join(map(str, wrong))}" if wrong else ""
         if difference(_floats(computed), _floats(expected), self.rtol):
-            return f"not within {self.rtol:.0%} of what is computed"
+            return f"not within {self.rtol:.0%} of what is computed" if self.rtol >= 0.005 else "that is not it"
         return ""
 
 
