@@ -150,7 +150,7 @@ print("w's slope so far:", values["w"].grad)
 # **Exercise: predict.** One slope is missing. If $z = 4$ grows by a little, by how many times that little does
 # $h = \sqrt z$ grow? Say the number before you compute anything.
 
-# %%
+# %% exercise="t01_sqrt_slope"
 sqrt_slope = 0.25  # SOLUTION
 
 # %% check="t01_sqrt_slope"
@@ -210,7 +210,7 @@ sqrt_backward = checked.working
 # **Exercise: predict.** Fill in the table with pencil and paper. No code, and no peeking at the slopes from above
 # until you are done.
 
-# %%
+# %% exercise="t01_by_hand"
 grad_v = 12.0  # SOLUTION
 grad_h = -18.0  # SOLUTION
 grad_z = -4.5  # SOLUTION
@@ -332,13 +332,13 @@ for name, gradient in in_one_pass.items():
 #
 # d) The leaves come last since they have the largest gradients.
 
-# %%
+# %% exercise="t01_why_backwards"
 why_backwards = "b"  # SOLUTION
 
 # %% check="t01_why_backwards"
 checked = md.check.t01_why_backwards(why_backwards)
 
-# %% [markdown] own_words="t01_why"
+# %% [markdown] own_words="t01_why_backwards"
 # In your own words:
 
 # %% [markdown]

@@ -32,7 +32,7 @@ from minidl.autograd.backward import Walk
 # **Exercise: predict.** At $w = 2$, $x = 1.5$, so $h = 3$: what is $\partial L/\partial h$? You may use what school
 # says of $h^2 + h$, or think of what each use of $h$ sends back.
 
-# %%
+# %% exercise="t02_shared"
 shared_slope = 7.0  # SOLUTION
 
 # %% check="t02_shared"
@@ -93,7 +93,7 @@ for moment in range(2, 7):
 # %%
 def draw_addends(tape, name, font=10):
     addends = tape.gradient(name).addends
-    labels = [f"{tape.source(tape[n])[2].strip()}\nby its input {a.input + 1}" for n, a in addends]
+    labels = [f"{tape.source(tape[n])[2].strip()}\nby its input {a.input}" for n, a in addends]
     figure, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
     so_far = 0.0
     for k, (_, addend) in enumerate(addends):
@@ -115,9 +115,9 @@ def draw_addends(tape, name, font=10):
 draw_addends(tape, "h")
 
 # %% [markdown]
-# The product sends two addends, one for each of its inputs, though both are $h$. On the page you can stop between
-# them: [pages/02_addends.html](pages/02_addends.html#i=4&n=h). At which event is $w$'s gradient computed, and why not
-# earlier?
+# The product sends two addends, one for each of its inputs, though both are $h$ (inputs are counted from 0). On the
+# page you can stop before they come: [pages/02_addends.html](pages/02_addends.html#i=4&n=h). At which event is $w$'s
+# gradient computed, and why not earlier?
 #
 # ## A graph to walk over
 #
@@ -148,6 +148,7 @@ def root(a):
     return Node(value, (a,), (1 / (2 * value),))
 
 
+# %%
 w_node, x_node = Node(2.0), Node(1.5)
 h_node = w_node * x_node
 u_node = h_node * h_node
@@ -171,8 +172,9 @@ for name, node in {"w": w_node, "x": x_node, "h": h_node, "u": u_node, "L": L_no
 # | $u$ | $\{u: 1,\ w: 1.5, \dots\}$ | $3$ and $3$ to $h$: too late |
 #
 # How can the walk know that nothing more will come to a node? By `order`. A node is made after its inputs, so whoever
-# uses $h$ is newer than $h$. **Take the newest node in the dict.** All its users were newer still, so they have had
-# their turns. When only leaves are left (their `order` is 0, and they have no inputs), the walk is done.
+# uses $h$ is newer than $h$. **Take the newest node in the dict.** All its users on the way to $L$ were newer still,
+# so they have had their turns. When only leaves are left (their `order` is 0, and they have no inputs), the walk is
+# done.
 #
 # **Exercise: implement.** Write the walk. It returns a dict in which each leaf that `loss` depends on stands with its
 # gradient; other nodes may be in it too. The check runs it on chains, on diamonds, on $x \cdot x$, on a graph with a
@@ -218,7 +220,7 @@ print("minidl: dL/dw =", w.grad)
 # **Exercise: predict.** Which number will this walk find for $\partial L/\partial h$ in the example above
 # ($L = u + h$, $u = h \cdot h$, $h = 3$)? Take the turns one after the other, the newest first.
 
-# %%
+# %% exercise="t02_overwritten"
 overwritten = 3.0  # SOLUTION
 
 # %% check="t02_overwritten"
@@ -248,13 +250,14 @@ def other_walk(loss, seed=1.0, pick=newest, add=True):
     return grads
 
 
+# %%
 walks = {
     "yours": walk,
     "overwrites": lambda loss: other_walk(loss, add=False),
     "first come,\nfirst served": lambda loss: other_walk(loss, pick=lambda waiting: waiting[0]),
     "no seed": lambda loss: other_walk(loss, seed=0.0),
 }
-graphs = {
+graphs = {  # (h := w * x) computes w * x, and calls it h from there on
     "a chain": lambda w, x: root(w * x),
     "w * w": lambda w, x: w * w,
     "a diamond": lambda w, x: (h := w * x) * h + h,
@@ -272,6 +275,7 @@ def results():
     return table
 
 
+# %%
 def draw_walks(font=10):
     table = results()
     figure, ax = plt.subplots(figsize=(6.8, 3.4), layout="constrained")
@@ -295,9 +299,9 @@ def draw_walks(font=10):
 draw_walks()
 
 # %% [markdown]
-# The chain sees only the missing seed. `w * w` finds the walk that overwrites. For the wrong order it takes a node that
-# is met by a short way first and by a long way later; in the diamond $u$ happens to be met before $h$, and all is well.
-# **A walk that is right on one graph is not a right walk.** That is why the check has graphs of each kind.
+# The chain sees only the missing seed. `w * w` finds the walk that overwrites. For the wrong order it takes a node
+# that is met by a short way first and by a long way later; in the diamond $u$ happens to be met before $h$, and all
+# is well. **A walk that is right on one graph is not a right walk.** That is why the check has graphs of each kind.
 #
 # **Exercise: explain.** Why do the gradients that meet at a node add up?
 #
@@ -309,13 +313,13 @@ draw_walks()
 #
 # d) Because the walk comes by several times, and the library keeps what it had before.
 
-# %%
+# %% exercise="t02_why_add"
 why_add = "b"  # SOLUTION
 
 # %% check="t02_why_add"
 checked = md.check.t02_why_add(why_add)
 
-# %% [markdown] own_words="t02_why"
+# %% [markdown] own_words="t02_why_add"
 # In your own words:
 
 # %% [markdown]
@@ -370,6 +374,7 @@ def files_entered(action):
     return runs, files
 
 
+# %%
 def step():
     h = w * x
     L = h * h + h
@@ -389,7 +394,7 @@ print("files of minidl/fast entered under md.plain():", [f for f in plain_files 
 #
 # Last: **your walk, on the library's own ops.** Every tensor that an op has made knows its node, `L._op` (the
 # underscore says: the engine's own business). Such a node has `inputs` and `order` like yours, and `backward` in the
-# place of `slopes`. Nothing else is different:
+# place of `slopes`; `needs(i)` says whether the gradient of input number i is wanted. Nothing else is different:
 
 
 # %%

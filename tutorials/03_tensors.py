@@ -68,13 +68,14 @@ print(np.round((x @ w + moved) - y, 6))
 def cells(ax, values, heading, high):
     """Draw a 1-d or 2-d array as a grid of numbers, coloured from -high to high."""
     rows = np.atleast_2d(values)
-    ax.imshow(rows, cmap="RdBu_r", vmin=-high, vmax=high)
+    ax.pcolormesh(rows, cmap="RdBu_r", vmin=-high, vmax=high, edgecolors="white", linewidth=1.5)
     for row, column in np.ndindex(rows.shape):
         dark = abs(rows[row, column]) > 0.6 * high
         number = f"{rows[row, column]:g}".replace("-", "\N{MINUS SIGN}")
-        ax.text(column, row, number, ha="center", va="center", color="white" if dark else "black")
+        ax.text(column + 0.5, row + 0.5, number, ha="center", va="center", color="white" if dark else "black")
     ax.set_title(f"{heading}\n{np.shape(values)}", fontsize=10)
-    ax.set(xticks=[], yticks=[])
+    ax.set(xticks=[], yticks=[], aspect="equal")
+    ax.invert_yaxis()
 
 
 # %%

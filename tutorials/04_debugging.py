@@ -215,10 +215,11 @@ def draw_lockstep(both, parted, size=(7, 3.6)):
     figure, ax = plt.subplots(figsize=size, layout="constrained")
     places = range(len(both))
     ax.axvspan(parted - 0.5, len(both) - 0.5, color="#f3e3da", zorder=0)
-    _, a, b = zip(*both, strict=True)
+    names, a, b = zip(*both, strict=True)
+    names = [name.replace("crossentropy", "L") for name in names]
     ax.plot(places, a, "o", color="black", markersize=9, fillstyle="none", label="right")
     ax.plot(places, b, "x", color="#D55E00", markersize=6, label="step A")
-    ax.set_xticks(places, [name for name, *_ in both], rotation=45, ha="right")
+    ax.set_xticks(places, names, rotation=45, ha="right")
     ax.set(yscale="log", ylabel="norm of what the event made", xlim=(-0.5, len(both) - 0.5))
     ax.text(parted - 0.4, ax.get_ylim()[1], "they part here", va="bottom", color="#a04000")
     ax.spines[["top", "right"]].set_visible(False)

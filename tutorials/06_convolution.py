@@ -222,8 +222,10 @@ def draw_columns(size=(9.0, 3.0)):
         axes[1].add_patch(plt.Rectangle((place - 0.5, -0.5), 1, 9, fill=False, color=colour, linewidth=2.5))
     for i, j in np.argwhere(scattered > 0):
         axes[2].text(j, i, f"{scattered[i, j]:g}", ha="center", va="center")
-    for ax, heading in zip(axes, ("3 of 36 patches", "im2col: a patch, a column", "col2im: added back"), strict=True):
-        ax.set(xticks=[], yticks=[], title=heading)
+    headings = ("3 of 36 patches", "im2col: a patch is a column", "col2im: ones, added back")
+    for ax, heading in zip(axes, headings, strict=True):
+        ax.set(xticks=[], yticks=[])
+        ax.set_title(heading, fontsize=10)
     return figure
 
 
@@ -349,32 +351,29 @@ def convolve_in_blocks(x, w, block):
 
 
 # %%
-def shortest(function, times=3):
-    """The shortest of some runs, in milliseconds: other programs only ever make one longer."""
-    found = []
-    for _ in range(times):
-        start = time.perf_counter()
-        function()
-        found.append(1000 * (time.perf_counter() - start))
-    return min(found)
+def milliseconds(function):
+    """How long one call takes."""
+    start = time.perf_counter()
+    function()
+    return 1000 * (time.perf_counter() - start)
 
 
-# %%
 threads = md.get_num_threads()
 md.set_num_threads(1)  # so that nothing but the blocks makes a difference
-blocks = [1, 2, 4, 8, 16, 32, 64, 128, 256]
-in_blocks = [shortest(lambda block=block: convolve_in_blocks(batch, kernels, block)) for block in blocks]
+blocks, rounds = [1, 2, 4, 8, 16, 32, 64, 128, 256], 5
+tries = [[milliseconds(lambda n=n: convolve_in_blocks(batch, kernels, n)) for n in blocks] for _ in range(rounds)]
+in_blocks = np.min(tries, axis=0)  # the shortest: other programs only ever make one longer
 with md.plain():
     plain_result = F.conv2d(batch, kernels)
-    plain = shortest(lambda: F.conv2d(batch, kernels))
+    plain = min(milliseconds(lambda: F.conv2d(batch, kernels)) for _ in range(rounds))
 fast_result = F.conv2d(batch, kernels)
-fast = shortest(lambda: F.conv2d(batch, kernels))
+fast = min(milliseconds(lambda: F.conv2d(batch, kernels)) for _ in range(rounds))
 md.set_num_threads(threads)
 
 # %%
 figure_blocks, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
 mib = [columns_mib * block / images for block in blocks]
-ax.semilogx(mib, [found / in_blocks[-1] for found in in_blocks], "o-", label="your columns, in blocks")
+ax.semilogx(mib, in_blocks / in_blocks[-1], "o-", label="the lines above, in blocks")
 ax.axhline(plain / in_blocks[-1], color="C1", linestyle="--", label="minidl, plain lines: the whole batch")
 faster = f"minidl, blocked: {plain / fast:.1f} times as fast as plain"
 ax.axhline(fast / in_blocks[-1], color="C2", linestyle="--", label=faster)

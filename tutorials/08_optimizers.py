@@ -391,7 +391,7 @@ model = network()
 loss = F.cross_entropy(model(md.Tensor(data.inputs)), data.labels)
 largest = {name: found.largest for name, found in md.curvature.layer_eigenvalues(loss, model, steps=30).items()}
 for name, curvature in largest.items():
-    print(f"{name}: largest curvature {curvature:.4f}, so in a bowl of that curvature rates up to {2 / curvature:.0f}")
+    print(f"{name}: largest curvature {curvature:.4f}, so in a bowl of that curvature rates up to {2 / curvature:.3g}")
 
 # %% [markdown]
 # The last layer is hundreds of times as steep as the first. One rate for all has to suit the last. (A network is no
@@ -416,8 +416,8 @@ for t in (1.0, 3.0):
 # %% [markdown]
 # ## Who moves whom?
 #
-# Does that show in a training? The next figure has a row for each layer and a column for each step; the colour is how
-# far a step moves a layer's weights, as a part of their size. About a thousandth is commonly aimed at.
+# Does that show in a training? The next figure has a row for each layer, and time runs to the right; the colour is
+# how far a step moves a layer's weights, as a part of their size. About a thousandth is commonly aimed at.
 #
 # The three methods differ in how they make a step of gradients. Independent of it is a second choice: **by what the
 # step of each layer is multiplied**. In minidl it is an argument of its own, `layer_rate`, and every method takes it:
@@ -426,7 +426,7 @@ for t in (1.0, 3.0):
 
 # %%
 def first_layer_faster(view):
-    """Four times the rate for the layer fc1, once for all others."""
+    """Four times the rate for the layer fc1, the plain rate for all others."""
     return 4.0 if view.name == "fc1" else 1.0
 
 
@@ -436,7 +436,11 @@ choices = {
     "Adam": lambda model, rate: md.optim.Adam(model, lr=0.01, layer_rate=rate),
 }
 
+# %% [markdown]
+# First the three methods with one rate for all layers (`rate=None`), the same weights and the same batches for each.
 
+
+# %%
 def train(make, rate, steps=300):
     """Train the network in batches of 32, and record what each step does to each layer."""
     model = network()
@@ -518,7 +522,7 @@ F.sum(0.5 * scale * p**2).backward()
 optimizer.step()
 print("first gradient", p.grad.numpy(), "and p after it", p.numpy())
 optimizer.zero_grad()
-with md.record() as tape:
+with md.record(title="the second step of momentum") as tape:
     loss = F.sum(0.5 * scale * p**2)
     loss.backward()
     optimizer.step()

@@ -98,16 +98,18 @@ md.plot.flow_profile(recordings[8], steps=[0])
 # G_{l-1} = \frac{\partial L}{\partial z_l} W_l$$
 #
 # and of the sigmoid we know that $\sigma'(z) = \sigma(z)\,(1 - \sigma(z))$, which is at most $1/4$, at $z = 0$.
-#
-# **Exercise: implement.** Write the way back through all layers. `weights` has the shape (L, n, n): `weights[i]` is a
-# matrix as `nn.Linear` keeps it, one row for each unit. Return the gradient of the input and those of all weights, the
-# latter in one array of the shape of `weights`. The check compares with finite differences.
 
 
 # %%
 def sigmoid(z):
     """The logistic function, on an array."""
     return 1 / (1 + np.exp(-z))
+
+
+# %% [markdown]
+# **Exercise: implement.** Write the way back through all layers. `weights` has the shape (L, n, n): `weights[i]` is a
+# matrix as `nn.Linear` keeps it, one row for each unit. Return the gradient of the input and those of all weights, the
+# latter in one array of the shape of `weights`. The check compares with finite differences.
 
 
 # %% exercise="t09_deep_backward"
@@ -162,8 +164,8 @@ for count in (16, 64, 256, 1024):
 
 # %% [markdown]
 # Like $\sqrt{n}$: the *squares* add up, since of the mixed products as many are positive as negative. So, if the
-# weights are independent of the gradient and have mean 0, the mean square of the gradient is multiplied, from layer
-# $l$ to layer $l-1$, by
+# weights have mean 0 and are independent of gradient and slopes, and these two of each other, the mean square of the
+# gradient is multiplied, from layer $l$ to layer $l-1$, by
 #
 # $$n \cdot \mathrm{Var}(W) \cdot \mathrm{E}[\sigma'(z)^2]$$
 #
@@ -171,16 +173,13 @@ for count in (16, 64, 256, 1024):
 #
 # $$a = \sqrt{\, n \, \mathrm{Var}(W) \; \mathrm{E}[\sigma'^2] \,}$$
 #
-# $n$ counts the terms of the sum. On the way back these are the layer's *outputs*: the rows of `weight`. $\mathrm{E}$
-# is the mean over units and examples. After $k$ layers the gradient is $a^k$ times what it was: on a log axis a
-# straight line, which falls by $-\log_{10} a$ decades a layer. **Below 1 it vanishes, above 1 it explodes.**
+# $n$ counts the terms of the sum. On the way back these are the layer's *outputs*: the rows of `weight`. $\sigma'$ is
+# the slope of the activation, whichever it is, and $\mathrm{E}$ the mean over units and examples. After $k$ layers the
+# gradient is $a^k$ times what it was: on a log axis a straight line, which falls by $-\log_{10} a$ decades a layer.
+# **Below 1 it vanishes, above 1 it explodes.**
 #
 # **Exercise: predict.** The weights are uniform on $[-1/\sqrt{n}, 1/\sqrt{n}]$. Such numbers have the variance
-# $1/(3n)$. What is the factor of a layer (three digits)
-#
-# 1. of sigmoid units with $z$ near 0,
-# 2. of tanh units with $z$ near 0,
-# 3. of ReLU units, half of which are active?
+# $1/(3n)$. What is the factor of a layer of **sigmoid** units with $z$ near 0? (Three digits.)
 
 # %% exercise="t09_sigmoid_factor"
 sigmoid_factor = 0.144  # SOLUTION
@@ -188,11 +187,17 @@ sigmoid_factor = 0.144  # SOLUTION
 # %% check="t09_sigmoid_factor"
 checked_sigmoid = md.check.t09_sigmoid_factor(sigmoid_factor)
 
+# %% [markdown]
+# **Exercise: predict.** And with the same weights, of a layer of **tanh** units with $z$ near 0?
+
 # %% exercise="t09_tanh_factor"
 tanh_factor = 0.577  # SOLUTION
 
 # %% check="t09_tanh_factor"
 checked_tanh = md.check.t09_tanh_factor(tanh_factor)
+
+# %% [markdown]
+# **Exercise: predict.** And of a layer of **ReLU** units, half of which are active?
 
 # %% exercise="t09_relu_factor"
 relu_factor = 0.408  # SOLUTION
@@ -259,10 +264,11 @@ for activation, (predicted, measured) in found.items():
 
 # %% [markdown]
 # The two last columns agree within 0.03 decades: 7% of the factor. On paper it is nearly as good, as long as $z$ is
-# near 0. `md.plot.theory` draws the same, layer by layer, with one line more: the **bound** $\max \sigma' \cdot \lVert
-# W \rVert_2$, the largest factor that is possible at all, if the gradient points where the weights stretch most. It is
-# far from what happens. (It is often said that a sigmoid takes at least a factor of 4 a layer. That alone is no bound:
-# weights can be large.)
+# near 0. (All of it assumes that the weights know nothing of the gradient. That is so at the start; a training changes
+# it.) `md.plot.theory` draws the same, layer by layer. It calls your prediction the *mean field*, since each unit is
+# taken for the mean of all, and has one line more: the **bound** $\max \sigma' \cdot \lVert W \rVert_2$, the largest
+# factor that is possible at all, if the gradient points where the weights stretch most. It is far from what happens.
+# (It is often said that a sigmoid takes at least a factor of 4 a layer. That alone is no bound: weights can be large.)
 
 # %%
 theories = {}

@@ -117,9 +117,8 @@ n = 32
 for activation, slope in (("tanh", np.ones(n)), ("relu", np.arange(n) % 2.0), ("sigmoid", np.full(n, 0.25))):
     std = checked_std.working(n, slope)
     model = network(activation, lambda weight, std=std: nn.init.normal_(weight, 0, std))
-    print(
-        f"{activation:8} std {std:.3f} = {std * np.sqrt(n):.2f} / sqrt(n): falls {decades(model):+.2f} decades a layer"
-    )
+    name = f"{activation:8} std {std:.3f} = {std * np.sqrt(n):.2f} / sqrt(n)"
+    print(f"{name}: falls {decades(model):+.2f} decades a layer")
 
 # %% [markdown]
 # Two of the three have names. With slopes of 1 (tanh, $z$ near 0) it is $1/\sqrt{n}$: **Glorot and Bengio** (2010;
@@ -139,17 +138,19 @@ for activation, slope in (("tanh", np.ones(n)), ("relu", np.arange(n) % 2.0), ("
 # activation:
 
 # %%
-for activation in ("sigmoid", "relu"):
-    print(f"{activation:8} with the layers' own weights: falls {decades(network(activation)):+.2f} decades a layer")
-print(
-    f"relu     with He's weights:             falls {decades(network('relu', nn.init.he_normal_)):+.2f} decades a layer"
-)
+for name, model in {
+    "sigmoid, the layers' own weights": network("sigmoid"),
+    "ReLU, the layers' own weights": network("relu"),
+    "ReLU, He's weights": network("relu", nn.init.he_normal_),
+}.items():
+    print(f"{name:33} falls {decades(model):+.2f} decades a layer")
 
 # %% [markdown]
 # The ReLU halves the illness and does not cure it: the weights, which take 0.24 decades a layer, are still the same,
 # and half of the units are off, which takes 0.15. Only slope *and* weights together make it level. The ReLU's real
 # gift is another one: its slope does not depend on the size of $z$. So here the knob $\mathrm{Var}(W)$ can be turned
-# alone. (Its price: a unit that is off for every example has slope 0 for every example, and never comes back.)
+# alone. (Its price: a unit that is off for every example has slope 0 for every example. Its weights get no gradient,
+# and it comes back only if the layers below it change.)
 #
 # ## 3. Measure, and undo: batch normalisation
 #
@@ -231,8 +232,8 @@ checked_residual = md.check.t10_residual_backward(residual_backward)
 # %% [markdown]
 # $\partial L/\partial x$ has two addends, and the first is $\partial L/\partial y$ itself, whatever the weights do. If
 # the second vanishes, the gradient passes unchanged. If it has the factor $a$ and a random direction, squares add up
-# once more, and the factor of the block is $\sqrt{1 + a^2}$. That is never below 1: **a residual network does not
-# vanish.** But it can explode.
+# once more, and the factor of the block is $\sqrt{1 + a^2}$. That is never below 1: **with random weights the gradient
+# of a residual network does not vanish.** But it can explode.
 #
 # **Exercise: predict.** 20 blocks, each with a branch of factor $a = 1$. How many times larger than at the output is
 # the gradient at the input?
@@ -262,11 +263,11 @@ print(f"if each branch begins with weights of 0: {growth_of_blocks(nn.init.zeros
 
 # %% [markdown]
 # The order is right; the exact number hangs on the weights that were drawn. Such a growth is too much. So deep
-# residual networks let their branches begin small: with 0 in the last layer of each, or with a normalisation in the
-# branch. Then every block begins as the identity.
+# residual networks let their branches begin small: with 0 in the last layer of each, so that every block begins as the
+# identity, or with a small factor before it.
 #
 # [pages/10_residual.html](pages/10_residual.html) is one backward pass through two blocks of two units. Go to the
-# gradient of the value between the blocks: it is not complete until its *second* addend has come.
+# gradient of `0.add`, the value between the blocks: it is not complete until its *second* addend has come.
 
 # %%
 md.seed(0)
@@ -350,8 +351,8 @@ md.plot.jacobian_spectrum(spectra)
 # ## Which remedy removes which cause?
 #
 # **Exercise: explain.** Somebody multiplies all weights of a ten-layer ReLU network by 3. With one of the remedies the
-# gradient still falls (or grows) by as many decades a layer as before. With which, and so: whose cause is *the size of
-# the weights*?
+# gradient still falls (or grows) by as many decades a layer as before: it is the one that removes the cause *size of
+# the weights* for good. Which one?
 #
 # - a) He's initialisation: it has made the product of weights and slopes 1.
 # - b) The ReLU: its slope does not depend on the size of $z$.
@@ -392,7 +393,8 @@ for name, (before, after) in thrice.items():
 #
 # Level is needed, not enough: the gradient must also keep its directions (orthogonal weights, residual blocks).
 #
-# All four change the *network*. Tutorial 11 leaves it as it is, and gives each layer a *rate* of its own.
+# All four change the network, or how it begins. Tutorial 11 leaves it as it is, and gives each layer a *rate* of its
+# own.
 
 # %% tags=["teacher"]
 slides = {

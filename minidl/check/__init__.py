@@ -15,7 +15,7 @@ import pkgutil
 import re
 from typing import Any
 
-from minidl.check.progress import progress
+from minidl.check.remembering import progress
 from minidl.check.result import Result
 from minidl.check.seeding import seed
 

@@ -230,7 +230,21 @@ def _never_takes_out(loss: Any) -> Any:
 
 
 def _calls_itself(loss: Any) -> Any:
-    raise RecursionError(TOO_DEEP)
+    """Right, where the graph is not deep: the nodes are sorted by calls."""
+    done: dict[Any, None] = {}
+
+    def visit(node: Any) -> None:
+        if node not in done:
+            for source in node.inputs:
+                visit(source)
+            done[node] = None
+
+    visit(loss)
+    grads = dict.fromkeys(done, 0.0) | {loss: 1.0}
+    for node in reversed(done):
+        for source, slope in zip(node.inputs, node.slopes, strict=True):
+            grads[source] += grads[node] * slope
+    return grads
 
 
 TOO_DEEP = "the walk calls itself for each node on a path, and Python stops such calls at about 1,000"
@@ -249,7 +263,7 @@ def _gradients(walk: Callable[[Any], Any], graph: Graph) -> Any:
         return found
     others = [key for key in found if not isinstance(key, Node)]
     if others:
-        raise TypeError(f"a key of the dict that came back is {others[0]!r}, which is no node: its keys are the leaves")
+        raise ValueError(f"the dict that came back has a key {others[0]!r}, which is no node: its keys are the leaves")
     return {name: found[nodes[name]] for name in graph.numbers if nodes[name] in found}
 
 

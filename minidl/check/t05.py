@@ -11,11 +11,9 @@ from minidl import functional as F
 from minidl.autograd.modes import no_grad
 from minidl.check.exercise import Exercise, Explain, Implement, Mistake, Predict
 from minidl.models import mlp
-from minidl.nn import Module
+from minidl.nn import Linear
 from minidl.optim import SGD
 from minidl.tensors.tensor import Tensor
-
-RATE = 0.5
 
 # ---- before the first step
 
@@ -70,28 +68,20 @@ def _at_labels(model: Any, x: Any, labels: Any) -> Any:
     return float((scores / scores.sum(axis=1, keepdims=True))[np.arange(len(x)), labels].mean())
 
 
-def _asked(answer: Callable[..., Any], weights: Any, x: Any, labels: Any) -> Any:
-    return answer(_network(weights), x, labels)
-
-
-def _network(weights: Any) -> Module:
-    """An MLP of one hidden layer with these W1, b1, W2, b2."""
-    model = mlp((weights[0].shape[1], weights[0].shape[0], weights[2].shape[0]), "tanh")
-    for parameter, values in zip(model.parameters(), weights, strict=True):
-        parameter.data = values.copy()
-    return model
-
-
-def _drawn_weights(rng: np.random.Generator, hidden: int) -> list[np.ndarray]:
-    return [rng.standard_normal(shape) for shape in ((hidden, 2), (hidden,), (3, hidden), (3,))]
+def _asked(answer: Callable[..., Any], scores: Any, labels: Any) -> Any:
+    """The network hands on its inputs, so that these are its scores."""
+    network = Linear(3, 3)
+    for parameter, values in zip(network.parameters(), (np.eye(3), np.zeros(3)), strict=True):
+        parameter.data = values.astype(scores.dtype)
+    return answer(network, scores, labels)
 
 
 def _points(rng: np.random.Generator) -> Iterator[Any]:
-    for count in (5, 8, 11):
-        weights, x = _drawn_weights(rng, 4), rng.standard_normal((count, 2))
-        labels = _scores(_network(weights), x).argmax(axis=1)
-        labels[:2] = (labels[:2] + 1) % 3  # two are wrong
-        yield weights, x, labels
+    for count in (4, 8, 11):
+        scores = rng.standard_normal((count, 3)).round(2)
+        labels = scores.argmax(axis=1)
+        labels[: count // 4] = (labels[: count // 4] + 1) % 3  # some are wrong
+        yield scores, labels
 
 
 t05_accuracy = Implement(
@@ -121,10 +111,18 @@ t05_accuracy = Implement(
             lambda model, x, labels: _scores(model, x).argmax(axis=0) == labels,
             "argmax along axis 0 compares the points; the classes are axis 1",
         ),
+        Mistake(
+            lambda model, x, labels: _scores(model, x).argmax(axis=1) == labels,
+            "that says of each point whether it is right; the share is the mean of that",
+        ),
+        Mistake(
+            lambda model, x, labels: _scores(model, x).argmax() == labels,
+            "argmax without an axis is one number for all points; the classes are axis 1",
+        ),
     ],
     adapt=_asked,
 )
-t05_accuracy.parameters = ["weights", "x", "labels"]  # of a case
+t05_accuracy.parameters = ["scores", "labels"]  # of a case
 
 # ---- an epoch
 
@@ -189,7 +187,7 @@ def _only_the_first(model: Any, optimizer: Any, batches: Any) -> Any:
     return _train_epoch(model, optimizer, batches[:1])
 
 
-def _reported(combine: Callable[[list[float], list[int]], float]) -> Callable[..., Any]:
+def _reported(combine: Callable[[list[float], list[int]], float | None]) -> Callable[..., Any]:
     """The right training, with another number made of the losses and sizes of the batches."""
 
     def epoch(model: Any, optimizer: Any, batches: Any) -> Any:
@@ -199,16 +197,20 @@ def _reported(combine: Callable[[list[float], list[int]], float]) -> Callable[..
     return epoch
 
 
-def _one_epoch(answer: Callable[..., Any], weights: Any, batches: Any) -> Any:
-    model = _network(weights)
-    loss = answer(model, SGD(model, lr=RATE), [(x.copy(), y.copy()) for x, y in batches])
+def _one_epoch(answer: Callable[..., Any], sizes: tuple[int, ...], seed: int, rate: Any) -> Any:
+    """An epoch of an MLP with drawn weights and batches, in the dtype of the rate."""
+    rng = np.random.default_rng(seed)
+    model = mlp((2, 3, 3), "tanh")
+    for parameter in model.parameters():
+        parameter.data = rng.standard_normal(parameter.shape).astype(rate.dtype)
+    batches = [(rng.standard_normal((n, 2)).astype(rate.dtype), rng.integers(0, 3, n)) for n in sizes]
+    loss = answer(model, SGD(model, lr=float(rate)), batches)
     return {"weights after": [p.numpy() for p in model.parameters()], "loss": loss}
 
 
 def _batches(rng: np.random.Generator) -> Iterator[Any]:
     for sizes in ((4, 4, 2), (5, 3), (3, 3, 3, 1)):
-        weights = _drawn_weights(rng, 3)
-        yield weights, [(rng.standard_normal((n, 2)), rng.integers(0, 3, n)) for n in sizes]
+        yield sizes, int(rng.integers(10_000)), np.array(0.5)
 
 
 t05_train_epoch = Implement(
@@ -242,10 +244,11 @@ t05_train_epoch = Implement(
             _reported(lambda losses, sizes: losses[-1]),
             "the training is right, but that is the loss of the last batch alone",
         ),
+        Mistake(_reported(lambda losses, sizes: None), "the training is right; the mean loss is still to be returned"),
     ],
     adapt=_one_epoch,
 )
-t05_train_epoch.parameters = ["weights", "batches"]  # of a case
+t05_train_epoch.parameters = ["batches of", "seed", "rate"]  # of a case
 
 # ---- a curve
 

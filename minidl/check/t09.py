@@ -88,6 +88,50 @@ def _not_passed_on(grad_out: Any, h: Any, weights: Any) -> Any:
     return grad_z @ weights[0], grad_weights
 
 
+def _as_list(grad_out: Any, h: Any, weights: Any) -> Any:
+    grad_h, grad_weights = _deep_backward(grad_out, h, weights)
+    return grad_h, list(grad_weights)
+
+
+def _last_layer_first(grad_out: Any, h: Any, weights: Any) -> Any:
+    grad_h, grad_weights = _deep_backward(grad_out, h, weights)
+    return grad_h, grad_weights[::-1]
+
+
+def _list_last_layer_first(grad_out: Any, h: Any, weights: Any) -> Any:
+    grad_h, grad_weights = _deep_backward(grad_out, h, weights)
+    return grad_h, list(grad_weights[::-1])
+
+
+def _mean_over_examples(grad_out: Any, h: Any, weights: Any) -> Any:
+    grad_h, grad_weights = _deep_backward(grad_out, h, weights)
+    return grad_h, grad_weights / len(h)
+
+
+def _weights_alone(grad_out: Any, h: Any, weights: Any) -> Any:
+    return _deep_backward(grad_out, h, weights)[1]
+
+
+def _one_too_far(grad_out: Any, h: Any, weights: Any) -> Any:
+    """The layers counted from 1, but the lists from 0."""
+    return _outputs(h, weights)[len(weights) + 1]
+
+
+def _without_first(grad_out: Any, h: Any, weights: Any) -> Any:
+    """The layers above the first alone."""
+    hs = _outputs(h, weights)
+    grad_weights = np.zeros_like(weights)
+    for layer in range(len(weights) - 1, 0, -1):
+        grad_z = grad_out * _own_slope(hs, layer)
+        grad_weights[layer] = grad_z.T @ hs[layer]
+        grad_out = grad_z @ weights[layer]
+    return grad_out, grad_weights
+
+
+_ONE_ARRAY = "for all layers together one array was asked for, of the shape of weights: np.stack makes one of a list"
+_ORDER = "the gradients of the weights stand in the order in which you met them: the first layer's belongs first"
+
+
 def _deep_cases(rng: np.random.Generator) -> Any:
     for layers, examples, units in ((2, 1, 2), (3, 4, 3), (4, 3, 2)):
         shape = (examples, units)
@@ -128,6 +172,20 @@ t09_deep_backward = Implement(
         Mistake(
             _not_passed_on,
             "every layer was given the gradient of the last one: hand dL/dh on to the layer below in each round",
+        ),
+        Mistake(_as_list, _ONE_ARRAY),
+        Mistake(_last_layer_first, _ORDER),
+        Mistake(_list_last_layer_first, f"{_ORDER}; and {_ONE_ARRAY}"),
+        Mistake(_mean_over_examples, "every example adds to dL/dW: it is a sum over them, not a mean"),
+        Mistake(_weights_alone, "two things are asked for: the gradient of h, then those of the weights"),
+        Mistake(
+            _one_too_far,
+            "hs has one entry more than weights: layer i has hs[i] as its input and hs[i + 1] as its output, and "
+            "the last i is len(weights) - 1",
+        ),
+        Mistake(
+            _without_first,
+            "not every layer was met: is the first one, of index 0, in your loop, and does the return stand behind it?",
         ),
     ],
     forward=_forward,
@@ -194,6 +252,18 @@ t09_factor = Implement(
             "n counts the terms of one sum, not all elements of the weight",
         ),
         Mistake(
+            lambda weight, slope: np.sqrt(weight.shape[0] * (weight**2).mean() * (slope**2).mean(axis=0)),
+            "one number is asked for, for the layer as a whole: the mean over units and examples",
+        ),
+        Mistake(
+            lambda weight, slope: np.sqrt(weight.shape[0] * (weight**2).mean() * slope**2),
+            "the mean over units and examples is missing",
+        ),
+        Mistake(
+            lambda weight, slope: np.sqrt(64 * (weight**2).mean() * (slope**2).mean()),
+            "n is not 64 in every layer: read it from the shape of weight",
+        ),
+        Mistake(
             lambda weight, slope: -np.log10(_factor(weight, slope)),
             "these are the decades; what is asked for is the factor itself",
         ),
@@ -202,7 +272,9 @@ t09_factor = Implement(
 )
 
 _ROOT = "that is the factor of the mean square: the gradient itself is multiplied by its root"
-_TOLERANCE = 0.01  # 0.144 for 0.1443, three digits
+_TOLERANCE = 0.02  # 0.144 or 1/7 for 0.1443
+_TIMES_SMALLER = "that is how many times smaller it becomes; asked for is what it is multiplied by"
+_DECADES = "those are the decades by which it falls; asked for is the factor"
 
 t09_sigmoid_factor = Predict(
     "t09_sigmoid_factor",
@@ -210,14 +282,15 @@ t09_sigmoid_factor = Predict(
     lambda: float(np.sqrt(1 / 3) / 4),
     mistakes=[
         Mistake(1 / 48, _ROOT),
+        Mistake(0.02, _ROOT),
         Mistake(1 / 4, "that is the slope alone: what do the weights do?"),
         Mistake(float(np.sqrt(1 / 3)), "that is the weights alone: what is the slope of a sigmoid at 0?"),
         Mistake(float(np.sqrt(1 / 3 / 4)), "the slope is squared under the root: 1/16, not 1/4"),
         Mistake(1 / 12, "the weights have their root to be taken, too: n Var(W) = 1/3 stands under the root"),
         Mistake(0.5, "sigmoid(0) is 1/2; asked for is its slope there"),
-        Mistake(
-            float(-np.log10(np.sqrt(1 / 3) / 4)), "those are the decades by which it falls: asked for is the factor"
-        ),
+        Mistake(float(4 * np.sqrt(3)), _TIMES_SMALLER),
+        Mistake(float(-np.log10(np.sqrt(1 / 3) / 4)), _DECADES),
+        Mistake(float(np.log10(np.sqrt(1 / 3) / 4)), _DECADES),
     ],
     rtol=_TOLERANCE,
     why="1/4 by the slope, sqrt(1/3) = 0.577 by the weights: about a seventh is left",
@@ -232,6 +305,9 @@ t09_tanh_factor = Predict(
         Mistake(1.0, "that is the slope of tanh at 0 alone: what do the weights do?"),
         Mistake(0.0, "tanh(0) is 0; asked for is its slope there"),
         Mistake(float(np.sqrt(1 / 3) / 4), "1/4 is the slope of the sigmoid; that of tanh at 0 is another one"),
+        Mistake(float(np.sqrt(3)), _TIMES_SMALLER),
+        Mistake(float(np.log10(3) / 2), _DECADES),
+        Mistake(float(-np.log10(3) / 2), _DECADES),
     ],
     rtol=_TOLERANCE,
     why="the slope of tanh at 0 is 1, so only the weights take something",
@@ -243,6 +319,7 @@ t09_relu_factor = Predict(
     lambda: float(np.sqrt(1 / 6)),
     mistakes=[
         Mistake(1 / 6, _ROOT),
+        Mistake(0.17, _ROOT),
         Mistake(float(np.sqrt(1 / 3)), "a slope of 1 everywhere: but half of the units are off, and their slope is 0"),
         Mistake(
             float(np.sqrt(1 / 3) / 2),
@@ -250,6 +327,9 @@ t09_relu_factor = Predict(
         ),
         Mistake(float(np.sqrt(1 / 2)), "that is the slopes alone: what do the weights do?"),
         Mistake(0.5, "that is the mean slope alone; take the root of n Var(W) E[slope^2]"),
+        Mistake(float(np.sqrt(6)), _TIMES_SMALLER),
+        Mistake(float(np.log10(6) / 2), _DECADES),
+        Mistake(float(-np.log10(6) / 2), _DECADES),
     ],
     rtol=_TOLERANCE,
     why="half of the squared slopes are 1 and half are 0, so their mean is 1/2",

@@ -55,6 +55,14 @@ t10_weight_std = Implement(
             lambda n, slope: 1 / np.sqrt(slope.size * (slope**2).mean()),
             "n counts the outputs of the layer, and is given; the number of slopes is something else",
         ),
+        Mistake(
+            lambda n, slope: 1 / np.sqrt(n * slope**2),
+            "one number is asked for, for all weights of the layer: the mean over the slopes is missing",
+        ),
+        Mistake(
+            lambda n, slope: 1 / np.sqrt(n * (slope**2).sum()),
+            "E[slope^2] is a mean, not a sum: n, in front of it, counts the terms",
+        ),
     ],
 )
 
@@ -103,6 +111,27 @@ def _mean_instead_of_sum(grad_out: Any, z: Any, gamma: Any, beta: Any) -> Any:
 
 def _not_summed(grad_out: Any, z: Any, gamma: Any, beta: Any) -> Any:
     return _batch_norm_backward(grad_out, z, gamma, beta)[0], grad_out * _normal(z)[0], grad_out
+
+
+def _z_for_normal(grad_out: Any, z: Any, gamma: Any, beta: Any) -> Any:
+    g, s = grad_out * gamma, _normal(z)[1]
+    grad_z = (g - g.mean(axis=0) - z * (g * z).mean(axis=0)) / s
+    return grad_z, *_batch_norm_backward(grad_out, z, gamma, beta)[1:]
+
+
+def _g_for_parameters(grad_out: Any, z: Any, gamma: Any, beta: Any) -> Any:
+    grad_z, grad_gamma, grad_beta = _batch_norm_backward(grad_out, z, gamma, beta)
+    return grad_z, gamma * grad_gamma, gamma * grad_beta
+
+
+def _beta_first(grad_out: Any, z: Any, gamma: Any, beta: Any) -> Any:
+    grad_z, grad_gamma, grad_beta = _batch_norm_backward(grad_out, z, gamma, beta)
+    return grad_z, grad_beta, grad_gamma
+
+
+def _kept_axes(grad_out: Any, z: Any, gamma: Any, beta: Any) -> Any:
+    grad_z, grad_gamma, grad_beta = _batch_norm_backward(grad_out, z, gamma, beta)
+    return grad_z, grad_gamma[None], grad_beta[None]
 
 
 def _norm_cases(rng: np.random.Generator) -> Any:
@@ -174,9 +203,37 @@ t10_batch_norm_backward = Implement(
             "the part along the normalised z is to be taken away, not added",
         ),
         Mistake(
+            _wrong_grad_z(lambda g, normal, s, grad_out: (g - g.mean(axis=0) - (g * normal).mean(axis=0)) / s),
+            "the mean of g times the normalised z is a number a unit: by what must it be multiplied first?",
+        ),
+        Mistake(
+            _wrong_grad_z(lambda g, normal, s, grad_out: (g - g.mean(axis=0) - normal * (g * normal).mean(axis=0)) * s),
+            "y is z divided by s: is dL/dz then multiplied by s, or divided?",
+        ),
+        Mistake(
+            _wrong_grad_z(
+                lambda g, normal, s, grad_out: (g - g.mean(axis=0) - normal * (g * normal).mean(axis=0)) / s**2
+            ),
+            "dL/dz is divided by s, the standard deviation, not by the variance",
+        ),
+        Mistake(
+            _wrong_grad_z(lambda g, normal, s, grad_out: g - g.mean(axis=1) - normal * (g * normal).mean(axis=1)),
+            "the means run over the batch only, one for each unit: axis=0",
+        ),
+        Mistake(
+            _z_for_normal,
+            "the length that is fixed is that of the normalised z: along that no gradient may be left, not along z",
+        ),
+        Mistake(
             _wrong_grad_gamma(lambda grad_out, z, normal: (grad_out * z).sum(axis=0)),
             "gamma multiplies the normalised z, so dL/dgamma has that in it, not z itself",
         ),
+        Mistake(
+            _g_for_parameters,
+            "g has gamma in it already: dL/dgamma and dL/dbeta are formed from dL/dy itself",
+        ),
+        Mistake(_beta_first, "dL/dgamma comes before dL/dbeta"),
+        Mistake(_kept_axes, "gamma and beta have one axis, and so have their gradients"),
         Mistake(
             _wrong_grad_gamma(lambda grad_out, z, normal: grad_out.sum(axis=0)),
             "dL/dgamma is not dL/dbeta: what does gamma multiply?",
@@ -234,6 +291,25 @@ def _residual_with(slope: Any) -> Any:
     return answer
 
 
+def _slope_in_x_alone(grad_out: Any, x: Any, w1: Any, w2: Any) -> Any:
+    grad_x, _, grad_w2 = _residual_backward(grad_out, x, w1, w2)
+    return grad_x, x.T @ (grad_out @ w2.T), grad_w2
+
+
+def _z_for_h(grad_out: Any, x: Any, w1: Any, w2: Any) -> Any:
+    grad_x, grad_w1, _ = _residual_backward(grad_out, x, w1, w2)
+    return grad_x, grad_w1, (x @ w1).T @ grad_out
+
+
+def _written_over(grad_out: Any, x: Any, w1: Any, w2: Any) -> Any:
+    grad_x, grad_w1, _ = _residual_backward(grad_out, x, w1, w2)
+    return grad_x, grad_w1, np.tanh(x @ w1).T @ grad_x
+
+
+def _not_transposed(grad_out: Any, x: Any, w1: Any, w2: Any) -> Any:
+    return grad_out @ w2
+
+
 def _residual_cases(rng: np.random.Generator) -> Any:
     for examples, units, inner in ((1, 2, 3), (3, 4, 2), (5, 3, 4)):
         yield (
@@ -258,6 +334,13 @@ t10_residual_backward = Implement(
         Mistake(_residual_with(lambda h: 1.0), "the slope of tanh is missing: dL/dz is not dL/dh"),
         Mistake(_residual_with(lambda h: h * (1 - h)), "h (1 - h) is the slope of the sigmoid, not of tanh"),
         Mistake(_residual_with(lambda h: 1 - np.tanh(h) ** 2), "h is tanh(z) already: it needs no further tanh"),
+        Mistake(_slope_in_x_alone, "w1 stands before tanh as well, so the slope belongs in dL/dw1, too"),
+        Mistake(_z_for_h, "w2 multiplies h = tanh(z), not z"),
+        Mistake(
+            _written_over,
+            "dL/dw2 was formed from dL/dx: was grad_out written over before it was needed?",
+        ),
+        Mistake(_not_transposed, "on the way back through a product stands the transposed matrix (tutorial 3)"),
     ],
     forward=_residual,
 )
@@ -274,6 +357,8 @@ t10_twenty_blocks = Predict(
         Mistake(1.0, "each addend alone has the factor 1; but x has two ways, and the two come together"),
         Mistake(20.0, "the factors of the blocks are multiplied, not added"),
         Mistake(float(np.sqrt(2)), "that is one block"),
+        Mistake(2.0**9, "20 blocks, not 18: count once more"),
+        Mistake(float(np.sqrt(2)) ** 19, "20 blocks, not 19: count once more"),
         Mistake(21.0, "the factors of the blocks are multiplied, not added"),
         Mistake(float(np.sqrt(20)), "the factors of the blocks are multiplied; this adds their squares"),
         Mistake(0.0, "a residual block never makes the gradient vanish: the factor is sqrt(1 + a^2)"),

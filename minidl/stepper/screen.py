@@ -100,5 +100,5 @@ class Screen:
             return int(columns[:9])
         try:
             return os.get_terminal_size(self._stream.fileno()).columns or USUAL
-        except (OSError, ValueError):
+        except (OSError, ValueError, AttributeError):  # no terminal; under WebAssembly (WASI) no such function
             return USUAL

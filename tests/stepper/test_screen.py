@@ -31,6 +31,12 @@ def test_columns_are_read_from_the_environment(monkeypatch, columns: str, found:
     assert Screen(io.StringIO()).width == found
 
 
+def test_the_width_is_the_usual_one_where_the_system_knows_no_terminals(monkeypatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.delattr("os.get_terminal_size")  # as under WebAssembly
+    assert Screen(io.StringIO()).width == 80
+
+
 def test_a_long_line_is_folded_and_stands_further_in() -> None:
     assert written("  " + "word " * 20).split("\n")[1].startswith("      word")
     assert max(map(len, written("x" * 150).split("\n"))) == 60

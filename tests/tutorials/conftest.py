@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 
 from minidl import backend
@@ -23,7 +24,9 @@ def namespace(stem: str) -> dict[str, Any]:
     """Everything that tutorials/STEM.py leaves behind. It is run once in a process of tests."""
     mpl.use("Agg")
     backend.seed(0)
-    return runpy.run_path(str(TUTORIALS / f"{stem}.py"), run_name="__main__")
+    found = runpy.run_path(str(TUTORIALS / f"{stem}.py"), run_name="__main__")
+    plt.close("all")  # pyplot warns of more than 20 open figures
+    return found
 
 
 @pytest.fixture

@@ -82,6 +82,24 @@ def test_minidl_warns_of_softmax_but_not_of_one_by_hand(ran: dict[str, Any]) -> 
     ran["loss_b"](ran["fresh_weights"](), ran["x"], ran["labels"])  # a warning would be an error
 
 
+def test_the_gradient_of_b_is_small(ran: dict[str, Any]) -> None:
+    weights = {name: ran["fresh_weights"]() for name in ("loss_of", "loss_b")}
+    for name, both in weights.items():
+        ran[name](both, ran["x"], ran["labels"]).backward()
+    for right, b in zip(*weights.values(), strict=True):
+        assert np.linalg.norm(b.grad.numpy()) < np.linalg.norm(right.grad.numpy()) / 2
+
+
+def test_the_first_layer_of_c_stays_as_it_is(ran: dict[str, Any]) -> None:
+    weights = ran["fresh_weights"]()
+    optimizer = md.optim.SGD(weights, lr=1.0)
+    for _ in range(5):
+        ran["steps"]["C"](weights, optimizer, ran["x"], ran["labels"])
+    first, second = (w.numpy() - start.numpy() for w, start in zip(weights, ran["fresh_weights"](), strict=True))
+    assert (first == 0).all()
+    assert (second != 0).all()
+
+
 def test_the_walk_of_c_ends_early(ran: dict[str, Any]) -> None:
     x, labels = ran["x"], ran["labels"]
     walked = {f: [str(s).partition("(")[0] for s in md.walk(ran[f](ran["fresh_weights"](), x, labels))] for f in WALKED}

@@ -12,7 +12,6 @@ import pytest
 import minidl as md
 import minidl.functional as F
 from minidl.check.differences import by_differences
-from minidl.check.t05 import _network, _train_epoch
 from tests.tutorials.conftest import TUTORIALS, Run
 
 STEM = "05_mlp_spirals"
@@ -124,8 +123,10 @@ def test_a_step_of_the_epoch_is_the_gradient_by_differences() -> None:
         scores = np.tanh(x @ w1.T + b1) @ w2.T + b2
         return -np.mean(scores[np.arange(6), y] - np.log(np.exp(scores).sum(axis=1)))
 
-    model = _network(weights)
-    _train_epoch(model, md.optim.SGD(model, lr=0.5), [(x, y)])
+    model = md.models.mlp((2, 3, 3), "tanh")
+    for parameter, values in zip(model.parameters(), weights, strict=True):
+        parameter.data = values.copy()
+    md.check.t05_train_epoch.solution(model, md.optim.SGD(model, lr=0.5), [(x, y)])
     expected = by_differences(loss, 1.0, tuple(weights))
     for before, after, gradient in zip(weights, model.parameters(), expected, strict=True):
         np.testing.assert_allclose((before - after.numpy()) / 0.5, gradient, rtol=1e-5, atol=1e-8)
@@ -175,6 +176,14 @@ def test_the_reasons() -> None:
 def count(model, x, labels):
     guesses = F.argmax(model(md.Tensor(x)), axis=1).numpy()
     return np.sum(guesses == labels)
+
+
+def no_mean(model, x, labels):
+    return np.argmax(model(md.Tensor(x)).numpy(), axis=1) == labels
+
+
+def no_axis(model, x, labels):
+    return np.mean(model(md.Tensor(x)).numpy().argmax() == labels)
 
 
 def percent(model, x, labels):
@@ -303,6 +312,10 @@ def the_last(model, optimizer, batches):
     return loss.item()
 
 
+def nothing_returned(model, optimizer, batches):
+    the_last(model, optimizer, batches)
+
+
 @pytest.mark.parametrize(
     ("answer", "hint"),
     [
@@ -314,6 +327,7 @@ def the_last(model, optimizer, batches):
         (added_up, "only added up"),
         (returns_in_the_loop, "only the first batch"),
         (the_last, "last batch alone"),
+        (nothing_returned, "still to be returned"),
     ],
 )
 def test_a_wrong_epoch(answer: Callable[..., Any], hint: str) -> None:

@@ -227,6 +227,9 @@ def test_right_ways_back_pass(answer):
         (wrong_way_back(through=lambda w: w.T), "through W transposed"),
         (wrong_way_back(of_weight=lambda hs, i, g: hs[i].T @ g), "dL/dW is transposed"),
         (wrong_way_back(of_weight=lambda hs, i, g: g.T @ hs[i + 1]), "input in it, not its output"),
+        (wrong_way_back(of_weight=lambda hs, i, g: g.T @ hs[i] / len(g)), "not a mean"),
+        (lambda *case: (loop_over_layers(*case)[0], list(loop_over_layers(*case)[1])), "np.stack"),
+        (lambda *case: (loop_over_layers(*case)[0], loop_over_layers(*case)[1][::-1]), "order"),
     ],
 )
 def test_wrong_ways_back_are_named(answer, hint):
@@ -285,7 +288,9 @@ def test_wrong_factors_are_named(answer, hint):
     ("exercise", "right", "wrong", "hint"),
     [
         ("t09_sigmoid_factor", [0.144, 0.1443], 0.0208, "by its root"),
-        ("t09_sigmoid_factor", [0.144], 0.25, "what do the weights do"),
+        ("t09_sigmoid_factor", [0.144, 1 / 7], 0.25, "what do the weights do"),
+        ("t09_sigmoid_factor", [0.144], 6.93, "times smaller"),
+        ("t09_relu_factor", [0.408], 0.39, "decades"),
         ("t09_tanh_factor", [0.577, 0.58], 0.333, "by its root"),
         ("t09_tanh_factor", [0.577], 1, "what do the weights do"),
         ("t09_relu_factor", [0.408, 0.41], 0.577, "half of the units are off"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import minidl as md
-from minidl.check.progress import FILE, remember
+from minidl.check.remembering import FILE, remember
 
 
 @pytest.fixture(autouse=True)
