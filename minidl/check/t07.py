@@ -107,14 +107,6 @@ def _upper_left(grad_out: Any, x: Any) -> Any:
     return grad_x
 
 
-def _smallest(grad_out: Any, x: Any) -> Any:
-    return _max_pool_backward(grad_out, -x)
-
-
-def _value_of_x(grad_out: Any, x: Any) -> Any:
-    return np.where(x == _spread(_pooled(x)), x, 0)
-
-
 def _marked(grad_out: Any, x: Any, begin: float, on_the_way: bool) -> Any:
     """By loops, with the largest so far, which begins with `begin`."""
     grad_x = np.zeros_like(x)
@@ -214,8 +206,14 @@ t07_max_pool_backward = Implement(
         ),
         Mistake(_first_channel, "only the first map of each image gets a gradient: each channel is pooled by itself"),
         Mistake(_first_image, "only the first image of the batch gets a gradient"),
-        Mistake(_smallest, "the gradient goes to the smallest of each square; y is the largest"),
-        Mistake(_value_of_x, "at the right places stands the value of x; asked for is the gradient that comes to it"),
+        Mistake(
+            lambda grad_out, x: _max_pool_backward(grad_out, -x),
+            "the gradient goes to the smallest of each square; y is the largest",
+        ),
+        Mistake(
+            lambda grad_out, x: x * (x == _spread(_pooled(x))),
+            "at the right places stands the value of x; asked for is the gradient that comes to it",
+        ),
         Mistake(
             _marked_on_the_way,
             "a number that was the largest for a while keeps its gradient: give it only when the whole square was seen",

@@ -70,16 +70,6 @@ def _rate_in_velocity(sign: float) -> Any:
     return step
 
 
-def _built_in(w: Any, v: Any, grad: Any, lr: Any, mu: Any) -> Any:
-    v = 0.9 * v + grad
-    return w - lr * v, v
-
-
-def _all_built_in(w: Any, v: Any, grad: Any, lr: Any, mu: Any) -> Any:
-    v = 0.9 * v + grad
-    return w - 0.1 * v, v
-
-
 _BUILT_IN = "0.9 or 0.1 stands in your lines as a number: use mu and lr, which have other values here"
 
 
@@ -123,8 +113,8 @@ t08_momentum = Implement(
             lambda w, v, grad, lr, mu: (-lr * (mu * v + grad), mu * v + grad),
             "the first thing you return is the step; asked for is where w is after it",
         ),
-        Mistake(_built_in, _BUILT_IN),
-        Mistake(_all_built_in, _BUILT_IN),
+        Mistake(lambda w, v, grad, lr, mu: (w - lr * (0.9 * v + grad), 0.9 * v + grad), _BUILT_IN),
+        Mistake(lambda w, v, grad, lr, mu: (w - 0.1 * (0.9 * v + grad), 0.9 * v + grad), _BUILT_IN),
         Mistake(lambda w, v, grad, lr, mu: (w - lr * grad, grad), "the velocity forgets: nothing of the old v is kept"),
         Mistake(
             lambda w, v, grad, lr, mu: (w - lr * (mu * v + grad), v),
@@ -184,47 +174,9 @@ def _moments(u: Any, v: Any, grad: Any, beta1: Any, beta2: Any) -> Any:
     return beta1 * u + (1 - beta1) * grad, beta2 * v + (1 - beta2) * grad**2
 
 
-def _uncorrected(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
-    u, v = _moments(u, v, grad, beta1, beta2)
-    return w - lr * u / (np.sqrt(v) + eps), u, v
-
-
-def _half_corrected(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
-    u, v = _moments(u, v, grad, beta1, beta2)
-    return w - lr * u / (1 - beta1**k) / (np.sqrt(v) + eps), u, v
-
-
-def _other_half(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
-    u, v = _moments(u, v, grad, beta1, beta2)
-    return w - lr * u / (np.sqrt(v / (1 - beta2**k)) + eps), u, v
-
-
-def _from_zero(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
-    u, v = _moments(u, v, grad, beta1, beta2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return w - lr * (u / (1 - beta1 ** (k - 1))) / (np.sqrt(v / (1 - beta2 ** (k - 1))) + eps), u, v
-
-
-def _eps_inside(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
-    u, v = _moments(u, v, grad, beta1, beta2)
-    return w - lr * (u / (1 - beta1**k)) / np.sqrt(v / (1 - beta2**k) + eps), u, v
-
-
 def _eps_before(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
     u, v = _moments(u, v, grad, beta1, beta2)
     return w - lr * math.sqrt(1 - beta2**k) / (1 - beta1**k) * u / (np.sqrt(v) + eps), u, v
-
-
-def _no_eps(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
-    return _adam_step(w, u, v, k, grad, lr, beta1, beta2, 0.0)
-
-
-def _no_rate(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
-    return _adam_step(w, u, v, k, grad, 1.0, beta1, beta2, eps)
-
-
-def _uphill(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
-    return _adam_step(w, u, v, k, grad, -lr, beta1, beta2, eps)
 
 
 def _state_corrected(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
@@ -242,11 +194,6 @@ def _state_overwritten(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1
 
 def _betas_swapped(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
     return _adam_step(w, u, v, k, grad, lr, beta2, beta1, eps)
-
-
-def _no_root(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
-    u, v = _moments(u, v, grad, beta1, beta2)
-    return w - lr * (u / (1 - beta1**k)) / (v / (1 - beta2**k) + eps), u, v
 
 
 def _mean_squared(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
@@ -293,16 +240,6 @@ def _adam_with(
     return adam_step
 
 
-def _times_correction(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
-    u, v = _moments(u, v, grad, beta1, beta2)
-    return w - lr * (u * (1 - beta1**k)) / (np.sqrt(v * (1 - beta2**k)) + eps), u, v
-
-
-def _correction_outside(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
-    u, v = _moments(u, v, grad, beta1, beta2)
-    return w - lr * (u / (1 - beta1**k)) / (np.sqrt(v) / (1 - beta2**k) + eps), u, v
-
-
 def _old_means(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta1: Any, beta2: Any, eps: Any) -> Any:
     new = w - lr * (u / (1 - beta1**k)) / (np.sqrt(v / (1 - beta2**k)) + eps)
     return new, *_moments(u, v, grad, beta1, beta2)
@@ -318,6 +255,23 @@ def _square_overwritten(w: Any, u: Any, v: Any, k: Any, grad: Any, lr: Any, beta
     return new, u, v / (1 - beta2**k)
 
 
+def _none(beta: float, k: int) -> float:
+    return 0.0
+
+
+_uncorrected = _adam_with(power1=_none, power2=_none)
+_half_corrected = _adam_with(power2=_none)
+_other_half = _adam_with(power1=_none)
+_from_zero = _adam_with(power1=lambda beta, k: beta ** (k - 1), power2=lambda beta, k: beta ** (k - 1))
+_times_correction = _adam_with(
+    power1=lambda beta, k: 1 - 1 / (1 - beta**k), power2=lambda beta, k: 1 - 1 / (1 - beta**k)
+)
+_correction_outside = _adam_with(power2=lambda beta, k: 1 - (1 - beta**k) ** 2)
+_eps_inside = _adam_with(step=lambda w, lr, mean, root, eps, square, grad: w - lr * mean / np.sqrt(square + eps))
+_no_root = _adam_with(step=lambda w, lr, mean, root, eps, square, grad: w - lr * mean / (square + eps))
+_no_eps = _adam_with(step=lambda w, lr, mean, root, eps, square, grad: w - lr * mean / root)
+_no_rate = _adam_with(step=lambda w, lr, mean, root, eps, square, grad: w - mean / (root + eps))
+_uphill = _adam_with(step=lambda w, lr, mean, root, eps, square, grad: w + lr * mean / (root + eps))
 _FROM_ONE = "the first step has k = 1 already: the power is k, not k + 1"
 _NO_POWER = "the corrections are those of the first step, 1 - beta: the power k is missing"
 

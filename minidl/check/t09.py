@@ -37,39 +37,28 @@ def _slope_of_h(hs: list[Any], layer: int) -> Any:
     return _sigmoid(hs[layer + 1]) * (1 - _sigmoid(hs[layer + 1]))
 
 
-def _no_slope(hs: list[Any], layer: int) -> Any:
-    return np.ones_like(hs[layer + 1])
-
-
-def _output_itself(hs: list[Any], layer: int) -> Any:
-    return hs[layer + 1]
-
-
-def _one_minus_square(hs: list[Any], layer: int) -> Any:
-    return 1 - hs[layer + 1] ** 2
-
-
 def _walk(
     slope: Any = _own_slope,
-    upwards: bool = False,
+    order: Any = lambda layers: reversed(range(layers)),
     transposed: bool = False,
     transposed_weight: bool = False,
     output: int = 0,
     without_slope: bool = False,
+    first_input: bool = False,
+    onwards: Any = lambda grad_z, grad_out, w, weights: grad_z @ w,
 ) -> Any:
     """The way back, with the slope that `slope` gives and the slips that are switched on."""
 
     def deep_backward(grad_out: Any, h: Any, weights: Any) -> Any:
         hs = _outputs(h, weights)
         grad_weights = np.zeros_like(weights)
-        order = range(len(weights)) if upwards else reversed(range(len(weights)))
-        for layer in order:
+        for layer in order(len(weights)):
             grad_z = grad_out * slope(hs, layer)
             of_weight = grad_out if without_slope else grad_z
-            grad_weights[layer] = of_weight.T @ hs[layer + output]
+            grad_weights[layer] = of_weight.T @ (h if first_input else hs[layer + output])
             if transposed:
                 grad_weights[layer] = grad_weights[layer].T
-            grad_out = grad_z @ (weights[layer].T if transposed_weight else weights[layer])
+            grad_out = onwards(grad_z, grad_out, weights[layer].T if transposed_weight else weights[layer], weights)
         return grad_out, grad_weights
 
     return deep_backward
@@ -117,45 +106,6 @@ def _one_too_far(grad_out: Any, h: Any, weights: Any) -> Any:
     return _outputs(h, weights)[len(weights) + 1]
 
 
-def _without_first(grad_out: Any, h: Any, weights: Any) -> Any:
-    """The layers above the first alone."""
-    hs = _outputs(h, weights)
-    grad_weights = np.zeros_like(weights)
-    for layer in range(len(weights) - 1, 0, -1):
-        grad_z = grad_out * _own_slope(hs, layer)
-        grad_weights[layer] = grad_z.T @ hs[layer]
-        grad_out = grad_z @ weights[layer]
-    return grad_out, grad_weights
-
-
-def _last_weight(grad_out: Any, h: Any, weights: Any) -> Any:
-    """With the w that the loop of the way forward has left."""
-    return _walk_with(grad_out, h, weights, lambda grad_z, grad_out, layer: grad_z @ weights[-1])
-
-
-def _past_the_slope(grad_out: Any, h: Any, weights: Any) -> Any:
-    return _walk_with(grad_out, h, weights, lambda grad_z, grad_out, layer: grad_out @ weights[layer])
-
-
-def _one_input(grad_out: Any, h: Any, weights: Any) -> Any:
-    return _walk_with(
-        grad_out, h, weights, lambda grad_z, grad_out, layer: grad_z @ weights[layer], lambda hs, layer: h
-    )
-
-
-def _walk_with(
-    grad_out: Any, h: Any, weights: Any, onwards: Any, of_input: Any = lambda hs, layer: hs[layer]
-) -> tuple[Any, Any]:
-    """The way back, with `onwards` as the gradient that goes on and `of_input` in that of the weights."""
-    hs = _outputs(h, weights)
-    grad_weights = np.zeros_like(weights)
-    for layer in reversed(range(len(weights))):
-        grad_z = grad_out * _own_slope(hs, layer)
-        grad_weights[layer] = grad_z.T @ of_input(hs, layer)
-        grad_out = onwards(grad_z, grad_out, layer)
-    return grad_out, grad_weights
-
-
 def _of_h_alone(grad_out: Any, h: Any, weights: Any) -> Any:
     return _deep_backward(grad_out, h, weights)[0]
 
@@ -166,10 +116,6 @@ def _ones(grad_out: Any, h: Any, weights: Any) -> Any:
 
 def _weight_too_far(grad_out: Any, h: Any, weights: Any) -> Any:
     return weights[len(weights)]
-
-
-def _slope_at_0(hs: list[Any], layer: int) -> Any:
-    return 0.25 + 0 * hs[layer + 1]
 
 
 _TOO_FAR = (
@@ -196,7 +142,7 @@ t09_deep_backward = Implement(
     _deep_backward,
     _deep_cases,
     mistakes=[
-        Mistake(_walk(_no_slope), "the slope of the sigmoid is missing: dL/dz is not dL/dh"),
+        Mistake(_walk(lambda hs, layer: 1.0), "the slope of the sigmoid is missing: dL/dz is not dL/dh"),
         Mistake(
             _walk(_slope_below),
             "this is the slope of the layer below: hs[l] is the input of layer l, and hs[l + 1] its output",
@@ -205,9 +151,12 @@ t09_deep_backward = Implement(
             _walk(_slope_of_h),
             "the slope was taken at h instead of z: h is sigmoid(z) already, it needs no further sigmoid",
         ),
-        Mistake(_walk(_output_itself), "h alone is not the slope of the sigmoid: half of h (1 - h) is missing"),
-        Mistake(_walk(_one_minus_square), "1 - h^2 is the slope of tanh, not of the sigmoid"),
-        Mistake(_walk(upwards=True), "you walk from the first layer to the last: the gradient comes from the last"),
+        Mistake(
+            _walk(lambda hs, layer: hs[layer + 1]),
+            "h alone is not the slope of the sigmoid: half of h (1 - h) is missing",
+        ),
+        Mistake(_walk(lambda hs, layer: 1 - hs[layer + 1] ** 2), "1 - h^2 is the slope of tanh, not of the sigmoid"),
+        Mistake(_walk(order=range), "you walk from the first layer to the last: the gradient comes from the last"),
         Mistake(
             _walk(transposed=True), "each dL/dW is transposed: a row of W belongs to an output, a column to an input"
         ),
@@ -229,15 +178,22 @@ t09_deep_backward = Implement(
         Mistake(_one_too_far, _TOO_FAR),
         Mistake(_weight_too_far, _TOO_FAR),
         Mistake(_of_h_alone, "two things are asked for: the gradient of h, then those of the weights"),
-        Mistake(_last_weight, "one weight serves all layers, the last one; each layer has its own, weights[i]"),
-        Mistake(_past_the_slope, "what goes on to the layer below is dL/dz @ W; here dL/dh goes on, without the slope"),
         Mistake(
-            _one_input, "every dL/dW was formed with h, the input of the first layer; each layer has its own input"
+            _walk(onwards=lambda grad_z, grad_out, w, weights: grad_z @ weights[-1]),
+            "one weight serves all layers, the last one; each layer has its own, weights[i]",
+        ),
+        Mistake(
+            _walk(onwards=lambda grad_z, grad_out, w, weights: grad_out @ w),
+            "what goes on to the layer below is dL/dz @ W; here dL/dh goes on, without the slope",
+        ),
+        Mistake(
+            _walk(first_input=True),
+            "every dL/dW was formed with h, the input of the first layer; each layer has its own input",
         ),
         Mistake(_ones, "grad_out is not used: the way back begins with it"),
-        Mistake(_walk(_slope_at_0), "1/4 is the slope at z = 0 alone; here each unit has its own"),
+        Mistake(_walk(lambda hs, layer: 0.25), "1/4 is the slope at z = 0 alone; here each unit has its own"),
         Mistake(
-            _without_first,
+            _walk(order=lambda layers: range(layers - 1, 0, -1)),
             "not every layer was met: is the first one, of index 0, in your loop, and does the return stand behind it?",
         ),
     ],
@@ -361,7 +317,6 @@ t09_factor = Implement(
             "these are the decades; what is asked for is the factor itself",
         ),
     ],
-    float32=True,
 )
 
 _ROOT = "that is the factor of the mean square: the gradient itself is multiplied by its root"
