@@ -114,12 +114,12 @@ checked = md.check.t12_rnn_backward(rnn_backward)
 # %%
 one_step_back = checked.working
 md.seed(0)
-cell = md.nn.RNNCell(3, 4, bias=False)
+cell = md.nn.RNNCell(2, 3, bias=False)
 w_x, w_h = cell.weight_ih.data, cell.weight_hh.data
 rng = np.random.default_rng(0)
-xs, u = rng.standard_normal((3, 2, 3)).astype(np.float32), rng.standard_normal((2, 4)).astype(np.float32)
+xs, u = rng.standard_normal((3, 2, 2)).astype(np.float32), rng.standard_normal((2, 3)).astype(np.float32)
 
-hs = [np.zeros((2, 4), np.float32)]
+hs = [np.zeros((2, 3), np.float32)]
 for x in xs:
     hs.append(np.tanh(x @ w_x.T + hs[-1] @ w_h.T))
 grad_h, grad_w_h = u, np.zeros_like(w_h)  # L = sum(u * h_T)

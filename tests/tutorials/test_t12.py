@@ -100,9 +100,11 @@ def test_the_transformer_learns_to_look_back(ran):
     assert max(min(weights) for weights in diagonal) > 0.7
 
 
-def test_the_slides_and_the_page(ran):
+def test_the_slides_and_the_page(ran, tmp_path):
     assert set(ran["slides"]) == {"12_through_time", "12_reach"}
     assert set(ran["pages"]) == {"12_time"}
+    ran["pages"]["12_time"].save_html(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size < 330_000  # 300 KB from a notebook, whose source is a cell each
 
 
 # ---- answers to the exercises: a step back
