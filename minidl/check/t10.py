@@ -76,6 +76,10 @@ t10_weight_std = Implement(
             "n counts the outputs of the layer, and is given; the number of slopes is something else",
         ),
         Mistake(
+            lambda n, slope: 1 / np.sqrt(len(slope) * (slope**2).mean()),
+            "n counts the outputs of the layer, and is given; the number of slopes is something else",
+        ),
+        Mistake(
             lambda n, slope: 1 / np.sqrt(n * slope**2),
             "one number is asked for, for all weights of the layer: the mean over the slopes is missing",
         ),
