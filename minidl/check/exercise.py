@@ -274,7 +274,7 @@ class Predict(Exercise):
         found = self._differs(computed, expected)
         if not found:
             return Result(self.name, 1, 1, hint=self.why, working=answer)
-        hint = self._hint(computed) or _without_numbers(usual_slip(computed, expected, self.rtol))
+        hint = self._hint(computed) or _without_numbers(usual_slip(_floats(computed), _floats(expected), self.rtol))
         # The right number is not shown, nor a factor that tells it: it is still to be found.
         return Result(self.name, 0, 1, case=self.task, computed=computed, difference=found, hint=hint, working=expected)
 

@@ -243,7 +243,7 @@ def test_a_wrong_prediction_gets_its_hint_and_not_the_answer():
     result = said(COUNT, 3)
     assert result.hint == "those are the rows"
     assert "12" not in str(result)
-    assert said(COUNT, -12.0).hint == "the sign is the other one"
+    assert said(COUNT, -12).hint == "the sign is the other one"
     assert said(COUNT, 24.0).hint == ""
     assert said(COUNT, ...).difference == OPEN
     near = Predict("t00_near", "-", 9.0, [Mistake(1.0, "one"), Mistake(1.1, "a tenth more")], rtol=0.2)
