@@ -160,11 +160,8 @@ def _room_for_every_place(x: Any, k: Any, stride: Any, padding: Any) -> Any:
 
 def _over_the_edge(x: Any, k: Any, stride: Any, padding: Any) -> Any:
     x = _padded(x, padding)
-    return np.array([x[:, i : i + k, j : j + k].reshape(-1) for i, j in _corners(x, stride)]).T
-
-
-def _corners(x: Any, stride: int) -> list[tuple[int, int]]:
-    return [(i, j) for i in range(0, x.shape[1], stride) for j in range(0, x.shape[2], stride)]
+    corners = [(i, j) for i in range(0, x.shape[1], stride) for j in range(0, x.shape[2], stride)]
+    return np.array([x[:, i : i + k, j : j + k].reshape(-1) for i, j in corners]).T
 
 
 _KEEP_DTYPE = "np.zeros makes float64 of its own accord; np.zeros(..., dtype=...) keeps the dtype that came in"
@@ -222,9 +219,7 @@ t06_im2col = Implement(
             "place (i, j) has number i * columns + j, not i * rows + j: there are i full rows of places before it",
         ),
         Mistake(_room_for_every_place, "there is room for the places of stride 1, so columns of zeros are left over"),
-        Mistake(
-            _over_the_edge, "the filter runs over the edge: the last place begins at height - k, not at height - 1"
-        ),
+        Mistake(_over_the_edge, "the filter runs over the edge: the last place begins at height - k, not height - 1"),
         Mistake(
             lambda x, k, stride, padding: list(_im2col(x, k, stride, padding).T),
             "a list of patches: np.array of it has a patch in each row, and .T makes columns of them",
