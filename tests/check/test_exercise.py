@@ -97,6 +97,35 @@ def test_of_mistakes_that_are_alike_in_a_case_the_one_that_is_alike_in_all_is_na
     assert capsys.readouterr().out == "mine\n" * 3
 
 
+def test_a_mistake_that_is_alike_in_one_case_by_chance_is_not_named():
+    twice = [Mistake(lambda x: 2 * x, "twice x")]
+    exercise = Implement("t00_m", "-", lambda x: 3 * x, lambda rng: [(2.0,), (3.0,), (5.0,)], twice, float32=False)
+    assert said(exercise, lambda x: x + x).hint == "twice x"
+    assert said(exercise, lambda x: x * x).hint == ""  # 4, as 2 * 2
+    assert said(exercise, lambda x: 6 * x).hint == "this is 2 times what was expected"
+    assert said(exercise, lambda x: 6 * x * x).hint == ""  # 4 times in the first case, 6 times in the second
+
+
+def test_a_mistake_is_no_reason_for_what_an_answer_does_besides():
+    doubled_if_long = [Mistake(lambda x, factor: factor * x * (1 + (len(x) > 10)), "doubled")]
+    exercise = Implement("t00_m", "-", scale, cases, doubled_if_long, float32=False)
+
+    def in_place(x, factor):
+        x *= factor
+        return x.copy()
+
+    assert "x = x + y" in said(exercise, in_place).hint
+
+
+def test_an_argument_that_was_written_over_and_then_used_is_named():
+    def overwritten(grad_out, x, y):
+        x[:] = grad_out * x
+        return grad_out * y, grad_out * x
+
+    result = said(BACKWARD, lambda grad_out, x, y: overwritten(grad_out, x, y)[::-1])
+    assert result.hint.startswith("your function changed its argument x")
+
+
 def test_a_part_of_the_cases_is_a_part_of_the_points():
     def right_for_small_ones(x, factor):
         return factor * x if len(x) < 10 else x
@@ -174,6 +203,7 @@ def test_a_tensor_may_come_for_an_array_but_no_array_for_a_tensor():
         (lambda x, factor: list(factor * x), "np.array(...) makes an array of it"),
         (lambda x, factor: (factor * x, 1), "a tuple of 2 came"),
         (lambda x, factor: (yield x), "a generator came"),
+        (lambda x, factor: factor * x ^ 2, "^ is no power in Python"),
         (3.0, "3 came, the function itself was expected, without brackets after its name"),
         (lambda x, factor: np.log(-1 + 0 * x), "your function warned: RuntimeWarning: invalid value encountered"),
     ],
@@ -218,13 +248,47 @@ def test_a_wrong_prediction_gets_its_hint_and_not_the_answer():
     result = said(COUNT, 3)
     assert result.hint == "those are the rows"
     assert "12" not in str(result)
-    assert said(COUNT, -12.0).hint == "the sign is the other one"
+    assert said(COUNT, -12).hint == "the sign is the other one"
     assert said(COUNT, 24.0).hint == ""
     assert said(COUNT, ...).difference == OPEN
     near = Predict("t00_near", "-", 9.0, [Mistake(1.0, "one"), Mistake(1.1, "a tenth more")], rtol=0.2)
     assert [said(near, x).hint for x in (1.0, 1.1, 1.05)] == ["one", "a tenth more", "one"]
     assert not said(COUNT, "twelve").passed
     assert said(COUNT, ...).working == 12
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("12", "the text '12' came, a number was expected (which has no quotes around it)"),
+        ([12], "a list of 1 came, one number was expected"),
+        (np.array([12.0]), "an array of shape (1,) came, one number was expected"),
+        ((1, 2), "(1, 2) came, one number was expected (which has a point: 1.5, not 1,5)"),
+        (True, "True came, a number was expected"),
+        ({"count": 12}, "a number was expected"),
+        (lambda: 12, "a number was expected"),
+        (11, "not within 1% of what is computed"),
+    ],
+)
+def test_what_is_no_number_is_not_called_a_wrong_number(answer, words):
+    assert words in said(COUNT, answer).difference
+
+
+def test_several_numbers_are_asked_for_by_their_names():
+    both = Predict("t00_both", "-", {"a": 1.0, "b": 4.0})
+    assert said(both, {"a": 1, "b": 4}).passed
+    assert said(both, [1.0, 4.0]).difference == "a list of 2 came, a dict with the keys ['a', 'b'] was expected"
+    assert said(both, {"a": 1.0}).difference == "the keys are ['a'], expected were ['a', 'b']"
+    assert said(both, {"a": 1.0, "b": "4"}).difference.startswith("b: the text '4' came")
+    assert said(both, {"a": 1.0, "b": -4.0}).hint == "b: the sign is the other one"
+    assert said(both, {"a": -1.0, "b": -4.0}).hint == "a, b: the sign is the other one"
+    assert said(both, {"a": -1.0, "b": 5.0}).hint == ""
+
+
+def test_of_mistakes_within_the_tolerance_the_nearest_is_named_and_the_tolerance_may_have_words():
+    wide = Predict("t00_w", "-", -2.4, [Mistake(-7.2, "u"), Mistake(-5.3, "float64")], rtol=0.2, within="half a decade")
+    assert said(wide, -6.0).hint == "float64"
+    assert said(wide, -20.0).difference == "not within half a decade of what is computed"
 
 
 def test_a_word_is_compared_without_its_spelling():
@@ -238,7 +302,9 @@ def test_a_word_is_compared_without_its_spelling():
 
 def test_the_reason_is_one_letter():
     assert said(WHY, "b").passed
-    assert said(WHY, " B ").passed
+    for answer in (" B ", "(b)", "b.", "B:", "b) that", "b) that\nsince"):
+        assert said(WHY, answer).passed, answer
+    assert said(WHY, "because").difference == "'because' is none of the choices"
     assert said(WHY, "a").hint == "this is not so"
     assert said(WHY, "c").difference == "'c' is none of the choices"
     assert said(WHY, "c").hint == "answer with one of a, b"
