@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from minidl.check.collecting import note
-from minidl.check.comparing import copied, difference, narrowed, plain, usual_slip
+from minidl.check.comparing import copied, difference, is_numbers, narrowed, plain, usual_slip
 from minidl.check.differences import by_differences
 from minidl.check.remembering import remember
 from minidl.check.result import Result, shown
-from minidl.check.running import NOT_YET, Outcome, is_empty, run
+from minidl.check.running import NOT_YET, Outcome, Unfit, is_empty, run
 from minidl.check.seeding import generator
 from minidl.tensors.tensor import Tensor
 
@@ -81,7 +81,8 @@ class Implement(Exercise):
             they are, forward(*inputs). The answer is then held to finite differences of it in float64, too.
         float32: whether to try the first case in float32 as well; what is computed must then be float32.
         rtol: how far a number may be off, relative to the largest of its array (1e-4 at least in float32).
-        adapt: how to run an answer on a case, adapt(answer, *arguments); without it, answer(*arguments).
+        adapt: how to run an answer on a case, adapt(answer, *arguments); without it, answer(*arguments). It may raise
+            Unfit, with the words for the student.
         writes: the names of arguments that the function is meant to change. All others must stay as they are.
     """
 
@@ -139,9 +140,10 @@ class Implement(Exercise):
         if isinstance(outcome.error, NOT_YET):
             return {"difference": OPEN}
         if outcome.error is not None:
+            unfit = isinstance(outcome.error, Unfit)
             return {
                 **words,
-                "difference": f"your function raised {outcome.words}",
+                "difference": str(outcome.error) if unfit else f"your function raised {outcome.words}",
                 "hint": self._hint(answer, outcome, case) or self._hint_of_error(outcome, case),
             }
         right = self._run(self.solution, copied(case))
@@ -259,9 +261,13 @@ class Predict(Exercise):
             return "" if same else f"{shown(computed)} is not it"
         if isinstance(expected, dict) and isinstance(computed, dict) and set(computed) == set(expected):
             wrong = [key for key in expected if difference(_floats(computed[key]), _floats(expected[key]), self.rtol)]
-            return f"not within {self.rtol:.0%} of what is computed: {', '.join(map(str, wrong))}" if wrong else ""
+            return f"not within {self.rtol:.0%} of the right ones: {', '.join(map(str, wrong))}" if wrong else ""
+        if is_numbers(expected) and not np.ndim(expected) and not _is_a_number(computed):
+            return f"{shown(computed)} is no number: one number is asked for"
+        if isinstance(expected, (list, tuple)) and (not np.ndim(computed) or len(computed) != len(expected)):
+            return f"{len(expected)} values are asked for, as ({', '.join(['...'] * len(expected))})"
         if difference(_floats(computed), _floats(expected), self.rtol):
-            return f"not within {self.rtol:.0%} of what is computed" if self.rtol >= 0.005 else "that is not it"
+            return f"not within {self.rtol:.0%} of the right number" if self.rtol >= 0.005 else "that is not it"
         return ""
 
 
@@ -288,7 +294,7 @@ class Explain(Exercise):
         return f"{self.name}: {self.task}\n{choices}\nCheck it with md.check.{self.name}('a letter')."
 
     def _check(self, answer: Any) -> Result:
-        letter = answer.strip().lower().removesuffix(")") if isinstance(answer, str) else answer
+        letter = answer.strip(" ().:\n").lower() if isinstance(answer, str) else answer
         if letter == self.solution:
             return Result(self.name, 1, 1, working=self.solution)
         if letter is ... or letter is None or letter == "":
@@ -297,7 +303,7 @@ class Explain(Exercise):
             (m.hint for m in self.mistakes if m.answer == letter), f"answer with one of {', '.join(self.choices)}"
         )
         words = "is not the reason" if letter in list(self.choices) else "is none of the choices"
-        said = f"{letter!r} {words}"
+        said = f"{answer!r} {words}"
         return Result(self.name, 0, 1, case=self.task, difference=said, hint=hint, working=self.solution)
 
 
@@ -322,6 +328,10 @@ def _value(solution: Any) -> Any:
 
 def _without_numbers(hint: str) -> str:
     return "" if any(letter.isdigit() for letter in hint) else hint
+
+
+def _is_a_number(value: Any) -> bool:
+    return is_numbers(value) and np.shape(value) == () and np.asarray(value).dtype.kind != "b"
 
 
 def _floats(value: Any) -> Any:

@@ -7,6 +7,7 @@ import pytest
 
 import minidl as md
 from minidl.check.exercise import OPEN, Explain, Implement, Mistake, Predict
+from minidl.check.running import Unfit
 
 
 def scale(x, factor):
@@ -221,6 +222,27 @@ def test_a_wrong_prediction_gets_its_hint_and_not_the_answer():
     assert said(COUNT, ...).working == 12
 
 
+@pytest.mark.parametrize("answer", [[12], (12, 3), "12", np.array([12]), {"count": 12}, True, len])
+def test_what_is_no_number_is_told_so_and_not_that_it_is_far_off(answer):
+    result = said(COUNT, answer)
+    assert not result.passed
+    assert result.difference.endswith("is no number: one number is asked for")
+    assert result.hint == ""
+
+
+def test_several_values_are_asked_for_by_their_number():
+    three = Predict("t00_three", "-", (1, 3, 9), [Mistake((9, 9, 9), "nine")], rtol=1e-9)
+    assert said(three, [1, 3, 9]).passed
+    assert said(three, np.array([1, 3, 9])).passed
+    assert said(three, (9, 9, 9)).hint == "nine"
+    for answer in (1, "1, 3, 9", {1, 3, 9}, (1, 3, 9, 0), {"corner": 1, "edge": 3, "middle": 9}):
+        assert said(three, answer).difference == "3 values are asked for, as (..., ..., ...)"
+
+
+def test_how_far_off_is_said_of_the_right_number_not_of_what_was_answered():
+    assert said(COUNT, 24.0).difference == "not within 1% of the right number"
+
+
 def test_a_word_is_compared_without_its_spelling():
     assert said(WORD, " Down").passed
     assert said(WORD, "up").hint == "towards the output it is up"
@@ -233,6 +255,8 @@ def test_a_word_is_compared_without_its_spelling():
 def test_the_reason_is_one_letter():
     assert said(WHY, "b").passed
     assert said(WHY, " B ").passed
+    assert all(said(WHY, answer).passed for answer in ("b)", "(b)", "B.", "b) "))
+    assert said(WHY, "Because.").difference == "'Because.' is none of the choices"
     assert said(WHY, "a").hint == "this is not so"
     assert said(WHY, "c").difference == "'c' is none of the choices"
     assert said(WHY, "c").hint == "answer with one of a, b"
@@ -260,3 +284,14 @@ def test_the_cases_are_the_same_for_the_same_seed(monkeypatch):
     md.check.seed(7)
     assert not np.array_equal(first, SCALE.cases()[0][0])
     assert SCALE.cases()[-1][0].dtype == np.float32
+
+
+def test_what_an_answer_gave_is_told_without_an_error_of_its_own():
+    def whole(answer, x):
+        if not isinstance(answer(x), float):
+            raise Unfit("return a number, not an array")
+        return answer(x)
+
+    exercise = Implement("t00_sum", "-", lambda x: float(x.sum()), lambda rng: [(np.ones(3),)], adapt=whole)
+    assert said(exercise, lambda x: sum(x.tolist())).passed
+    assert said(exercise, lambda x: x).difference == "return a number, not an array"
