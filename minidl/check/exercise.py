@@ -20,7 +20,7 @@ from minidl.check.comparing import copied, difference, is_numbers, narrowed, pla
 from minidl.check.differences import by_differences
 from minidl.check.remembering import remember
 from minidl.check.result import Result, shown
-from minidl.check.running import NOT_YET, Outcome, Unfit, is_empty, run
+from minidl.check.running import NOT_YET, Outcome, UnfitError, is_empty, run
 from minidl.check.seeding import generator
 from minidl.tensors.tensor import Tensor
 
@@ -82,7 +82,7 @@ class Implement(Exercise):
         float32: whether to try the first case in float32 as well; what is computed must then be float32.
         rtol: how far a number may be off, relative to the largest of its array (1e-4 at least in float32).
         adapt: how to run an answer on a case, adapt(answer, *arguments); without it, answer(*arguments). It may raise
-            Unfit, with the words for the student.
+            UnfitError, with the words for the student.
         writes: the names of arguments that the function is meant to change. All others must stay as they are.
     """
 
@@ -140,7 +140,7 @@ class Implement(Exercise):
         if isinstance(outcome.error, NOT_YET):
             return {"difference": OPEN}
         if outcome.error is not None:
-            unfit = isinstance(outcome.error, Unfit)
+            unfit = isinstance(outcome.error, UnfitError)
             return {
                 **words,
                 "difference": str(outcome.error) if unfit else f"your function raised {outcome.words}",

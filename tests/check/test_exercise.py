@@ -7,7 +7,7 @@ import pytest
 
 import minidl as md
 from minidl.check.exercise import OPEN, Explain, Implement, Mistake, Predict
-from minidl.check.running import Unfit
+from minidl.check.running import UnfitError
 
 
 def scale(x, factor):
@@ -289,7 +289,7 @@ def test_the_cases_are_the_same_for_the_same_seed(monkeypatch):
 def test_what_an_answer_gave_is_told_without_an_error_of_its_own():
     def whole(answer, x):
         if not isinstance(answer(x), float):
-            raise Unfit("return a number, not an array")
+            raise UnfitError("return a number, not an array")
         return answer(x)
 
     exercise = Implement("t00_sum", "-", lambda x: float(x.sum()), lambda rng: [(np.ones(3),)], adapt=whole)
