@@ -272,11 +272,13 @@ def _a(value: Any) -> str:
 
 def _check_loss(loss: float, before: Any, after: Any, rtol: float) -> None:
     """Refuse another number than the loss before the update, of a step whose update is right."""
-    expected = float(_forward(*(w.astype(np.float64) for w in before), _POINTS))
+    expected, later = (
+        float(_forward(w1.astype(np.float64), w2.astype(np.float64), _POINTS)) for w1, w2 in (before, after)
+    )
     if abs(loss - expected) <= rtol * expected:
         return
     words = f"the update is right, but the step returned {loss:.6g}; the loss before it was {expected:.6g}"
-    if abs(loss - float(_forward(*(w.astype(np.float64) for w in after), _POINTS))) <= rtol * expected:
+    if abs(loss - later) <= rtol * expected:
         words += ". That is the loss after the update"
     raise UnfitError(words)
 
