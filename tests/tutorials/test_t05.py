@@ -90,8 +90,8 @@ def test_the_updates_tell_the_flat_curves_apart(ran: dict[str, Any]) -> None:
     assert (medians > 2e-3).all()
     assert (medians < 5e-2).all()
     stopped = np.flatnonzero(ratio["rate 3"].max(axis=1) > 0)[-1] + 1
-    assert 50 < stopped < 200  # some hundred
-    assert ratio["rate 3"][:10].max() > 0.1  # huge
+    assert 50 < stopped < 200  # about a hundred
+    assert ratio["rate 3"][:10].max() > 0.5  # in part as large as the weights
     assert (ratio["rate 3"][stopped:] == 0).all()
 
 
@@ -100,6 +100,7 @@ def test_the_network_of_rate_3_is_dead(ran: dict[str, Any]) -> None:
     assert ran["alive"][1] == 0  # the loop's last
     plane = ran["runs"]["rate 3"]["plane"]["after 100 epochs"]
     assert len(set(plane.point_answer.tolist())) == 1
+    assert len(set(plane.answer.ravel().tolist())) > 1  # far from the points a unit is above 0 still
     scores = ran["runs"]["rate 3"]["model"](md.Tensor(ran["train"].inputs)).numpy()
     assert (scores == scores[0]).all()
     shares = np.exp(scores[0]) / np.exp(scores[0]).sum()
