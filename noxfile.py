@@ -68,3 +68,12 @@ def bench(session: nox.Session) -> None:
     """Speed beside PyTorch and others; takes about eight minutes, on a machine that does nothing else."""
     session.install("-e", ".[bench]")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """The documentation site, into build/site; with `-- --lite` the students' notebooks in the browser, too."""
+    session.install("-e", ".[site]")
+    with session.chdir("docs/sphinx"):
+        session.run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", external=True)
+    session.run("python", "docs/build_site.py", "build/site", *session.posargs)

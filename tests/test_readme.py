@@ -53,7 +53,9 @@ def test_five_lines_draw_the_vanishing_gradient_that_is_shown(tmp_path):
     lines = [line for line in EXAMPLES[0].splitlines() if line and not line.startswith("import")]
     assert len([line for line in lines if not line.endswith(":")]) == 5
     pasted(EXAMPLES[0], tmp_path)
-    drawn, shown = (json.loads((folder / "vanishing.json").read_text("utf-8")) for folder in (tmp_path, ROOT / "figures"))
+    drawn, shown = (
+        json.loads((folder / "vanishing.json").read_text("utf-8")) for folder in (tmp_path, ROOT / "figures")
+    )
     assert numbers(drawn) == pytest.approx(numbers(shown), rel=1e-3)
     assert "sigmoid: falls 0.85 decades a layer" in shown["caption"]  # 10^0.85 = 7
     assert "relu: falls 0.34 decades a layer" in shown["caption"]  # 10^0.34 = 2.2

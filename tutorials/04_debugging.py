@@ -505,7 +505,7 @@ except md.errors.GraphError as error:
 # | nothing moves | pdb at the update: is it the same object? | D: a new tensor under the old name |
 # | NaN | `md.detect_anomaly` | |
 #
-# More of each: [docs/debugging.md](../docs/debugging.md), [docs/stepper.md](../docs/stepper.md).
+# More of each stands in the documentation of minidl: `docs/debugging.md` and `docs/stepper.md`.
 
 # %% tags=["teacher"]
 from types import SimpleNamespace

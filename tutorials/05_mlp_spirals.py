@@ -293,7 +293,7 @@ for name, seen in runs.items():
 # - What the borders look like far from all data means nothing.
 #
 # `md.fit(model, optimizer, batches, epochs=100)` is this loop with a progress bar, a history and checkpoints. How
-# each figure misleads: [docs/figures.md](../docs/figures.md).
+# each figure misleads: `docs/figures.md` in the documentation of minidl.
 
 # %% tags=["teacher"]
 small = new_model((2, 3, 3))

@@ -81,23 +81,25 @@ class Result:
         return f"Result({self.name}: {'passed' if self.passed else 'not yet'}, {self.right} of {self.cases})"
 
     def _repr_html_(self) -> str:
-        """A bar of the checks that pass, and, where one failed, the two values side by side."""
+        """A bar with the checks that pass; where one failed, both values side by side, the difference and the hint."""
         colour = "#2a7d4f" if self.passed else "#b3541e"
-        word = "passes" if self.passed else "not yet"
-        head = (
-            f'<div style="border-left: 4px solid {colour}; padding: 2px 10px"><b>{html.escape(self.name)}</b>: {word}, '
-            f"{self.right} of {self.cases} open checks"
-        )
-        if self.passed or self.expected is None:
-            return head + "</div>"
-        computed, expected = self._side_by_side()
-        cell = '<td style="vertical-align: top; text-align: left"><pre style="margin: 0">'
-        return (
-            f'{head}<table><tr><th scope="col" style="text-align: left">computed</th>'
-            f'<th scope="col" style="text-align: left">expected</th></tr>'
-            f"<tr>{cell}{html.escape(computed)}</pre></td>"
-            f"{cell}{html.escape(expected)}</pre></td></tr></table></div>"
-        )
+        word = "pass" if self.passed else "pass, not yet all"
+        parts = [
+            f'<div style="border-left: 4px solid {colour}; padding: 2px 10px"><b>{html.escape(self.name)}</b>: '
+            f"{self.right} of {self.cases} open checks {word}"
+        ]
+        if not self.passed and self.expected is not None:
+            cell = '<td style="vertical-align: top; text-align: left; padding-right: 24px"><pre style="margin: 0">'
+            head = '<th scope="col" style="text-align: left">'
+            computed, expected = self._side_by_side()
+            parts.append(
+                f"<table><tr>{head}computed</th>{head}expected</th></tr>"
+                f"<tr>{cell}{html.escape(computed)}</pre></td>{cell}{html.escape(expected)}</pre></td></tr></table>"
+            )
+        for label, text in (("difference", self.difference), ("hint", self.hint)):
+            if text and not self.passed:
+                parts.append(f"<div><b>{label}</b>: {html.escape(text).replace(chr(10), '<br>')}</div>")
+        return "".join([*parts, "</div>"])
 
     def or_fail(self) -> None:
         """Raise an AssertionError with the text if it did not pass: for pytest and for graders."""

@@ -18,7 +18,7 @@ INSTALL = """\
 from importlib.util import find_spec
 
 if find_spec("minidl") is None:  # as on Colab
-    get_ipython().run_line_magic("pip", "install -q minidl")  # noqa: F821"""
+    get_ipython().run_line_magic("pip", "install -q minidl")"""
 
 
 def without_solutions(text: str, stub: str = STUB) -> str:

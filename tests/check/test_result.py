@@ -48,7 +48,9 @@ def test_its_page_is_escaped_and_names_both_columns() -> None:
     assert "<i>" not in page
     assert "&lt;i&gt;" in page
     assert page.count('scope="col"') == 2
-    assert "not yet, 0 of 1 open checks" in page
+    assert "0 of 1 open checks pass, not yet all" in page
+    assert "<b>hint</b>: a &lt; b" in WRONG._repr_html_()
+    assert Result("t00_x", 2, 2, hint="3 rows of 4")._repr_html_().count("<div") == 1
 
 
 def test_none_that_came_is_shown() -> None:

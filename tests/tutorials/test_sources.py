@@ -130,6 +130,13 @@ def test_it_has_a_note_for_the_teacher_and_links_to_its_page(stem: str) -> None:
 
 
 @every_tutorial
+def test_its_links_lead_to_what_a_class_gets_too(stem: str) -> None:
+    """Of the files beside it a class's folder has the pages and the other notebooks, and nothing else."""
+    links = re.findall(r"\]\(([^)\s]+)\)", "\n".join(cell.text for cell in cells(stem) if cell.kind == MARKDOWN))
+    assert [link for link in links if not re.match(r"https?://|#|pages/|\d\d_\w+\.ipynb", link)] == []
+
+
+@every_tutorial
 def test_its_cells_can_be_written_and_read_again(stem: str) -> None:
     found = cells(stem)
     assert cells_of(text_of(found)) == found
