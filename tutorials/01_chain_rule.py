@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 01. The chain rule as a graph
 #
-# **Afterwards you can** do a backward pass by hand, through any computation that is drawn as a graph, and check it
+# **Afterwards you can** do a backward pass by hand, through a computation that is drawn as a graph, and check it
 # against the one of the library, number by number.
 #
 # **You need** some Python, and the derivatives of $x^2$, $\sqrt{x}$ and a product. No tutorial comes before this one.
@@ -77,7 +77,7 @@ def draw_dials(font=10):
         losses = [float(six_ops(**{**numbers, dial: numbers[dial] + d})) for d in turned]
         ax.plot(turned, losses, color=colour, linewidth=2)
         ax.plot(turned, loss_now + tried[dial] * turned, "--", color=colour, linewidth=1)
-        label = f" {dial}: slope {tried[dial]:.1f}"
+        label = f" {dial}: slope {tried[dial]:.1f}".replace("-", "\N{MINUS SIGN}")
         ax.text(0.1, losses[-1], label, color=colour, va="center", fontsize=font)
     ax.plot(0, loss_now, "o", color="black")
     ax.annotate("now", (0, loss_now), (6, 8), textcoords="offset points", fontsize=font)
@@ -236,7 +236,7 @@ with md.record(title="Six ops") as tape:
     loss.backward()
 
 print("dL/dh before backward:", asked_too_early)
-print("dL/dh afterwards:     ", tape.gradient("h").total.at(()))
+print("dL/dh afterwards:     ", tape.gradient("h").total.at(()))  # at(()): a single number has no index
 
 # %%
 for name, mine in by_hand.items():
@@ -255,7 +255,8 @@ print("w.grad =", values["w"].grad, "  b.grad =", values["b"].grad, "  v.grad ="
 tape
 
 # %% [markdown]
-# The seed, then steps 4 and 5 of your table, in words (the tape begins with its first event, number 0):
+# The seed, then steps 4 and 5 of your table, in words. (The tape begins with its first event, number 0. In the lines
+# of the seed, `v` stands for any value, and not for our dial.)
 
 # %%
 tape.play("phase backward; n 3; n")

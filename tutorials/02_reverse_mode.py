@@ -178,8 +178,8 @@ for name, node in {"w": w_node, "x": x_node, "h": h_node, "u": u_node, "L": L_no
 #
 # **Exercise: implement.** Write the walk. It returns a dict in which each leaf that `loss` depends on stands with its
 # gradient; other nodes may be in it too. The check runs it on chains, on diamonds, on $x \cdot x$, on a graph with a
-# branch that does not lead to the loss, on drawn graphs, and on one 2,000 ops deep. It compares with finite
-# differences, to 1 part in 100,000. Each node may have one turn only.
+# branch that does not lead to the loss, on graphs drawn at random, and on one 2,000 ops deep. It compares with finite
+# differences, to 1 part in 100,000. Each node may have one turn only, and a second call must find the same.
 #
 # `max(grads, key=lambda node: node.order)` is the newest node in a dict; `grads.pop(node)` takes it out and gives its
 # value; `grads.get(node, 0.0)` is its value, or 0.0 if it is not there.
@@ -394,7 +394,8 @@ print("files of minidl/fast entered under md.plain():", [f for f in plain_files 
 #
 # Last: **your walk, on the library's own ops.** Every tensor that an op has made knows its node, `L._op` (the
 # underscore says: the engine's own business). Such a node has `inputs` and `order` like yours, and `backward` in the
-# place of `slopes`; `needs(i)` says whether the gradient of input number i is wanted. Nothing else is different:
+# place of `slopes`: handed what came in and what the op has `saved()`, it gives what goes on, one value or a tuple.
+# `needs(i)` says whether the gradient of input number i is wanted. The loop is the same:
 
 
 # %%

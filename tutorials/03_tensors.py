@@ -16,8 +16,8 @@
 # **Afterwards you can** write down the gradient of a broadcast and of a product of matrices from the shapes alone, and
 # check it with finite differences, with a step that you can defend.
 #
-# **It needs** tutorials 1 (the chain rule, and its sum over all paths) and 2 (a backward walk through a graph). It
-# takes 50 minutes. You write NumPy here; minidl is what your results are compared with.
+# **It needs** tutorials 1 (the chain rule) and 2 (where paths meet, slopes add; the backward walk). It takes 50
+# minutes. You write NumPy here; minidl is what your results are compared with.
 
 # %%
 import matplotlib.pyplot as plt
@@ -65,34 +65,37 @@ print(np.round((x @ w + moved) - y, 6))
 
 
 # %%
-def cells(ax, values, heading, high):
+def cells(ax, values, heading, high, font):
     """Draw a 1-d or 2-d array as a grid of numbers, coloured from -high to high."""
     rows = np.atleast_2d(values)
     ax.pcolormesh(rows, cmap="RdBu_r", vmin=-high, vmax=high, edgecolors="white", linewidth=1.5)
     for row, column in np.ndindex(rows.shape):
         dark = abs(rows[row, column]) > 0.6 * high
         number = f"{rows[row, column]:g}".replace("-", "\N{MINUS SIGN}")
-        ax.text(column + 0.5, row + 0.5, number, ha="center", va="center", color="white" if dark else "black")
-    ax.set_title(f"{heading}\n{np.shape(values)}", fontsize=10)
+        colour = "white" if dark else "black"
+        ax.text(column + 0.5, row + 0.5, number, ha="center", va="center", color=colour, fontsize=font)
+    ax.set_title(f"{heading}\n{np.shape(values)}", fontsize=font)
     ax.set(xticks=[], yticks=[], aspect="equal")
     ax.invert_yaxis()
 
 
 # %%
-def draw_broadcast(size=(7.5, 2.5)):
+def draw_broadcast(size=(7.5, 2.4), font=10):
     """The forward repeats b in every row; the backward adds up the rows of dL/dy."""
     bias, grad_y = np.array([1, 3, -2]), np.array([[1, 0, 2], [2, -1, 1], [-1, 3, 0], [1, 1, -4]])
-    figure, axes = plt.subplots(1, 4, figsize=size, gridspec_kw={"wspace": 0.55, "bottom": 0.02, "top": 0.7})
-    cells(axes[0], bias, "$b$", high=9)
-    cells(axes[1], np.broadcast_to(bias, (4, 3)), "$b$ as $y$ uses it", high=9)
-    cells(axes[2], grad_y, r"$\partial L/\partial y$", high=9)
-    cells(axes[3], grad_y.sum(axis=0), r"$\partial L/\partial b$", high=9)
+    room = {"left": 0.02, "right": 0.98, "wspace": 0.6, "bottom": 0.02, "top": 0.7}
+    figure, axes = plt.subplots(1, 4, figsize=size, gridspec_kw=room)
+    cells(axes[0], bias, "$b$", 9, font)
+    cells(axes[1], np.broadcast_to(bias, (4, 3)), "$b$ as $y$ uses it", 9, font)
+    cells(axes[2], grad_y, r"$\partial L/\partial y$", 9, font)
+    cells(axes[3], grad_y.sum(axis=0), r"$\partial L/\partial b$", 9, font)
     for left, right, word in ((0, 1, "repeat"), (2, 3, "add up")):
         ends = {"xycoords": axes[right].transAxes, "textcoords": axes[left].transAxes, "va": "center"}
         axes[0].annotate("", (-0.06, 0.5), (1.06, 0.5), arrowprops={"arrowstyle": "->", "lw": 1.5}, **ends)
         middle = (axes[left].get_position().x1 + axes[right].get_position().x0) / 2
-        figure.text(middle, 0.38, word, ha="center", va="bottom", fontsize=9)
-    figure.suptitle("forward: one row is used four times          backward: four rows become one", fontsize=11)
+        figure.text(middle, 0.38, word, ha="center", va="bottom", fontsize=font - 1)
+    for x, words in ((0.25, "forward: one row is used four times"), (0.75, "backward: four rows become one")):
+        figure.text(x, 0.98, words, ha="center", va="top", fontsize=font + 1)
     return figure
 
 
@@ -129,7 +132,7 @@ checked = md.check.t03_addends(addends)
 # **Exercise: implement.** Write `unbroadcast(grad, shape)`: `grad` has the shape of the result of a broadcast, `shape`
 # is that of one of its inputs. Return `grad` summed over every axis along which that input was repeated; the result
 # has the shape `shape`. There are two kinds of such axes; `grad.sum(axis=..., keepdims=True)` keeps a summed axis,
-# with length 1.
+# with length 1. (The check tries float64, and float32 too: what comes back must be of the dtype of `grad`.)
 
 
 # %% exercise="t03_unbroadcast"
@@ -418,12 +421,13 @@ checked = md.check.t03_why_sum(reason)
 # ## Where this stands in minidl
 #
 # `unbroadcast` is in `minidl/functional/broadcasting.py`, the product of matrices in `minidl/functional/products.py`:
-# the same lines as yours, and inside `with md.plain():` the ones that run. And the other way round: the backward of a
-# *sum* repeats (`Sum.backward`, same file), since each number went into the sum once, with slope 1.
+# the same two formulas as yours, for stacks of matrices as well, and inside `with md.plain():` the lines that run. And
+# the other way round: the backward of a *sum* repeats (`Sum.backward` in `broadcasting.py`), since each number went
+# into the sum once, with slope 1.
 
 # %% tags=["teacher"]
 slides = {
-    "03_broadcast": draw_broadcast(size=(7.5, 2.5)),
+    "03_broadcast": draw_broadcast(size=(8.0, 3.2), font=14),
     "03_differences": draw_errors(explained=True, size=(6.0, 3.6)),
 }
 pages = {"03_broadcast": tape}

@@ -61,6 +61,26 @@ def difference(computed: Any, expected: Any, rtol: float, name: str = "") -> str
     return _difference_of_numbers(np.asarray(computed), np.asarray(expected), rtol, of)
 
 
+def another_kind(computed: Any, expected: Any) -> str:
+    """What came, if it is of another kind than the number, the list or the dict that was expected; else empty."""
+    if isinstance(expected, Mapping):
+        if not isinstance(computed, Mapping) or set(computed) != set(expected):
+            return _difference_of_dicts(computed, expected, 0.0, "")
+        found = ((key, another_kind(computed[key], item)) for key, item in expected.items())
+        return next((f"{key}: {words}" for key, words in found if words), "")
+    if not is_numbers(expected) or np.ndim(expected) or isinstance(expected, (bool, np.bool_)):
+        return ""
+    if isinstance(computed, str):
+        return f"the text {computed!r} came, a number was expected (which has no quotes around it)"
+    if isinstance(computed, (bool, np.bool_, Mapping)) or callable(computed):
+        return f"{_came(computed)}, a number was expected"
+    if isinstance(computed, tuple) and len(computed) == 2:
+        return f"{computed} came, one number was expected (which has a point: 1.5, not 1,5)"
+    if isinstance(computed, (list, tuple)) or np.ndim(computed):
+        return f"{_came(computed)}, one number was expected"
+    return ""
+
+
 def narrowed(computed: Any, expected: Any, rtol: float) -> tuple[str, Any, Any]:
     """The first part of two values that differs: which one, what was computed, what was expected.
 
@@ -123,7 +143,9 @@ def _came(value: Any) -> str:
 
 def _named(value: Any) -> str:
     if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape}"
+        return f"an array of shape {value.shape}{'' if is_numbers(value) else f' and dtype {value.dtype}'}"
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.6g}"
     if isinstance(value, (list, tuple)):
         return f"a {type(value).__name__} of {len(value)}"
     try:
@@ -186,9 +208,15 @@ def _number(value: Any) -> str:
 
 def usual_slip(computed: Any, expected: Any, rtol: float) -> str:
     """A slip that shows in the numbers alone: a sign, a factor, a transpose; empty if none is seen."""
+    if isinstance(expected, Mapping) and isinstance(computed, Mapping) and set(computed) == set(expected):
+        wrong = {key: item for key, item in expected.items() if difference(computed[key], item, rtol)}
+        slips = {usual_slip(computed[key], item, rtol) for key, item in wrong.items()}
+        return f"{', '.join(map(str, wrong))}: {slips.pop()}" if len(slips) == 1 and "" not in slips else ""
     if isinstance(expected, (list, tuple)) and isinstance(computed, (list, tuple)) and len(computed) == len(expected):
         if len(expected) > 1 and not difference(list(reversed(computed)), list(expected), rtol):
             return "these are the right values in the reverse order"
+        if _are_the_same_in_some_order(computed, expected, rtol):
+            return "these are the right values in another order"
         for a, b in zip(computed, expected, strict=True):
             if difference(a, b, rtol):
                 return usual_slip(a, b, rtol)
@@ -198,6 +226,11 @@ def usual_slip(computed: Any, expected: Any, rtol: float) -> str:
     a, b = np.asarray(computed), np.asarray(expected)
     if a.ndim == b.ndim == 2 and a.shape == b.shape[::-1] and not difference(a.T, b, rtol):
         return "this is the transpose of what was expected"
+    if a.dtype.kind == b.dtype.kind == "f" and a.dtype != b.dtype and not difference(a.astype(b.dtype), b, 1e-4):
+        return (
+            f"the numbers are right. What is computed of {b.dtype} is to be {b.dtype}: np.zeros_like(x) takes the "
+            "dtype of x, np.zeros(shape) makes float64"
+        )
     if a.shape != b.shape or a.dtype.kind != "f" or not b.size or not np.any(b):
         return ""
     if not difference(-a, b, rtol):
@@ -212,3 +245,14 @@ def usual_slip(computed: Any, expected: Any, rtol: float) -> str:
             return f"this is {known} times what was expected" if known else ""
         return f"all numbers are {known or f'{factor:.4g}'} times what was expected"
     return ""
+
+
+def _are_the_same_in_some_order(computed: Sequence[Any], expected: Sequence[Any], rtol: float) -> bool:
+    """Whether each of the expected values is among the computed ones, each once."""
+    left = list(computed)
+    for item in expected:
+        at = next((i for i, value in enumerate(left) if not difference(value, item, rtol)), None)
+        if at is None:
+            return False
+        del left[at]
+    return True

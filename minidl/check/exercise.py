@@ -7,16 +7,15 @@ the one of some statements that is the reason. A module tNN.py of this room hold
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
 
 import numpy as np
 
 from minidl.check.collecting import note
-from minidl.check.comparing import copied, difference, is_numbers, narrowed, plain, usual_slip
+from minidl.check.comparing import another_kind, copied, difference, narrowed, plain, usual_slip
 from minidl.check.differences import by_differences
 from minidl.check.remembering import remember
 from minidl.check.result import Result, shown
@@ -27,6 +26,23 @@ from minidl.tensors.tensor import Tensor
 OPEN = "not answered yet: replace the ... or the `raise NotImplementedError` by your lines"
 SINGLE = 1e-4  # how near a number in float32 has to be at least
 BY_DIFFERENCES = 1e-5  # how near a gradient has to be to finite differences, relative to its largest number
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """What running an answer on a case gave.
+
+    Attributes:
+        right: what the solution returns; None if the answer raised an error.
+        fields: those of a Result that say what is wrong; empty if nothing is.
+        value_is_right: it may still not pass, for what it does besides.
+    """
+
+    case: tuple[Any, ...]
+    outcome: Outcome
+    right: Any
+    fields: dict[str, Any]
+    value_is_right: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,60 +137,53 @@ class Implement(Exercise):
         if not callable(answer):
             words = f"{shown(answer)} came, the function itself was expected, without brackets after its name"
             return Result(self.name, 0, len(cases), difference=words, working=self.solution)
-        right, first = 0, None
-        for case in cases:
-            wrong = self._wrong(answer, case)
-            if wrong is None:
-                right += 1
-            elif first is None:
-                first = wrong
-        if first is None:
+        tries = [self._try(answer, case) for case in cases]
+        failures = [found for found in tries if found.fields]
+        right = len(cases) - len(failures)
+        if not failures:
             return Result(self.name, right, len(cases), working=answer)
-        return Result(self.name, right, len(cases), working=self.solution, **first)
+        fields = dict(failures[0].fields)
+        if fields["difference"] != OPEN:
+            fields["hint"] = self._hint(failures[0], tries) or fields.get("hint") or self._slip(failures)
+        return Result(self.name, right, len(cases), working=self.solution, **fields)
 
-    def _wrong(self, answer: Callable[..., Any], case: tuple[Any, ...]) -> dict[str, Any] | None:
-        """What is wrong with the answer in a case, as fields of a Result; None if nothing is."""
+    def _try(self, answer: Callable[..., Any], case: tuple[Any, ...]) -> _Try:
         given = copied(case)
         outcome = self._run(answer, given)
-        words = {"case": self._in_words(case)}
+        words: dict[str, Any] = {"case": self._in_words(case)}
         if isinstance(outcome.error, NOT_YET):
-            return {"difference": OPEN}
+            return _Try(case, outcome, None, {"difference": OPEN})
         if outcome.error is not None:
             unfit = isinstance(outcome.error, UnfitError)
-            return {
-                **words,
-                "difference": str(outcome.error) if unfit else f"your function raised {outcome.words}",
-                "hint": self._hint(answer, outcome, case) or self._hint_of_error(outcome, case),
-            }
+            raised = str(outcome.error) if unfit else f"your function raised {outcome.words}"
+            hint = self._hint_of_error(outcome, case)
+            return _Try(case, outcome, None, {**words, "difference": raised, "hint": hint})
         right = self._run(self.solution, copied(case))
         if right.error is not None:
             raise right.error  # the exercise is wrong, not the answer
         computed, expected = plain(outcome.value), plain(right.value)
         rtol = self._tolerance(case)
         found = difference(computed, expected, rtol)
-        if found:
-            hint = self._hint(answer, outcome, case) or usual_slip(computed, expected, rtol)
-            found = "\n".join([found, *(f"your function warned: {text}" for text in outcome.warned)])
-            part = narrowed(computed, expected, rtol)
-            return {**words, **_pair(computed, expected, part), "difference": found, "hint": hint}
-        if isinstance(right.value, Tensor) and not isinstance(outcome.value, Tensor):
-            graph = "an array came, a Tensor was expected: without its graph no gradient passes through it"
-            return {**words, "difference": graph, "hint": self._hint(answer, outcome, case)}
+        value_is_right = not found
         changed = self._changed(given, case)
-        if changed:
-            return {
-                **words,
-                "difference": changed,
-                "hint": "compute a new array (x = x + y) instead of changing one (x += y)",
-            }
-        if self.forward is not None and not _is_single(case):
+        if found:
+            found = "\n".join([found, *(f"your function warned: {text}" for text in outcome.warned)])
+            words |= {**_pair(computed, expected, narrowed(computed, expected, rtol)), "difference": found}
+            if changed:
+                words["hint"] = f"{changed}, and may have gone on with the changed one: compute a new array instead"
+        elif isinstance(right.value, Tensor) and not isinstance(outcome.value, Tensor):
+            words["difference"] = "an array came, a Tensor was expected: without its graph no gradient passes"
+        elif changed:
+            words["difference"] = changed
+            words["hint"] = "compute a new array (x = x + y) instead of changing one (x += y)"
+        elif self.forward is not None and not _is_single(case):
             by_hand = by_differences(self.forward, case[0], case[1:])
             gradients = by_hand if len(by_hand) > 1 else by_hand[0]
             found = difference(_floats(computed), _floats(gradients), BY_DIFFERENCES)
+            part = narrowed(_floats(computed), _floats(gradients), BY_DIFFERENCES)
             if found:
-                part = narrowed(_floats(computed), _floats(gradients), BY_DIFFERENCES)
-                return {**words, **_pair(computed, gradients, part), "difference": f"finite differences: {found}"}
-        return None
+                words |= {**_pair(computed, gradients, part), "difference": f"finite differences: {found}"}
+        return _Try(case, outcome, expected, words if "difference" in words else {}, value_is_right)
 
     def _in_words(self, case: tuple[Any, ...]) -> str:
         """The arguments, each on a line of its own unless all are short."""
@@ -184,14 +193,27 @@ class Implement(Exercise):
             return together
         return "\n".join(line.replace("\n", "\n" + " " * (line.index("=") + 2)) for line in lines)
 
-    def _hint(self, answer: Callable[..., Any], outcome: Outcome, case: tuple[Any, ...]) -> str:
-        """The mistake that gives the same as the answer: in this case, and if several do, in the other cases too."""
-        alike = [mistake for mistake in self.mistakes if self._alike(outcome, mistake, case)]
-        for other in self.cases() if len(alike) > 1 else ():
-            with redirect_stdout(StringIO()):  # what it prints was seen
-                again = self._run(answer, copied(other))
-            alike = [mistake for mistake in alike if self._alike(again, mistake, other)] or alike
-        return alike[0].hint if alike else ""
+    def _hint(self, first: _Try, tries: list[_Try]) -> str:
+        """That of the mistake which gives the same as the answer, in the first case that is wrong and in most others.
+
+        In one case two functions may give the same by chance, such as where a root is 2.
+        """
+        if first.value_is_right:
+            return ""
+        alike = [mistake for mistake in self.mistakes if self._alike(first.outcome, mistake, first.case)]
+        others = [other for other in tries if other is not first]
+        if not alike or not others:
+            return alike[0].hint if alike else ""
+        often = [sum(self._alike(other.outcome, mistake, other.case) for other in others) for mistake in alike]
+        return alike[often.index(max(often))].hint if 2 * max(often) >= len(others) else ""
+
+    def _slip(self, failures: list[_Try]) -> str:
+        """A slip that shows in the numbers; where it is one of a single number, only if all cases show the same."""
+        if failures[0].value_is_right:
+            return ""
+        slips = [usual_slip(plain(f.outcome.value), f.right, self._tolerance(f.case)) for f in failures]
+        part: Any = failures[0].fields.get("part") or ("", None, None)
+        return slips[0] if getattr(part[1], "size", 1) > 1 or len(set(slips)) == 1 else ""
 
     def _alike(self, outcome: Outcome, mistake: Mistake, case: tuple[Any, ...]) -> bool:
         """Whether a mistake computes in a case what an answer computed, or raises the same error."""
@@ -207,6 +229,8 @@ class Implement(Exercise):
         """What usually raises such an error."""
         if isinstance(outcome.error, RecursionError):
             return "it calls itself, and never ends: which call should be the last one?"
+        if isinstance(outcome.error, TypeError) and re.search(r"for \^:|bitwise_xor", str(outcome.error)):
+            return "^ is no power in Python: a power is written **"
         if isinstance(outcome.error, TypeError) and not outcome.line:
             names = self.parameters[: len(case)] if self.adapt is None else inspect.signature(self.solution).parameters
             return f"it is called with {len(names)} arguments: {', '.join(names)}"
@@ -228,13 +252,21 @@ class Predict(Exercise):
         mistakes: usual wrong values (or functions that compute them), with their hints.
         rtol: how far off a number may be and still count as predicted, relative to the right one.
         why: said after a right answer, in a sentence or two.
+        within: rtol in words, such as "half a decade"; without it, as a percentage.
     """
 
     def __init__(
-        self, name: str, task: str, solution: Any, mistakes: Sequence[Mistake] = (), rtol: float = 0.01, why: str = ""
+        self,
+        name: str,
+        task: str,
+        solution: Any,
+        mistakes: Sequence[Mistake] = (),
+        rtol: float = 0.01,
+        why: str = "",
+        within: str = "",
     ) -> None:
         self.name, self.task, self.solution, self.mistakes = name, task, solution, tuple(mistakes)
-        self.rtol, self.why = rtol, why
+        self.rtol, self.why, self.within = rtol, why, within or f"{rtol:.0%}"
 
     def _check(self, answer: Any) -> Result:
         expected = plain(_value(self.solution))
@@ -244,30 +276,28 @@ class Predict(Exercise):
         found = self._differs(computed, expected)
         if not found:
             return Result(self.name, 1, 1, hint=self.why, working=answer)
-        hint = self._hint(computed) or _without_numbers(usual_slip(computed, expected, self.rtol))
+        hint = self._hint(computed) or _without_numbers(usual_slip(_floats(computed), _floats(expected), self.rtol))
         # The right number is not shown, nor a factor that tells it: it is still to be found.
         return Result(self.name, 0, 1, case=self.task, computed=computed, difference=found, hint=hint, working=expected)
 
     def _hint(self, computed: Any) -> str:
-        """The mistake with this value; that which has just this one before one that is near."""
+        """The mistake with this value; of several that are within the tolerance, the nearest."""
         wrong = [(mistake, plain(_value(mistake.answer))) for mistake in self.mistakes]
         near = [(mistake, value) for mistake, value in wrong if not self._differs(computed, value)]
-        exact = [(mistake, value) for mistake, value in near if not difference(_floats(computed), _floats(value), 1e-9)]
-        return (exact or near)[0][0].hint if near else ""
+        return min(near, key=lambda pair: _distance(computed, pair[1]))[0].hint if near else ""
 
     def _differs(self, computed: Any, expected: Any) -> str:
         if isinstance(expected, str):
             same = isinstance(computed, str) and computed.strip().lower() == expected.lower()
             return "" if same else f"{shown(computed)} is not it"
-        if isinstance(expected, dict) and isinstance(computed, dict) and set(computed) == set(expected):
+        another = another_kind(computed, expected)
+        if another:
+            return another
+        if isinstance(expected, dict):
             wrong = [key for key in expected if difference(_floats(computed[key]), _floats(expected[key]), self.rtol)]
-            return f"not within {self.rtol:.0%} of the right ones: {', '.join(map(str, wrong))}" if wrong else ""
-        if is_numbers(expected) and not np.ndim(expected) and not _is_a_number(computed):
-            return f"{shown(computed)} is no number: one number is asked for"
-        if isinstance(expected, (list, tuple)) and (not np.ndim(computed) or len(computed) != len(expected)):
-            return f"{len(expected)} values are asked for, as ({', '.join(['...'] * len(expected))})"
+            return f"not within {self.within} of the right ones: {', '.join(map(str, wrong))}" if wrong else ""
         if difference(_floats(computed), _floats(expected), self.rtol):
-            return f"not within {self.rtol:.0%} of the right number" if self.rtol >= 0.005 else "that is not it"
+            return f"not within {self.within} of the right number" if self.rtol >= 0.005 else "that is not it"
         return ""
 
 
@@ -294,7 +324,7 @@ class Explain(Exercise):
         return f"{self.name}: {self.task}\n{choices}\nCheck it with md.check.{self.name}('a letter')."
 
     def _check(self, answer: Any) -> Result:
-        letter = answer.strip(" ().:\n").lower() if isinstance(answer, str) else answer
+        letter = _letter(answer) if isinstance(answer, str) else answer
         if letter == self.solution:
             return Result(self.name, 1, 1, working=self.solution)
         if letter is ... or letter is None or letter == "":
@@ -305,6 +335,21 @@ class Explain(Exercise):
         words = "is not the reason" if letter in list(self.choices) else "is none of the choices"
         said = f"{answer!r} {words}"
         return Result(self.name, 0, 1, case=self.task, difference=said, hint=hint, working=self.solution)
+
+
+def _letter(answer: str) -> str:
+    """The letter of "B", "(b)", "b." and "b) because ..."; any other text as it is, in small letters."""
+    text = answer.strip().lower()
+    found = re.fullmatch(r"\(?([a-z])(?:[).:].*)?", text, re.DOTALL)
+    return found[1] if found else text
+
+
+def _distance(computed: Any, value: Any) -> float:
+    """How far a number is from another; 0 for what is no number."""
+    try:
+        return float(np.abs(np.subtract(_floats(computed), _floats(value))).max())
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _is_single(case: tuple[Any, ...]) -> bool:
@@ -328,10 +373,6 @@ def _value(solution: Any) -> Any:
 
 def _without_numbers(hint: str) -> str:
     return "" if any(letter.isdigit() for letter in hint) else hint
-
-
-def _is_a_number(value: Any) -> bool:
-    return is_numbers(value) and np.shape(value) == () and np.asarray(value).dtype.kind != "b"
 
 
 def _floats(value: Any) -> Any:

@@ -69,6 +69,23 @@ t01_sqrt_backward = Implement(
             lambda grad_out, z: grad_out + 1 / (2 * np.sqrt(z)), "the chain rule multiplies slopes, it adds nothing"
         ),
         Mistake(lambda grad_out, z: grad_out * 2 * np.sqrt(z), "this multiplies by 2 sqrt(z), where it should divide"),
+        Mistake(
+            lambda grad_out, z: grad_out / 2 * np.sqrt(z),
+            "grad_out / 2 * h is (grad_out / 2) * h: put brackets round all that stands below",
+        ),
+        Mistake(
+            lambda grad_out, z: 2 * np.sqrt(z) / grad_out,
+            "this is upside down: what came in, grad_out, is to be multiplied by the slope",
+        ),
+        Mistake(
+            lambda grad_out, z: _sqrt_backward(z, grad_out) if grad_out > 0 else float("nan"),
+            "the two arguments are exchanged: grad_out comes first, then z",
+        ),
+        Mistake(lambda grad_out, z: grad_out * 2 * z, "this is the slope of the square, z**2"),
+        Mistake(
+            lambda grad_out, z: grad_out * -0.5 * z**-1.5,
+            "differentiated twice: the slope of z to the power of 1/2 has the power -1/2",
+        ),
     ],
     forward=np.sqrt,
     float32=False,
@@ -100,6 +117,22 @@ t01_by_hand = Predict(
         Mistake(_by_hand(root=0.125), "the slope of the square root is 1 / (2 h), not 1 / (2 z)"),
         Mistake(_by_hand(square=3.0), "all begins with dL/dr, which is 2 r"),
         Mistake(_by_hand(square=1.0), "this begins with 1 at q: the 6 that reaches q is missing in all of them"),
+        Mistake(_by_hand(square=-6.0), "all signs are the other ones: r = q - y is 3, so dL/dq is 6 and not -6"),
+        Mistake(
+            {**_by_hand(), "v": -18.0, "h": 12.0}, "dL/dv and dL/dh are exchanged: of q = v * h the slope for v is h"
+        ),
+        Mistake(
+            {**_by_hand(square=1.0), "v": 12.0},
+            "at q = v * h the same 6 comes in for both inputs: it is missing in dL/dh, and in all behind it",
+        ),
+        Mistake(
+            {"v": 12.0, "h": -18.0, "z": 0.25, "b": 1.0, "w": 10.0},
+            "from z on these are the local slopes: each is still to be multiplied by the gradient that comes in",
+        ),
+        Mistake({**_by_hand(), "b": 1.0}, "1 is the local slope of z = p + b: multiply it by what came in, dL/dz"),
+        Mistake({**_by_hand(), "b": 0.0}, "nothing is lost at a sum: z changes as much as b does"),
+        Mistake(_by_hand(root=4.0), "this multiplies by 4, where the slope of the square root is 1 / (2 h)"),
+        Mistake(_by_hand(root=2.0), "this multiplies by the value h; the slope of the square root is 1 / (2 h)"),
         Mistake(_by_hand(square=9.0), "this begins with the value L = 9; begin with the gradient dL/dq = 6"),
         Mistake(_by_hand(x=0.5), "of p = w * x the slope for w is x"),
         Mistake(_by_hand(x=1.0), "of p = w * x the slope for w is x: dL/dw is not dL/db"),
@@ -128,16 +161,21 @@ def _slip(
     v_and_h: bool = False,
     w_and_x: bool = False,
     y_slope: float = -1.0,
+    b_slope: Callable[[float], float] = lambda b: 1.0,
+    from_r: Callable[[Any], Any] | None = None,
+    h_from_v: bool = False,
 ) -> Callable[..., Any]:
     """A wrong backward: one with another seed, or other local slopes."""
 
     def wrong(grad_loss: float, w: float, x: float, b: float, v: float, y: float) -> Any:
         h = np.sqrt(w * x + b)
-        grad_r = (grad_loss if seed is None else seed) * square * (v * h - y)
+        r = v * h - y
+        grad_r = (grad_loss if seed is None else seed) * (square * r if from_r is None else from_r(r))
         for_v, for_h = (v, h) if v_and_h else (h, v)
         for_w, for_x = (w, x) if w_and_x else (x, w)
-        grad_z = grad_r * for_h * root(h)
-        return grad_z * for_w, grad_z * for_x, grad_z, grad_r * for_v, grad_r * y_slope
+        grad_v = grad_r * for_v
+        grad_z = (grad_v if h_from_v else grad_r) * for_h * root(h)
+        return grad_z * for_w, grad_z * for_x, grad_z * b_slope(b), grad_v, grad_r * y_slope
 
     return wrong
 
@@ -170,6 +208,15 @@ t01_six_ops_backward = Implement(
         Mistake(_slip(square=1.0), "all are half of what they should be: the slope of r**2 is 2 r"),
         Mistake(_slip(root=lambda h: 1 / h), "a factor of the slope of the square root is missing: it is 1 / (2 h)"),
         Mistake(_slip(root=lambda h: 1 / (2 * h * h)), "the slope of the square root is 1 / (2 h), not 1 / (2 z)"),
+        Mistake(
+            _slip(root=lambda h: h / 2),
+            "grad_h / 2 * h is (grad_h / 2) * h: put brackets round all that stands below",
+        ),
+        Mistake(_slip(b_slope=lambda b: b), "b is added in z = p + b: its slope is 1, not b"),
+        Mistake(_slip(from_r=lambda r: r**2), "dL/dr begins with the value r**2: the slope of r**2 is 2 r"),
+        Mistake(_slip(from_r=lambda r: 2 * r * r**2), "it begins with the value of L: dL/dL is grad_loss alone"),
+        Mistake(_slip(from_r=lambda r: 1.0), "the slope of r**2 is missing: what goes on to r is grad_loss times 2 r"),
+        Mistake(_slip(h_from_v=True), "dL/dh is made of what came in at q, not of dL/dv"),
         Mistake(_slip(root=lambda h: 1.0), "the square root is missing on the way back: its slope is 1 / (2 h)"),
     ],
     forward=_six_ops,

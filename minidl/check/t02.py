@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import numpy as np
 
+from minidl.check.comparing import difference, plain
 from minidl.check.differences import by_differences
 from minidl.check.exercise import Exercise, Explain, Implement, Mistake, Predict
 from minidl.check.running import Outcome
@@ -157,15 +159,17 @@ def _wrong_walk(
     seed: Callable[[Any], float] = lambda loss: 1.0,
     sent: Callable[..., float] = lambda grad_out, slope, node: grad_out * slope,
     add: bool = True,
+    first: float = 0.0,
+    pick: Callable[..., Any] = max,
 ) -> Callable[[Any], Any]:
-    """The walk with another seed, with something else that is sent on, or one that overwrites."""
+    """The walk with another seed, another node picked, something else that is sent on, or one that overwrites."""
 
     def walk(loss: Any) -> Any:
         grads = {loss: seed(loss)}
-        while (node := max(grads, key=lambda n: n.order)).inputs:
+        while (node := pick(grads, key=lambda n: n.order)).inputs:
             grad_out = grads.pop(node)
             for source, slope in zip(node.inputs, node.slopes, strict=True):
-                grads[source] = sent(grad_out, slope, node) + (grads.get(source, 0.0) if add else 0.0)
+                grads[source] = sent(grad_out, slope, node) + (grads.get(source, first) if add else 0.0)
         return grads
 
     return walk
@@ -221,6 +225,44 @@ def _every_path(loss: Any) -> Any:
     return grads
 
 
+def _times_the_values(loss: Any) -> Any:
+    grads = {loss: 1.0}
+    while (node := max(grads, key=lambda n: n.order)).inputs:
+        grad_out = grads.pop(node)
+        for source in node.inputs:
+            grads[source] = grads.get(source, 0.0) + grad_out * source.value
+    return grads
+
+
+def _through_a_dict(loss: Any) -> Any:
+    grads = {loss: 1.0}
+    while (node := max(grads, key=lambda n: n.order)).inputs:
+        grad_out = grads.pop(node)
+        for source, slope in dict(zip(node.inputs, node.slopes, strict=True)).items():
+            grads[source] = grads.get(source, 0.0) + grad_out * slope
+    return grads
+
+
+def _multiplied(loss: Any) -> Any:
+    grads = {loss: 1.0}
+    while (node := max(grads, key=lambda n: n.order)).inputs:
+        grad_out = grads.pop(node)
+        for source, slope in zip(node.inputs, node.slopes, strict=True):
+            grads[source] = grads.get(source, 1.0) * grad_out * slope
+    return grads
+
+
+def _without_a_leaf(loss: Any) -> Any:
+    grads = _walk(loss)
+    grads.pop(max(grads, key=lambda n: n.order))
+    return grads
+
+
+def _keeping_something(loss: Any) -> Any:
+    loss.calls = getattr(loss, "calls", 0) + 1
+    return {node: loss.calls * grad for node, grad in _walk(loss).items()}
+
+
 def _never_takes_out(loss: Any) -> Any:
     grads = {loss: 1.0}
     while (node := max(grads, key=lambda n: n.order)).inputs:
@@ -248,13 +290,32 @@ def _calls_itself(loss: Any) -> Any:
 
 
 TOO_DEEP = "the walk calls itself for each node on a path, and Python stops such calls at about 1,000"
+_AGAIN = "something else at the second call on a graph"
 _TOO_EARLY = "a node has had its turn before all its addends had come, so some are missing in what it sent on"
 _TWICE = "a node has had several turns, and sent the same addends on again: wait until all have come, then send once"
+
+
+@dataclass(frozen=True, slots=True)
+class _Odd:
+    """What came back, in words, where it cannot be compared."""
+
+    words: str
+
+    def __repr__(self) -> str:
+        return self.words
 
 
 def _gradients(walk: Callable[[Any], Any], graph: Graph) -> Any:
     """The leaves' gradients as `walk` finds them, by name."""
     nodes = graph.nodes()
+    found = _found(walk, graph, nodes)
+    if not isinstance(found, dict) or graph.size > 100:
+        return found
+    graph.looks = 0
+    return found if not difference(plain(_found(walk, graph, nodes)), plain(found), 1e-9) else _Odd(_AGAIN)
+
+
+def _found(walk: Callable[[Any], Any], graph: Graph, nodes: dict[str, Node]) -> Any:
     try:
         found = walk(nodes["L"])
     except RecursionError:
@@ -263,7 +324,7 @@ def _gradients(walk: Callable[[Any], Any], graph: Graph) -> Any:
         return found
     others = [key for key in found if not isinstance(key, Node)]
     if others:
-        raise ValueError(f"the dict that came back has a key {others[0]!r}, which is no node: its keys are the leaves")
+        return _Odd(f"a dict with the key {str(others[0])[:15]!r}, which is no node,")
     return {name: found[nodes[name]] for name in graph.numbers if nodes[name] in found}
 
 
@@ -294,7 +355,32 @@ t02_walk = _WalkExercise(
         Mistake(_recursive(once=False), _TWICE),
         Mistake(_wrong_walk(add=False), "an addend has overwritten one that had come before: add them up"),
         Mistake(
-            lambda loss: {}, "no leaf is in the dict: were they taken out as well? Only nodes with inputs have a turn"
+            lambda loss: {},
+            "no leaf is in the dict: does the walk end before it comes to them (a return inside the loop?), or are "
+            "they taken out as well? Only nodes with inputs have a turn",
+        ),
+        Mistake(
+            _without_a_leaf,
+            "a leaf was taken out of the dict before the walk saw that it is one: look at its inputs first",
+        ),
+        Mistake(
+            _wrong_walk(pick=min),
+            "the oldest node has its turn, and leaves are the oldest of all: the walk ends too early. Take the newest",
+        ),
+        Mistake(
+            _through_a_dict,
+            "of x * x one addend is lost: x stands twice among its inputs, and only once in a dict or a set of them",
+        ),
+        Mistake(_multiplied, "addends that meet at a node are multiplied here; they add"),
+        Mistake(_wrong_walk(first=1.0), "each sum begins with 1; a node to which nothing has come yet has 0"),
+        Mistake(
+            _keeping_something,
+            "something is kept from the first call: is there a dict outside of the function, or in its default "
+            "arguments, or were the nodes changed?",
+        ),
+        Mistake(
+            _times_the_values,
+            "it multiplies by the input's own value: multiply by the local slope, which node.slopes has for each input",
         ),
         Mistake(_never_takes_out, "is each node taken out of the dict when its turn comes? Else its turn comes again"),
         Mistake(_wrong_walk(seed=lambda loss: 0.0), "it began with 0, and 0 times any slope is 0: dL/dL is 1"),
@@ -335,6 +421,8 @@ t02_shared = Predict(
         Mistake([1.0, 3.0, 3.0], "these are the addends; the gradient is one number, made of them"),
         Mistake(10.5, "this is dL/dw, one op further on"),
         Mistake(9.0, "along a path slopes multiply; here are several paths"),
+        Mistake(10.0, "is that h * h + 1? The slope of h * h is asked for, not its value"),
+        Mistake(27.0, "along a path slopes multiply; here are several paths"),
         Mistake(12.0, "this is the value of L: by how much does it change when h does?"),
     ],
     why="1 by the sum, and 3 by each of the two inputs of h * h.",
@@ -350,6 +438,7 @@ t02_overwritten = Predict(
         Mistake(6.0, "the two addends of h * h overwrite one another as well"),
         Mistake(4.0, "nothing is added in this walk: what stands there at last?"),
         Mistake(4.5, "this is what then arrives at w; the question is about h"),
+        Mistake(9.0, "nothing is multiplied with what stands there: it is written over"),
         Mistake(0.0, "something is always put there: which addend comes last?"),
     ],
     why="The last addend to come is left: 3, from the second input of h * h.",

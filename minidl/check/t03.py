@@ -27,6 +27,7 @@ t03_addends = Predict(
             12, "which of the axes of y has c not got, or only with length 1? Its own axis of 3 is not one of them"
         ),
         Mistake(3, "that is how many numbers dL/dc has; how many numbers of y does each number of c go into?"),
+        Mistake([5, 4], "those are the two axes; how many numbers of y are there along both of them?"),
         Mistake(9, "5 + 4 paths? A number of c is used at all pairs of a first and a last index"),
     ],
     rtol=1e-9,
@@ -94,6 +95,18 @@ def _counted_from_the_left(grad: Any, shape: Any) -> Any:
     return grad.sum(axis=tuple(i for i in range(grad.ndim) if grad.shape[i] != shape[i]), keepdims=True)
 
 
+def _one_new_axis(grad: Any, shape: Any) -> Any:
+    if grad.ndim > len(shape):
+        grad = grad.sum(axis=0)
+    return grad.sum(axis=_stretched(shape, 0), keepdims=True)
+
+
+def _last_axes(grad: Any, shape: Any) -> Any:
+    while grad.ndim > len(shape):
+        grad = grad.sum(axis=-1)
+    return grad.sum(axis=_stretched(shape, 0), keepdims=True)
+
+
 def _while_axes_move(grad: Any, shape: Any) -> Any:
     for axis in range(grad.ndim - len(shape)):
         grad = grad.sum(axis=axis)
@@ -111,7 +124,17 @@ t03_unbroadcast = Implement(
     _unbroadcast,
     _broadcasts,
     mistakes=[
-        Mistake(lambda grad, shape: grad, "nothing was summed: the gradient still has the shape of the result"),
+        Mistake(
+            lambda grad, shape: grad,
+            "nothing was summed: the gradient still has the shape of the result. (grad.sum() gives a new array: is it "
+            "kept?)",
+        ),
+        Mistake(
+            _one_new_axis, "one new axis in front is summed, but there may be several: grad.ndim - len(shape) of them"
+        ),
+        Mistake(
+            _last_axes, "the last axes are summed away: shapes are aligned at the right, so new axes stand in front"
+        ),
         Mistake(
             _only_new_axes, "the new axes in front are summed, the axes of length 1 are not: they were repeated too"
         ),
@@ -229,6 +252,22 @@ t03_matmul_backward = Implement(
             "dL/dw is divided by the batch: if the loss is a mean, its 1/N is in grad_out already",
         ),
         Mistake(
+            lambda grad_out, x, w: (grad_out @ w.T / len(x), x.T @ grad_out / len(x)),
+            "both are divided by the batch: if the loss is a mean, its 1/N is in grad_out already",
+        ),
+        Mistake(
+            lambda grad_out, x, w: (w, x),
+            "grad_out, what arrives, is missing: the chain rule multiplies with it",
+        ),
+        Mistake(
+            lambda grad_out, x, w: (np.ones_like(grad_out) @ w.T, x.T @ np.ones_like(grad_out)),
+            "this holds only where all of grad_out is 1: multiply by what arrives",
+        ),
+        Mistake(
+            lambda grad_out, x, w: (grad_out * w.T, 0),
+            "* multiplies number by number; the backward of a product of matrices is made of such products (@)",
+        ),
+        Mistake(
             lambda grad_out, x, w: (w.T, x.T),
             "grad_out, what arrives, is missing: the chain rule multiplies with it",
         ),
@@ -258,24 +297,35 @@ t03_best_step = Predict(
     "the exponent k of the best step eps = 10^k for central differences in float32, to within half a decade",
     round(math.log10((np.finfo(np.float32).eps / 2) ** (1 / 3)), 1),
     mistakes=[
-        Mistake(-7.2, "that is u itself: moved by so little, the loss changes by no more than its own rounding"),
+        Mistake(-7.2, "that is about u: moved by so little, the loss changes by no more than its own rounding"),
+        Mistake(-12.0, "moved by so little, a number near 1 stays where it is in float32: it keeps 7 digits"),
+        Mistake(-16.0, "that is about u of float64; float32 has another"),
+        Mistake(-3.0, "that is near, but more than half a decade off: what is the third root of u = 6e-8?"),
+        Mistake(-1.7, "that is near, but more than half a decade off: what is the third root of u = 6e-8?"),
         Mistake(
             -3.6,
-            "that is the square root of u, the best step for one-sided differences, whose truncation is proportional "
-            "to eps and not to eps^2",
+            "that is about the square root of u, the best step for one-sided differences, whose truncation is "
+            "proportional to eps and not to eps^2",
         ),
-        Mistake(-5.3, "that is float64's best step; float32 rounds 500 million times more coarsely"),
-        Mistake(-4.8, "that is u^(2/3), the error at the best step; what is the step?"),
-        Mistake(2.4, "with a step of more than 1? The exponent is negative"),
+        Mistake(-5.3, "that is about float64's best step; float32 rounds 500 million times more coarsely"),
+        Mistake(-4.8, "that is about u^(2/3), the error at the best step; what is the step?"),
+        *(
+            Mistake(float(step), "with a step of 1 or more? The exponent is negative")
+            for step in (0.0, 0.7, *1.35 ** np.arange(12))
+        ),
         *(
             Mistake(
                 float(step), "a small positive number: is that a step itself? The answer is its exponent, log10 of it"
             )
             for step in 10.0 ** np.arange(-8, -0.5, 0.15)
         ),
-        Mistake(-0.5, "that is far to the right, where truncation rules: eps^2 is then much larger than u / eps"),
+        *(
+            Mistake(step, "that is far to the right, where truncation rules: eps^2 is then much larger than u / eps")
+            for step in (-0.3, -0.5, -0.7, -1.0)
+        ),
     ],
     rtol=HALF_A_DECADE,
+    within="half a decade",
     why="u^(1/3) = 4e-3, which is 10^-2.4",
 )
 

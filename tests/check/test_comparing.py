@@ -117,6 +117,27 @@ def test_two_values_in_the_wrong_order_are_recognised() -> None:
     assert usual_slip(6.0, 3.0, 1e-7) == "this is 2 times what was expected"
 
 
+def test_values_in_any_wrong_order_are_recognised() -> None:
+    words = "these are the right values in another order"
+    assert usual_slip((1.0, 3.0, 2.0), (1.0, 2.0, 3.0), 1e-7) == words
+    assert usual_slip((1.0, 1.0, 2.0), (1.0, 2.0, 2.0), 1e-7) != words
+
+
+def test_a_slip_in_a_dict_is_named_with_its_keys_if_it_is_the_same_in_all() -> None:
+    assert usual_slip({"w": -X, "b": 1.0}, {"w": X, "b": 1.0}, 1e-7) == "w: the sign is the other one"
+    assert usual_slip({"w": -X, "b": 2.0}, {"w": X, "b": 1.0}, 1e-7) == ""
+
+
+def test_right_numbers_in_another_precision_are_said_to_be_right() -> None:
+    assert usual_slip(X, X.astype(np.float32), 1e-7).startswith("the numbers are right")
+    assert not usual_slip(X + 1, X.astype(np.float32), 1e-7).startswith("the numbers are right")
+
+
+def test_an_array_of_objects_is_told_from_one_of_numbers() -> None:
+    words = "an array of shape (2, 3) and dtype object came, an array of shape (2, 3) was expected"
+    assert difference(X.astype(object), X, 1e-7) == words
+
+
 def test_tensors_come_home_as_arrays() -> None:
     t = md.tensor(X)
     found = plain({"a": (t, [t.data]), "b": 3})

@@ -174,6 +174,41 @@ def test_a_wrong_backward_of_the_root(answer, hint) -> None:
     assert hint in result.hint
 
 
+def brackets_forgotten(grad_out, z):
+    return grad_out / 2 * math.sqrt(z)
+
+
+def arguments_exchanged(z, grad_out):
+    return grad_out / (2 * np.sqrt(z))
+
+
+def slope_of_the_square(grad_out, z):
+    return 2 * z * grad_out
+
+
+def upside_down(grad_out, z):
+    return 2 * z**0.5 / grad_out
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (brackets_forgotten, "brackets"),
+        (arguments_exchanged, "exchanged"),
+        (slope_of_the_square, "slope of the square, z**2"),
+        (upside_down, "upside down"),
+        (lambda grad_out, z: grad_out * 0.5 * z ^ -0.5, "^ is no power"),
+        (lambda grad_out, z: grad_out * 0.25, ""),
+        (lambda grad_out, z: grad_out / z, ""),
+    ],
+)
+def test_a_factor_that_only_fits_z_equal_to_4_is_not_what_the_hint_speaks_of(answer, hint) -> None:
+    result = md.check.t01_sqrt_backward(answer, show=False)
+    assert not result
+    assert hint in result.hint
+    assert hint or not result.hint
+
+
 def root_with_math(grad_out, z):
     return grad_out * 0.5 / math.sqrt(z)
 
@@ -202,6 +237,15 @@ RIGHT = {"v": 12, "h": -18, "z": -4.5, "b": -4.5, "w": -45}
         ({**RIGHT, "w": -2.25}, "the slope for w is x"),
         ({**RIGHT, "w": -4.5}, "dL/dw is not dL/db"),
         ({"v": 12, "h": 18, "z": 4.5, "b": 4.5, "w": 45}, "signs"),
+        ({"v": -12, "h": 18, "z": 4.5, "b": 4.5, "w": 45}, "r = q - y is 3"),
+        ({**RIGHT, "h": 12, "v": -18}, "are exchanged"),
+        ({"v": 12, "h": -3, "z": -0.75, "b": -0.75, "w": -7.5}, "missing in dL/dh"),
+        ({**RIGHT, "z": 0.25, "b": 1, "w": 10}, "from z on"),
+        ({**RIGHT, "z": -72, "b": -72, "w": -720}, "multiplies by 4"),
+        ({**RIGHT, "z": -36, "b": -36, "w": -360}, "by the value h"),
+        ({**RIGHT, "b": 1}, "1 is the local slope"),
+        ({**RIGHT, "b": 0}, "nothing is lost"),
+        ({**RIGHT, "v": -12}, "v: the sign is the other one"),
     ],
 )
 def test_by_hand_with_a_slip(answer, hint) -> None:
@@ -279,6 +323,53 @@ def square_without_its_two(grad_loss, w, x, b, v, y):
     ],
 )
 def test_a_wrong_backward_of_six_ops(answer, hint) -> None:
+    result = md.check.t01_six_ops_backward(answer, show=False)
+    assert not result
+    assert hint in result.hint
+
+
+def brackets_forgotten_at_the_root(grad_loss, w, x, b, v, y):
+    h = np.sqrt(w * x + b)
+    g = 2 * grad_loss * (v * h - y)
+    d = g * v / 2 * h
+    return d * x, d * w, d, g * h, -g
+
+
+def h_from_the_gradient_of_v(grad_loss, w, x, b, v, y):
+    h = np.sqrt(w * x + b)
+    grad_v = 2 * grad_loss * (v * h - y) * h
+    grad_h = grad_v * v
+    grad_z = grad_h / (2 * h)
+    return grad_z * x, grad_z * w, grad_z, grad_v, -2 * grad_loss * (v * h - y)
+
+
+def times_the_value_of_b(grad_loss, w, x, b, v, y):
+    gw, gx, gb, gv, gy = in_small_steps(grad_loss, w, x, b, v, y)
+    return gw, gx, gb * b, gv, gy
+
+
+def begins_with_the_loss(grad_loss, w, x, b, v, y):
+    loss = (v * np.sqrt(w * x + b) - y) ** 2
+    return in_small_steps(loss, w, x, b, v, y)
+
+
+def in_the_order_of_the_dials(grad_loss, w, x, b, v, y):
+    gw, gx, gb, gv, gy = in_small_steps(grad_loss, w, x, b, v, y)
+    return gw, gb, gv, gx, gy
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (brackets_forgotten_at_the_root, "brackets"),
+        (h_from_the_gradient_of_v, "not of dL/dv"),
+        (times_the_value_of_b, "its slope is 1, not b"),
+        (begins_with_the_loss, "the value of L"),
+        (in_the_order_of_the_dials, "another order"),
+    ],
+)
+def test_a_slip_that_h_equal_to_2_would_hide(answer, hint) -> None:
+    """At the tutorial's numbers h is 2 and b is -1, so that some other mistakes give the same there."""
     result = md.check.t01_six_ops_backward(answer, show=False)
     assert not result
     assert hint in result.hint

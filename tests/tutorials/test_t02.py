@@ -306,6 +306,79 @@ def test_a_wrong_walk(answer, hint) -> None:
     assert hint in result.hint
 
 
+def adding_up(loss, grads=None, start=0.0, times=None, newest=max, keep_dict=False, pop_first=False):
+    """A right walk, with what the slips below change in it."""
+    grads = {} if grads is None else grads
+    grads[loss] = 1.0
+    while True:
+        node = newest(grads, key=lambda n: n.order)
+        if pop_first:
+            g = grads.pop(node)
+        if len(node.inputs) == 0:
+            return grads
+        if not pop_first:
+            g = grads.pop(node)
+        pairs = list(zip(node.inputs, node.slopes, strict=True))
+        for source, slope in dict(pairs).items() if keep_dict else pairs:
+            factor = slope if times is None else times(source)
+            grads[source] = grads.get(source, start) + g * factor
+
+
+KEPT = {}
+
+
+def returns_too_soon(loss):
+    grads = {loss: 1.0}
+    while True:
+        node = max(grads, key=lambda n: n.order)
+        g = grads.pop(node)
+        for source, slope in zip(node.inputs, node.slopes, strict=True):
+            grads[source] = grads.get(source, 0.0) + g * slope
+        return grads
+
+
+def changes_the_nodes(loss):
+    grads = adding_up(loss)
+    loss.slopes = tuple(2 * slope for slope in loss.slopes)
+    return grads
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (lambda loss: adding_up(loss, pop_first=True), "a leaf was taken out"),
+        (lambda loss: adding_up(loss, newest=min), "Take the newest"),
+        (lambda loss: adding_up(loss, start=1.0), "begins with 1"),
+        (lambda loss: adding_up(loss, times=lambda source: source.value), "node.slopes has"),
+        (lambda loss: adding_up(loss, keep_dict=True), "only once in a dict"),
+        (lambda loss: adding_up(loss, grads=KEPT), "kept from the first call"),
+        (changes_the_nodes, "kept from the first call"),
+        (returns_too_soon, "a return inside the loop"),
+        (lambda loss: {repr(leaf): g for leaf, g in adding_up(loss).items()}, ""),
+    ],
+)
+def test_slips_beside_the_usual_ones(answer, hint) -> None:
+    result = md.check.t02_walk(answer, show=False)
+    assert not result
+    assert hint in result.hint
+    assert hint or "which is no node" in result.difference
+    assert "raised" not in result.difference
+
+
+def test_a_walk_that_goes_to_the_first_input_only_is_not_told_that_it_took_leaves_out() -> None:
+    def first_only(loss):
+        grads = {loss: 1.0}
+        while any(node.inputs for node in grads):
+            node = max(grads, key=lambda n: n.order)
+            g = grads.pop(node)
+            for i in range(len(node.inputs) - 1):
+                grads[node.inputs[i]] = grads.get(node.inputs[i], 0.0) + g * node.slopes[i]
+        return grads
+
+    assert md.check.t02_walk(first_only, show=False).hint == ""
+    assert md.check.t02_walk(adding_up, show=False)
+
+
 def with_a_list(loss):
     """The newest of a list that waits."""
     gradient, todo = {loss: np.float64(1)}, [loss]

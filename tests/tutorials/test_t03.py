@@ -161,9 +161,45 @@ def left_alone(grad, shape):
     return grad.copy()
 
 
+def sums_one_new_axis(grad, shape):
+    if len(grad.shape) != len(shape):
+        grad = grad.sum(axis=0)
+    for i, n in enumerate(shape):
+        if n == 1:
+            grad = grad.sum(axis=i, keepdims=True)
+    return grad
+
+
+def sums_the_last_axes(grad, shape):
+    while grad.ndim > len(shape):
+        grad = grad.sum(axis=-1)
+    for i, n in enumerate(shape):
+        if n == 1:
+            grad = grad.sum(axis=i, keepdims=True)
+    return grad
+
+
+def throws_the_sum_away(grad, shape):
+    for _ in range(grad.ndim - len(shape)):
+        grad.sum(axis=0)
+    return grad
+
+
+def number_by_number_in_float64(grad, shape):
+    found = np.zeros(shape)
+    for place in np.ndindex(grad.shape):
+        own = place[grad.ndim - len(shape) :]
+        found[tuple(0 if n == 1 else i for i, n in zip(own, shape, strict=True))] += grad[place]
+    return found
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
+        (sums_one_new_axis, "there may be several"),
+        (sums_the_last_axes, "new axes stand in front"),
+        (throws_the_sum_away, "is it kept?"),
+        (number_by_number_in_float64, "the numbers are right"),
         (no_keepdims, "keepdims"),
         (leading_only, "axes of length 1 are not"),
         (size_1_only, "has not got at all are not"),
@@ -255,9 +291,26 @@ def starred(grad_out, x, w):
     return grad_out * w, x * grad_out
 
 
+def both_averaged(grad_out, x, w):
+    return grad_out.dot(w.T) / x.shape[0], x.T.dot(grad_out) / x.shape[0]
+
+
+def written_over(grad_out, x, w):
+    x[...] = grad_out @ w.T
+    return x, x.T @ grad_out
+
+
+def starred_with_a_transpose(grad_out, x, w):
+    return grad_out * w.T, x.T * grad_out
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
+        (both_averaged, "both are divided by the batch"),
+        (written_over, "your function changed its argument x"),
+        (starred_with_a_transpose, "* multiplies number by number"),
+        (lambda grad_out, x, w: (w, x), "grad_out, what arrives, is missing"),
         (weights_transposed, "dL/dw is transposed"),
         (dx_transposed, "dL/dx is transposed"),
         (exchanged, "dL/dx comes first"),
@@ -312,11 +365,26 @@ def test_the_best_step_within_half_a_decade(answer):
 
 @pytest.mark.parametrize(
     ("answer", "words"),
-    [(-7, "u itself"), (-3.5, "square root"), (-5.5, "float64"), (2.4, "negative"), (0.004, "exponent"), (-1, "")],
+    [
+        (-7, "about u:"),
+        (-3.5, "square root"),
+        (-5.5, "float64"),
+        (2.4, "negative"),
+        (0.004, "exponent"),
+        (-1, "truncation rules"),
+        (-3, "is near"),
+        (-1.8, "is near"),
+        (-6, "float64's best"),
+        (-16, "u of float64"),
+        (-12, "stays where it is"),
+        (0, "negative"),
+        (5, "negative"),
+    ],
 )
 def test_wrong_best_steps_are_named(answer, words):
     result = md.check.t03_best_step(answer, show=False)
     assert not result.passed
+    assert result.difference == "not within half a decade of what is computed"
     assert words in result.hint
 
 
