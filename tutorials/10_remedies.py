@@ -201,10 +201,10 @@ for k in (1, 3, 10):
     print(f"{k:13} {table[k][0]:+11.2f} {table[k][1]:+21.2f}")
 
 # %% [markdown]
-# On the right the numbers are the same: if $W$ is multiplied by 3, so are $z$, $\mu$ and $s$, and $y$ does not change
-# at all. And they are near 0, although the slopes of the sigmoid are still at most $1/4$: what the slope takes from
-# the gradient it has also taken from the differences of $h$, hence from $s$ of the next layer, and there it is given
-# back.
+# On the right the numbers are the same: if $W$ is multiplied by 3, so are $z$, $\mu$ and $s$, and $y$ stays as it is
+# (but for the $10^{-5}$). And they are near 0, although the slopes of the sigmoid are still at most $1/4$: what the
+# slope takes from the gradient it has also taken from the differences of $h$, hence from $s$ of the next layer, and
+# there it is given back.
 #
 # ## 4. A way around: residual blocks
 #
@@ -236,7 +236,8 @@ checked_residual = md.check.t10_residual_backward(residual_backward)
 # of a residual network does not vanish.** But it can explode.
 #
 # **Exercise: predict.** 20 blocks, each with a branch of factor $a = 1$. How many times larger than at the output is
-# the gradient at the input?
+# the gradient at the input? (Within 20%. No computer is needed: what do two blocks do
+# together?)
 
 # %% exercise="t10_twenty_blocks"
 growth = 1024  # SOLUTION

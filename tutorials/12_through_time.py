@@ -114,12 +114,12 @@ checked = md.check.t12_rnn_backward(rnn_backward)
 # %%
 one_step_back = checked.working
 md.seed(0)
-cell = md.nn.RNNCell(3, 4, bias=False)
+cell = md.nn.RNNCell(2, 3, bias=False)
 w_x, w_h = cell.weight_ih.data, cell.weight_hh.data
 rng = np.random.default_rng(0)
-xs, u = rng.standard_normal((3, 2, 3)).astype(np.float32), rng.standard_normal((2, 4)).astype(np.float32)
+xs, u = rng.standard_normal((3, 2, 2)).astype(np.float32), rng.standard_normal((2, 3)).astype(np.float32)
 
-hs = [np.zeros((2, 4), np.float32)]
+hs = [np.zeros((2, 3), np.float32)]
 for x in xs:
     hs.append(np.tanh(x @ w_x.T + hs[-1] @ w_h.T))
 grad_h, grad_w_h = u, np.zeros_like(w_h)  # L = sum(u * h_T)
@@ -355,7 +355,7 @@ checked = md.check.t12_lstm(choice)
 #
 # **Exercise: implement.** Write it for `q`, `k`, `v` of shape (T, d); return $z$, (T, d). Let the scores of places
 # ahead be `-np.inf` **before** the softmax. (`F.softmax(scores, axis=...)` takes arrays;
-# `np.triu(np.ones((T, T), bool), 1)` is true where $j > i$.)
+# with `T = len(q)`, `np.triu(np.ones((T, T), bool), 1)` is true where $j > i$.)
 
 
 # %% exercise="t12_attention"
@@ -418,9 +418,10 @@ draw_reach()
 #
 # ## A Transformer, small enough to watch
 #
-# A Transformer is blocks of attention and small dense networks, with the residual connections and the normalisation
-# of tutorial 10. This one has a single block. It reads lines such as `face=face` and predicts each next letter. The
-# four letters before the `=` are random, nobody can predict them; those after it are known to whoever looks back.
+# A Transformer is blocks of attention and small dense networks, with the residual connections of tutorial 10 and a
+# normalisation (over the numbers of a place, where tutorial 10 took the batch). This one has a single block. It reads
+# lines such as `face=face` and predicts each next letter. The four letters before the `=` are random, nobody can
+# predict them; those after it are known to whoever looks back.
 
 
 # %%
@@ -434,7 +435,7 @@ rng = np.random.default_rng(0)
 text = md.data.characters("".join(line(rng) for _ in range(1500)), length=10)
 md.seed(0)
 model = md.models.char_transformer(text.classes, width=32, depth=1, heads=2, context=10)
-optimizer = md.optim.AdamW(model, lr=3e-3)
+optimizer = md.optim.AdamW(model, lr=3e-3)  # Adam, which also makes the weights a little smaller at each step
 text_losses = []
 for _ in range(4):
     for letters, following in md.data.Loader(text, batch_size=32, shuffle=True):

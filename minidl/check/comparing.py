@@ -135,7 +135,7 @@ def _of_a_list(computed: Any, expected: Any, rtol: float) -> str:
 def _came(value: Any) -> str:
     """Begin a sentence with what came."""
     if inspect.isgenerator(value):
-        return "a generator came (is a `yield` where a `return` should be?)"
+        return "a generator came (from a `yield`, or from round brackets about a `for`)"
     if inspect.isroutine(value):
         return f"the function {getattr(value, '__name__', '')} itself came, it was not called"
     return f"{_named(value)} came"
@@ -165,12 +165,13 @@ def _difference_of_dicts(computed: Any, expected: Mapping[Any, Any], rtol: float
 
 
 def _difference_of_sequences(computed: Any, expected: Sequence[Any], rtol: float, name: str, of: str) -> str:
-    if isinstance(computed, np.ndarray) and computed.ndim:
+    if isinstance(computed, np.ndarray) and computed.ndim and len(computed) == len(expected):
         computed = list(computed)
     if not isinstance(computed, (list, tuple)):
         return f"{of}{_came(computed)}, {_named(expected)} was expected"
     if len(computed) != len(expected):
-        return f"{of}{len(computed)} values came, {len(expected)} were expected"
+        came = "1 value" if len(computed) == 1 else f"{len(computed)} values"
+        return f"{of}{came} came, {len(expected)} were expected"
     kind = f"{name}, number" if name else "number"
     pairs = enumerate(zip(computed, expected, strict=True), 1)
     found = (difference(a, b, rtol, f"{kind} {i} of {len(expected)}") for i, (a, b) in pairs)
@@ -178,6 +179,8 @@ def _difference_of_sequences(computed: Any, expected: Sequence[Any], rtol: float
 
 
 def _difference_of_numbers(computed: np.ndarray, expected: np.ndarray, rtol: float, of: str) -> str:
+    if computed.ndim and not expected.ndim:
+        return f"{of}{_named(computed)} came, one number was expected"
     if computed.shape != expected.shape:
         return f"{of}shape {computed.shape} came, {expected.shape} was expected"
     if expected.ndim and computed.dtype != expected.dtype:

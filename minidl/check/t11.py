@@ -36,7 +36,7 @@ def _layer(rng: np.random.Generator, size: float) -> tuple[Arrays, Arrays]:
 
 
 def _one_layer(rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
-    yield [np.array([[3.0, 4.0]]), np.array([2.0])], [np.array([[0.2, 0.1]]), np.array([0.2])]  # the norm is 0.3
+    yield [np.array([[3.0, 4.0]]), np.array([2.0])], [np.array([[0.2, 0.1]]), np.array([-0.2])]  # the norm is 0.3
     for size in (0.02, 1e-4, 3.0):
         yield _layer(rng, size)
 
@@ -62,6 +62,13 @@ t11_predict_factor = Predict(
     "how many times larger the rate is at the norm 0.0001 than at the norm 1",
     _made(1e-4) / _made(1.0),
     [
+        Mistake(
+            math.log(1e4), "that is the logarithm of the gradients' ratio; each rate has its own logarithm, and a 1"
+        ),
+        Mistake(
+            math.log(1 + 1e4) / _made(1.0), "the 1 before the logarithm is missing in the multiplier at the norm 0.0001"
+        ),
+        Mistake(1e-4, "that is the ratio of the gradients, and the other way round"),
         Mistake(1e4, "that is the ratio of the gradients; between it and the rates there is a logarithm"),
         Mistake(_made(1.0) / _made(1e-4), "that is the other way round: the smaller gradient has the larger rate"),
         Mistake(
@@ -69,6 +76,7 @@ t11_predict_factor = Predict(
         ),
         Mistake(_made(1e-4), "that is the multiplier at 0.0001; at norm 1 it is not 1 but 1 + ln 2"),
         Mistake((1 + math.log10(1 + 1e4)) / (1 + math.log10(2)), "that is with logarithms to the base 10"),
+        Mistake(4.0, "that is by how many decades the gradients differ; how many times larger is the rate?"),
         Mistake(_made(1e-4) - _made(1.0), "that is the difference; how many times larger is a ratio"),
     ],
     rtol=0.05,
@@ -126,6 +134,60 @@ t11_multiplier = Implement(
             "the gradient of the biases belongs to the layer as well",
         ),
         Mistake(
+            lambda params, gradients: _made(_norm(gradients[-1:])),
+            "only the last array of the layer counts here: are the squares of all of them added up?",
+        ),
+        Mistake(
+            lambda params, gradients: _made(max(abs(g).max() for g in gradients)),
+            "the largest number was taken for the norm",
+        ),
+        Mistake(
+            lambda params, gradients: _made(np.sqrt(sum(g**2 for g in gradients).sum())),
+            "arrays of different shapes were added (NumPy repeats the smaller one): sum each array first",
+        ),
+        Mistake(
+            lambda params, gradients: _made(np.sqrt(sum(g**2 for g in gradients))),
+            "the sum within each array is missing: (g**2).sum() is one number",
+        ),
+        Mistake(
+            lambda params, gradients: _made(np.sqrt(sum(g.sum() ** 2 for g in gradients))),
+            "each array was summed before it was squared: the squares are summed",
+        ),
+        Mistake(
+            lambda params, gradients: _made(np.sqrt(sum((g**2).mean() for g in gradients))),
+            "the mean of the squares was taken: in the norm they are added up",
+        ),
+        Mistake(
+            lambda params, gradients: _made(_norm([*params, *gradients])),
+            "the weights play no part in this rule (they do in LARS): the norm is that of the gradients alone",
+        ),
+        Mistake(
+            lambda params, gradients: np.mean([_made(_norm([g])) for g in gradients]),
+            "the mean of two multipliers came: weights and biases have one norm together, and one multiplier",
+        ),
+        Mistake(
+            lambda params, gradients: 1 + np.log2(1 + 1 / _norm(gradients)),
+            "this is the logarithm to the base 2; np.log is the natural one",
+        ),
+        Mistake(
+            lambda params, gradients: np.log(2 + 1 / _norm(gradients)),
+            "both 1 stand inside of the logarithm: one of them stands before it",
+        ),
+        Mistake(
+            lambda params, gradients: 1 + np.log(2) / _norm(gradients),
+            "a bracket is closed too early: 1/norm stands inside of the logarithm",
+        ),
+        Mistake(
+            lambda params, gradients: [
+                w - _multiplier(params, gradients) * g for w, g in zip(params, gradients, strict=True)
+            ],
+            "these are new parameters: here only the multiplier is asked for, one number",
+        ),
+        Mistake(
+            lambda params, gradients: (_multiplier(params, gradients), _norm(gradients)),
+            "two numbers came: the multiplier alone is asked for",
+        ),
+        Mistake(
             lambda params, gradients: [_made(_norm([g])) for g in gradients],
             "one number for each layer: weights and biases have one norm together",
         ),
@@ -146,8 +208,16 @@ t11_multiplier = Implement(
             "this grows with the gradient: it is 1 over the norm that stands in the logarithm",
         ),
         Mistake(lambda params, gradients: 1 + np.log(1 / _norm(gradients)), "the 1 inside of the logarithm is missing"),
-        Mistake(lambda params, gradients: 1 + 1 / _norm(gradients), "the logarithm is missing"),
+        Mistake(
+            lambda params, gradients: 1 + 1 / _norm(gradients),
+            "the logarithm is missing, or its bracket is closed too early (ln 1 is 0)",
+        ),
+        Mistake(
+            lambda params, gradients: _made(abs(sum(g.sum() for g in gradients))),
+            "the numbers themselves were added up: the norm is the root of the sum of their squares",
+        ),
     ],
+    rtol=1e-5,  # 1 / (norm + 1e-8), which never divides by 0, is as right
 )
 
 
@@ -177,6 +247,28 @@ def _several_layers(rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
     )
     for sizes in ((0.01, 1.0), (1e-3, 0.05, 2.0)):
         yield {f"fc{k}": _layer(rng, size) for k, size in enumerate(sizes, 1)}, 0.5
+
+
+def _carried_over(layers: Layers, lr: float) -> dict[str, list[Any]]:
+    new = {}
+    for name, (params, gradients) in layers.items():
+        lr = lr * _multiplier(params, gradients)
+        new[name] = [w - lr * g for w, g in zip(params, gradients, strict=True)]
+    return new
+
+
+def _lists_as_arrays(number: Any) -> Any:
+    def answer(layers: Layers, lr: float) -> dict[str, Any]:
+        return {
+            name: params - lr * number(_multiplier(params, gradients)) * gradients
+            for name, (params, gradients) in layers.items()
+        }
+
+    return answer
+
+
+_CARRIED = "the rate of a layer was carried over to the next one: lr was changed in the loop"
+_LISTS = "params and gradients are lists of arrays: go through both together, with zip"
 
 
 def _by_tensor(layers: Layers, lr: float) -> dict[str, list[Any]]:
@@ -210,6 +302,63 @@ t11_step = Implement(
             lambda layers, lr: _stepped(layers, lr, lambda *_: 1.0), "the multiplier is missing: this is plain SGD"
         ),
         Mistake(lambda layers, lr: _stepped(layers, 1.0, _multiplier), "the base rate lr is missing"),
+        Mistake(_carried_over, _CARRIED),
+        Mistake(_lists_as_arrays(np.float64), _LISTS),
+        Mistake(_lists_as_arrays(float), _LISTS),
+        Mistake(
+            lambda layers, lr: _stepped(
+                layers, lr, lambda *_: max(_multiplier(params, gradients) for params, gradients in layers.values())
+            ),
+            "all layers got the largest multiplier: each has its own",
+        ),
+        Mistake(
+            lambda layers, lr: _stepped(layers, lr, lambda *layer: 1 / _multiplier(*layer)),
+            "the rate was divided by the multiplier: a small gradient gets a larger rate, not a smaller one",
+        ),
+        Mistake(
+            lambda layers, lr: {
+                name: [w - lr * _multiplier(params, gradients) for w in params]
+                for name, (params, gradients) in layers.items()
+            },
+            "the gradient is missing in the step: w - lr m g",
+        ),
+        Mistake(
+            lambda layers, lr: {
+                name: [w - lr * _multiplier(params, gradients) * w for w in params]
+                for name, (params, gradients) in layers.items()
+            },
+            "the step goes along the gradient, not along the weights",
+        ),
+        Mistake(
+            lambda layers, lr: {
+                name: [g - lr * _multiplier(gradients, params) * w for w, g in zip(params, gradients, strict=True)]
+                for name, (params, gradients) in layers.items()
+            },
+            "parameters and gradients changed places: the pair is (params, gradients)",
+        ),
+        Mistake(
+            lambda layers, lr: {
+                name: [g - lr * _multiplier(params, gradients) * w for w, g in zip(params, gradients, strict=True)]
+                for name, (params, gradients) in layers.items()
+            },
+            "parameters and gradients changed places: the step is w - lr m g",
+        ),
+        Mistake(
+            lambda layers, lr: {name: new[-1] for name, new in _step(layers, lr).items()},
+            "of each layer only the last array came: a list of all its arrays was expected",
+        ),
+        Mistake(
+            lambda layers, lr: dict([next(iter(_step(layers, lr).items()))]),
+            "only the first layer came: does a return stand inside of the loop?",
+        ),
+        Mistake(
+            lambda layers, lr: list(_step(layers, lr).values()),
+            "a list of the layers came: return a dict, each list under the name of its layer",
+        ),
+        Mistake(
+            lambda layers, lr: list(_step(layers, lr).items()),
+            "pairs of names and lists came: dict(...) makes a dict of them",
+        ),
         Mistake(
             lambda layers, lr: _stepped(layers, lr, lambda params, gradients: 1 + np.log10(1 + 1 / _norm(gradients))),
             "this is the logarithm to the base 10; np.log is the natural one",

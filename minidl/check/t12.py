@@ -49,6 +49,16 @@ def _without_slope_for_weights(grad_h: Any, x: Any, h: Any, w_x: Any, w_h: Any) 
     return grad_z @ w_x, grad_z @ w_h, grad_h.T @ x, grad_h.T @ h
 
 
+def _rnn_with(of: Any) -> Any:
+    """The gradients `of(grad_h, grad_z, x, h, w_x, w_h, new)`."""
+
+    def answer(grad_h: Any, x: Any, h: Any, w_x: Any, w_h: Any) -> Any:
+        new = _rnn(x, h, w_x, w_h)
+        return of(grad_h, grad_h * (1 - new**2), x, h, w_x, w_h, new)
+
+    return answer
+
+
 def _time_steps(rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
     for _ in range(3):
         n, i, o = rng.choice(np.arange(2, 6), 3, replace=False)
@@ -91,6 +101,54 @@ t12_rnn_backward = Implement(
         ),
         Mistake(lambda *case: tuple(_rnn_backward(*case)[k] for k in (1, 0, 3, 2)), "the order is x, h, w_x, w_h"),
         Mistake(lambda *case: tuple(_rnn_backward(*case)[k] for k in (2, 3, 0, 1)), "the order is x, h, w_x, w_h"),
+        Mistake(lambda *case: tuple(_rnn_backward(*case)[k] for k in (0, 2, 1, 3)), "the order is x, h, w_x, w_h"),
+        Mistake(
+            _rnn_with(
+                lambda grad_h, grad_z, x, h, w_x, w_h, new: (grad_z @ w_x, grad_z @ w_h, grad_z.T @ x, grad_z.T @ new)
+            ),
+            "dL/dw_h was formed with the new state (was h written over?): what w_h multiplied was the old one",
+        ),
+        Mistake(
+            _rnn_with(lambda grad_h, grad_z, x, h, w_x, w_h, new: _back(1 - new**2, x, h, w_x, w_h)),
+            "grad_h is missing: the slope of tanh alone says nothing of the loss",
+        ),
+        Mistake(
+            _rnn_with(lambda grad_h, grad_z, x, h, w_x, w_h, new: _back(grad_h * (1 - new) ** 2, x, h, w_x, w_h)),
+            "(1 - h')^2 is not 1 - h'^2: the square is that of the new state alone",
+        ),
+        Mistake(
+            _rnn_with(lambda grad_h, grad_z, x, h, w_x, w_h, new: _back(grad_h * (1 - grad_h**2), x, h, w_x, w_h)),
+            "1 - grad_h^2 was taken for the slope; it is 1 minus the square of the new state, which this step computes",
+        ),
+        Mistake(
+            _rnn_with(
+                lambda grad_h, grad_z, x, h, w_x, w_h, new: (
+                    grad_z @ w_x,
+                    grad_h + grad_z @ w_h,
+                    grad_z.T @ x,
+                    grad_z.T @ h,
+                )
+            ),
+            "grad_h was added to dL/dh: the old state has no way around the tanh here (that is a residual block)",
+        ),
+        Mistake(
+            _rnn_with(
+                lambda grad_h, grad_z, x, h, w_x, w_h, new: (grad_z @ w_x, grad_h @ w_h, grad_z.T @ x, grad_z.T @ h)
+            ),
+            "the slope of tanh is missing in dL/dh (not in the others)",
+        ),
+        Mistake(
+            lambda grad_h, x, h, w_x, w_h: _back(grad_h * (1 - np.tanh(x @ w_x.T + h @ w_h) ** 2), x, h, w_x, w_h),
+            "in the new state w_h stands with its transpose: x @ w_x.T + h @ w_h.T",
+        ),
+        Mistake(
+            lambda grad_h, x, h, w_x, w_h: _back(grad_h * (1 - np.tanh(x @ w_x.T) ** 2), x, h, w_x, w_h),
+            "the new state needs the old one as well: x @ w_x.T + h @ w_h.T",
+        ),
+        Mistake(
+            lambda *case: _rnn_backward(*case)[:2], "the gradients of the weights are missing: of x, h, w_x and w_h"
+        ),
+        Mistake(lambda *case: _rnn_backward(*case)[2:], "the gradients of x and h are missing: of x, h, w_x and w_h"),
         Mistake(lambda *case: _rnn_backward(*case)[1], "one gradient came: four were expected, of x, h, w_x and w_h"),
         Mistake(
             lambda grad_h, x, h, w_x, w_h: np.tanh(x @ w_x + h @ w_h),
@@ -113,13 +171,16 @@ t12_predict_decay = Predict(
         Mistake(0.9 * 50, "the factors of the time steps multiply, they do not add up"),
         Mistake(1 - 0.1 * 50, "the factors of the time steps multiply: 0.9 of what is left, each time"),
         Mistake(0.9, "that is one time step"),
-        Mistake(0.1**50, "each time step keeps 0.9 of it; it does not take 0.9 away"),
+        Mistake(0.1**50, "each time step keeps 0.9 of it and takes 0.1 away: more than that is left"),
+        Mistake(0.01, "10 to the power of -2.3 is not 10 to the power of -2: what is 10 to the power of -0.3?"),
+        Mistake(np.exp(-5), "0.9 was taken for e to the power of -0.1, and 50 times that little error is too much"),
+        Mistake(0.046, "that is by how many decades it falls in one time step"),
         Mistake(50 * np.log10(0.9), "that is the logarithm of it: by how many decades it falls"),
         Mistake(50 * np.log(0.9), "that is the natural logarithm of it"),
         Mistake(-50 * np.log10(0.9), "that is by how many decades it falls; the factor is a power of 10"),
         Mistake(np.exp(50 * np.log10(0.9)), "with decimal logarithms it is 10 to the power of the sum, not e"),
         Mistake(0.9**25, "that is over 25 time steps"),
-        Mistake(10 ** (-50 * 0.046) * 100, "that is the factor in per cent"),
+        Mistake(10 ** (-50 * 0.046) * 100, "that would be the factor in per cent"),
     ],
     rtol=0.15,
     why="0.9^50 = 10^(-2.3): one part in 200 is left; over 100 time steps it would be one in 40,000",
@@ -146,6 +207,13 @@ def _gradients(rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
     yield [np.array([[0.3, 0.4]]), np.array([0.1])], 1.0  # the norm is 0.51: nothing to do
     yield [rng.standard_normal((3, 4)), rng.standard_normal(3), rng.standard_normal((2, 3))], 0.5
     yield [np.array([[1.5, -2.0]]), np.array([0.001])], 2.0  # the mean of the squares is below, the norm above
+
+
+def _norm_again(gradients: Arrays, max_norm: float) -> list[Any]:
+    new = list(gradients)
+    for i, g in enumerate(new):
+        new[i] = (g * min(1.0, max_norm / _norm(new))).astype(g.dtype)
+    return new
 
 
 _ROOT = "the root is missing: the norm is the root of the sum of the squares"
@@ -191,6 +259,53 @@ t12_clip = Implement(
         Mistake(
             lambda gradients, c: _scaled(gradients, min(1.0, c / max(abs(g).max() for g in gradients))),
             "the largest number was taken for the norm",
+        ),
+        Mistake(
+            lambda gradients, c: list(gradients),
+            "the gradients came back as they were: g = g * factor in a loop changes no list; collect the new arrays",
+        ),
+        Mistake(_norm_again, "the norm was computed again after an array had been scaled: compute it once, before"),
+        Mistake(
+            lambda gradients, c: _scaled(gradients, min(1.0, c / np.sqrt(sum((g**2).mean() for g in gradients)))),
+            "the mean of the squares was taken: in the norm they are added up",
+        ),
+        Mistake(
+            lambda gradients, c: _scaled(
+                gradients, min(1.0, c / np.sqrt(np.mean(np.concatenate([g.ravel() for g in gradients]) ** 2)))
+            ),
+            "the mean of the squares was taken: in the norm they are added up",
+        ),
+        Mistake(
+            lambda gradients, c: _scaled(gradients, min(1.0, c / np.sqrt(_norm(gradients)))),
+            "two roots were taken: the norm is the root of the sum of the squares, once",
+        ),
+        Mistake(
+            lambda gradients, c: _scaled(gradients, min(1.0, c / max(_norm([g]) for g in gradients))),
+            "the largest of the arrays' norms was taken: all of them have one norm together",
+        ),
+        Mistake(
+            lambda gradients, c: _scaled(gradients, min(1.0, c / _norm(gradients[:1]))),
+            "the norm is that of the first array alone: it goes over all",
+        ),
+        Mistake(
+            lambda gradients, c: _scaled(gradients, min(1.0, c / _norm(gradients[-1:]))),
+            "the norm is that of the last array alone: it goes over all",
+        ),
+        Mistake(
+            lambda gradients, c: (_clip(gradients, c), _norm(gradients)),
+            "the norm came as well: the list of arrays alone is asked for",
+        ),
+        Mistake(
+            lambda gradients, c: min(1.0, c / _norm(gradients)),
+            "the factor came: asked for are the gradients, multiplied by it",
+        ),
+        Mistake(
+            lambda gradients, c: _clip(gradients, c) if _norm(gradients) > c else [],
+            "gradients that are short enough have to be returned, too",
+        ),
+        Mistake(
+            lambda gradients, c: _clip(gradients, c) if _norm(gradients) > c else 0,
+            "gradients that are short enough have to be returned, too",
         ),
         Mistake(lambda gradients, c: _clip(gradients, c)[0], "one array came: return all of them, in a list"),
         Mistake(
@@ -272,12 +387,47 @@ def _ahead_only(q: Any, k: Any, v: Any) -> Any:
     return F.softmax(np.where(np.tril(np.ones((len(q), len(q)), bool), -1), -np.inf, _scores(q, k)), axis=1) @ v
 
 
+def _nothing_at_first(q: Any, k: Any, v: Any) -> Any:
+    z = _attention(q, k, v)
+    z[0] = 0
+    return z
+
+
+def _strictly_ahead(q: Any, k: Any, v: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return F.softmax(np.where(np.triu(np.ones((len(q), len(q)), bool), 1), _scores(q, k), -np.inf), axis=1) @ v
+
+
+def _strictly_before_or_nothing(q: Any, k: Any, v: Any) -> Any:
+    z = _strictly_before(q, k, v)
+    z[0] = 0
+    return z
+
+
+def _last_column_not_hidden(q: Any, k: Any, v: Any) -> Any:
+    scores = _masked(_scores(q, k))
+    scores[:, -1] = _scores(q, k)[:, -1]
+    return F.softmax(scores, axis=1) @ v
+
+
+def _infinity_after(q: Any, k: Any, v: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return _masked(F.softmax(_scores(q, k), axis=1)) @ v
+
+
+def _minus_one_ahead(q: Any, k: Any, v: Any) -> Any:
+    return F.softmax(np.where(np.isinf(_masked(_scores(q, k))), -1, _scores(q, k)), axis=1) @ v
+
+
 def _with_nan(q: Any, k: Any, v: Any) -> Any:
     return np.full(v.shape, np.nan)
 
 
 def _places(rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
-    yield np.array([[2.0, 0.0], [0.0, 2.0]]), np.array([[1.0, 0.0], [0.5, 1.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])
+    q = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    k = np.array([[1.0, 0.0], [0.5, 1.0], [0.0, -1.0]])
+    v = np.array([[1.0, 0.0], [0.0, 1.0], [5.0, -5.0]])
+    yield q, k, v
     for _ in range(3):
         places, d = rng.choice(np.arange(3, 7), 2, replace=False)
         yield tuple(rng.standard_normal((places, d)) for _ in range(3))
@@ -317,6 +467,50 @@ t12_attention = Implement(
             lambda q, k, v: F.softmax(_scores(q, k), axis=1) @ v, "each place looks ahead as well: the mask is missing"
         ),
         Mistake(_strictly_before, "a place may look at itself, too: j <= i"),
+        Mistake(_strictly_before_or_nothing, "a place may look at itself, too: j <= i"),
+        Mistake(_nothing_at_first, "the first row is missing: the first place looks at itself, z_0 = v_0"),
+        Mistake(
+            _strictly_ahead, "the mask is the wrong way round: place i looks at places 0 to i, not at those after it"
+        ),
+        Mistake(_last_column_not_hidden, "the last column of the scores is not hidden: how far does the loop go?"),
+        Mistake(
+            _infinity_after,
+            "-np.inf belongs into the scores, before the softmax: there it becomes the weight 0",
+        ),
+        Mistake(
+            _minus_one_ahead,
+            "the scores ahead were set to -1, and e^-1 is a weight, too; which score gives the weight 0?",
+        ),
+        Mistake(
+            lambda q, k, v: F.softmax(_masked(_scores(q, k) * q.shape[1]), axis=1) @ v,
+            "the scores were multiplied by the square root of d: they are divided by it",
+        ),
+        Mistake(
+            lambda q, k, v: F.softmax(_masked(q @ k.T / np.sqrt(2)), axis=1) @ v,
+            "the root of 2 is right for the first case only: d is the length of a query, q.shape[1]",
+        ),
+        Mistake(
+            lambda q, k, v: (
+                F.softmax(np.where(np.triu(np.ones((len(q), len(q)), bool), 1), -np.inf, q.T @ k), axis=1) @ v
+            ),
+            "q.T @ k adds up over the places: the score of two places is their product over the d numbers, q @ k.T",
+        ),
+        Mistake(
+            lambda q, k, v: F.softmax(_masked(_scores(q, k)), axis=1).T @ v,
+            "the weights were transposed: row i holds those with which place i looks",
+        ),
+        Mistake(
+            lambda q, k, v: F.softmax(_masked(_scores(q, k)), axis=1) @ k,
+            "what is taken from the places is their values v; the keys only say where to look",
+        ),
+        Mistake(
+            lambda q, k, v: np.exp(_masked(_scores(q, k))) @ v,
+            "e^score is there, the division by its sum over the row is missing: the weights add up to 1",
+        ),
+        Mistake(
+            lambda q, k, v: (F.softmax(_masked(_scores(q, k)), axis=1) @ v, F.softmax(_masked(_scores(q, k)), axis=1)),
+            "two arrays came: z alone is asked for",
+        ),
         Mistake(_ahead_only, "the mask is the wrong way round: place i looks at places 0 to i, not at those after it"),
         Mistake(_without_softmax, "the softmax is missing"),
         Mistake(

@@ -158,6 +158,13 @@ def test_right_standard_deviations_pass(answer):
         (lambda n, slope: n**-0.5, "slopes are missing"),
         (lambda n, slope: np.sqrt(np.mean(slope**2) / n), "larger weights"),
         (lambda n, slope: np.sqrt(n * np.mean(slope**2)), "upside down"),
+        (lambda n, slope: 1 / np.sqrt(n * np.std(slope) ** 2), "variance was taken"),
+        (lambda n, slope: 1 / np.sqrt(n * np.var(slope)), "variance was taken"),
+        (lambda n, slope: 1 / np.sqrt(len(slope) * np.mean(slope**2)), "number of slopes"),
+        (lambda n, slope: 1 / (n * np.mean(slope**2) ** 0.5), "goes over n"),
+        (lambda n, slope: n**0.5 / np.mean(slope**2) ** 0.5, "n stands below"),
+        (lambda n, slope: 1 / np.sqrt(n) * np.mean(slope**2), "stands above"),
+        (lambda n, slope: 3**0.5 / np.sqrt(n * np.mean(slope**2)), "uniform"),
     ],
 )
 def test_wrong_standard_deviations_are_named(answer, hint):
@@ -227,6 +234,12 @@ def wrong_norm(grad_z=None, grad_gamma=None, grad_beta=None):
         (wrong_norm(lambda g, n, s: (g - g.mean(1) - n * (g * n).mean(1)) / s), "axis=0"),
         (wrong_norm(grad_gamma=lambda g, z, n: g.sum(0), grad_beta=lambda g: g.sum(0)), "not dL/dbeta"),
         (wrong_norm(grad_gamma=lambda g, z, n: g * n, grad_beta=lambda g: g), "sum over it is missing"),
+        (wrong_norm(lambda g, n, s: g - g.mean(0) - n * (g * n).mean(0) / s), "brackets are missing"),
+        (wrong_norm(lambda g, n, s: (g - g.mean(0) - n * n * g) / s), "second mean is missing"),
+        (wrong_norm(lambda g, n, s: (g - g.mean(0) - np.mean(n * n * g, 0)) / s), "stands outside"),
+        (wrong_norm(lambda g, n, s: (g - g.mean(0) - n * g.mean(0) * n.mean(0)) / s), "product of the means"),
+        (wrong_norm(lambda g, n, s: g), "how z acts on it"),
+        (lambda g, z, gamma, beta: norm_step_by_step(g, z, gamma, beta)[0], "one gradient came"),
     ],
 )
 def test_wrong_normalisations_are_named(answer, hint):
@@ -279,6 +292,12 @@ def wrong_residual(together=lambda grad_out, branch, x: grad_out + branch, slope
         (wrong_residual(slope=lambda h: 1), "slope of tanh is missing"),
         (wrong_residual(slope=lambda h: h * (1 - h)), "slope of the sigmoid"),
         (lambda g, x, w1, w2: (g + g @ w2 @ w1.T, x.T @ g, g), "transposed matrix"),
+        (wrong_residual(slope=lambda h: 1 - h), "square of h"),
+        (wrong_residual(lambda grad_out, branch, x: grad_out - branch), "has a minus"),
+        (wrong_residual(lambda grad_out, branch, x: 2 * grad_out + branch), "added twice"),
+        (wrong_residual(lambda grad_out, branch, x: grad_out + branch + x), "x does not"),
+        (lambda *case: residual_in_two_steps(*case)[0], "one gradient came"),
+        (lambda *case: [residual_in_two_steps(*case)[k] for k in (0, 2, 1)], "order is x, w1, w2"),
     ],
 )
 def test_wrong_residual_blocks_are_named(answer, hint):
@@ -287,10 +306,24 @@ def test_wrong_residual_blocks_are_named(answer, hint):
     assert hint in result.hint
 
 
-@pytest.mark.parametrize(("value", "hint"), [(2**20, "same way"), (1, "two ways"), (20, "multiplied")])
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (2**20, "same way"),
+        (1, "two ways"),
+        (20, "multiplied"),
+        (40, "multiplied"),
+        (10, "exponent"),
+        (3, "decades"),
+        (2**9, "18"),
+        (2**-10, "grows"),
+    ],
+)
 def test_predictions_of_the_growth(value, hint):
     assert md.check.t10_twenty_blocks(1000, show=False).passed
     assert md.check.t10_twenty_blocks(2**10, show=False).passed
+    assert md.check.t10_twenty_blocks(1.4**20, show=False).passed
+    assert not md.check.t10_twenty_blocks(1.4**19, show=False).passed
     assert hint in md.check.t10_twenty_blocks(value, show=False).hint
 
 

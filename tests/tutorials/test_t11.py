@@ -119,7 +119,11 @@ def without_the_one(params, gradients):
     return np.log1p(1 / np.linalg.norm(np.concatenate([gradient.ravel() for gradient in gradients])))
 
 
-@pytest.mark.parametrize("answer", [right, right_in_a_loop])
+def right_and_never_dividing_by_0(params, gradients):
+    return 1 + np.log(1 + 1 / (sum(float((gradient**2).sum()) for gradient in gradients) ** 0.5 + 1e-8))
+
+
+@pytest.mark.parametrize("answer", [right, right_in_a_loop, right_and_never_dividing_by_0])
 def test_right_multipliers_pass(answer):
     assert md.check.t11_multiplier(answer, show=False).passed
 
@@ -133,6 +137,18 @@ def test_right_multipliers_pass(answer):
         (norms_added, "add their squares"),
         (weights_only, "biases belong"),
         (without_the_one, "1 before the logarithm"),
+        (lambda p, g: right(p, g[1:]), "only the last array"),
+        (lambda p, g: right(p, [max(abs(a).max() for a in g)]), "largest number"),
+        (lambda p, g: 1 + np.log(1 + (g[0] ** 2 + g[1] ** 2).sum() ** -0.5), "different shapes were added"),
+        (lambda p, g: right(p, [a.sum() for a in g]), "before it was squared"),
+        (lambda p, g: right(p, [sum(a.sum() for a in g)]), "numbers themselves"),
+        (lambda p, g: 1 + np.log(1 + 1 / abs(sum(a.sum() for a in g))), "numbers themselves"),
+        (lambda p, g: 1 + np.log(1 + sum(np.mean(a * a) for a in g) ** -0.5), "mean of the squares"),
+        (lambda p, g: (right(p, g[:1]) + right(p, g[1:])) / 2, "mean of two multipliers"),
+        (lambda p, g: right(p, [*p, *g]), "gradients alone"),
+        (lambda p, g: 1 + (right(p, g) - 1) / np.log(2), "base 2"),
+        (lambda p, g: np.log(1 + np.exp(right(p, g) - 1)), "both 1 stand inside"),
+        (lambda p, g: [w - right(p, g) * a for w, a in zip(p, g, strict=True)], "new parameters"),
     ],
 )
 def test_wrong_multipliers_are_named(answer, hint):
@@ -191,6 +207,44 @@ def in_place(layers, lr):
     return {name: params for name, (params, _) in layers.items()}
 
 
+def rate_carried_over(layers, lr):
+    new = {}
+    for name, (params, gradients) in layers.items():
+        new[name] = []
+        lr *= right(params, gradients)
+        for w, g in zip(params, gradients, strict=True):
+            new[name].append(w - lr * g)
+    return new
+
+
+def lists_as_arrays(layers, lr):
+    return {name: params - lr * right(params, gradients) * gradients for name, (params, gradients) in layers.items()}
+
+
+def last_array_only(layers, lr):
+    new = {}
+    for name, (params, gradients) in layers.items():
+        for w, g in zip(params, gradients, strict=True):
+            new[name] = w - lr * right(params, gradients) * g
+    return new
+
+
+def returned_too_early(layers, lr):
+    for name, (params, gradients) in layers.items():
+        rate = lr * right(params, gradients)
+        return {name: [w - rate * g for w, g in zip(params, gradients, strict=True)]}
+    return None
+
+
+def largest_for_all(layers, lr):
+    rate = lr * max(right(*layer) for layer in layers.values())
+    return {name: [w - rate * g for w, g in zip(*layer, strict=True)] for name, layer in layers.items()}
+
+
+def along_nothing(layers, lr):
+    return {name: [w - lr * right(params, gradients) for w in params] for name, (params, gradients) in layers.items()}
+
+
 @pytest.mark.parametrize("answer", [step_by_names, step_in_one_line])
 def test_right_steps_pass(answer):
     assert md.check.t11_step(answer, show=False).passed
@@ -205,6 +259,14 @@ def test_right_steps_pass(answer):
         (uphill, "uphill"),
         (steps_only, "the new parameters"),
         (in_place, "new array"),
+        (rate_carried_over, "carried over"),
+        (lists_as_arrays, "zip"),
+        (last_array_only, "only the last array"),
+        (returned_too_early, "inside of the loop"),
+        (lambda layers, lr: list(step_by_names(layers, lr).values()), "return a dict"),
+        (lambda layers, lr: step_by_names({n: pair[::-1] for n, pair in layers.items()}, lr), "changed places"),
+        (largest_for_all, "largest multiplier"),
+        (along_nothing, "gradient is missing"),
     ],
 )
 def test_wrong_steps_are_named(answer, hint):
@@ -224,6 +286,9 @@ def test_wrong_steps_are_named(answer, hint):
         ("t11_predict_factor", 13.3, "ratio of the logarithms"),
         ("t11_predict_factor", 1 / 6, "other way round"),
         ("t11_predict_factor", 8.5, "difference"),
+        ("t11_predict_factor", 9.21, "its own logarithm"),
+        ("t11_predict_factor", 4, "by how many decades"),
+        ("t11_predict_factor", 3.84, "base 10"),
         ("t11_control", "a", "two things differ"),
         ("t11_control", "c", "too large"),
         ("t11_control", "d", "how certain"),

@@ -100,9 +100,11 @@ def test_the_transformer_learns_to_look_back(ran):
     assert max(min(weights) for weights in diagonal) > 0.7
 
 
-def test_the_slides_and_the_page(ran):
+def test_the_slides_and_the_page(ran, tmp_path):
     assert set(ran["slides"]) == {"12_through_time", "12_reach"}
     assert set(ran["pages"]) == {"12_time"}
+    ran["pages"]["12_time"].save_html(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size < 330_000  # 300 KB from a notebook, whose source is a cell each
 
 
 # ---- answers to the exercises: a step back
@@ -246,6 +248,95 @@ def zeros_ahead(q, k, v):
     return F.softmax(s, axis=-1) @ v
 
 
+# ---- what other students wrote
+
+
+def old_state_written_over(grad_h, x, h, w_x, w_h):
+    h = np.tanh(x @ w_x.T + h @ w_h.T)
+    d = grad_h * (1 - h**2)
+    return d @ w_x, d @ w_h, d.T @ x, d.T @ h
+
+
+def a_way_around(grad_h, x, h, w_x, w_h):
+    d = grad_h * (1 - np.tanh(x @ w_x.T + h @ w_h.T) ** 2)
+    return d @ w_x, grad_h + d @ w_h, d.T @ x, d.T @ h
+
+
+def without_grad_h(grad_h, x, h, w_x, w_h):
+    d = 1 - np.tanh(x @ w_x.T + h @ w_h.T) ** 2
+    return d @ w_x, d @ w_h, d.T @ x, d.T @ h
+
+
+def weights_beside_their_inputs(*case):
+    x, h, w_x, w_h = back(*case)
+    return x, w_x, h, w_h
+
+
+def loop_that_changes_nothing(gradients, max_norm):
+    norm = sum((g**2).sum() for g in gradients) ** 0.5
+    for g in gradients:
+        g = g * min(1, max_norm / norm)
+    return gradients
+
+
+def norm_in_the_loop(gradients, max_norm):
+    out = [g.copy() for g in gradients]
+    for i in range(len(out)):
+        out[i] = out[i] * float(min(1, max_norm / sum((g**2).sum() for g in out) ** 0.5))
+    return out
+
+
+def largest_norm(gradients, max_norm):
+    return [g * min(1, max_norm / max(np.linalg.norm(a) for a in gradients)) for g in gradients]
+
+
+def first_norm(gradients, max_norm):
+    return [g * min(1, max_norm / np.linalg.norm(gradients[0])) for g in gradients]
+
+
+def mean_of_squares(gradients, max_norm):
+    return [g * min(1, max_norm / sum((a**2).mean() for a in gradients) ** 0.5) for g in gradients]
+
+
+def looking_before_only(q, k, v):
+    z = np.zeros_like(v)
+    for i in range(1, len(q)):
+        e = np.exp(k[:i] @ q[i] / len(q[i]) ** 0.5)
+        z[i] = e / e.sum() @ v[:i]
+    return z
+
+
+def first_row_forgotten(q, k, v):
+    z = looking_back(q, k, v)
+    z[0] = 0
+    return z
+
+
+def mask_turned(q, k, v):
+    s = scores_of(q, k)
+    s[np.tril_indices(len(s))] = -np.inf
+    with np.errstate(all="ignore"):
+        return F.softmax(s, axis=1) @ v
+
+
+def weights_turned(q, k, v):
+    s = scores_of(q, k)
+    s[np.triu_indices(len(s), 1)] = -np.inf
+    return F.softmax(s, axis=1).T @ v
+
+
+def loop_too_short(q, k, v):
+    s = scores_of(q, k)
+    for i in range(len(s)):
+        for j in range(i + 1, len(s) - 1):
+            s[i, j] = -np.inf
+    return F.softmax(s, axis=1) @ v
+
+
+def not_normalised(q, k, v):
+    return np.tril(np.exp(scores_of(q, k))) @ v
+
+
 @pytest.mark.parametrize(
     ("exercise", "answer"),
     [
@@ -280,6 +371,23 @@ def test_right_functions_pass(exercise, answer):
         ("t12_attention", mask_at_last, "after the softmax"),
         ("t12_attention", no_mask, "ahead as well"),
         ("t12_attention", zeros_ahead, "e^0 = 1"),
+        ("t12_rnn_backward", old_state_written_over, "new state"),
+        ("t12_rnn_backward", a_way_around, "no way around"),
+        ("t12_rnn_backward", without_grad_h, "grad_h is missing"),
+        ("t12_rnn_backward", weights_beside_their_inputs, "order is x, h, w_x, w_h"),
+        ("t12_rnn_backward", lambda *case: back(*case)[:2], "gradients of the weights are missing"),
+        ("t12_clip", loop_that_changes_nothing, "came back as they were"),
+        ("t12_clip", norm_in_the_loop, "computed again"),
+        ("t12_clip", largest_norm, "largest of the arrays' norms"),
+        ("t12_clip", first_norm, "first array alone"),
+        ("t12_clip", mean_of_squares, "mean of the squares"),
+        ("t12_clip", lambda g, c: (clipped(g, c), 1.0 * np.sqrt(sum((a**2).sum() for a in g))), "norm came as well"),
+        ("t12_attention", looking_before_only, "look at itself"),
+        ("t12_attention", first_row_forgotten, "first row is missing"),
+        ("t12_attention", mask_turned, "wrong way round"),
+        ("t12_attention", weights_turned, "weights were transposed"),
+        ("t12_attention", loop_too_short, "last column"),
+        ("t12_attention", not_normalised, "sum over the row"),
     ],
 )
 def test_wrong_functions_are_named(exercise, answer, hint):
@@ -294,7 +402,8 @@ def test_wrong_functions_are_named(exercise, answer, hint):
         ("t12_predict_decay", 45, "multiply"),
         ("t12_predict_decay", 194, "grow"),
         ("t12_predict_decay", -2.3, "logarithm"),
-        ("t12_predict_decay", 0.1, "e"),
+        ("t12_predict_decay", 0.1, "not e"),
+        ("t12_predict_decay", 0.01, "-0.3"),
         ("t12_lstm", "a", "as many weights"),
         ("t12_lstm", "b", "1/4"),
         ("t12_lstm", "d", "no small one larger"),
