@@ -32,7 +32,7 @@ print(train.inputs.shape, train.inputs.dtype, train.labels[:6])
 # with $\mathrm{relu}(z) = \max(z, 0)$, whose derivative is 1 for $z > 0$ and 0 for $z < 0$. The three scores $s$ go
 # to the cross-entropy, as in tutorial 4. `md.nn.Linear` keeps $W$ with one row for each output, as PyTorch does,
 # hence the transposes. `md.models.mlp((2, 32, 32, 3), "relu")` has two inputs, 32 units in each of two hidden layers,
-# and three outputs.
+# and three outputs. `md.Tensor(a)` makes a tensor around an array `a`; `md.tensor(a)`, as so far, copies it first.
 
 
 # %%
@@ -92,7 +92,8 @@ print(f"measured at the start: {loss_on(model, train):.3f}")
 # score is that of their own class.
 #
 # **Exercise: implement** the accuracy. `model(md.Tensor(x))` gives the scores, one row for each point; `.numpy()` of
-# a tensor is its array. No gradient is needed here.
+# a tensor is its array. No gradient is needed here: `with md.no_grad():`, as in `loss_on`, keeps no history (you may
+# do without it).
 
 
 # %% exercise="t05_accuracy"
@@ -243,8 +244,9 @@ updates
 
 # %% [markdown]
 # With 0.01 the first layer moves by a ten-thousandth in a step: on its way, but it would take many more epochs. With
-# 0.5 all layers move by some thousandths to some hundredths. With 3 there are some hundred huge steps, and then
-# *none*: in the row "0" are the steps in which no weight moved. Now the plane, as this network sees it:
+# 0.5 all layers move by some thousandths to some hundredths. With 3 there are about a hundred large steps, some of
+# the first ones as large as the weights themselves, and then *none*: in the row "0" are the steps in which no weight
+# moved. Now the plane, as this network sees it:
 
 # %%
 stuck = md.plot.decision_boundary(runs["rate 3"]["plane"])
@@ -280,6 +282,9 @@ for name, seen in runs.items():
     print(f"{name}: units that are above 0 for at least one point: {alive[0]} and {alive[1]} of 32")
 
 # %% [markdown]
+# "For every training point" does not mean everywhere: far from all points, in a corner of the plane, some unit of that
+# layer is above 0 still. No point is there to bring it back.
+#
 # ## What to keep
 #
 # - Before the first step: is the loss near $\ln C$, with $C$ classes?

@@ -35,7 +35,8 @@ zero = digits.inputs[0, 0].astype(np.float64)  # the first image: a zero, 8 x 8 
 # %% [markdown]
 # ## What does a pixel's place mean?
 #
-# A dense layer multiplies each pixel with a weight of its own. It has to learn the left edge of a zero anew for every
+# The images are handwritten digits of 8 x 8 pixels, which come with minidl. A `Linear` layer (tutorial 5), also called
+# a *dense* one, multiplies each pixel with a weight of its own. It has to learn the left edge of a zero anew for every
 # place where a left edge may be. A **filter** is a small array of weights that is put on every place of the image, one
 # after the other:
 #
@@ -57,7 +58,7 @@ def convolve_by_loops(x, w):
 
 edge = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])
 edges = convolve_by_loops(zero, edge)
-in_minidl = F.conv2d(zero[None, None], edge[None, None])[0, 0]
+in_minidl = F.conv2d(zero[None, None], edge[None, None])[0, 0]  # it takes (images, channels, rows, columns)
 print("result", edges.shape, "  as minidl's:", np.allclose(edges, in_minidl))
 
 figure_edges, axes = plt.subplots(1, 3, figsize=(7, 2.5), layout="constrained")
@@ -287,7 +288,7 @@ w = rng.standard_normal((4, 2, 3, 3))
 X, W = md.tensor(x[None], requires_grad=True), md.tensor(w, requires_grad=True)
 Y = F.conv2d(X, W, stride=2, padding=1)
 grad_y = rng.standard_normal(Y.shape)
-Y.backward(md.tensor(grad_y))
+Y.backward(md.tensor(grad_y))  # Y is no single number: dL/dY is given to begin with
 grad_x, grad_w = conv_backward(grad_y[0], x, w, stride=2, padding=1)
 print("as minidl's:", np.allclose(grad_x, X.grad.numpy()[0]), np.allclose(grad_w, W.grad.numpy()))
 
@@ -313,8 +314,8 @@ tape
 # %% [markdown]
 # ## The same multiplications, faster
 #
-# im2col makes one fast product out of many slow loops. It has a price: with stride 1 each pixel stands in the columns
-# $K^2$ times. For a batch of 256 images with 16 channels of 16 x 16 numbers and 3 x 3 filters:
+# im2col makes one fast product out of many slow loops. It has a price: with stride 1 a pixel stands in the columns up
+# to $K^2$ times. For a batch of 256 images with 16 channels of 16 x 16 numbers and 3 x 3 filters:
 
 # %%
 images, channels, side, k = 256, 16, 16, 3

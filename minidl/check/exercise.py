@@ -19,7 +19,7 @@ from minidl.check.comparing import another_kind, copied, difference, narrowed, p
 from minidl.check.differences import by_differences
 from minidl.check.remembering import remember
 from minidl.check.result import Result, shown
-from minidl.check.running import NOT_YET, Outcome, is_empty, run
+from minidl.check.running import NOT_YET, Outcome, UnfitError, is_empty, run
 from minidl.check.seeding import generator
 from minidl.tensors.tensor import Tensor
 
@@ -97,7 +97,8 @@ class Implement(Exercise):
             they are, forward(*inputs). The answer is then held to finite differences of it in float64, too.
         float32: whether to try the first case in float32 as well; what is computed must then be float32.
         rtol: how far a number may be off, relative to the largest of its array (1e-4 at least in float32).
-        adapt: how to run an answer on a case, adapt(answer, *arguments); without it, answer(*arguments).
+        adapt: how to run an answer on a case, adapt(answer, *arguments); without it, answer(*arguments). It may raise
+            UnfitError, with the words for the student.
         writes: the names of arguments that the function is meant to change. All others must stay as they are.
     """
 
@@ -153,7 +154,8 @@ class Implement(Exercise):
         if isinstance(outcome.error, NOT_YET):
             return _Try(case, outcome, None, {"difference": OPEN})
         if outcome.error is not None:
-            raised = f"your function raised {outcome.words}"
+            unfit = isinstance(outcome.error, UnfitError)
+            raised = str(outcome.error) if unfit else f"your function raised {outcome.words}"
             hint = self._hint_of_error(outcome, case)
             return _Try(case, outcome, None, {**words, "difference": raised, "hint": hint})
         right = self._run(self.solution, copied(case))
@@ -308,9 +310,9 @@ class Predict(Exercise):
             return another
         if isinstance(expected, dict):
             wrong = [key for key in expected if difference(_floats(computed[key]), _floats(expected[key]), self.rtol)]
-            return f"not within {self.within} of what is computed: {', '.join(map(str, wrong))}" if wrong else ""
+            return f"not within {self.within} of the right ones: {', '.join(map(str, wrong))}" if wrong else ""
         if difference(_floats(computed), _floats(expected), self.rtol):
-            return f"not within {self.within} of what is computed" if self.rtol >= 0.005 else "that is not it"
+            return f"not within {self.within} of the right number" if self.rtol >= 0.005 else "that is not it"
         return ""
 
 
@@ -346,7 +348,7 @@ class Explain(Exercise):
             (m.hint for m in self.mistakes if isinstance(letter, str) and m.answer == letter),
             f"answer with one of {', '.join(self.choices)}",
         )
-        words = "is not the reason" if isinstance(letter, str) and letter in self.choices else "is none of the choices"
+        words = "is not the answer" if isinstance(letter, str) and letter in self.choices else "is none of the choices"
         said = f"{answer!r} {words}"
         return Result(self.name, 0, 1, case=self.task, difference=said, hint=hint, working=self.solution)
 
@@ -383,14 +385,6 @@ def _pair(computed: Any, expected: Any, part: tuple[str, Any, Any]) -> dict[str,
 
 def _value(solution: Any) -> Any:
     return solution() if callable(solution) else solution
-
-
-def _is_a_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _without_numbers(hint: str) -> str:

@@ -15,6 +15,10 @@ MOST = 400  # characters of an error that are shown
 _NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE", "POP_TOP"}  # steps of an empty function
 
 
+class UnfitError(Exception):
+    """What an answer gave is not of the kind that was asked for; an exercise's `adapt` raises it, in words to read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What running an answer gave.

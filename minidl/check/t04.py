@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from minidl import functional as F
+from minidl.check.differences import by_differences
 from minidl.check.exercise import Exercise, Explain, Implement, Mistake, Predict
+from minidl.check.running import UnfitError
 from minidl.optim import SGD
 from minidl.tensors.tensor import Tensor
 
@@ -43,6 +45,8 @@ t04_floor = Predict(
         Mistake(np.log(1 + 1 / np.e), "that is right for two classes: here two wrong classes share the rest"),
         Mistake(np.e / (np.e + 2), "that is the probability of the right class: the loss is -ln of it"),
         Mistake(-np.log(1 + 2 / np.e), "a cross-entropy is -ln of a probability, so it is not below 0"),
+        Mistake(0.63, "that is where B is after 70 steps, and it still falls: what do the best probabilities cost?"),
+        Mistake(np.log(2.0), "that is the loss of two equal numbers: the best case is the scores 1, 0, 0"),
         Mistake(1.0, "compute the softmax of the scores 1, 0, 0, and then -ln of its first number"),
     ],
     why="The softmax of (1, 0, 0) gives the right class e / (e + 2) = 0.576, and -ln 0.576 = 0.551.",
@@ -90,6 +94,14 @@ def _only_the_first(weights: Any, rate: float) -> None:
     _update(weights[:1], rate)
 
 
+def _all_but_the_first(weights: Any, rate: float) -> None:
+    _update(weights[1:], rate)
+
+
+def _at_another_rate(another: float) -> Callable[..., None]:
+    return lambda weights, rate: _update(weights, another)
+
+
 def _of_the_weight(weights: Any, rate: float) -> None:
     for w in weights:
         w.data = w.data - rate * w.data
@@ -99,6 +111,12 @@ def _emptied(weights: Any, rate: float) -> None:
     _update(weights, rate)
     for w in weights:
         w.grad = None
+
+
+def _made_zero(weights: Any, rate: float) -> None:
+    _update(weights, rate)
+    for w in weights:
+        w.grad.data[...] = 0
 
 
 def _updated(answer: Callable[..., Any], weights: Any, gradients: Any, rate: float) -> Any:
@@ -113,7 +131,7 @@ def _updated(answer: Callable[..., Any], weights: Any, gradients: Any, rate: flo
 
 
 def _weights_and_gradients(rng: np.random.Generator) -> Iterator[Any]:
-    yield [np.array([2.0, -1.0])], [np.array([4.0, -2.0])], 0.1
+    yield [np.array([2.0, -1.0]), np.array([3.0])], [np.array([4.0, -2.0]), np.array([1.0])], 0.1
     for _ in range(2):
         shapes = [tuple(int(n) for n in rng.integers(2, 5, 2)) for _ in range(2)]
         drawn = [[rng.standard_normal(shape) for shape in shapes] for _ in range(2)]
@@ -128,12 +146,17 @@ t04_update = Implement(
     mistakes=[
         Mistake(
             _rebound,
-            "the tensors in the list have not changed: `w = ...` gives the name w to a new tensor; write into w.data",
+            "the tensors in the list have not changed. A new tensor or array moves nothing, whatever its name: "
+            "write into w.data",
         ),
         Mistake(_uphill, "the loss would rise: the update goes against the gradient"),
         Mistake(_whole_gradient, "the rate is missing: the gradient is multiplied by it"),
         Mistake(_only_the_first, "only the first weight moved: is there a `return` or a `break` inside the loop?"),
+        Mistake(_all_but_the_first, "the first weight did not move: with which index does the loop begin?"),
         Mistake(_emptied, "the weights are right, but .grad is to stay as it was: emptying it is zero_grad's work"),
+        Mistake(_made_zero, "the weights are right, but .grad is to stay as it was: emptying it is zero_grad's work"),
+        Mistake(_at_another_rate(0.1), "the rate is always 0.1 here; it is the argument `rate`"),
+        Mistake(_at_another_rate(0.5), "the rate is always 0.5 here (that of another optimizer?); it is `rate`"),
         Mistake(_of_the_weight, "that is the rate times the weight: the update uses w.grad"),
     ],
     adapt=_updated,
@@ -205,6 +228,24 @@ def _another_activation(weights: Any, optimizer: Any, x: Any, labels: Any) -> An
     return loss.item()
 
 
+def _at_twice_the_rate(weights: Any, optimizer: Any, x: Any, labels: Any) -> Any:
+    loss = _training_step(weights, optimizer, x, labels)
+    _update(weights, optimizer.lr)
+    return loss
+
+
+def _two_steps(weights: Any, optimizer: Any, x: Any, labels: Any) -> Any:
+    _training_step(weights, optimizer, x, labels)
+    return _training_step(weights, optimizer, x, labels)
+
+
+def _only_w1(weights: Any, optimizer: Any, x: Any, labels: Any) -> Any:
+    before = weights[1].numpy().copy()
+    loss = _training_step(weights, optimizer, x, labels)
+    weights[1].data = before
+    return loss
+
+
 def _moved(answer: Callable[..., Any], grad_loss: Any, w1: Any, w2: Any) -> Any:
     """(before - after) / rate of both weights in one step, after one that left gradients of 1 behind."""
     weights = [Tensor(w.copy(), requires_grad=True) for w in (w1, w2)]
@@ -212,13 +253,34 @@ def _moved(answer: Callable[..., Any], grad_loss: Any, w1: Any, w2: Any) -> Any:
         w.grad = Tensor(np.ones_like(w.data))
     x = Tensor(_POINTS.astype(w1.dtype))
     loss = answer(list(weights), SGD(weights, lr=RATE), x, _LABELS.copy())
-    if isinstance(loss, Tensor) or not isinstance(loss, (float, np.floating)):
-        raise ValueError(
-            f"expected that the step returns the loss as a number, loss.item(); it returned {type(loss).__name__}"
+    if not isinstance(loss, (float, np.floating)):
+        raise UnfitError(
+            f"the step is to return the loss as a number, loss.item(); it returned {_a(loss)}"
+            f"{': is a `return` missing?' if loss is None else ''}"
         )
-    return tuple(
-        (before - w.numpy()) / np.asarray(RATE, before.dtype) for before, w in zip((w1, w2), weights, strict=True)
+    moved = [(before - w.numpy()) / np.asarray(RATE, before.dtype) for before, w in zip((w1, w2), weights, strict=True)]
+    rest = 1e-4 if w1.dtype == np.float32 else 1e-7
+    gradients = by_differences(lambda w1, w2: _forward(w1, w2, _POINTS), 1.0, (w1, w2))
+    if all(np.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in zip(moved, gradients, strict=True)):
+        _check_loss(float(loss), [w1, w2], [w.numpy() for w in weights], rest)
+    return tuple(moved)
+
+
+def _a(value: Any) -> str:
+    return "nothing" if value is None else f"a value of type {type(value).__name__}"
+
+
+def _check_loss(loss: float, before: Any, after: Any, rtol: float) -> None:
+    """Refuse another number than the loss before the update, of a step whose update is right."""
+    expected, later = (
+        float(_forward(w1.astype(np.float64), w2.astype(np.float64), _POINTS)) for w1, w2 in (before, after)
     )
+    if abs(loss - expected) <= rtol * expected:
+        return
+    words = f"the update is right, but the step returned {loss:.6g}; the loss before it was {expected:.6g}"
+    if abs(loss - later) <= rtol * expected:
+        words += ". That is the loss after the update"
+    raise UnfitError(words)
 
 
 def _weights(rng: np.random.Generator) -> Iterator[Any]:
@@ -244,6 +306,12 @@ t04_training_step = Implement(
             _step_before_backward,
             "the update used the gradients of the step before: it comes after backward, and zero_grad before",
         ),
+        Mistake(
+            _at_twice_the_rate,
+            "both weights moved twice as far as they should: the rate is optimizer.lr, and one update is enough",
+        ),
+        Mistake(_two_steps, "these are two training steps, one after the other; one is asked for"),
+        Mistake(_only_w1, "w2 has not moved: it needs a gradient and an update as well"),
         Mistake(_another_activation, "between the two products of this network is a tanh, not a relu"),
         Mistake(_without_tanh, "the tanh between the two products is missing"),
     ],

@@ -10,6 +10,8 @@ import numpy as np
 from minidl import functional as F
 from minidl.autograd.modes import no_grad
 from minidl.check.exercise import Exercise, Explain, Implement, Mistake, Predict
+from minidl.check.running import UnfitError
+from minidl.data import Dataset, Loader
 from minidl.models import mlp
 from minidl.nn import Linear
 from minidl.optim import SGD
@@ -26,6 +28,10 @@ t05_parameters = Predict(
         Mistake(67, "these are the biases alone: each unit also has a weight for each of its inputs"),
         Mistake(69, "this counts the units, the inputs too; what is learned is a weight for each pair of neighbours"),
         Mistake(195, "one layer is missing: the one between the two hidden layers is the largest"),
+        Mistake(1248, "the three units of the output have a bias each as well"),
+        Mistake(1219, "only one of the two hidden layers has its biases: each unit of both has one"),
+        Mistake(1152, "the last layer is missing, from the second hidden one to the output"),
+        Mistake(1155, "the first layer is missing, from the inputs to the first hidden one"),
         Mistake(1253, "the inputs have no biases: they are given, not computed"),
     ],
     rtol=1e-9,
@@ -116,6 +122,22 @@ t05_accuracy = Implement(
             "that says of each point whether it is right; the share is the mean of that",
         ),
         Mistake(
+            lambda model, x, labels: _scores(model, x).argmax(axis=1),
+            "these are the classes that the network answers; in which share of the points are they the labels?",
+        ),
+        Mistake(
+            lambda model, x, labels: float((_scores(model, x).argmax(axis=1) == labels).sum()) / 300,
+            "divided by 300; here x has another number of rows: len(x)",
+        ),
+        Mistake(
+            lambda model, x, labels: float((_scores(model, x).argmax(axis=1) == labels)[:-1].sum()) / len(x),
+            "the last point is not looked at: where does the loop end?",
+        ),
+        Mistake(
+            lambda model, x, labels: float(_scores(model, x)[0].argmax() == labels[0]) / len(x),
+            "only the first point is looked at: is there a `return` inside the loop?",
+        ),
+        Mistake(
             lambda model, x, labels: _scores(model, x).argmax() == labels,
             "argmax without an axis is one number for all points; the classes are axis 1",
         ),
@@ -184,7 +206,21 @@ def _summed_loss(model: Any, optimizer: Any, batches: Any) -> Any:
 
 
 def _only_the_first(model: Any, optimizer: Any, batches: Any) -> Any:
-    return _train_epoch(model, optimizer, batches[:1])
+    return _train_epoch(model, optimizer, list(batches)[:1])
+
+
+def _without_the_last(model: Any, optimizer: Any, batches: Any) -> Any:
+    return _train_epoch(model, optimizer, list(batches)[:-1])
+
+
+def _after_the_step(model: Any, optimizer: Any, batches: Any) -> Any:
+    total, examples = 0.0, 0
+    for x, y in batches:
+        _train_epoch(model, optimizer, [(x, y)])
+        with no_grad():
+            total += F.cross_entropy(model(Tensor(x)), y).item() * len(y)
+        examples += len(y)
+    return total / examples
 
 
 def _reported(combine: Callable[[list[float], list[int]], float | None]) -> Callable[..., Any]:
@@ -203,8 +239,11 @@ def _one_epoch(answer: Callable[..., Any], sizes: tuple[int, ...], seed: int, ra
     model = mlp((2, 3, 3), "tanh")
     for parameter in model.parameters():
         parameter.data = rng.standard_normal(parameter.shape).astype(rate.dtype)
-    batches = [(rng.standard_normal((n, 2)).astype(rate.dtype), rng.integers(0, 3, n)) for n in sizes]
+    points = Dataset(rng.standard_normal((sum(sizes), 2)).astype(rate.dtype), rng.integers(0, 3, sum(sizes)))
+    batches = Loader(points, batch_size=sizes[0], shuffle=False, seed=0)
     loss = answer(model, SGD(model, lr=float(rate)), batches)
+    if isinstance(loss, Tensor):
+        raise UnfitError("the mean loss is to be a number; a Tensor came: loss.item() is the number in it")
     return {"weights after": [p.numpy() for p in model.parameters()], "loss": loss}
 
 
@@ -219,10 +258,15 @@ t05_train_epoch = Implement(
     _train_epoch,
     _batches,
     mistakes=[
+        Mistake(
+            lambda model, optimizer, batches: batches[0],
+            "a Loader has no numbers for its batches; it hands them out in a loop: for x, y in batches",
+        ),
         Mistake(_never_emptied, "gradients of earlier batches were still there: zero_grad belongs inside of the loop"),
         Mistake(_not_trained, "no weight has moved: for each batch zero_grad, loss, backward and step, in this order"),
         Mistake(_a_batch_late, "each step used the gradient of the batch before: step comes after backward"),
         Mistake(_summed_loss, "the loss is summed over the batch: its gradient is as many times too large"),
+        Mistake(_without_the_last, "the last batch was not used: where does the loop end?"),
         Mistake(_only_the_first, "only the first batch was used: is there a `return` inside the loop?"),
         Mistake(
             _reported(lambda losses, sizes: sum(losses) / len(losses)),
@@ -244,6 +288,19 @@ t05_train_epoch = Implement(
             _reported(lambda losses, sizes: losses[-1]),
             "the training is right, but that is the loss of the last batch alone",
         ),
+        Mistake(
+            _reported(lambda losses, sizes: losses[-1] * sizes[-1] / sum(sizes)),
+            "the training is right, but of the sum only the last batch is left: += and not =",
+        ),
+        Mistake(
+            _reported(lambda losses, sizes: float(np.dot(losses, sizes)) / len(sizes)),
+            "the training is right, but the sum is divided by the number of batches, not of examples",
+        ),
+        Mistake(
+            _reported(lambda losses, sizes: float(np.dot(losses, sizes)) / 300),
+            "the training is right, but divided by 300; count the examples of these batches",
+        ),
+        Mistake(_after_the_step, "the training is right, but each loss is measured again after the step"),
         Mistake(_reported(lambda losses, sizes: None), "the training is right; the mean loss is still to be returned"),
     ],
     adapt=_one_epoch,

@@ -7,6 +7,7 @@ import pytest
 
 import minidl as md
 from minidl.check.exercise import OPEN, Explain, Implement, Mistake, Predict
+from minidl.check.running import UnfitError
 
 
 def scale(x, factor):
@@ -267,7 +268,7 @@ def test_a_wrong_prediction_gets_its_hint_and_not_the_answer():
         (True, "True came, a number was expected"),
         ({"count": 12}, "a number was expected"),
         (lambda: 12, "a number was expected"),
-        (11, "not within 1% of what is computed"),
+        (11, "not within 1% of the right number"),
     ],
 )
 def test_what_is_no_number_is_not_called_a_wrong_number(answer, words):
@@ -288,7 +289,7 @@ def test_several_numbers_are_asked_for_by_their_names():
 def test_of_mistakes_within_the_tolerance_the_nearest_is_named_and_the_tolerance_may_have_words():
     wide = Predict("t00_w", "-", -2.4, [Mistake(-7.2, "u"), Mistake(-5.3, "float64")], rtol=0.2, within="half a decade")
     assert said(wide, -6.0).hint == "float64"
-    assert said(wide, -20.0).difference == "not within half a decade of what is computed"
+    assert said(wide, -20.0).difference == "not within half a decade of the right number"
 
 
 def test_a_word_is_compared_without_its_spelling():
@@ -379,3 +380,22 @@ def test_the_cases_are_the_same_for_the_same_seed(monkeypatch):
     md.check.seed(7)
     assert not np.array_equal(first, SCALE.cases()[0][0])
     assert SCALE.cases()[-1][0].dtype == np.float32
+
+
+def test_how_far_off_is_said_of_the_right_number_not_of_what_was_answered():
+    assert said(COUNT, 24.0).difference == "not within 1% of the right number"
+
+
+def test_an_answer_that_is_none_of_the_choices_is_quoted_as_it_was_given():
+    assert said(WHY, "Because.").difference == "'Because.' is none of the choices"
+
+
+def test_what_an_answer_gave_is_told_without_an_error_of_its_own():
+    def whole(answer, x):
+        if not isinstance(answer(x), float):
+            raise UnfitError("return a number, not an array")
+        return answer(x)
+
+    exercise = Implement("t00_sum", "-", lambda x: float(x.sum()), lambda rng: [(np.ones(3),)], adapt=whole)
+    assert said(exercise, lambda x: sum(x.tolist())).passed
+    assert said(exercise, lambda x: x).difference == "return a number, not an array"

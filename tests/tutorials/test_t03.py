@@ -384,7 +384,7 @@ def test_the_best_step_within_half_a_decade(answer):
 def test_wrong_best_steps_are_named(answer, words):
     result = md.check.t03_best_step(answer, show=False)
     assert not result.passed
-    assert result.difference == "not within half a decade of what is computed"
+    assert result.difference == "not within half a decade of the right number"
     assert words in result.hint
 
 

@@ -251,9 +251,35 @@ def emptied(weights, rate):
         w.grad = None
 
 
+def emptied_in_place(weights, rate):
+    for w in weights:
+        w.data -= rate * w.grad.numpy()
+        w.grad.data[...] = 0
+
+
+def begins_at_1(weights, rate):
+    for i in range(1, len(weights)):
+        weights[i].data = weights[i].data - rate * weights[i].grad.data
+
+
+def into_a_copy(weights, rate):
+    for w in weights:
+        values = w.numpy().copy()
+        values -= rate * w.grad.numpy()
+
+
+def rate_of_the_text(weights, rate):
+    for w in weights:
+        w.data = w.data - 0.1 * w.grad.data
+
+
 @pytest.mark.parametrize(
     ("answer", "hint"),
     [
+        (emptied_in_place, ".grad is to stay"),
+        (begins_at_1, "first weight did not move"),
+        (into_a_copy, "new tensor or array moves nothing"),
+        (rate_of_the_text, "always 0.1"),
         (rebound, "write into w.data"),
         (uphill, "against the gradient"),
         (no_rate, "rate is missing"),
@@ -374,9 +400,38 @@ def linear(weights, optimizer, x, labels):
     return loss.item()
 
 
+def without_the_rate(weights, optimizer, x, labels):
+    optimizer.zero_grad()
+    loss = F.cross_entropy(network(x, weights), labels)
+    loss.backward()
+    for w in weights:
+        w.data = w.data - w.grad.data
+    return loss.item()
+
+
+def twice(weights, optimizer, x, labels):
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(network(x, weights), labels)
+        loss.backward()
+        optimizer.step()
+    return loss.item()
+
+
+def half(weights, optimizer, x, labels):
+    optimizer.zero_grad()
+    loss = F.cross_entropy(F.tanh(x @ weights[0]) @ weights[1].detach(), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
 @pytest.mark.parametrize(
     ("answer", "hint"),
     [
+        (without_the_rate, "twice as far"),
+        (twice, "two training steps"),
+        (half, "w2 has not moved"),
         (dirty, "bug A"),
         (softmax_first, "bug B"),
         (cut, "bug C"),
@@ -407,9 +462,29 @@ def test_a_step_that_returns_a_tensor_or_nothing() -> None:
     def nothing(weights, optimizer, x, labels):
         tensor(weights, optimizer, x, labels)
 
-    for answer, came in ((tensor, "Tensor"), (nothing, "NoneType")):
+    for answer, came in ((tensor, "a value of type Tensor"), (nothing, "nothing: is a `return` missing?")):
         result = md.check.t04_training_step(answer, show=False)
         assert f"loss.item(); it returned {came}" in result.difference
+        assert "raised" not in result.difference
+
+
+def test_a_step_that_returns_another_number_than_the_loss_before_the_update() -> None:
+    def made_up(weights, optimizer, x, labels):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(network(x, weights), labels)
+        loss.backward()
+        optimizer.step()
+        return 0.0
+
+    def too_late(weights, optimizer, x, labels):
+        made_up(weights, optimizer, x, labels)
+        return F.cross_entropy(network(x, weights), labels).item()
+
+    for answer, late in ((made_up, False), (too_late, True)):
+        result = md.check.t04_training_step(answer, show=False)
+        assert not result
+        assert result.difference.startswith("the update is right, but the step returned ")
+        assert result.difference.endswith("the loss after the update") == late
 
 
 def by_log_softmax(weights, optimizer, x, labels):

@@ -233,10 +233,43 @@ def a_list_of_patches(x, k, stride, padding):
     return list(by_list(x, k, stride, padding).T)
 
 
+def returns_in_the_loop(x, k, stride, padding):
+    big = np.pad(x, [(0, 0), (padding, padding), (padding, padding)])
+    patches = []
+    for top in range(0, big.shape[1] - k + 1, stride):
+        for left in range(0, big.shape[2] - k + 1, stride):
+            patches.append(big[:, top : top + k, left : left + k].reshape(-1))
+        break
+    return np.array(patches).T
+
+
+def counts_nothing(x, k, stride, padding):
+    big = np.pad(x, [(0, 0), (padding, padding), (padding, padding)])
+    cols, place = np.zeros_like(by_list(x, k, stride, padding)), 0
+    for top in range(0, big.shape[1] - k + 1, stride):
+        for left in range(0, big.shape[2] - k + 1, stride):
+            cols[:, place] = big[:, top : top + k, left : left + k].reshape(-1)
+    return cols
+
+
+def square(x, k, stride, padding):
+    out = (x.shape[1] + 2 * padding - k) // stride + 1
+    big = np.pad(x, [(0, 0), (padding, padding), (padding, 9 + padding)])
+    cols = np.zeros((len(x) * k * k, out * out), x.dtype)
+    for i in range(out):
+        for j in range(out):
+            patch = big[:, i * stride : i * stride + k, j * stride : j * stride + k]
+            cols[:, i * out + j] = patch.reshape(-1)
+    return cols
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
         (numbered_by_rows, "not i * rows + j"),
+        (returns_in_the_loop, "a `return` inside the loop"),
+        (counts_nothing, "written into column 0"),
+        (square, "need not be square"),
         (in_float64, "np.zeros makes float64"),
         (divided, "// and not /"),
         (padded_by_two_pairs, "a pair (before, behind)"),
@@ -281,7 +314,7 @@ def by_add_at(cols, shape, k, stride, padding):
     return out[1:].reshape(shape)
 
 
-@pytest.mark.parametrize("answer", [by_place_in_the_patch, by_add_at])
+@pytest.mark.parametrize("answer", [by_place_in_the_patch, by_add_at, lambda *given: added_by(every)(*given)])
 def test_right_ways_of_col2im_pass(answer):
     result = md.check.t06_col2im(answer, show=False)
     assert result.passed, str(result)
@@ -385,9 +418,37 @@ def one_channel(cols, shape, k, stride, padding):
     return cols[:, 0].reshape(k, k)
 
 
+def added_by(corners, number=lambda n: n):
+    """col2im with a loop of its own over the places: corners(the last along the height, along the width, stride)."""
+
+    def answer(cols, shape, k, stride, padding):
+        c, h, w = shape
+        out = np.zeros((c, h + 2 * padding, w + 2 * padding), dtype=cols.dtype)
+        for n, (top, left) in enumerate(corners(h + 2 * padding - k, w + 2 * padding - k, stride)):
+            out[:, top : top + k, left : left + k] += cols[:, number(n)].reshape(c, k, k)
+        return out[:, padding : padding + h, padding : padding + w]
+
+    return answer
+
+
+def every(high, wide, stride):
+    return [(i, j) for i in range(0, high + 1, stride) for j in range(0, wide + 1, stride)]
+
+
+def one_short(high, wide, stride):
+    return [(i, j) for i in range(0, high, stride) for j in range(0, wide, stride)]
+
+
+def one_row(high, wide, stride):
+    return [(0, j) for j in range(0, wide + 1, stride)]
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
+        (added_by(one_short), "the + 1"),
+        (added_by(one_row), "a `return` inside the loop"),
+        (added_by(every, number=lambda n: 0), "numbers of column 0"),
         (no_room, "reach into the padding"),
         (one_channel, "reshape(C, k, k)"),
         (written_over, "last one only"),
