@@ -257,6 +257,8 @@ def test_every_exception_is_needed() -> None:
 
 # What has its tests elsewhere, and where.
 ELSEWHERE = {
+    "check/attention.py": "tutorials/test_t12.py",
+    "check/batch_norm.py": "tutorials/test_t10.py",
     "autograd/accumulation.py": "autograd/test_backward.py",
     "autograd/nonfinite.py": "autograd/test_anomaly.py",
     "autograd/operands.py": "autograd/test_function.py",

@@ -21,6 +21,16 @@ from minidl.check.remembering import remember
 from minidl.check.result import Result, shown
 from minidl.check.running import NOT_YET, Outcome, UnfitError, is_empty, run
 from minidl.check.seeding import generator
+from minidl.check.values import (
+    argument_in_words,
+    distance,
+    floats,
+    in_float32,
+    is_single,
+    letter_of,
+    value_of,
+    without_numbers,
+)
 from minidl.tensors.tensor import Tensor
 
 OPEN = "not answered yet: replace the ... or the `raise NotImplementedError` by your lines"
@@ -123,7 +133,7 @@ class Implement(Exercise):
     def cases(self) -> list[tuple[Any, ...]]:
         """The cases of this class's seed, the first one in float32 at the end."""
         found = [tuple(case) for case in self._make_cases(generator(self.name))]
-        return [*found, _in_float32(found[0])] if self.float32 else found
+        return [*found, in_float32(found[0])] if self.float32 else found
 
     def _run(self, answer: Callable[..., Any], case: tuple[Any, ...]) -> Outcome:
         if self.adapt is None:
@@ -176,18 +186,18 @@ class Implement(Exercise):
         elif changed:
             words["difference"] = changed
             words["hint"] = "compute a new array (x = x + y) instead of changing one (x += y)"
-        elif self.forward is not None and not _is_single(case):
+        elif self.forward is not None and not is_single(case):
             by_hand = by_differences(self.forward, case[0], case[1:])
             gradients = by_hand if len(by_hand) > 1 else by_hand[0]
-            found = difference(_floats(computed), _floats(gradients), BY_DIFFERENCES)
-            part = narrowed(_floats(computed), _floats(gradients), BY_DIFFERENCES)
+            found = difference(floats(computed), floats(gradients), BY_DIFFERENCES)
+            part = narrowed(floats(computed), floats(gradients), BY_DIFFERENCES)
             if found:
                 words |= {**_pair(computed, gradients, part), "difference": f"finite differences: {found}"}
         return _Try(case, outcome, expected, words if "difference" in words else {}, value_is_right)
 
     def _in_words(self, case: tuple[Any, ...]) -> str:
         """The arguments, each on a line of its own unless all are short."""
-        lines = [f"{name} = {_argument(item)}" for name, item in zip(self.parameters, case, strict=False)]
+        lines = [f"{name} = {argument_in_words(item)}" for name, item in zip(self.parameters, case, strict=False)]
         together = ", ".join(lines)
         if len(together) <= 60 and "\n" not in together:
             return together
@@ -223,7 +233,7 @@ class Implement(Exercise):
         return not difference(plain(outcome.value), plain(theirs.value), self._tolerance(case))
 
     def _tolerance(self, case: tuple[Any, ...]) -> float:
-        return max(self.rtol, SINGLE) if _is_single(case) else self.rtol
+        return max(self.rtol, SINGLE) if is_single(case) else self.rtol
 
     def _hint_of_error(self, outcome: Outcome, case: tuple[Any, ...]) -> str:
         """What usually raises such an error."""
@@ -269,15 +279,15 @@ class Predict(Exercise):
         self.rtol, self.why, self.within = rtol, why, within or f"{rtol:.0%}"
 
     def _check(self, answer: Any) -> Result:
-        expected = plain(_value(self.solution))
+        expected = plain(value_of(self.solution))
         if _is_open(answer):
             return Result(self.name, 0, 1, difference=OPEN, working=expected)
         computed = plain(answer)
         found = self._differs(computed, expected)
         if not found:
             return Result(self.name, 1, 1, hint=self.why, working=answer)
-        slip = usual_slip(_floats(computed), _floats(expected), self.rtol)
-        hint = self._hint(computed, expected) or _without_numbers(slip)
+        slip = usual_slip(floats(computed), floats(expected), self.rtol)
+        hint = self._hint(computed, expected) or without_numbers(slip)
         # The right number is not shown, nor a factor that tells it: it is still to be found.
         return Result(self.name, 0, 1, case=self.task, computed=computed, difference=found, hint=hint, working=expected)
 
@@ -286,10 +296,10 @@ class Predict(Exercise):
 
         In a dict it is enough if all that is wrong in the mistake stands in the answer: more may be wrong there.
         """
-        wrong = [(mistake, plain(_value(mistake.answer))) for mistake in self.mistakes]
+        wrong = [(mistake, plain(value_of(mistake.answer))) for mistake in self.mistakes]
         near = [(mistake, value) for mistake, value in wrong if not self._differs(computed, value)]
         if near:
-            return min(near, key=lambda pair: _distance(computed, pair[1]))[0].hint
+            return min(near, key=lambda pair: distance(computed, pair[1]))[0].hint
         return next((mistake.hint for mistake, value in wrong if self._has_all_of(computed, value, expected)), "")
 
     def _has_all_of(self, computed: Any, wrong: Any, expected: Any) -> bool:
@@ -298,8 +308,8 @@ class Predict(Exercise):
             return False
         if not set(computed) == set(wrong) == set(expected):
             return False
-        keys = [key for key in expected if difference(_floats(wrong[key]), _floats(expected[key]), self.rtol)]
-        return not any(difference(_floats(computed[key]), _floats(wrong[key]), self.rtol) for key in keys)
+        keys = [key for key in expected if difference(floats(wrong[key]), floats(expected[key]), self.rtol)]
+        return not any(difference(floats(computed[key]), floats(wrong[key]), self.rtol) for key in keys)
 
     def _differs(self, computed: Any, expected: Any) -> str:
         if isinstance(expected, str):
@@ -309,9 +319,10 @@ class Predict(Exercise):
         if another:
             return another
         if isinstance(expected, dict):
-            wrong = [key for key in expected if difference(_floats(computed[key]), _floats(expected[key]), self.rtol)]
-            return f"not within {self.within} of the right ones: {', '.join(map(str, wrong))}" if wrong else ""
-        if difference(_floats(computed), _floats(expected), self.rtol):
+            wrong = [key for key in expected if difference(floats(computed[key]), floats(expected[key]), self.rtol)]
+            said = f"not within {self.within} of the right ones" if self.rtol >= 0.005 else "not right yet"
+            return f"{said}: {', '.join(map(str, wrong))}" if wrong else ""
+        if difference(floats(computed), floats(expected), self.rtol):
             return f"not within {self.within} of the right number" if self.rtol >= 0.005 else "that is not it"
         return ""
 
@@ -339,7 +350,7 @@ class Explain(Exercise):
         return f"{self.name}: {self.task}\n{choices}\nCheck it with md.check.{self.name}('a letter')."
 
     def _check(self, answer: Any) -> Result:
-        letter = _letter(answer) if isinstance(answer, str) else answer
+        letter = letter_of(answer) if isinstance(answer, str) else answer
         if isinstance(letter, str) and letter == self.solution:
             return Result(self.name, 1, 1, working=self.solution)
         if letter is ... or letter is None or (isinstance(letter, str) and letter == ""):
@@ -353,25 +364,6 @@ class Explain(Exercise):
         return Result(self.name, 0, 1, case=self.task, difference=said, hint=hint, working=self.solution)
 
 
-def _letter(answer: str) -> str:
-    """The letter of "B", "(b)", "b." and "b) because ..."; any other text as it is, in small letters."""
-    text = answer.strip().lower()
-    found = re.fullmatch(r"\(?([a-z])(?:[).:].*)?", text, re.DOTALL)
-    return found[1] if found else text
-
-
-def _distance(computed: Any, value: Any) -> float:
-    """How far a number is from another; 0 for what is no number."""
-    try:
-        return float(np.abs(np.subtract(_floats(computed), _floats(value))).max())
-    except (TypeError, ValueError):
-        return 0.0
-
-
-def _is_single(case: tuple[Any, ...]) -> bool:
-    return any(getattr(item, "dtype", None) == np.float32 for item in case)
-
-
 def _is_open(answer: Any) -> bool:
     """Whether nothing was answered yet, or not all that was asked for."""
     if isinstance(answer, (dict, list, tuple)):
@@ -381,48 +373,3 @@ def _is_open(answer: Any) -> bool:
 
 def _pair(computed: Any, expected: Any, part: tuple[str, Any, Any]) -> dict[str, Any]:
     return {"computed": computed, "expected": expected, "part": part}
-
-
-def _value(solution: Any) -> Any:
-    return solution() if callable(solution) else solution
-
-
-def _without_numbers(hint: str) -> str:
-    return "" if any(letter.isdigit() for letter in hint) else hint
-
-
-def _floats(value: Any) -> Any:
-    """Numbers as floats, so that a prediction of 2 is one of 2.0."""
-    if isinstance(value, dict):
-        return {key: _floats(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_floats(item) for item in value]
-    if isinstance(value, (bool, str)) or value is None:
-        return value
-    try:
-        return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        return value
-
-
-def _argument(item: Any) -> str:
-    value = plain(item)
-    if isinstance(value, np.ndarray) and value.size > 12:
-        return f"array of shape {value.shape}, {value.dtype}"
-    if isinstance(value, np.ndarray) and value.ndim and value.dtype != np.float64:
-        return f"{value.tolist() if value.dtype.kind in 'iub' else shown(value)} ({value.dtype})"
-    if type(item) is tuple and all(type(number) is int for number in item):
-        return str(item)  # a shape, or axes
-    if callable(value):
-        return getattr(value, "__name__", type(value).__name__)
-    return shown(value)
-
-
-def _in_float32(item: Any) -> Any:
-    if isinstance(item, np.ndarray) and item.dtype == np.float64:
-        return item.astype(np.float32)
-    if type(item) in (list, tuple):
-        return type(item)(_in_float32(part) for part in item)
-    if isinstance(item, dict):
-        return {key: _in_float32(part) for key, part in item.items()}
-    return item

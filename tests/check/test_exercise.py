@@ -344,10 +344,10 @@ def test_in_a_dict_each_wrong_number_is_named_by_itself():
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ("12", "'12' came, a number was expected: without the quotes it is one"),
+        ("12", "the text '12' came, a number was expected (which has no quotes around it)"),
         ("a dozen", "'a dozen' came, a number was expected"),
-        ([12], "[12] came, a number was expected"),
-        (np.array([12.0]), "came, a number was expected"),
+        ([12], "a list of 1 came, one number was expected"),
+        (np.array([12.0]), "an array of shape (1,) came, one number was expected"),
         ({"n": 12}, "came, a number was expected"),
     ],
 )
@@ -357,7 +357,7 @@ def test_what_is_no_number_is_called_so(answer, words):
 
 
 def test_a_string_in_a_dict_of_numbers_is_called_so():
-    assert said(SIDES, {"first": "8", "second": 4}).difference.startswith("first: '8' came, a number was expected")
+    assert said(SIDES, {"first": "8", "second": 4}).difference.startswith("first: the text '8' came, a number")
 
 
 def test_every_wrong_choice_needs_a_hint():
