@@ -100,7 +100,7 @@ ELEMENTS: tuple[Shapes, ...] = (((3, 4),), ((0, 3),), ((),), ((2, 3, 4),))
 IMAGES: tuple[Shapes, ...] = (((2, 2, 6, 6),), ((0, 2, 6, 6),))
 SUMS: tuple[Shapes, ...] = (((3, 4),), ((300, 4),), ((0, 4),), ((2, 3, 40, 41),))
 FILLED: tuple[Shapes, ...] = (((3, 4),), ((300, 4),), ((2, 3, 40, 41),))
-IN_TILES, FILTERS = (5, 32, 16, 15), (32, 32, 5, 5)
+IN_TILES, FILTERS = (9, 32, 16, 15), (32, 32, 5, 5)
 
 EXAMPLES = {
     "ReLU": Example(F.relu, ELEMENTS),

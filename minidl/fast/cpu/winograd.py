@@ -38,10 +38,13 @@ RUN = {3: 256, 5: 32}  # products that are added one after the other: rounding e
 RUNS = 16  # sums of them that are
 
 # Where it is faster:
-CHANNELS = {3: 64, 5: 32}  # and filters, at least: with fewer the transforms take longer than they save
-FULL = 0.75  # of the tiles' outputs that must be needed: those beyond the edge are computed for nothing
-TILES = 64  # in all images, at least: with fewer the weight's transform takes longer than it saves
-_WHERE = f"on the CPU, float32, stride 1, 3x3 with {CHANNELS[3]} channels and filters or more, 5x5 with {CHANNELS[5]}"
+CHANNELS = {
+    3: 52,
+    5: 24,
+}  # and filters, times the share of the tiles' outputs that is needed; else the transforms cost more
+TILES = 128  # in all images; with fewer the transform of the weight costs more
+LARGEST = 16 << 20  # bytes of a transformed weight, which is read for each block
+_WHERE = f"on the CPU, float32, stride 1, 3x3 of {CHANNELS[3]} channels and filters or more, 5x5 of {CHANNELS[5]}"
 
 
 class WinogradConv(blocked.Conv):
@@ -53,7 +56,7 @@ class WinogradConv(blocked.Conv):
     def fits(self, x: Array, weight: Array, bias: Array | None) -> bool:
         if type(weight) is not np.ndarray or not _may_fit(self.geometry, x, weight.shape):
             return False
-        return _is_worth(len(x), self.out or _positions(self.geometry, x.shape[2:], weight.shape[2:]))
+        return _is_worth(weight.shape, len(x), self.out or _positions(self.geometry, x.shape[2:], weight.shape[2:]))
 
     def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
         check_operands(x, weight, bias, self.geometry)
@@ -107,10 +110,16 @@ def _may_fit(geometry: Geometry, x: Array, weight_shape: Shape) -> bool:
     )
 
 
-def _is_worth(images: int, out: Shape) -> bool:
-    """Whether the tiles of an output of these lengths are many, and enough of their outputs are needed."""
-    down, along = _tiles(out)
-    return images * down * along >= TILES and math.prod(out) >= FULL * TILE**2 * down * along
+def _is_worth(weight_shape: Shape, images: int, out: Shape) -> bool:
+    """Whether an output of these lengths has enough tiles and enough channels, and the weight is not too large."""
+    filters, channels, kernel, _ = weight_shape
+    tiles = math.prod(_tiles(out))
+    needed = math.prod(out) / max(1, TILE**2 * tiles)
+    return (
+        images * tiles >= TILES
+        and needed * min(filters, channels) >= CHANNELS[kernel]
+        and 4 * (TILE + kernel - 1) ** 2 * filters * channels <= LARGEST
+    )
 
 
 def _positions(geometry: Geometry, size: Shape, kernel: Shape) -> Shape:
@@ -119,14 +128,14 @@ def _positions(geometry: Geometry, size: Shape, kernel: Shape) -> Shape:
 
 
 def _input_fits(geometry: Geometry, grad_out: Array, weight_shape: Shape, x_shape: Shape) -> bool:
-    if not (_may_fit(geometry, grad_out, weight_shape) and _is_worth(x_shape[0], x_shape[2:])):
+    if not (_may_fit(geometry, grad_out, weight_shape) and _is_worth(weight_shape, x_shape[0], x_shape[2:])):
         return False
     window = geometry.window(x_shape[2:], weight_shape[2:], grad_out.shape[2:])
     return blocked.turned_window(window) is not None
 
 
 def _weight_fits(geometry: Geometry, x: Array, weight_shape: Shape, y_shape: Shape) -> bool:
-    return _may_fit(geometry, x, weight_shape) and _is_worth(y_shape[0], y_shape[2:])
+    return _may_fit(geometry, x, weight_shape) and _is_worth(weight_shape, y_shape[0], y_shape[2:])
 
 
 def _grad_input(grad_out: Array, weight: Array, geometry: Geometry, x_shape: Shape) -> Array:
