@@ -324,7 +324,8 @@ class Tiles:
         wide = self.along * TILE + reach
         padded = self.space("padded", (images.stop - images.start, last - first, wide, channels))
         padded[...] = 0
-        above, below, right = max(first, 0), min(last, height), min(width, wide - left)
+        above, right = max(first, 0), min(width, wide - left)
+        below = max(above, min(last, height))  # none of x, where all rows are padding
         padded[:, above - first : below - first, left : left + right] = x[images, above:below, :right]
         return padded
 
