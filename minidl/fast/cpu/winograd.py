@@ -37,11 +37,9 @@ POINTS = {3: (0, 0.75, -0.75, 1.5, -1.5), 5: (0, 1, -1, 1.75, -1.75, 0.625, -0.6
 RUN = {3: 256, 5: 32}  # products that are added one after the other: rounding errors count more in a transformed sum
 RUNS = 16  # sums of them that are
 
-# Where it is faster:
-CHANNELS = {
-    3: 52,
-    5: 24,
-}  # and filters, times the share of the tiles' outputs that is needed; else the transforms cost more
+# Where it is faster. Fewer channels, or filters, cost more to transform than they save; they count as far as the
+# outputs of the tiles are needed, which those beyond the edge are not.
+CHANNELS = {3: 52, 5: 24}
 TILES = 128  # in all images; with fewer the transform of the weight costs more
 LARGEST = 16 << 20  # bytes of a transformed weight, which is read for each block
 _WHERE = f"on the CPU, float32, stride 1, 3x3 of {CHANNELS[3]} channels and filters or more, 5x5 of {CHANNELS[5]}"
@@ -171,9 +169,8 @@ def transforms(kernel: int) -> Transforms:
     """B^T (a, a), G (a, kernel) and A (a, TILE) for a = TILE + kernel - 1 places: the points, and infinity."""
     places = TILE + kernel - 1
     inputs = np.linalg.inv(_powers(kernel, places)).T
-    scale = inputs[
-        np.arange(places), [*[places - 2] * (places - 1), places - 1]
-    ]  # B^T then has few digits: it is exact
+    leading = [*[places - 2] * (places - 1), places - 1]  # where they are 1, B^T has few digits, and is exact
+    scale = inputs[np.arange(places), leading]
     inputs, weights = inputs / scale[:, None], _powers(kernel, kernel) * scale[:, None]
     return Transforms(inputs.astype(np.float32), weights, _powers(kernel, TILE).astype(np.float32))
 
