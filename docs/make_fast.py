@@ -56,6 +56,8 @@ This is the whole decision, in [autograd/versions.py](../minidl/autograd/version
   gradients, dtypes, layouts and empty arrays. A version without such tests fails the suite.
 - **`with md.plain():` turns all of them off**, the backward walk's too: then a debugger steps through nothing but what
   is there to be read. `MINIDL_PLAIN=1` does so for a whole program, `pytest --plain` for the tests.
+- **`md.fast.use("winograd", False)` turns some off by name**, here those of a convolution that is faster and less
+  exact ([winograd.md](winograd.md)).
 - The same mechanism serves the call of an op itself, the backward walk, an optimizer's step, and recurrent layers.
 
 ## All versions

@@ -19,6 +19,7 @@ import minidl.fast.cpu.products
 import minidl.fast.cpu.selection
 import minidl.fast.cpu.sums
 import minidl.fast.cpu.update
+import minidl.fast.cpu.winograd
 import minidl.fast.gpu.activation
 import minidl.fast.gpu.conv
 import minidl.fast.gpu.likelihood
@@ -38,9 +39,9 @@ import minidl.fast.through_time
 import minidl.fast.walk
 from minidl.examples.reading import add_examples
 from minidl.fast.process import tune_process
-from minidl.fast.versions import table
+from minidl.fast.versions import table, use
 
-__all__ = ["table", "tune_process"]
+__all__ = ["table", "tune_process", "use"]
 
 
 def __dir__() -> list[str]:

@@ -26,6 +26,7 @@ from minidl.tables import text_table
 
 _PACKAGE = Path(__file__).parent.parent
 _all: list[type[Any]] = []
+_off: set[type[Any]] = set()  # those that `use` has turned off
 
 
 class Faster:
@@ -47,8 +48,39 @@ class Faster:
         if plain is not object:
             cls.plain = plain
             cls.foreign = getattr(plain, "foreign", False)
-            cls.versions = plain.versions = (*plain.versions, cls)  # an op may be called again, and fit another one
             _all.append(cls)
+            _register(plain)
+
+
+def _register(plain: Any) -> None:
+    """Let a class know its versions that are on, in the order in which they were made.
+
+    A version of a version, for fewer operands, comes before it.
+    """
+    own = [cls for cls in _all if cls.plain is plain]
+    asked = sorted(own, key=lambda cls: -sum(issubclass(cls, other) for other in own))
+    plain.versions = tuple([cls for cls in asked if cls not in _off])
+    for cls in own:
+        cls.versions = plain.versions  # an op may be called again, and fit another one
+
+
+def use(name: str, on: bool = True) -> None:
+    """Whether minidl may choose the faster versions of this name, in the whole program. It may at first.
+
+    Args:
+        name: of a version, as `md.fast.table()` shows it, or of a file without its folder and ending: "winograd" stands
+            for all versions in `cpu/winograd.py`. What is off is left to the next version that fits, or to the op.
+        on: whether they may be chosen.
+
+    Raises:
+        ValueError: there is no version of this name.
+    """
+    named = [cls for cls in _all if name in (cls.__qualname__, cls.__module__.rpartition(".")[2])]
+    if not named:
+        raise ValueError(f"md.fast.use: no version or file of versions is named {name!r}; md.fast.table() shows them")
+    for cls in named:
+        (_off.discard if on else _off.add)(cls)
+        _register(cls.plain)
 
 
 class Row(NamedTuple):

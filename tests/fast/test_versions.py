@@ -91,10 +91,16 @@ def weight_gradient(x: md.Tensor, g: md.Tensor) -> md.Tensor:
     return result
 
 
+def weight_gradient_of_tiles(x: md.Tensor, g: md.Tensor) -> md.Tensor:
+    result: md.Tensor = ConvWeight(Geometry.of(2, 1, 2, 1, 1), (32, 32, 5, 5))(x, g)
+    return result
+
+
 ELEMENTS: tuple[Shapes, ...] = (((3, 4),), ((0, 3),), ((),), ((2, 3, 4),))
 IMAGES: tuple[Shapes, ...] = (((2, 2, 6, 6),), ((0, 2, 6, 6),))
 SUMS: tuple[Shapes, ...] = (((3, 4),), ((300, 4),), ((0, 4),), ((2, 3, 40, 41),))
 FILLED: tuple[Shapes, ...] = (((3, 4),), ((300, 4),), ((2, 3, 40, 41),))
+IN_TILES, FILTERS = (9, 32, 16, 15), (32, 32, 5, 5)
 
 EXAMPLES = {
     "ReLU": Example(F.relu, ELEMENTS),
@@ -143,6 +149,9 @@ EXAMPLES = {
         (((2, 4, 3, 3), (4, 3, 3, 2)), ((0, 4, 3, 3), (4, 3, 3, 2))),
     ),
     "ConvWeight": Example(weight_gradient, (((2, 3, 6, 5), (2, 4, 3, 3)), ((0, 3, 6, 5), (0, 4, 3, 3)))),
+    "WinogradConv": Example(lambda x, w, b: F.conv2d(x, w, b, padding=2), ((IN_TILES, FILTERS, (32,)),)),
+    "WinogradConvInput": Example(lambda g, w: F.conv_transpose2d(g, w, padding=2), ((IN_TILES, FILTERS),)),
+    "WinogradConvWeight": Example(weight_gradient_of_tiles, ((IN_TILES, IN_TILES),)),
     "MaxPool": Example(max_pool, IMAGES),
     "AvgPool": Example(avg_pool, IMAGES),
     "PutChosen": Example(gradient_of(max_pool, (2, 2, 6, 6)), (((2, 2, 3, 3),), ((0, 2, 3, 3),))),
@@ -155,7 +164,7 @@ EXAMPLES = {
     "RNNThroughTime": Example(layer(md.nn.RNN), (((4, 2, 3),),)),
     "LSTMThroughTime": Example(layer(md.nn.LSTM), (((4, 2, 3),),)),
     "GRUThroughTime": Example(layer(md.nn.GRU), (((4, 2, 3),),)),
-}
+}  # by op, or by version where the example of the op is none for it
 ELSEWHERE = {  # what is no function of Tensors, and the file that holds it equal
     "Walk": "tests/autograd/test_versions.py",
     "Function": "tests/fast/test_call.py",
@@ -168,6 +177,11 @@ VERSIONS = [cls for cls in registration._all if cls.__module__.startswith("minid
 
 def is_of_a_device(version: type[Any]) -> bool:
     return ".gpu." in version.__module__ or ".graph." in version.__module__
+
+
+def example_of(version: type[Any]) -> Example:
+    own = EXAMPLES.get(version.__qualname__)
+    return own or EXAMPLES[version.plain.__qualname__]
 
 
 def named(version: type[Any]) -> str:
@@ -202,7 +216,7 @@ def test_every_version_has_an_example(version: type[Any]) -> None:
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 @pytest.mark.parametrize("version", [v for v in VERSIONS if v.plain.__qualname__ in EXAMPLES], ids=named)
 def test_a_version_is_its_op(version: type[Any], dtype: str, place: str) -> None:
-    example = EXAMPLES[version.plain.__qualname__]
+    example = example_of(version)
     token = mode.set(mode.get() & ~PLAIN)
     try:
         with md.using(place):
@@ -217,7 +231,7 @@ def test_a_version_is_its_op(version: type[Any], dtype: str, place: str) -> None
 def test_the_example_of_a_version_runs_it(version: type[Any], place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if not issubclass(version, Function):
         pytest.skip("not an op: whether it ran is seen by the ops in it")
-    example, ran = EXAMPLES[version.plain.__qualname__], []
+    example, ran = example_of(version), []
     for name in ("forward", "backward"):
         own = getattr(version, name)
         if own is not getattr(version.plain, name):

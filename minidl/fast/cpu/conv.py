@@ -56,8 +56,8 @@ class Conv(Faster, conv.Conv):
         return convolve(x, weight, bias, window, groups)
 
     def backward(self, grad_out: Array, x: Array, weight: Array, bias: Array | None) -> Gradients:
-        grad_x = _grad_input(grad_out, weight, self.geometry, x.shape) if self.needs(0) else None
-        grad_weight = _grad_weight(x, grad_out, self.geometry, weight.shape) if self.needs(1) else None
+        grad_x = input_gradient(grad_out, weight, self.geometry, x.shape) if self.needs(0) else None
+        grad_weight = weight_gradient(x, grad_out, self.geometry, weight.shape) if self.needs(1) else None
         grad_bias = add_up(grad_out, (0, *range(2, grad_out.ndim))) if self.needs(2) else None
         return grad_x, grad_weight, grad_bias
 
@@ -72,7 +72,7 @@ class ConvInput(Faster, conv.ConvInput):
         return type(grad_out) is np.ndarray and grad_out.dtype.kind == "f"
 
     def forward(self, grad_out: Array, weight: Array) -> Array:
-        return _grad_input(grad_out, weight, self.geometry, self.x_shape)
+        return input_gradient(grad_out, weight, self.geometry, self.x_shape)
 
 
 class ConvWeight(Faster, conv.ConvWeight):
@@ -85,34 +85,34 @@ class ConvWeight(Faster, conv.ConvWeight):
         return type(x) is np.ndarray and x.dtype.kind == "f"
 
     def forward(self, x: Array, grad_out: Array) -> Array:
-        return _grad_weight(x, grad_out, self.geometry, self.weight_shape)
+        return weight_gradient(x, grad_out, self.geometry, self.weight_shape)
 
 
 def convolve(x: Array, weight: Array, bias: Array | None, window: Window, groups: int) -> Array:
     """y (N, F, OH, OW) of images x (N, C, H, W) and weight (F, C/groups, KH, KW)."""
     matrix = _as_matrix(weight, groups)
     work = Columns(x.shape[1], window, groups, matrix.dtype)
-    y = _channels_last((len(x), len(weight), *window.out), matrix.dtype)
+    y = channels_last((len(x), len(weight), *window.out), matrix.dtype)
     shared_out(_conv_images, len(x), work.bytes_an_image, work, x, matrix, bias, y.transpose(0, 2, 3, 1))
     return narrowed(y, x)
 
 
-def _grad_input(grad_out: Array, weight: Array, geometry: Geometry, x_shape: Shape) -> Array:
+def input_gradient(grad_out: Array, weight: Array, geometry: Geometry, x_shape: Shape) -> Array:
     """dx (N, C, *size) of dy and the weight."""
     window = geometry.window(x_shape[2:], weight.shape[2:], grad_out.shape[2:])
     if grad_out.ndim == 3:
         grad_out, weight, window = _as_images(grad_out), _as_images(weight), _of_images(window)
-    turned_round = _turned_round_window(window)
+    turned_round = turned_window(window)
     # An infinite weight would meet the zeros of the padding, and make them NaN.
     if turned_round is not None and np.isfinite(weight).all():
-        turned = _turned_round(weight, geometry.groups)
+        turned = turned_weight(weight, geometry.groups)
         grad_x = convolve(grad_out, turned, None, turned_round, geometry.groups)
     else:
         grad_x = _added_back(grad_out, weight, x_shape[1], window, geometry.groups)
     return grad_x if len(x_shape) == 4 else grad_x[:, :, 0]
 
 
-def _grad_weight(x: Array, grad_out: Array, geometry: Geometry, weight_shape: Shape) -> Array:
+def weight_gradient(x: Array, grad_out: Array, geometry: Geometry, weight_shape: Shape) -> Array:
     """dW (F, C/groups, *kernel) of x and dy."""
     window = geometry.window(x.shape[2:], weight_shape[2:], grad_out.shape[2:])
     if x.ndim == 3:
@@ -133,7 +133,7 @@ def _conv_images(start: int, stop: int, work: Columns, x: Array, matrix: Array, 
             target += bias
 
 
-def _turned_round_window(window: Window) -> Window | None:
+def turned_window(window: Window) -> Window | None:
     """The window of the convolution of dy, with the weights turned round, that gives dx; None where there is none.
 
     There is one where the windows moved by one. It takes half the time of adding back, unless many of its positions
@@ -150,7 +150,7 @@ def _added_back(grad_out: Array, weight: Array, channels: int, window: Window, g
     """dx = dy @ weights^T, each row of it added back onto its window."""
     transposed = _as_matrix(weight, groups).swapaxes(1, 2)
     work = Columns(channels, window, groups, transposed.dtype)
-    grad_x = _channels_last((len(grad_out), channels, *window.size), transposed.dtype)
+    grad_x = channels_last((len(grad_out), channels, *window.size), transposed.dtype)
     operands = work, grad_out.transpose(0, 2, 3, 1), transposed, grad_x.transpose(0, 2, 3, 1)
     shared_out(_add_back_images, len(grad_x), work.bytes_an_image, *operands)
     return narrowed(grad_x, grad_out)
@@ -257,7 +257,7 @@ class Columns:
         )
 
 
-def _channels_last(shape: Shape, dtype: DType) -> Array:
+def channels_last(shape: Shape, dtype: DType) -> Array:
     """An uninitialised array (N, C, H, W) that owns its memory, in which the channels of a pixel lie side by side."""
     return np.empty_like(_CHANNELS_LAST, shape=shape, dtype=dtype)
 
@@ -274,7 +274,7 @@ def _as_matrix(weight: Array, groups: int) -> Array:
     return by_group.transpose(0, 3, 4, 2, 1).reshape((groups, math.prod(kernel) * channels, filters // groups))
 
 
-def _turned_round(weight: Array, groups: int) -> Array:
+def turned_weight(weight: Array, groups: int) -> Array:
     """The weight (C, F/groups, KH, KW) with which dy is convolved to give dx: the last row first, C and F exchanged."""
     filters, channels, *kernel = weight.shape
     by_group = weight[:, :, ::-1, ::-1].reshape((groups, filters // groups, channels, *kernel)).swapaxes(1, 2)
