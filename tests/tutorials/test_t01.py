@@ -256,7 +256,7 @@ def test_by_hand_with_a_slip(answer, hint) -> None:
 
 def test_by_hand_names_the_wrong_one_and_does_not_give_it_away() -> None:
     result = md.check.t01_by_hand({**RIGHT, "b": 7.0}, show=False)
-    assert str(result).endswith("computed: b")
+    assert str(result).endswith("right ones: b")
     assert "-4.5" not in result.difference
     half = md.check.t01_by_hand({**RIGHT, "w": ...}, show=False)
     assert "not answered yet" in half.difference
