@@ -257,6 +257,7 @@ def test_every_exception_is_needed() -> None:
 
 # What has its tests elsewhere, and where.
 ELSEWHERE = {
+    "backend/indices.py": "functional/test_indexing.py",
     "check/attention.py": "tutorials/test_t12.py",
     "check/batch_norm.py": "tutorials/test_t10.py",
     "autograd/accumulation.py": "autograd/test_backward.py",

@@ -11,7 +11,6 @@ from minidl.backend.arrays import (
     as_strided,
     asarray,
     at_hand,
-    check_index,
     device_of,
     devices_of,
     found_outside,
@@ -33,6 +32,7 @@ from minidl.backend.arrays import (
     to_numpy,
 )
 from minidl.backend.choice import current, module, refuse_cuda_in_fork, use, using
+from minidl.backend.indices import check_index
 from minidl.backend.memory import explain_memory, further_pools, memory_used
 from minidl.backend.random import (
     device_seed,

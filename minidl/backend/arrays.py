@@ -190,24 +190,6 @@ def moved_beside(index: Any, x: Any) -> Any:
     return module_of(x).asarray(index)
 
 
-def check_index(part: Any, x: Any) -> None:
-    """Refuse as a part of an index into x what is no place: CuPy would take 0.5 for 0 and "1" for 1.
-
-    Nothing of this makes the program wait. Numbers in an index array of the device are not looked at, which would:
-    there CuPy lets those out of range wrap around.
-
-    Raises:
-        IndexError: `part`, which is no array, is a number that is not whole, or a text.
-    """
-    if module_of(x) is np or isinstance(part, np.bool_) or hasattr(part, "__index__"):
-        return
-    if np.isscalar(part):
-        raise IndexError(
-            f"only integers, slices (`:`), ellipsis (`...`), None and integer or boolean arrays are valid indices; "
-            f"got {part!r}"
-        )
-
-
 def found_outside(numbers: Any, stop: int) -> int | None:
     """One of the whole `numbers` that is not from 0 to stop - 1, or None if there is none.
 
