@@ -151,8 +151,8 @@ def test_what_a_backward_masks_on_its_way_is_none() -> None:
     with md.detect_anomaly():
         Root2()(x).sum().backward()
         first = md.grad(Root2()(x).sum(), x, create_graph=True)
-    np.testing.assert_allclose(host(x.grad), [0, 0.25])
-    np.testing.assert_allclose(host(first), [0, 0.25])
+    np.testing.assert_allclose(host(x.grad), [0, 0.25], rtol=1e-6)  # CuPy's x ** 0.5 may be a unit off
+    np.testing.assert_allclose(host(first), [0, 0.25], rtol=1e-6)
 
 
 # ---- born in the backward

@@ -316,8 +316,8 @@ def test_a_power_of_0_has_a_mixed_derivative(x):
     a, b = tensor(np.array([x]), True), tensor(np.array([0.0]), True)
     by_x, by_y = md.grad(F.power(a, b), [a, b], create_graph=True)
     assert by_x.item() == 0
-    assert md.grad(by_x, b).item() == 1 / x
-    assert md.grad(by_y, a).item() == 1 / x
+    assert md.grad(by_x, b).item() == pytest.approx(1 / x, rel=1e-15)  # CuPy's x ** -1 may be a unit off
+    assert md.grad(by_y, a).item() == pytest.approx(1 / x, rel=1e-15)
 
 
 @pytest.mark.parametrize("n", [INF, -INF])
