@@ -185,7 +185,7 @@ print("as minidl's:", np.allclose(grad_a, A.grad.numpy()), np.allclose(grad_c, C
 # Both are sums of products over one index: products of matrices again. Nobody remembers which factor is transposed.
 # The shapes tell. With $N$ examples, $I$ inputs and $K$ outputs:
 #
-# | | shape | |
+# | array | shape | where it comes from |
 # | --- | --- | --- |
 # | $x$ | (N, I) | known |
 # | $w$ | (I, K) | known |

@@ -56,7 +56,9 @@ def write_pages(root: Path, paths: list[str], into: Path) -> None:
     dark = HtmlFormatter(style="github-dark")
     (into / "source").mkdir(parents=True, exist_ok=True)
     style = "\n".join([OWN, light.get_style_defs("main"), "@media (prefers-color-scheme: dark) {"])
-    (into / "source" / "source.css").write_text(f"{style}\n{dark.get_style_defs('main')}\n}}\n", encoding="utf-8")
+    (into / "source" / "source.css").write_text(
+        f"{style}\n{dark.get_style_defs('main')}\nmain pre span.linenos {{ color: #9aa0a6; }}\n}}\n", encoding="utf-8"
+    )
     lexer = PythonLexer(stripnl=False)
     for path in paths:
         target = into / address(path)
