@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 from minidl import models, nn
 
 WIDTH = 64  # units of each hidden layer of the deep MLPs
@@ -52,15 +49,3 @@ def deep_conv(convolutions: int, channels: int = CHANNELS) -> nn.Sequential:
 def tiny() -> nn.Sequential:
     """Two hidden layers of 24 sigmoid units on the digits of 8x8 pixels: to try the machinery with, in seconds."""
     return models.mlp((64, 24, 24, 10), activation="sigmoid", init=nn.init.xavier_caffe_)
-
-
-NETWORKS: dict[str, Callable[[], nn.Sequential]] = {
-    "lenet": models.lenet,
-    "cifar10_quick": models.cifar10_quick,
-    "cifar10_full": models.cifar10_full,
-    "alexnet_32": partial(models.alexnet_32, 200),
-    "alexnet": models.alexnet,
-    "deep_conv_20": partial(deep_conv, 20),
-    "tiny": tiny,
-    **{f"deep_mlp_{hidden}": partial(deep_mlp, hidden) for hidden in (1, 2, 3, 4, 5, 6, 8, 10, 20)},
-}

@@ -11,10 +11,12 @@ the last 50 of each class of the 200 of ImageNet. So a run trains on slightly fe
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
-from minidl.experiments.reproduce.networks import NETWORKS
+from minidl import models
+from minidl.experiments.reproduce.networks import WIDTH, deep_mlp, tiny
 from minidl.nn import Module
 from minidl.optim import InvLR, MultiStepLR, Optimizer
 from minidl.optim.schedule import Schedule
@@ -56,7 +58,7 @@ class Recipe:
     Attributes:
         name: as on the command line.
         title: what it is, in words.
-        network: its name in `networks.NETWORKS`.
+        network: makes it, with fresh weights from the random stream that `md.seed` started.
         data: its name in `sets.READERS`.
         batch: examples a step.
         decay: weight decay.
@@ -74,7 +76,7 @@ class Recipe:
 
     name: str
     title: str
-    network: str
+    network: Callable[[], Module]
     data: str
     batch: int
     decay: float
@@ -87,10 +89,6 @@ class Recipe:
     targets: tuple[float, ...] = (0.9,)
     expected: str = ""
     criterion: str = ""
-
-    def model(self) -> Module:
-        """The network with fresh weights, from the random stream that `md.seed` started."""
-        return NETWORKS[self.network]()
 
     def grid(self, method: str) -> tuple[float, ...]:
         """The five base rates that every rate is tuned over: the recipe's, and two half decades to either side."""
@@ -114,13 +112,30 @@ class Recipe:
 _TWICE = {"*.bias": (2.0, 1.0)}  # Caffe's examples: a bias learns twice as fast as a weight
 _INV = Inv(gamma=1e-4, power=0.75)
 
+
+def deep_mlp_recipe(name: str, hidden: int) -> Recipe:
+    """A deep MLP of sigmoid units on MNIST, at a fixed rate and without decay, so that nothing else plays in."""
+    return Recipe(
+        name=name,
+        title=f"{hidden} hidden layers of {WIDTH} sigmoid units on MNIST",
+        network=partial(deep_mlp, hidden),
+        data="mnist",
+        batch=64,
+        decay=0.0,
+        schedule=None,
+        iterations={"quick": 5_000, "paper": 30_000},
+        seeds={"quick": 3, "paper": 5},
+        base_rates={"sgd": 0.1, "nesterov": 0.1, "adagrad": 0.01, "adagrad-layer": 1.0},
+    )
+
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe(
             name="mnist",
             title="Caffe's LeNet on MNIST",
-            network="lenet",
+            network=models.lenet,
             data="mnist",
             batch=64,
             decay=5e-4,
@@ -132,22 +147,11 @@ RECIPES: dict[str, Recipe] = {
             targets=(0.9, 0.97, 0.99),
             expected="Caffe's own log: 0.990 to 0.991 of the test images after 10,000 iterations, 0.968 after 500",
         ),
-        Recipe(
-            name="deep-mlp",
-            title="20 hidden layers of 64 sigmoid units on MNIST",
-            network="deep_mlp_20",
-            data="mnist",
-            batch=64,
-            decay=0.0,
-            schedule=None,
-            iterations={"quick": 5_000, "paper": 20_000},
-            seeds={"quick": 3, "paper": 5},
-            base_rates={"sgd": 0.1, "nesterov": 0.1, "adagrad": 0.01, "adagrad-layer": 1.0},
-        ),
+        deep_mlp_recipe("deep-mlp", 20),
         Recipe(
             name="digits",
             title="a tiny network on the 8x8 digits, to try the machinery with",
-            network="tiny",
+            network=tiny,
             data="digits",
             batch=32,
             decay=5e-4,
@@ -164,11 +168,14 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe_named(name: str) -> Recipe:
-    """The recipe of that name.
+    """The recipe of that name; "deep-mlp-N" is the deep MLP with N hidden layers, for any N.
 
     Raises:
         ValueError: there is none.
     """
+    hidden = name.removeprefix("deep-mlp-")
+    if name not in RECIPES and hidden.isdecimal() and hidden.isascii():
+        return deep_mlp_recipe(name, int(hidden))
     if name not in RECIPES:
         raise ValueError(f"unknown recipe {name!r}; expected one of {', '.join(RECIPES)}")
     return RECIPES[name]

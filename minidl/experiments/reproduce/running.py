@@ -181,7 +181,7 @@ class _Run:
         """Model, optimizer, schedule, loader: for one seed the same weights and the same order, whatever the rate."""
         seed, iterations = self.spec["seed"], self.spec["iterations"]
         backend.seed(seed)
-        self.model: Module = self.recipe.model()
+        self.model: Module = self.recipe.network()
         self.factor, layer_rate = layer_rate_for(self.spec["rate"], self.replayed, iterations)
         lr = self.base_rate * self.factor
         self.optimizer: Optimizer = build_optimizer(self.model, self.spec["method"], lr, self.recipe.decay, layer_rate)
