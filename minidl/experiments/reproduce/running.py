@@ -187,8 +187,8 @@ class _Run:
         self.optimizer: Optimizer = build_optimizer(self.model, self.spec["method"], lr, self.recipe.decay, layer_rate)
         self.recipe.scale(self.optimizer)
         self.schedule: Schedule | None = self.recipe.scheduled(self.optimizer, iterations)
-        batch, transform = self.recipe.batch, self.sets.transform
-        self.loader = Loader(self.sets.train, batch, seed=seed, drop_last=True, transform=transform)
+        options: Any = {"transform": self.sets.transform, "workers": self.sets.workers}
+        self.loader = Loader(self.sets.train, self.recipe.batch, seed=seed, drop_last=True, **options)
         self.course = Course(iterations, len(self.optimizer.layers))
         self.clock = Stopwatch()
         self.look_steps = self.recipe.look_steps(iterations)
