@@ -146,7 +146,8 @@ def read_imagenet(folder: Path | None, cache: Path | None) -> Sets:
     if place is None:
         raise FileNotFoundError(
             f"found no ImageNet in {_where(folder)}: let --data DIR name a folder with "
-            f"DIR/imagenet/train/CLASS/NAME.JPEG and DIR/imagenet/val/CLASS/NAME.JPEG. It comes from https://www.image-net.org, after registration"
+            f"DIR/imagenet/train/CLASS/NAME.JPEG and DIR/imagenet/val/CLASS/NAME.JPEG. It comes from "
+            f"https://www.image-net.org, after registration"
         )
     everything, test = (ImageFolder(place / part, size=256) for part in ("train", "val"))
     train, validation = without_last(everything, max(1, len(everything) // (100 * len(everything.classes))))
