@@ -1,7 +1,7 @@
 """The plan of a reproduction: which runs there are, in which order, and which of them need others first.
 
-The plan is a file, plan.json, that may be read and edited before and between the work: runs may be deleted, seeds added.
-Runs that tell most come first, so that a reproduction which is stopped early says something about each claim:
+The plan is a file, plan.json, that may be read and edited before the work and in between: runs may be deleted, seeds
+added. Runs that tell most come first, so that a reproduction which is stopped early says something about each claim:
 
     stage 0     the first method at the recipe's rate, seed 0: uniform and layer-specific
     stage 1     the controls that replay the layer-specific run of seed 0
@@ -238,7 +238,7 @@ def read_plan(path: Path) -> Plan:
 
 
 def open_plan(wanted: Plan, folder: Path) -> Plan:
-    """The plan to follow in `folder`: the one that is there, if it was made from the same settings, or `wanted`, written.
+    """The plan to follow in `folder`: the one that is there, made from the same settings, or else `wanted`, written.
 
     If only more seeds are wanted, their runs are added to the plan that is there.
 

@@ -203,7 +203,7 @@ def test_a_damaged_plan_is_named_and_refused(tmp_path, change, words):
 def test_what_is_no_json_is_named_and_refused(tmp_path):
     path = tmp_path / "plan.json"
     path.write_text('{"format": 1,', encoding="utf-8")
-    with pytest.raises(ValueError, match="plan.json is damaged or not a plan"):
+    with pytest.raises(ValueError, match=r"plan\.json is damaged or not a plan"):
         read_plan(path)
 
 
@@ -233,7 +233,7 @@ def test_a_new_folder_gets_the_plan_and_then_keeps_it(tmp_path):
 
 def test_a_folder_with_a_plan_of_other_settings_is_refused(tmp_path):
     open_plan(plan(), tmp_path)
-    with pytest.raises(ValueError, match="with other settings .its iterations is 10, asked for is 20.*another --out"):
+    with pytest.raises(ValueError, match=r"with other settings .its iterations is 10, asked for is 20.*another --out"):
         open_plan(plan(iterations=20), tmp_path)
     with pytest.raises(ValueError, match="its seeds is 2, asked for is 1"):
         open_plan(plan(seeds=1), tmp_path)
