@@ -1,1 +1,1 @@
-"""`minidl reproduce`: the claims of arXiv:1510.04609, with controls for what a larger rate alone would do."""
+"""`minidl reproduce`: what arXiv:1510.04609 claims, tried with Caffe's recipes of its time and with fair controls."""
