@@ -14,19 +14,21 @@ from typing import Any
 
 from minidl.experiments.reproduce.holding import Hold, LostError
 from minidl.experiments.reproduce.plan import PlannedRun
-from minidl.files.reading import read_json
+from minidl.experiments.reproduce.results import ERROR, RESULT, is_done, read_result
 from minidl.files.writing import write_atomically
 
-RESULT, FAILURE = "result.json", "error.txt"
-FORMAT = 1
-_ORDER = ("needs", "stage")  # when a run is done, not what it is
+STOPPED = "it was asked to stop"
+_ORDER = {"needs", "stage"}  # when a run is done, not what it is
 
 # perform(spec, folder, base_rate=..., twin=..., on_iteration=...): does the run and leaves result.json in its folder.
 Perform = Callable[..., object]
 
 
 def do_run(perform: Perform, spec: Mapping[str, Any], folder: Path, base_rate: float, twin: Path | None) -> str | None:
-    """Do a run, or go on with it from its checkpoint; returns None, or what went wrong in one line.
+    """Do a run, or go on with it from its checkpoint.
+
+    Returns None, or in one line what went wrong; or `STOPPED`, and then it has left a checkpoint. (At a KeyboardInterrupt
+    a worker of a cluster would end.)
 
     If another process has the folder this waits, and then does what is still to be done: a cluster that lost sight of
     a worker begins its run again elsewhere, though the worker may still be there.
@@ -37,17 +39,16 @@ def do_run(perform: Perform, spec: Mapping[str, Any], folder: Path, base_rate: f
         folder: its own.
         base_rate: the rate that its layers' rates are multiples of.
         twin: the folder of the layer-specific run that it replays.
-
-    Raises:
-        KeyboardInterrupt: it was asked to stop, and has left a checkpoint.
     """
     try:
         with Hold(folder, wait=True) as hold:
-            if not (folder / RESULT).exists():
-                (folder / FAILURE).unlink(missing_ok=True)
+            if not is_done(folder):
+                (folder / ERROR).unlink(missing_ok=True)
                 perform(spec, folder, base_rate=base_rate, twin=twin, on_iteration=hold.at)
-            if not (folder / RESULT).exists():
+            if not is_done(folder):
                 raise RuntimeError(f"it ended without a {RESULT}")
+    except KeyboardInterrupt:
+        return STOPPED
     except LostError as error:
         return one_line(error)
     except (Exception, SystemExit) as error:
@@ -66,7 +67,7 @@ def note_failure(folder: Path, name: str, why: str, details: str = "") -> None:
     """Leave error.txt in the folder of a run that failed."""
     text = f"The run {name} failed: {why}\nIt is tried again when the same command is given again.\n\n{details}"
     with suppress(OSError):  # then the scheduler alone tells it
-        write_atomically(folder / FAILURE, text.encode(errors="backslashreplace"))
+        write_atomically(folder / ERROR, text.encode(errors="backslashreplace"))
 
 
 def result_of(run: PlannedRun, folder: Path) -> dict[str, Any] | None:
@@ -75,21 +76,13 @@ def result_of(run: PlannedRun, folder: Path) -> dict[str, Any] | None:
     Raises:
         ValueError: the file is damaged, or that of another run. The message names it and says what to do.
     """
-    path = folder / RESULT
-    try:
-        found = read_json(path, dict, "is damaged or not a run's result")
-    except FileNotFoundError:
+    if not is_done(folder):
         return None
-    except ValueError as error:
-        raise ValueError(f"{error}. Delete it, and the run is done again") from error
-    own = {name: value for name, value in run.as_spec().items() if name not in _ORDER}
-    spec = found.get("spec")
-    spec = spec if isinstance(spec, dict) else {}
-    other = [name for name in own if spec.get(name) != own[name]]
-    if found.get("format") != FORMAT or other:
-        expected, came = (own[other[0]], spec.get(other[0])) if other else (FORMAT, found.get("format"))
-        raise ValueError(
-            f"{path} is of another run: expected {other[0] if other else 'format'} {expected!r}; got {came!r}. Delete "
-            f"the folder {folder}, and the run is done again"
-        )
+    found, own = read_result(folder), run.as_spec()
+    for name in own.keys() - _ORDER:
+        if found["spec"][name] != own[name]:
+            raise ValueError(
+                f"{folder / RESULT} is of another run: expected {name} {own[name]!r}; got {found['spec'][name]!r}. "
+                f"Delete the folder, and the run is done again"
+            )
     return found

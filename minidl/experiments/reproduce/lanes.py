@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -28,12 +29,11 @@ class Lanes:
     """`count` processes, as a context manager. Left by an exception, it ends them.
 
     Args:
-        count: how many.
-        in_process: whether the tasks are done here instead, one after another (for a GPU).
+        count: how many; None for one a core.
     """
 
-    def __init__(self, count: int, in_process: bool = False) -> None:
-        self._lanes = [Workers(in_process, processes=1) for _ in range(1 if in_process else count)]
+    def __init__(self, count: int | None = None) -> None:
+        self._lanes = [Workers(processes=1) for _ in range(count or os.cpu_count() or 1)]
         self._tasks: list[Future[Any] | None] = [None] * len(self._lanes)
         self._stack = ExitStack()
 

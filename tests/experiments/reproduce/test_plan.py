@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from minidl.experiments.reproduce.plan import CONTROLS, METHODS, RATES, make_plan, open_plan, read_plan, tuning_of
+from minidl.experiments.reproduce.methods import METHODS, RATES, REPLAYED
+from minidl.experiments.reproduce.plan import make_plan, open_plan, read_plan, tuning_of
 
 GRID = (0.01, 0.03)
 
@@ -84,7 +85,7 @@ def test_every_run_comes_after_the_runs_it_needs():
 
 def test_a_control_needs_the_layer_specific_run_with_the_same_method_rate_and_seed():
     for run in plan().runs:
-        if run.rate in CONTROLS and run.base != "tuned":
+        if run.rate in REPLAYED and run.base != "tuned":
             assert run.needs == (run.id.replace(run.rate, "ln"),)
 
 
