@@ -1,1 +1,1 @@
-"""The paper's experiments again, with fair controls: `minidl reproduce`, from the plan of runs to the report."""
+"""`minidl reproduce`: what arXiv:1510.04609 claims, tried with Caffe's recipes of its time and with fair controls."""

@@ -23,17 +23,17 @@ from minidl.experiments.reproduce.evidence import (
 )
 from minidl.experiments.reproduce.names import arm_named, method_named, recipe_named
 from minidl.experiments.reproduce.picture import Picture
-from minidl.plot.style import ARMS as PALETTE
 from minidl.plot.style import BROKEN, INK, QUIET, SMALL, drawable, label_ends, plain_log_ticks, tidy, title
 
-COLOURS = dict(zip(("uniform", "ln", "constant", "per-step", "log10"), PALETTE, strict=False))
+# The house's palette, the pale ones darker: they are letters too.
+COLOURS = {"uniform": "#0072B2", "ln": "#C95500", "constant": "#007F5C", "per-step": "#AD4A85", "log10": "#8A6A00"}
 RECIPE_ARMS = ("uniform", "constant", "per-step", "ln", "log10")  # as rows from top to bottom
 TUNED_ARMS = ("uniform-tuned", "per-step-tuned", "ln-tuned")
 
 
 def colour_of(arm: str) -> str:
     """One colour a rule, whatever its base rate."""
-    return COLOURS.get(arm.removesuffix("-tuned"), PALETTE[-1])
+    return COLOURS.get(arm.removesuffix("-tuned"), INK)
 
 
 def looked(arms: Arms, names: Sequence[str]) -> Arms:

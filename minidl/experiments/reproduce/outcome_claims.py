@@ -160,7 +160,9 @@ def _finding(claim: str, arms: Arms, where: dict[str, Any]) -> Finding:
     if tuned is not None:
         sentence += f"Each at its own best rate, {words(_paired(arms, TUNED), TUNED)}. "
         statistics.append(f"Each at its best rate: {tuned.kind}. {tuned.reason}")
-    numbers: dict[str, Any] = {"recipe": _data(recipe), "tuned": None if tuned is None else _data(tuned)}
+    ends = {arm: _plain(median([final_error(run) for run in runs.values()])) for arm, runs in own.items()}
+    numbers: dict[str, Any] = {"seeds": len(own["ln"]), "errors": ends, "recipe": _data(recipe)}
+    numbers["tuned"] = None if tuned is None else _data(tuned)
     if claim == "time":
         statistics += _seconds(arms)
     return Finding(claim, **where, word=word, sentence=f"{sentence}{why}".strip(), statistics=tuple(statistics),
@@ -168,13 +170,14 @@ def _finding(claim: str, arms: Arms, where: dict[str, Any]) -> Finding:
 
 
 def _data(found: Verdict) -> dict[str, Any]:
-    """The verdict's numbers as plain data; what is not finite is null."""
-
-    def known(value: Any) -> Any:
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    pairings = [{key: known(value) for key, value in one.items()} for one in found.as_dict()["pairings"]]
+    """The verdict's numbers as plain data."""
+    pairings = [{key: _plain(value) for key, value in one.items()} for one in found.as_dict()["pairings"]]
     return {"kind": found.kind, "pairings": pairings}
+
+
+def _plain(value: Any) -> Any:
+    """What is not finite is null in a file."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _paired(arms: Arms, names: dict[str, str]) -> Arms:

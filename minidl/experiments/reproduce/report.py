@@ -20,7 +20,7 @@ from minidl.experiments.reproduce.drawing import curves, ends, looked
 from minidl.experiments.reproduce.evidence import Arms, arms_of, median, methods_of
 from minidl.experiments.reproduce.judging import how_judged, judge_all
 from minidl.experiments.reproduce.layer_drawing import by_depth, over_time
-from minidl.experiments.reproduce.names import ARMS, RATES, in_order, method_named, recipe_named
+from minidl.experiments.reproduce.names import ARMS, RATES, arm_named, in_order, method_named, recipe_named
 from minidl.experiments.reproduce.outcome_claims import to_base
 from minidl.experiments.reproduce.page import Block, Folded, Heading, Points, Shown, Table, Text
 from minidl.experiments.reproduce.picture import Picture
@@ -109,21 +109,34 @@ def answer(findings: Sequence[Finding]) -> list[str]:
         undecided = "These runs do not decide whether a rate per layer makes a network better, or sooner."
         return [undecided, f"So far, on {_place(first)}, {first.sentence}"]
     return [
-        _sentence(accuracy, "A rate per layer makes the network more accurate", "is no more accurate than one rate"),
-        _sentence(time, "It is as good as one rate after fewer iterations", "is no sooner there"),
+        _sentence(accuracy, "A rate per layer makes the network more accurate", "is no more accurate than one rate")
+        + _instance(accuracy),
+        _sentence(time, "It is as good as one rate after fewer iterations", "is no sooner there") + ".",
     ]
+
+
+def _instance(findings: Sequence[Finding]) -> str:
+    """One decided comparison with its numbers, in brackets."""
+    first = next(one for one in [*(one for one in findings if one.word != UNDECIDED), *findings])
+    ends = {
+        arm: error for arm, error in first.numbers.get("errors", {}).items() if arm in ("ln", "uniform", "constant")
+    }
+    if len(ends) < 2:
+        return "."
+    words = [f"{arm_named(arm)} {'diverges' if e is None else f'{1 - e:.2%}'}" for arm, e in ends.items()]
+    return f" (right answers on {_place(first)}: {', '.join(words)})."
 
 
 def _sentence(findings: Sequence[Finding], claim: str, contrary: str) -> str:
     counts, n = word_counts(findings), len(findings)
-    parts = [f"{claim} in {counts.get(CONFIRMED, 0)} of {n} comparison{'s' * (n != 1)} of a network with a method"]
+    parts = [f"{claim} in {counts.get(CONFIRMED, 0)} of {n} pair{'s' * (n != 1)} of a network and a method"]
     if LARGER_RATE in counts:
         parts.append(f"in {counts[LARGER_RATE]} one larger rate for all layers does as well")
     if NOT_CONFIRMED in counts:
         parts.append(f"in {counts[NOT_CONFIRMED]} it {contrary}")
     if UNDECIDED in counts:
         parts.append(f"{counts[UNDECIDED]} {'is' if counts[UNDECIDED] == 1 else 'are'} undecided")
-    return f"{'; '.join(parts)}."
+    return "; ".join(parts)
 
 
 def _first_picture(collected: dict[str, Any]) -> Picture | None:
