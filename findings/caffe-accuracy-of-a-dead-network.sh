@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Caffe 1.0 (kendryte-caffe 1.0.0.20210829, CPU): a network that gives all classes one score has accuracy 0, not chance.
 #
-# One would guess that a dead network (every ReLU off, an output layer that starts at 0) shows as 10% of 10 classes: in
-# PyTorch, TensorFlow and NumPy argmax takes the first of equal scores. Caffe's Accuracy layer counts how many classes
-# have at least the score of the right one, itself included, and calls the answer right if these are at most top_k: in a
-# tie the right class loses to all that equal it. So scores of 0 give accuracy 0 and top-5 accuracy 0, while the loss
-# is ln 10; and a sample whose right class shares the highest score with one other is wrong by top-1 and right by top-5. Who compares
-# curves of two frameworks meets it at iteration 0 of a network whose last layer starts at 0.
+# One would guess that a dead network (every ReLU off, an output layer that starts at 0) shows as 10% of 10 classes:
+# in PyTorch, TensorFlow and NumPy argmax takes the first of equal scores. Caffe's Accuracy layer counts how many
+# classes have at least the score of the right one, itself included, and calls the answer right if these are at most
+# top_k: in a tie the right class loses to all that equal it. So scores of 0 give accuracy 0 and top-5 accuracy 0,
+# while the loss is ln 10; and a sample whose right class shares the highest score with one other is wrong by top-1
+# and right by top-5. Who compares curves of two frameworks meets it at iteration 0 of a network whose last layer
+# starts at 0.
 #
 # Seen with Python 3.9.18 (8 samples, 10 classes):
 #   all scores 0               loss 2.3026  accuracy 0.000  top-5 0.000  argmax 0.125
