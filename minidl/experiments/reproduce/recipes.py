@@ -1,0 +1,181 @@
+"""Recipes: a network, its data, and how Caffe trained it; the numbers that were chosen here say how.
+
+The same recipe serves every method and every rate. What Caffe's prototxt files state is taken from them: initial
+weights, batch, schedule, decay, biases at twice the rate. The iterations of the scale `paper` are Caffe's; those of
+`quick` about a tenth, with the schedule drawn together in proportion, so that the rate falls as far.
+
+Held out in every run, for the tuning: the last 5,000 training images of MNIST, the last 500 of each class of CIFAR-10,
+the last 50 of each class of the 200 of ImageNet. So a run trains on slightly fewer images than Caffe's did.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from minidl import models
+from minidl.experiments.reproduce.networks import WIDTH, deep_mlp, tiny
+from minidl.nn import Module
+from minidl.optim import InvLR, MultiStepLR, Optimizer
+from minidl.optim.schedule import Schedule
+
+SCALES = ("quick", "paper")
+TUNING_SEEDS = (1000, 1001)  # never reported
+GRID_STEPS = (-2, -1, 0, 1, 2)  # half decades around the recipe's rate
+LOOKS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # parts of a run after which it is tested
+
+
+@dataclass(frozen=True)
+class Inv:
+    """Caffe's "inv": t (1 + gamma k)^-power after k steps."""
+
+    gamma: float
+    power: float
+
+    def of(self, optimizer: Optimizer, stretch: float) -> Schedule:
+        """For a run `stretch` times as long."""
+        return InvLR(optimizer, gamma=self.gamma / stretch, power=self.power)
+
+
+@dataclass(frozen=True)
+class Stairs:
+    """Caffe's "step" and "multistep": t is multiplied by gamma after so many steps each."""
+
+    milestones: tuple[int, ...]
+    gamma: float = 0.1
+
+    def of(self, optimizer: Optimizer, stretch: float) -> Schedule:
+        """For a run `stretch` times as long."""
+        return MultiStepLR(optimizer, [max(1, round(k * stretch)) for k in self.milestones], gamma=self.gamma)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one network is trained, whatever the method and the rate.
+
+    Attributes:
+        name: as on the command line.
+        title: what it is, in words.
+        network: makes it, with fresh weights from the random stream that `md.seed` started.
+        data: its name in `sets.READERS`.
+        batch: examples a step.
+        decay: weight decay.
+        scales: pattern of parameters -> (multiplier of the rate, multiplier of the decay), as in Caffe's prototxt.
+        schedule: of a run of the scale `paper`; None for a fixed rate.
+        iterations: scale -> steps.
+        seeds: scale -> how many are reported.
+        base_rates: method -> the recipe's base rate.
+        looked_at: scale -> how many test images the looks before the last are at, evenly spaced in the test set; 0 for
+            all of them. (Then a run spends less than a seventh of its time on looks.) The last look is at all.
+        targets: test accuracies whose first look is reported, "how soon".
+        expected: what is known of Caffe's own runs, for the report; not a number of the paper's.
+        criterion: how the network was chosen, if it is not Caffe's.
+    """
+
+    name: str
+    title: str
+    network: Callable[[], Module]
+    data: str
+    batch: int
+    decay: float
+    schedule: Inv | Stairs | None
+    iterations: Mapping[str, int]
+    seeds: Mapping[str, int]
+    base_rates: Mapping[str, float]
+    scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    looked_at: Mapping[str, int] = field(default_factory=lambda: {"quick": 2_000, "paper": 0})
+    targets: tuple[float, ...] = (0.9,)
+    expected: str = ""
+    criterion: str = ""
+
+    def grid(self, method: str) -> tuple[float, ...]:
+        """The five base rates that every rate is tuned over: the recipe's, and two half decades to either side."""
+        return tuple(float(f"{self.base_rates[method] * 10 ** (step / 2):.3g}") for step in GRID_STEPS)
+
+    def scale(self, optimizer: Optimizer) -> None:
+        """Give single parameters the rates and decays that they have in the recipe."""
+        for pattern, (lr, decay) in self.scales.items():
+            optimizer.scale(pattern, lr=lr, decay=decay)
+
+    def scheduled(self, optimizer: Optimizer, iterations: int) -> Schedule | None:
+        """The schedule, drawn together so that a run of `iterations` steps sees all of it."""
+        stretch = iterations / self.iterations["paper"]
+        return None if self.schedule is None else self.schedule.of(optimizer, stretch)
+
+    def look_steps(self, iterations: int) -> tuple[int, ...]:
+        """After how many steps the test set is looked at: denser early, and at the end."""
+        return tuple(sorted({max(1, math.ceil(part * iterations)) for part in LOOKS}))
+
+
+_TWICE = {"*.bias": (2.0, 1.0)}  # Caffe's examples: a bias learns twice as fast as a weight
+_INV = Inv(gamma=1e-4, power=0.75)
+
+
+def deep_mlp_recipe(name: str, hidden: int) -> Recipe:
+    """A deep MLP of sigmoid units on MNIST, at a fixed rate and without decay, so that nothing else plays in."""
+    return Recipe(
+        name=name,
+        title=f"{hidden} hidden layers of {WIDTH} sigmoid units on MNIST",
+        network=partial(deep_mlp, hidden),
+        data="mnist",
+        batch=64,
+        decay=0.0,
+        schedule=None,
+        iterations={"quick": 5_000, "paper": 30_000},
+        seeds={"quick": 3, "paper": 5},
+        base_rates={"sgd": 0.1, "nesterov": 0.1, "adagrad": 0.01, "adagrad-layer": 1.0},
+    )
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="mnist",
+            title="Caffe's LeNet on MNIST",
+            network=models.lenet,
+            data="mnist",
+            batch=64,
+            decay=5e-4,
+            schedule=_INV,
+            iterations={"quick": 1_000, "paper": 10_000},
+            seeds={"quick": 3, "paper": 5},
+            base_rates={"sgd": 0.01, "nesterov": 0.01, "adagrad": 0.01, "adagrad-layer": 1.0},
+            scales=_TWICE,
+            targets=(0.9, 0.97, 0.99),
+            expected="Caffe's own log: 0.990 to 0.991 of the test images after 10,000 iterations, 0.968 after 500",
+        ),
+        deep_mlp_recipe("deep-mlp", 20),
+        Recipe(
+            name="digits",
+            title="a tiny network on the 8x8 digits, to try the machinery with",
+            network=tiny,
+            data="digits",
+            batch=32,
+            decay=5e-4,
+            schedule=_INV,
+            iterations={"quick": 60, "paper": 600},
+            seeds={"quick": 3, "paper": 5},
+            base_rates={"sgd": 0.1, "nesterov": 0.1, "adagrad": 0.1, "adagrad-layer": 1.0},
+            scales=_TWICE,
+            looked_at={"quick": 0, "paper": 0},
+            targets=(0.5, 0.9),
+        ),
+    )
+}
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of that name; "deep-mlp-N" is the deep MLP with N hidden layers, for any N.
+
+    Raises:
+        ValueError: there is none.
+    """
+    hidden = name.removeprefix("deep-mlp-")
+    if name not in RECIPES and hidden.isdecimal() and hidden.isascii():
+        return deep_mlp_recipe(name, int(hidden))
+    if name not in RECIPES:
+        raise ValueError(f"unknown recipe {name!r}; expected one of {', '.join(RECIPES)}")
+    return RECIPES[name]
