@@ -5,7 +5,7 @@ from __future__ import annotations
 from minidl import models, nn
 
 WIDTH = 64  # units of each hidden layer of the deep MLPs
-CHANNELS = 32  # of each convolution of the deep convolutional network
+CHANNELS = 16  # of each convolution of the deep convolutional network
 
 
 def deep_mlp(hidden: int, width: int = WIDTH) -> nn.Sequential:

@@ -70,6 +70,8 @@ class Recipe:
         looked_at: scale -> how many test images the looks before the last are at, evenly spaced in the test set; 0 for
             all of them. (Then a run spends less than a seventh of its time on looks.) The last look is at all.
         targets: test accuracies whose first look is reported, "how soon".
+        tuned: whether base rates are tuned; not where a run takes weeks.
+        milliseconds: of one core for a step, measured (of an EPYC of 2024), to say beforehand what a plan costs.
         expected: what is known of Caffe's own runs, for the report; not a number of the paper's.
         criterion: how the network was chosen, if it is not Caffe's.
     """
@@ -87,11 +89,15 @@ class Recipe:
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     looked_at: Mapping[str, int] = field(default_factory=lambda: {"quick": 2_000, "paper": 0})
     targets: tuple[float, ...] = (0.9,)
+    tuned: bool = True
+    milliseconds: float = 0.0
     expected: str = ""
     criterion: str = ""
 
     def grid(self, method: str) -> tuple[float, ...]:
         """The five base rates that every rate is tuned over: the recipe's, and two half decades to either side."""
+        if not self.tuned:
+            return ()
         return tuple(float(f"{self.base_rates[method] * 10 ** (step / 2):.3g}") for step in GRID_STEPS)
 
     def scale(self, optimizer: Optimizer) -> None:
@@ -118,6 +124,7 @@ def deep_mlp_recipe(name: str, hidden: int) -> Recipe:
     return Recipe(
         name=name,
         title=f"{hidden} hidden layers of {WIDTH} sigmoid units on MNIST",
+        milliseconds=0.7 + 0.12 * hidden,
         network=partial(deep_mlp, hidden),
         data="mnist",
         batch=64,
@@ -135,6 +142,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="mnist",
             title="Caffe's LeNet on MNIST",
+            milliseconds=25.0,
             network=models.lenet,
             data="mnist",
             batch=64,
@@ -150,6 +158,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="cifar10-quick",
             title="Caffe's quick network on CIFAR-10",
+            milliseconds=96.0,
             network=models.cifar10_quick,
             data="cifar10",
             batch=100,
@@ -165,6 +174,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="cifar10-full",
             title="Caffe's full network on CIFAR-10",
+            milliseconds=101.0,
             network=models.cifar10_full,
             data="cifar10",
             batch=100,
@@ -185,6 +195,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="imagenet32",
             title="AlexNet scaled to 32x32 pixels on 200 classes of ImageNet",
+            milliseconds=790.0,
             network=models.alexnet_32,
             data="imagenet32",
             batch=128,
@@ -202,6 +213,9 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="imagenet",
             title="AlexNet on ImageNet",
+            milliseconds=60_000.0,
+            tuned=False,
+            tuned=False,
             network=models.alexnet,
             data="imagenet",
             batch=256,
@@ -219,6 +233,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="deep-conv",
             title="20 convolutions with ReLU on CIFAR-10",
+            milliseconds=100.0,
             network=partial(deep_conv, 20),
             data="cifar10",
             batch=100,
@@ -232,6 +247,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="digits",
             title="a tiny network on the 8x8 digits, to try the machinery with",
+            milliseconds=0.5,
             network=tiny,
             data="digits",
             batch=32,
