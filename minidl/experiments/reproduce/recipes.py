@@ -215,7 +215,6 @@ RECIPES: dict[str, Recipe] = {
             title="AlexNet on ImageNet",
             milliseconds=60_000.0,
             tuned=False,
-            tuned=False,
             network=models.alexnet,
             data="imagenet",
             batch=256,
