@@ -37,6 +37,16 @@ def test_the_batch_size_does_not_change_the_result(batch_size):
     assert parts.accuracy == whole.accuracy
 
 
+def test_of_equal_scores_the_first_class_is_predicted():
+    """As in PyTorch and NumPy. In Caffe a tie is wrong: findings/caffe-accuracy-of-a-dead-network.sh."""
+    model = nn.Sequential(nn.Linear(6, 3))
+    for p in model.parameters():
+        p.data[...] = 0
+    found = evaluate(model.to(backend.current()), DATA)
+    assert found.accuracy == (DATA.labels == 0).mean()
+    np.testing.assert_allclose(found.loss, np.log(3), rtol=1e-6)
+
+
 def test_evaluate_puts_every_modules_mode_back_and_draws_nothing():
     model = classifier()
     model[1].eval()

@@ -29,7 +29,7 @@ from minidl.tensors.tensor import Tensor
 WIDE = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 4))  # 1e-4 to about 31.6
 TRAINED = 0.9
 DEPTHS = (2, 3, 4, 5, 6, 8, 20)
-DEPTH_RATES = (0.01, 0.0316, 0.1, 0.316, 1.0, 3.16, 10.0)
+DEPTH_RATES = (0.0316, 0.1, 0.316, 1.0)  # those around them are worse already at 2 and 3 layers
 
 
 def validations(folder: Path, recipe: str, method: str, rate: float) -> list[dict[str, Any]]:
@@ -109,6 +109,9 @@ def choose_depth(folder: Path, depths: tuple[int, ...] = DEPTHS, rates: tuple[fl
 if __name__ == "__main__":
     if len(sys.argv) == 3 and sys.argv[1] == "depth":
         choose_depth(Path(sys.argv[2]))
+        sys.exit()
+    if len(sys.argv) == 4 and sys.argv[1] == "depth":  # with the depths to try
+        choose_depth(Path(sys.argv[2]), tuple(map(int, sys.argv[3].split(","))))
         sys.exit()
     if len(sys.argv) == 5 and sys.argv[1] == "rates":
         choose_rates(Path(sys.argv[2]), sys.argv[3], sys.argv[4].split(","))

@@ -1,0 +1,55 @@
+"""All findings of one experiment, and in words how they are found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl.experiments.reproduce.claims import CLAIMS, Finding, fewest
+from minidl.experiments.reproduce.evidence import methods_of
+from minidl.experiments.reproduce.layer_claims import EXTREME, FASTER, SLOWER, judge_layers
+from minidl.experiments.reproduce.outcome_claims import judge_outcomes
+from minidl.experiments.reproduce.page import Block, Folded, Text
+from minidl.experiments.verdict import ALIKE, KEPT_OF_THE_GAIN, SIGNIFICANCE, SMALLEST_EFFECT
+
+
+def judge_all(collected: dict[str, Any]) -> list[Finding]:
+    """Every finding of one experiment, in the order of the claims."""
+    found = [
+        finding
+        for method in methods_of(collected)
+        for finding in [*judge_layers(collected, method), *judge_outcomes(collected, method)]
+    ]
+    order = list(CLAIMS)
+    return sorted(found, key=lambda finding: order.index(finding.claim))
+
+
+def how_judged() -> list[Block]:
+    """The rules, for the report."""
+    lines = [
+        f"""The rules were written before there was a result. A claim is judged for each network with each method, in
+        four words: **confirmed**, **only through the larger rate**, **not confirmed**, **undecided**. What differs
+        between two arms is compared seed by seed (the same seed gives the same weights and the same order of the data)
+        by an exact sign-flip test, one-sided, at p <= {SIGNIFICANCE}: with fewer than {fewest()} seeds nothing is
+        decided.""",
+        f"""**Gradients** and **slow**: the geometric mean over the half of the layers near the output
+        against that over the half near the input, under one rate. Confirmed is at least {EXTREME:g} times for the
+        gradient's norm, at the start and in the median over the recorded steps, and at least {SLOWER:g} times for
+        |dw|/|w|, the part of its weights that a step changes; established to be less is not confirmed. (Layers are
+        recorded more densely early in a run.)""",
+        f"""**Speed**: near the input a step under a rate per layer has to go at least {FASTER:g} times as far as under
+        one rate, and at least {FASTER:g} times as far as under both controls. If it is established to go less far than
+        that compared with a control, the larger rate explains it.""",
+        f"""**Accuracy** and **time**: one arm beats another if the test says so and the median difference is at least
+        {SMALLEST_EFFECT:.0%}. That a control does as well has to be shown too: by the same test it keeps at least
+        {KEPT_OF_THE_GAIN:.0%} of what a rate per layer gains over one rate. There is no difference if one rate is shown
+        to be behind by less than {ALIKE:.0%} of its wrong answers, or iterations. Confirmed is what helps both at the
+        recipe's rate, where both controls have to be beaten, and with each rule at the best rate of the same grid. If
+        the two disagree, or the second was not run, it is undecided. A run that diverged ranks after every other. Time
+        is counted in iterations, until a run has no more wrong answers, give or take {SMALLEST_EFFECT:.0%}, than one
+        rate with the same seed has at the end.""",
+        """No correction is made for the number of comparisons: with many of them, one in twenty that shows nothing
+        would be called something, so a single confirmed among many says little.""",
+    ]
+    return [
+        Folded("The rules, which were fixed before the first run", [Text(" ".join(line.split())) for line in lines])
+    ]

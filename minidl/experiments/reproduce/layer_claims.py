@@ -1,0 +1,222 @@
+"""The claims about layers: where gradients are small, who learns slowly, and whom a rate per layer speeds up.
+
+Every number compares two halves of a network: the layers near the input with those near the output (geometric means
+over the layers of a half; of an odd number the middle layer counts for neither). "Along the way" is the median over the
+recorded steps.
+
+- **gradients**: under one rate the norm is at least `EXTREME` times larger near the output, at the start and along the
+  way (of the two factors of a seed the smaller one counts).
+- **slow**: under one rate the relative update of a step, |dw|/|w|, is at least `SLOWER` times larger near the output.
+- **speed**: near the input the relative update is at least `FASTER` times that under one rate, and at least `FASTER`
+  times that under each control in which no layer differs from another. If only the first is established and for one of
+  the controls the contrary, it is the larger rate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from minidl.experiments.reproduce.claims import (
+    CONFIRMED,
+    ESTABLISHED,
+    FEW,
+    LARGER_RATE,
+    NOT_CONFIRMED,
+    REFUTED,
+    UNDECIDED,
+    Finding,
+    exceeds,
+    seeds_words,
+)
+from minidl.experiments.reproduce.evidence import (
+    Arms,
+    Run,
+    arms_of,
+    by_layer,
+    decades_deeper,
+    ids_of,
+    median,
+    near_input_and_output,
+    shared_seeds,
+)
+from minidl.experiments.reproduce.names import CONTROLS, arm_named
+from minidl.plot.words import listed, positional
+
+EXTREME = 10.0
+SLOWER = 2.0
+FASTER = 1.1
+
+
+def judge_layers(collected: dict[str, Any], method: str) -> list[Finding]:
+    """The three findings of a method; none where no layer was recorded."""
+    arms = {
+        arm: {seed: run for seed, run in runs.items() if len(by_layer(run, "norms")) >= 2}
+        for arm, runs in arms_of(collected, method).items()
+    }
+    if not any(arms.values()):
+        return []
+    where = {"recipe": collected["recipe"], "scale": collected["scale"], "method": method}
+    return [_gradients(arms, where), _slow(arms, where), _speed(arms, where)]
+
+
+def _gradients(arms: Arms, where: dict[str, Any]) -> Finding:
+    runs = list(arms.get("uniform", {}).values())
+    if not runs:
+        return _not_run("gradients", where, ["uniform"])
+    start, way = ([decades_deeper(run, "norms", when) for run in runs] for when in ("first", "middle"))
+    smaller = [min(a, b) for a, b in zip(start, way, strict=True)]
+    shallow, deep = _halves(runs, "norms", "first")
+    word = _word(exceeds(smaller, math.log10(EXTREME)))
+    sentence = (
+        f"{_capital(seeds_words(len(runs)))}: at the start the gradient's norm is {shallow:.2g} near the input and "
+        f"{deep:.2g} near the output, {_times(start)}; along the way {_times(way)}."
+    )
+    larger = exceeds(smaller, 0.0)
+    statistics = [f"At least {EXTREME:g} times: {exceeds(smaller, math.log10(EXTREME))}; larger at all: {larger}."]
+    floored = sum(run["layers"].get("floored", 0) for run in runs)
+    if floored:
+        statistics.append(f"The norm of a layer was 0, or too small for the dtype, {floored} times.")
+    numbers = {"start": _plain(start), "way": _plain(way), "near_input": shallow, "near_output": deep}
+    return Finding("gradients", **where, word=word, sentence=sentence, statistics=tuple(statistics), numbers=numbers,
+                   runs=tuple(ids_of(arms, ["uniform"])))  # fmt: skip
+
+
+def _slow(arms: Arms, where: dict[str, Any]) -> Finding:
+    runs = list(arms.get("uniform", {}).values())
+    if not runs:
+        return _not_run("slow", where, ["uniform"])
+    way = [decades_deeper(run, "relative_updates", "middle") for run in runs]
+    shallow, deep = _halves(runs, "relative_updates", "middle")
+    sentence = (
+        f"{_capital(seeds_words(len(runs)))}: under one rate a step changes the layers near the input by {shallow:.2g} "
+        f"of their weights, those near the output by {deep:.2g}, {_times(way)}."
+    )
+    return Finding("slow", **where, word=_word(exceeds(way, math.log10(SLOWER))), sentence=sentence,
+                   statistics=(f"At least {SLOWER:g} times: {exceeds(way, math.log10(SLOWER))}.",),
+                   numbers={"way": _plain(way), "near_input": shallow, "near_output": deep},
+                   runs=tuple(ids_of(arms, ["uniform"])))  # fmt: skip
+
+
+def _speed(arms: Arms, where: dict[str, Any]) -> Finding:
+    missing = [arm for arm in ("ln", "uniform") if not arms.get(arm)]
+    seeds = shared_seeds(arms, ["ln", "uniform"])
+    if missing or not seeds:
+        return _not_run("speed", where, missing or ["ln", "uniform"])
+    rivals = [arm for arm in CONTROLS if arms.get(arm)]
+    gains = {arm: _gains(arms, arm, "near input") for arm in ("uniform", *rivals)}
+    shifts = {arm: _gains(arms, arm, "shift") for arm in ("uniform", *rivals)}
+    shown = {arm: exceeds(gains[arm], math.log(FASTER)) for arm in gains}
+    word, why = _speed_word(shown, rivals)
+    lines = [f"{_middle(gains[arm])} times as far as {arm_named(arm)}" for arm in gains]
+    multipliers = [near_input_and_output(by_layer(run, "multipliers")) for run in arms["ln"].values()]
+    factors = (median([pair[0] for pair in multipliers]), median([pair[1] for pair in multipliers]))
+    sentence = (
+        f"{_capital(seeds_words(len(seeds)))}: near the input a step moves the weights {listed(lines)}. Against one "
+        f"rate the layers near the input gain {_middle(shifts['uniform'])} times what those near the output gain. {why}"
+    )
+    statistics = [f"The rule's own factors: {factors[0]:.3g} near the input, {factors[1]:.3g} near the output."]
+    statistics += [
+        f"Against {arm_named(arm)}: {_factor(gains[arm])} times as far near the input, at least {FASTER:g}: "
+        f"{shown[arm]}; gain near the input over gain near the output {_factor(shifts[arm])}."
+        for arm in gains
+    ]
+    numbers = {
+        "near_input": {arm: _plain(gains[arm]) for arm in gains},
+        "shift": {arm: _plain(shifts[arm]) for arm in shifts},
+        "multipliers": list(factors),
+    }
+    return Finding("speed", **where, word=word, sentence=sentence.strip(), statistics=tuple(statistics),
+                   numbers=numbers, runs=tuple(ids_of(arms, ["ln", "uniform", *rivals])))  # fmt: skip
+
+
+def _speed_word(shown: dict[str, str], rivals: Sequence[str]) -> tuple[str, str]:
+    if shown["uniform"] == REFUTED:
+        return NOT_CONFIRMED, ""
+    if shown["uniform"] != ESTABLISHED:
+        return UNDECIDED, "" if shown["uniform"] == FEW else "The seeds disagree."
+    explained = [arm for arm in rivals if shown[arm] == REFUTED]
+    if explained:
+        return LARGER_RATE, f"{_capital(listed(list(map(arm_named, explained))))} makes them as fast."
+    if not rivals:
+        return UNDECIDED, "No larger rate without differences between layers was run beside it."
+    missing = [arm for arm in CONTROLS if arm not in rivals]
+    if missing:
+        return UNDECIDED, f"Not run: {listed(list(map(arm_named, missing)))}."
+    if all(shown[arm] == ESTABLISHED for arm in rivals):
+        return CONFIRMED, ""
+    return UNDECIDED, "Against the larger rates the seeds prove nothing."
+
+
+def _gains(arms: Arms, other: str, what: str) -> list[float]:
+    """For each shared seed the logarithm of how much farther a step goes under a rate per layer than in another arm.
+
+    Near the input; for "shift", less what it is near the output.
+    """
+    found = []
+    for seed in shared_seeds(arms, ["ln", other]):
+        own, rival = (near_input_and_output(by_layer(arms[arm][seed], "relative_updates")) for arm in ("ln", other))
+        gain = _log_ratio(own[0], rival[0])
+        found.append(gain if what == "near input" else gain - _log_ratio(own[1], rival[1]))
+    return found
+
+
+def _log_ratio(above: float, below: float) -> float:
+    if above > 0 and below > 0:
+        return math.log(above / below)
+    return (
+        math.nan if above == below or math.isnan(above) or math.isnan(below) else math.copysign(math.inf, above - below)
+    )
+
+
+def _word(shown: str) -> str:
+    return {ESTABLISHED: CONFIRMED, REFUTED: NOT_CONFIRMED}.get(shown, UNDECIDED)
+
+
+def _not_run(claim: str, where: dict[str, Any], arms: Sequence[str]) -> Finding:
+    names = listed([arm_named(arm) for arm in arms])
+    return Finding(claim, **where, word=UNDECIDED, sentence=f"Not run, or not for the same seeds: {names}.")
+
+
+def _halves(runs: Sequence[Run], key: str, when: str) -> tuple[float, float]:
+    """The medians over the runs of `key` near the input and near the output."""
+    pairs = [near_input_and_output(by_layer(run, key, when)) for run in runs]
+    return median([pair[0] for pair in pairs]), median([pair[1] for pair in pairs])
+
+
+def _times(decades: Sequence[float]) -> str:
+    """Factors, given as decades, in words: the median, and the range over the seeds."""
+    known = [value for value in decades if not math.isnan(value)]
+    if not known:
+        return "which was not recorded"
+    middle = median(known)
+    span = f" ({_number(min(known))} to {_number(max(known))})" if len(known) > 1 else ""
+    return f"{_number(middle)} times as much{span}"
+
+
+def _number(decades: float) -> str:
+    if decades == math.inf or decades > 15:
+        return "infinitely many" if decades == math.inf else f"10^{decades:.0f}"
+    return f"{10.0**decades:.2g}" if decades < 2 else positional(10.0**decades)
+
+
+def _middle(logs: Sequence[float]) -> str:
+    known = [value for value in logs if not math.isnan(value)]
+    return f"{math.exp(median(known)):.3g}" if known else "an unknown number of"
+
+
+def _factor(logs: Sequence[float]) -> str:
+    known = [value for value in logs if not math.isnan(value)]
+    if not known:
+        return "(not known)"
+    span = f" ({math.exp(min(known)):.3g} to {math.exp(max(known)):.3g})" if len(known) > 1 else ""
+    return f"{math.exp(median(known)):.3g}{span}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _plain(values: Sequence[float]) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values]

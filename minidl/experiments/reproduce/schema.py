@@ -1,0 +1,90 @@
+"""What a run's result.json has to hold for the report: it is checked before a number of it is believed.
+
+Only what the report needs is asked for; what else is there does not matter to it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from minidl.files.reading import read_text
+from minidl.files.schema import check_plain
+
+FORMAT = 1
+FLOW = ("norms", "multipliers", "relative_updates")
+_NUMBER = (float, None)  # null stands for what was not finite
+
+_ALWAYS = {
+    "spec": {"id": str, "recipe": str, "scale": str, "method": str, "rate": str, "base": (str, float), "seed": int,
+             "role": str},
+    "base_rate": float,
+    "versions": dict,
+    "iterations": int,
+    "seconds": float,
+}  # fmt: skip
+_TRAINED = {
+    "looks": [{"iteration": int, "accuracy": _NUMBER, "loss": _NUMBER, "seconds": _NUMBER}],
+    "validation": {"accuracy": _NUMBER, "loss": _NUMBER},
+    "diverged_at": (int, None),
+    "layers": [str],
+    "curve": {"steps": [int], "loss": [_NUMBER]},
+    "flow": {"steps": [int], **{name: [[_NUMBER]] for name in FLOW}},
+}
+
+
+def read_strictly(path: Path) -> Any:
+    """The content of a JSON file that has no NaN and no infinity, which JSON does not know.
+
+    Raises:
+        ValueError: it is none, or cut off.
+    """
+    try:
+        return json.loads(read_text(path), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is no strict JSON: {error}") from None
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} stands in it")
+
+
+def check_result(found: Any) -> None:
+    """Refuse what is no result of a run.
+
+    Raises:
+        ValueError: says which entry is missing, or is of the wrong kind or length.
+    """
+    check_plain(found, dict, "result.json")
+    if found.get("format") != FORMAT:
+        raise ValueError(f"result.json: expected format {FORMAT}; got {found.get('format')!r}")
+    _check(found, _ALWAYS)
+    base = found["spec"]["base"]
+    if isinstance(base, str) and base not in ("recipe", "tuned"):
+        raise ValueError(f"result.json, spec, base: expected 'recipe', 'tuned' or a number; got {base!r}")
+    if "saddle" in found:
+        return  # has entries of its own
+    _check(found, _TRAINED)
+    steps = [look["iteration"] for look in found["looks"]]
+    if not steps or steps != sorted(set(steps)):
+        raise ValueError("result.json, looks: expected at least one, at iterations that grow")
+    if len(found["curve"]["steps"]) != len(found["curve"]["loss"]):
+        raise ValueError("result.json, curve: expected as many steps as losses")
+    rows, layers = len(found["flow"]["steps"]), len(found["layers"])
+    for name in FLOW:
+        if [len(row) for row in found["flow"][name]] != [layers] * rows:
+            raise ValueError(f"result.json, flow, {name}: expected {rows} rows of {layers} layers")
+
+
+def _check(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    check_plain(_part(found, wanted), wanted, "result.json")
+
+
+def _part(found: Any, wanted: Any) -> Any:
+    """What of `found` is asked for."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return {key: _part(found[key], kind) for key, kind in wanted.items() if key in found}
+    if isinstance(wanted, list) and isinstance(found, list):
+        return [_part(element, wanted[0]) for element in found]
+    return found

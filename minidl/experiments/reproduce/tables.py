@@ -1,0 +1,259 @@
+"""The report's tables: what each arm reached, how soon, at which rate, and from which runs each number comes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl.experiments.reproduce.evidence import (
+    Arms,
+    Run,
+    at_look,
+    by_layer,
+    diverged,
+    final_accuracy,
+    final_loss,
+    ids_of,
+    median,
+)
+from minidl.experiments.reproduce.names import RATES, arm_named, method_named
+from minidl.experiments.reproduce.outcome_claims import to_base
+from minidl.experiments.reproduce.page import Table
+
+AT = (0.1, 0.3, 0.6, 1.0)  # parts of a run after which the tables look
+
+
+def arms_table(arms: Arms) -> Table:
+    """A row an arm: its rate, where it ends and how soon it was as good as one rate ends. Medians, with the range."""
+    head = ("arm", "base rate", "mean factor", "right at the end, %", "iterations to one rate's end", "seeds")
+    rows = []
+    for arm, runs in arms.items():
+        found = list(runs.values())
+        ends = [math.nan if diverged(run) else 100 * final_accuracy(run) for run in found]
+        rows.append((
+            arm_named(arm), _rates(found), _known([run.get("mean_multiplier") for run in found], "{:.3g}"),
+            spread(ends, "{:.2f}", largest_first=True), _soon(arms, arm, "time", "{:,.0f}"), str(len(found)),
+        ))  # fmt: skip
+    return Table(head, rows)
+
+
+def progress_table(arms: Arms, key: str) -> Table:
+    """Accuracy (in percent) or loss on the test set at several iterations: mean, sd, range and number of seeds."""
+    looks = sorted({step for runs in arms.values() for run in runs.values() for step in run["looks"]["iteration"]})
+    steps = sorted({min(looks, key=lambda step: abs(step - part * looks[-1])) for part in AT})
+    factor, form = (100.0, "{:.2f}") if key == "accuracy" else (1.0, "{:.4g}")
+    rows = []
+    for arm, runs in arms.items():
+        cells = []
+        for step in steps:
+            found = [run for run in runs.values() if step in run["looks"]["iteration"]]
+            lost = [math.isnan(at_look(run, step, "loss")) for run in found]
+            values = [factor * at_look(run, step, key) for run, gone in zip(found, lost, strict=True) if not gone]
+            cells.append(moments(values, form, sum(lost)))
+        rows.append((arm_named(arm), *cells))
+    return Table(("arm", *(f"after {step:,}" for step in steps)), rows)
+
+
+def time_table(arms: Arms) -> Table:
+    """Iterations and seconds until as good as one rate is at the end, and seconds of the whole training."""
+    head = ("arm", "iterations", "seconds by the clock", "processor's seconds", "seconds of all iterations")
+    rows = []
+    for arm, runs in arms.items():
+        whole = _known([run.get("seconds") for run in runs.values()], "{:.3g}")
+        measures = (("time", "{:,.0f}"), ("seconds", "{:.3g}"), ("cpu seconds", "{:.3g}"))
+        rows.append((arm_named(arm), *(_soon(arms, arm, measure, form) for measure, form in measures), whole))
+    return Table(head, rows)
+
+
+def layers_table(arms: Arms, layers: Sequence[str]) -> Table | None:
+    """A row a layer, medians over the seeds; None if none was recorded."""
+    columns: list[tuple[str, list[float]]] = []
+    for arm, key, when, name in (
+        ("uniform", "norms", "first", "norm at the start"),
+        ("uniform", "norms", "middle", "norm along the way"),
+        ("ln", "multipliers", "middle", "factor of a rate per layer"),
+        ("uniform", "relative_updates", "middle", "|dw|/|w|, one rate"),
+        ("constant", "relative_updates", "middle", "|dw|/|w|, one larger rate"),
+        ("ln", "relative_updates", "middle", "|dw|/|w|, a rate per layer"),
+    ):
+        found = [by_layer(run, key, when) for run in arms.get(arm, {}).values()]
+        found = [values for values in found if len(values) == len(layers)]
+        if found:
+            columns.append((name, [median(column) for column in np.array(found).T]))
+    if not columns or not layers:
+        return None
+    rows = [(layer, *(_short(values[k]) for _, values in columns)) for k, layer in enumerate(layers)]
+    return Table(("layer", *(name for name, _ in columns)), rows)
+
+
+def tuning_table(collected: dict[str, Any], method: str) -> tuple[Table, list[str]] | None:
+    """Mean validation loss by base rate, and the rules whose best rate is the first or last of the grid."""
+    runs = [run for run in collected["runs"] if run["role"] == "tuning" and run["method"] == method]
+    if not runs:
+        return None
+    grid = sorted({float(run["base_rate"]) for run in runs})
+    rows, edges = [], []
+    for rate in (rate for rate in RATES if any(run["rate"] == rate for run in runs)):
+        losses = {}
+        for base in grid:
+            own = [run for run in runs if run["rate"] == rate and float(run["base_rate"]) == base]
+            values = [_not_null((run.get("validation") or {}).get("loss")) for run in own]
+            losses[base] = float(np.mean(values)) if own else math.nan
+        known = {base: loss for base, loss in losses.items() if not math.isnan(loss)}
+        best = min(known, key=lambda base: known[base])
+        if best in (min(known), max(known)):
+            edges.append(arm_named(rate))
+        rows.append((arm_named(rate), *(_loss(losses[base]) + " *" * (base == best) for base in grid)))
+    return Table(("rule", *(f"{base:g}" for base in grid)), rows), edges
+
+
+def open_table(recipes: Sequence[tuple[str, dict[str, Arms]]]) -> Table | None:
+    """What the paper leaves open: ln against log10, AdaGrad by element against by layer; right answers at the end."""
+    rows = []
+    for title, methods in recipes:
+        for method, arms in methods.items():
+            if "ln" in arms and "log10" in arms:
+                rows.append(_open_row(f"{title}, {method_named(method)}: ln or log10", arms["ln"], arms["log10"]))
+        for arm in ("uniform", "ln"):
+            pair = [methods.get(method, {}).get(arm) for method in ("adagrad", "adagrad-layer")]
+            if pair[0] and pair[1]:
+                name = f"{title}, AdaGrad, {arm_named(arm)}: by element or by layer"
+                rows.append(_open_row(name, pair[0], pair[1]))
+    return Table(("what is open", "the first", "the second", "second less first", "seeds"), rows) if rows else None
+
+
+def _open_row(name: str, first: dict[int, Run], second: dict[int, Run]) -> tuple[str, ...]:
+    ends = [
+        {s: math.nan if diverged(run) else 100 * final_accuracy(run) for s, run in runs.items()}
+        for runs in (first, second)
+    ]
+    seeds = sorted(set(first) & set(second))
+    gaps = [ends[1][s] - ends[0][s] for s in seeds]
+    known = [gap for gap in gaps if not math.isnan(gap)]
+    gap = f"{median(known):+.2f} ({min(known):+.2f} to {max(known):+.2f})" if known else "unknown"
+    both = [spread(list(one.values()), "{:.2f}", largest_first=True) for one in ends]
+    return name, *both, gap, str(len(seeds))
+
+
+# ---- where the numbers come from
+
+
+def source_table(collected: dict[str, Any], method: str, arms: Arms) -> Table:
+    """For each arm its runs, seeds and base rate, and the number of the environment they were made in."""
+    rows = []
+    for arm, runs in arms.items():
+        places = sorted({run["environment"] + 1 for run in runs.values()})
+        rows.append((
+            f"{method_named(method)}, {arm_named(arm)}", f"`{'`, `'.join(short_ids(ids_of(arms, [arm])))}`",
+            ", ".join(map(str, runs)), _rates(list(runs.values())), ", ".join(map(str, places)),
+        ))  # fmt: skip
+    return Table(("arm", "runs", "seeds", "base rate", "environment"), rows, words=True)
+
+
+def environment_table(collected: dict[str, Any]) -> Table:
+    """The commands, versions and machines of the runs, by number."""
+    rows = []
+    for number, found in enumerate(collected["environments"], start=1):
+        versions = found.get("versions") or {}
+        threads = found.get("threads")
+        rows.append((
+            str(number), f"`{found.get('command') or 'unknown'}`", f"{versions.get('commit') or 'unknown'}",
+            ", ".join(f"{name} {versions[name]}" for name in ("minidl", "numpy", "python") if name in versions),
+            f"{found.get('machine') or 'unknown'}; {threads} thread{'s' * (threads != 1)}; {found.get('backend')}",
+        ))  # fmt: skip
+    return Table(("environment", "command", "commit", "versions", "machine"), rows, words=True)
+
+
+def short_ids(ids: Sequence[str]) -> list[str]:
+    """Ids that differ in their seed alone as one: sgd-ln-recipe-seed0, 1, 2 are sgd-ln-recipe-seed{0,1,2}."""
+    groups: dict[str, list[str]] = {}
+    for name in ids:
+        found = re.fullmatch(r"(.*seed)(\d+)", name)
+        groups.setdefault(found[1] if found else name, []).append(found[2] if found else "")
+    return [stem + (f"{{{','.join(ends)}}}" if len(ends) > 1 else ends[0]) for stem, ends in groups.items()]
+
+
+# ---- numbers in words
+
+
+def spread(values: Sequence[float], form: str, largest_first: bool = False) -> str:
+    """'median (min-max)'; NaN is a run that diverged, which ranks after every other.
+
+    Args:
+        largest_first: whether large numbers are the good ones, after which a diverged run ranks.
+    """
+    known = [value for value in values if math.isfinite(value)]
+    if not known:
+        return "diverged" if len(values) else "none"
+    sign = -1.0 if largest_first else 1.0
+    middle = median([sign * value if math.isfinite(value) else math.inf for value in values])
+    text = form.format(sign * middle) if math.isfinite(middle) else "diverged"
+    text += f" ({form.format(min(known))}\u2013{form.format(max(known))})" if len(known) > 1 else ""
+    lost = len(values) - len(known)
+    return text + (f", {lost} of {len(values)} diverged" if lost else "")
+
+
+def moments(values: Sequence[float], form: str, lost: int) -> str:
+    """'mean \u00b1 sd (min-max; n)' over the seeds that did not diverge, and how many did."""
+    gone = f"{lost} diverged" if lost else ""
+    if not values:
+        return gone or "not looked at"
+    text = form.format(float(np.mean(values)))
+    if len(values) > 1:
+        text += f" \u00b1 {form.format(float(np.std(values, ddof=1)))}"
+        text += f" ({form.format(min(values))}\u2013{form.format(max(values))}; n={len(values)})"
+    else:
+        text += " (n=1)"
+    return f"{text}, {gone}" if gone else text
+
+
+def _soon(arms: Arms, arm: str, measure: str, form: str) -> str:
+    values = to_base(arms, arm, measure)
+    if not values:
+        return "nothing to compare with"
+    known = [value for value in values if math.isfinite(value)]
+    if not known:
+        return "never"
+    ordered = sorted(values)
+    middle = ordered[(len(ordered) - 1) // 2]
+    text = form.format(middle) if math.isfinite(middle) else "never"
+    text += f" ({form.format(min(known))}\u2013{form.format(max(known))})" if len(set(known)) > 1 else ""
+    never = len(values) - len(known)
+    return text + (f", {never} of {len(values)} never" if never else "")
+
+
+def _known(values: Sequence[Any], form: str) -> str:
+    known = [float(value) for value in values if value is not None]
+    return form.format(median(known)) if known else "unknown"
+
+
+def _rates(runs: Sequence[Run]) -> str:
+    rates = sorted({float(run["base_rate"]) for run in runs if run.get("base_rate") is not None})
+    return ", ".join(f"{rate:g}" for rate in rates)
+
+
+def _not_null(value: float | None) -> float:
+    """A loss that was not finite is null in a file."""
+    return math.inf if value is None else float(value)
+
+
+def _loss(value: float) -> str:
+    return "not run" if math.isnan(value) else "diverged" if math.isinf(value) else f"{value:.4g}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "unknown"
+
+
+def losses_at_the_end(arms: Arms) -> Table:
+    """Loss on the test set and on the training batches at the end, medians with the range."""
+    rows = []
+    for arm, runs in arms.items():
+        test = [x if math.isfinite(x := final_loss(run)) else math.nan for run in runs.values()]
+        train = [math.nan if run.get("train_loss") is None else float(run["train_loss"]) for run in runs.values()]
+        rows.append((arm_named(arm), spread(test, "{:.4g}"), spread(train, "{:.4g}")))
+    return Table(("arm", "test loss", "training loss, last 5% of the steps"), rows)
