@@ -27,8 +27,8 @@ Perform = Callable[..., object]
 def do_run(perform: Perform, spec: Mapping[str, Any], folder: Path, base_rate: float, twin: Path | None) -> str | None:
     """Do a run, or go on with it from its checkpoint.
 
-    Returns None, or in one line what went wrong; or `STOPPED`, and then it has left a checkpoint. (At a KeyboardInterrupt
-    a worker of a cluster would end.)
+    Returns None, or in one line what went wrong; or `STOPPED`, and then it has left a checkpoint. (At a
+    KeyboardInterrupt a worker of a cluster would end.)
 
     If another process has the folder this waits, and then does what is still to be done: a cluster that lost sight of
     a worker begins its run again elsewhere, though the worker may still be there.

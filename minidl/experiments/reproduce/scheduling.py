@@ -8,6 +8,7 @@ it. One scheduler at a time works in a folder.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -21,6 +22,7 @@ from minidl.experiments.reproduce.holding import Hold, ask_to_stop, iteration_in
 from minidl.experiments.reproduce.lanes import Lanes, Pool
 from minidl.experiments.reproduce.methods import REPLAYED
 from minidl.experiments.reproduce.plan import LAYER_SPECIFIC, Plan, PlannedRun, tuning_of, twin_of
+from minidl.experiments.reproduce.results import is_done
 from minidl.experiments.reproduce.showing import Showing, clock
 
 RUNS = "runs"
@@ -89,6 +91,7 @@ def do(
     Raises:
         BusyError: another scheduler works in this folder.
     """
+    out = Path(os.path.abspath(out))  # a worker of a cluster may stand elsewhere
     with Hold(out) as hold, Showing(plan.runs, show) as showing:
         scheduler = _Scheduler(plan, out / RUNS, perform, showing)
         scheduler.find_done()
@@ -220,17 +223,17 @@ class _Scheduler:
 
     def _stop(self) -> None:
         """Let the runs that are being done leave a checkpoint and end; what has not begun is not begun."""
-        for task in self._tasks:
-            task.cancel()
+        going = {self._folder / run.id for task, run in self._tasks.items() if not (task.done() or task.cancel())}
+        going |= {self._folder / run.id for task, run in self._tasks.items() if task.cancelled()}  # maybe not in time
         end = time.monotonic() + GRACE
-        left = {task for task in self._tasks if not task.done()}
-        while left and time.monotonic() < end:
-            for task in left:
-                ask_to_stop(self._folder / self._tasks[task].id)
-            _, left = wait(left, timeout=LOOK)
-        for task, run in self._tasks.items():
-            if task.done() and not task.cancelled() and task.exception() is None and task.result() is None:
-                self.outcome.done.add(run.id)  # it ended at this very moment
+        while time.monotonic() < end:
+            going = {folder for folder in going if iteration_in(folder) is not None}
+            if not going:
+                break
+            for folder in going:
+                ask_to_stop(folder)
+            time.sleep(LOOK)
+        self.outcome.done |= {run.id for run in self._tasks.values() if is_done(self._folder / run.id)}
 
     # ---- base rates
 

@@ -56,7 +56,7 @@ def test_a_second_process_waits_and_finds_the_run_done(tmp_path):
 def test_a_run_that_is_asked_to_stop_leaves_its_checkpoint(tmp_path):
     long = small_plan(iterations=10_000).runs[0]
     found = []
-    thread = threading.Thread(target=lambda: found.append(do(tmp_path, pause=0.005, run=long)))
+    thread = threading.Thread(target=lambda: found.append(do(tmp_path, pause=0.005, run=long)), daemon=True)
     thread.start()
     while (holding.iteration_in(tmp_path) or 0) < 3:
         time.sleep(0.01)
@@ -70,7 +70,7 @@ def test_a_run_that_is_asked_to_stop_leaves_its_checkpoint(tmp_path):
 def test_a_run_whose_folder_was_taken_over_ends_and_leaves_no_mark(tmp_path):
     long = small_plan(iterations=10_000).runs[0]
     found = []
-    thread = threading.Thread(target=lambda: found.append(do(tmp_path, pause=0.005, run=long)))
+    thread = threading.Thread(target=lambda: found.append(do(tmp_path, pause=0.005, run=long)), daemon=True)
     thread.start()
     while holding.iteration_in(tmp_path) is None:
         time.sleep(0.01)

@@ -203,7 +203,7 @@ def test_stopped_runs_leave_checkpoints_and_the_same_command_goes_on(tmp_path):
             time.sleep(0.01)
         ask_to_stop(tmp_path)  # as Ctrl-C does, which pytest would get
 
-    thread = threading.Thread(target=stop_soon)
+    thread = threading.Thread(target=stop_soon, daemon=True)
     thread.start()
     outcome = do(plan, tmp_path, doing({}, pause=0.01), workers=1, show=False)
     thread.join()
