@@ -21,7 +21,7 @@ from minidl.experiments.reproduce.evidence import (
     final_error,
     median,
 )
-from minidl.experiments.reproduce.names import arm_named, method_named, recipe_named
+from minidl.experiments.reproduce.names import arm_named, method_named, words_of
 from minidl.experiments.reproduce.picture import Picture
 from minidl.plot.style import BROKEN, INK, QUIET, SMALL, drawable, label_ends, plain_log_ticks, tidy, title
 
@@ -72,7 +72,7 @@ def curves(collected: dict[str, Any], method: str) -> Picture | None:
         panels.append(partial(_lines, errors[0], "wrong answers, %, at the recipe's rate", limits))
     if tuned:
         panels.append(partial(_lines, errors[1], "wrong answers, %, each at its best rate", limits))
-    named = recipe_named(collected["recipe"])
+    named = words_of(collected["recipe"])
     ends = [
         f"{arm_named(arm)} {_percent([final_error(run) for run in runs.values()])}"
         for arm, runs in {**recipe, **tuned}.items()
@@ -167,7 +167,7 @@ def ends(collected: dict[str, Any], methods: Sequence[str]) -> Picture | None:
             }
     if not numbers:
         return None
-    named = recipe_named(collected["recipe"])
+    named = words_of(collected["recipe"])
     spans = []
     for method, arms in numbers.items():
         both = [[v for v in arms.get(arm, {}).values() if v is not None] for arm in ("uniform", "ln")]

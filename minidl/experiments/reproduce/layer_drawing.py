@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from minidl.experiments.reproduce.drawing import band, colour_of
 from minidl.experiments.reproduce.evidence import Arms, arms_of, by_layer, median, near_input_and_output, shared_seeds
-from minidl.experiments.reproduce.names import arm_named, method_named, recipe_named
+from minidl.experiments.reproduce.names import arm_named, method_named, words_of
 from minidl.experiments.reproduce.picture import Picture
 from minidl.plot.style import (
     INK,
@@ -58,7 +58,7 @@ def by_depth(collected: dict[str, Any], method: str) -> Picture | None:
         )  # fmt: skip
     shallow, deep = near_input_and_output(norms["first"]["median"])
     caption = (
-        f"{recipe_named(collected['recipe']).title}, {method_named(method)}; layers from input (left) to output "
+        f"{words_of(collected['recipe']).title}, {method_named(method)}; layers from input (left) to output "
         f"(right). At the start the gradient's norm is {shallow:.2g} in the half near the input, {deep:.2g} in the "
         f"half near the output. {_ratio_words(arms)}Lines are medians over the seeds, bands their range; along the "
         f"way: the median over the recorded steps."
@@ -178,7 +178,7 @@ def over_time(collected: dict[str, Any], method: str) -> Picture | None:
         panels.append(partial(_over_steps, flows["ln"][1]["steps"], factors, layers, "factor on the base rate", None))
     ids = " and ".join(f"{run_id}" for run_id, _ in flows.values())
     caption = (
-        f"{recipe_named(collected['recipe']).title}, {method_named(method)}; dark at the input, light at the output. "
+        f"{words_of(collected['recipe']).title}, {method_named(method)}; dark at the input, light at the output. "
         f"{_spread_words(factors)}Of one seed each: {ids}."
     )
     numbers = {"layers": layers, "steps": flows[next(iter(flows))][1]["steps"], "norms": norms, "factors": factors}

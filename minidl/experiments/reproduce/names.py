@@ -69,7 +69,7 @@ ARMS = (*RATES, *(f"{rate}-tuned" for rate in RATES))
 CONTROLS = ("constant", "per-step")  # no layer differs from another, and the rate is as large
 
 
-def recipe_named(recipe: str) -> Named:
+def words_of(recipe: str) -> Named:
     """The experiment in words; one that is not known by its own name."""
     return RECIPES.get(recipe, Named(recipe, f"The experiment {recipe}.", 0))
 

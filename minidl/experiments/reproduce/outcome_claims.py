@@ -47,7 +47,7 @@ from minidl.experiments.reproduce.evidence import (
     seconds_to,
     shared_seeds,
 )
-from minidl.experiments.reproduce.names import arm_named, recipe_named
+from minidl.experiments.reproduce.names import arm_named, words_of
 from minidl.experiments.results import NEVER
 from minidl.experiments.verdict import SMALLEST_EFFECT, Verdict, judge
 from minidl.plot.words import listed
@@ -62,7 +62,7 @@ Measure = Callable[[Run, Run], float]  # of a run, and of the base method's run 
 
 def judge_outcomes(collected: dict[str, Any], method: str) -> list[Finding]:
     """The findings of a method about accuracy and time; none where accuracies say nothing."""
-    if not recipe_named(collected["recipe"]).accuracies:
+    if not words_of(collected["recipe"]).accuracies:
         return []
     arms = {
         arm: looked
@@ -73,7 +73,7 @@ def judge_outcomes(collected: dict[str, Any], method: str) -> list[Finding]:
         return []
     where = {"recipe": collected["recipe"], "scale": collected["scale"], "method": method}
     found = [_finding("accuracy", arms, where), _finding("time", arms, where)]
-    guess = recipe_named(collected["recipe"]).classes
+    guess = words_of(collected["recipe"]).classes
     best = max(-median([-final_accuracy(run) for run in runs.values()]) for runs in arms.values())
     if guess and best < min(0.5, LEARNED / guess):
         why = f"No arm learned the task: the best one ends at {best:.1%}, guessing gives {1 / guess:.1%}."

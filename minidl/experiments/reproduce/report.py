@@ -20,10 +20,11 @@ from minidl.experiments.reproduce.drawing import curves, ends, looked
 from minidl.experiments.reproduce.evidence import Arms, arms_of, median, methods_of
 from minidl.experiments.reproduce.judging import how_judged, judge_all
 from minidl.experiments.reproduce.layer_drawing import by_depth, over_time
-from minidl.experiments.reproduce.names import ARMS, RATES, arm_named, in_order, method_named, recipe_named
+from minidl.experiments.reproduce.names import ARMS, RATES, arm_named, in_order, method_named, words_of
 from minidl.experiments.reproduce.outcome_claims import to_base
 from minidl.experiments.reproduce.page import Block, Folded, Heading, Points, Shown, Table, Text
 from minidl.experiments.reproduce.picture import Picture
+from minidl.experiments.reproduce.recipes import RECIPES
 from minidl.experiments.reproduce.tables import (
     arms_table,
     environment_table,
@@ -141,7 +142,7 @@ def _sentence(findings: Sequence[Finding], claim: str, contrary: str) -> str:
 
 def _first_picture(collected: dict[str, Any]) -> Picture | None:
     """The curves of the first method that has both a rate per layer and one rate."""
-    if not recipe_named(collected["recipe"]).accuracies:
+    if not words_of(collected["recipe"]).accuracies:
         return None
     for method in methods_of(collected):
         if {"ln", "uniform"} <= set(arms_of(collected, method)):
@@ -171,19 +172,19 @@ def _known(collections: Collections) -> list[Block]:
         ),
         Text(
             "The rule's form is that of a public reimplementation; whether its logarithm is the natural one, and what "
-            "AdaGrad divides a layer's gradient by, is not known to us: both possibilities were run, and their spread "
-            "is [reported](#what-the-paper-leaves-open-to-us). Every run with momentum has it in Caffe's form, in "
-            "which the rate stays inside the velocity."
+            "AdaGrad divides a layer's gradient by, is not known to us: both possibilities are in the plan, and their "
+            "spread is [reported](#what-the-paper-leaves-open-to-us). Every run with momentum has it in Caffe's form, "
+            "in which the rate stays inside the velocity."
         ),
         Text("A run is named by its rule for the rates; t is the base rate, which follows the recipe's schedule:"),
         Points([f"**{name}** (`{rate}`): {what}." for rate, (name, what) in RATES.items()]),
         Text(
-            "Each rule runs at the recipe's own base rate and, where it says (tuned), at the best of a grid that was "
-            "chosen for it on a validation split and on seeds that are not reported. The tuned constant is left out: "
-            "it would be a single rate between two of the grid."
+            "In the plan each rule runs at the recipe's own base rate and, where it says (tuned), at the best of a "
+            "grid that was chosen for it on a validation split and on seeds that are not reported. The tuned constant "
+            "is left out: it would be a single rate between two of the grid."
         ),
-        _runs_table(collections),
     ]
+    blocks += [_runs_table(collections)] if collections else []
     lacking = list(_lacking(collections))
     return blocks + ([Folded("What is missing, failed or damaged", [Points(lacking)])] if lacking else [])
 
@@ -195,7 +196,7 @@ def _runs_table(collections: Collections) -> Table:
         of = f"{done} of {planned}" if planned is not None else f"{done}, plan unknown"
         lost = f"{len(found['failed'])} failed, {len(found['damaged'])} damaged"
         seeds = sorted({run["seed"] for run in found["runs"] if run["role"] == "report"})
-        rows.append((_title(found), of, lost, ", ".join(map(str, seeds)) or "none", recipe_named(found["recipe"]).note))
+        rows.append((_title(found), of, lost, ", ".join(map(str, seeds)) or "none", words_of(found["recipe"]).note))
     return Table(("experiment", "runs done", "lost", "seeds", "remark on the data"), rows, words=True)
 
 
@@ -210,7 +211,7 @@ def _lacking(collections: Collections) -> Iterator[str]:
 
 
 def _title(collected: dict[str, Any]) -> str:
-    return f"{recipe_named(collected['recipe']).title} ({collected['scale']})"
+    return f"{words_of(collected['recipe']).title} ({collected['scale']})"
 
 
 # ---- the claims one by one
@@ -232,13 +233,13 @@ def _one_by_one(findings: Sequence[Finding]) -> list[Block]:
 
 
 def _place(finding: Finding) -> str:
-    title = f"{recipe_named(finding.recipe).title} ({finding.scale})"
+    title = f"{words_of(finding.recipe).title} ({finding.scale})"
     return f"{title}, {method_named(finding.method)}" if finding.method else title
 
 
 def _beside(finding: Finding) -> str:
     """What has to be said beside an accuracy."""
-    note = recipe_named(finding.recipe).note
+    note = words_of(finding.recipe).note
     return f" ({note.rstrip('.')}.)" if note and finding.claim in ("accuracy", "time") else ""
 
 
@@ -246,8 +247,8 @@ def _beside(finding: Finding) -> str:
 
 
 def _experiment(collected: dict[str, Any], shown: Picture | None) -> list[Block]:
-    named = recipe_named(collected["recipe"])
-    blocks: list[Block] = [Heading(2, _title(collected)), Text(named.about)]
+    named = words_of(collected["recipe"])
+    blocks: list[Block] = [Heading(2, _title(collected)), Text(f"{named.about}{_recipe_words(collected['recipe'])}")]
     blocks += [Text(named.note, "note")] if named.note else []
     methods = methods_of(collected)
     if not methods:
@@ -255,6 +256,16 @@ def _experiment(collected: dict[str, Any], shown: Picture | None) -> list[Block]
     if any(looked(arms_of(collected, method), ARMS) for method in methods):
         blocks += _trained(collected, methods, shown)
     return blocks + _sources(collected, methods)
+
+
+def _recipe_words(name: str) -> str:
+    """What a recipe says of itself: how its network was chosen, and what is known of Caffe's own runs."""
+    recipe = RECIPES.get(name)
+    if recipe is None:
+        return ""
+    return "".join(
+        f" {text[:1].upper()}{text[1:].rstrip('.')}." for text in (recipe.criterion, recipe.expected) if text
+    )
 
 
 def _trained(collected: dict[str, Any], methods: Sequence[str], shown: Picture | None) -> list[Block]:
@@ -290,12 +301,12 @@ def _trained(collected: dict[str, Any], methods: Sequence[str], shown: Picture |
 def _numbers(collected: dict[str, Any], method: str, arms: Arms) -> list[Block]:
     if not arms:
         return []
-    name, note = method_named(method), recipe_named(collected["recipe"]).note
+    name, note = method_named(method), words_of(collected["recipe"]).note
     examples = sorted({n for runs in arms.values() for run in runs.values()
                        for n in run["looks"].get("examples", [])[:-1] if n})  # fmt: skip
     on_the_way = f" Before the end the test is on {examples[0]:,} of the test images." if len(examples) == 1 else ""
     blocks: list[Block] = [
-        Heading(4, f"{name}: on the way"),
+        Text(f"**{name}: on the way**"),
         Text(
             f"Right answers on the test set, in percent: mean, standard deviation, range and seeds.{on_the_way} {note}"
         ),
@@ -303,7 +314,7 @@ def _numbers(collected: dict[str, Any], method: str, arms: Arms) -> list[Block]:
         Text("Loss on the test set."),
         progress_table(arms, "loss"),
         losses_at_the_end(arms),
-        Heading(4, f"{name}: how soon"),
+        Text(f"**{name}: how soon**"),
         Text(
             "Until as good as one rate at the end, with the same seed and the same kind of base rate; looked at a few "
             "times in a run, so iterations are those of a look. Medians with the range over the seeds; a seed that "
@@ -314,11 +325,11 @@ def _numbers(collected: dict[str, Any], method: str, arms: Arms) -> list[Block]:
     ]
     layers = layers_table(arms, collected["layers"])
     if layers is not None:
-        blocks += [Heading(4, f"{name}: layer by layer"), Text("Medians over the seeds, and along the way."), layers]
+        blocks += [Text(f"**{name}: layer by layer**"), Text("Medians over the seeds, and along the way."), layers]
     tuning = tuning_table(collected, method)
     if tuning is not None:
         table, edges = tuning
-        blocks += [Heading(4, f"{name}: the tuning"), Text("Mean validation loss by base rate; * is the best."), table]
+        blocks += [Text(f"**{name}: the tuning**"), Text("Mean validation loss by base rate; * is the best."), table]
         if edges:
             blocks.append(
                 Text(f"At the edge of the grid, so a better rate may lie beyond it: {', '.join(edges)}.", "note")
