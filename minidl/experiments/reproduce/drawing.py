@@ -19,6 +19,7 @@ from minidl.experiments.reproduce.evidence import (
     diverged,
     final_accuracy,
     final_error,
+    looked_at,
     median,
 )
 from minidl.experiments.reproduce.names import arm_named, method_named, words_of
@@ -78,15 +79,25 @@ def curves(collected: dict[str, Any], method: str) -> Picture | None:
         for arm, runs in {**recipe, **tuned}.items()
         if arm.removesuffix("-tuned") in ("uniform", "ln", "constant")
     ]
-    seeds = sorted({len(runs) for runs in {**recipe, **tuned}.values()})
+    both = {**recipe, **tuned}
+    seeds = sorted({len(runs) for runs in both.values()})
     caption = (
         f"{named.title}, {method_named(method)}. Wrong answers at the end: {', '.join(ends)}. Lines are medians over "
-        f"{_span(seeds)} seed{'s' * (seeds != [1])}, bands go from the best to the worst seed. {named.note}"
+        f"{_span(seeds)} seed{'s' * (seeds != [1])}, bands go from the best to the worst seed.{sample_words(both)} "
+        f"{named.note}"
     )
     numbers = {"loss": losses, "wrong": {**errors[0], **errors[1]}}
     return Picture(
         f"{collected['recipe']}-{collected['scale']}-curves-{method}", caption.strip(), tuple(panels), numbers
     )
+
+
+def sample_words(arms: Arms) -> str:
+    """Where the looks on the way are at fewer test images than the last one: that they are."""
+    found = looked_at(arms)
+    if found is None or found[0] == found[1]:
+        return ""
+    return f" Before the end the test is on {found[0]:,} of the {found[1]:,} test images."
 
 
 def _losses(runs: Sequence[Run]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def by_depth(collected: dict[str, Any], method: str) -> Picture | None:
         partial(_depth, {words[when]: line for when, line in norms.items()}, colours, layers,
                 "gradient's norm, under one rate"),
         partial(_depth, {arm_named(arm): moved[arm] for arm in moved}, {arm_named(a): colour_of(a) for a in moved},
-                layers, "part of its weights that a step changes"),
+                layers, "|dw|/|w|, change in a step"),
     ]  # fmt: skip
     if ratios:
         panels.append(
@@ -102,13 +102,36 @@ def _ratio_words(arms: Arms) -> str:
     return f"Compared with one rate, a step goes {'; '.join(words)}. " if words else ""
 
 
+class _Scale:
+    """A log axis for given values: with a row for zeros over many decades, with plain ticks over few."""
+
+    def __init__(self, values: Any) -> None:
+        known = values[np.isfinite(values) & (values > 0)]
+        self.few = bool(known.size) and not (values == 0).any() and known.max() < 100 * known.min()
+        self.limits = (known.min() / 1.15, known.max() * 1.15) if self.few else None
+        self.decades = LogScale(values)
+
+    def place(self, values: Any) -> Any:
+        """Where `values` are drawn."""
+        return np.asarray(values, dtype=np.float64) if self.few else self.decades.place(values)
+
+    def apply(self, ax: Axes) -> None:
+        """Make the y axis of `ax` this scale."""
+        if self.limits is None:
+            self.decades.apply(ax)
+            return
+        ax.set_yscale("log")
+        ax.set_ylim(*self.limits)
+        plain_log_ticks(ax.yaxis)
+
+
 def _depth(
     lines: dict[str, dict[str, Any]], colours: dict[str, Any], layers: Sequence[str], heading: str, ax: Axes
 ) -> Callable[[], None]:
     """A line over the layers for each of `lines`, on a log axis with a row for zeros."""
     tidy(ax)
     title(ax, heading)
-    scale = LogScale(np.concatenate([line[key] for line in lines.values() for key in ("min", "max", "median")]))
+    scale = _Scale(np.concatenate([line[key] for line in lines.values() for key in ("min", "max", "median")]))
     places = np.arange(len(layers))
     for name, line in lines.items():
         ax.fill_between(places, scale.place(line["min"]), scale.place(line["max"]), color=colours[name], alpha=0.15,
@@ -167,7 +190,7 @@ def over_time(collected: dict[str, Any], method: str) -> Picture | None:
         return None
     layers = collected["layers"]
     norms = {arm: np.array(flow["norms"], dtype=np.float64) for arm, (_, flow) in flows.items()}
-    scale = LogScale(np.concatenate([values.ravel() for values in norms.values()]))
+    scale = _Scale(np.concatenate([values.ravel() for values in norms.values()]))
     panels = [
         partial(_over_steps, flows[arm][1]["steps"], norms[arm], layers, f"gradient's norm: {arm_named(arm)}", scale)
         for arm in norms
@@ -200,7 +223,7 @@ def _spread_words(factors: Any) -> str:
 
 
 def _over_steps(
-    steps: Sequence[int], values: Any, layers: Sequence[str], heading: str, scale: LogScale | None, ax: Axes
+    steps: Sequence[int], values: Any, layers: Sequence[str], heading: str, scale: _Scale | None, ax: Axes
 ) -> Callable[[], None]:
     tidy(ax)
     title(ax, heading)

@@ -16,7 +16,7 @@ from minidl.experiments.reproduce.claims import (
     overall,
     word_counts,
 )
-from minidl.experiments.reproduce.drawing import curves, ends, looked
+from minidl.experiments.reproduce.drawing import curves, ends, looked, sample_words
 from minidl.experiments.reproduce.evidence import Arms, arms_of, median, methods_of
 from minidl.experiments.reproduce.judging import how_judged, judge_all
 from minidl.experiments.reproduce.layer_drawing import by_depth, over_time
@@ -302,14 +302,11 @@ def _numbers(collected: dict[str, Any], method: str, arms: Arms) -> list[Block]:
     if not arms:
         return []
     name, note = method_named(method), words_of(collected["recipe"]).note
-    examples = sorted({n for runs in arms.values() for run in runs.values()
-                       for n in run["looks"].get("examples", [])[:-1] if n})  # fmt: skip
-    on_the_way = f" Before the end the test is on {examples[0]:,} of the test images." if len(examples) == 1 else ""
+    sample = sample_words(arms)
+    alike = " These may be easier or harder than all: iterations are then too few or too many, in all arms alike."
     blocks: list[Block] = [
         Text(f"**{name}: on the way**"),
-        Text(
-            f"Right answers on the test set, in percent: mean, standard deviation, range and seeds.{on_the_way} {note}"
-        ),
+        Text(f"Right answers on the test set, in percent: mean, standard deviation, range and seeds.{sample} {note}"),
         progress_table(arms, "accuracy"),
         Text("Loss on the test set."),
         progress_table(arms, "loss"),
@@ -318,8 +315,8 @@ def _numbers(collected: dict[str, Any], method: str, arms: Arms) -> list[Block]:
         Text(
             "Until as good as one rate at the end, with the same seed and the same kind of base rate; looked at a few "
             "times in a run, so iterations are those of a look. Medians with the range over the seeds; a seed that "
-            "never gets there counts as later than all others. Seconds depend on the machine and on what else it did: "
-            "no merit of an arm."
+            f"never gets there counts as later than all others.{sample}{alike if sample else ''} Seconds depend on the "
+            "machine and on what else it did: no merit of an arm."
         ),
         time_table(arms),
     ]

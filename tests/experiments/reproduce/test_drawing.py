@@ -27,6 +27,7 @@ def test_curves_show_the_looks_at_the_test_set(collected_case):
     assert picture.numbers["wrong"]["ln"]["max"][-1] == pytest.approx(max(wrong))
     assert f"a rate per layer {np.median(wrong) / 100:.2%}" in picture.caption
     assert "medians over 5 seeds" in picture.caption
+    assert "Before the end the test is on 2,000 of the 10,000 test images." in picture.caption
     assert len(picture.panels) == 3
     axes = picture.together().axes
     texts = [text.get_text() for ax in axes for text in ax.texts]

@@ -14,6 +14,7 @@ from minidl.experiments.reproduce.evidence import (
     final_loss,
     ids_of,
     iterations_to,
+    looked_at,
     median,
     methods_of,
     near_input_and_output,
@@ -84,3 +85,8 @@ def test_decades_between_the_halves():
     assert decades_deeper(run([0.0, 0.0]), "norms", "first") == 0
     assert math.isnan(decades_deeper(run([None, 1.0]), "norms", "first"))
     assert math.isnan(decades_deeper({}, "norms", "first"))
+
+
+def test_on_how_many_test_images_the_looks_are(collected_case):
+    assert looked_at(arms_of(collected_case("clear gain"), "sgd")) == (2000, 10000)
+    assert looked_at({"a": {0: run_with([0.5])}}) is None
