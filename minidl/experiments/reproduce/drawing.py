@@ -22,7 +22,7 @@ from minidl.experiments.reproduce.evidence import (
     looked_at,
     median,
 )
-from minidl.experiments.reproduce.names import arm_named, method_named, words_of
+from minidl.experiments.reproduce.names import arm_named, method_named, note_of, words_of
 from minidl.experiments.reproduce.picture import Picture
 from minidl.plot.style import BROKEN, INK, QUIET, SMALL, drawable, label_ends, plain_log_ticks, tidy, title
 
@@ -84,7 +84,7 @@ def curves(collected: dict[str, Any], method: str) -> Picture | None:
     caption = (
         f"{named.title}, {method_named(method)}. Wrong answers at the end: {', '.join(ends)}. Lines are medians over "
         f"{_span(seeds)} seed{'s' * (seeds != [1])}, bands go from the best to the worst seed.{sample_words(both)} "
-        f"{named.note}"
+        f"{note_of(collected)}"
     )
     numbers = {"loss": losses, "wrong": {**errors[0], **errors[1]}}
     return Picture(
@@ -193,7 +193,7 @@ def ends(collected: dict[str, Any], methods: Sequence[str]) -> Picture | None:
     caption = (
         f"{named.title}: right answers on the test set at the end, in percent; each dot is a run, a thin line joins "
         f"the runs that began with the same seed, a bar is the median. {'. '.join(spans)}{'.' * bool(spans)} "
-        f"{named.note}"
+        f"{note_of(collected)}"
     )
     panels = tuple(partial(_dots, arms, method_named(method)) for method, arms in numbers.items())
     rows = max(len(arms) for arms in numbers.values())

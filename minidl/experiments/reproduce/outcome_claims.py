@@ -47,7 +47,7 @@ from minidl.experiments.reproduce.evidence import (
     seconds_to,
     shared_seeds,
 )
-from minidl.experiments.reproduce.names import arm_named, words_of
+from minidl.experiments.reproduce.names import accuracies_count, arm_named, words_of
 from minidl.experiments.results import NEVER
 from minidl.experiments.verdict import SMALLEST_EFFECT, Verdict, judge
 from minidl.plot.words import listed
@@ -62,7 +62,7 @@ Measure = Callable[[Run, Run], float]  # of a run, and of the base method's run 
 
 def judge_outcomes(collected: dict[str, Any], method: str) -> list[Finding]:
     """The findings of a method about accuracy and time; none where accuracies say nothing."""
-    if not words_of(collected["recipe"]).accuracies:
+    if not accuracies_count(collected):
         return []
     arms = {
         arm: looked

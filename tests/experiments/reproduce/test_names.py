@@ -2,7 +2,16 @@
 
 from minidl.experiments.reproduce.methods import METHODS as RUN_METHODS
 from minidl.experiments.reproduce.methods import RATES as RUN_RATES
-from minidl.experiments.reproduce.names import METHODS, RATES, RECIPES, arm_named, in_order, method_named, words_of
+from minidl.experiments.reproduce.names import (
+    METHODS,
+    RATES,
+    accuracies_count,
+    arm_named,
+    in_order,
+    method_named,
+    note_of,
+    words_of,
+)
 
 
 def test_every_method_and_rate_that_is_run_has_a_name():
@@ -17,10 +26,24 @@ def test_an_arm_is_called_by_its_rule_and_whether_it_was_tuned():
 
 
 def test_the_data_that_are_not_the_papers_carry_a_note():
-    for name in ("cifar10-quick", "cifar10-full", "imagenet32"):
-        assert "JPEG" in RECIPES[name].note
-    assert "200 of ImageNet" in RECIPES["imagenet32"].note
-    assert RECIPES["mnist"].note == ""
+    def note(recipe, name="", train=50_000):
+        return note_of({"recipe": recipe, "data": {"name": name, "train": train} if name else None})
+
+    for recipe in ("cifar10-quick", "cifar10-full", "deep-conv"):
+        assert "JPEG" in note(recipe, "CIFAR-10, recompressed as JPEG")
+        assert "JPEG" in note(recipe)  # where it is not known
+        assert note(recipe, "CIFAR-10") == ""
+    assert "200 of ImageNet's 1,000 classes" in note("imagenet32", "200 classes of ImageNet at 32x32")
+    assert "nothing about accuracy" in note("imagenet", "ImageNet", 1_000)
+    assert note("imagenet", "ImageNet", 1_281_167) == ""
+    assert note("mnist", "MNIST") == note("mnist") == ""
+
+
+def test_accuracies_of_a_few_photographs_do_not_count():
+    assert not accuracies_count({"recipe": "imagenet", "data": {"name": "ImageNet", "train": 1_000}})
+    assert not accuracies_count({"recipe": "imagenet"})
+    assert accuracies_count({"recipe": "imagenet", "data": {"name": "ImageNet", "train": 1_281_167}})
+    assert accuracies_count({"recipe": "mnist"})
 
 
 def test_what_is_not_known_goes_by_its_own_name_and_comes_last():

@@ -111,3 +111,12 @@ def test_the_terminal_gets_the_answer_and_the_words(collected_case):
     assert lines[0] == "Does a rate for each layer train a network better?"
     assert "It increases accuracy (MNIST, CIFAR-10, ImageNet). Only through the larger rate." in lines
     assert answer([])[0].startswith("There is no answer yet")
+
+
+def test_many_findings_on_a_claim_are_a_table_with_the_numbers_folded(collected_case):
+    many = [collected_case("larger rate", methods=("sgd", "adagrad"), recipe=recipe, seeds=5)
+            for recipe in ("mnist", "cifar10-quick", "deep-mlp")]  # fmt: skip
+    text = page(*many)
+    assert "| experiment | SGD with momentum | AdaGrad |" in text
+    assert "| MNIST (quick) | **only through the larger rate** | **only through the larger rate** |" in text
+    assert text.count("<summary>The numbers</summary>") == 5
