@@ -44,6 +44,11 @@ def test_the_sentence_has_the_numbers(collected_case):
     assert "Each at its own best rate, right answers" in found["accuracy"].sentence
     assert "one larger rate" in found["time"].sentence
     assert found["accuracy"].numbers["errors"]["ln"] == pytest.approx(0.05, rel=0.03)
+    assert (
+        "At the recipe's rate: a rate per layer helps. A rate per layer beats one rate (median gain"
+        in (found["accuracy"].statistics[0])
+    )
+    assert "layer-specific" not in " ".join(found["accuracy"].statistics)
     assert "times those of one rate" in " ".join(found["time"].statistics)
 
 
