@@ -56,7 +56,8 @@ def by_depth(collected: dict[str, Any], method: str) -> Picture | None:
             partial(_times, {arm_named(arm): ratios[arm] for arm in ratios},
                     {arm_named(a): colour_of(a) for a in ratios}, layers, "times as far as under one rate")
         )  # fmt: skip
-    shallow, deep = near_input_and_output(norms["first"]["median"])
+    halves = [near_input_and_output(by_layer(run, "norms", "first")) for run in arms["uniform"].values()]
+    shallow, deep = (median([pair[k] for pair in halves]) for k in (0, 1))  # as the claim about gradients has it
     caption = (
         f"{words_of(collected['recipe']).title}, {method_named(method)}; layers from input (left) to output "
         f"(right). At the start the gradient's norm is {shallow:.2g} in the half near the input, {deep:.2g} in the "
