@@ -14,7 +14,8 @@ from minidl import backend
 from minidl.checks import whole, yes_or_no
 from minidl.data.ahead import in_order
 from minidl.data.dataset import Dataset, Source, check_source, fingerprint, is_whole, random_order
-from minidl.data.transforms import Transform, check_transform, on_host_and_anywhere, transformed
+from minidl.data.steps import Transform, check_transform, transformed
+from minidl.data.transforms import on_host_and_anywhere
 from minidl.habits.answers import Options
 from minidl.settings import Setting
 
