@@ -22,9 +22,14 @@ def check_transform(value: Any, name: str) -> None:
         raise TypeError(f"{name}: expected a transform, a function of (images, rng); got {value!r}{made}")
 
 
-def transformed(images: Any, transform: Transform, rng: Any) -> Any:
-    """What a transform makes of images, on the host, once it is known to be as many."""
-    out = transform(backend.to_numpy(images), rng)
+def transformed(images: Any, transform: Transform, rng: Any, empty: Callable[..., Any] = np.empty) -> Any:
+    """What a transform makes of images, on the host, once it is known to be as many.
+
+    One that has `into` is told where to write: into the array that empty(shape, dtype) makes.
+    """
+    images = backend.to_numpy(images)
+    into = getattr(transform, "into", None)
+    out = transform(images, rng) if into is None else into(empty, images, rng)
     if not isinstance(out, np.ndarray) or out.shape[:1] != images.shape[:1]:
         raise ShapeError(f"expected {transform!r} to return {len(images)} images, an array; got {describe(out)}")
     return out
