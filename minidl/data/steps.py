@@ -71,7 +71,10 @@ def room_in(shape: tuple[int, ...], size: tuple[int, int], step: Step) -> tuple[
     """How many rows and columns images of a shape (N, C, H, W) have more than a window of `size`."""
     height, width = shape[2:]
     if height < size[0] or width < size[1]:
-        raise ShapeError(f"{step!r}: expected images of at least {size[0]}x{size[1]}; got {height}x{width}")
+        raise ShapeError(
+            f"{step!r}: expected images of at least {size[0]}x{size[1]}; got {height}x{width}. "
+            f"ImageFolder(..., size=) brings files to a size"
+        )
     return height - size[0], width - size[1]
 
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from minidl import backend
 from minidl.data import Loader, loader, processes
 from minidl.data import transforms as T
 from tests.arrays import host
@@ -106,11 +107,12 @@ def test_that_there_is_no_shared_memory_is_said_once(monkeypatch):
 
 
 def test_batches_of_other_sizes_and_strange_labels_come_too():
-    expected = [(x, y) for x, y in Loader(Strange(), 2, shuffle=False)]
-    found = [(x, y) for x, y in Loader(Strange(), 2, shuffle=False, workers=2, processes=True)]
+    with backend.using("numpy"):  # a GPU takes no objects
+        expected = list(Loader(Strange(), 2, shuffle=False))
+        found = list(Loader(Strange(), 2, shuffle=False, workers=2, processes=True))
     for (x, y), (expected_x, expected_y) in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(host(x), host(expected_x))
-        assert list(host(y)) == list(host(expected_y))
+        np.testing.assert_array_equal(x, expected_x)
+        assert list(y) == list(expected_y)
 
 
 def test_an_error_is_raised_at_its_batch_and_says_where_and_the_processes_go_on():
