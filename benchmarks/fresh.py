@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.peers import Peer, able, steps_of
+from benchmarks.serving import CLOCKS
 from benchmarks.workloads import WORKLOADS
 
 ROOT = Path(__file__).parents[1]
 NETWORK = "W3"
-IMPORT = "import time; began = time.perf_counter(); import {}; print(time.perf_counter() - began)"
+IMPORT = "import time; now = time.{}; began = now(); import {}; print(now() - began)"
 Advance = Callable[[str], None]
 
 
@@ -30,15 +31,16 @@ def printed(command: Sequence[str], environment: dict[str, str]) -> float:
     return float(done.stdout)
 
 
-def import_times(peers: Sequence[Peer], rounds: int, advance: Advance) -> dict[str, float]:
+def import_times(peers: Sequence[Peer], rounds: int, advance: Advance, clock: str = "wall") -> dict[str, float]:
     """Milliseconds of `import LIBRARY`, medians over rounds of processes that take turns, with bytecode at hand."""
+    name = CLOCKS[clock].__name__
     found: dict[str, list[float]] = {peer.library: [] for peer in peers}
     with tempfile.TemporaryDirectory() as cache:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         environment["PYTHONPYCACHEPREFIX"] = cache
         for k in range(rounds + 1):
             for library, times in found.items():
-                times.append(1e3 * printed(["-c", IMPORT.format(library)], environment))
+                times.append(1e3 * printed(["-c", IMPORT.format(name, library)], environment))
                 if k == 0:
                     times.clear()  # it compiled
                 else:

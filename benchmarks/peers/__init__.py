@@ -1,8 +1,8 @@
 """The peers: which library computes, with how many threads, and what it can compute.
 
 Each `with_LIBRARY.py` has `STEPS`: for each workload the function that makes one step of it from the `Workload`. A
-step is a function without arguments. Of a network it returns the loss before the update; of a convolution the arrays
-(y, dx, dw, db), and of the chain (y, dx, da, db), as NumPy's arrays.
+step is a function without arguments. Of a network it returns the loss before the update; of a layer y, dx and the
+gradients of its parameters in their order, of the chain (y, dx, da, db), and of the loss (loss, dx), as NumPy's arrays.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import argparse
 import importlib
 import importlib.util
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 Step = Callable[[], Any]
 
+ROOT = Path(__file__).parents[2]
 LIBRARIES = {
     "torch": "PyTorch",
     "numpy": "NumPy by hand",
@@ -32,22 +35,43 @@ CANNOT: dict[str, dict[str, str]] = {
         "HIPS autograd has one convolution, SciPy's convolve; it takes 80 to 120 times PyTorch's time",
     ),
     "mygrad": {"W4": "MyGrad pools only where windows fit and has no mean pooling"},
+    "caffe": dict.fromkeys(("W1", "W2", "W5", "Ca", "Cb", "Cc", "LSTM", "LN", "GN", "BN", "CE", "Att", "GRU"), ""),
 }
 THREADS = ("OMP", "OPENBLAS", "MKL", "VECLIB", "MINIDL")
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A library with a number of threads; `blas_alone`: they are BLAS's, which minidl leaves alone."""
+    """A library with a number of threads.
+
+    Attributes:
+        library: its name; of minidl as it was at another commit "old", and of Caffe "caffe".
+        threads: how many.
+        blas_alone: the threads are BLAS's, which minidl leaves alone.
+        commit: of "old", which it is.
+        folder: of "old", where its files are (`benchmarks.old`); its process is started there.
+    """
 
     library: str
     threads: int
     blas_alone: bool = False
+    commit: str = ""
+    folder: str = ""
 
     @property
     def title(self) -> str:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        return f"{LIBRARIES[self.library]}, {threads}{' of BLAS alone' if self.blas_alone else ''}"
+        return f"{self.name}, {threads}{' of BLAS alone' if self.blas_alone else ''}"
+
+    @property
+    def name(self) -> str:
+        """Its title without threads."""
+        return {"old": f"minidl at {self.commit}", "caffe": "Caffe", **LIBRARIES}[self.library]
+
+    @property
+    def at(self) -> Path:
+        """The folder in which its process is started: there `import minidl` finds what is to be measured."""
+        return Path(self.folder) if self.folder else ROOT
 
     def environment(self) -> dict[str, str]:
         """The variables of a process that computes with so many threads: they are read when the libraries load."""
@@ -55,6 +79,8 @@ class Peer:
         variables = dict.fromkeys(names, str(self.threads))
         if self.blas_alone:
             variables["MINIDL_TUNE_PROCESS"] = "0"
+        elsewhere = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        variables["PYTHONPATH"] = os.pathsep.join([str(self.at), *elsewhere])
         return dict(os.environ) | variables
 
 
@@ -78,6 +104,11 @@ def count(text: str) -> int:
 def installed(library: str) -> bool:
     """Whether it can be imported; it is not loaded."""
     return importlib.util.find_spec(library) is not None
+
+
+def caffe_python() -> str:
+    """The Python that has Caffe, of the variable CAFFE_PYTHON; empty if there is none."""
+    return shutil.which(os.environ.get("CAFFE_PYTHON", "")) or ""
 
 
 def entrants(threads: int) -> list[Peer]:
