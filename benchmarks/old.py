@@ -24,8 +24,8 @@ def old_peer(commit: str, folder: Path) -> Peer:
         NoCommitError: git does not know the commit.
     """
     try:
-        name = _git("rev-parse", "--short", "--verify", f"{commit}^{{commit}}").decode().strip()
-        archive = _git("archive", name, "minidl")
+        name = git("rev-parse", "--short", "--verify", f"{commit}^{{commit}}").decode().strip()
+        archive = git("archive", name, "minidl")
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", b"") or str(error).encode()
         raise NoCommitError(f"no minidl at {commit!r} here: {said.decode().strip()}") from None
@@ -35,5 +35,6 @@ def old_peer(commit: str, folder: Path) -> Peer:
     return Peer("old", 1, commit=name, folder=str(folder))
 
 
-def _git(*arguments: str) -> bytes:
+def git(*arguments: str) -> bytes:
+    """What git says about this repository."""
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=True).stdout

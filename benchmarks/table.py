@@ -67,13 +67,13 @@ def beside(results: Sequence[Result], peers: Sequence[Peer]) -> str:
     for measure in measures:
         header += [measure.name] + ["*target*"] * (measure.library == "caffe")
     for result in results:
+        found = {measure: result.ratio(Peer("minidl", 1), measure) for measure in measures}
         row = [result.workload]
-        for measure in measures:
-            row.append(ratio(result.ratio(Peer("minidl", 1), measure)))
-            row += [ratio(BESIDE_CAFFE.get(result.workload))] * (measure.library == "caffe")
-        if set(row[1:]) != {"-"}:
+        for measure, value in found.items():
+            row += [ratio(value)] + [ratio(BESIDE_CAFFE.get(result.workload))] * (measure.library == "caffe")
+        if any(found.values()):
             rows.append(row)
-    return markdown(header, rows) if measures and rows else ""
+    return markdown(header, rows) if rows else ""
 
 
 def once(imports: Mapping[str, float], memory: Mapping[str, float], steps: int) -> str:
