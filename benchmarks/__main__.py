@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import fresh, table
+from benchmarks import fresh, history, table
 from benchmarks.machine import cores, described
 from benchmarks.old import REDRAWN, NoCommitError, old_peer
-from benchmarks.peers import LIBRARIES, Peer, able, count, entrants
-from benchmarks.race import DisagreementError, race
+from benchmarks.peers import LIBRARIES, Peer, able, caffe_python, count, entrants
+from benchmarks.race import DisagreementError, Result, race
 from benchmarks.turns import PeerError
 from benchmarks.workloads import WORKLOADS
 from minidl.data.progress import Bar
+from minidl.files.writing import write_atomically
 
 NAMES = (*WORKLOADS, "import", "memory")
 
@@ -38,7 +39,9 @@ examples:
   python -m benchmarks --cpu                                  processor time of one thread each, on a busy machine
   python -m benchmarks --quick                                all of it, roughly, in two
   python -m benchmarks --only W5,Ca --rounds 15               two workloads, more precisely
-  python -m benchmarks --output benchmarks/latest.md          and keep the table
+  python -m benchmarks --output latest.md                     and write the table into a file
+  python -m benchmarks --cpu --keep                           and add the ratios to benchmarks/history.csv
+  python -m benchmarks --history                              the last runs that were kept, side by side
 
 Leave the machine alone meanwhile, unless with --cpu: with two threads on two cores, any third program makes both wait.
 """
@@ -65,7 +68,8 @@ def names(text: str) -> list[str]:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     listed = "".join(f"  {name:8}{workload.about}\n" for name, workload in WORKLOADS.items())
-    listed += "  import  seconds of the import in a fresh process\n  memory  peak of a fresh process over steps of W3\n"
+    listed += "  import  time of the import in a fresh process\n"
+    listed += "  memory  peaks of fresh processes over steps of W3, W4 and GPT\n"
     made = argparse.ArgumentParser(
         "python -m benchmarks", description=ABOUT + listed, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -80,6 +84,8 @@ def parser() -> argparse.ArgumentParser:
         "--old", metavar="COMMIT", help=f"the older minidl that takes part with --cpu ({REDRAWN}); none: no other"
     )
     made.add_argument("--quick", action="store_true", help="shorter turns and fewer rounds: a rough look")
+    made.add_argument("--keep", action="store_true", help="add the ratios to benchmarks/history.csv")
+    made.add_argument("--history", action="store_true", help="measure nothing: show the last runs that were kept")
     made.add_argument("--output", type=Path, metavar="FILE", help="also write what is printed into this file")
     return made
 
@@ -103,23 +109,37 @@ class Run:
     clock: str
 
 
-def measure(run: Run, peers: Sequence[Peer]) -> str:
-    """Run the workloads; what came out, in markdown. The first peer is the measure of the others."""
+@dataclass(frozen=True)
+class Found:
+    """What came out: a result for each workload that is timed, milliseconds of imports, and memory by network."""
+
+    results: list[Result]
+    imports: dict[str, float]
+    memory: dict[str, dict[str, fresh.Memory]]
+
+
+def measure(run: Run, peers: Sequence[Peer]) -> Found:
+    """Run the workloads. The first peer is the measure of the others."""
     one_each = [peer for peer in peers if peer.threads == peers[0].threads and peer.library in LIBRARIES]
     timed = [name for name in run.only if name in WORKLOADS]
     turns = run.rounds * sum(len(able(peers, name)) for name in timed)
     turns += run.rounds * len(one_each) * ("import" in run.only)
-    turns += len(able(one_each, fresh.NETWORK)) * ("memory" in run.only)
+    turns += sum(len(able(one_each, name)) for name in fresh.NETWORKS) * ("memory" in run.only)
     with TurnBar(None, turns) as bar:
         results = [race(name, peers, run.rounds, run.seconds, bar.turn, run.clock) for name in timed]
         imports = fresh.import_times(one_each, run.rounds, bar.turn, run.clock) if "import" in run.only else {}
         memory = fresh.peaks(one_each, run.steps, bar.turn) if "memory" in run.only else {}
+    return Found(results, imports, memory)
+
+
+def written(run: Run, peers: Sequence[Peer], found: Found) -> str:
+    """What came out, in markdown."""
     parts = [
-        f"{described(peers[0].threads)} {run.rounds} rounds.{table.disturbance(results)}",
-        table.times(results, peers, run.clock) if results else "",
-        table.beside(results, peers),
-        table.once(imports, memory, run.steps),
-        table.left_out(timed, peers),
+        f"{described(peers[0].threads)} {run.rounds} rounds.{table.disturbance(found.results)}",
+        table.times(found.results, peers, run.clock) if found.results else "",
+        table.beside(found.results, peers),
+        table.once(found.imports, found.memory),
+        table.left_out([result.workload for result in found.results], peers),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -137,18 +157,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rounds, seconds = 3, 0.05
     run = Run(given.only, given.rounds or rounds, seconds, 20 if given.quick else 200, clock)
     try:
+        if given.history:
+            print(history.shown(history.read(history.FILE)), end="")
+            return
         with TemporaryDirectory() as folder:
             peers = entrants(1 if given.cpu else given.threads)
-            if given.cpu and given.old != "none":
-                peers += older(given.old, Path(folder))
-            text = measure(run, peers)
-    except (DisagreementError, PeerError, NoCommitError) as error:
+            if given.cpu:
+                peers += [Peer("caffe", 1)] if caffe_python() else []
+                peers += older(given.old, Path(folder)) if given.old != "none" else []
+            found = measure(run, peers)
+        text = written(run, peers, found)
+        print(text, end="")
+        if given.output is not None:
+            write_atomically(given.output, text.encode())
+        if given.keep:
+            history.keep(history.rows_of(found.results, found.memory, peers, clock), history.FILE)
+    except (DisagreementError, PeerError, NoCommitError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-    print(text, end="")
-    if given.output is not None:
-        given.output.write_text(text, encoding="utf-8")
 
 
 def older(commit: str | None, folder: Path) -> list[Peer]:

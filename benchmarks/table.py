@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from benchmarks.fresh import Memory
 from benchmarks.peers import LIBRARIES, Peer, reason
 from benchmarks.race import Result
 
@@ -76,17 +77,22 @@ def beside(results: Sequence[Result], peers: Sequence[Peer]) -> str:
     return markdown(header, rows) if rows else ""
 
 
-def once(imports: Mapping[str, float], memory: Mapping[str, float], steps: int) -> str:
-    """The table of import times and peaks; empty if neither was measured."""
-    libraries = [library for library in LIBRARIES if library in {**imports, **memory}]
+def once(imports: Mapping[str, float], memory: Mapping[str, Mapping[str, Memory]]) -> str:
+    """The table of import times and memory; empty if neither was measured."""
+    there = set(imports).union(*memory.values())
+    libraries = [library for library in LIBRARIES if library in there]
     rows = []
     if imports:
         found = [f"{imports[library]:.0f}" if library in imports else "-" for library in libraries]
         target = f"{imports['numpy'] + IMPORT_TARGET:.0f}" if "numpy" in imports else "-"
         rows.append(["import, ms", *found, f"NumPy + {IMPORT_TARGET:.0f} = {target}"])
-    if memory:
-        found = [f"{memory[library]:.0f}" if library in memory else "-" for library in libraries]
-        rows.append([f"peak memory over {steps} steps of W3, MiB", *found, f"{MEMORY_TARGET:.0f}"])
+    for network, measured in memory.items():
+        for words, name in (("beyond the import", "beyond"), ("in all", "peak")):
+            found = [f"{getattr(measured[at], name):.0f}" if at in measured else "-" for at in libraries]
+            target = f"{MEMORY_TARGET:.0f}" if network == "W3" and name == "peak" else "-"
+            if name == "beyond" and "torch" in measured:
+                target = f"PyTorch's = {measured['torch'].beyond:.0f}"
+            rows.append([f"memory of {network} at its peak, {words}, MiB", *found, target])
     titles = [LIBRARIES[library].removesuffix(" by hand") for library in libraries]
     return markdown(["in a fresh process", *titles, "*minidl, target*"], rows) if rows else ""
 

@@ -16,10 +16,14 @@ import contextlib
 import pickle
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.peers import Peer
+from benchmarks.peers import Peer, caffe_python
+from benchmarks.prototxt import write_workload
+from benchmarks.workloads import WORKLOADS
 
 
 class PeerError(Exception):
@@ -36,10 +40,14 @@ class Contestant:
 
     def __init__(self, peer: Peer, workload: str) -> None:
         self.peer = peer
+        self._folder = tempfile.TemporaryDirectory()
+        command = [sys.executable, "-m", "benchmarks.serving", peer.library, workload]
+        if peer.library == "caffe":
+            write_workload(WORKLOADS[workload], Path(self._folder.name))
+            command = [caffe_python(), "-m", "benchmarks.peers.with_caffe", self._folder.name]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.serving", peer.library, workload],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=peer.environment(), cwd=peer.at,
-        )  # fmt: skip
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=peer.environment(), cwd=peer.at
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -53,6 +61,7 @@ class Contestant:
             self._process.kill()
         self._process.wait()
         self._process.stdout.close()
+        self._folder.cleanup()
 
     def results(self, steps: int) -> list[Any]:
         """What the peer has after `steps` steps: the loss of each, or the arrays of the last."""

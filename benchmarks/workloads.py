@@ -18,6 +18,7 @@ CHAIN = 5_000  # x*a + b so often
 VOCABULARY, HIDDEN, TIME = 65, 128, 50  # of the LSTM and the GRU
 GROUPS, EPS = 8, 1e-5  # of group normalisation; of all three
 WIDTH, HEADS, WIDE = 128, 4, 512  # of the block with attention, WIDE: inside of its feed-forward network
+GPT = {"width": 64, "depth": 4, "heads": 4, "context": 64}  # what char_transformer has if nothing is said
 
 MLP = (784, 256, 128, 10)
 DEEP = (784, *[64] * 20, 10)
@@ -121,6 +122,17 @@ def _block(rng: np.random.Generator) -> Arrays:
     return Arrays(weights, _normal(rng, x), _normal(rng, x))
 
 
+def _transformer(rng: np.random.Generator) -> Arrays:
+    width = GPT["width"]
+    block = ((3 * width, width), (width, width), (4 * width, width), (width, 4 * width))
+    weights = [_normal(rng, (VOCABULARY, width), 0.02), _normal(rng, (GPT["context"], width), 0.02)]
+    for _ in range(GPT["depth"]):
+        weights += _layers(rng, block) + _scale_and_shift(rng, width) + _scale_and_shift(rng, width)
+    weights += _scale_and_shift(rng, width) + _layers(rng, [(VOCABULARY, width)])
+    text = rng.integers(0, VOCABULARY, (32, GPT["context"] + 1))
+    return Arrays(weights, text[:, :-1].copy(), text[:, 1:].copy())
+
+
 WORKLOADS: dict[str, Workload] = {
     found.name: found
     for found in (
@@ -160,6 +172,10 @@ WORKLOADS: dict[str, Workload] = {
         Workload(
             "Att", f"block of a Transformer: {HEADS} heads, width {WIDTH}, {WIDE} inside, 64 positions, batch 32",
             _block, steps=1,
+        ),
+        Workload(
+            "GPT", f"a Transformer over {VOCABULARY} characters: 4 blocks, width 64, 64 positions, batch 32",
+            _transformer, rate=0.5,
         ),
     )
 }  # fmt: skip

@@ -29,13 +29,22 @@ LIBRARIES = {
     "minidl": "minidl",
 }
 BOTH = ("torch", "numpy", "minidl")  # timed with one thread and with several
+BLOCKS = "of the Transformer's four blocks the others compute one (Att)"
 CANNOT: dict[str, dict[str, str]] = {
-    "autograd": dict.fromkeys(
-        ("W3", "W4", "Ca", "Cb", "Cc"),
-        "HIPS autograd has one convolution, SciPy's convolve; it takes 80 to 120 times PyTorch's time",
+    "autograd": {
+        **dict.fromkeys(
+            ("W3", "W4", "Ca", "Cb", "Cc"),
+            "HIPS autograd has one convolution, SciPy's convolve; it takes 80 to 120 times PyTorch's time",
+        ),
+        "GPT": BLOCKS,
+    },
+    "mygrad": {"W4": "MyGrad pools only where windows fit and has no mean pooling", "GPT": BLOCKS},
+    "numpy": {"GPT": BLOCKS},
+    "old": {"GPT": BLOCKS},
+    "caffe": dict.fromkeys(
+        ("W1", "W2", "W5", "Ca", "Cb", "Cc", "LSTM", "GRU", "LN", "GN", "BN", "CE", "Att", "GPT"),
+        "no network of Caffe's",
     ),
-    "mygrad": {"W4": "MyGrad pools only where windows fit and has no mean pooling"},
-    "caffe": dict.fromkeys(("W1", "W2", "W5", "Ca", "Cb", "Cc", "LSTM", "LN", "GN", "BN", "CE", "Att", "GRU"), ""),
 }
 THREADS = ("OMP", "OPENBLAS", "MKL", "VECLIB", "MINIDL")
 

@@ -8,7 +8,7 @@ from typing import Any
 import minidl as md
 import minidl.functional as F
 from benchmarks.peers import Step
-from benchmarks.workloads import CHAIN, DEEP, EPS, GROUPS, HEADS, HIDDEN, MLP, VOCABULARY, WIDE, WIDTH, Workload
+from benchmarks.workloads import CHAIN, DEEP, EPS, GPT, GROUPS, HEADS, HIDDEN, MLP, VOCABULARY, WIDE, WIDTH, Workload
 
 
 def _classification(model: Any, inputs: Any, labels: Any) -> Any:
@@ -18,6 +18,10 @@ def _classification(model: Any, inputs: Any, labels: Any) -> Any:
 def _next_character(model: Any, inputs: Any, labels: Any) -> Any:
     scores, _ = model(inputs)
     return F.cross_entropy(scores.reshape(-1, VOCABULARY), labels.reshape(-1))
+
+
+def _next_characters(model: Any, inputs: Any, labels: Any) -> Any:
+    return F.cross_entropy(model(inputs).reshape(-1, VOCABULARY), labels.reshape(-1))
 
 
 def training(
@@ -142,6 +146,7 @@ STEPS = {
     **dict.fromkeys(("Ca", "Cb", "Cc"), layer(_conv2d)),
     "LSTM": _training(lambda: md.models.char_rnn(VOCABULARY, HIDDEN), _next_character),
     "GRU": _training(lambda: md.models.char_rnn(VOCABULARY, HIDDEN, cell="gru"), _next_character),
+    "GPT": _training(lambda: md.models.char_transformer(VOCABULARY, **GPT), _next_characters),
     "LN": layer(_layer_norm),
     "GN": layer(_group_norm),
     "BN": layer(_batch_norm),

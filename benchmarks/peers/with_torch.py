@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.peers import Step
-from benchmarks.workloads import CHAIN, DEEP, EPS, GROUPS, HEADS, HIDDEN, MLP, VOCABULARY, WIDE, WIDTH, Workload
+from benchmarks.workloads import CHAIN, DEEP, EPS, GPT, GROUPS, HEADS, HIDDEN, MLP, VOCABULARY, WIDE, WIDTH, Workload
 
 
 def _mlp(sizes: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:
@@ -47,6 +47,28 @@ class _CharRNN(nn.Module):
 
     def forward(self, indices: Any) -> Any:
         return self.fc(self.rnn(self.one_hot[indices])[0]).reshape(-1, VOCABULARY)
+
+
+class _CharTransformer(nn.Module):
+    """Characters and their positions, pre-norm blocks in which each looks back, and one score a character."""
+
+    def __init__(self, width: int, depth: int, heads: int, context: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, width)
+        self.positions = nn.Embedding(context, width)
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+            for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.fc = nn.Linear(width, VOCABULARY)
+        self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(context))
+
+    def forward(self, indices: Any) -> Any:
+        x = self.embedding(indices) + self.positions.weight[: indices.shape[1]]
+        for block in self.blocks:
+            x = block(x, src_mask=self.mask, is_causal=True)
+        return self.fc(self.norm(x)).reshape(-1, VOCABULARY)
 
 
 def training(make: Callable[[], nn.Module], workload: Workload) -> tuple[nn.Module, Any, Step]:
@@ -173,6 +195,7 @@ STEPS = {
     **dict.fromkeys(("Ca", "Cb", "Cc"), _layer(_conv2d)),
     "LSTM": _training(lambda: _CharRNN(nn.LSTM)),
     "GRU": _training(lambda: _CharRNN(nn.GRU)),
+    "GPT": _training(lambda: _CharTransformer(**GPT)),
     "LN": _layer(_layer_norm),
     "GN": _layer(_group_norm),
     "BN": _layer(_batch_norm),

@@ -25,7 +25,8 @@ def found(library, workload):
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_minidl_pytorch_and_numpy_by_hand_agree(workload):
     pytest.importorskip("torch")
-    check(workload, {Peer(library, 1): found(library, workload) for library in ("torch", "numpy", "minidl")})
+    there = [library for library in ("torch", "numpy", "minidl") if not reason(library, workload)]
+    check(workload, {Peer(library, 1): found(library, workload) for library in there})
 
 
 @pytest.mark.parametrize("library", ["autograd", "mygrad"])
@@ -46,7 +47,7 @@ def test_a_workload_is_computed_or_there_is_a_reason(library):
 
 
 def test_the_losses_change_so_much_that_a_missing_update_is_seen():
-    for name in ("W1", "W2", "W3", "W4", "LSTM", "GRU"):
+    for name in ("W1", "W2", "W3", "W4", "LSTM", "GRU", "GPT"):
         (losses,) = found("minidl", name)
         assert abs(losses[1] - losses[0]) > 2e-4 * losses[0], name
 

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks import table
+from benchmarks.fresh import Memory
 from benchmarks.peers import Peer
 from benchmarks.race import Result
 
@@ -66,12 +67,17 @@ def test_minidl_is_set_beside_caffe_and_beside_what_it_was():
 
 
 def test_the_table_of_fresh_processes():
-    text = table.once({"numpy": 76.0, "minidl": 99.6}, {"torch": 270.2, "minidl": 71.0}, 200)
+    memory = {"W3": {"torch": Memory(335.3, 39.4), "minidl": Memory(58.2, 9.3)}, "GPT": {"minidl": Memory(107.8, 65.9)}}
+    text = table.once({"numpy": 76.0, "minidl": 99.6}, memory)
+    assert text.splitlines()[0] == "| in a fresh process | PyTorch | NumPy | minidl | *minidl, target* |"
     assert text.splitlines()[2:] == [
         "| import, ms | - | 76 | 100 | NumPy + 40 = 116 |",
-        "| peak memory over 200 steps of W3, MiB | 270 | - | 71 | 75 |",
+        "| memory of W3 at its peak, beyond the import, MiB | 39 | - | 9 | PyTorch's = 39 |",
+        "| memory of W3 at its peak, in all, MiB | 335 | - | 58 | 75 |",
+        "| memory of GPT at its peak, beyond the import, MiB | - | - | 66 | - |",
+        "| memory of GPT at its peak, in all, MiB | - | - | 108 | - |",
     ]
-    assert table.once({}, {}, 200) == ""
+    assert table.once({}, {}) == ""
 
 
 @pytest.mark.parametrize(
