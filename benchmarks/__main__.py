@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from benchmarks import fresh, history, table
 from benchmarks.machine import cores, described
 from benchmarks.old import REDRAWN, NoCommitError, old_peer
-from benchmarks.peers import LIBRARIES, Peer, able, caffe_python, count, entrants
+from benchmarks.peers import LIBRARIES, Peer, able, alike, caffe_python, count, entrants
 from benchmarks.race import DisagreementError, Result, race
 from benchmarks.turns import PeerError
 from benchmarks.workloads import WORKLOADS
@@ -27,15 +27,15 @@ How fast minidl is beside PyTorch, NumPy by hand, HIPS autograd and MyGrad, as f
 process of its own. What is printed are medians over the rounds of ratios taken within a round, as a table in markdown.
 
 Without --cpu it is the time on the clock, with one thread and with several, for which the machine must do nothing else.
-With --cpu it is processor time, and every library has one thread: steady on a busy machine too. Then minidl as it was
-at an older commit takes part, and Caffe, if CAFFE_PYTHON leads to a Python that has it (`python -m benchmarks.caffe
---help` says how to get one).
+With --cpu it is processor time, and every library has one thread and keeps the memory that it frees: steady on a busy
+machine too. Then minidl as it was at an older commit takes part, and Caffe, if CAFFE_PYTHON leads to a Python that has
+it (`python -m benchmarks.caffe --help` says how to get one).
 
 workloads:
 """
 EXAMPLES = """
 examples:
-  python -m benchmarks                                        all of it, about eight minutes
+  python -m benchmarks                                        all of it, about six minutes
   python -m benchmarks --cpu                                  processor time of one thread each, on a busy machine
   python -m benchmarks --quick                                all of it, roughly, in two
   python -m benchmarks --only W5,Ca --rounds 15               two workloads, more precisely
@@ -76,7 +76,9 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     made.add_argument("--only", type=names, default=list(NAMES), metavar="W1,W3", help="these workloads (all)")
     made.add_argument("--cpu", action="store_true", help="processor time of one thread each")
-    made.add_argument("--rounds", type=count, metavar="N", help="how many turns each peer has (9; 3 if quick)")
+    made.add_argument(
+        "--rounds", type=count, metavar="N", help="how many turns each peer has (9, with --cpu 11; 3 if quick)"
+    )
     made.add_argument(
         "--threads", type=count, default=min(2, cores()), metavar="N", help="threads (2); 1 comes besides"
     )
@@ -120,7 +122,11 @@ class Found:
 
 def measure(run: Run, peers: Sequence[Peer]) -> Found:
     """Run the workloads. The first peer is the measure of the others."""
-    one_each = [peer for peer in peers if peer.threads == peers[0].threads and peer.library in LIBRARIES]
+    one_each = [
+        Peer(peer.library, peer.threads)
+        for peer in peers
+        if peer.threads == peers[0].threads and peer.library in LIBRARIES and not peer.blas_alone
+    ]
     timed = [name for name in run.only if name in WORKLOADS]
     turns = run.rounds * sum(len(able(peers, name)) for name in timed)
     turns += run.rounds * len(one_each) * ("import" in run.only)
@@ -152,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command.error(f"argument --threads: this machine has {cores()} cores; got {given.threads}")
     if given.old and not given.cpu:
         command.error("argument --old: an older minidl takes part with --cpu alone")
-    clock, rounds, seconds = ("cpu", 15, 0.1) if given.cpu else ("wall", 9, 0.2)
+    clock, rounds, seconds = ("cpu", 11, 0.1) if given.cpu else ("wall", 9, 0.15)
     if given.quick:
         rounds, seconds = 3, 0.05
     run = Run(given.only, given.rounds or rounds, seconds, 20 if given.quick else 200, clock)
@@ -165,6 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if given.cpu:
                 peers += [Peer("caffe", 1)] if caffe_python() else []
                 peers += older(given.old, Path(folder)) if given.old != "none" else []
+                peers = alike(peers)
             found = measure(run, peers)
         text = written(run, peers, found)
         print(text, end="")

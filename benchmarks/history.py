@@ -53,10 +53,11 @@ def rows_of(
     results: Sequence[Result], memory: Mapping[str, Mapping[str, Memory]], peers: Sequence[Peer], clock: str
 ) -> list[Row]:
     """The ratios of a run: of each peer to the first, of minidl also to Caffe and to an older minidl."""
-    first, ours = peers[0], Peer("minidl", 1)
+    first = peers[0]
+    ours = [peer for peer in peers if peer.library == "minidl" and peer.threads == 1]
     threads = "1 thread" if first.threads == 1 else f"{first.threads} threads"
     pairs = [(peer, first) for peer in peers[1:]]
-    pairs += [(ours, peer) for peer in peers if peer.library in ("caffe", "old")]
+    pairs += [(one, peer) for one in ours for peer in peers if peer.library in ("caffe", "old")]
     found = [
         (f"{clock}, {threads}", result.workload, peer.title, measure.title, ratio)
         for result in results

@@ -64,11 +64,12 @@ def times(results: Sequence[Result], peers: Sequence[Peer], clock: str = "wall")
 def beside(results: Sequence[Result], peers: Sequence[Peer]) -> str:
     """minidl's time over Caffe's and over an older minidl's, each with one thread; empty if neither was there."""
     measures = [peer for peer in peers if peer.library in ("caffe", "old")]
+    ours = next((peer for peer in peers if peer.library == "minidl" and peer.threads == 1), None)
     header, rows = ["minidl's time over that of"], []
     for measure in measures:
         header += [measure.name] + ["*target*"] * (measure.library == "caffe")
     for result in results:
-        found = {measure: result.ratio(Peer("minidl", 1), measure) for measure in measures}
+        found = {measure: result.ratio(ours, measure) for measure in measures}
         row = [result.workload]
         for measure, value in found.items():
             row += [ratio(value)] + [ratio(BESIDE_CAFFE.get(result.workload))] * (measure.library == "caffe")

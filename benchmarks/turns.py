@@ -68,7 +68,7 @@ class Contestant:
         return self._ask("results", steps)
 
     def turn(self, steps: int, clock: str = "wall") -> float:
-        """Seconds a step, over `steps` of them, after one that does not count and wakes caches and threads.
+        """Seconds a step, over `steps` of them; if there are several, after one that wakes caches and threads.
 
         The clock is "wall", or "cpu" for processor time of all threads of the peer's process.
         """

@@ -13,7 +13,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,6 +46,7 @@ CANNOT: dict[str, dict[str, str]] = {
         "no network of Caffe's",
     ),
 }
+KEEP_FREED = {"MALLOC_TRIM_THRESHOLD_": str(64 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}  # as minidl sets them
 THREADS = ("OMP", "OPENBLAS", "MKL", "VECLIB", "MINIDL")
 
 
@@ -57,6 +58,8 @@ class Peer:
         library: its name; of minidl as it was at another commit "old", and of Caffe "caffe".
         threads: how many.
         blas_alone: the threads are BLAS's, which minidl leaves alone.
+        keep_freed: the C library (glibc) keeps the memory that is freed, as it does for minidl always. Else it is by
+            luck, by the order in which arrays are freed, whether it does or each step waits for its pages again.
         commit: of "old", which it is.
         folder: of "old", where its files are (`benchmarks.old`); its process is started there.
     """
@@ -64,6 +67,7 @@ class Peer:
     library: str
     threads: int
     blas_alone: bool = False
+    keep_freed: bool = False
     commit: str = ""
     folder: str = ""
 
@@ -90,7 +94,7 @@ class Peer:
             variables["MINIDL_TUNE_PROCESS"] = "0"
         elsewhere = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
         variables["PYTHONPATH"] = os.pathsep.join([str(self.at), *elsewhere])
-        return dict(os.environ) | variables
+        return (KEEP_FREED if self.keep_freed else {}) | dict(os.environ) | variables
 
 
 def reason(library: str, workload: str) -> str | None:
@@ -118,6 +122,11 @@ def installed(library: str) -> bool:
 def caffe_python() -> str:
     """The Python that has Caffe, of the variable CAFFE_PYTHON; empty if there is none."""
     return shutil.which(os.environ.get("CAFFE_PYTHON", "")) or ""
+
+
+def alike(peers: Sequence[Peer]) -> list[Peer]:
+    """The peers, all with freed memory kept."""
+    return [replace(peer, keep_freed=True) for peer in peers]
 
 
 def entrants(threads: int) -> list[Peer]:

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import history, scaling
 from benchmarks.__main__ import Found, main, names, parser
-from benchmarks.peers import Peer
+from benchmarks.peers import Peer, alike
 from benchmarks.race import Result
 from benchmarks.workloads import WORKLOADS
 
@@ -63,7 +63,7 @@ def test_processor_time_is_measured_with_one_thread_each(monkeypatch):
     monkeypatch.setattr(command, "measure", lambda run, peers: seen.append((run, peers)) or NOTHING)
     main(["--cpu", "--only", "W1", "--old", "none"])
     ((run, peers),) = seen
-    assert (run.clock, run.rounds, run.only) == ("cpu", 15, ["W1"])
+    assert (run.clock, run.rounds, run.only) == ("cpu", 11, ["W1"])
     assert {peer.threads for peer in peers} == {1}
     assert "old" not in {peer.library for peer in peers}
 
@@ -75,7 +75,7 @@ def test_caffe_takes_part_where_there_is_one(monkeypatch):
     main(["--cpu", "--old", "none"])
     monkeypatch.setenv("CAFFE_PYTHON", "/no/python")
     main(["--cpu", "--old", "none"])
-    assert [Peer("caffe", 1) in peers for peers in seen] == [True, False]
+    assert [Peer("caffe", 1, keep_freed=True) in peers for peers in seen] == [True, False]
 
 
 def test_a_commit_that_is_not_here_is_refused():
@@ -84,7 +84,7 @@ def test_a_commit_that_is_not_here_is_refused():
 
 
 def test_what_was_measured_is_written_and_kept(monkeypatch, tmp_path, capsys):
-    ours, theirs = Peer("minidl", 1), Peer("torch", 1)
+    ours, theirs = alike([Peer("minidl", 1), Peer("torch", 1)])
     result = Result("CE", {theirs: [2.0], ours: [1.0]})
     monkeypatch.setattr(command, "entrants", lambda threads: [theirs, ours])
     monkeypatch.setattr(command, "measure", lambda run, peers: Found([result], {}, {}))

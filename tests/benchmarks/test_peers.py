@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import minidl as md
-from benchmarks.peers import LIBRARIES, Peer, able, entrants, installed, reason, steps_of
+from benchmarks.peers import LIBRARIES, Peer, able, alike, entrants, installed, reason, steps_of
 from benchmarks.race import DisagreementError, check
 from benchmarks.serving import results
 from benchmarks.turns import Contestant, PeerError
 from benchmarks.workloads import WORKLOADS
+from minidl.fast.cpu import memory
 
 STEPS = 2
 
@@ -82,6 +83,16 @@ def test_a_peer_computes_in_a_process_of_its_own_with_its_number_of_threads():
         check("W5", {peer: contestant.results(1), Peer("minidl", 1): found("minidl", "W5")})
         assert contestant.turn(1) > 0
         assert contestant.turn(1, "cpu") > 0
+
+
+def test_with_freed_memory_kept_all_are_told_alike_unless_the_user_says_else(monkeypatch):
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    (peer,) = alike([Peer("torch", 1)])
+    assert peer.environment()["MALLOC_TRIM_THRESHOLD_"] == str(memory.KEPT)
+    assert peer.environment()["MALLOC_MMAP_THRESHOLD_"] == str(memory.LARGE)
+    assert "MALLOC_TRIM_THRESHOLD_" not in Peer("torch", 1).environment()
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "7")
+    assert peer.environment()["MALLOC_TRIM_THRESHOLD_"] == "7"
 
 
 def test_a_process_finds_the_minidl_that_is_to_be_measured(tmp_path):
