@@ -1,16 +1,16 @@
 """A recurrent layer over all time steps on the CPU: few NumPy calls a step, which write where the numbers stay.
 
 In a row (4 H,) of from_input the gates of a sample lie side by side, so that NumPy walks through one gate of all
-samples in N short runs. Here each gate of a step is a block (N, H) of its own, in (T, 4, N, H) for all steps: a product
-writes it there, what follows is done in place, and all sigmoids are one call. BLAS is faster too: four products
+samples in N short runs. Here each gate of a step is a block (N, H) of its own, in (T, 4, N, H) for all steps: what is
+done to a gate is done in place, in one run, and all sigmoids are one call. BLAS is faster too: four products
 (32, 128) @ (128, 128) took 42 us, and one with (128, 512) took 54.
 
-The gradient of each gate is dL/dh_t or dL/dc_t times numbers that the forward knows, such as
+The gradient of a gate is dL/dh_t or dL/dc_t times numbers that the forward knows. For z, of which i = sigmoid(z) in
 
-    dL/di_t = dL/dc_t g (1 - i) i        before i's sigmoid
+    c_t = f c_{t-1} + i g        dL/dz = dL/dc_t g i (1 - i)
 
-These factors are computed of a block of time steps at once, as many as fit the cache. Left to the loop are a
-multiplication by them, what the steps hand to one another, and the product with W_hh.
+These factors are computed for a block of time steps at once, as many as fit the cache. Left to the loop are a
+multiplication by each of them, what the steps hand to one another, and the product with W_hh.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class InBlocks(Faster):
         gate_order: for each block that lies in memory, which gate it is in W_hh.
         run(x, multiply, weight, bias, state, out): the forward, of x (T, G, N, H), weight (G, H, H) and bias (G, N, H),
             which is None for none. The states go to `out`. Returns what shall be kept.
-        gradients: how many (N, H) the gradients of a step's gates are.
+        gradients: how many (N, H) the gradients of a step's gates are. In a GRU one more than there are gates: that of
+            from_input's last part is another one than that of the state's, and comes after it.
         run_back(block, grad_out, grad_z, multiply, weight, later, state, out): the backward of some time steps, which
             writes the gates' gradients to grad_z, (steps, gradients, N, H). `later` holds dL/dstate from the steps
             after these, and then from these, too.
@@ -51,20 +52,19 @@ class InBlocks(Faster):
     gradients: ClassVar[int]
     run: Callable[..., Any]
     run_back: Callable[..., None]
-    needs: Callable[[int], bool]  # ThroughTime has it, and the next
-    grad_of_input: Callable[[Array], Array]
+    needs: Callable[[int], bool]  # ThroughTime has it
 
     def fits(self, from_input: Array, *others: Array | None) -> bool:
-        return all([array is None or type(array) is np.ndarray for array in (from_input, *others)]) and (
-            from_input.dtype.char in "fd"
-        )
+        arrays = all(array is None or type(array) is np.ndarray for array in (from_input, *others))
+        return arrays and from_input.dtype.char in "fd"
 
     def forward(self, from_input: Array, weight_hh: Array, bias_hh: Array | None, *state: Array) -> Array:
         (steps, samples, rows), size = from_input.shape, weight_hh.shape[1]
         x = from_input.reshape((steps, samples, rows // size, size)).swapaxes(1, 2)
         order = list(self.gate_order)
-        weight = np.empty((len(order), size, size), weight_hh.dtype)
-        weight[...] = weight_hh.reshape((-1, size, size))[order].swapaxes(1, 2)
+        weight = weight_hh.reshape((-1, size, size))[order].swapaxes(1, 2)
+        if steps > 1:  # BLAS would transpose it at every step
+            weight = np.ascontiguousarray(weight)
         bias = None
         if bias_hh is not None:  # of every sample: NumPy adds one long run faster than many short ones
             bias = np.repeat(bias_hh.reshape((-1, 1, size))[order], samples, axis=1)
@@ -76,24 +76,28 @@ class InBlocks(Faster):
         self, grad_out: Array, from_input: Array, weight_hh: Array, bias_hh: Array | None, *state_and_out: Array
     ) -> Gradients:
         *state, out = state_and_out
-        steps, samples, size = out.shape[1:]
-        weight = weight_hh.reshape((-1, size, size))
+        (steps, samples, size), gates = out.shape[1:], len(weight_hh) // out.shape[3]
+        weight = weight_hh.reshape((gates, size, size))
         multiply = _multiply(samples * weight.size)
-        grads = np.empty((steps, samples, self.gradients, size), out.dtype)
+        grad_input = grad_from_state = np.empty((steps, samples, gates, size), out.dtype)
+        if self.gradients > gates:
+            grad_input = np.empty_like(grad_input)
         later = np.zeros((len(state), samples, size), out.dtype)
         for block in reversed([*threads.blocks(0, steps, WORKED_ON * later[0].nbytes)]):
             shape = (block.stop - block.start, self.gradients, samples, size)
             grad_z = threads.workspace("grad_z", shape, out.dtype)
             self.run_back(block, grad_out[:, block], grad_z, multiply, weight, later, state, out)
-            grads[block] = grad_z.swapaxes(1, 2)
-        grads = grads.reshape((steps, samples, self.gradients * size))
-        from_state = grads.reshape((steps * samples, self.gradients * size))[:, : len(weight_hh)]
+            grad_from_state[block] = grad_z[:, :gates].swapaxes(1, 2)
+            if self.gradients > gates:
+                grad_input[block, :, :-1] = grad_from_state[block, :, :-1]
+                grad_input[block, :, -1] = grad_z[:, -1]
+        rows = grad_from_state.reshape((steps * samples, len(weight_hh)))
         grad_weight = None
         if self.needs(1):  # the sum over all steps of (dL/dz_t)^T h_{t-1}; the first h lies elsewhere
-            grad_weight = product(from_state[samples:].T, out[0, :-1].reshape((-1, size)))
-            grad_weight += from_state[:samples].T @ state[0]
-        grad_bias = add_up(from_state, (0,)) if self.needs(2) else None
-        return (self.grad_of_input(grads), grad_weight, grad_bias, *later)
+            grad_weight = product(rows[samples:].T, out[0, :-1].reshape((-1, size)))
+            grad_weight += rows[:samples].T @ state[0]
+        grad_bias = add_up(rows, (0,)) if self.needs(2) else None
+        return (grad_input.reshape(from_input.shape), grad_weight, grad_bias, *later)
 
 
 def _multiply(multiplications: int) -> Product:
@@ -116,16 +120,6 @@ def _sigmoid(z: Array) -> None:
     np.exp(z, z)
     np.add(z, 1, z)
     np.divide(1, z, z)
-
-
-def _from_input(first: Array, second: Array, bias: Array | None) -> Array:
-    """(T, 4, N, H): two gates of from_input, then two others, and b_hh (4, N, H) added."""
-    gates = np.empty((len(first), 4, *first.shape[2:]), first.dtype)
-    for block in threads.blocks(0, len(gates), gates[0].nbytes if len(gates) else 1):
-        gates[block, :2], gates[block, 2:] = first[block], second[block]
-        if bias is not None:
-            np.add(gates[block], bias, gates[block])
-    return gates
 
 
 def _before(first: Array, states: Array, block: slice) -> Array:
@@ -207,10 +201,17 @@ class LSTMThroughTime(InBlocks, through_time.LSTMThroughTime):
         self, x: Array, multiply: Product, weight: Array, bias: Array | None, state: tuple[Array, Array], out: Array
     ) -> Parts:
         hidden, cell = state
-        gates = _from_input(x[:, :2], x[:, :1:-1], bias)
+        gates = np.empty(x.shape, out.dtype)
         from_state, scratch = np.empty_like(gates[0]), np.empty_like(gates[0, 0])
-        for z, sigmoids, (i, f, o, g), h, c in zip(gates, gates[:, :3], gates, *out, strict=True):
+        pairs = gates[:, :2], gates[:, 2:], x[:, :2], x[:, :1:-1]
+        for z, z_if, z_og, x_if, x_og, sigmoids, (i, f, o, g), h, c in zip(
+            gates, *pairs, gates[:, :3], gates, *out, strict=True
+        ):
             multiply(hidden, weight, from_state)
+            np.copyto(z_if, x_if)
+            np.copyto(z_og, x_og)
+            if bias is not None:
+                np.add(z, bias, z)
             np.add(z, from_state, z)
             _sigmoid(sigmoids)
             np.tanh(g, g)
