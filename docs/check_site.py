@@ -29,6 +29,7 @@ KINDS = {  # where axe-core looks too: it takes seconds on a page
     "paper.html",
     "figures/README.html",
     "figures/stepper/README.html",
+    "figures/reproduction/README.html",
     "docs/debugging.html",
     "docs/fast.html",
     "api/optim.html",

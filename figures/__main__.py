@@ -28,6 +28,8 @@ Every figure of `md.plot` on a small example. `python -m figures` makes all of t
 the json file beside it, and tests hold the claims to them. [docs/figures.md](../docs/figures.md) says how to read each,
 and how it misleads.
 
+What came out when the experiments of the paper on layer-specific rates were done again, with controls, is in
+[reproduction](reproduction/README.md).
 Steps of a training, recorded to be walked through op by op, are in [stepper](stepper/README.md).
 `checkpoint.png` is made by `python -m benchmarks.checkpointing`: [what it shows](../docs/checkpoint.md).
 `vanishing.png` is made by the first lines of the [README](../README.md).

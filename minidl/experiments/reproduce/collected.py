@@ -31,7 +31,7 @@ def collect(out: Path) -> dict[str, Any]:
 
     Returns:
         Plain data: `recipe`, `scale`, `settings`, `planned` (how many runs; None without a plan), `missing`, `failed`
-        and `damaged` runs (the last two with a reason), `layers`, `environments`, and `runs`, one entry each.
+        and `damaged` runs (the last two with a reason), `data`, `layers`, `environments`, and `runs`, one entry each.
 
     Raises:
         FileNotFoundError: `out` holds neither a plan nor runs.
@@ -63,6 +63,7 @@ def collect(out: Path) -> dict[str, Any]:
         "missing": [name for name in planned if name not in results and name not in failed],
         "failed": {name: why for name, why in failed.items() if name not in results},
         "damaged": damaged,
+        "data": next((rounded(found["data"], 6) for found in results.values() if found.get("data")), None),
         "layers": layers,
         "environments": environments,
         "runs": [compact(found, environments, name in drawn) for name, found in results.items()],

@@ -13,6 +13,7 @@ from typing import Any
 
 from minidl.checks import whole
 from minidl.data import cifar10, mnist
+from minidl.experiments.reproduce.cluster import Cluster
 from minidl.experiments.reproduce.methods import METHOD_TITLES, METHODS, RATE_TITLES, RATES
 from minidl.experiments.reproduce.plan import FILE, Plan, make_plan, open_plan
 from minidl.experiments.reproduce.recipes import RECIPES, SCALES, TUNING_SEEDS, Recipe, recipe_named
@@ -138,8 +139,6 @@ def _follow(plan: Plan, out: Path, options: argparse.Namespace, command: str) ->
     show = False if options.quiet else None
     if options.dask is None:
         return do(plan, out, run, options.workers, show=show)
-    from minidl.experiments.reproduce.cluster import Cluster
-
     with Cluster(options.dask, out) as cluster:
         return do(plan, out, run, pool=cluster, show=show)
 

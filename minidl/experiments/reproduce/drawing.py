@@ -19,9 +19,10 @@ from minidl.experiments.reproduce.evidence import (
     diverged,
     final_accuracy,
     final_error,
+    looked_at,
     median,
 )
-from minidl.experiments.reproduce.names import arm_named, method_named, recipe_named
+from minidl.experiments.reproduce.names import arm_named, method_named, note_of, words_of
 from minidl.experiments.reproduce.picture import Picture
 from minidl.plot.style import BROKEN, INK, QUIET, SMALL, drawable, label_ends, plain_log_ticks, tidy, title
 
@@ -72,21 +73,31 @@ def curves(collected: dict[str, Any], method: str) -> Picture | None:
         panels.append(partial(_lines, errors[0], "wrong answers, %, at the recipe's rate", limits))
     if tuned:
         panels.append(partial(_lines, errors[1], "wrong answers, %, each at its best rate", limits))
-    named = recipe_named(collected["recipe"])
+    named = words_of(collected["recipe"])
     ends = [
         f"{arm_named(arm)} {_percent([final_error(run) for run in runs.values()])}"
         for arm, runs in {**recipe, **tuned}.items()
         if arm.removesuffix("-tuned") in ("uniform", "ln", "constant")
     ]
-    seeds = sorted({len(runs) for runs in {**recipe, **tuned}.values()})
+    both = {**recipe, **tuned}
+    seeds = sorted({len(runs) for runs in both.values()})
     caption = (
         f"{named.title}, {method_named(method)}. Wrong answers at the end: {', '.join(ends)}. Lines are medians over "
-        f"{_span(seeds)} seed{'s' * (seeds != [1])}, bands go from the best to the worst seed. {named.note}"
+        f"{_span(seeds)} seed{'s' * (seeds != [1])}, bands go from the best to the worst seed.{sample_words(both)} "
+        f"{note_of(collected)}"
     )
     numbers = {"loss": losses, "wrong": {**errors[0], **errors[1]}}
     return Picture(
         f"{collected['recipe']}-{collected['scale']}-curves-{method}", caption.strip(), tuple(panels), numbers
     )
+
+
+def sample_words(arms: Arms) -> str:
+    """Where the looks on the way are at fewer test images than the last one: that they are."""
+    found = looked_at(arms)
+    if found is None or found[0] == found[1]:
+        return ""
+    return f" Before the end the test is on {found[0]:,} of the {found[1]:,} test images."
 
 
 def _losses(runs: Sequence[Run]) -> dict[str, Any]:
@@ -167,7 +178,7 @@ def ends(collected: dict[str, Any], methods: Sequence[str]) -> Picture | None:
             }
     if not numbers:
         return None
-    named = recipe_named(collected["recipe"])
+    named = words_of(collected["recipe"])
     spans = []
     for method, arms in numbers.items():
         both = [[v for v in arms.get(arm, {}).values() if v is not None] for arm in ("uniform", "ln")]
@@ -182,7 +193,7 @@ def ends(collected: dict[str, Any], methods: Sequence[str]) -> Picture | None:
     caption = (
         f"{named.title}: right answers on the test set at the end, in percent; each dot is a run, a thin line joins "
         f"the runs that began with the same seed, a bar is the median. {'. '.join(spans)}{'.' * bool(spans)} "
-        f"{named.note}"
+        f"{note_of(collected)}"
     )
     panels = tuple(partial(_dots, arms, method_named(method)) for method, arms in numbers.items())
     rows = max(len(arms) for arms in numbers.values())

@@ -117,6 +117,14 @@ def at_look(run: Run, iteration: int, key: str) -> float:
     return math.nan if value is None else float(value)
 
 
+def looked_at(arms: Arms) -> tuple[int, int] | None:
+    """On how many test images the looks before the end are, and on how many the last; None where that is not known."""
+    counts = [run["looks"].get("examples") or [None] for runs in arms.values() for run in runs.values()]
+    before = {n for row in counts for n in row[:-1] if n}
+    last = {row[-1] for row in counts if row[-1]}
+    return (before.pop(), last.pop()) if len(before) == len(last) == 1 else None
+
+
 def by_layer(run: Run, key: str, when: str = "middle") -> Any:
     """(layers,) "norms", "multipliers" or "relative_updates": the "first" recorded, or the median of all ("middle")."""
     found = run.get("layers", {}).get(key)

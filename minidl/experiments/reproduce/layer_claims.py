@@ -138,7 +138,7 @@ def _speed_word(shown: dict[str, str], rivals: Sequence[str]) -> tuple[str, str]
         return UNDECIDED, "" if shown["uniform"] == FEW else "The seeds disagree."
     explained = [arm for arm in rivals if shown[arm] == REFUTED]
     if explained:
-        return LARGER_RATE, f"{_capital(listed(list(map(arm_named, explained))))} makes them as fast."
+        return LARGER_RATE, f"As fast: {listed(list(map(arm_named, explained)))}."
     if not rivals:
         return UNDECIDED, "No larger rate without differences between layers was run beside it."
     missing = [arm for arm in CONTROLS if arm not in rivals]

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from minidl.experiments.reproduce.drawing import band, colour_of
 from minidl.experiments.reproduce.evidence import Arms, arms_of, by_layer, median, near_input_and_output, shared_seeds
-from minidl.experiments.reproduce.names import arm_named, method_named, recipe_named
+from minidl.experiments.reproduce.names import arm_named, method_named, words_of
 from minidl.experiments.reproduce.picture import Picture
 from minidl.plot.style import (
     INK,
@@ -49,16 +49,17 @@ def by_depth(collected: dict[str, Any], method: str) -> Picture | None:
         partial(_depth, {words[when]: line for when, line in norms.items()}, colours, layers,
                 "gradient's norm, under one rate"),
         partial(_depth, {arm_named(arm): moved[arm] for arm in moved}, {arm_named(a): colour_of(a) for a in moved},
-                layers, "part of its weights that a step changes"),
+                layers, "|dw|/|w|, change in a step"),
     ]  # fmt: skip
     if ratios:
         panels.append(
             partial(_times, {arm_named(arm): ratios[arm] for arm in ratios},
                     {arm_named(a): colour_of(a) for a in ratios}, layers, "times as far as under one rate")
         )  # fmt: skip
-    shallow, deep = near_input_and_output(norms["first"]["median"])
+    halves = [near_input_and_output(by_layer(run, "norms", "first")) for run in arms["uniform"].values()]
+    shallow, deep = (median([pair[k] for pair in halves]) for k in (0, 1))  # as the claim about gradients has it
     caption = (
-        f"{recipe_named(collected['recipe']).title}, {method_named(method)}; layers from input (left) to output "
+        f"{words_of(collected['recipe']).title}, {method_named(method)}; layers from input (left) to output "
         f"(right). At the start the gradient's norm is {shallow:.2g} in the half near the input, {deep:.2g} in the "
         f"half near the output. {_ratio_words(arms)}Lines are medians over the seeds, bands their range; along the "
         f"way: the median over the recorded steps."
@@ -102,13 +103,36 @@ def _ratio_words(arms: Arms) -> str:
     return f"Compared with one rate, a step goes {'; '.join(words)}. " if words else ""
 
 
+class _Scale:
+    """A log axis for given values: with a row for zeros over many decades, with plain ticks over few."""
+
+    def __init__(self, values: Any) -> None:
+        known = values[np.isfinite(values) & (values > 0)]
+        self.few = bool(known.size) and not (values == 0).any() and known.max() < 100 * known.min()
+        self.limits = (known.min() / 1.15, known.max() * 1.15) if self.few else None
+        self.decades = LogScale(values)
+
+    def place(self, values: Any) -> Any:
+        """Where `values` are drawn."""
+        return np.asarray(values, dtype=np.float64) if self.few else self.decades.place(values)
+
+    def apply(self, ax: Axes) -> None:
+        """Make the y axis of `ax` this scale."""
+        if self.limits is None:
+            self.decades.apply(ax)
+            return
+        ax.set_yscale("log")
+        ax.set_ylim(*self.limits)
+        plain_log_ticks(ax.yaxis)
+
+
 def _depth(
     lines: dict[str, dict[str, Any]], colours: dict[str, Any], layers: Sequence[str], heading: str, ax: Axes
 ) -> Callable[[], None]:
     """A line over the layers for each of `lines`, on a log axis with a row for zeros."""
     tidy(ax)
     title(ax, heading)
-    scale = LogScale(np.concatenate([line[key] for line in lines.values() for key in ("min", "max", "median")]))
+    scale = _Scale(np.concatenate([line[key] for line in lines.values() for key in ("min", "max", "median")]))
     places = np.arange(len(layers))
     for name, line in lines.items():
         ax.fill_between(places, scale.place(line["min"]), scale.place(line["max"]), color=colours[name], alpha=0.15,
@@ -167,7 +191,7 @@ def over_time(collected: dict[str, Any], method: str) -> Picture | None:
         return None
     layers = collected["layers"]
     norms = {arm: np.array(flow["norms"], dtype=np.float64) for arm, (_, flow) in flows.items()}
-    scale = LogScale(np.concatenate([values.ravel() for values in norms.values()]))
+    scale = _Scale(np.concatenate([values.ravel() for values in norms.values()]))
     panels = [
         partial(_over_steps, flows[arm][1]["steps"], norms[arm], layers, f"gradient's norm: {arm_named(arm)}", scale)
         for arm in norms
@@ -178,7 +202,7 @@ def over_time(collected: dict[str, Any], method: str) -> Picture | None:
         panels.append(partial(_over_steps, flows["ln"][1]["steps"], factors, layers, "factor on the base rate", None))
     ids = " and ".join(f"{run_id}" for run_id, _ in flows.values())
     caption = (
-        f"{recipe_named(collected['recipe']).title}, {method_named(method)}; dark at the input, light at the output. "
+        f"{words_of(collected['recipe']).title}, {method_named(method)}; dark at the input, light at the output. "
         f"{_spread_words(factors)}Of one seed each: {ids}."
     )
     numbers = {"layers": layers, "steps": flows[next(iter(flows))][1]["steps"], "norms": norms, "factors": factors}
@@ -200,7 +224,7 @@ def _spread_words(factors: Any) -> str:
 
 
 def _over_steps(
-    steps: Sequence[int], values: Any, layers: Sequence[str], heading: str, scale: LogScale | None, ax: Axes
+    steps: Sequence[int], values: Any, layers: Sequence[str], heading: str, scale: _Scale | None, ax: Axes
 ) -> Callable[[], None]:
     tidy(ax)
     title(ax, heading)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -11,41 +12,32 @@ class Named:
 
     Attributes:
         title: as a heading has it.
-        about: the network and the data, a sentence.
         classes: how many there are to tell apart; 0 where nothing is classified.
-        note: what stands beside each of its numbers, because the data are not the paper's; empty if they are.
-        accuracies: whether its accuracies are worth a judgement.
+        note: what stands beside each of its numbers, where it is not known on which data it was run.
     """
 
     title: str
-    about: str
     classes: int
     note: str = ""
-    accuracies: bool = True
 
 
 _JPEG = "CIFAR-10 stored as JPEG: accuracies are lower than on the original images."
+_CLASSES = (
+    "200 of ImageNet's 1,000 classes, at 32x32, stored as JPEG, with an AlexNet scaled to that: no number here is one "
+    "of the full ImageNet."
+)
+_SAMPLE = "A few photographs of each class: that the pipeline runs, and nothing about accuracy."
+ENOUGH = 100  # training images a class, for an accuracy to mean something
+
 RECIPES = {  # in the order of the report
-    "mnist": Named("MNIST", "LeNet as Caffe trains it, on 28x28 handwritten digits.", 10),
-    "cifar10-quick": Named("CIFAR-10, quick network", "Caffe's cifar10_quick, on 32x32 photographs.", 10, _JPEG),
-    "cifar10-full": Named("CIFAR-10, full network", "Caffe's cifar10_full, on 32x32 photographs.", 10, _JPEG),
-    "imagenet32": Named(
-        "ImageNet classes at 32x32",
-        "A small AlexNet, scaled to its input, on 32x32 photographs of 200 of ImageNet's classes.",
-        200,
-        "200 of ImageNet's 1,000 classes, at 32x32, stored as JPEG, with an AlexNet scaled to that: "
-        "no number here is one of the full ImageNet.",
-    ),
-    "imagenet": Named(
-        "ImageNet pipeline",
-        "AlexNet at its full size on one photograph a class: that the pipeline runs, not how well it learns.",
-        1000,
-        "1,000 photographs, one a class: nothing about accuracy can be learned from it.",
-        accuracies=False,
-    ),
-    "deep-mlp": Named("A deep network of sigmoid layers", "Dense sigmoid layers, in which the gradient vanishes.", 10),
-    "deep-conv": Named("A deep convolutional network", "Convolutions with saturating units, without shortcuts.", 10),
-    "saddle": Named("A saddle point", "Runs that begin at a saddle point of the loss.", 0, accuracies=False),
+    "mnist": Named("MNIST", 10),
+    "cifar10-quick": Named("CIFAR-10, quick network", 10, _JPEG),
+    "cifar10-full": Named("CIFAR-10, full network", 10, _JPEG),
+    "imagenet32": Named("ImageNet classes at 32x32", 200, _CLASSES),
+    "imagenet": Named("ImageNet", 1000, _SAMPLE),
+    "deep-mlp": Named("Deep sigmoid network on MNIST", 10),
+    "deep-conv": Named("Deep convolutional network on CIFAR-10", 10, _JPEG),
+    "saddle": Named("A saddle point", 0),
 }
 
 METHODS = {
@@ -69,9 +61,30 @@ ARMS = (*RATES, *(f"{rate}-tuned" for rate in RATES))
 CONTROLS = ("constant", "per-step")  # no layer differs from another, and the rate is as large
 
 
-def recipe_named(recipe: str) -> Named:
+def words_of(recipe: str) -> Named:
     """The experiment in words; one that is not known by its own name."""
-    return RECIPES.get(recipe, Named(recipe, f"The experiment {recipe}.", 0))
+    return RECIPES.get(recipe, Named(recipe, 0))
+
+
+def note_of(collected: dict[str, Any]) -> str:
+    """What has to stand beside the numbers of an experiment, by the data that it was run on."""
+    recipe, data = collected["recipe"], collected.get("data") or {}
+    name = str(data.get("name", ""))
+    if not name:
+        return words_of(recipe).note
+    if recipe == "imagenet":
+        return "" if _enough(collected) else _SAMPLE
+    return words_of(recipe).note if "JPEG" in name or recipe == "imagenet32" else ""
+
+
+def accuracies_count(collected: dict[str, Any]) -> bool:
+    """Whether its accuracies are worth a judgement: something is classified, and was learned from enough images."""
+    return collected["recipe"] != "saddle" and (collected["recipe"] != "imagenet" or _enough(collected))
+
+
+def _enough(collected: dict[str, Any]) -> bool:
+    train = (collected.get("data") or {}).get("train") or 0
+    return int(train) >= ENOUGH * words_of(collected["recipe"]).classes
 
 
 def method_named(method: str) -> str:

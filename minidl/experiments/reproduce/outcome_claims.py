@@ -25,6 +25,7 @@ from typing import Any
 
 from minidl.experiments import verdict as verdicts
 from minidl.experiments.answer import later_half
+from minidl.experiments.arms import TITLES
 from minidl.experiments.reproduce.claims import (
     CONFIRMED,
     LARGER_RATE,
@@ -47,7 +48,7 @@ from minidl.experiments.reproduce.evidence import (
     seconds_to,
     shared_seeds,
 )
-from minidl.experiments.reproduce.names import arm_named, recipe_named
+from minidl.experiments.reproduce.names import accuracies_count, arm_named, words_of
 from minidl.experiments.results import NEVER
 from minidl.experiments.verdict import SMALLEST_EFFECT, Verdict, judge
 from minidl.plot.words import listed
@@ -55,6 +56,13 @@ from minidl.plot.words import listed
 # {what is compared: {the name that verdict.py knows: the arm}}
 RECIPE = {"layer-specific": "ln", "uniform": "uniform", "constant": "constant", "per-step": "per-step"}
 TUNED = {"layer-specific": "ln-tuned", "uniform": "uniform-tuned", "per-step": "per-step-tuned"}
+_OURS = {  # what verdict.py calls the arms, and what this report does
+    "Layer-specific": "A rate per layer",
+    "layer-specific": "a rate per layer",
+    TITLES["constant"]: arm_named("constant"),
+    TITLES["per-step"]: arm_named("per-step"),
+    TITLES["uniform"]: arm_named("uniform"),
+}
 LEARNED = 3.0  # times what guessing gives: below that nothing was learned
 
 Measure = Callable[[Run, Run], float]  # of a run, and of the base method's run with the same seed and rate
@@ -62,7 +70,7 @@ Measure = Callable[[Run, Run], float]  # of a run, and of the base method's run 
 
 def judge_outcomes(collected: dict[str, Any], method: str) -> list[Finding]:
     """The findings of a method about accuracy and time; none where accuracies say nothing."""
-    if not recipe_named(collected["recipe"]).accuracies:
+    if not accuracies_count(collected):
         return []
     arms = {
         arm: looked
@@ -73,7 +81,7 @@ def judge_outcomes(collected: dict[str, Any], method: str) -> list[Finding]:
         return []
     where = {"recipe": collected["recipe"], "scale": collected["scale"], "method": method}
     found = [_finding("accuracy", arms, where), _finding("time", arms, where)]
-    guess = recipe_named(collected["recipe"]).classes
+    guess = words_of(collected["recipe"]).classes
     best = max(-median([-final_accuracy(run) for run in runs.values()]) for runs in arms.values())
     if guess and best < min(0.5, LEARNED / guess):
         why = f"No arm learned the task: the best one ends at {best:.1%}, guessing gives {1 / guess:.1%}."
@@ -156,10 +164,10 @@ def _finding(claim: str, arms: Arms, where: dict[str, Any]) -> Finding:
     words = _accuracies if claim == "accuracy" else _iterations
     own = _paired(arms, RECIPE)
     sentence = f"{seeds_words(len(own['ln']))}: {words(own, RECIPE)}. "
-    statistics = [f"At the recipe's rate: {recipe.kind}. {recipe.reason}"]
+    statistics = [f"At the recipe's rate: {_reason(recipe)}"]
     if tuned is not None:
         sentence += f"Each at its own best rate, {words(_paired(arms, TUNED), TUNED)}. "
-        statistics.append(f"Each at its best rate: {tuned.kind}. {tuned.reason}")
+        statistics.append(f"Each at its best rate: {_reason(tuned)}")
     ends = {arm: _plain(median([final_error(run) for run in runs.values()])) for arm, runs in own.items()}
     numbers: dict[str, Any] = {"seeds": len(own["ln"]), "errors": ends, "recipe": _data(recipe)}
     numbers["tuned"] = None if tuned is None else _data(tuned)
@@ -167,6 +175,14 @@ def _finding(claim: str, arms: Arms, where: dict[str, Any]) -> Finding:
         statistics += _seconds(arms)
     return Finding(claim, **where, word=word, sentence=f"{sentence}{why}".strip(), statistics=tuple(statistics),
                    numbers=numbers, runs=tuple(ids_of(arms, named)))  # fmt: skip
+
+
+def _reason(found: Verdict) -> str:
+    """What came out and why, in this report's names."""
+    text = f"{found.kind}. {found.reason}"
+    for words, ours in _OURS.items():
+        text = text.replace(words, ours)
+    return text
 
 
 def _data(found: Verdict) -> dict[str, Any]:

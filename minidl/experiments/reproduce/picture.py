@@ -36,7 +36,7 @@ class Picture:
     caption: str
     panels: tuple[Panel, ...]
     numbers: dict[str, Any] = field(default_factory=dict)
-    across: int = 3
+    across: int = 2
     height: float = HEIGHT
 
     def together(self) -> ClaimFigure:

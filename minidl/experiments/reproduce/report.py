@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,28 +15,29 @@ from minidl.experiments.reproduce.claims import (
     overall,
     word_counts,
 )
-from minidl.experiments.reproduce.drawing import curves, ends, looked
-from minidl.experiments.reproduce.evidence import Arms, arms_of, median, methods_of
+from minidl.experiments.reproduce.drawing import curves, looked
+from minidl.experiments.reproduce.evidence import arms_of, methods_of
+from minidl.experiments.reproduce.experiment import experiment, title_of
 from minidl.experiments.reproduce.judging import how_judged, judge_all
-from minidl.experiments.reproduce.layer_drawing import by_depth, over_time
-from minidl.experiments.reproduce.names import ARMS, RATES, arm_named, in_order, method_named, recipe_named
-from minidl.experiments.reproduce.outcome_claims import to_base
+from minidl.experiments.reproduce.names import (
+    ARMS,
+    METHODS,
+    RATES,
+    accuracies_count,
+    arm_named,
+    in_order,
+    method_named,
+    note_of,
+    words_of,
+)
 from minidl.experiments.reproduce.page import Block, Folded, Heading, Points, Shown, Table, Text
 from minidl.experiments.reproduce.picture import Picture
-from minidl.experiments.reproduce.tables import (
-    arms_table,
-    environment_table,
-    layers_table,
-    losses_at_the_end,
-    open_table,
-    progress_table,
-    source_table,
-    time_table,
-    tuning_table,
-)
+from minidl.experiments.reproduce.tables import open_table
 
 QUESTION = "Does a rate for each layer train a network better?"
 PAPER = "[arXiv:1510.04609](https://arxiv.org/abs/1510.04609)"
+
+MANY = 4  # more findings than this on one claim are shown as a table
 
 Collections = Sequence[dict[str, Any]]
 
@@ -69,9 +69,10 @@ def report(collections: Collections) -> list[Block]:
         Text(" ".join(answer(findings)), "answer"),
     ]
     blocks += [Shown(first)] if first else []
-    blocks += [Heading(2, "The claims"), _claims_table(findings), *_known(collections), *_one_by_one(findings)]
+    blocks += [Heading(2, "The claims"), _claims_table(findings), *_known(collections)]
+    blocks += _one_by_one(findings, {(found["recipe"], found["scale"]): note_of(found) for found in collections})
     for collected in collections:
-        blocks += _experiment(collected, first)
+        blocks += experiment(collected, first)
     blocks += _left_open(collections)
     blocks += [Heading(2, "How it is judged"), *how_judged(), *_again(collections)]
     return blocks
@@ -141,7 +142,7 @@ def _sentence(findings: Sequence[Finding], claim: str, contrary: str) -> str:
 
 def _first_picture(collected: dict[str, Any]) -> Picture | None:
     """The curves of the first method that has both a rate per layer and one rate."""
-    if not recipe_named(collected["recipe"]).accuracies:
+    if not accuracies_count(collected):
         return None
     for method in methods_of(collected):
         if {"ln", "uniform"} <= set(arms_of(collected, method)):
@@ -171,19 +172,19 @@ def _known(collections: Collections) -> list[Block]:
         ),
         Text(
             "The rule's form is that of a public reimplementation; whether its logarithm is the natural one, and what "
-            "AdaGrad divides a layer's gradient by, is not known to us: both possibilities were run, and their spread "
-            "is [reported](#what-the-paper-leaves-open-to-us). Every run with momentum has it in Caffe's form, in "
-            "which the rate stays inside the velocity."
+            "AdaGrad divides a layer's gradient by, is not known to us: both possibilities are in the plan, and their "
+            "spread is [reported](#what-the-paper-leaves-open-to-us). Every run with momentum has it in Caffe's form, "
+            "in which the rate stays inside the velocity."
         ),
         Text("A run is named by its rule for the rates; t is the base rate, which follows the recipe's schedule:"),
         Points([f"**{name}** (`{rate}`): {what}." for rate, (name, what) in RATES.items()]),
         Text(
-            "Each rule runs at the recipe's own base rate and, where it says (tuned), at the best of a grid that was "
-            "chosen for it on a validation split and on seeds that are not reported. The tuned constant is left out: "
-            "it would be a single rate between two of the grid."
+            "In the plan each rule runs at the recipe's own base rate and, where it says (tuned), at the best of a "
+            "grid that was chosen for it on a validation split and on seeds that are not reported. The tuned constant "
+            "is left out: it would be a single rate between two of the grid."
         ),
-        _runs_table(collections),
     ]
+    blocks += [_runs_table(collections)] if collections else []
     lacking = list(_lacking(collections))
     return blocks + ([Folded("What is missing, failed or damaged", [Points(lacking)])] if lacking else [])
 
@@ -195,13 +196,13 @@ def _runs_table(collections: Collections) -> Table:
         of = f"{done} of {planned}" if planned is not None else f"{done}, plan unknown"
         lost = f"{len(found['failed'])} failed, {len(found['damaged'])} damaged"
         seeds = sorted({run["seed"] for run in found["runs"] if run["role"] == "report"})
-        rows.append((_title(found), of, lost, ", ".join(map(str, seeds)) or "none", recipe_named(found["recipe"]).note))
+        rows.append((title_of(found), of, lost, ", ".join(map(str, seeds)) or "none", note_of(found)))
     return Table(("experiment", "runs done", "lost", "seeds", "remark on the data"), rows, words=True)
 
 
 def _lacking(collections: Collections) -> Iterator[str]:
     for found in collections:
-        where = _title(found)
+        where = title_of(found)
         if found["missing"]:
             yield f"**{where}**: not run (yet): {', '.join(f'`{name}`' for name in found['missing'])}."
         for kind in ("failed", "damaged"):
@@ -209,14 +210,11 @@ def _lacking(collections: Collections) -> Iterator[str]:
                 yield f"**{where}**: `{name}` {'failed' if kind == 'failed' else 'was left out'}: {why}"
 
 
-def _title(collected: dict[str, Any]) -> str:
-    return f"{recipe_named(collected['recipe']).title} ({collected['scale']})"
-
-
 # ---- the claims one by one
 
 
-def _one_by_one(findings: Sequence[Finding]) -> list[Block]:
+def _one_by_one(findings: Sequence[Finding], notes: dict[tuple[str, str], str]) -> list[Block]:
+    """Each claim with its findings: as they are if they are few, otherwise as a table with the numbers folded."""
     blocks: list[Block] = [Heading(2, "The claims, one by one")]
     for claim, text in CLAIMS.items():
         found = [one for one in findings if one.claim == claim]
@@ -224,134 +222,38 @@ def _one_by_one(findings: Sequence[Finding]) -> list[Block]:
         if not found:
             blocks.append(Text("Not run: nothing here says anything about it."))
             continue
-        blocks.append(Points([f"**{_place(one)}: {one.word}.** {one.sentence}{_beside(one)}" for one in found]))
+        numbers = Points([f"**{_place(one)}: {one.word}.** {one.sentence}{_beside(one, notes)}" for one in found])
+        if len(found) > MANY:
+            blocks += [_words_table(found), Folded("The numbers", [numbers])]
+        else:
+            blocks.append(numbers)
         statistics = [f"**{_place(one)}.** {' '.join(one.statistics)}" for one in found if one.statistics]
         if statistics:
             blocks.append(Folded("The statistics", [Points(statistics)]))
     return blocks
 
 
+def _words_table(findings: Sequence[Finding]) -> Table:
+    """A row an experiment, a column a method."""
+    methods = [method for method in METHODS if any(one.method == method for one in findings)]
+    methods += sorted({one.method for one in findings} - set(methods))
+    words: dict[str, dict[str, str]] = {}
+    for one in findings:
+        title = f"{words_of(one.recipe).title} ({one.scale})"
+        words.setdefault(title, {})[one.method] = f"**{one.word}**" if one.word != UNDECIDED else one.word
+    rows = [(title, *(row.get(method, "not run") for method in methods)) for title, row in words.items()]
+    return Table(("experiment", *map(method_named, methods)), rows, words=True)
+
+
 def _place(finding: Finding) -> str:
-    title = f"{recipe_named(finding.recipe).title} ({finding.scale})"
+    title = f"{words_of(finding.recipe).title} ({finding.scale})"
     return f"{title}, {method_named(finding.method)}" if finding.method else title
 
 
-def _beside(finding: Finding) -> str:
+def _beside(finding: Finding, notes: dict[tuple[str, str], str]) -> str:
     """What has to be said beside an accuracy."""
-    note = recipe_named(finding.recipe).note
+    note = notes.get((finding.recipe, finding.scale), "")
     return f" ({note.rstrip('.')}.)" if note and finding.claim in ("accuracy", "time") else ""
-
-
-# ---- an experiment
-
-
-def _experiment(collected: dict[str, Any], shown: Picture | None) -> list[Block]:
-    named = recipe_named(collected["recipe"])
-    blocks: list[Block] = [Heading(2, _title(collected)), Text(named.about)]
-    blocks += [Text(named.note, "note")] if named.note else []
-    methods = methods_of(collected)
-    if not methods:
-        return [*blocks, Text("None of its runs is done.")]
-    if any(looked(arms_of(collected, method), ARMS) for method in methods):
-        blocks += _trained(collected, methods, shown)
-    return blocks + _sources(collected, methods)
-
-
-def _trained(collected: dict[str, Any], methods: Sequence[str], shown: Picture | None) -> list[Block]:
-    blocks: list[Block] = []
-    for method in methods:
-        picture = curves(collected, method)
-        if picture is None:
-            continue
-        arms = looked(arms_of(collected, method), ARMS)
-        table: list[Block] = [arms_table(arms)]
-        if method == methods[0]:
-            blocks += [Shown(picture)] if shown is None or picture.name != shown.name else []
-            blocks += table
-        else:
-            blocks.append(Folded(f"The same with {method_named(method)}", [Shown(picture), *table]))
-    dots = ends(collected, methods)
-    blocks += [Shown(dots)] if dots else []
-    elsewhere = _reported_elsewhere(collected, methods)
-    blocks += [Text(elsewhere)] if elsewhere else []
-    for method in methods:
-        layers = [Shown(picture) for picture in (by_depth(collected, method), over_time(collected, method)) if picture]
-        if layers and method == methods[0]:
-            blocks += layers
-        elif layers:
-            blocks.append(Folded(f"Layer by layer with {method_named(method)}", layers))
-    numbers: list[Block] = []
-    for method in methods:
-        numbers += _numbers(collected, method, looked(arms_of(collected, method), ARMS))
-    blocks.append(Folded("All numbers: on the way, in seconds, by layer, of the tuning", numbers))
-    return blocks
-
-
-def _numbers(collected: dict[str, Any], method: str, arms: Arms) -> list[Block]:
-    if not arms:
-        return []
-    name, note = method_named(method), recipe_named(collected["recipe"]).note
-    examples = sorted({n for runs in arms.values() for run in runs.values()
-                       for n in run["looks"].get("examples", [])[:-1] if n})  # fmt: skip
-    on_the_way = f" Before the end the test is on {examples[0]:,} of the test images." if len(examples) == 1 else ""
-    blocks: list[Block] = [
-        Heading(4, f"{name}: on the way"),
-        Text(
-            f"Right answers on the test set, in percent: mean, standard deviation, range and seeds.{on_the_way} {note}"
-        ),
-        progress_table(arms, "accuracy"),
-        Text("Loss on the test set."),
-        progress_table(arms, "loss"),
-        losses_at_the_end(arms),
-        Heading(4, f"{name}: how soon"),
-        Text(
-            "Until as good as one rate at the end, with the same seed and the same kind of base rate; looked at a few "
-            "times in a run, so iterations are those of a look. Medians with the range over the seeds; a seed that "
-            "never gets there counts as later than all others. Seconds depend on the machine and on what else it did: "
-            "no merit of an arm."
-        ),
-        time_table(arms),
-    ]
-    layers = layers_table(arms, collected["layers"])
-    if layers is not None:
-        blocks += [Heading(4, f"{name}: layer by layer"), Text("Medians over the seeds, and along the way."), layers]
-    tuning = tuning_table(collected, method)
-    if tuning is not None:
-        table, edges = tuning
-        blocks += [Heading(4, f"{name}: the tuning"), Text("Mean validation loss by base rate; * is the best."), table]
-        if edges:
-            blocks.append(
-                Text(f"At the edge of the grid, so a better rate may lie beyond it: {', '.join(edges)}.", "note")
-            )
-    return blocks
-
-
-def _reported_elsewhere(collected: dict[str, Any], methods: Sequence[str]) -> str:
-    """What is said elsewhere about ImageNet, beside what was measured on some of its classes."""
-    if collected["recipe"] != "imagenet32":
-        return ""
-    for method in methods:
-        arms = looked(arms_of(collected, method), ("ln", "uniform"))
-        pairs = (
-            zip(to_base(arms, "ln", "time"), to_base(arms, "uniform", "time"), strict=False) if len(arms) == 2 else []
-        )
-        ratios = [own / base for own, base in pairs if math.isfinite(own) and math.isfinite(base)]
-        if ratios:
-            return (
-                "A figure reported elsewhere, not in the paper's abstract, is about 15% less time on ImageNet. On "
-                f"these 200 classes a rate per layer needs {median(ratios):.2f} times the iterations of one rate to be "
-                f"as good as that ends ({method_named(method)}, median of {len(ratios)} seeds that get there)."
-            )
-    return ""
-
-
-def _sources(collected: dict[str, Any], methods: Sequence[str]) -> list[Block]:
-    blocks: list[Block] = [
-        Text(f"Every number is one of [{collected['recipe']}-{collected['scale']}.json]"
-             f"({collected['recipe']}-{collected['scale']}.json), from these runs:")
-    ]  # fmt: skip
-    blocks += [source_table(collected, method, arms_of(collected, method)) for method in methods]
-    return [Folded("Where the numbers come from", [*blocks, environment_table(collected)])]
 
 
 # ---- what is open, and how to repeat it
@@ -359,7 +261,7 @@ def _sources(collected: dict[str, Any], methods: Sequence[str]) -> list[Block]:
 
 def _left_open(collections: Collections) -> list[Block]:
     recipes = [
-        (_title(found), {method: looked(arms_of(found, method), ARMS) for method in methods_of(found)})
+        (title_of(found), {method: looked(arms_of(found, method), ARMS) for method in methods_of(found)})
         for found in collections
     ]
     table = open_table(recipes)

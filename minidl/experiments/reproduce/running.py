@@ -56,6 +56,7 @@ CHECKPOINT_SECONDS = 20.0  # of computing between two checkpoints
 CHECKPOINT_SHARE = 0.05  # of the time, that writing them may take: a large network's are written less often
 CACHE = "cache"  # beside the folder of the runs
 KIND = "reproduce_checkpoint"
+CHECKPOINT_FORMAT = 2
 
 _one_at_a_time = threading.Lock()
 
@@ -225,18 +226,18 @@ class _Run:
         for part, state in states.items():
             arrays |= {f"{part}/{name}": value for name, value in state.items() if isinstance(value, np.ndarray)}
             meta[part] = {name: value for name, value in state.items() if not isinstance(value, np.ndarray)}
-        save_arrays(self.folder / CHECKPOINT, arrays, kind=KIND, format=FORMAT, meta=meta)
+        save_arrays(self.folder / CHECKPOINT, arrays, kind=KIND, format=CHECKPOINT_FORMAT, meta=meta)
 
     def _go_on(self) -> None:
-        """Be where the checkpoint is, if there is one. A damaged one is not used, and that is said."""
+        """Be where the checkpoint is, if there is one. One that cannot be read is not used, and that is said."""
         path = self.folder / CHECKPOINT
         try:
-            arrays, meta = load_arrays(path, kind=KIND, format=FORMAT)
+            arrays, meta = load_arrays(path, kind=KIND, format=CHECKPOINT_FORMAT)
         except FileNotFoundError:
             return
         except ValueError as error:
             warn(f"{error}. The run is done again from its first step")
-            self.checks["restarted"] = "its checkpoint was damaged"
+            self.checks["restarted"] = "its checkpoint could not be read"
             return
         if meta["about"] != self.about:
             differs = [name for name, value in self.about.items() if meta["about"].get(name) != value]

@@ -31,23 +31,24 @@ CASES = {
 
 
 def write_runs(out, case="clear gain", recipe="mnist", scale="quick", methods=("sgd",), seeds=5, layers=LAYERS,
-               vanishing=1.0, per_layer=True, missing=(), tuning=True, saddle=None):  # fmt: skip
+               vanishing=1.0, per_layer=True, missing=(), arms=None, saddle=None):  # fmt: skip
     """Make out/plan.json and out/runs/*/result.json; returns the ids.
 
     Args:
-        case: of `CASES`, or {arm: error at the end}.
+        case: of `CASES`.
         vanishing: decades by which the gradient falls from a layer to the one before it.
         per_layer: whether a rate per layer changes the layers near the input more than the controls do.
         missing: ids of which there is no result.
+        arms: only these of the case.
         saddle: a function (spec, random) that makes the entries of a run at a saddle point.
     """
-    errors = CASES[case] if isinstance(case, str) else case
+    errors = {arm: error for arm, error in CASES[case].items() if arms is None or arm in arms}
     specs = []
     for method in methods:
         for arm in errors:
             rate, base = arm.removesuffix("-tuned"), "tuned" if arm.endswith("-tuned") else "recipe"
             specs += [spec_of(recipe, scale, method, rate, base, seed) for seed in range(seeds)]
-        if tuning and "ln-tuned" in errors:
+        if "ln-tuned" in errors:
             specs += [
                 spec_of(recipe, scale, method, rate, grid, seed, "tuning")
                 for rate in TUNED for grid in (0.003, 0.01, 0.03) for seed in (1000, 1001)
@@ -58,7 +59,10 @@ def write_runs(out, case="clear gain", recipe="mnist", scale="quick", methods=("
     for spec in specs:
         if spec["id"] not in missing:
             arm = spec["rate"] + ("-tuned" if spec["base"] == "tuned" else "")
-            result = result_of(spec, errors.get(arm, 0.1), layers, vanishing, per_layer)
+            error = errors.get(arm, 0.1)
+            if spec["role"] == "tuning":  # 0.01 is the best base rate for all
+                error = min(0.9, 0.1 * (1 + abs(math.log10(spec["base"] / 0.01))))
+            result = result_of(spec, error, layers, vanishing, per_layer)
             if saddle is not None:
                 result["saddle"] = saddle(spec, np.random.default_rng(spec["seed"]))
             write_result(out, result)

@@ -1,0 +1,150 @@
+"""The section of one experiment in the report: its pictures, its tables, and where its numbers come from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from minidl.experiments.reproduce.drawing import curves, ends, looked, sample_words
+from minidl.experiments.reproduce.evidence import Arms, arms_of, median, methods_of
+from minidl.experiments.reproduce.layer_drawing import by_depth, over_time
+from minidl.experiments.reproduce.names import ARMS, method_named, note_of, words_of
+from minidl.experiments.reproduce.outcome_claims import to_base
+from minidl.experiments.reproduce.page import Block, Folded, Heading, Shown, Text
+from minidl.experiments.reproduce.picture import Picture
+from minidl.experiments.reproduce.recipes import RECIPES
+from minidl.experiments.reproduce.tables import (
+    arms_table,
+    environment_table,
+    layers_table,
+    losses_at_the_end,
+    progress_table,
+    source_table,
+    time_table,
+    tuning_table,
+)
+
+
+def title_of(collected: dict[str, Any]) -> str:
+    """The experiment and its scale."""
+    return f"{words_of(collected['recipe']).title} ({collected['scale']})"
+
+
+def experiment(collected: dict[str, Any], shown: Picture | None) -> list[Block]:
+    """The blocks of one experiment.
+
+    Args:
+        collected: its results.
+        shown: a picture that the report shows already.
+    """
+    note, about = note_of(collected), _recipe_words(collected["recipe"])
+    blocks: list[Block] = [Heading(2, title_of(collected)), *([Text(about)] if about else [])]
+    blocks += [Text(note, "note")] if note else []
+    methods = methods_of(collected)
+    if not methods:
+        return [*blocks, Text("None of its runs is done.")]
+    if any(looked(arms_of(collected, method), ARMS) for method in methods):
+        blocks += _trained(collected, methods, shown)
+    return blocks + _sources(collected, methods)
+
+
+def _recipe_words(name: str) -> str:
+    """What a recipe says of itself: the network, how it was chosen, and what is known of Caffe's own runs."""
+    recipe = RECIPES.get(name)
+    texts = () if recipe is None else (recipe.title, recipe.criterion, recipe.expected)
+    return " ".join(f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in texts if text)
+
+
+def _trained(collected: dict[str, Any], methods: Sequence[str], shown: Picture | None) -> list[Block]:
+    blocks: list[Block] = []
+    for method in methods:
+        picture = curves(collected, method)
+        if picture is None:
+            continue
+        arms = looked(arms_of(collected, method), ARMS)
+        table: list[Block] = [arms_table(arms)]
+        if method == methods[0]:
+            blocks += [Shown(picture)] if shown is None or picture.name != shown.name else []
+            blocks += table
+        else:
+            blocks.append(Folded(f"The same with {method_named(method)}", [Shown(picture), *table]))
+    dots = ends(collected, methods)
+    blocks += [Shown(dots)] if dots else []
+    elsewhere = _reported_elsewhere(collected, methods)
+    blocks += [Text(elsewhere)] if elsewhere else []
+    for method in methods:
+        layers = [Shown(picture) for picture in (by_depth(collected, method), over_time(collected, method)) if picture]
+        if layers and method == methods[0]:
+            blocks += layers
+        elif layers:
+            blocks.append(Folded(f"Layer by layer with {method_named(method)}", layers))
+    numbers: list[Block] = []
+    for method in methods:
+        numbers += _numbers(collected, method, looked(arms_of(collected, method), ARMS))
+    blocks.append(Folded("All numbers: on the way, in seconds, by layer, of the tuning", numbers))
+    return blocks
+
+
+def _numbers(collected: dict[str, Any], method: str, arms: Arms) -> list[Block]:
+    if not arms:
+        return []
+    name, note = method_named(method), note_of(collected)
+    sample = sample_words(arms)
+    alike = " These may be easier or harder than all: iterations are then too few or too many, in all arms alike."
+    blocks: list[Block] = [
+        Text(f"**{name}: on the way**"),
+        Text(f"Right answers on the test set, in percent: mean, standard deviation, range and seeds.{sample} {note}"),
+        progress_table(arms, "accuracy"),
+        Text("Loss on the test set."),
+        progress_table(arms, "loss"),
+        losses_at_the_end(arms),
+        Text(f"**{name}: how soon**"),
+        Text(
+            "Until as good as one rate at the end, with the same seed and the same kind of base rate; looked at a few "
+            "times in a run, so iterations are those of a look. Medians with the range over the seeds; a seed that "
+            f"never gets there counts as later than all others.{sample}{alike if sample else ''} Seconds depend on the "
+            "machine and on what else it did: no merit of an arm."
+        ),
+        time_table(arms),
+    ]
+    layers = layers_table(arms, collected["layers"])
+    if layers is not None:
+        blocks += [Text(f"**{name}: layer by layer**"), Text("Medians over the seeds, and along the way."), layers]
+    tuning = tuning_table(collected, method)
+    if tuning is not None:
+        table, edges = tuning
+        blocks += [Text(f"**{name}: the tuning**"), Text("Mean validation loss by base rate; * is the best."), table]
+        if edges:
+            blocks.append(
+                Text(f"At the edge of the grid, so a better rate may lie beyond it: {', '.join(edges)}.", "note")
+            )
+    return blocks
+
+
+def _reported_elsewhere(collected: dict[str, Any], methods: Sequence[str]) -> str:
+    """What is said elsewhere about ImageNet, beside what was measured on some of its classes."""
+    if collected["recipe"] != "imagenet32":
+        return ""
+    for method in methods:
+        arms = looked(arms_of(collected, method), ("ln", "uniform"))
+        pairs = (
+            zip(to_base(arms, "ln", "time"), to_base(arms, "uniform", "time"), strict=False) if len(arms) == 2 else []
+        )
+        ratios = [own / base for own, base in pairs if math.isfinite(own) and math.isfinite(base)]
+        if ratios:
+            return (
+                "A figure reported elsewhere, not in the paper's abstract, is about 15% less time on ImageNet. On "
+                f"these 200 classes a rate per layer needs {median(ratios):.2f} times the iterations of one rate to be "
+                f"as good as that ends ({method_named(method)}, median of {len(ratios)} seeds that get there)."
+            )
+    return ""
+
+
+def _sources(collected: dict[str, Any], methods: Sequence[str]) -> list[Block]:
+    blocks: list[Block] = [
+        Text(f"Every number is one of [{collected['recipe']}-{collected['scale']}.json]"
+             f"({collected['recipe']}-{collected['scale']}.json), from these runs:")
+    ]  # fmt: skip
+    blocks += [source_table(collected, method, arms_of(collected, method)) for method in methods]
+    return [Folded("Where the numbers come from", [*blocks, environment_table(collected)])]

@@ -1,0 +1,158 @@
+"""All results in one small file, and nothing damaged in it."""
+
+import json
+
+import pytest
+
+from minidl.experiments.reproduce.collected import as_text, collect, file_name, load, save
+from tests.experiments.reproduce.factory import result_of, spec_of, write_result, write_runs
+
+
+def test_every_run_is_in_it_with_what_the_report_needs(collected_case):
+    found = collected_case("clear gain")
+    assert (found["recipe"], found["scale"], found["planned"]) == ("mnist", "quick", len(found["runs"]))
+    assert found["missing"] == []
+    assert found["failed"] == found["damaged"] == {}
+    run = next(run for run in found["runs"] if run["id"] == "sgd-ln-recipe-seed3")
+    original = result_of(spec_of("mnist", "quick", "sgd", "ln", "recipe", 3), 0.05)
+    assert run["looks"]["accuracy"] == [look["accuracy"] for look in original["looks"]]
+    assert run["base_rate"] == original["base_rate"]
+    assert found["environments"][run["environment"]]["versions"] == original["versions"]
+    assert found["environments"][run["environment"]]["command"] == original["command"]
+
+
+def test_of_each_layer_the_first_and_the_median_value_are_kept(collected_case):
+    run = next(run for run in collected_case("clear gain")["runs"] if run["id"] == "sgd-ln-recipe-seed3")
+    flow = result_of(spec_of("mnist", "quick", "sgd", "ln", "recipe", 3), 0.05)["flow"]
+    for key in ("norms", "multipliers", "relative_updates"):
+        columns = list(zip(*flow[key], strict=True))
+        middle = [sorted(column)[len(column) // 2 - 1 : len(column) // 2 + 1] for column in columns]
+        assert run["layers"][key]["first"] == flow[key][0]
+        for value, (low, high) in zip(run["layers"][key]["middle"], middle, strict=True):
+            assert low * 0.999 <= value <= high * 1.001
+
+
+def test_of_one_seed_an_arm_the_layers_are_kept_over_time(collected_case):
+    runs = collected_case("clear gain")["runs"]
+    assert {run["seed"] for run in runs if "flow" in run} == {0}
+    assert all(run["flow"]["steps"][0] == 1 and run["flow"]["steps"][-1] == 1000 for run in runs if "flow" in run)
+
+
+def test_of_the_tuning_only_its_outcome_is_kept(collected_case):
+    tuning = [run for run in collected_case("clear gain")["runs"] if run["role"] == "tuning"]
+    assert tuning
+    assert all("looks" not in run and "curve" not in run and run["validation"]["loss"] > 0 for run in tuning)
+
+
+def test_a_diverged_run_keeps_its_gaps(collected_case):
+    run = next(run for run in collected_case("diverges")["runs"] if run["id"] == "sgd-ln-recipe-seed0")
+    assert run["diverged_at"] == 500
+    assert run["looks"]["loss"][-1] is None
+    assert run["curve"]["loss"][-1] is None
+
+
+def test_three_hundred_runs_take_less_than_a_megabyte(tmp_path):
+    names = write_runs(tmp_path, methods=("sgd", "nesterov", "adagrad", "adagrad-layer"), seeds=6,
+                       layers=tuple(f"hidden{k}" for k in range(8)))  # fmt: skip
+    assert len(names) >= 264
+    assert len(as_text(collect(tmp_path))) * 300 / len(names) < 1_000_000
+
+
+# ---- what is missing, failed or damaged
+
+
+def test_what_was_not_run_and_what_failed_is_told_apart(tmp_path):
+    write_runs(tmp_path, "missing arms", seeds=2, missing=("sgd-ln-recipe-seed0", "sgd-ln-recipe-seed1"))
+    failed = tmp_path / "runs" / "sgd-ln-recipe-seed1"
+    failed.mkdir(parents=True)
+    (failed / "error.txt").write_text("OSError: the disk is full\nTraceback ...\n")
+    found = collect(tmp_path)
+    assert found["missing"] == ["sgd-ln-recipe-seed0"]
+    assert found["failed"] == {"sgd-ln-recipe-seed1": "OSError: the disk is full"}
+
+
+def test_an_error_of_an_earlier_try_is_forgotten(tmp_path):
+    write_runs(tmp_path, "missing arms", seeds=1)
+    (tmp_path / "runs" / "sgd-ln-recipe-seed0" / "error.txt").write_text("earlier")
+    assert collect(tmp_path)["failed"] == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"format": 1', "is no strict JSON"),
+        ("{}", "expected format 1"),
+        ("[1]", "expected entries by name"),
+        ('{"format": 1, "spec": NaN}', "NaN stands in it"),
+        (b"\xff\xfe", "UTF-8"),
+    ],
+)
+def test_a_damaged_result_is_left_out_and_named(tmp_path, content, said):
+    write_runs(tmp_path, "missing arms", seeds=2)
+    path = tmp_path / "runs" / "sgd-ln-recipe-seed0" / "result.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = collect(tmp_path)
+    assert said in found["damaged"]["sgd-ln-recipe-seed0"]
+    assert "sgd-ln-recipe-seed0" not in [run["id"] for run in found["runs"]]
+    assert len(found["runs"]) == 3
+
+
+def test_a_result_in_another_runs_folder_is_left_out(tmp_path):
+    write_runs(tmp_path, "missing arms", seeds=1)
+    (tmp_path / "runs" / "sgd-ln-recipe-seed0").rename(tmp_path / "runs" / "sgd-ln-recipe-seed7")
+    assert "it says it is the run" in collect(tmp_path)["damaged"]["sgd-ln-recipe-seed7"]
+
+
+def test_a_result_of_another_experiment_is_left_out(tmp_path):
+    write_runs(tmp_path, "missing arms", seeds=1)
+    write_result(tmp_path, result_of(spec_of("cifar10-quick", "quick", "sgd", "ln", "recipe", 5), 0.1))
+    found = collect(tmp_path)
+    assert "not of this reproduction" in found["damaged"]["sgd-ln-recipe-seed5"]
+
+
+def test_runs_without_a_plan_are_collected_and_that_is_said(tmp_path):
+    write_runs(tmp_path, "missing arms", seeds=1)
+    (tmp_path / "plan.json").unlink()
+    found = collect(tmp_path)
+    assert (found["planned"], len(found["runs"]), found["recipe"]) == (None, 2, "mnist")
+
+
+def test_a_damaged_plan_is_named(tmp_path):
+    write_runs(tmp_path, "missing arms", seeds=1)
+    (tmp_path / "plan.json").write_text("[]")
+    found = collect(tmp_path)
+    assert found["damaged"] == {"plan.json": "it is no plan: it has no list of runs"}
+    assert len(found["runs"]) == 2
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"plan.json and runs/; got"):
+        collect(tmp_path)
+
+
+# ---- its file
+
+
+def test_its_file_holds_the_same_is_strict_and_has_a_run_a_line(tmp_path, collected_case):
+    found = collected_case("diverges")
+    save(found, tmp_path / "mnist-quick.json")
+    assert load(tmp_path / "mnist-quick.json") == found
+    text = (tmp_path / "mnist-quick.json").read_text()
+    assert "NaN" not in text
+    assert sum(line.startswith('{"id":') for line in text.splitlines()) == len(found["runs"])
+    assert file_name(found) == "mnist-quick.json"
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"format": 1, "runs": []}', "no json"])
+def test_another_file_is_refused(tmp_path, content):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(ValueError, match=r"a\.json"):
+        load(tmp_path / "a.json")
+
+
+def test_a_file_with_a_run_without_a_name_is_refused(tmp_path, collected_case):
+    found = json.loads(as_text(collected_case("missing arms")))
+    del found["runs"][0]["id"]
+    (tmp_path / "a.json").write_text(json.dumps(found))
+    with pytest.raises(ValueError, match="a run without an id"):
+        load(tmp_path / "a.json")

@@ -1,0 +1,71 @@
+"""The claims about layers, on made-up runs whose gradients are known."""
+
+import pytest
+
+from minidl.experiments.reproduce.claims import CONFIRMED, LARGER_RATE, NOT_CONFIRMED, UNDECIDED
+from minidl.experiments.reproduce.layer_claims import judge_layers
+
+
+def words(collected):
+    return {one.claim: one.word for one in judge_layers(collected, "sgd")}
+
+
+def finding(collected, claim):
+    return next(one for one in judge_layers(collected, "sgd") if one.claim == claim)
+
+
+def test_a_vanishing_gradient_that_the_rule_makes_up_for(collected_case):
+    assert words(collected_case("clear gain")) == dict.fromkeys(["gradients", "slow", "speed"], CONFIRMED)
+
+
+def test_its_numbers_are_those_of_the_runs(collected_case):
+    """A decade a layer in five layers: the halves lie three decades apart."""
+    gradients = finding(collected_case("clear gain"), "gradients")
+    assert gradients.numbers["start"] == pytest.approx([3.0] * 5, abs=0.1)
+    assert gradients.numbers["way"] == pytest.approx([3.0] * 5, abs=0.1)
+    assert "5 seeds: at the start the gradient's norm is 0.00031 near the input and 0.32 near the output" in (
+        gradients.sentence
+    )
+    assert gradients.runs == tuple(f"sgd-uniform-recipe-seed{k}" for k in range(5))
+    speed = finding(collected_case("clear gain"), "speed")
+    near, far = speed.numbers["multipliers"]
+    assert near > 2 * far > 2
+    assert len(speed.numbers["near_input"]["constant"]) == 5
+
+
+def test_level_gradients_are_not_called_vanishing(collected_case):
+    found = words(collected_case("clear gain", vanishing=0.0))
+    assert (found["gradients"], found["slow"]) == (NOT_CONFIRMED, NOT_CONFIRMED)
+
+
+def test_a_factor_of_three_is_slow_but_not_extreme(collected_case):
+    found = words(collected_case("clear gain", vanishing=0.2))
+    assert (found["gradients"], found["slow"]) == (NOT_CONFIRMED, CONFIRMED)
+
+
+def test_a_speed_that_one_larger_rate_has_too_is_the_larger_rate(collected_case):
+    speed = finding(collected_case("clear gain", per_layer=False), "speed")
+    assert speed.word == LARGER_RATE
+    assert speed.sentence.endswith("As fast: one larger rate and one varying rate.")
+
+
+def test_without_controls_the_speed_has_no_known_reason(collected_case):
+    speed = finding(collected_case("missing arms"), "speed")
+    assert speed.word == UNDECIDED
+    assert "No larger rate without differences between layers was run" in speed.sentence
+
+
+def test_one_seed_decides_nothing(collected_case):
+    found = judge_layers(collected_case("clear gain", seeds=1), "sgd")
+    assert {one.word for one in found} == {UNDECIDED}
+    assert all("1 seed (5 that agree are needed)" in one.sentence for one in found)
+
+
+def test_without_the_base_method_nothing_is_judged(collected_case):
+    found = judge_layers(collected_case("clear gain", arms=("ln",)), "sgd")
+    assert {one.word for one in found} == {UNDECIDED}
+    assert all(one.sentence == "Not run, or not for the same seeds: one rate." for one in found)
+
+
+def test_a_method_that_was_not_run_has_no_findings(collected_case):
+    assert judge_layers(collected_case("clear gain"), "adagrad") == []

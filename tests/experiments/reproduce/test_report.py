@@ -1,0 +1,122 @@
+"""The report: an answer that never claims more than the runs, whatever is there of them."""
+
+import re
+
+import pytest
+
+from minidl.experiments.reproduce.page import as_markdown
+from minidl.experiments.reproduce.report import answer, headline, pictures_of, report
+from tests.experiments.reproduce.factory import CASES
+
+
+def page(*collections):
+    return as_markdown(report(collections))
+
+
+def answered(text):
+    return re.search(r"^> (.*)$", text, re.MULTILINE)[1]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_outcome_has_a_report(collected_case, case):
+    text = page(collected_case(case))
+    for heading in ("## The claims", "## What we know, and what was run", "## MNIST (quick)", "## How it is judged"):
+        assert f"\n{heading}\n" in text
+    assert not re.search(r"\bnan\b|\binf\b|None", text)
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        (
+            "clear gain",
+            "A rate per layer makes the network more accurate in 1 of 1 pair of a network and a method (right",
+        ),
+        ("larger rate", "in 0 of 1 pair of a network and a method; in 1 one larger rate for all layers does as well"),
+        ("no difference", "in 1 it is no more accurate than one rate"),
+        (
+            "missing arms",
+            "These runs do not decide whether a rate per layer makes a network better, or sooner. So far,",
+        ),
+        ("nothing learned", "No arm learned the task"),
+    ],
+)
+def test_the_answer_comes_first_in_two_sentences(collected_case, case, said):
+    assert said in answered(page(collected_case(case)))
+
+
+def test_one_seed_claims_nothing(collected_case):
+    text = page(collected_case("clear gain", seeds=1))
+    assert "These runs do not decide" in answered(text)
+    assert "**confirmed**" not in text.split("## How it is judged")[0]
+
+
+def test_no_runs_claim_nothing(collected_case):
+    assert answered(page()) == "There is no answer yet: no training was run whose accuracy could be compared."
+    nothing = collected_case("missing arms", missing=tuple(f"sgd-{arm}-recipe-seed{k}" for arm in ("ln", "uniform")
+                                                           for k in range(5)))  # fmt: skip
+    text = page(nothing)
+    assert "None of its runs is done." in text
+    assert "0 of 10" in text
+
+
+def test_what_is_known_of_the_paper_begins_with_what_is_not(collected_case):
+    text = page(collected_case("clear gain"))
+    known = text.split("## What we know, and what was run\n\n")[1]
+    assert known.startswith("> **No number of the paper's tables is known to us**")
+    assert "15%" not in text
+
+
+def test_what_is_missing_is_told(collected_case):
+    text = page(collected_case("clear gain", missing=("sgd-ln-tuned-seed3",)))
+    assert "<summary>What is missing, failed or damaged</summary>" in text
+    assert "not run (yet): `sgd-ln-tuned-seed3`." in text
+    assert "57 of 58" in text
+
+
+def test_every_number_says_where_it_comes_from(collected_case):
+    text = page(collected_case("clear gain"))
+    assert "[mnist-quick.json](mnist-quick.json)" in text
+    assert "`sgd-ln-recipe-seed{0,1,2,3,4}`" in text
+    assert "abc1234" in text
+    assert "`minidl reproduce mnist`" in text
+
+
+def test_several_experiments_come_in_order_and_the_jpegs_are_named(collected_case):
+    cifar = collected_case("larger rate", recipe="cifar10-quick")
+    text = page(cifar, collected_case("clear gain"))
+    assert text.index("## MNIST (quick)") < text.index("## CIFAR-10, quick network (quick)")
+    assert text.count("stored as JPEG") > 5
+    assert "in 1 of 2 pairs of a network and a method" in answered(text)
+    assert "It increases accuracy (MNIST, CIFAR-10, ImageNet). | **confirmed in 1, only through" in text
+
+
+def test_on_imagenets_classes_the_figure_of_others_is_called_so(collected_case):
+    text = page(collected_case("clear gain", recipe="imagenet32"))
+    assert "A figure reported elsewhere, not in the paper's abstract, is about 15% less time on ImageNet." in text
+    assert "200 of ImageNet's 1,000 classes" in text
+
+
+def test_the_pictures_are_found_wherever_they_are(collected_case):
+    names = [
+        picture.name for picture in pictures_of(report([collected_case("clear gain", methods=("sgd", "adagrad"))]))
+    ]
+    assert sorted(names) == sorted({*names})
+    for kind in ("curves-sgd", "curves-adagrad", "ends", "depth-sgd", "time-adagrad"):
+        assert f"mnist-quick-{kind}" in names
+
+
+def test_the_terminal_gets_the_answer_and_the_words(collected_case):
+    lines = headline([collected_case("larger rate")])
+    assert lines[0] == "Does a rate for each layer train a network better?"
+    assert "It increases accuracy (MNIST, CIFAR-10, ImageNet). Only through the larger rate." in lines
+    assert answer([])[0].startswith("There is no answer yet")
+
+
+def test_many_findings_on_a_claim_are_a_table_with_the_numbers_folded(collected_case):
+    many = [collected_case("larger rate", methods=("sgd", "adagrad"), recipe=recipe, seeds=5)
+            for recipe in ("mnist", "cifar10-quick", "deep-mlp")]  # fmt: skip
+    text = page(*many)
+    assert "| experiment | SGD with momentum | AdaGrad |" in text
+    assert "| MNIST (quick) | **only through the larger rate** | **only through the larger rate** |" in text
+    assert text.count("<summary>The numbers</summary>") == 5

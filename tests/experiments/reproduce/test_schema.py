@@ -1,0 +1,69 @@
+"""A result is checked before a number of it is believed."""
+
+import json
+
+import pytest
+
+from minidl.experiments.reproduce.schema import check_result, read_strictly
+from tests.experiments.reproduce.factory import result_of, spec_of
+
+
+def a_result(**changes):
+    return result_of(spec_of("mnist", "quick", "sgd", "ln", "recipe", 0), 0.1) | changes
+
+
+def test_a_result_passes_and_so_does_one_with_further_entries():
+    check_result(a_result())
+    check_result(a_result(weather="fine"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": 2}, "expected format 1; got 2"),
+        ({"looks": []}, "looks: expected at least one"),
+        ({"looks": [{"iteration": 1, "accuracy": "good", "loss": 1.0, "seconds": 1.0}]}, "looks, 0, accuracy"),
+        ({"validation": {"accuracy": 0.5}}, "it has no entry 'loss'"),
+        ({"curve": {"steps": [1, 2], "loss": [0.5]}}, "as many steps as losses"),
+        ({"layers": ["one"]}, "rows of 1 layers"),
+        ({"iterations": True}, "iterations: expected a whole number; got True"),
+        ({"spec": {"id": "a"}}, "it has no entry 'recipe'"),
+    ],
+)
+def test_what_is_wrong_is_named(changes, said):
+    with pytest.raises(ValueError, match=said):
+        check_result(a_result(**changes))
+
+
+def test_looks_have_to_follow_each_other():
+    result = a_result()
+    result["looks"] = result["looks"][::-1]
+    with pytest.raises(ValueError, match="iterations that grow"):
+        check_result(result)
+
+
+def test_a_base_rate_is_the_recipes_a_tuned_one_or_a_number():
+    result = a_result()
+    check_result({**result, "spec": {**result["spec"], "base": 0.03}})
+    with pytest.raises(ValueError, match="got 'mine'"):
+        check_result({**result, "spec": {**result["spec"], "base": "mine"}})
+
+
+@pytest.mark.parametrize("text", ['{"a": NaN}', '{"a": Infinity}', '{"a": 1', "\xff"])
+def test_only_strict_json_is_read(tmp_path, text):
+    path = tmp_path / "result.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"result.json is no strict JSON"):
+        read_strictly(path)
+
+
+def test_the_runs_own_table_of_entries_is_met():
+    """What `running` writes and what is asked for here do not drift apart."""
+    from minidl.experiments.reproduce.results import RESULTS
+    from minidl.experiments.reproduce.schema import _ALWAYS, _TRAINED
+
+    for name, kinds in {**_ALWAYS, **_TRAINED}.items():
+        assert name in RESULTS
+        if isinstance(kinds, dict) and isinstance(RESULTS[name], dict):
+            assert set(kinds) <= set(RESULTS[name]), name
+    assert json.loads(json.dumps(a_result())) == a_result()

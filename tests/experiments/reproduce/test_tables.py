@@ -1,0 +1,123 @@
+"""The tables: medians, means, spreads, how soon, and from which runs."""
+
+import math
+
+import numpy as np
+import pytest
+
+from minidl.experiments.reproduce.evidence import arms_of
+from minidl.experiments.reproduce.tables import (
+    arms_table,
+    environment_table,
+    layers_table,
+    losses_at_the_end,
+    moments,
+    open_table,
+    progress_table,
+    short_ids,
+    source_table,
+    spread,
+    time_table,
+    tuning_table,
+)
+
+
+def row(table, name):
+    return dict(zip(table.head, next(cells for cells in table.rows if cells[0] == name), strict=True))
+
+
+def test_the_table_of_arms(collected_case):
+    arms = arms_of(collected_case("clear gain"), "sgd")
+    table = arms_table(arms)
+    found = row(table, "a rate per layer")
+    ends = [100 * run["looks"]["accuracy"][-1] for run in arms["ln"].values()]
+    assert found["right at the end, %"] == f"{np.median(ends):.2f} ({min(ends):.2f}\u2013{max(ends):.2f})"
+    assert found["base rate"] == "0.01"
+    assert found["seeds"] == "5"
+    assert found["iterations to one rate's end"].startswith("300")
+    assert row(arms_table(arms_of(collected_case("diverges"), "sgd")), "a rate per layer") == {
+        "arm": "a rate per layer", "base rate": "0.01", "mean factor": "3", "right at the end, %": "diverged",
+        "iterations to one rate's end": "never", "seeds": "5",
+    }  # fmt: skip
+
+
+def test_on_the_way_mean_sd_range_and_number_of_seeds(collected_case):
+    arms = arms_of(collected_case("clear gain"), "sgd")
+    table = progress_table(arms, "accuracy")
+    assert table.head == ("arm", "after 100", "after 300", "after 600", "after 1,000")
+    values = [100 * run["looks"]["accuracy"][2] for run in arms["uniform"].values()]
+    assert row(table, "one rate")["after 100"] == (
+        f"{np.mean(values):.2f} \u00b1 {np.std(values, ddof=1):.2f} ({min(values):.2f}\u2013{max(values):.2f}; n=5)"
+    )
+    lost = progress_table(arms_of(collected_case("diverges"), "sgd"), "loss")
+    assert row(lost, "a rate per layer")["after 1,000"] == "5 diverged"
+
+
+def test_how_soon_by_three_clocks(collected_case):
+    found = row(time_table(arms_of(collected_case("clear gain"), "sgd")), "a rate per layer")
+    assert found["seconds by the clock"] == "6"
+    assert found["processor's seconds"] == "5.7"
+    assert found["seconds of all iterations"] == "20"
+
+
+def test_layer_by_layer(collected_case):
+    collected = collected_case("clear gain")
+    table = layers_table(arms_of(collected, "sgd"), collected["layers"])
+    assert [cells[0] for cells in table.rows] == collected["layers"]
+    assert float(row(table, "fc1")["norm at the start"]) == pytest.approx(1e-4, rel=0.2)
+    assert layers_table({}, collected["layers"]) is None
+
+
+def test_the_tuning_marks_the_best_and_says_where_it_is_at_the_edge(collected_case):
+    collected = collected_case("clear gain")
+    table, edges = tuning_table(collected, "sgd")
+    assert table.head == ("rule", "0.003", "0.01", "0.03")
+    assert [[cell.endswith(" *") for cell in cells[1:]] for cells in table.rows] == [[False, True, False]] * 3
+    assert edges == []
+    shorter = {**collected, "runs": [run for run in collected["runs"] if run["base_rate"] != 0.03]}
+    assert tuning_table(shorter, "sgd")[1] == ["one rate", "a rate per layer", "one varying rate"]
+    assert tuning_table(collected_case("missing arms"), "sgd") is None
+
+
+def test_what_is_open_is_a_difference_by_seed(collected_case):
+    methods = {m: arms_of(collected_case("clear gain", methods=("adagrad", "adagrad-layer")), m)
+               for m in ("adagrad", "adagrad-layer")}  # fmt: skip
+    table = open_table([("MNIST", methods)])
+    names = [cells[0] for cells in table.rows]
+    assert names == ["MNIST, AdaGrad: ln or log10", "MNIST, AdaGrad, one scalar a layer: ln or log10",
+                     "MNIST, AdaGrad, one rate: by element or by layer",
+                     "MNIST, AdaGrad, a rate per layer: by element or by layer"]  # fmt: skip
+    assert table.rows[0][3].startswith("-1.0")
+    assert table.rows[0][4] == "5"
+    assert open_table([("MNIST", {"sgd": {}})]) is None
+
+
+def test_every_row_says_which_runs_it_is_made_of(collected_case):
+    collected = collected_case("clear gain")
+    table = source_table(collected, "sgd", arms_of(collected, "sgd"))
+    assert row(table, "SGD with momentum, a rate per layer")["runs"] == "`sgd-ln-recipe-seed{0,1,2,3,4}`"
+    assert row(table, "SGD with momentum, a rate per layer")["environment"] == "1"
+    place = environment_table(collected).rows[0]
+    assert place == ("1", "`minidl reproduce mnist`", "abc1234", "minidl 0.1.0, numpy 2.4, python 3.11",
+                     "a machine, 2 cores; 1 thread; numpy")  # fmt: skip
+
+
+def test_ids_that_differ_by_their_seed_are_one():
+    assert short_ids(["a-seed0", "a-seed12", "b-seed1", "x"]) == ["a-seed{0,12}", "b-seed1", "x"]
+
+
+def test_spreads_in_words():
+    assert spread([1.0, 2.0, 4.0], "{:.1f}") == "2.0 (1.0\u20134.0)"
+    assert spread([2.0], "{:.1f}") == "2.0"
+    assert spread([1.0, math.nan, math.nan], "{:.1f}") == "diverged, 2 of 3 diverged"
+    assert spread([90.0, 80.0, math.nan], "{:.0f}", largest_first=True) == "80 (80\u201390), 1 of 3 diverged"
+    assert spread([math.nan], "{:.1f}") == "diverged"
+    assert spread([], "{:.1f}") == "none"
+    assert moments([1.0, 3.0], "{:.1f}", 1) == "2.0 \u00b1 1.4 (1.0\u20133.0; n=2), 1 diverged"
+    assert moments([], "{:.1f}", 0) == "not looked at"
+
+
+def test_losses_at_the_end(collected_case):
+    assert row(losses_at_the_end(arms_of(collected_case("diverges"), "sgd")), "a rate per layer")["test loss"] == (
+        "diverged"
+    )

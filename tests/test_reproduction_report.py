@@ -1,0 +1,55 @@
+"""figures/reproduction: the page is what the committed results make, and nothing else is said there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import figures.reproduction
+from figures.reproduction.__main__ import collected_in, main
+from minidl.experiments.reproduce.collected import load
+from minidl.experiments.reproduce.page import as_markdown
+from minidl.experiments.reproduce.report import pictures_of, report
+from tests.experiments.reproduce.factory import write_runs
+
+HERE = Path(figures.reproduction.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    return report([load(path) for path in collected_in(HERE)])
+
+
+def test_the_page_is_made_of_the_results_beside_it(blocks):
+    assert (HERE / "README.md").read_text(encoding="utf-8") == as_markdown(blocks)
+
+
+def test_every_picture_is_there_and_no_other(blocks):
+    assert {path.stem for path in HERE.glob("*.png")} == {picture.name for picture in pictures_of(blocks)}
+
+
+def test_all_is_small():
+    for path in collected_in(HERE):
+        assert path.stat().st_size < 1_000_000
+    for path in HERE.glob("*.png"):
+        assert path.stat().st_size < 200_000
+
+
+def test_results_are_collected_and_told(tmp_path, capsys):
+    write_runs(tmp_path / "run", "missing arms", seeds=1)
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "mnist-quick-old.png").write_bytes(b"")
+    assert main(["--collect", str(tmp_path / "run"), "--out", str(tmp_path / "report")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("mnist-quick.json: 2 runs, 0 missing, 0 failed, 0 damaged\n")
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert {"README.md", "mnist-quick.json", "mnist-quick-ends.png"} <= names
+    assert not any(name.endswith(".svg") or "old" in name for name in names)
+
+
+def test_it_says_what_it_is_for():
+    done = subprocess.run([sys.executable, "-m", "figures.reproduction", "--help"], capture_output=True, text=True,
+                          check=False, cwd=HERE.parents[1])  # fmt: skip
+    assert done.returncode == 0
+    assert "--collect OUT" in done.stdout
