@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from minidl import models
+from minidl.experiments.reproduce import saddle_point
 from minidl.experiments.reproduce.networks import WIDTH, deep_conv, deep_mlp, tiny
 from minidl.nn import Module
 from minidl.optim import InvLR, MultiStepLR, Optimizer
@@ -247,6 +248,21 @@ RECIPES: dict[str, Recipe] = {
             seeds={"quick": 3, "paper": 5},
             base_rates={"sgd": 0.01, "nesterov": 0.01, "adagrad": 0.01, "adagrad-layer": 1.0},
             targets=(0.2, 0.3, 0.4, 0.5),
+        ),
+        Recipe(
+            name="saddle",
+            title="a network of 16, 8, 8 and 10 tanh units on small digits, from a saddle point of its loss",
+            milliseconds=1.0,
+            network=saddle_point.network,
+            data="digits",
+            batch=saddle_point.EXAMPLES,
+            decay=saddle_point.DECAY,
+            schedule=None,
+            iterations={"quick": 4_000, "paper": 12_000},
+            seeds={"quick": 5, "paper": 5},
+            base_rates={"sgd": 0.01, "nesterov": 0.01, "adagrad": 0.01, "adagrad-layer": 0.1},
+            looked_at={"quick": 0, "paper": 0},
+            criterion="no two rates were compared: at these base rates each method leaves with one rate for all layers",
         ),
         Recipe(
             name="digits",
