@@ -1,4 +1,4 @@
-"""The `minidl` command: `minidl compare`, `minidl mnist`, `minidl plot`, `minidl step` and `minidl tutorials`."""
+"""The `minidl` command: `minidl compare`, `mnist`, `reproduce`, `plot`, `step` and `tutorials`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from minidl.experiments.compare import expected_runs
 from minidl.experiments.mnist import REFERENCE, train_lenet
 from minidl.experiments.pipeline import run_comparison
 from minidl.experiments.report import COLUMNS, headline, table_rows
+from minidl.experiments.reproduce.command import add_reproduce
 from minidl.experiments.settings import METHODS, MODELS, Settings
 from minidl.files.output import Steady, finish, say
 from minidl.files.writing import path_of
@@ -35,6 +36,7 @@ minidl: a deep-learning framework to read, to step through, and to plot gradient
   minidl compare                    does a rate per layer train better, and why? (under a minute)
   minidl compare --model conv       the same for a small convolutional network
   minidl mnist --download           Caffe's LeNet on the real MNIST, by Caffe's recipe (about a minute)
+  minidl reproduce mnist            what the paper on such rates claims, tried with fair controls (hours)
   minidl plot RUN.npz FIGURE        draw a figure again from a recording
   minidl step train.py              walk through one training step of your own script, op by op
   minidl tutorials                  notebooks for a class, each with checks that name the mistake
@@ -162,6 +164,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="where to write FILE.png, .svg and .json (default: FIGURE beside it)",
     )
     draw.set_defaults(run=_plot)
+    add_reproduce(commands, _path)
     add_step(commands, _path)
     add_tutorials(commands, _path)
     return parser

@@ -17,7 +17,7 @@ import minidl
 from docs import house
 
 TESTS = Path(__file__).parent
-HEAVY = {"matplotlib", "rich", "PIL", "cupy", "scipy", "torch", "threadpoolctl", "safetensors"}
+HEAVY = {"matplotlib", "rich", "PIL", "cupy", "scipy", "torch", "threadpoolctl", "safetensors", "dask", "distributed"}
 UNHURRIED = {"shutil", "traceback", "zipfile", "tarfile", "hashlib", "gzip"}  # Python's, imported where they are used
 LINES = 420
 

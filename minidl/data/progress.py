@@ -35,6 +35,7 @@ class Bar:
         done: how much of it is done already.
         label: the text beside the bar.
         bytes: whether bytes are counted, to be shown as kB, MB, ...
+        left: whether to estimate, from what was done until now, the time that is left.
         console: a `rich.console.Console` to draw on instead of standard error.
     """
 
@@ -45,6 +46,7 @@ class Bar:
         done: int = 0,
         label: str = "",
         bytes: bool = False,
+        left: bool = True,
         console: Any = None,
     ) -> None:
         self._wanted = _in_notebook() or in_terminal() if show is None else yes_or_no(show, "progress")
@@ -52,6 +54,7 @@ class Bar:
         self._done = done
         self._label = label
         self._bytes = bytes
+        self._left = left
         self._console = console
         self._bar: _InTerminal | _InNotebook | None = None
         self._next_drawing = time.perf_counter() + (PATIENCE if show is None else 0.0)
@@ -77,9 +80,9 @@ class Bar:
 
     def _start(self) -> None:
         if self._bar is None and self._console is None and _in_notebook():
-            self._bar = _InNotebook(self._total, self._done, self._bytes)
+            self._bar = _InNotebook(self._total, self._done, self._bytes, self._left)
         elif self._bar is None:
-            self._bar = _InTerminal(self._total, self._done, self._bytes, self._console)
+            self._bar = _InTerminal(self._total, self._done, self._bytes, self._left, self._console)
 
     def _draw(self) -> None:
         assert self._bar is not None
@@ -138,13 +141,14 @@ class ProgressBar(Bar):
 class _InTerminal:
     """A bar that rich draws, over itself."""
 
-    def __init__(self, total: int | None, done: int, bytes: bool, console: Any) -> None:
+    def __init__(self, total: int | None, done: int, bytes: bool, left: bool, console: Any) -> None:
         from rich import progress
         from rich.console import Console
 
         counted = progress.DownloadColumn() if bytes else progress.MofNCompleteColumn()
         text = progress.TextColumn("{task.description}", markup=False)
-        columns = (progress.BarColumn(), counted, progress.TimeRemainingColumn(), text)
+        clock = (progress.TimeRemainingColumn(),) if left else ()
+        columns = (progress.BarColumn(), counted, *clock, text)
         console = console or Console(file=cast(TextIO, Steady(sys.stderr)))
         self._bar = progress.Progress(*columns, console=console, auto_refresh=False)
         self._task = self._bar.add_task("", total=total, completed=done)
@@ -163,8 +167,8 @@ class _InNotebook:
     A notebook that is saved holds the last line, and none of those before.
     """
 
-    def __init__(self, total: int | None, done: int, bytes: bool) -> None:
-        self._total, self._first, self._bytes = total, done, bytes
+    def __init__(self, total: int | None, done: int, bytes: bool, left: bool) -> None:
+        self._total, self._first, self._bytes, self._estimated = total, done, bytes, left
         self._began = time.perf_counter()
         self._last = (done, "")
         self._shown: Any = None
@@ -177,7 +181,7 @@ class _InNotebook:
         self._show(_clock(time.perf_counter() - self._began))
 
     def _left(self, done: int) -> str:
-        if self._total is None or done <= self._first:
+        if self._total is None or done <= self._first or not self._estimated:
             return ""
         return f"{_clock((time.perf_counter() - self._began) * (self._total - done) / (done - self._first))} left"
 

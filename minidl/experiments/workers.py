@@ -34,10 +34,16 @@ ENDED = "a process was ended by the system (too little memory?)"
 
 
 class Workers:
-    """A pool of processes, as a context manager; with `in_process` everything runs here instead (for a GPU)."""
+    """A pool of processes, as a context manager; with `in_process` everything runs here instead (for a GPU).
 
-    def __init__(self, in_process: bool = False) -> None:
+    Args:
+        in_process: whether everything runs here.
+        processes: how many there are; None for one a core.
+    """
+
+    def __init__(self, in_process: bool = False, processes: int | None = None) -> None:
         self._in_process = in_process
+        self._processes = processes
         self._pool: ProcessPoolExecutor | None = None
         self._environment: dict[str, str | None] = {}
 
@@ -47,7 +53,7 @@ class Workers:
             self._environment = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
             os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
             try:
-                self._pool = _new_pool()
+                self._pool = _new_pool(self._processes)
             except REFUSALS as error:
                 self._do_without(error)
         return self
@@ -57,11 +63,12 @@ class Workers:
     ) -> None:
         if self._pool is not None:
             if kind is not None:  # stopped: what is still running is not waited for
-                self._terminate()
+                self.terminate()
             self._pool.shutdown(wait=True, cancel_futures=True)
         self._restore_environment()
 
-    def _terminate(self) -> None:
+    def terminate(self) -> None:
+        """End the processes, whatever they do."""
         if self._pool is not None:
             for process in list((self._pool._processes or {}).values()):
                 process.terminate()
@@ -77,7 +84,7 @@ class Workers:
     def _do_without(self, error: BaseException) -> None:
         """From now on this process does the tasks."""
         if self._pool is not None:  # of which nothing is waited for: there may be no thread that would end it
-            self._terminate()
+            self.terminate()
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
         self._restore_environment()
@@ -93,30 +100,46 @@ class Workers:
         futures = self._hand_out(function, tasks)
         if futures is None:
             for i, task in enumerate(tasks):
-                yield i, function(*task) if self._in_process else with_one_thread(function, *task)
+                yield i, self._do_here(function, task)
             return
-        from concurrent.futures import as_completed
-        from concurrent.futures.process import BrokenProcessPool
+        from concurrent.futures import BrokenExecutor, as_completed
 
         broken: BaseException | None = None
         for future in as_completed(futures):
-            if isinstance(future.exception(), BrokenProcessPool):
+            if isinstance(future.exception(), BrokenExecutor):
                 broken = future.exception()
             else:
                 yield futures[future], future.result()
         if broken is not None:  # what was done before is handed out first
             raise ChildProcessError(ENDED) from broken
 
-    def _hand_out(self, function: Callable[..., Any], tasks: list[tuple[Any, ...]]) -> dict[Future[Any], int] | None:
-        """The number of each task's future; None where this process is to do them."""
-        if self._pool is None:
-            return None
-        from concurrent.futures.process import BrokenProcessPool
+    def submit(self, function: Callable[..., Any], *task: Any) -> Future[Any]:
+        """Begin function(*task): in a process, a new one if the system ended the last; where there is none, here.
+
+        The future's exception is the task's own, or a BrokenExecutor if the system ended its process (or that of
+        another task, if there are several).
+        """
+        from concurrent.futures import BrokenExecutor, Future
 
         try:
-            return {self._pool.submit(function, *task): i for i, task in enumerate(tasks)}
-        except BrokenProcessPool as error:  # while they were handed out
-            raise ChildProcessError(ENDED) from error
+            begun = self._begin(function, task)
+        except BrokenExecutor:
+            self._renew()
+            begun = self._begin(function, task)
+        if begun is None:
+            begun = Future()
+            try:
+                begun.set_result(self._do_here(function, task))
+            except Exception as error:
+                begun.set_exception(error)
+        return begun
+
+    def _begin(self, function: Callable[..., Any], task: tuple[Any, ...]) -> Future[Any] | None:
+        """Hand a task to the processes; None where this process is to do it."""
+        if self._pool is None:
+            return None
+        try:
+            return self._pool.submit(function, *task)
         except REFUSALS as error:
             self._do_without(error)
         except RuntimeError as error:
@@ -125,18 +148,44 @@ class Workers:
             self._do_without(error)
         return None
 
+    def _do_here(self, function: Callable[..., Any], task: tuple[Any, ...]) -> Any:
+        return function(*task) if self._in_process else with_one_thread(function, *task)
 
-def _new_pool() -> ProcessPoolExecutor:
+    def _renew(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            try:
+                self._pool = _new_pool(self._processes)
+            except REFUSALS as error:
+                self._do_without(error)
+
+    def _hand_out(self, function: Callable[..., Any], tasks: list[tuple[Any, ...]]) -> dict[Future[Any], int] | None:
+        """The number of each task's future; None where this process is to do them."""
+        from concurrent.futures import BrokenExecutor
+
+        futures: dict[Future[Any], int] = {}
+        for i, task in enumerate(tasks):
+            try:
+                begun = self._begin(function, task)
+            except BrokenExecutor as error:  # while they were handed out
+                raise ChildProcessError(ENDED) from error
+            if begun is None:
+                return None
+            futures[begun] = i
+        return futures
+
+
+def _new_pool(processes: int | None = None) -> ProcessPoolExecutor:
     from concurrent.futures import ProcessPoolExecutor  # ImportError where Python is built without processes
 
     return ProcessPoolExecutor(
-        max_workers=max(1, os.cpu_count() or 1),
+        max_workers=processes or max(1, os.cpu_count() or 1),
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin,
+        initializer=_start_as_worker,
     )
 
 
-def _begin() -> None:
+def _start_as_worker() -> None:
     """In a worker: Ctrl-C is for the parent, which then ends the workers; and a worker ends when its parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(RuntimeError):  # a worker that is given no thread for that is no worse at its work

@@ -177,3 +177,31 @@ def test_what_was_done_before_the_end_of_a_process_comes_first():
 def _until_the_end(results):
     with suppress(ChildProcessError):
         yield from results
+
+
+# ---- tasks that are begun one by one
+
+
+@pytest.mark.parametrize("in_process", [True, False])
+def test_a_task_that_is_begun_gives_its_result_or_its_error(in_process):
+    with Workers(in_process, processes=1) as workers:
+        assert workers.submit(truediv, 6, 3).result() == 2.0
+        assert isinstance(workers.submit(truediv, 6, 0).exception(), ZeroDivisionError)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no process is killed like that here")
+def test_after_the_system_has_ended_a_process_a_new_one_goes_on():
+    with Workers(processes=1) as workers:
+        assert isinstance(workers.submit(end_or_return, 0).exception(), BrokenProcessPool)
+        assert workers.submit(end_or_return, 5).result() == 5
+
+
+def test_there_are_as_many_processes_as_asked_for():
+    with Workers(processes=1) as workers:
+        assert len({workers.submit(os.getpid).result() for _ in range(3)} - {os.getpid()}) == 1
+
+
+def test_where_no_process_can_be_started_a_task_is_done_here(monkeypatch):
+    give_no_process(monkeypatch, PermissionError(1, "not permitted"))
+    with pytest.warns(UserWarning, match="independent runs"), Workers(processes=1) as workers:
+        assert workers.submit(md.get_num_threads).result() == 1

@@ -1,16 +1,19 @@
 """How the rates and depths that are not Caffe's were chosen: by criteria that look at the uniform rate alone.
 
-    python -m minidl.experiments.reproduce.choose rates FOLDER RECIPE METHOD,...
-    python -m minidl.experiments.reproduce.choose depth FOLDER
+    python -m minidl.experiments.reproduce.choose rates FOLDER RECIPE [--methods M,...] [--rates T,...] [--steps N]
+    python -m minidl.experiments.reproduce.choose depth FOLDER [--depths N,...]
 
-`rates`: the base rate with the lowest mean validation loss over the tuning seeds, at the scale `quick`, out of a wide
-grid of half decades. `depth`: the deepest MLP of the family `networks.deep_mlp` that some uniform rate of SGD trains to
-90% of the validation images within the budget of the scale `quick`.
+`rates`: the base rate with the lowest mean validation loss over the tuning seeds, out of half decades, after the steps
+of the scale `quick` or fewer. `depth`: the deepest MLP of the family `networks.deep_mlp` that some uniform rate of SGD
+trains to 90% of the validation images within the steps of the scale `quick`. What is done is kept in FOLDER.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ import numpy as np
 from minidl import backend
 from minidl import functional as F
 from minidl.data import Loader
+from minidl.experiments.reproduce.methods import METHODS
 from minidl.experiments.reproduce.recipes import TUNING_SEEDS, recipe_named
 from minidl.experiments.reproduce.running import perform
 from minidl.experiments.reproduce.sets import read
@@ -29,53 +33,57 @@ from minidl.tensors.tensor import Tensor
 WIDE = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 4))  # 1e-4 to about 31.6
 TRAINED = 0.9
 DEPTHS = (2, 3, 4, 5, 6, 8, 20)
-DEPTH_RATES = (0.01, 0.0316, 0.1, 0.316, 1.0, 3.16, 10.0)
+DEPTH_RATES = (0.0316, 0.1, 0.316, 1.0)  # those around them are worse already at 2 and 3 layers
 
 
-def validations(folder: Path, recipe: str, method: str, rate: float) -> list[dict[str, Any]]:
-    """What runs with one uniform rate end with on the validation images, for each tuning seed."""
-    iterations = recipe_named(recipe).iterations["quick"]
-    found = []
-    for seed in TUNING_SEEDS:
+@dataclass(frozen=True)
+class Search:
+    """Where runs with uniform rates are kept, of how many steps they are, and of which seeds.
+
+    Attributes:
+        folder: theirs.
+        steps: None for those of the scale `quick`.
+        seeds: which.
+    """
+
+    folder: Path
+    steps: int | None = None
+    seeds: tuple[int, ...] = TUNING_SEEDS
+
+    def found(self, recipe: str, method: str, rate: float) -> list[dict[str, Any]]:
+        """The results of one rate, for each seed."""
+        return [self._run(recipe, method, rate, seed) for seed in self.seeds]
+
+    def _run(self, recipe: str, method: str, rate: float, seed: int) -> dict[str, Any]:
+        steps = self.steps or recipe_named(recipe).iterations["quick"]
         name = f"{recipe}-{method}-uniform-grid{rate:g}-seed{seed}"
-        spec = {
-            "id": name,
-            "recipe": recipe,
-            "scale": "quick",
-            "method": method,
-            "rate": "uniform",
-            "base": rate,
-            "seed": seed,
-            "role": "tuning",
-            "iterations": iterations,
-            "needs": [],
-            "stage": 0,
-        }
-        found.append(perform(spec, folder / "runs" / name))
-    return found
+        kind = {"recipe": recipe, "scale": "quick", "method": method, "rate": "uniform", "base": rate, "seed": seed}
+        plan = {"id": name, "role": "tuning", "iterations": steps, "needs": [], "stage": 0}
+        return perform({**kind, **plan}, self.folder / "runs" / name)
 
 
-def loss_of(results: list[dict[str, Any]]) -> float:
+def loss_of(results: Sequence[dict[str, Any]]) -> float:
     """The mean validation loss; infinite if a run diverged."""
     losses = [result["validation"]["loss"] for result in results]
     return float("inf") if None in losses else float(np.mean(losses))
 
 
-def accuracy_of(results: list[dict[str, Any]]) -> float:
+def accuracy_of(results: Sequence[dict[str, Any]]) -> float:
     """The mean validation accuracy."""
     return float(np.mean([result["validation"]["accuracy"] for result in results]))
 
 
-def choose_rates(folder: Path, recipe: str, methods: list[str], rates: tuple[float, ...] = WIDE) -> None:
-    """Print a table of rates for each method."""
-    for method in methods:
-        say(f"{recipe}, {method}: base rate, mean validation loss, accuracy", sys.stdout)
-        losses = {}
-        for rate in rates:
-            results = validations(folder, recipe, method, rate)
-            losses[rate] = loss_of(results)
-            say(f"{rate:10g}  {losses[rate]:8.4f}  {accuracy_of(results):6.1%}", sys.stdout)
-        say(f"chosen: {min(losses, key=lambda rate: losses[rate]):g}", sys.stdout)
+def choose_rate(search: Search, recipe: str, method: str, rates: Sequence[float] = WIDE) -> float:
+    """Print a table of rates, and return the best."""
+    say(f"{recipe}, {method}\n base rate      loss  accuracy", sys.stdout)
+    losses = {}
+    for rate in rates:
+        results = search.found(recipe, method, rate)
+        losses[rate] = loss_of(results)
+        say(f"{rate:10g}  {losses[rate]:8.4f}  {accuracy_of(results):8.1%}", sys.stdout)
+    best = min(losses, key=lambda rate: losses[rate])
+    say(f"chosen: {best:g}", sys.stdout)
+    return best
 
 
 def slope(hidden: int) -> float:
@@ -96,24 +104,40 @@ def slope(hidden: int) -> float:
     return float(np.median(slopes))
 
 
-def choose_depth(folder: Path, depths: tuple[int, ...] = DEPTHS, rates: tuple[float, ...] = DEPTH_RATES) -> None:
-    """Print a table of depths."""
+def choose_depth(search: Search, depths: Sequence[int] = DEPTHS, rates: Sequence[float] = DEPTH_RATES) -> int | None:
+    """Print a table of depths, and return the deepest that a uniform rate trains."""
     say("hidden layers  decades a layer  best rate  validation accuracy  criterion", sys.stdout)
+    trained = None
     for hidden in depths:
-        found = {rate: accuracy_of(validations(folder, f"deep-mlp-{hidden}", "sgd", rate)) for rate in rates}
+        found = {rate: accuracy_of(search.found(f"deep-mlp-{hidden}", "sgd", rate)) for rate in rates}
         best = max(found, key=lambda rate: found[rate])
-        met = "met" if found[best] >= TRAINED else "not met"
-        say(f"{hidden:13}  {slope(hidden):15.2f}  {best:9g}  {found[best]:19.1%}  {met}", sys.stdout)
+        met = found[best] >= TRAINED
+        trained = hidden if met else trained
+        words = "met" if met else "not met"
+        say(f"{hidden:13}  {slope(hidden):15.2f}  {best:9g}  {found[best]:19.1%}  {words}", sys.stdout)
+    return trained
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="choose", description=__doc__, formatter_class=raw)
+    parser.add_argument("what", choices=("rates", "depth"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("recipe", nargs="?", default="mnist")
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--rates", default=",".join(map(str, WIDE)))
+    parser.add_argument("--depths", default=",".join(map(str, DEPTHS)))
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seeds", default=",".join(map(str, TUNING_SEEDS)))
+    options = parser.parse_args(arguments)
+    search = Search(options.folder, options.steps, tuple(map(int, options.seeds.split(","))))
+    if options.what == "depth":
+        choose_depth(search, tuple(map(int, options.depths.split(","))))
+        return
+    for method in options.methods.split(","):
+        choose_rate(search, options.recipe, method, tuple(map(float, options.rates.split(","))))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3 and sys.argv[1] == "depth":
-        choose_depth(Path(sys.argv[2]))
-        sys.exit()
-    if len(sys.argv) == 5 and sys.argv[1] == "rates":
-        choose_rates(Path(sys.argv[2]), sys.argv[3], sys.argv[4].split(","))
-    elif len(sys.argv) == 6 and sys.argv[1] == "rates":  # with the rates to try
-        chosen = tuple(map(float, sys.argv[5].split(",")))
-        choose_rates(Path(sys.argv[2]), sys.argv[3], sys.argv[4].split(","), chosen)
-    else:
-        sys.exit(__doc__)
+    main()

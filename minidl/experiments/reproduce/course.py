@@ -105,7 +105,7 @@ class Course:
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """(arrays, plain data) from which `restore` goes on."""
         arrays = {"losses": self.losses[: self.step], "multipliers": self.multipliers[: self.step]}
-        arrays |= {name: np.array(rows, dtype=np.float64) for name, rows in self.flow.items()}
+        arrays |= {f"flow/{name}": np.array(rows, dtype=np.float64) for name, rows in self.flow.items()}
         plain = {"step": self.step, "floored": self.floored, "looks": self.looks, "diverged_at": self.diverged_at}
         return arrays, plain
 
@@ -115,7 +115,7 @@ class Course:
         self.looks, self.diverged_at = plain["looks"], plain["diverged_at"]
         self.losses[: self.step] = arrays["losses"]
         self.multipliers[: self.step] = arrays["multipliers"]
-        self.flow = {name: arrays[name].tolist() for name in FLOW}
+        self.flow = {name: arrays[f"flow/{name}"].tolist() for name in FLOW}
 
 
 def weights_of(optimizer: Optimizer) -> list[list[Any]]:

@@ -1,7 +1,7 @@
 """The plan of a reproduction: which runs there are, in which order, and which of them need others first.
 
-The plan is a file, plan.json, that may be read and edited before and between the work: runs may be deleted, seeds added.
-Runs that tell most come first, so that a reproduction which is stopped early says something about each claim:
+The plan is a file, plan.json, that may be read and edited before the work and in between: runs may be deleted, seeds
+added. Runs that tell most come first, so that a reproduction which is stopped early says something about each claim:
 
     stage 0     the first method at the recipe's rate, seed 0: uniform and layer-specific
     stage 1     the controls that replay the layer-specific run of seed 0
@@ -21,15 +21,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from minidl.experiments.reproduce.methods import METHODS, RATES, REPLAYED
+from minidl.experiments.reproduce.results import SPEC
 from minidl.files.reading import read_json
 from minidl.files.writing import write_atomically
 
 FORMAT = 1
 FILE = "plan.json"
-METHODS = ("sgd", "nesterov", "adagrad", "adagrad-layer")
-RATES = ("uniform", "ln", "constant", "per-step", "log10")
 LAYER_SPECIFIC = "ln"
-CONTROLS = ("constant", "per-step")  # they replay the multipliers of an `ln` run
 ROLES = ("report", "tuning", "twin")
 
 _SETTINGS: dict[str, Any] = {
@@ -41,20 +40,7 @@ _SETTINGS: dict[str, Any] = {
     "base_rates": {str: float},
     "grids": {str: [float]},
 }
-_RUN: dict[str, Any] = {
-    "id": str,
-    "recipe": str,
-    "scale": str,
-    "method": str,
-    "rate": str,
-    "base": (str, float),
-    "seed": int,
-    "role": str,
-    "iterations": int,
-    "needs": [str],
-    "stage": int,
-}
-_PLAN: dict[str, Any] = {"format": int, "recipe": str, "scale": str, "settings": _SETTINGS, "runs": [_RUN]}
+_PLAN: dict[str, Any] = {"format": int, "recipe": str, "scale": str, "settings": _SETTINGS, "runs": [SPEC]}
 
 
 @dataclass(frozen=True)
@@ -93,7 +79,7 @@ class PlannedRun:
 
     def as_spec(self) -> dict[str, Any]:
         """The run as plain data, as files hold it."""
-        return {"id": self.id, **{name: getattr(self, name) for name in _RUN if name != "id"}, "needs": [*self.needs]}
+        return {"id": self.id, **{name: getattr(self, name) for name in SPEC if name != "id"}, "needs": [*self.needs]}
 
 
 @dataclass(frozen=True)
@@ -168,8 +154,8 @@ class _Planner:
         methods, seeds = settings["methods"], range(settings["seeds"])
         for some in filter(None, (methods[:1], methods[1:])):
             self._next_stage(some, seeds[:1], ("uniform", LAYER_SPECIFIC), "recipe")
-            self._next_stage(some, seeds[:1], CONTROLS, "recipe")
-            self._next_stage(some, seeds[1:], ("uniform", LAYER_SPECIFIC, *CONTROLS), "recipe")
+            self._next_stage(some, seeds[:1], REPLAYED, "recipe")
+            self._next_stage(some, seeds[1:], ("uniform", LAYER_SPECIFIC, *REPLAYED), "recipe")
             self._tune(some, "uniform")
             self._next_stage(some, seeds, ("uniform",), "tuned")
         self._next_stage(methods, seeds, ("log10",), "recipe")
@@ -189,11 +175,11 @@ class _Planner:
 
     def _add_reported(self, method: str, rate: str, base: str, seed: int) -> None:
         needs = self._tuning_ids(method, rate) if base == "tuned" else ()
-        if rate in CONTROLS and base == "tuned":
+        if rate in REPLAYED and base == "tuned":
             twin = self._add(method, LAYER_SPECIFIC, base, seed, "twin", needs)
         else:
             twin = f"{method}-{LAYER_SPECIFIC}-{base}-seed{seed}"
-        self._add(method, rate, base, seed, "report", (*needs, twin) if rate in CONTROLS else needs)
+        self._add(method, rate, base, seed, "report", (*needs, twin) if rate in REPLAYED else needs)
 
     def _tune(self, methods: Sequence[str], rate: str) -> None:
         """A stage of the runs that tune one rule on each method."""
@@ -202,7 +188,7 @@ class _Planner:
             for method in methods:
                 for base in self.settings["grids"][method]:
                     twin = f"{method}-{LAYER_SPECIFIC}-grid{base:g}-seed{seed}"
-                    self._add(method, rate, base, seed, "tuning", (twin,) if rate in CONTROLS else ())
+                    self._add(method, rate, base, seed, "tuning", (twin,) if rate in REPLAYED else ())
 
     def _tuning_ids(self, method: str, rate: str) -> tuple[str, ...]:
         runs = self.runs.values()
@@ -238,7 +224,7 @@ def read_plan(path: Path) -> Plan:
 
 
 def open_plan(wanted: Plan, folder: Path) -> Plan:
-    """The plan to follow in `folder`: the one that is there, if it was made from the same settings, or `wanted`, written.
+    """The plan to follow in `folder`: the one that is there, made from the same settings, or else `wanted`, written.
 
     If only more seeds are wanted, their runs are added to the plan that is there.
 
@@ -301,7 +287,7 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
             raise ValueError(f"{name}: {came}; choose from {', '.join(known)}")
         if len(set(chosen)) < len(chosen):
             raise ValueError(f"{name}: {', '.join(chosen)} names one twice")
-    controls = [rate for rate in CONTROLS if rate in settings["rates"]]
+    controls = [rate for rate in REPLAYED if rate in settings["rates"]]
     if controls and LAYER_SPECIFIC not in settings["rates"]:
         raise ValueError(f"rates: {', '.join(controls)} replay a layer-specific run; add {LAYER_SPECIFIC}")
     for name in ("iterations", "seeds"):
@@ -364,7 +350,7 @@ def _check_together(runs: Sequence[PlannedRun]) -> None:
         needed = [named[need] for need in run.needs]
         if run.base == "tuned" and not tuning_of(run, needed):
             raise ValueError(f"the run {run.id} has to be tuned and needs no tuning run: delete it too")
-        if run.rate in CONTROLS and twin_of(run, needed) is None:
+        if run.rate in REPLAYED and twin_of(run, needed) is None:
             raise ValueError(f"the run {run.id} replays a run of {LAYER_SPECIFIC} and needs none: delete it too")
     undone = dict(named)
     while undone:

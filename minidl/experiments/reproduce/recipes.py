@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from minidl import models
-from minidl.experiments.reproduce.networks import WIDTH, deep_mlp, tiny
+from minidl.experiments.reproduce.networks import WIDTH, deep_conv, deep_mlp, tiny
 from minidl.nn import Module
 from minidl.optim import InvLR, MultiStepLR, Optimizer
 from minidl.optim.schedule import Schedule
@@ -70,6 +70,8 @@ class Recipe:
         looked_at: scale -> how many test images the looks before the last are at, evenly spaced in the test set; 0 for
             all of them. (Then a run spends less than a seventh of its time on looks.) The last look is at all.
         targets: test accuracies whose first look is reported, "how soon".
+        tuned: whether base rates are tuned; not where a run takes weeks.
+        milliseconds: of one core for a step, measured (of an EPYC of 2024), to say beforehand what a plan costs.
         expected: what is known of Caffe's own runs, for the report; not a number of the paper's.
         criterion: how the network was chosen, if it is not Caffe's.
     """
@@ -87,11 +89,15 @@ class Recipe:
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     looked_at: Mapping[str, int] = field(default_factory=lambda: {"quick": 2_000, "paper": 0})
     targets: tuple[float, ...] = (0.9,)
+    tuned: bool = True
+    milliseconds: float = 0.0
     expected: str = ""
     criterion: str = ""
 
     def grid(self, method: str) -> tuple[float, ...]:
         """The five base rates that every rate is tuned over: the recipe's, and two half decades to either side."""
+        if not self.tuned:
+            return ()
         return tuple(float(f"{self.base_rates[method] * 10 ** (step / 2):.3g}") for step in GRID_STEPS)
 
     def scale(self, optimizer: Optimizer) -> None:
@@ -118,6 +124,7 @@ def deep_mlp_recipe(name: str, hidden: int) -> Recipe:
     return Recipe(
         name=name,
         title=f"{hidden} hidden layers of {WIDTH} sigmoid units on MNIST",
+        milliseconds=0.7 + 0.12 * hidden,
         network=partial(deep_mlp, hidden),
         data="mnist",
         batch=64,
@@ -135,6 +142,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="mnist",
             title="Caffe's LeNet on MNIST",
+            milliseconds=25.0,
             network=models.lenet,
             data="mnist",
             batch=64,
@@ -147,10 +155,98 @@ RECIPES: dict[str, Recipe] = {
             targets=(0.9, 0.97, 0.99),
             expected="Caffe's own log: 0.990 to 0.991 of the test images after 10,000 iterations, 0.968 after 500",
         ),
+        Recipe(
+            name="cifar10-quick",
+            title="Caffe's quick network on CIFAR-10",
+            milliseconds=96.0,
+            network=models.cifar10_quick,
+            data="cifar10",
+            batch=100,
+            decay=0.004,
+            schedule=Stairs((4_000,)),
+            iterations={"quick": 1_000, "paper": 5_000},
+            seeds={"quick": 3, "paper": 5},
+            base_rates={"sgd": 0.001, "nesterov": 0.001, "adagrad": 0.001, "adagrad-layer": 0.1},
+            scales=_TWICE,
+            targets=(0.4, 0.5, 0.6, 0.7),
+            expected="Caffe's own log, on the original images: 0.5504 after 500 iterations, 0.7533 after 5,000",
+        ),
+        Recipe(
+            name="cifar10-full",
+            title="Caffe's full network on CIFAR-10",
+            milliseconds=101.0,
+            network=models.cifar10_full,
+            data="cifar10",
+            batch=100,
+            decay=0.004,
+            schedule=Stairs((60_000, 65_000)),
+            iterations={"quick": 7_000, "paper": 70_000},
+            seeds={"quick": 3, "paper": 5},
+            base_rates={"sgd": 0.001, "nesterov": 0.001, "adagrad": 0.001, "adagrad-layer": 0.1},
+            scales={
+                "conv1.bias": (2.0, 1.0),
+                "conv2.bias": (2.0, 1.0),
+                "fc1.weight": (1.0, 250.0),
+                "fc1.bias": (2.0, 0.0),
+            },
+            targets=(0.5, 0.6, 0.7, 0.8),
+            expected="Caffe's own log, on the original images: about 0.817 to 0.82 after 70,000 iterations",
+        ),
+        Recipe(
+            name="imagenet32",
+            title="AlexNet scaled to 32x32 pixels on 200 classes of ImageNet",
+            milliseconds=790.0,
+            network=models.alexnet_32,
+            data="imagenet32",
+            batch=128,
+            decay=5e-4,
+            schedule=Stairs((4_444, 8_889, 13_333, 17_778)),
+            iterations={"quick": 1_000, "paper": 20_000},
+            seeds={"quick": 2, "paper": 3},
+            base_rates={"sgd": 0.01, "nesterov": 0.01, "adagrad": 0.01, "adagrad-layer": 1.0},
+            scales={"*.bias": (2.0, 0.0)},
+            targets=(0.1, 0.2, 0.3),
+            criterion="AlexNet's layers, groups, pools and normalisations at half the width, with windows and strides "
+            "that fit 32x32 pixels, and He's initial weights, since with AlexNet's own, made for wider layers, the "
+            "signal vanishes; its schedule's stairs at the same parts of the run",
+        ),
+        Recipe(
+            name="imagenet",
+            title="AlexNet on ImageNet",
+            milliseconds=60_000.0,
+            tuned=False,
+            network=models.alexnet,
+            data="imagenet",
+            batch=256,
+            decay=5e-4,
+            schedule=Stairs((100_000, 200_000, 300_000, 400_000)),
+            iterations={"quick": 45_000, "paper": 450_000},
+            seeds={"quick": 1, "paper": 1},
+            base_rates={"sgd": 0.01, "nesterov": 0.01, "adagrad": 0.01, "adagrad-layer": 1.0},
+            scales={"*.bias": (2.0, 0.0)},
+            looked_at={"quick": 5_000, "paper": 0},
+            targets=(0.1, 0.3, 0.5),
+            expected="Caffe's own log: 0.571 top-1 after 450,000 iterations",
+        ),
         deep_mlp_recipe("deep-mlp", 20),
+        Recipe(
+            name="deep-conv",
+            title="20 convolutions with ReLU on CIFAR-10",
+            milliseconds=100.0,
+            network=partial(deep_conv, 20),
+            data="cifar10",
+            batch=100,
+            decay=0.0,
+            schedule=None,
+            iterations={"quick": 1_500, "paper": 15_000},
+            seeds={"quick": 3, "paper": 5},
+            base_rates={"sgd": 0.01, "nesterov": 0.01, "adagrad": 0.01, "adagrad-layer": 1.0},
+            targets=(0.2, 0.3, 0.4, 0.5),
+        ),
         Recipe(
             name="digits",
             title="a tiny network on the 8x8 digits, to try the machinery with",
+            milliseconds=0.5,
             network=tiny,
             data="digits",
             batch=32,

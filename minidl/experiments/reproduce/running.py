@@ -21,12 +21,13 @@ import numpy as np
 from minidl import backend
 from minidl import functional as F
 from minidl.backend.starting import with_one_thread
+from minidl.checks import choice
 from minidl.data import Loader
 from minidl.data.dataset import checksum
 from minidl.errors import warn
 from minidl.experiments.reproduce.course import Course, weights_of
-from minidl.experiments.reproduce.methods import REPLAYED, build_optimizer, layer_rate_for
-from minidl.experiments.reproduce.recipes import Recipe, recipe_named
+from minidl.experiments.reproduce.methods import METHODS, RATES, REPLAYED, build_optimizer, layer_rate_for
+from minidl.experiments.reproduce.recipes import SCALES, Recipe, recipe_named
 from minidl.experiments.reproduce.results import (
     CHECKPOINT,
     FORMAT,
@@ -55,6 +56,7 @@ CHECKPOINT_SECONDS = 20.0  # of computing between two checkpoints
 CHECKPOINT_SHARE = 0.05  # of the time, that writing them may take: a large network's are written less often
 CACHE = "cache"  # beside the folder of the runs
 KIND = "reproduce_checkpoint"
+CHECKPOINT_FORMAT = 2
 
 _one_at_a_time = threading.Lock()
 
@@ -89,6 +91,8 @@ def perform(
     check_plain(dict(spec), SPEC, "the spec of a run")
     place = Path(path_of(folder))
     recipe = recipe_named(spec["recipe"])
+    for name, known in (("method", METHODS), ("rate", RATES), ("scale", SCALES)):
+        choice(spec[name], f"the spec of a run: {name}", known)
     rate = _base_rate(spec, recipe, base_rate)
     if is_done(place):
         (place / CHECKPOINT).unlink(missing_ok=True)  # of a process that was killed between the two
@@ -98,7 +102,7 @@ def perform(
     try:
         replayed = _replayed(spec, rate, twin)
         sets = read(recipe.data, data, place.parent.parent / CACHE)
-        with backend.using("numpy"), np.errstate(all="ignore"), _one_blas_thread():
+        with np.errstate(all="ignore"), _one_blas_thread():
             return with_one_thread(_Run(spec, place, recipe, sets, rate, replayed, on_iteration, command).finish)
     finally:
         _one_at_a_time.release()
@@ -187,8 +191,8 @@ class _Run:
         self.optimizer: Optimizer = build_optimizer(self.model, self.spec["method"], lr, self.recipe.decay, layer_rate)
         self.recipe.scale(self.optimizer)
         self.schedule: Schedule | None = self.recipe.scheduled(self.optimizer, iterations)
-        batch, transform = self.recipe.batch, self.sets.transform
-        self.loader = Loader(self.sets.train, batch, seed=seed, drop_last=True, transform=transform)
+        options: Any = {"transform": self.sets.transform, "workers": self.sets.workers}
+        self.loader = Loader(self.sets.train, self.recipe.batch, seed=seed, drop_last=True, **options)
         self.course = Course(iterations, len(self.optimizer.layers))
         self.clock = Stopwatch()
         self.look_steps = self.recipe.look_steps(iterations)
@@ -198,6 +202,7 @@ class _Run:
             "factor": self.factor,
             "replayed": None if self.replayed is None else checksum(self.replayed),
             "data": self.sets.fingerprint(),
+            "backend": backend.current(),
         }
         self.checks: dict[str, Any] = {"first_weights": self._checksum(), "restarted": None}
 
@@ -221,18 +226,18 @@ class _Run:
         for part, state in states.items():
             arrays |= {f"{part}/{name}": value for name, value in state.items() if isinstance(value, np.ndarray)}
             meta[part] = {name: value for name, value in state.items() if not isinstance(value, np.ndarray)}
-        save_arrays(self.folder / CHECKPOINT, arrays, kind=KIND, format=FORMAT, meta=meta)
+        save_arrays(self.folder / CHECKPOINT, arrays, kind=KIND, format=CHECKPOINT_FORMAT, meta=meta)
 
     def _go_on(self) -> None:
-        """Be where the checkpoint is, if there is one. A damaged one is not used, and that is said."""
+        """Be where the checkpoint is, if there is one. One that cannot be read is not used, and that is said."""
         path = self.folder / CHECKPOINT
         try:
-            arrays, meta = load_arrays(path, kind=KIND, format=FORMAT)
+            arrays, meta = load_arrays(path, kind=KIND, format=CHECKPOINT_FORMAT)
         except FileNotFoundError:
             return
         except ValueError as error:
             warn(f"{error}. The run is done again from its first step")
-            self.checks["restarted"] = "its checkpoint was damaged"
+            self.checks["restarted"] = "its checkpoint could not be read"
             return
         if meta["about"] != self.about:
             differs = [name for name, value in self.about.items() if meta["about"].get(name) != value]

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from minidl.experiments.reproduce.plan import CONTROLS, METHODS, RATES, make_plan, open_plan, read_plan, tuning_of
+from minidl.experiments.reproduce.methods import METHODS, RATES, REPLAYED
+from minidl.experiments.reproduce.plan import make_plan, open_plan, read_plan, tuning_of
 
 GRID = (0.01, 0.03)
 
@@ -84,7 +85,7 @@ def test_every_run_comes_after_the_runs_it_needs():
 
 def test_a_control_needs_the_layer_specific_run_with_the_same_method_rate_and_seed():
     for run in plan().runs:
-        if run.rate in CONTROLS and run.base != "tuned":
+        if run.rate in REPLAYED and run.base != "tuned":
             assert run.needs == (run.id.replace(run.rate, "ln"),)
 
 
@@ -203,7 +204,7 @@ def test_a_damaged_plan_is_named_and_refused(tmp_path, change, words):
 def test_what_is_no_json_is_named_and_refused(tmp_path):
     path = tmp_path / "plan.json"
     path.write_text('{"format": 1,', encoding="utf-8")
-    with pytest.raises(ValueError, match="plan.json is damaged or not a plan"):
+    with pytest.raises(ValueError, match=r"plan\.json is damaged or not a plan"):
         read_plan(path)
 
 
@@ -233,7 +234,7 @@ def test_a_new_folder_gets_the_plan_and_then_keeps_it(tmp_path):
 
 def test_a_folder_with_a_plan_of_other_settings_is_refused(tmp_path):
     open_plan(plan(), tmp_path)
-    with pytest.raises(ValueError, match="with other settings .its iterations is 10, asked for is 20.*another --out"):
+    with pytest.raises(ValueError, match=r"with other settings .its iterations is 10, asked for is 20.*another --out"):
         open_plan(plan(iterations=20), tmp_path)
     with pytest.raises(ValueError, match="its seeds is 2, asked for is 1"):
         open_plan(plan(seeds=1), tmp_path)

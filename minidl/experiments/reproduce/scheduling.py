@@ -1,0 +1,293 @@
+"""Doing a plan: each run whose needs are done is begun in the plan's order, as many at a time as there are processes.
+
+A run that is done is skipped, and one with a checkpoint goes on from there, so a plan that was stopped is followed to
+its end by the same command. A run that fails leaves error.txt in its folder and stops nothing but the runs that need
+it. One scheduler at a time works in a folder.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minidl.experiments.reproduce.doing import STOPPED, Perform, do_run, note_failure, one_line, result_of
+from minidl.experiments.reproduce.holding import Hold, ask_to_stop, iteration_in
+from minidl.experiments.reproduce.lanes import Lanes, Pool
+from minidl.experiments.reproduce.methods import REPLAYED
+from minidl.experiments.reproduce.plan import LAYER_SPECIFIC, Plan, PlannedRun, tuning_of, twin_of
+from minidl.experiments.reproduce.results import is_done
+from minidl.experiments.reproduce.showing import Showing, clock
+
+RUNS = "runs"
+LOOK = 0.5  # seconds between two looks at how far the runs are
+GRACE = 20.0  # seconds that runs have to leave a checkpoint when they are stopped
+
+
+@dataclass
+class Outcome:
+    """What has come of a plan.
+
+    Attributes:
+        runs: how many there are.
+        done: the ids of those that are done, or that turned out not to be needed.
+        failed: id -> why, in one line.
+        waiting: id -> "waiting for ID, which failed".
+        stopped: whether Ctrl-C ended it.
+        folder: where the runs are.
+    """
+
+    runs: int
+    folder: Path
+    done: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
+    stopped: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run is done."""
+        return len(self.done) == self.runs
+
+    def words(self, command: str) -> str:
+        """What a user has to know at the end; nothing if all is done. `command` is what goes on with it."""
+        lines = [f"failed: {name}: {why} ({self.folder / name / 'error.txt'})" for name, why in self.failed.items()]
+        lines += [f"{name}: {why}" for name, why in self.waiting.items()]
+        if self.stopped:
+            lines.append(
+                f"stopped: {len(self.done)} of {self.runs} runs are done, begun ones keep their checkpoints. Go on "
+                f"with: {command}"
+            )
+        elif not self.complete:
+            lines.append(f"{len(self.done)} of {self.runs} runs are done. Try the others again with: {command}")
+        return "\n".join(lines)
+
+
+def do(
+    plan: Plan,
+    out: Path,
+    perform: Perform,
+    workers: int | None = None,
+    pool: Pool | None = None,
+    show: bool | None = None,
+) -> Outcome:
+    """Follow a plan until each of its runs is done, has failed, or needs one that failed; or until Ctrl-C.
+
+    Args:
+        plan: which runs, in which order.
+        out: the folder of the reproduction; the runs are in its folder `runs`.
+        perform: does a run: perform(spec, folder, base_rate=, twin=, on_iteration=). It is sent to other processes, so
+            it has to be a function of a module (or a functools.partial of one).
+        workers: how many processes, each with one thread; None for one a core.
+        pool: where the runs are done instead, such as a cluster.
+        show: as for `Showing`.
+
+    Raises:
+        BusyError: another scheduler works in this folder.
+    """
+    out = Path(os.path.abspath(out))  # a worker of a cluster may stand elsewhere
+    with Hold(out) as hold, Showing(plan.runs, show) as showing:
+        scheduler = _Scheduler(plan, out / RUNS, perform, showing)
+        scheduler.find_done()
+        try:
+            with Lanes(workers) if pool is None else nullcontext(pool) as where:
+                scheduler.follow(where, lambda: hold.at(len(scheduler.outcome.done)))
+        except KeyboardInterrupt:
+            scheduler.outcome.stopped = True
+    return scheduler.outcome
+
+
+class _Scheduler:
+    def __init__(self, plan: Plan, folder: Path, perform: Perform, showing: Showing) -> None:
+        self._plan = plan
+        self._named = {run.id: run for run in plan.runs}
+        self._folder = folder
+        self._perform = perform
+        self._showing = showing
+        self._tasks: dict[Future[str | None], PlannedRun] = {}
+        self._rates: dict[str, float] = {}
+        self._same: dict[str, str] = {}  # a twin that is not run -> the run that it would be
+        self.outcome = Outcome(len(plan.runs), folder)
+
+    # ---- following the plan
+
+    def find_done(self) -> None:
+        """Skip what was done before."""
+        for run in self._plan.runs:
+            try:
+                found = result_of(run, self._folder / run.id)
+            except (ValueError, OSError) as error:
+                self._fail(run, one_line(error), leave=False)
+            else:
+                if found is not None:
+                    self.outcome.done.add(run.id)
+                    self._showing.found(run)
+
+    def follow(self, pool: Pool, beat: Callable[[], object] = lambda: None) -> None:
+        """Begin what can be begun and wait, until nothing is left."""
+        try:
+            while True:
+                self._begin_all(pool)
+                if not self._tasks and not self._undecided():
+                    return
+                over, _ = wait(self._tasks, timeout=LOOK, return_when=FIRST_COMPLETED)
+                for task in over:
+                    self._end(self._tasks.pop(task), task, pool)
+                self._showing.running({run.id: self._steps(run) for run in self._tasks.values()})
+                beat()
+        except BaseException:
+            self._stop()
+            raise
+
+    def _undecided(self) -> list[PlannedRun]:
+        """The runs, in order, of which nothing is known yet."""
+        outcome, begun = self.outcome, {run.id for run in self._tasks.values()}
+        known = outcome.done | outcome.failed.keys() | outcome.waiting.keys() | begun
+        return [run for run in self._plan.runs if run.id not in known]
+
+    def _begin_all(self, pool: Pool) -> None:
+        """Begin the first runs that are ready, as many as there is room for."""
+        again = True
+        while again:  # what cannot be done, or need not be, may decide about others
+            again = False
+            for run in self._undecided():
+                needs = [self._same.get(need, need) for need in run.needs]
+                lost = [need for need in needs if need in self.outcome.failed or need in self.outcome.waiting]
+                if lost:
+                    why = "failed" if lost[0] in self.outcome.failed else "cannot be done either"
+                    self.outcome.waiting[run.id] = f"waiting for {lost[0]}, which {why}"
+                    self._showing.ended(run, self.outcome.waiting[run.id])
+                    again = True
+                elif self.outcome.done.issuperset(needs):
+                    again |= self._begin(run, pool)
+
+    def _begin(self, run: PlannedRun, pool: Pool) -> bool:
+        """Begin a run, if there is room; returns whether it is over without that."""
+        try:
+            rate = self._base_rate(run)
+        except (ValueError, OSError) as error:
+            self._fail(run, one_line(error))
+            return True
+        if run.role == "twin":
+            other = self._with_this_rate(run, rate)
+            if other is not None:
+                self._same[run.id] = other.id
+                self.outcome.done.add(run.id)
+                self._showing.found(run)
+                return True
+        if pool.free() < 1:
+            return False
+        twin = twin_of(run, [self._named[need] for need in run.needs]) if run.rate in REPLAYED else None
+        replayed = None if twin is None else self._folder / self._same.get(twin.id, twin.id)
+        task = pool.submit(do_run, self._perform, run.as_spec(), self._folder / run.id, rate, replayed)
+        self._tasks[task] = run
+        return False
+
+    def _end(self, run: PlannedRun, task: Future[str | None], pool: Pool) -> None:
+        """Note what has come of a run."""
+        try:
+            why = task.result()
+        except Exception as error:  # not the run's own: it tells of those itself
+            why = pool.why(error)
+            note_failure(self._folder / run.id, run.id, why, one_line(error))
+        if why == STOPPED:
+            raise KeyboardInterrupt
+        if why is None:
+            try:
+                found = result_of(run, self._folder / run.id)
+                if found is None:
+                    raise ValueError("its result.json cannot be seen from here")
+            except (ValueError, OSError) as error:
+                why = one_line(error)
+        if why is not None:
+            self._fail(run, why, leave=False)
+            return
+        assert found is not None
+        self.outcome.done.add(run.id)
+        self._showing.ended(run, _in_short(found))
+
+    def _fail(self, run: PlannedRun, why: str, leave: bool = True) -> None:
+        if leave:
+            note_failure(self._folder / run.id, run.id, why)
+        self.outcome.failed[run.id] = why
+        self._showing.ended(run, f"failed: {why}")
+
+    def _steps(self, run: PlannedRun) -> int:
+        return iteration_in(self._folder / run.id) or 0
+
+    def _stop(self) -> None:
+        """Let the runs that are being done leave a checkpoint and end; what has not begun is not begun."""
+        going = {self._folder / run.id for task, run in self._tasks.items() if not (task.done() or task.cancel())}
+        going |= {self._folder / run.id for task, run in self._tasks.items() if task.cancelled()}  # maybe not in time
+        end = time.monotonic() + GRACE
+        while time.monotonic() < end:
+            going = {folder for folder in going if iteration_in(folder) is not None}
+            if not going:
+                break
+            for folder in going:
+                ask_to_stop(folder)
+            time.sleep(LOOK)
+        self.outcome.done |= {run.id for run in self._tasks.values() if is_done(self._folder / run.id)}
+
+    # ---- base rates
+
+    def _base_rate(self, run: PlannedRun) -> float:
+        """The rate that a run's layers' rates are multiples of.
+
+        Raises:
+            ValueError: it has to be tuned, and every rate of the grid diverged.
+        """
+        if run.base == "recipe":
+            return float(self._plan.settings["base_rates"][run.method])
+        if run.base != "tuned":
+            return float(run.base)
+        if run.id not in self._rates:
+            losses: dict[float, list[float]] = {}
+            for other in tuning_of(run, [self._named[need] for need in run.needs]):
+                losses.setdefault(float(other.base), []).append(self._validation_loss(other))
+            self._rates[run.id] = best_rate(losses)
+        return self._rates[run.id]
+
+    def _validation_loss(self, run: PlannedRun) -> float:
+        """At the end of a tuning run; infinite if it diverged."""
+        found = result_of(run, self._folder / run.id)
+        if found is None:
+            raise ValueError(f"the result of {run.id} is gone; give the command again")
+        loss = found["validation"]["loss"]
+        return math.inf if loss is None or found["diverged_at"] is not None else float(loss)
+
+    def _with_this_rate(self, twin: PlannedRun, rate: float) -> PlannedRun | None:
+        """A layer-specific run that is done and is the same as `twin` would be: same method, seed and base rate."""
+        for run in self._plan.runs:
+            same = (run.rate, run.method, run.seed) == (LAYER_SPECIFIC, twin.method, twin.seed)
+            if same and run.id != twin.id and run.id in self.outcome.done and self._base_rate(run) == rate:
+                return run
+        return None
+
+
+def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
+    """The base rate with the lowest mean loss; of equal ones the smaller. A rate with a loss that is not finite is out.
+
+    Raises:
+        ValueError: all are out.
+    """
+    means = {rate: sum(of) / len(of) for rate, of in losses.items() if all(map(math.isfinite, of))}
+    if not means:
+        grid = ", ".join(f"{rate:g}" for rate in sorted(losses))
+        raise ValueError(f"every rate of the grid diverged ({grid}): there is none to tune it to")
+    return min(means, key=lambda rate: (means[rate], rate))
+
+
+def _in_short(result: dict[str, Any]) -> str:
+    """A run's result in a few words."""
+    if result["diverged_at"] is not None:
+        return f"diverged at step {result['diverged_at']}"
+    looks = result["looks"]
+    last = f"accuracy {looks[-1]['accuracy']:.4f}, " if looks else ""
+    return f"{last}{clock(result['seconds'])}"

@@ -1,0 +1,154 @@
+"""`minidl reproduce` from its command line: help that teaches, plans, reports, errors, Ctrl-C."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from minidl.cli import main
+from minidl.experiments.reproduce import command, sets
+from minidl.experiments.reproduce.command import core_hours, plan_of
+from minidl.experiments.reproduce.methods import METHODS, RATES
+from minidl.experiments.reproduce.recipes import RECIPES, SCALES
+from minidl.experiments.reproduce.results import read_result
+
+SMALL = ("--methods", "sgd", "--rates", "uniform,ln", "--seeds", "1", "--workers", "1", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """(folder, exit status) of a small reproduction on the digits, by the command line."""
+    out = tmp_path_factory.mktemp("reproduce") / "out"
+    return out, main(["reproduce", "digits", *SMALL, "--out", str(out)])
+
+
+def test_it_leaves_the_plan_the_runs_their_collection_and_a_report(done):
+    out, status = done
+    assert status == 0
+    assert {path.name for path in out.iterdir()} == {"plan.json", "runs", "results.json", "report"}
+    assert (out / "report" / "index.html").exists()
+    plan = json.loads((out / "plan.json").read_text())
+    assert all((out / "runs" / run["id"] / "result.json").exists() for run in plan["runs"])
+    result = read_result(out / "runs" / "sgd-ln-recipe-seed0")
+    words = "minidl reproduce digits --scale quick --methods sgd --rates uniform,ln"
+    assert result["command"].startswith(words)
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """The report is written, and tested, elsewhere: drawing it takes seconds."""
+    monkeypatch.setattr(command, "write", lambda out: ["what came out"])
+
+
+def test_the_same_command_again_runs_nothing_and_reports(done, monkeypatch, capsys, no_report):
+    out, _ = done
+    monkeypatch.setattr(command, "read", lambda *_: pytest.fail("data were read"))
+    before = (out / "runs" / "sgd-ln-recipe-seed0" / "result.json").stat().st_mtime_ns
+    assert main(["reproduce", "digits", *SMALL, "--out", str(out)]) == 0
+    assert (out / "runs" / "sgd-ln-recipe-seed0" / "result.json").stat().st_mtime_ns == before
+    assert f"Report: {out / 'report' / 'index.html'}" in capsys.readouterr().out
+
+
+def test_a_report_only_runs_nothing(done, monkeypatch, no_report):
+    monkeypatch.setattr(command, "do", lambda *_, **__: pytest.fail("it ran"))
+    assert main(["reproduce", "digits", "--report-only", "--out", str(done[0])]) == 0
+
+
+def test_a_folder_with_other_settings_is_refused(done, capsys):
+    assert main(["reproduce", "digits", *SMALL, "--scale", "paper", "--out", str(done[0])]) == 2
+    assert "other settings" in capsys.readouterr().err
+
+
+def test_a_plan_says_what_it_costs_and_runs_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "do", lambda *_, **__: pytest.fail("it ran"))
+    assert main(["reproduce", "mnist", "--plan-only", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    recipe = RECIPES["mnist"]
+    plan = plan_of(recipe, "quick")
+    assert re.search(rf"all +{len(plan.runs)} +{core_hours(plan, recipe):.2f}", printed)
+    assert "To follow it: minidl reproduce mnist --scale quick --out" in printed
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["plan.json"]
+
+
+def test_the_folder_is_named_by_experiment_and_scale(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", "deep-mlp", "--plan-only"]) == 0
+    assert (tmp_path / "runs" / "reproduce-deep-mlp-quick" / "plan.json").exists()
+
+
+def test_the_help_teaches(capsys):
+    with pytest.raises(SystemExit):
+        main(["reproduce", "--help"])
+    text = capsys.readouterr().out
+    for word in (*METHODS, *RATES, *(name for name in RECIPES if name != "digits"), "core-hours", "report/index.html"):
+        assert word in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_every_experiment_has_a_plan_at_every_scale():
+    for recipe in RECIPES.values():
+        for scale in SCALES:
+            plan = plan_of(recipe, scale)
+            assert recipe.milliseconds > 0
+            assert {run.iterations for run in plan.runs} == {recipe.iterations[scale]}
+            assert any(run.base == "tuned" for run in plan.runs) == recipe.tuned
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["mnits"], "unknown recipe 'mnits'; expected one of mnist"),
+        (["mnist", "--methods", "adam"], "methods: unknown 'adam'; choose from sgd"),
+        (["mnist", "--rates", "constant"], "add ln"),
+        (["mnist", "--seeds", "0"], "--seeds: expected a whole number of at least 1; got 0"),
+        (["mnist", "--seeds", "2000"], "is reported too"),
+        (["mnist", "--workers", "0"], "--workers: expected a whole number of at least 1; got 0"),
+        (["imagenet32", "--download"], "--download fetches MNIST and CIFAR-10"),
+        (["digits", "--report-only"], "out"),
+    ],
+)
+def test_bad_input_gives_one_clear_error(words, message, tmp_path, capsys):
+    assert main(["reproduce", *words, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("minidl reproduce: ")
+    assert error.count("\n") == 1
+
+
+def test_missing_data_are_an_error_that_says_how_to_get_them(tmp_path, capsys):
+    sets._read.cache_clear()
+    (tmp_path / "empty").mkdir()
+    words = ["mnist", "--data", str(tmp_path / "empty"), "--out", str(tmp_path / "out")]
+    assert main(["reproduce", *words]) == 2
+    error = capsys.readouterr().err
+    assert "found no train-images" in error
+    words = f"--data {tmp_path / 'empty'} --out {tmp_path / 'out'}"
+    assert f"Here: minidl reproduce mnist --scale quick {words} --download" in error
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="of a system with its signals")
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, no_report):
+    out = tmp_path / "out"
+    words = ["digits", "--scale", "paper", *SMALL[:-1], "--out", str(out)]
+    assert main(["reproduce", *words, "--plan-only"]) == 0
+    plan = json.loads((out / "plan.json").read_text())
+    plan["runs"] = [{**run, "iterations": 1_500} for run in plan["runs"][:2]]  # a plan may be edited
+    (out / "plan.json").write_text(json.dumps(plan))
+    program = [sys.executable, "-m", "minidl", "reproduce", *words]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+        while not list(out.glob("runs/*/running.json")) and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped: 0 of 2 runs are done" in error
+    assert f"minidl reproduce {' '.join(words[:3])}" in error
+    assert "--report-only" in error
+    assert main(["reproduce", *words, "--quiet"]) == 0
+    assert {path.parent.name for path in out.glob("runs/*/result.json")} == {run["id"] for run in plan["runs"]}
