@@ -86,8 +86,8 @@ def _lines(lines: dict[str, Any], heading: str, marks: dict[str, float], log: bo
         ax.plot(x, drawable(line["median"])[shown], "-", color=colour_of(arm), linewidth=1.5)
     for name, value in marks.items():
         ax.axhline(value, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-        ax.annotate(name, (0.01, value), xycoords=("axes fraction", "data"), xytext=(0, 2), textcoords="offset points",
-                    fontsize=SMALL - 1, color=QUIET)  # fmt: skip
+        ax.annotate(name, (0.01, value), xycoords=("axes fraction", "data"), xytext=(0, -2), textcoords="offset points",
+                    fontsize=SMALL - 1, color=QUIET, va="top")  # fmt: skip
     _ticks(ax.xaxis)
     ax.margins(x=0)
     ax.set_xlabel("step", fontsize=SMALL, color=INK)
