@@ -31,12 +31,11 @@ import numpy as np
 import minidl as md
 import minidl.functional as F
 from benchmarks import table
+from benchmarks.prototxt import blob_of, layer, network
 from minidl import models, nn
-from minidl.models.caffe import CAFFE_NAMES
 
 STORED = Path(__file__).parents[1] / "tests" / "benchmarks" / "from_caffe"
 IN_CAFFE = Path(__file__).parent / "peers" / "in_caffe.py"
-THEIR_NAMES = {own: theirs for theirs, own in CAFFE_NAMES.items()}
 SCHEDULE = {"gamma": 1e-4, "power": 0.75}  # LeNet's
 
 
@@ -179,52 +178,10 @@ def in_minidl(case: Case, recipe: bool = True) -> tuple[Any, nn.Sequential]:
 # ---- Caffe
 
 
-def block(head: str, *lines: str) -> str:
-    """`head { lines }` of a prototxt."""
-    return f"{head} {{ {' '.join(lines)} }}"
-
-
-def layer(name: str, kind: str, below: str, above: str, *options: str) -> str:
-    """A layer of a prototxt."""
-    return block("layer", f'name: "{name}" type: "{kind}" bottom: "{below}" top: "{above}"', *options) + "\n"
-
-
-def options_of(each: Any) -> tuple[str, str]:
-    """What Caffe calls a layer of minidl's, and its options."""
-    if isinstance(each, nn.Conv2d):
-        kernel, stride, padding = each.weight.shape[2], each.stride[0], each.padding[0]
-        sizes = f"num_output: {each.weight.shape[0]} kernel_size: {kernel} stride: {stride} pad: {padding}"
-        return "Convolution", block("convolution_param", f"{sizes} group: {each.groups}")
-    if isinstance(each, nn.Linear):
-        return "InnerProduct", block("inner_product_param", f"num_output: {each.weight.shape[0]}")
-    if isinstance(each, (nn.MaxPool2d, nn.AvgPool2d)):
-        kind = "MAX" if isinstance(each, nn.MaxPool2d) else "AVE"
-        size, stride = each.kernel_size[0], each.stride[0]
-        return "Pooling", block("pooling_param", f"pool: {kind} kernel_size: {size} stride: {stride}")
-    if isinstance(each, nn.LocalResponseNorm):
-        region = "WITHIN_CHANNEL" if each.within_channel else "ACROSS_CHANNELS"
-        sizes = f"local_size: {each.size} alpha: {each.alpha} beta: {each.beta}"
-        return "LRN", block("lrn_param", f"{sizes} norm_region: {region}")
-    return type(each).__name__, ""
-
-
 def prototxt(case: Case) -> tuple[str, str]:
     """The network as Caffe describes one, with the loss and the accuracy, and the name of its scores."""
-    sizes = [f"dim: {size}" for size in (case.batch, *case.image)]
-    text = 'layer { name: "data" type: "Input" top: "data" ' + block("input_param", block("shape", *sizes)) + " }\n"
-    text += 'layer { name: "label" type: "Input" top: "label" '
-    text += block("input_param", block("shape", sizes[0])) + " }\n"
-    below = "data"
-    for name, each in case.model().named_children():
-        if isinstance(each, nn.Flatten):
-            continue  # InnerProduct takes any shape
-        kind, options = options_of(each)
-        theirs = THEIR_NAMES.get(name, name)
-        rates = ["param { lr_mult: 1 }", "param { lr_mult: 2 }"] if hasattr(each, "weight") else []
-        text += layer(theirs, kind, below, theirs, *rates, options)
-        below = theirs
-    text += layer("loss", "SoftmaxWithLoss", below, "loss", 'bottom: "label"')
-    return text + layer("accuracy", "Accuracy", below, "accuracy", 'bottom: "label"'), below
+    text, scores = network(case.model(), case.batch, case.image, bias_rate=2)
+    return text + layer("accuracy", "Accuracy", scores, "accuracy", 'bottom: "label"'), scores
 
 
 def solver_of(case: Case, net: Path) -> str:
@@ -249,11 +206,7 @@ def in_caffe(case: Case, python: str, folder: Path) -> dict[str, Any]:
 
 def start_of(case: Case) -> dict[str, Any]:
     """The weights at the start as Caffe calls them: "ip1.0" for `fc1.weight`, "ip1.1" for `fc1.bias`."""
-    start = {}
-    for name, p in started(case).named_parameters():
-        own, _, parameter = name.rpartition(".")
-        start[f"{THEIR_NAMES.get(own, own)}.{('weight', 'bias').index(parameter)}"] = p.numpy()
-    return start
+    return {blob_of(name): p.numpy() for name, p in started(case).named_parameters()}
 
 
 def others_in_caffe(python: str, folder: Path) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def measure(way: str, depth: int) -> float:
 def in_fresh_process(way: str, depth: int) -> float:
     """`measure` in a process of its own, with one thread."""
     command = ["-m", "benchmarks.checkpointing", way, str(depth)]
-    return printed(command, Peer("minidl", 1).environment())
+    return float(printed(command, Peer("minidl", 1).environment()))
 
 
 def run(rounds: int) -> dict[str, Any]:

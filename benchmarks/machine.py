@@ -25,6 +25,12 @@ print((time.process_time() - computed) / (time.perf_counter() - began))
 
 def described(threads: int) -> str:
     """One line in markdown."""
+    many = f"{threads} thread{'s' if threads > 1 else ''}"
+    return f"{datetime.date.today()}. {versions()}. {processor()}, {cores()} cores, {many}."
+
+
+def versions() -> str:
+    """Of Python and the libraries."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     found = [f"Python {platform.python_version()}"]
     for library in LIBRARIES:
@@ -33,8 +39,7 @@ def described(threads: int) -> str:
         if library == "numpy":
             found[-1] += f" ({blas['name']} {blas['version']})"
     found.append(f"threadpoolctl {version('threadpoolctl')}" if installed("threadpoolctl") else "no threadpoolctl")
-    many = f"{threads} thread{'s' if threads > 1 else ''}"
-    return f"{datetime.date.today()}. {', '.join(found)}. {processor()}, {cores()} cores, {many}."
+    return ", ".join(found)
 
 
 def processor() -> str:

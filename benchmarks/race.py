@@ -2,7 +2,8 @@
 
 A round times every peer once, in an order that rotates from round to round, for about the same time each. A ratio is
 taken within a round, between two turns that are at most seconds apart, and the median is over the rounds: a machine
-that is slow for a while is so for both.
+that is slow for a while is so for both. Processor time (`clock="cpu"`) does not count what others take of the machine:
+on a busy one its ratios are steady where those of the wall's clock are worth nothing.
 """
 
 from __future__ import annotations
@@ -74,7 +75,14 @@ def check(workload: str, found: dict[Peer, list[Any]]) -> None:
                 )
 
 
-def race(workload: str, peers: Sequence[Peer], rounds: int, seconds: float, advance: Callable[[str], None]) -> Result:
+def race(
+    workload: str,
+    peers: Sequence[Peer],
+    rounds: int,
+    seconds: float,
+    advance: Callable[[str], None],
+    clock: str = "wall",
+) -> Result:
     """Time a workload.
 
     Args:
@@ -83,6 +91,7 @@ def race(workload: str, peers: Sequence[Peer], rounds: int, seconds: float, adva
         rounds: how many turns each has.
         seconds: how long a turn is, about; at least one step.
         advance: told after each turn whose it was.
+        clock: "wall" or "cpu", as in `Contestant.turn`.
 
     Raises:
         DisagreementError: the peers do not compute the same.
@@ -93,14 +102,15 @@ def race(workload: str, peers: Sequence[Peer], rounds: int, seconds: float, adva
     with ExitStack() as stack:
         there = {peer: stack.enter_context(Contestant(peer, workload)) for peer in able(peers, workload)}
         check(workload, {peer: contestant.results(trial) for peer, contestant in there.items()})
-        steps = {peer: max(1, round(seconds / contestant.turn(trial))) for peer, contestant in there.items()}
+        steps = {peer: max(1, round(seconds / contestant.turn(trial, clock))) for peer, contestant in there.items()}
         most = min(cores(), max(peer.threads for peer in peers))
-        result.share = share(most)
+        result.share = share(most) if clock == "wall" else 1.0
         order = list(there)
         for _ in range(rounds):
             for peer in order:
-                result.seconds.setdefault(peer, []).append(there[peer].turn(steps[peer]) / parts)
+                result.seconds.setdefault(peer, []).append(there[peer].turn(steps[peer], clock) / parts)
                 advance(f"{workload}, {peer.title}")
             order.append(order.pop(0))
-        result.share = min(result.share, share(most))
+        if clock == "wall":
+            result.share = min(result.share, share(most))
     return result

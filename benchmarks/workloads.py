@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 
 CHAIN = 5_000  # x*a + b so often
-VOCABULARY, HIDDEN, TIME = 65, 128, 50  # of the LSTM
+VOCABULARY, HIDDEN, TIME = 65, 128, 50  # of the LSTM and the GRU
+GROUPS, EPS = 8, 1e-5  # of group normalisation; of all three
+WIDTH, HEADS, WIDE = 128, 4, 512  # of the block with attention, WIDE: inside of its feed-forward network
+GPT = {"width": 64, "depth": 4, "heads": 4, "context": 64}  # what char_transformer has if nothing is said
 
 MLP = (784, 256, 128, 10)
 DEEP = (784, *[64] * 20, 10)
@@ -25,7 +28,7 @@ CIFAR10_QUICK = ((32, 3, 5, 5), (32, 32, 5, 5), (64, 32, 5, 5), (64, 1024), (10,
 
 @dataclass(frozen=True)
 class Arrays:
-    """What a peer starts from. `inputs` and `labels` are the batch; of a convolution, x and dL/dy."""
+    """What a peer starts from. `inputs` and `labels` are the batch; of a layer, x and dL/dy."""
 
     weights: list[Any]
     inputs: Any
@@ -91,11 +94,43 @@ def _chain(rng: np.random.Generator) -> Arrays:
     return Arrays([1 - 1e-4 * rng.random(8, dtype=np.float32), _normal(rng, (8,), 1e-3)], _normal(rng, (8,)), None)
 
 
-def _lstm(rng: np.random.Generator) -> Arrays:
-    shapes = ((4 * HIDDEN, VOCABULARY), (4 * HIDDEN, HIDDEN), (4 * HIDDEN,), (4 * HIDDEN,))
-    cell = [_normal(rng, shape, HIDDEN**-0.5) for shape in shapes]
-    text = rng.integers(0, VOCABULARY, (32, TIME + 1))
-    return Arrays(cell + _layers(rng, [(VOCABULARY, HIDDEN)]), text[:, :-1].copy(), text[:, 1:].copy())
+def _characters(gates: int) -> Callable[[np.random.Generator], Arrays]:
+    def make(rng: np.random.Generator) -> Arrays:
+        rows = gates * HIDDEN
+        cell = [_normal(rng, shape, HIDDEN**-0.5) for shape in ((rows, VOCABULARY), (rows, HIDDEN), (rows,), (rows,))]
+        text = rng.integers(0, VOCABULARY, (32, TIME + 1))
+        return Arrays(cell + _layers(rng, [(VOCABULARY, HIDDEN)]), text[:, :-1].copy(), text[:, 1:].copy())
+
+    return make
+
+
+def _scale_and_shift(rng: np.random.Generator, size: int) -> list[Any]:
+    return [1 + _normal(rng, (size,), 0.1), _normal(rng, (size,), 0.1)]
+
+
+def _normalisation(shape: tuple[int, ...], axis: int) -> Callable[[np.random.Generator], Arrays]:
+    def make(rng: np.random.Generator) -> Arrays:
+        return Arrays(_scale_and_shift(rng, shape[axis]), _normal(rng, shape) + np.float32(0.5), _normal(rng, shape))
+
+    return make
+
+
+def _block(rng: np.random.Generator) -> Arrays:
+    shapes = ((3 * WIDTH, WIDTH), (WIDTH, WIDTH), (WIDE, WIDTH), (WIDTH, WIDE))
+    weights = _layers(rng, shapes) + _scale_and_shift(rng, WIDTH) + _scale_and_shift(rng, WIDTH)
+    x = (32, 64, WIDTH)
+    return Arrays(weights, _normal(rng, x), _normal(rng, x))
+
+
+def _transformer(rng: np.random.Generator) -> Arrays:
+    width = GPT["width"]
+    block = ((3 * width, width), (width, width), (4 * width, width), (width, 4 * width))
+    weights = [_normal(rng, (VOCABULARY, width), 0.02), _normal(rng, (GPT["context"], width), 0.02)]
+    for _ in range(GPT["depth"]):
+        weights += _layers(rng, block) + _scale_and_shift(rng, width) + _scale_and_shift(rng, width)
+    weights += _scale_and_shift(rng, width) + _layers(rng, [(VOCABULARY, width)])
+    text = rng.integers(0, VOCABULARY, (32, GPT["context"] + 1))
+    return Arrays(weights, text[:, :-1].copy(), text[:, 1:].copy())
 
 
 WORKLOADS: dict[str, Workload] = {
@@ -121,6 +156,26 @@ WORKLOADS: dict[str, Workload] = {
             "Cc", "convolution 64 -> 64, 3x3, padding 1, of (32, 64, 32, 32)",
             _convolution((32, 64, 32, 32), (64, 64, 3, 3), 1), steps=1, padding=1,
         ),
-        Workload("LSTM", f"characters: LSTM {HIDDEN}, {TIME} steps, batch 32, {VOCABULARY} classes", _lstm, rate=2.0),
+        Workload(
+            "LSTM", f"characters: LSTM {HIDDEN}, {TIME} steps, batch 32, {VOCABULARY} classes", _characters(4), rate=2.0
+        ),
+        Workload("GRU", "the same with a GRU", _characters(3), rate=2.0),
+        Workload("LN", "layer norm of (64, 50, 512), forward and backward", _normalisation((64, 50, 512), -1), steps=1),
+        Workload(
+            "GN", f"group norm of (32, 64, 32, 32), {GROUPS} groups", _normalisation((32, 64, 32, 32), 1), steps=1
+        ),
+        Workload("BN", "batch norm of (64, 64, 32, 32), training", _normalisation((64, 64, 32, 32), 1), steps=1),
+        Workload(
+            "CE", "softmax cross-entropy of (64, 1000), forward and backward",
+            lambda rng: Arrays([], _normal(rng, (64, 1000)), rng.integers(0, 1000, 64)), steps=1,
+        ),
+        Workload(
+            "Att", f"block of a Transformer: {HEADS} heads, width {WIDTH}, {WIDE} inside, 64 positions, batch 32",
+            _block, steps=1,
+        ),
+        Workload(
+            "GPT", f"a Transformer over {VOCABULARY} characters: 4 blocks, width 64, 64 positions, batch 32",
+            _transformer, rate=0.5,
+        ),
     )
 }  # fmt: skip

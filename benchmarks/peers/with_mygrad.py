@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import mygrad as mg
@@ -12,6 +13,7 @@ from mygrad.nnet.layers import conv_nd, max_pool
 from mygrad.nnet.losses import softmax_crossentropy
 
 from benchmarks.peers import Step
+from benchmarks.peers.formulas import LAYERS, gru, layer_of
 from benchmarks.workloads import CHAIN, HIDDEN, TIME, VOCABULARY, Workload
 
 
@@ -32,20 +34,31 @@ def _lenet(params: Any, x: Any) -> Any:
     return mg.matmul(x, w2.T) + d2
 
 
-def _char_rnn(params: Any, indices: Any) -> Any:
-    weight_ih, weight_hh, bias_ih, bias_hh, weight, bias = params
-    one_hot = np.eye(VOCABULARY, dtype=np.float32)[indices.T].reshape(-1, VOCABULARY)
-    rows = (mg.matmul(one_hot, weight_ih.T) + bias_ih).reshape(TIME, len(indices), 4 * HIDDEN)
-    h = c = np.zeros((len(indices), HIDDEN), np.float32)
-    hiddens = []
+def _char_rnn(cell: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    def scores(params: Any, indices: Any) -> Any:
+        weight_ih, weight_hh, bias_ih, bias_hh, weight, bias = params
+        one_hot = np.eye(VOCABULARY, dtype=np.float32)[indices.T].reshape(-1, VOCABULARY)
+        rows = (mg.matmul(one_hot, weight_ih.T) + bias_ih).reshape(TIME, len(indices), -1)
+        hiddens = cell(rows, weight_hh, bias_hh, np.zeros((len(indices), HIDDEN), np.float32))
+        hidden = mg.stack(hiddens, axis=1).reshape(-1, HIDDEN)
+        return mg.matmul(hidden, weight.T) + bias
+
+    return scores
+
+
+def _lstm(rows: Any, weight_hh: Any, bias_hh: Any, h: Any) -> list[Any]:
+    c, hiddens = h, []
     for t in range(TIME):
         z = rows[t] + mg.matmul(h, weight_hh.T) + bias_hh
         i, f, g, o = (z[:, k * HIDDEN : (k + 1) * HIDDEN] for k in range(4))
         c = sigmoid(f) * c + sigmoid(i) * tanh(g)
         h = sigmoid(o) * tanh(c)
         hiddens.append(h)
-    hidden = mg.stack(hiddens, axis=1).reshape(-1, HIDDEN)
-    return mg.matmul(hidden, weight.T) + bias
+    return hiddens
+
+
+def _gru(*arrays: Any) -> list[Any]:
+    return gru(mg, sigmoid, *arrays)
 
 
 def _training(scores: Callable[[Any, Any], Any]) -> Callable[[Workload], Step]:
@@ -68,14 +81,39 @@ def _training(scores: Callable[[Any, Any], Any]) -> Callable[[Workload], Step]:
     return prepare
 
 
-def _convolution(workload: Workload) -> Step:
+def _layer(forward_of: Callable[[Workload], Callable[..., Any]]) -> Callable[[Workload], Step]:
+    """From what makes a layer's function of x and parameters, what goes there and back."""
+
+    def prepare(workload: Workload) -> Step:
+        given = workload.arrays()
+        leaves = [mg.tensor(array) for array in (given.inputs, *given.weights)]
+        forward = forward_of(workload)
+
+        def step() -> tuple[Any, ...]:
+            y = forward(*leaves)
+            y.backward(given.labels)
+            return (y.data, *(leaf.grad for leaf in leaves))
+
+        return step
+
+    return prepare
+
+
+def _convolution(workload: Workload) -> Callable[..., Any]:
+    def forward(x: Any, weight: Any, bias: Any) -> Any:
+        return conv_nd(x, weight, stride=1, padding=workload.padding) + bias.reshape(1, -1, 1, 1)
+
+    return forward
+
+
+def _loss(workload: Workload) -> Step:
     given = workload.arrays()
-    x, weight, bias = (mg.tensor(array) for array in (given.inputs, *given.weights))
+    x = mg.tensor(given.inputs)
 
     def step() -> tuple[Any, ...]:
-        y = conv_nd(x, weight, stride=1, padding=workload.padding) + bias.reshape(1, -1, 1, 1)
-        y.backward(given.labels)
-        return y.data, x.grad, weight.grad, bias.grad
+        loss = softmax_crossentropy(x, given.labels)
+        loss.backward()
+        return loss.data, x.grad
 
     return step
 
@@ -99,8 +137,9 @@ STEPS = {
     "W2": _training(_mlp(sigmoid)),
     "W3": _training(_lenet),
     "W5": _chain,
-    "Ca": _convolution,
-    "Cb": _convolution,
-    "Cc": _convolution,
-    "LSTM": _training(_char_rnn),
+    **dict.fromkeys(("Ca", "Cb", "Cc"), _layer(_convolution)),
+    "LSTM": _training(_char_rnn(_lstm)),
+    "GRU": _training(_char_rnn(_gru)),
+    **dict.fromkeys(LAYERS, _layer(partial(layer_of, mg))),
+    "CE": _loss,
 }

@@ -8,22 +8,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers import Step
+from benchmarks.peers.numpy_blocks import (
+    batch_norm,
+    block,
+    cross_entropy,
+    group_norm,
+    layer_norm,
+    softmax_cross_entropy,
+)
 from benchmarks.peers.numpy_layers import AvgPool, Conv, Dense, Flatten, MaxPool, ReLU, Sigmoid
 from benchmarks.workloads import CHAIN, HIDDEN, TIME, VOCABULARY, Arrays, Workload
-
-
-def softmax_cross_entropy(scores: Any, labels: Any) -> tuple[float, Any]:
-    """The mean loss and its gradient, in the memory of `scores`."""
-    rows = np.arange(len(labels))
-    scores -= scores.max(axis=1, keepdims=True)
-    right = scores[rows, labels]
-    np.exp(scores, out=scores)
-    total = scores.sum(axis=1, keepdims=True)
-    loss = float(np.log(total).mean() - right.mean())
-    scores /= total
-    scores[rows, labels] -= 1
-    scores /= len(labels)
-    return loss, scores
 
 
 def descend(params: Any, grads: Any, rate: float) -> None:
@@ -179,6 +173,64 @@ def _lstm(workload: Workload) -> Step:
     return step
 
 
+def _gru(workload: Workload) -> Step:
+    """What the state adds to r and z is added to the inputs' part, in one array with n's, which is kept apart."""
+    given = workload.arrays()
+    weight_ih, weight_hh, bias_ih, bias_hh, weight, bias = params = given.weights
+    inputs, labels = given.inputs.T.copy(), given.labels.T.reshape(-1)
+    batch, size = inputs.shape[1], HIDDEN
+    gates = np.empty((TIME, batch, 3 * size), np.float32)  # r, z, n; on the way back their gradients
+    hidden = np.zeros((TIME + 1, batch, size), np.float32)
+    from_state = np.empty((TIME, batch, 3 * size), np.float32)
+    one_hot = np.eye(VOCABULARY, dtype=np.float32)[inputs].reshape(-1, VOCABULARY)
+
+    def step() -> float:
+        np.take(weight_ih.T + bias_ih, inputs, axis=0, out=gates)
+        back = weight_hh.T
+        for t in range(TIME):
+            added = np.matmul(hidden[t], back, out=from_state[t])
+            added += bias_hh
+            s = gates[t, :, : 2 * size]
+            s += added[:, : 2 * size]
+            np.negative(s, out=s)
+            np.exp(s, out=s)
+            s += 1
+            np.reciprocal(s, out=s)
+            r, z, n = (gates[t, :, k * size : (k + 1) * size] for k in range(3))
+            n += r * added[:, 2 * size :]
+            np.tanh(n, out=n)
+            np.subtract(hidden[t], n, out=hidden[t + 1])
+            hidden[t + 1] *= z
+            hidden[t + 1] += n
+        rows = hidden[1:].reshape(-1, size)
+        scores = rows @ weight.T
+        scores += bias
+        loss, grad = softmax_cross_entropy(scores, labels)
+        grads = [grad.T @ rows, grad.sum(axis=0)]
+        from_output = (grad @ weight).reshape(TIME, batch, size)
+        dh = np.zeros((batch, size), np.float32)
+        for t in range(TIME - 1, -1, -1):
+            r, z, n = (gates[t, :, k * size : (k + 1) * size] for k in range(3))
+            of_state = from_state[t]
+            dh += from_output[t]
+            dn = dh * (1 - z) * (1 - n * n)
+            dz = dh * (hidden[t] - n) * z * (1 - z)
+            dr = dn * of_state[:, 2 * size :] * r * (1 - r)
+            np.multiply(dn, r, out=of_state[:, 2 * size :])
+            dh *= z
+            r[...], z[...], n[...] = dr, dz, dn  # the gates are not needed any more
+            of_state[:, :size], of_state[:, size : 2 * size] = dr, dz
+            dh += of_state @ weight_hh
+        flat, flat_state = gates.reshape(-1, 3 * size), from_state.reshape(-1, 3 * size)
+        before = [
+            flat.T @ one_hot, flat_state.T @ hidden[:-1].reshape(-1, size), flat.sum(axis=0), flat_state.sum(axis=0),
+        ]  # fmt: skip
+        descend(params, before + grads, workload.rate)
+        return loss
+
+    return step
+
+
 STEPS = {
     "W1": _training(lambda given: _mlp(given, ReLU)),
     "W2": _training(lambda given: _mlp(given, Sigmoid)),
@@ -189,4 +241,10 @@ STEPS = {
     "Cb": _convolution,
     "Cc": _convolution,
     "LSTM": _lstm,
+    "GRU": _gru,
+    "LN": layer_norm,
+    "GN": group_norm,
+    "BN": batch_norm,
+    "CE": cross_entropy,
+    "Att": block,
 }

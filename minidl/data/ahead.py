@@ -20,7 +20,9 @@ INSTEAD = (
 )
 
 
-def in_order(make: Callable[[int], T], numbers: Sequence[int], workers: int) -> Generator[T, None, None]:
+def in_order(
+    make: Callable[[int], T], numbers: Sequence[int], workers: int, what: str = "Loader"
+) -> Generator[T, None, None]:
     """make(number) for each of the numbers, in their order, made by `workers` threads; by none if it is 0.
 
     While one result is out, at most AHEAD * workers later ones are done or being made. An exception in `make` is raised
@@ -37,7 +39,7 @@ def in_order(make: Callable[[int], T], numbers: Sequence[int], workers: int) -> 
         RuntimeError: another process, forked meanwhile, goes on with the iteration: the threads are not there.
     """
     threads = min(workers, len(numbers))
-    pool = started_pool(threads, "minidl-loader", f"Loader(workers={workers})", INSTEAD) if threads else None
+    pool = started_pool(threads, "minidl-loader", f"{what}(workers={workers})", INSTEAD) if threads else None
     if pool is None:
         for number in numbers:
             yield make(number)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -133,7 +135,7 @@ class ImageFolder:
         from PIL import Image, UnidentifiedImageError
 
         path = self.path / self.names[i]
-        with as_damage(path, f"(image {i}) cannot be decoded"):
+        with _advising(), as_damage(path, f"(image {i}) cannot be decoded"):
             content = self._read(self._places[self.names[i]])
             try:
                 with Image.open(io.BytesIO(content)) as image:
@@ -154,6 +156,16 @@ class ImageFolder:
 
     def __repr__(self) -> str:
         return f"ImageFolder({len(self)} images {self.image_shape} uint8, {len(self.classes)} classes, {self.path})"
+
+
+@contextmanager
+def _advising() -> Iterator[None]:
+    """A ValueError raised inside gets a note that says what to do about the file."""
+    try:
+        yield
+    except ValueError as error:
+        error.add_note("Replace the file, or delete it: the others do not need it")
+        raise
 
 
 def _fitted(picture: Any, height: int, width: int) -> Any:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from minidl import backend
+from minidl.backend.starting import say_once
 from minidl.checks import whole, yes_or_no
 from minidl.data.ahead import in_order
-from minidl.data.dataset import Dataset, Source, check_source, fingerprint, is_whole, random_order
-from minidl.data.transforms import Transform, check_transform, on_host_and_anywhere, transformed
+from minidl.data.dataset import Dataset, Source, check_source, fingerprint, is_whole
+from minidl.data.making import Making, order_of
+from minidl.data.processes import Processes
+from minidl.data.steps import Transform, check_transform
+from minidl.data.transforms import on_host_and_anywhere
+from minidl.data.worker import Epoch
 from minidl.habits.answers import Options
 from minidl.settings import Setting
 
@@ -103,6 +106,11 @@ class Loader(Options):
             out instead: see `minidl.data.transforms`.
         workers: how many threads make batches ahead; 0 makes each when it is asked for. They pay where making a batch
             takes long: for files and transforms, not for small arrays in memory.
+        processes: let the workers be processes instead of threads. They pay where threads wait for each other: with
+            many of them, and for transforms that are written in Python. They start with the first `for`, which takes a
+            second, and stay until `close`, the end of the program, or until nobody refers to the Loader. Data set and
+            transform are sent to each (so both must be of classes in modules, and small), and the program must begin
+            its work under `if __name__ == "__main__":`.
 
     Raises:
         TypeError, ValueError: no data set, no batch to hand out, or another argument that is none.
@@ -120,6 +128,7 @@ class Loader(Options):
         drop_last: bool = False,
         transform: Transform | None = None,
         workers: int = 0,
+        processes: bool = False,
     ) -> None:
         check_source(dataset, "Loader: expected a Dataset")
         if not is_whole(batch_size) or batch_size < 1:
@@ -143,6 +152,8 @@ class Loader(Options):
         self.seed = int(backend.generator().integers(2**63)) if seed is None else seed
         self.transform = transform
         self.workers = int(workers)
+        self.processes = yes_or_no(processes, "Loader: processes")
+        self._idle: Processes | None = None  # that no iteration uses
         self._next_epoch = 0  # what the next `for` begins
         self._running: list[Place] = []  # of iterations that have begun and not ended; who handed out last is last
         self._left: Place | None = None  # where the last of them was left early, or a state is to be resumed
@@ -160,9 +171,10 @@ class Loader(Options):
         self._on_arrival: Transform | None = None
         if transform is not None and self._crosses:
             self._on_host, self._on_arrival = on_host_and_anywhere(transform)
+        self._making = Making(self._source, self.batch_size, self._on_host)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("dataset", "batch_size", "drop_last", "transform", "workers") and name in vars(self):
+        if name in ("dataset", "batch_size", "drop_last", "transform", "workers", "processes") and name in vars(self):
             raise AttributeError(f"Loader: {name} is what the Loader was made with: make another one")
         super().__setattr__(name, value)
 
@@ -173,9 +185,7 @@ class Loader(Options):
 
     def order(self, epoch: int) -> Any:
         """(N,) the indices of the examples in the order of one epoch, on the host."""
-        if not self.shuffle:
-            return np.arange(len(self.dataset))
-        return random_order(len(self.dataset), self.seed, epoch)
+        return order_of(len(self.dataset), self.shuffle, self.seed, epoch)
 
     def batch(self, epoch: int, number: int) -> tuple[Any, Any]:
         """Batch `number` of one epoch, counted from 0, made once more: the bits that a `for` hands out there.
@@ -213,7 +223,7 @@ class Loader(Options):
         todo = range(place.position, len(self))
         try:
             with (
-                closing(in_order(partial(self._make, self.seed, place.epoch, order), todo, self.workers)) as made,
+                closing(self._made(place, order, todo)) as made,
                 closing(self._delivered(made)) as batches,
             ):
                 for batch, (inputs, labels) in zip(todo, batches, strict=True):
@@ -252,19 +262,65 @@ class Loader(Options):
         """
         self._running, self._left = [], place
 
-    def _make(self, seed: int, epoch: int, order: Any, batch: int) -> tuple[Any, Any]:
-        """One batch at home. Threads may be in here at once: nothing is written to the Loader."""
-        try:
-            inputs, labels = self._source.take(order[batch * self.batch_size : (batch + 1) * self.batch_size])
-            if self._on_host is not None:
-                # The key keeps these numbers apart from those of the order: a seed (s, e) is the same as (s, e, 0).
-                key = np.random.SeedSequence((seed, epoch), spawn_key=(batch,))
-                inputs = transformed(inputs, self._on_host, np.random.Generator(np.random.PCG64(key)))
-        except Exception as error:
-            error.add_note(f"while the Loader made batch {batch} of epoch {epoch}")
-            raise
-        inputs, labels = backend.native(inputs), backend.native(labels)
+    def _make(self, seed: int, epoch: int, order: Any, number: int) -> tuple[Any, Any]:
+        """One batch at home, made here."""
+        return self._at_home(self._making.batch(seed, epoch, order, number))
+
+    def _at_home(self, batch: tuple[Any, Any]) -> tuple[Any, Any]:
+        """A batch in memory from which it goes to the device."""
+        inputs, labels = batch
         return (backend.pinned(inputs), backend.pinned(labels)) if self._crosses else (inputs, labels)
+
+    def _made(self, place: Place, order: Any, todo: Sequence[int]) -> Generator[tuple[Any, Any]]:
+        """The batches `todo` of an epoch, made by whoever is to make them."""
+        make = partial(self._make, self.seed, place.epoch, order)
+        if not (self.processes and self.workers and todo):
+            yield from in_order(make, todo, self.workers)
+            return
+        epoch = Epoch(self.seed, self.shuffle, place.epoch)
+        pool, self._idle = self._idle, None
+        if pool is not None and not pool.is_ready():
+            pool.close()
+            pool = None
+        if pool is None:  # while the processes start, there is this one to train with; and its size is theirs
+            first = make(todo[0])
+            pool = self._started(sum(getattr(array, "nbytes", 0) for array in first))
+        else:
+            first = None
+        try:
+            if first is not None:
+                yield first
+                first, todo = None, todo[1:]
+            if pool is None:
+                yield from in_order(make, todo, self.workers)
+            else:
+                yield from map(self._at_home, pool.batches(epoch, todo))
+        finally:
+            if pool is not None:
+                self._keep(pool)
+
+    def _started(self, largest: int) -> Processes | None:
+        """The processes; None, and a warning, where the system starts none."""
+        try:
+            return Processes(self._making, self.workers, largest)
+        except (OSError, NotImplementedError, ImportError) as error:
+            say_once("Loader(processes=True)", "processes", error, "Threads make the batches, the same ones")
+        return None
+
+    def _keep(self, pool: Processes) -> None:
+        """Let the next epoch use these processes; of several that run at once, only one iteration's are kept."""
+        if pool.is_broken:
+            pool.close()
+            return
+        spare, self._idle = self._idle, pool
+        if spare is not None:
+            spare.close()
+
+    def close(self) -> None:
+        """End the processes that `processes=True` keeps from one `for` to the next; a further one starts new ones."""
+        pool, self._idle = self._idle, None
+        if pool is not None:
+            pool.close()
 
     def _delivered(self, made: Generator[tuple[Any, Any]]) -> Generator[Any]:
         """The batches where the training is: the one place where they cross to a GPU."""

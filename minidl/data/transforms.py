@@ -5,13 +5,14 @@ or a view: it never writes into those it is given. Any function will do; those h
 
     from minidl.data import transforms as T
 
-    mean = T.MeanImage.of(train)
+    mean = T.MeanImage.of(train, file="mean-image.npz")
     augment = T.Compose([mean, T.RandomCrop(227), T.RandomHorizontalFlip()])
     loader = Loader(train, batch_size=128, transform=augment, workers=2)
     evaluate(model, Mapped(test, T.Compose([mean, T.CenterCrop(227)])))
 
 What computes with the pixels (`ToFloat`, `Normalize`, `MeanImage`) gives float32 for integers and keeps a floating
-dtype; what moves them (crops, flips) keeps every dtype. So cropping before computing is the cheaper order.
+dtype; what moves them (crops, flips) keeps every dtype. So cropping before computing is the cheaper order, and costs
+nothing more where `Compose` does a mean image and the moves after it in one pass.
 
 What moves pixels works on NumPy arrays, before a batch goes to the device. Steps that compute work on either, and where
 they come last the Loader lets a GPU do them: the images then travel as bytes, a quarter of the floats, and the numbers
@@ -27,9 +28,22 @@ import numpy as np
 
 from minidl import backend
 from minidl.checks import real, share
-from minidl.data.dataset import Source, check_source, is_whole
-from minidl.data.progress import Bar
-from minidl.errors import DTypeError, ShapeError, describe
+from minidl.data.dataset import Source, check_source
+from minidl.data.mean_image import MeanImage
+from minidl.data.steps import (
+    Step,
+    Transform,
+    check_transform,
+    drawing,
+    floating,
+    numbers,
+    pair,
+    room_in,
+    size_of,
+    transformed,
+)
+from minidl.data.windows import Windows
+from minidl.errors import ShapeError
 from minidl.examples.reading import add_examples
 from minidl.habits.answers import missing_name
 from minidl.settings import Setting
@@ -45,24 +59,6 @@ __all__ = [
     "ToFloat",
     "Transform",
 ]
-
-Transform = Callable[[Any, Any], Any]  # (images, rng) -> images
-CHUNK = 256  # images that MeanImage.of looks at together
-
-
-def check_transform(value: Any, name: str) -> None:
-    """Refuse what is no transform; `name` says whose it is."""
-    if not callable(value) or isinstance(value, type):
-        made = f": make one, {value.__name__}(...)" if isinstance(value, type) else ""
-        raise TypeError(f"{name}: expected a transform, a function of (images, rng); got {value!r}{made}")
-
-
-def transformed(images: Any, transform: Transform, rng: Any) -> Any:
-    """What a transform makes of images, on the host, once it is known to be as many."""
-    out = transform(backend.to_numpy(images), rng)
-    if not isinstance(out, np.ndarray) or out.shape[:1] != images.shape[:1]:
-        raise ShapeError(f"expected {transform!r} to return {len(images)} images, an array; got {describe(out)}")
-    return out
 
 
 class Mapped:
@@ -99,28 +95,11 @@ class Mapped:
         return f"Mapped({self.source!r}, {self.transform!r})"
 
 
-def numbers(values: Any, name: str) -> tuple[float, ...]:
-    """A number for each channel, or one for all, as a tuple."""
-    return tuple(real(value, name) for value in np.atleast_1d(np.asarray(values)))
+class Compose(Step):
+    """One transform after the other.
 
-
-def pair(value: Any, name: str, minimum: int) -> tuple[int, int]:
-    """(v, v) for a number v, or the pair itself."""
-    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(both) != 2 or not all(is_whole(v) and v >= minimum for v in both):
-        raise ValueError(f"{name}: expected a whole number of at least {minimum}, or two of them; got {value!r}")
-    return int(both[0]), int(both[1])
-
-
-class _Step:
-    """Shows itself with its parameters, which are its attributes."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
-
-
-class Compose(_Step):
-    """One transform after the other."""
+    If it begins with a mean image, crops and flips, these are done in one pass over the pixels, with the same result.
+    """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
         self.transforms = list(transforms)
@@ -128,12 +107,19 @@ class Compose(_Step):
             check_transform(transform, "Compose")
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
-        for transform in self.transforms:
+        return self.into(np.empty, images, rng)
+
+    def into(self, empty: Callable[..., Any], images: Any, rng: Any = None) -> Any:
+        """As a call; what one pass makes, if nothing comes after it, lies in the array that `empty` makes for it."""
+        done = _in_one_pass(self.transforms, images, rng is not None)
+        if done:
+            images = _one_pass(self.transforms[:done], images, rng, empty if done == len(self.transforms) else np.empty)
+        for transform in self.transforms[done:]:
             images = transform(images, rng)
         return images
 
 
-class ToFloat(_Step):
+class ToFloat(Step):
     """x * scale as floating numbers; 1/255, the default, brings bytes into 0 to 1. Takes arrays of any shape."""
 
     scale = Setting(real)
@@ -142,10 +128,10 @@ class ToFloat(_Step):
         self.scale = scale
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
-        return backend.module_of(images).multiply(images, self.scale, dtype=_floating(images))
+        return backend.module_of(images).multiply(images, self.scale, dtype=floating(images))
 
 
-class Normalize(_Step):
+class Normalize(Step):
     """(x - mean[c]) / std[c] for every channel c.
 
     Args:
@@ -166,7 +152,7 @@ class Normalize(_Step):
             raise ValueError(f"Normalize: expected std above 0; got {', '.join(f'{s:g}' for s in self.std)}")
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
-        dtype, channels = _floating(images), _size(images, self, anywhere=True)[0]
+        dtype, channels = floating(images), size_of(images, self, anywhere=True)[0]
         for values in (self.mean, self.std):
             if len(values) not in (1, channels):
                 raise ShapeError(f"{self!r}: expected images of {len(values)} channels; got shape {images.shape}")
@@ -177,50 +163,7 @@ class Normalize(_Step):
         return out
 
 
-class MeanImage(_Step):
-    """x - mean, where mean is one whole image: the average of the training images, as Caffe's networks have it.
-
-    `MeanImage.of(train)` computes it. Where images are cropped, it comes before the crop.
-
-    Args:
-        mean: an array of the shape of one image.
-    """
-
-    def __init__(self, mean: Any) -> None:
-        self.mean = np.asarray(mean)
-        if self.mean.dtype.kind != "f":
-            raise DTypeError(f"MeanImage: expected an array of floating numbers as the mean; got {describe(mean)}")
-
-    @classmethod
-    def of(cls, source: Source, progress: bool | None = None) -> MeanImage:
-        """The mean of all inputs of a source, added up in float64, a few hundred at a time.
-
-        Args:
-            progress: show a progress bar; None shows it in a terminal or a notebook, if it takes more than a second.
-        """
-        check_source(source, "MeanImage: expected a Dataset")
-        if len(source) == 0:
-            raise ValueError("MeanImage: expected at least one example; the data set is empty")
-        total: Any = 0.0
-        with Bar(progress, len(source), label="mean image") as bar:
-            for start in range(0, len(source), CHUNK):
-                images, _ = source.take(np.arange(start, min(start + CHUNK, len(source))))
-                total = total + backend.to_numpy(images).sum(axis=0, dtype=np.float64)
-                bar.advance(len(images))
-        return cls(total / len(source))
-
-    def __call__(self, images: Any, rng: Any = None) -> Any:
-        dtype = _floating(images)
-        if images.shape[1:] != self.mean.shape:
-            raise ShapeError(f"{self!r}: expected images of that shape, before any crop; got {images.shape}")
-        xp = backend.module_of(images)
-        return xp.subtract(images, xp.asarray(self.mean.astype(dtype)), dtype=dtype)
-
-    def __repr__(self) -> str:
-        return f"MeanImage(mean of shape {self.mean.shape})"
-
-
-class CenterCrop(_Step):
+class CenterCrop(Step):
     """The middle of every image, a view; where it cannot be exact, one pixel nearer to the top and the left.
 
     Args:
@@ -233,12 +176,18 @@ class CenterCrop(_Step):
         self.size = size
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
-        top, left = (extra // 2 for extra in _room(images, self.size, self))
+        size_of(images, self)
+        top, left = self.place(images.shape)
         height, width = self.size
         return images[:, :, top : top + height, left : left + width]
 
+    def place(self, shape: tuple[int, ...], rng: Any = None) -> tuple[int, int]:
+        """Where the window begins, from the top and from the left, in images of a shape (N, C, H, W)."""
+        down, right = room_in(shape, self.size, self)
+        return down // 2, right // 2
 
-class RandomCrop(_Step):
+
+class RandomCrop(Step):
     """A window of every image, each at a place of its own that is drawn at random; all places are equally likely.
 
     Args:
@@ -254,16 +203,21 @@ class RandomCrop(_Step):
         self.padding = padding
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
-        _size(images, self)
+        size_of(images, self)
         if any(self.padding):
             images = np.pad(images, [(0, 0), (0, 0), *((border, border) for border in self.padding)])
-        room, n = _room(images, self.size, self), len(images)
-        top, left = (_drawing(rng, self).integers(0, extra + 1, size=n) for extra in room)
+        top, left = self.place(images.shape, rng)
         windows = np.lib.stride_tricks.sliding_window_view(images, self.size, axis=(2, 3))
-        return windows[np.arange(n), :, top, left]  # (N, C, places, places, height, width): one place each
+        return windows[np.arange(len(images)), :, top, left]  # (N, C, places, places, height, width): one place each
+
+    def place(self, shape: tuple[int, ...], rng: Any) -> tuple[Any, Any]:
+        """(N,) where each window begins, from the top and from the left, in images of a shape (N, C, H, W)."""
+        down, right = room_in(shape, self.size, self)
+        draw = drawing(rng, self).integers
+        return draw(0, down + 1, size=shape[0]), draw(0, right + 1, size=shape[0])
 
 
-class RandomHorizontalFlip(_Step):
+class RandomHorizontalFlip(Step):
     """Every image by chance mirrored left to right.
 
     Args:
@@ -276,11 +230,50 @@ class RandomHorizontalFlip(_Step):
         self.p = p
 
     def __call__(self, images: Any, rng: Any = None) -> Any:
-        _size(images, self)
-        mirrored = _drawing(rng, self).random(len(images)) < self.p
+        size_of(images, self)
+        mirrored = self.which(images.shape, rng)
         out = images.copy()
         out[mirrored] = images[mirrored, :, :, ::-1]
         return out
+
+    def which(self, shape: tuple[int, ...], rng: Any) -> Any:
+        """(N,) whether each of the images of a shape (N, C, H, W) is mirrored."""
+        return drawing(rng, self).random(shape[0]) < self.p
+
+
+def _in_one_pass(steps: Sequence[Transform], images: Any, may_draw: bool) -> int:
+    """How many of the first steps are done in one pass; 0 if one is done as it stands, or refuses the images."""
+    if not isinstance(images, np.ndarray) or images.ndim != 4:
+        return 0
+    if images.dtype.kind not in "fuib" or not images.dtype.isnative:
+        return 0
+    size, count = images.shape[2:], 0
+    if steps and type(steps[0]) is MeanImage and images.shape[1:] == steps[0].mean.shape:
+        count = 1
+    for step in steps[count:]:
+        if type(step) is RandomHorizontalFlip and may_draw:
+            count += 1
+        elif type(step) is CenterCrop or (type(step) is RandomCrop and may_draw and not any(step.padding)):
+            if size[0] < step.size[0] or size[1] < step.size[1]:
+                break
+            size, count = step.size, count + 1
+        else:
+            break
+    return count if count > 1 else 0
+
+
+def _one_pass(steps: Sequence[Transform], images: Any, rng: Any, empty: Callable[..., Any]) -> Any:
+    """What the steps, of which `_in_one_pass` has said that it can be, make of the images one after the other."""
+    mean, windows = None, Windows(images)
+    for step in steps:
+        if isinstance(step, MeanImage):
+            mean = step.mean.astype(floating(images))
+        elif isinstance(step, RandomHorizontalFlip):
+            windows.mirror(step.which(windows.shape, rng))
+        elif isinstance(step, (CenterCrop, RandomCrop)):
+            top, left = step.place(windows.shape, rng)
+            windows.crop(top, left, step.size)
+    return windows.pixels(mean, empty)
 
 
 def on_host_and_anywhere(transform: Transform) -> tuple[Transform | None, Transform | None]:
@@ -292,42 +285,6 @@ def on_host_and_anywhere(transform: Transform) -> tuple[Transform | None, Transf
     if cut == len(steps):
         return transform, None
     return Compose(steps[:cut]) if cut else None, Compose(steps[cut:])
-
-
-def _size(images: Any, step: _Step, anywhere: bool = False) -> tuple[int, int, int]:
-    """(C, H, W) of images that are known to be images, on the host or anywhere."""
-    if not (backend.is_array(images) if anywhere else isinstance(images, np.ndarray)):
-        raise DTypeError(f"{step!r}: expected images as a NumPy array; got {describe(images)}")
-    if images.ndim != 4:
-        raise ShapeError(
-            f"{step!r}: expected images (N, C, H, W); got shape {images.shape}. If they are rows of pixels, "
-            f"Dataset(d.images, d.labels) has them in that shape"
-        )
-    return images.shape[1], images.shape[2], images.shape[3]
-
-
-def _room(images: Any, size: tuple[int, int], step: _Step) -> tuple[int, int]:
-    """How many rows and columns the images have more than a window of `size`."""
-    _, height, width = _size(images, step)
-    if height < size[0] or width < size[1]:
-        raise ShapeError(f"{step!r}: expected images of at least {size[0]}x{size[1]}; got {height}x{width}")
-    return height - size[0], width - size[1]
-
-
-def _floating(images: Any) -> Any:
-    """The dtype that is computed in: its own for floating images, float32 for integers."""
-    if not backend.is_array(images) or images.dtype.kind not in "fuib":
-        raise DTypeError(f"expected images as an array of numbers; got {describe(images)}")
-    return images.dtype if images.dtype.kind == "f" else np.dtype(np.float32)
-
-
-def _drawing(rng: Any, step: _Step) -> Any:
-    if rng is None:
-        raise ValueError(
-            f"{step!r} draws at random and was given no generator: use it as Loader(..., transform=...), "
-            f"or call it with (images, numpy.random.default_rng(seed))"
-        )
-    return rng
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ import minidl.fast.cpu.probabilities
 import minidl.fast.cpu.products
 import minidl.fast.cpu.selection
 import minidl.fast.cpu.sums
+import minidl.fast.cpu.through_time
 import minidl.fast.cpu.update
 import minidl.fast.cpu.winograd
 import minidl.fast.gpu.activation

@@ -7,7 +7,8 @@ time step to the first, and
 
     dL/dW_hh = sum over t of (dL/dz_t)^T h_{t-1}        with z_t = W_hh h_{t-1} + b_hh
 
-is one product of T N rows. `fast/gpu/through_time.py` has both loops for a GPU.
+is one product of T N rows. `fast/cpu/through_time.py` has both loops for the CPU, with far fewer calls of NumPy a step,
+and `fast/gpu/through_time.py` for a GPU.
 
 The classes at the end are the versions of the layers `nn.RNN`, `nn.LSTM` and `nn.GRU`, which use the op.
 """

@@ -3,10 +3,12 @@
 import pytest
 
 from benchmarks import table
+from benchmarks.fresh import Memory
 from benchmarks.peers import Peer
 from benchmarks.race import Result
 
 TORCH, NUMPY, OURS, OURS_1 = Peer("torch", 2), Peer("numpy", 2), Peer("minidl", 2), Peer("minidl", 1)
+SINGLE, CAFFE, OLD = Peer("torch", 1), Peer("caffe", 1), Peer("old", 1, commit="1234567")
 
 
 def result(workload, **seconds):
@@ -27,30 +29,55 @@ def test_the_table_of_times():
         result("W5", torch=(8e-6,), ours=(1e-5,), ours_1=(9.6e-6,)),
     ]
     assert table.times(results, [TORCH, NUMPY, OURS, OURS_1]) == (
-        "| ratio to PyTorch, 2 threads (its time) | W1 (.950 ms) | W5 (8.00 us) |\n"
-        "| --- | --: | --: |\n"
-        "| NumPy by hand, 2 threads | .80 | - |\n"
-        "| minidl, 2 threads | .91 | 1.25 |\n"
-        "| minidl, 1 thread | 2.0 | 1.20 |\n"
-        "| **minidl, the faster** | **.91** | **1.20** |\n"
-        "| *minidl, target* | .90 | .70 |\n"
-        "| *minidl, stretch* | .80 | .60 |"
+        "| time: ratio to PyTorch | PyTorch, 2 threads takes | NumPy by hand, 2 threads | minidl, 2 threads |"
+        " minidl, 1 thread | **minidl, the faster** | *minidl, target* |\n"
+        "| --- | --: | --: | --: | --: | --: | --: |\n"
+        "| W1 | .950 ms | .80 | .91 | 2.0 | **.91** | .85 |\n"
+        "| W5 | 8.00 us | - | 1.25 | 1.20 | **1.20** | .60 |"
+    )
+
+
+def test_the_table_of_processor_time_says_that_each_has_one_thread():
+    results = [Result("CE", {SINGLE: [1e-4], OURS_1: [1.1e-4]})]
+    assert table.times(results, [SINGLE, OURS_1], "cpu") == (
+        "| processor time, one thread each: ratio to PyTorch | PyTorch takes | **minidl** | *minidl, target* |\n"
+        "| --- | --: | --: | --: |\n"
+        "| CE | .100 ms | **1.10** | 1.20 |"
     )
 
 
 def test_targets_are_shown_beside_the_measure_they_were_set_for():
-    single = Peer("torch", 1)
-    alone = Result("W1", {single: [1e-3], OURS_1: [1e-3]})
-    assert "target" not in table.times([alone], [single, OURS_1])
+    alone = Result("W1", {SINGLE: [1e-3], OURS_1: [1e-3]})
+    assert "target" not in table.times([alone], [SINGLE, OURS_1])
+
+
+def test_minidl_is_set_beside_caffe_and_beside_what_it_was():
+    results = [
+        Result("W1", {SINGLE: [1.0], OURS_1: [1.0], OLD: [2.0]}),
+        Result("W3", {SINGLE: [1.0], OURS_1: [1.0], OLD: [1.25], CAFFE: [1.6]}),
+        Result("W4", {SINGLE: [1.0], OURS_1: [1.0]}),
+    ]
+    assert table.beside(results, [SINGLE, OURS_1, CAFFE, OLD]) == (
+        "| minidl's time over that of | Caffe | *target* | minidl at 1234567 |\n"
+        "| --- | --: | --: | --: |\n"
+        "| W1 | - | - | .50 |\n"
+        "| W3 | .62 | .75 | .80 |"
+    )
+    assert table.beside(results, [SINGLE, OURS_1]) == ""
 
 
 def test_the_table_of_fresh_processes():
-    text = table.once({"numpy": 76.0, "minidl": 99.6}, {"torch": 270.2, "minidl": 71.0}, 200)
+    memory = {"W3": {"torch": Memory(335.3, 39.4), "minidl": Memory(58.2, 9.3)}, "GPT": {"minidl": Memory(107.8, 65.9)}}
+    text = table.once({"numpy": 76.0, "minidl": 99.6}, memory)
+    assert text.splitlines()[0] == "| in a fresh process | PyTorch | NumPy | minidl | *minidl, target* |"
     assert text.splitlines()[2:] == [
         "| import, ms | - | 76 | 100 | NumPy + 40 = 116 |",
-        "| peak memory over 200 steps of W3, MiB | 270 | - | 71 | 75 |",
+        "| memory of W3 at its peak, beyond the import, MiB | 39 | - | 9 | PyTorch's = 39 |",
+        "| memory of W3 at its peak, in all, MiB | 335 | - | 58 | 75 |",
+        "| memory of GPT at its peak, beyond the import, MiB | - | - | 66 | - |",
+        "| memory of GPT at its peak, in all, MiB | - | - | 108 | - |",
     ]
-    assert table.once({}, {}, 200) == ""
+    assert table.once({}, {}) == ""
 
 
 @pytest.mark.parametrize(

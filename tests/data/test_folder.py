@@ -13,6 +13,7 @@ from PIL import Image
 
 import minidl as md
 from minidl.data import ImageFolder, Loader
+from tests.arrays import host
 
 RNG = np.random.default_rng(0)
 SIZE = (6, 8)  # height, width
@@ -145,6 +146,46 @@ def test_every_kind_of_picture_becomes_grey_or_colour(tmp_path, mode, channels):
     inputs, _ = ImageFolder(as_folder(tmp_path, {"a/x.png": buffer.getvalue()}), channels=channels).take([0])
     wanted = np.asarray(picture.convert("L" if channels == 1 else "RGB")).reshape(*SIZE, channels)
     np.testing.assert_array_equal(inputs[0], wanted.transpose(2, 0, 1))
+
+
+def jpeg(picture):
+    buffer = io.BytesIO()
+    picture.save(buffer, "jpeg", quality=95)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK", "YCbCr"])
+def test_every_kind_of_jpeg_becomes_colour(tmp_path, mode):
+    picture = Image.new("RGB", (16, 16), (200, 100, 50)).convert(mode)
+    inputs, _ = ImageFolder(as_folder(tmp_path, {"a/x.JPEG": jpeg(picture)})).take([0])
+    wanted = picture.convert("RGB").getpixel((8, 8))
+    np.testing.assert_allclose(inputs[0, :, 8, 8], wanted, atol=4)
+
+
+def test_a_jpeg_that_was_cut_off_is_named_with_what_to_do(tmp_path):
+    whole = jpeg(Image.fromarray(random_picture(64, 64, 3)))
+    source = ImageFolder(as_folder(tmp_path, {"a/good.jpg": whole, "b/cut.jpg": whole[: len(whole) // 2]}))
+    with pytest.raises(ValueError, match=r"cut\.jpg \(image 1\) cannot be decoded: .*truncated") as caught:
+        list(Loader(source, 2, shuffle=False, workers=1))
+    assert caught.value.__notes__ == [
+        "Replace the file, or delete it: the others do not need it",
+        "while the Loader made batch 0 of epoch 0",
+    ]
+
+
+def test_images_smaller_than_a_crop_are_told_how_to_grow(tmp_path):
+    source = ImageFolder(as_folder(tmp_path, {"a/x.png": WHOLE}))
+    crop = md.data.transforms.RandomCrop(50)
+    with pytest.raises(md.ShapeError, match=r"at least 50x50; got 40x40\. ImageFolder\(\.\.\., size=\)"):
+        list(Loader(source, 1, transform=crop))
+    assert next(iter(Loader(ImageFolder(tmp_path, size=56), 1, transform=crop)))[0].shape == (1, 3, 50, 50)
+
+
+def test_other_processes_read_the_same_images(tmp_path):
+    source = ImageFolder(as_folder(tmp_path, FILES))
+    expected = [host(inputs) for inputs, _ in Loader(source, 1, seed=0)]
+    found = [host(inputs) for inputs, _ in Loader(source, 1, seed=0, workers=1, processes=True)]
+    np.testing.assert_array_equal(np.concatenate(found), np.concatenate(expected))
 
 
 def test_size_scales_the_largest_middle_part(tmp_path):

@@ -544,7 +544,7 @@ def test_a_state_of_before_there_were_several_iterations_is_still_read():
     assert (resumed.epoch, resumed.position) == (1, 0)
 
 
-@pytest.mark.parametrize("name", ["dataset", "batch_size", "drop_last", "transform", "workers"])
+@pytest.mark.parametrize("name", ["dataset", "batch_size", "drop_last", "transform", "workers", "processes"])
 def test_what_a_loader_was_made_with_is_not_changed_afterwards(name):
     loader = Loader(NUMBERS, 2)
     with pytest.raises(AttributeError, match=f"Loader: {name} is what the Loader was made with: make another one"):

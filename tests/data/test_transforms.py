@@ -5,7 +5,7 @@ import pytest
 
 import minidl as md
 from minidl import backend
-from minidl.data import Dataset, Loader, Mapped
+from minidl.data import Dataset, Loader, Mapped, mean_image
 from minidl.data import transforms as T
 from tests.arrays import device, host
 
@@ -104,7 +104,7 @@ def test_normalize_works_channel_by_channel():
 
 
 def test_the_mean_image_of_the_training_set_leaves_a_mean_of_zero(monkeypatch):
-    monkeypatch.setattr(T, "CHUNK", 4)
+    monkeypatch.setattr(mean_image, "CHUNK", 4)
     mean = T.MeanImage.of(Dataset(IMAGES, np.zeros(9)))
     assert mean.mean.dtype == np.float64
     np.testing.assert_allclose(mean.mean, MEAN, rtol=1e-14)

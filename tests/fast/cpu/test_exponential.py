@@ -1,4 +1,4 @@
-"""minidl/fast/cpu/exponential.py: erf in blocks."""
+"""minidl/fast/cpu/exponential.py: erf and GELU in blocks."""
 
 from __future__ import annotations
 
@@ -21,3 +21,27 @@ def test_blocks_make_what_the_plain_lines_make(monkeypatch: pytest.MonkeyPatch, 
         with md.plain():
             np.testing.assert_array_equal(found, F.erf(given), strict=True)
         np.testing.assert_array_equal(given, before)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3), (7,), (3, 5)])
+def test_gelu_in_blocks_is_gelu_to_the_last_bit(monkeypatch: pytest.MonkeyPatch, dtype: str, shape: object) -> None:
+    monkeypatch.setattr(exponential, "BLOCK", 4)
+    rng = np.random.default_rng(0)
+    x, g = (np.asarray(rng.normal(0, 3, shape)).astype(dtype) for _ in "xg")
+    if x.size > 3:
+        x.flat[:4] = np.nan, np.inf, -np.inf, -0.0
+    for array, grad_out in ((x, g), (x.T, g.T), (x.T.copy(), g.T)):
+        found = value_and_gradient(array, grad_out)
+        with md.plain():
+            expected = value_and_gradient(array, grad_out)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
+
+
+def value_and_gradient(array: np.ndarray, grad_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    x = md.tensor(array, requires_grad=True, device="numpy")
+    y = F.gelu(x)
+    y.backward(md.Tensor(grad_out))
+    assert x.grad is not None
+    return y.numpy(), x.grad.numpy()
