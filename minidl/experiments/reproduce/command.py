@@ -40,8 +40,8 @@ are not reported. The report says what came out, claim by claim: confirmed, not 
 rate, or undecided."""
 
 _MORE = """\
-experiments (steps of a run, and about how many core-hours all runs of all methods take; runs that tell most come
-first, and what is done when you stop can be reported):
+experiments (steps of a run, and about how many core-hours all runs of all methods take; one method takes a quarter.
+Runs that tell most come first, and what is done when you stop can be reported):
 {costs}
 
 methods (--methods):

@@ -258,6 +258,7 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
     assert kills >= 1
     assert timeless(read_result(folder)) == timeless(undisturbed)
     assert np.array_equal(read_replay(folder), read_replay(tmp_path / "undisturbed"))
+    assert sorted(path.name for path in folder.iterdir()) == ["replay.npz", "result.json"]  # nothing half written
 
 
 def _with_checkpoint(folder, **changes):
