@@ -48,6 +48,15 @@ def test_results_are_collected_and_told(tmp_path, capsys):
     assert not any(name.endswith(".svg") or "old" in name for name in names)
 
 
+def test_a_folder_of_something_else_or_twice_the_same_is_refused(tmp_path, capsys):
+    write_runs(tmp_path / "a", "missing arms", seeds=1)
+    write_runs(tmp_path / "b", "missing arms", seeds=1)
+    for folders, said in ((["nothing"], "expected the folder of a reproduction"), (["a", "b"], "are both mnist")):
+        with pytest.raises(SystemExit):
+            main(["--collect", *(str(tmp_path / name) for name in folders), "--out", str(tmp_path / "out")])
+        assert said in capsys.readouterr().err
+
+
 def test_it_says_what_it_is_for():
     done = subprocess.run([sys.executable, "-m", "figures.reproduction", "--help"], capture_output=True, text=True,
                           check=False, cwd=HERE.parents[1])  # fmt: skip

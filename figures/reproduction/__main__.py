@@ -22,8 +22,17 @@ def main(arguments: list[str] | None = None) -> int:
                         help="the folder of the json files and the report (default: figures/reproduction)")  # fmt: skip
     parser.add_argument("--page", action="store_true", help="also index.html, SVG pictures and findings.json")
     options = parser.parse_args(arguments)
+    taken: dict[str, Path] = {}
     for out in options.collect:
-        found = collect(out)
+        try:
+            found = collect(out)
+        except FileNotFoundError as error:
+            parser.error(str(error))
+        if file_name(found) in taken:
+            parser.error(
+                f"{taken[file_name(found)]} and {out} are both {found['recipe']} at the scale {found['scale']}"
+            )
+        taken[file_name(found)] = out
         save(found, options.out / file_name(found))
         print(f"{file_name(found)}: {len(found['runs'])} runs, {len(found['missing'])} missing, "
               f"{len(found['failed'])} failed, {len(found['damaged'])} damaged")  # fmt: skip

@@ -1,4 +1,4 @@
-"""The abstract's claims, and the words in which each is judged. The rules were fixed before there was a result.
+"""The abstract's claims, and the words in which each is judged. The rules were fixed before the runs.
 
 A claim is judged for every experiment and every method by itself, in one of four words:
 
@@ -8,7 +8,8 @@ A claim is judged for every experiment and every method by itself, in one of fou
 - **undecided**: too few seeds or runs, or seeds that disagree.
 
 "Establish" is an exact sign-flip test over the seeds at p <= 0.05 (`experiments/verdict.py`): with fewer than five
-seeds nothing can be established. How each claim is put to it: `layer_claims.py`, `outcome_claims.py`.
+seeds nothing can be established. How each claim is put to it: `layer_claims.py`, `outcome_claims.py`,
+`saddle_claim.py`.
 """
 
 from __future__ import annotations

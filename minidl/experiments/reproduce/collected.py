@@ -137,8 +137,14 @@ def compact(found: dict[str, Any], environments: list[dict[str, Any]], drawn: bo
         if drawn and found.get("flow", {}).get("steps"):
             run["flow"] = _thinned_flow(found["flow"])
         if "saddle" in found:
-            run["saddle"] = rounded(found["saddle"], 5)
+            run["saddle"] = _saddle(found["saddle"])
     return run
+
+
+def _saddle(saddle: dict[str, Any]) -> dict[str, Any]:
+    """Where the run began and when it left, and the loss around it on the way."""
+    around = {name: saddle["curvature"][name] for name in ("steps", "loss", "distance", "smallest")}
+    return rounded({**saddle, "curvature": around}, 5)
 
 
 def _looks(looks: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from minidl.experiments.reproduce.plan import FILE, Plan, make_plan, open_plan
 from minidl.experiments.reproduce.recipes import RECIPES, SCALES, TUNING_SEEDS, Recipe, recipe_named
 from minidl.experiments.reproduce.results import is_done
 from minidl.experiments.reproduce.running import CACHE, perform
+from minidl.experiments.reproduce.saddle import SADDLE, perform_saddle
 from minidl.experiments.reproduce.scheduling import RUNS, Outcome, do
 from minidl.experiments.reproduce.sets import read
 from minidl.experiments.reproduce.writing import write
@@ -39,8 +40,8 @@ are not reported. The report says what came out, claim by claim: confirmed, not 
 rate, or undecided."""
 
 _MORE = """\
-experiments (steps of a run, and about how many core-hours all runs of all methods take; runs that tell most come
-first, and what is done when you stop can be reported):
+experiments (steps of a run, and about how many core-hours all runs of all methods take; one method takes a quarter.
+Runs that tell most come first, and what is done when you stop can be reported):
 {costs}
 
 methods (--methods):
@@ -135,7 +136,7 @@ def reproduce(options: argparse.Namespace) -> int:
 def _follow(plan: Plan, out: Path, options: argparse.Namespace, command: str) -> Outcome:
     """Do the plan's runs, here or on a cluster."""
     data = None if options.data is None else Path(os.path.abspath(options.data))
-    run = partial(perform, data=data, command=command)
+    run = partial(perform_saddle if plan.recipe == SADDLE else perform, data=data, command=command)
     show = False if options.quiet else None
     if options.dask is None:
         return do(plan, out, run, options.workers, show=show)

@@ -6,14 +6,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from minidl.experiments.reproduce.comparisons import numbers_of
 from minidl.experiments.reproduce.drawing import curves, ends, looked, sample_words
 from minidl.experiments.reproduce.evidence import Arms, arms_of, median, methods_of
 from minidl.experiments.reproduce.layer_drawing import by_depth, over_time
 from minidl.experiments.reproduce.names import ARMS, method_named, note_of, words_of
-from minidl.experiments.reproduce.outcome_claims import to_base
+from minidl.experiments.reproduce.outcome_claims import ITERATIONS
 from minidl.experiments.reproduce.page import Block, Folded, Heading, Shown, Text
 from minidl.experiments.reproduce.picture import Picture
 from minidl.experiments.reproduce.recipes import RECIPES
+from minidl.experiments.reproduce.saddle_claim import SADDLE, about_the_saddle, escape_table, escapes
+from minidl.experiments.reproduce.saddle_drawing import escape_picture
 from minidl.experiments.reproduce.tables import (
     arms_table,
     environment_table,
@@ -44,7 +47,9 @@ def experiment(collected: dict[str, Any], shown: Picture | None) -> list[Block]:
     methods = methods_of(collected)
     if not methods:
         return [*blocks, Text("None of its runs is done.")]
-    if any(looked(arms_of(collected, method), ARMS) for method in methods):
+    if collected["recipe"] == SADDLE:
+        blocks += _escaped(collected, methods)
+    elif any(looked(arms_of(collected, method), ARMS) for method in methods):
         blocks += _trained(collected, methods, shown)
     return blocks + _sources(collected, methods)
 
@@ -83,6 +88,21 @@ def _trained(collected: dict[str, Any], methods: Sequence[str], shown: Picture |
     for method in methods:
         numbers += _numbers(collected, method, looked(arms_of(collected, method), ARMS))
     blocks.append(Folded("All numbers: on the way, in seconds, by layer, of the tuning", numbers))
+    return blocks
+
+
+def _escaped(collected: dict[str, Any], methods: Sequence[str]) -> list[Block]:
+    """What is shown of runs that begin at a saddle point."""
+    blocks: list[Block] = []
+    for method in methods:
+        arms = escapes(arms_of(collected, method))
+        picture = escape_picture(collected, method)
+        if picture is None:
+            continue
+        if not blocks:
+            blocks.append(Text(about_the_saddle(arms)))
+        inside: list[Block] = [Shown(picture), escape_table(arms)]
+        blocks += inside if method == methods[0] else [Folded(f"The same with {method_named(method)}", inside)]
     return blocks
 
 
@@ -127,10 +147,9 @@ def _reported_elsewhere(collected: dict[str, Any], methods: Sequence[str]) -> st
     if collected["recipe"] != "imagenet32":
         return ""
     for method in methods:
-        arms = looked(arms_of(collected, method), ("ln", "uniform"))
-        pairs = (
-            zip(to_base(arms, "ln", "time"), to_base(arms, "uniform", "time"), strict=False) if len(arms) == 2 else []
-        )
+        arms = looked(arms_of(collected, method), ("ln", "uniform"))  # in this order
+        ends_ = [numbers_of(arms, arm, ITERATIONS) for arm in arms] if len(arms) == 2 else [[], []]
+        pairs = zip(*ends_, strict=False)
         ratios = [own / base for own, base in pairs if math.isfinite(own) and math.isfinite(base)]
         if ratios:
             return (

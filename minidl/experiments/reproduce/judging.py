@@ -9,28 +9,31 @@ from minidl.experiments.reproduce.evidence import methods_of
 from minidl.experiments.reproduce.layer_claims import EXTREME, FASTER, SLOWER, judge_layers
 from minidl.experiments.reproduce.outcome_claims import judge_outcomes
 from minidl.experiments.reproduce.page import Block, Folded, Text
+from minidl.experiments.reproduce.saddle_claim import SADDLE, judge_escape
 from minidl.experiments.verdict import ALIKE, KEPT_OF_THE_GAIN, SIGNIFICANCE, SMALLEST_EFFECT
 
 
 def judge_all(collected: dict[str, Any]) -> list[Finding]:
     """Every finding of one experiment, in the order of the claims."""
-    found = [
-        finding
-        for method in methods_of(collected)
-        for finding in [*judge_layers(collected, method), *judge_outcomes(collected, method)]
-    ]
+    found = [finding for method in methods_of(collected) for finding in _of(collected, method)]
     order = list(CLAIMS)
     return sorted(found, key=lambda finding: order.index(finding.claim))
+
+
+def _of(collected: dict[str, Any], method: str) -> list[Finding]:
+    if collected["recipe"] == SADDLE:  # no training from first weights: it is asked one thing only
+        return judge_escape(collected, method)
+    return [*judge_layers(collected, method), *judge_outcomes(collected, method)]
 
 
 def how_judged() -> list[Block]:
     """The rules, for the report."""
     lines = [
-        f"""The rules were written before there was a result. A claim is judged for each network with each method, in
-        four words: **confirmed**, **only through the larger rate**, **not confirmed**, **undecided**. What differs
-        between two arms is compared seed by seed (the same seed gives the same weights and the same order of the data)
-        by an exact sign-flip test, one-sided, at p <= {SIGNIFICANCE}: with fewer than {fewest()} seeds nothing is
-        decided.""",
+        f"""The rules were written before the runs that are reported, and do not look at who wins. A claim is judged for
+        each network with each method, in four words: **confirmed**, **only through the larger rate**, **not
+        confirmed**, **undecided**. What differs between two arms is compared seed by seed (the same seed gives the
+        same weights and the same order of the data) by an exact sign-flip test, one-sided, at p <= {SIGNIFICANCE}: with
+        fewer than {fewest()} seeds nothing is decided.""",
         f"""**Gradients** and **slow**: the geometric mean over the half of the layers near the output
         against that over the half near the input, under one rate. Confirmed is at least {EXTREME:g} times for the
         gradient's norm, at the start and in the median over the recorded steps, and at least {SLOWER:g} times for
@@ -47,9 +50,9 @@ def how_judged() -> list[Block]:
         the two disagree, or the second was not run, it is undecided. A run that diverged ranks after every other. Time
         is counted in iterations, until a run has no more wrong answers, give or take {SMALLEST_EFFECT:.0%}, than one
         rate with the same seed has at the end.""",
+        """**Saddle**: the same two comparisons, of the steps until the loss is a stated part below that at the saddle.
+        A run that never gets there ranks after every other.""",
         """No correction is made for the number of comparisons: with many of them, one in twenty that shows nothing
         would be called something, so a single confirmed among many says little.""",
     ]
-    return [
-        Folded("The rules, which were fixed before the first run", [Text(" ".join(line.split())) for line in lines])
-    ]
+    return [Folded("The rules, which were fixed before the runs", [Text(" ".join(line.split())) for line in lines])]

@@ -120,7 +120,7 @@ def _instance(findings: Sequence[Finding]) -> str:
     """One decided comparison with its numbers, in brackets."""
     first = next(one for one in [*(one for one in findings if one.word != UNDECIDED), *findings])
     ends = {
-        arm: error for arm, error in first.numbers.get("errors", {}).items() if arm in ("ln", "uniform", "constant")
+        arm: error for arm, error in first.numbers.get("medians", {}).items() if arm in ("ln", "uniform", "constant")
     }
     if len(ends) < 2:
         return "."

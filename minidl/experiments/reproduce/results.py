@@ -77,6 +77,27 @@ RESULTS = {
     "mean_multiplier": _NUMBER,
     "checks": dict,
 }
+SADDLE = {  # one entry more of the runs that begin at a saddle: see saddle.py
+    "loss": float,
+    "gradient_norm": float,
+    "smallest": float,
+    "largest": float,
+    "negative": int,
+    "parameters": int,
+    "distance": float,
+    "threshold": float,
+    "left_at": (int, None),
+    "curvature": {
+        "steps": [int],
+        "loss": [_NUMBER],
+        "distance": [_NUMBER],
+        "gradient_norms": [[_NUMBER]],
+        "multipliers": [([_NUMBER], None)],
+        "smallest": [_NUMBER],
+        "largest": [_NUMBER],
+        "negative": [int],
+    },
+}
 
 
 def rounded(value: Any, digits: int = DIGITS) -> Any:
@@ -98,6 +119,10 @@ def as_text(result: Mapping[str, Any]) -> str:
     return "{\n" + ",\n".join(rows) + "\n}\n"
 
 
+def _schema(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {**RESULTS, "saddle": SADDLE} if "saddle" in result else RESULTS
+
+
 def write_result(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
     """Write result.json, and return what it holds.
 
@@ -106,7 +131,7 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
         OSError: it cannot be written.
     """
     plain = rounded(result)
-    check_plain(plain, RESULTS, f"{folder / RESULT}")
+    check_plain(plain, _schema(plain), f"{folder / RESULT}")
     write_atomically(folder / RESULT, as_text(plain).encode())
     return dict(plain)
 
@@ -120,7 +145,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     """
     path = folder / RESULT
     found = read_json(path, dict, "is damaged: delete it, and the run is done again")
-    check_plain(found, RESULTS, f"{path} is not a result that this version can read")
+    check_plain(found, _schema(found), f"{path} is not a result that this version can read")
     if found["format"] != FORMAT:
         raise ValueError(f"{path} has format {found['format']}; this version of minidl reads format {FORMAT}")
     return dict(found)

@@ -95,7 +95,7 @@ def perform(
         choice(spec[name], f"the spec of a run: {name}", known)
     rate = _base_rate(spec, recipe, base_rate)
     if is_done(place):
-        (place / CHECKPOINT).unlink(missing_ok=True)  # of a process that was killed between the two
+        _tidy(place)
         return _same(read_result(place), spec, rate, place)
     if not _one_at_a_time.acquire(blocking=False):
         raise RuntimeError("this process does a run already, and two would draw from one stream of random numbers")
@@ -106,6 +106,12 @@ def perform(
             return with_one_thread(_Run(spec, place, recipe, sets, rate, replayed, on_iteration, command).finish)
     finally:
         _one_at_a_time.release()
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what only a run that is not done needs, and what one that was killed left half written."""
+    for path in (folder / CHECKPOINT, *folder.glob(f".{CHECKPOINT}.*.part")):
+        path.unlink(missing_ok=True)
 
 
 def _base_rate(spec: Mapping[str, Any], recipe: Recipe, given: float | None) -> float:
@@ -176,7 +182,7 @@ class _Run:
         if self.spec["rate"] == "ln":
             write_replay(self.folder, self.course.multipliers[: self.course.step])
         written = write_result(self.folder, result)
-        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        _tidy(self.folder)
         return written
 
     # ---- the beginning

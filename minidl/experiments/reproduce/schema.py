@@ -33,6 +33,17 @@ _TRAINED = {
     "flow": {"steps": [int], **{name: [[_NUMBER]] for name in FLOW}},
 }
 
+_SADDLE = {  # of a run that begins at a saddle point
+    "loss": float,
+    "smallest": float,
+    "largest": float,
+    "negative": int,
+    "distance": float,
+    "threshold": float,
+    "left_at": (int, None),
+    "curvature": {"steps": [int], "loss": [_NUMBER], "distance": [_NUMBER], "smallest": [_NUMBER]},
+}
+
 
 def read_strictly(path: Path) -> Any:
     """The content of a JSON file that has no NaN and no infinity, which JSON does not know.
@@ -63,9 +74,10 @@ def check_result(found: Any) -> None:
     base = found["spec"]["base"]
     if isinstance(base, str) and base not in ("recipe", "tuned"):
         raise ValueError(f"result.json, spec, base: expected 'recipe', 'tuned' or a number; got {base!r}")
-    if "saddle" in found:
-        return  # has entries of its own
     _check(found, _TRAINED)
+    if "saddle" in found:
+        _check(found["saddle"], _SADDLE)
+        _check_curvature(found["saddle"]["curvature"])
     steps = [look["iteration"] for look in found["looks"]]
     if not steps or steps != sorted(set(steps)):
         raise ValueError("result.json, looks: expected at least one, at iterations that grow")
@@ -75,6 +87,12 @@ def check_result(found: Any) -> None:
     for name in FLOW:
         if [len(row) for row in found["flow"][name]] != [layers] * rows:
             raise ValueError(f"result.json, flow, {name}: expected {rows} rows of {layers} layers")
+
+
+def _check_curvature(found: dict[str, Any]) -> None:
+    lengths = {len(found[name]) for name in ("steps", "loss", "distance", "smallest")}
+    if len(lengths) != 1:
+        raise ValueError("result.json, saddle, curvature: expected as many entries in each list as there are steps")
 
 
 def _check(found: dict[str, Any], wanted: dict[str, Any]) -> None:

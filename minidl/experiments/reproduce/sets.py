@@ -28,6 +28,7 @@ from minidl.experiments.reproduce.decoded import decoded
 from minidl.files.writing import path_of
 
 HELD_OUT = 5_000  # of MNIST's training images, the last ones
+WORKERS = 2  # threads that read ImageNet's files
 
 
 @dataclass(frozen=True)
@@ -151,9 +152,10 @@ def read_imagenet(folder: Path | None, cache: Path | None) -> Sets:
         )
     everything, test = (ImageFolder(place / part, size=256) for part in ("train", "val"))
     train, validation = without_last(everything, max(1, len(everything) // (100 * len(everything.classes))))
-    mean = MeanImage.of(train)
+    file = None if cache is None else cache / "imagenet-mean.npz"
+    mean = MeanImage.of(train, file=file, workers=WORKERS)
     augmented = Compose([mean, RandomCrop(227), RandomHorizontalFlip()])
-    return Sets("ImageNet", train, validation, test, augmented, Compose([mean, CenterCrop(227)]), workers=2)
+    return Sets("ImageNet", train, validation, test, augmented, Compose([mean, CenterCrop(227)]), workers=WORKERS)
 
 
 def without_last(source: Source, count: int) -> tuple[Subset, Subset]:

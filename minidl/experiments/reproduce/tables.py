@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.experiments.reproduce.comparisons import Measure, numbers_of
 from minidl.experiments.reproduce.evidence import (
     Arms,
     Run,
@@ -21,7 +22,7 @@ from minidl.experiments.reproduce.evidence import (
     median,
 )
 from minidl.experiments.reproduce.names import RATES, arm_named, method_named
-from minidl.experiments.reproduce.outcome_claims import to_base
+from minidl.experiments.reproduce.outcome_claims import CPU_SECONDS, ITERATIONS, SECONDS
 from minidl.experiments.reproduce.page import Table
 
 AT = (0.1, 0.3, 0.6, 1.0)  # parts of a run after which the tables look
@@ -36,7 +37,7 @@ def arms_table(arms: Arms) -> Table:
         ends = [math.nan if diverged(run) else 100 * final_accuracy(run) for run in found]
         rows.append((
             arm_named(arm), _rates(found), _known([run.get("mean_multiplier") for run in found], "{:.3g}"),
-            spread(ends, "{:.2f}", largest_first=True), _soon(arms, arm, "time", "{:,.0f}"), str(len(found)),
+            spread(ends, "{:.2f}", largest_first=True), _soon(arms, arm, ITERATIONS, "{:,.0f}"), str(len(found)),
         ))  # fmt: skip
     return Table(head, rows)
 
@@ -64,7 +65,7 @@ def time_table(arms: Arms) -> Table:
     rows = []
     for arm, runs in arms.items():
         whole = _known([run.get("seconds") for run in runs.values()], "{:.3g}")
-        measures = (("time", "{:,.0f}"), ("seconds", "{:.3g}"), ("cpu seconds", "{:.3g}"))
+        measures = ((ITERATIONS, "{:,.0f}"), (SECONDS, "{:.3g}"), (CPU_SECONDS, "{:.3g}"))
         rows.append((arm_named(arm), *(_soon(arms, arm, measure, form) for measure, form in measures), whole))
     return Table(head, rows)
 
@@ -211,8 +212,8 @@ def moments(values: Sequence[float], form: str, lost: int) -> str:
     return f"{text}, {gone}" if gone else text
 
 
-def _soon(arms: Arms, arm: str, measure: str, form: str) -> str:
-    values = to_base(arms, arm, measure)
+def _soon(arms: Arms, arm: str, measure: Measure, form: str) -> str:
+    values = numbers_of(arms, arm, measure)
     if not values:
         return "nothing to compare with"
     known = [value for value in values if math.isfinite(value)]

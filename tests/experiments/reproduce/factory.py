@@ -29,6 +29,16 @@ CASES = {
     "nothing learned": dict.fromkeys(["uniform", "ln", "constant", "per-step"], 0.88),
 }  # fmt: skip
 
+# {outcome: {arm: after how many steps the loss has left the saddle, in seed 0; None for never}}
+LEAVING = {
+    "layers": {"uniform": 800, "ln": 200, "constant": 700, "per-step": 700, "log10": 300, "uniform-tuned": 600,
+               "ln-tuned": 150, "per-step-tuned": 500},
+    "larger rate": {"uniform": 800, "ln": 200, "constant": 205, "per-step": 195, "log10": 300, "uniform-tuned": 150,
+                    "ln-tuned": 150, "per-step-tuned": 150},
+    "never": {"uniform": 800, "ln": None, "constant": None, "per-step": None, "log10": 900, "uniform-tuned": 800,
+              "ln-tuned": 800, "per-step-tuned": 800},
+}  # fmt: skip
+
 
 def write_runs(out, case="clear gain", recipe="mnist", scale="quick", methods=("sgd",), seeds=5, layers=LAYERS,
                vanishing=1.0, per_layer=True, missing=(), arms=None, saddle=None):  # fmt: skip
@@ -40,7 +50,7 @@ def write_runs(out, case="clear gain", recipe="mnist", scale="quick", methods=("
         per_layer: whether a rate per layer changes the layers near the input more than the controls do.
         missing: ids of which there is no result.
         arms: only these of the case.
-        saddle: a function (spec, random) that makes the entries of a run at a saddle point.
+        saddle: of `LEAVING`, for runs that begin at a saddle point.
     """
     errors = {arm: error for arm, error in CASES[case].items() if arms is None or arm in arms}
     specs = []
@@ -64,7 +74,7 @@ def write_runs(out, case="clear gain", recipe="mnist", scale="quick", methods=("
                 error = min(0.9, 0.1 * (1 + abs(math.log10(spec["base"] / 0.01))))
             result = result_of(spec, error, layers, vanishing, per_layer)
             if saddle is not None:
-                result["saddle"] = saddle(spec, np.random.default_rng(spec["seed"]))
+                result["saddle"] = saddle_of(spec, LEAVING[saddle].get(arm))
             write_result(out, result)
     return [spec["id"] for spec in specs]
 
@@ -125,6 +135,23 @@ def flow_of(spec, layers, vanishing, per_layer, random):
             rows[key].append([float(f"{x:.4g}") for x in row])
         rows["floored"].append([0] * count)
     return {"steps": steps, **rows}
+
+
+def saddle_of(spec, left_at):
+    """The entries of a run that leaves a saddle after `left_at` steps and as many more as its seed's number."""
+    steps = [0, *(round(part * spec["iterations"]) for part in LOOKS)]
+    left_at = None if left_at is None else left_at + spec["seed"]
+    gone = [left_at is not None and step >= left_at for step in steps]
+    return {
+        "loss": 1.5, "gradient_norm": 1e-13, "smallest": -0.03, "largest": 27.0, "negative": 21, "parameters": 298,
+        "distance": 0.01, "threshold": 1.425, "left_at": left_at,
+        "curvature": {
+            "steps": steps, "loss": [1.0 if x else 1.5 for x in gone], "distance": [5.0 if x else 0.01 for x in gone],
+            "gradient_norms": [[0.1, 0.1]] * len(steps), "multipliers": [None] + [[1.0, 1.0]] * (len(steps) - 1),
+            "smallest": [-0.001 if x else -0.03 for x in gone], "largest": [27.0] * len(steps),
+            "negative": [21] * len(steps),
+        },
+    }  # fmt: skip
 
 
 def six(value):

@@ -55,3 +55,11 @@ def test_an_experiment_without_runs_says_so(collected_case):
 def test_runs_that_all_diverged_have_a_section(collected_case):
     text = section(collected_case("diverges", arms=("ln", "constant")))
     assert "| a rate per layer | 0.01 | 3 | diverged | nothing to compare with | 5 |" in text
+
+
+def test_runs_from_a_saddle_point_have_a_section_of_their_own(collected_case):
+    text = section(collected_case("clear gain", recipe="saddle", saddle="larger rate"))
+    assert "At the saddle the loss is 1.5." in text
+    assert "![From a saddle point, SGD with momentum](saddle-quick-escape-sgd.png)" in text
+    assert "| one rate | 0.01 | 3 | 802 (800\u2013804) | 5 |" in text
+    assert "right answers" not in text

@@ -4,11 +4,10 @@ import math
 
 import pytest
 
-from minidl.experiments import verdict
 from minidl.experiments.reproduce.claims import CONFIRMED, LARGER_RATE, NOT_CONFIRMED, UNDECIDED
+from minidl.experiments.reproduce.comparisons import numbers_of
 from minidl.experiments.reproduce.evidence import arms_of
-from minidl.experiments.reproduce.outcome_claims import combined, judge_outcomes, to_base
-from minidl.experiments.verdict import Verdict
+from minidl.experiments.reproduce.outcome_claims import ITERATIONS, judge_outcomes
 
 
 def findings(collected):
@@ -43,7 +42,7 @@ def test_the_sentence_has_the_numbers(collected_case):
     assert "5 seeds: right answers at the end: a rate per layer 9" in found["accuracy"].sentence
     assert "Each at its own best rate, right answers" in found["accuracy"].sentence
     assert "one larger rate" in found["time"].sentence
-    assert found["accuracy"].numbers["errors"]["ln"] == pytest.approx(0.05, rel=0.03)
+    assert found["accuracy"].numbers["medians"]["ln"] == pytest.approx(0.05, rel=0.03)
     assert (
         "At the recipe's rate: a rate per layer helps. A rate per layer beats one rate (median gain"
         in (found["accuracy"].statistics[0])
@@ -65,8 +64,8 @@ def test_what_diverged_never_gets_there(collected_case):
     assert "a rate per layer never" in found["time"].sentence
     assert found["accuracy"].sentence.endswith("It hurts.")
     arms = arms_of(collected_case("diverges"), "sgd")
-    assert all(map(math.isinf, to_base(arms, "ln", "time")))
-    assert all(map(math.isfinite, to_base(arms, "uniform", "time")))
+    assert all(map(math.isinf, numbers_of(arms, "ln", ITERATIONS)))
+    assert all(map(math.isfinite, numbers_of(arms, "uniform", ITERATIONS)))
 
 
 def test_nobody_is_compared_where_nothing_was_learned(collected_case):
@@ -75,34 +74,3 @@ def test_nobody_is_compared_where_nothing_was_learned(collected_case):
 
 def test_a_photograph_a_class_says_nothing_about_accuracy(collected_case):
     assert judge_outcomes(collected_case("clear gain", recipe="imagenet"), "sgd") == []
-
-
-def a_verdict(kind):
-    return None if kind is None else Verdict(kind, "", ())
-
-
-@pytest.mark.parametrize(
-    ("recipe", "tuned", "word"),
-    [
-        (verdict.HELPS, verdict.HELPS, CONFIRMED),
-        (verdict.HELPS, None, UNDECIDED),
-        (verdict.HELPS, verdict.UNDECIDED, UNDECIDED),
-        (verdict.HELPS, verdict.NO_DIFFERENCE, LARGER_RATE),
-        (verdict.HELPS, verdict.LARGER_RATE, LARGER_RATE),
-        (verdict.HELPS, verdict.HURTS, LARGER_RATE),
-        (verdict.LARGER_RATE, None, LARGER_RATE),
-        (verdict.LARGER_RATE, verdict.HELPS, UNDECIDED),
-        (verdict.NO_DIFFERENCE, verdict.NO_DIFFERENCE, NOT_CONFIRMED),
-        (verdict.NO_DIFFERENCE, verdict.HELPS, UNDECIDED),
-        (verdict.HURTS, None, NOT_CONFIRMED),
-        (verdict.UNDECIDED, verdict.HELPS, UNDECIDED),
-        (None, verdict.HELPS, UNDECIDED),
-    ],
-)
-def test_both_comparisons_make_the_word(recipe, tuned, word):
-    assert combined(a_verdict(recipe), a_verdict(tuned), controls=True)[0] == word
-
-
-def test_without_both_controls_nothing_is_confirmed():
-    helps = a_verdict(verdict.HELPS)
-    assert combined(helps, helps, controls=False) == (UNDECIDED, "One of the two controls was not run.")

@@ -72,6 +72,9 @@ def test_a_grid_is_five_half_decades_around_the_recipes_rate(name):
     recipe = recipe_named(name)
     for method in METHODS:
         grid = recipe.grid(method)
+        if not recipe.tuned:
+            assert grid == ()
+            continue
         assert grid[2] == pytest.approx(recipe.base_rates[method], rel=0.01)
         assert np.diff(np.log10(grid)) == pytest.approx([0.5] * 4, abs=0.01)
 

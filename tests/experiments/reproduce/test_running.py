@@ -8,12 +8,16 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from minidl import nn
 from minidl.experiments.reproduce import running
 from minidl.experiments.reproduce.methods import METHODS, RATES
+from minidl.experiments.reproduce.recipes import RECIPES, recipe_named
 from minidl.experiments.reproduce.results import CHECKPOINT, RESULT, read_replay, read_result
 from minidl.experiments.reproduce.running import perform
 
@@ -225,6 +229,7 @@ def test_an_error_in_many_steps_loses_no_bit(arms, tmp_path, monkeypatch, method
 
 KILLED = """
 import sys
+from minidl import nn
 from minidl.experiments.reproduce import running
 running.CHECKPOINT_SECONDS, running.CHECKPOINT_SHARE = 0.0, 1e9
 print("ready", flush=True)
@@ -253,6 +258,7 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
     assert kills >= 1
     assert timeless(read_result(folder)) == timeless(undisturbed)
     assert np.array_equal(read_replay(folder), read_replay(tmp_path / "undisturbed"))
+    assert sorted(path.name for path in folder.iterdir()) == ["replay.npz", "result.json"]  # nothing half written
 
 
 def _with_checkpoint(folder, **changes):
@@ -283,3 +289,35 @@ def test_the_checkpoint_of_another_run_is_refused(tmp_path):
         perform(spec(rate="ln"), tmp_path)
     with pytest.raises(ValueError, match=r"its base_rate differ"):
         perform(spec(), tmp_path, base_rate=0.5)
+
+
+def test_dropout_masks_and_random_crops_go_on_where_they_were(tmp_path, monkeypatch):
+    """The full-size pipeline on a small network: images out of files, threads that make batches, crops, dropout."""
+    rng = np.random.default_rng(0)
+    for name in ("train/n01", "train/n02", "val/n01", "val/n02"):
+        (tmp_path / "imagenet" / name).mkdir(parents=True)
+        for i in range(5):
+            pixels = rng.integers(0, 256, (256, 256, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "imagenet" / name / f"{i}.jpg")
+
+    def network():
+        layers = [nn.Conv2d(3, 4, 11, stride=16), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(4 * 14 * 14, 2)]
+        return nn.Sequential(*layers)
+
+    small = replace(recipe_named("imagenet"), network=network, batch=3)
+    monkeypatch.setitem(RECIPES, "imagenet", small)
+    wanted = spec(recipe="imagenet", rate="ln", iterations=8)
+    undisturbed = perform(wanted, tmp_path / "one" / "runs" / "a", tmp_path)
+
+    def stop(done):
+        if done in (3, 6) and done not in stopped:
+            stopped.append(done)
+            raise KeyboardInterrupt
+
+    stopped = []
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            perform(wanted, tmp_path / "two" / "runs" / "a", tmp_path, on_iteration=stop)
+    result = perform(wanted, tmp_path / "two" / "runs" / "a", tmp_path)
+    assert timeless(result) == timeless(undisturbed)
+    assert result["data"] == {**result["data"], "name": "ImageNet", "train": 8, "validation": 2, "test": 10}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from minidl.experiments.reproduce.schema import check_result, read_strictly
-from tests.experiments.reproduce.factory import result_of, spec_of
+from tests.experiments.reproduce.factory import result_of, saddle_of, spec_of
 
 
 def a_result(**changes):
@@ -67,3 +67,15 @@ def test_the_runs_own_table_of_entries_is_met():
         if isinstance(kinds, dict) and isinstance(RESULTS[name], dict):
             assert set(kinds) <= set(RESULTS[name]), name
     assert json.loads(json.dumps(a_result())) == a_result()
+
+
+def test_a_run_from_a_saddle_point_says_when_it_left():
+    result = a_result(saddle=saddle_of(a_result()["spec"], 100))
+    check_result(result)
+    del result["saddle"]["left_at"]
+    with pytest.raises(ValueError, match="it has no entry 'left_at'"):
+        check_result(result)
+    result = a_result(saddle=saddle_of(a_result()["spec"], 100))
+    result["saddle"]["curvature"]["loss"].pop()
+    with pytest.raises(ValueError, match="as many entries in each list"):
+        check_result(result)

@@ -114,7 +114,8 @@ def test_imagenet32_is_standardised_and_in_training_mirrored_and_shifted(tmp_pat
 def test_imagenet_is_cropped_out_of_its_files(tmp_path):
     for part in ("train", "val"):
         picture_folder(tmp_path / "imagenet" / part, ("n01", "n02"), 2, 256)
-    made = read("imagenet", tmp_path)
+    made = read("imagenet", tmp_path, tmp_path / "cache")
+    assert (tmp_path / "cache" / "imagenet-mean.npz").exists()  # a million images are not averaged once a run
     assert (len(made.train), len(made.validation), len(made.test)) == (2, 2, 4)
     fed, _ = next(iter(Loader(made.train, 2, seed=0, transform=made.transform, workers=made.workers)))
     assert fed.shape == made.shown(made.test, 2).take(np.arange(2))[0].shape == (2, 3, 227, 227)

@@ -1,0 +1,179 @@
+"""A rate per layer against the arms in which no layer differs from another, twice, by one number a run.
+
+Both comparisons are judged by `experiments/verdict.py`:
+
+- **at the recipe's rate**: a rate per layer against one rate, and against the two controls that are as large but the
+  same for all layers;
+- **each at its best rate**: the same against one rate, and one varying rate, where a search over the same grid chose
+  the base rate of each. (The constant control is left out there: it is a single rate between two of the grid.)
+
+Confirmed is what helps in both. If in the first a control does as well, or in the second one rate does as well, it is
+only the larger rate. If one rate as it is in the recipe does as well, or better, the claim is not confirmed; and if the
+two disagree, or the second was not run, it is undecided.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minidl.experiments import verdict as verdicts
+from minidl.experiments.answer import later_half
+from minidl.experiments.arms import TITLES
+from minidl.experiments.reproduce.claims import (
+    CONFIRMED,
+    LARGER_RATE,
+    NOT_CONFIRMED,
+    UNDECIDED,
+    Finding,
+    seeds_words,
+)
+from minidl.experiments.reproduce.evidence import Arms, Run, ids_of, median, shared_seeds
+from minidl.experiments.reproduce.names import arm_named
+from minidl.experiments.verdict import Verdict, judge
+from minidl.plot.words import listed
+
+# {the name that verdict.py knows: the arm}
+RECIPE = {"layer-specific": "ln", "uniform": "uniform", "constant": "constant", "per-step": "per-step"}
+TUNED = {"layer-specific": "ln-tuned", "uniform": "uniform-tuned", "per-step": "per-step-tuned"}
+
+_OURS = {  # what verdict.py calls the arms, and what this report does
+    "Layer-specific": "A rate per layer",
+    "layer-specific": "a rate per layer",
+    TITLES["constant"]: arm_named("constant"),
+    TITLES["per-step"]: arm_named("per-step"),
+    TITLES["uniform"]: arm_named("uniform"),
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is compared.
+
+    Attributes:
+        number: of a run, and of the base method's run with the same seed and kind of base rate; small is good, and
+            infinite is what there is none of.
+        lost: what it is called when there is none.
+        words: what the numbers are, before a colon.
+        summary: the numbers of an arm's seeds in a word or two.
+    """
+
+    number: Callable[[Run, Run], float]
+    lost: str
+    words: str
+    summary: Callable[[Sequence[float]], str]
+
+
+def steps_summary(steps: Sequence[float]) -> str:
+    """After how many steps half of the seeds or more were there, and how many never were."""
+    middle = later_half([None if math.isinf(s) else int(s) for s in steps])
+    never = sum(map(math.isinf, steps))
+    return ("never" if math.isinf(middle) else f"{middle:,.0f}") + (f" ({never} never)" * (0 < never < len(steps)))
+
+
+def numbers_of(arms: Arms, arm: str, measure: Measure) -> list[float]:
+    """A number for each seed that the arm shares with the base method's arm of the same kind of base rate."""
+    base = "uniform-tuned" if arm.endswith("-tuned") else "uniform"
+    return [measure.number(arms[arm][seed], arms[base][seed]) for seed in shared_seeds(arms, [arm, base])]
+
+
+def paired_arms(arms: Arms, names: dict[str, str]) -> Arms:
+    """Those of the named arms that were run, with the seeds that all of them have."""
+    there = [arm for arm in names.values() if shared_seeds(arms, [names["layer-specific"], names["uniform"], arm])]
+    return {arm: {seed: arms[arm][seed] for seed in shared_seeds(arms, there)} for arm in there}
+
+
+def compared(arms: Arms, names: dict[str, str], measure: Measure) -> Verdict | None:
+    """The verdict on those of the named arms that were run; None without both a rate per layer and one rate."""
+    found = paired_arms(arms, names)
+    if not found.get(names["layer-specific"]) or not found.get(names["uniform"]):
+        return None
+    numbers = {key: numbers_of(found, arm, measure) for key, arm in names.items() if arm in found}
+    return judge(numbers, measure.lost)
+
+
+def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool) -> tuple[str, str]:
+    """The word for both comparisons, and what it needs to be understood.
+
+    Args:
+        recipe, tuned: the two verdicts, None for one that was not run.
+        controls: whether both controls were run at the recipe's rate.
+    """
+    first, second = (None if found is None else found.kind for found in (recipe, tuned))
+    if first is None or first == verdicts.UNDECIDED:
+        return UNDECIDED, "Not run at the recipe's rate." if first is None else ""
+    if first != verdicts.HELPS and second == verdicts.HELPS:
+        return UNDECIDED, "The two comparisons disagree: at its best rate it helps."
+    if first == verdicts.LARGER_RATE:
+        return LARGER_RATE, ""
+    if first in (verdicts.NO_DIFFERENCE, verdicts.HURTS):
+        return NOT_CONFIRMED, "It hurts." if first == verdicts.HURTS else ""
+    if second is None:
+        return UNDECIDED, "It helps at the recipe's rate; whether a tuned single rate does as well was not run."
+    if second == verdicts.UNDECIDED:
+        return UNDECIDED, "It helps at the recipe's rate; each at its best rate, the seeds do not settle it."
+    if second == verdicts.HELPS:
+        return (CONFIRMED, "") if controls else (UNDECIDED, "One of the two controls was not run.")
+    return LARGER_RATE, "Each at its best rate, one rate does as well."
+
+
+def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure) -> Finding:
+    """The finding on a claim that one number a run decides.
+
+    Args:
+        claim: a key of `CLAIMS`.
+        arms: the runs of one method.
+        where: `recipe`, `scale` and `method`.
+        measure: the number.
+    """
+    recipe, tuned = (compared(arms, names, measure) for names in (RECIPE, TUNED))
+    named = tuple(ids_of(arms, [arm for names in (RECIPE, TUNED) for arm in names.values()]))
+    if recipe is None:
+        missing = [arm_named(arm) for arm in ("ln", "uniform") if arm not in arms] or ["the same seeds in both"]
+        return Finding(claim, **where, word=UNDECIDED, sentence=f"Not run: {listed(missing)}.", runs=named)
+    word, why = combined(recipe, tuned, all(arm in arms for arm in RECIPE.values()))
+    own = paired_arms(arms, RECIPE)
+    sentence = f"{seeds_words(len(own['ln']))}: {_each(own, RECIPE, measure)}. "
+    statistics = [f"At the recipe's rate: {_reason(recipe)}"]
+    if tuned is not None:
+        sentence += f"Each at its own best rate, {_each(paired_arms(arms, TUNED), TUNED, measure)}. "
+        statistics.append(f"Each at its best rate: {_reason(tuned)}")
+    numbers = {
+        "seeds": len(own["ln"]),
+        "medians": {arm: _plain(median(numbers_of(own, arm, measure))) for arm in own},
+        "recipe": _data(recipe),
+        "tuned": None if tuned is None else _data(tuned),
+    }
+    return Finding(claim, **where, word=word, sentence=f"{sentence}{why}".strip(), statistics=tuple(statistics),
+                   numbers=numbers, runs=named)  # fmt: skip
+
+
+def _each(arms: Arms, names: dict[str, str], measure: Measure) -> str:
+    """The numbers of each arm, in words."""
+    texts = [
+        f"{arm_named(arm).removesuffix(' (tuned)')} {measure.summary(numbers_of(arms, arm, measure))}"
+        for arm in names.values()
+        if arm in arms
+    ]
+    return f"{measure.words}: {', '.join(texts)}"
+
+
+def _reason(found: Verdict) -> str:
+    """What came out and why, in this report's names."""
+    text = f"{found.kind}. {found.reason}"
+    for words, ours in _OURS.items():
+        text = text.replace(words, ours)
+    return text
+
+
+def _data(found: Verdict) -> dict[str, Any]:
+    """The verdict's numbers as plain data."""
+    pairings = [{key: _plain(value) for key, value in one.items()} for one in found.as_dict()["pairings"]]
+    return {"kind": found.kind, "pairings": pairings}
+
+
+def _plain(value: Any) -> Any:
+    """What is not finite is null in a file."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

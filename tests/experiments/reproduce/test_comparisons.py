@@ -1,0 +1,92 @@
+"""Two comparisons make a word: at the recipe's rate, and each at its best."""
+
+import math
+
+import pytest
+
+from minidl.experiments import verdict
+from minidl.experiments.reproduce.claims import CONFIRMED, LARGER_RATE, NOT_CONFIRMED, UNDECIDED
+from minidl.experiments.reproduce.comparisons import (
+    RECIPE,
+    Measure,
+    combined,
+    compare,
+    compared,
+    numbers_of,
+    paired_arms,
+    steps_summary,
+)
+from minidl.experiments.verdict import Verdict
+
+X = Measure(lambda run, base: run["x"], "lost", "the numbers", lambda values: f"{sum(values):g}")
+WHERE = {"recipe": "mnist", "scale": "quick", "method": "sgd"}
+
+
+def some_arms(**numbers):
+    """{arm: a number a seed} as runs."""
+    return {arm.replace("_", "-"): {s: {"id": f"{arm}{s}", "x": x} for s, x in enumerate(row)}
+            for arm, row in numbers.items()}  # fmt: skip
+
+
+def a_verdict(kind):
+    return None if kind is None else Verdict(kind, "", ())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "tuned", "word"),
+    [
+        (verdict.HELPS, verdict.HELPS, CONFIRMED),
+        (verdict.HELPS, None, UNDECIDED),
+        (verdict.HELPS, verdict.UNDECIDED, UNDECIDED),
+        (verdict.HELPS, verdict.NO_DIFFERENCE, LARGER_RATE),
+        (verdict.HELPS, verdict.LARGER_RATE, LARGER_RATE),
+        (verdict.HELPS, verdict.HURTS, LARGER_RATE),
+        (verdict.LARGER_RATE, None, LARGER_RATE),
+        (verdict.LARGER_RATE, verdict.HELPS, UNDECIDED),
+        (verdict.NO_DIFFERENCE, verdict.NO_DIFFERENCE, NOT_CONFIRMED),
+        (verdict.NO_DIFFERENCE, verdict.HELPS, UNDECIDED),
+        (verdict.HURTS, None, NOT_CONFIRMED),
+        (verdict.UNDECIDED, verdict.HELPS, UNDECIDED),
+        (None, verdict.HELPS, UNDECIDED),
+    ],
+)
+def test_both_comparisons_make_the_word(recipe, tuned, word):
+    assert combined(a_verdict(recipe), a_verdict(tuned), controls=True)[0] == word
+
+
+def test_without_both_controls_nothing_is_confirmed():
+    helps = a_verdict(verdict.HELPS)
+    assert combined(helps, helps, controls=False) == (UNDECIDED, "One of the two controls was not run.")
+
+
+def test_it_is_judged_by_the_seeds_that_all_arms_have():
+    arms = some_arms(ln=[1.0] * 6, uniform=[2.0] * 5, constant=[2.0] * 6, log10=[9.0])
+    assert {arm: list(runs) for arm, runs in paired_arms(arms, RECIPE).items()} == {
+        arm: [0, 1, 2, 3, 4] for arm in ("ln", "uniform", "constant")
+    }
+    assert compared(arms, RECIPE, X).kind == verdict.HELPS
+    assert compared(some_arms(ln=[1.0]), RECIPE, X) is None
+    assert numbers_of(arms, "ln", X) == [1.0] * 5
+
+
+def test_a_finding_has_sentence_reason_and_runs():
+    arms = some_arms(ln=[1.0] * 5, uniform=[2.0] * 5, constant=[1.0] * 5, per_step=[1.0] * 5)
+    found = compare("time", arms, WHERE, X)
+    assert found.word == LARGER_RATE
+    assert (
+        found.sentence
+        == "5 seeds: the numbers: a rate per layer 5, one rate 10, one larger rate 5, one varying rate 5."
+    )
+    assert found.statistics[0].startswith(
+        "At the recipe's rate: explained by the larger rate. A rate per layer beats one"
+    )
+    assert found.numbers["medians"] == {"ln": 1, "uniform": 2, "constant": 1, "per-step": 1}
+    assert len(found.runs) == 20
+    assert compare("time", some_arms(ln=[1.0]), WHERE, X).sentence == "Not run: one rate."
+
+
+def test_what_never_arrives_is_counted():
+    assert steps_summary([100, 300, math.inf]) == "300 (1 never)"
+    assert steps_summary([1000, math.inf, math.inf]) == "never (2 never)"
+    assert steps_summary([math.inf]) == "never"
+    assert steps_summary([1200, 1300, 1400]) == "1,300"

@@ -1,0 +1,47 @@
+"""The claim about saddle points, on made-up runs that leave when they are told to."""
+
+import pytest
+
+from minidl.experiments.reproduce.claims import CONFIRMED, LARGER_RATE, NOT_CONFIRMED, UNDECIDED
+from minidl.experiments.reproduce.evidence import arms_of
+from minidl.experiments.reproduce.judging import judge_all
+from minidl.experiments.reproduce.saddle_claim import about_the_saddle, escape_table, escapes, judge_escape
+from tests.experiments.reproduce.factory import LEAVING
+
+
+@pytest.mark.parametrize(
+    ("outcome", "word"),
+    [("layers", CONFIRMED), ("larger rate", LARGER_RATE), ("never", NOT_CONFIRMED)],
+)
+def test_each_outcome_gets_its_word(collected_case, outcome, word):
+    found = judge_all(collected_case("clear gain", recipe="saddle", saddle=outcome))
+    assert [(one.claim, one.word) for one in found] == [("saddle", word)]  # it is asked nothing else
+
+
+def test_the_sentence_has_the_steps(collected_case):
+    found = judge_escape(collected_case("clear gain", recipe="saddle", saddle="larger rate"), "sgd")[0]
+    steps = LEAVING["larger rate"]
+    assert (
+        f"5 seeds: steps until it has left: a rate per layer {steps['ln'] + 2}, one rate {steps['uniform'] + 2:,}"
+        in (found.sentence)
+    )
+
+
+def test_one_seed_decides_nothing(collected_case):
+    found = judge_escape(collected_case("clear gain", recipe="saddle", saddle="layers", seeds=1), "sgd")
+    assert found[0].word == UNDECIDED
+
+
+def test_other_runs_have_left_no_saddle(collected_case):
+    assert judge_escape(collected_case("clear gain"), "sgd") == []
+    assert escapes(arms_of(collected_case("clear gain"), "sgd")) == {}
+
+
+def test_the_saddle_in_words_and_the_table(collected_case):
+    arms = escapes(arms_of(collected_case("clear gain", recipe="saddle", saddle="never"), "sgd"))
+    text = about_the_saddle(arms)
+    assert "At the saddle the loss is 1.5. 21 directions lead down; along the steepest the curvature is -0.03" in text
+    assert "900 times flatter than the steepest wall" in text
+    rows = {row[0]: row[3] for row in escape_table(arms).rows}
+    assert rows["a rate per layer"] == "never"
+    assert rows["one rate"] == "802 (800\u2013804)"
