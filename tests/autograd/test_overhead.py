@@ -82,7 +82,7 @@ def test_a_forward_is_four_calls_an_op() -> None:
         "tensors/tensor.py Tensor.__mul__": 1,
         "tensors/tensor.py Tensor.__add__": 1,
         "autograd/function.py Function.__call__": 2,
-        "fast/call.py FastCall.call": 2,
+        "fast/call.py _call_of_two": 2,
         "functional/arithmetic.py Mul.forward": 1,
         "functional/arithmetic.py Add.forward": 1,
         "autograd/writes.py Stretch.begin": 1,  # these two once a graph, not once an op
