@@ -233,8 +233,10 @@ def _call_of_two(op: Function, inputs: tuple[Any, Any], mode: int) -> Any:
                         writes = x._writes = WriteCount()
                         writes.saved = True
                 else:
-                    if writes.count or writes._guards is not None:
+                    if writes._guards is not None:
                         counts, guarded = _noted(0, writes, counts, guarded)
+                    elif writes.count:
+                        counts = {**counts, 0: writes.count}
                     writes.saved = True
             if read & 2 and isinstance(y, Variable):
                 writes = y._writes
@@ -243,8 +245,10 @@ def _call_of_two(op: Function, inputs: tuple[Any, Any], mode: int) -> Any:
                         writes = y._writes = WriteCount()
                         writes.saved = True
                 else:
-                    if writes.count or writes._guards is not None:
+                    if writes._guards is not None:
                         counts, guarded = _noted(1, writes, counts, guarded)
+                    elif writes.count:
+                        counts = {**counts, 1: writes.count}
                     writes.saved = True
             of_x = made_by_x if made_by_x is not None else x if isinstance(x, Variable) else x_array
             of_y = made_by_y if made_by_y is not None else y if isinstance(y, Variable) else y_array
@@ -276,17 +280,19 @@ def _call_of_two(op: Function, inputs: tuple[Any, Any], mode: int) -> Any:
 def _noted(
     i: int, writes: WriteCount, counts: dict[int, int], guarded: list[WriteCount]
 ) -> tuple[dict[int, int], list[WriteCount]]:
-    """`counts` and `guarded` with the count of input i, which was written to or is watched, if there is one."""
-    if writes._guards is not None:
-        guarded = [*guarded, writes]
-        writes.settled()  # before the node says that it saves the memory: a write that is found forgets who has
-    return {**counts, i: writes.count} if writes.count else counts, guarded
+    """`counts` and `guarded` with those of input i, whose memory is watched.
+
+    Before the node says that it saves the memory: a write that is found now makes the count forget who has.
+    """
+    count = writes.settled()
+    return {**counts, i: count} if count else counts, [*guarded, writes]
 
 
 class _Calls(dict[int, Callable[[Function, tuple[Any, ...], int], Any]]):
     """By the number of its inputs, what calls an op."""
 
     def __missing__(self, inputs: int) -> Callable[[Function, tuple[Any, ...], int], Any]:
+        self[inputs] = _call
         return _call
 
 

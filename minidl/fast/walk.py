@@ -8,7 +8,10 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import Any
 
+import numpy as np
+
 from minidl import backend
+from minidl.autograd.accumulation import accumulate, accumulation_lock
 from minidl.autograd.backward import Walk, check_saved, complete, recalled
 from minidl.autograd.diagnosis import explain_backward
 from minidl.autograd.function import Function
@@ -16,8 +19,8 @@ from minidl.autograd.modes import OBSERVED, RECORD, mode
 from minidl.autograd.passing import checked
 from minidl.autograd.variable import Source
 from minidl.autograd.way import Way
-from minidl.autograd.writes import activity
-from minidl.fast.call import FOREIGN, SAVES, SAVES_INPUTS, SAVES_OUTPUT, traits_of
+from minidl.autograd.writes import Stretch, activity
+from minidl.fast.call import FOREIGN, SAVES, SAVES_INPUTS, SAVES_OUTPUT, new, traits_of
 from minidl.fast.versions import Faster
 from minidl.types import ArrayOrTensor
 
@@ -78,12 +81,19 @@ class FastWalk(Faster, Walk):
                             saved = recalled(node, create_graph)
                         found = node.plain.backward(node, grad_out, *saved)
                     elif traits & WHAT_IS_SAVED == SAVES_INPUTS:
-                        if len(inputs) == 2:  # without a loop and a star
+                        if len(inputs) == 2:  # most have two or three: without a loop and a star
                             x, y = inputs
                             x = x._data if isinstance(x, Source) else x
                             y = y._data if isinstance(y, Source) else y
                             saved = x, y
                             found = node.backward(grad_out, x, y)
+                        elif len(inputs) == 3:
+                            x, y, z = inputs
+                            x = x._data if isinstance(x, Source) else x
+                            y = y._data if isinstance(y, Source) else y
+                            z = z._data if isinstance(z, Source) else z
+                            saved = x, y, z
+                            found = node.backward(grad_out, x, y, z)
                         else:
                             saved = [x._data if isinstance(x, Source) else x for x in inputs]
                             found = node.backward(grad_out, *saved)
@@ -131,3 +141,38 @@ class FastWalk(Faster, Walk):
         finally:
             mode.set(before | mode.get() & OBSERVED)
             backend.reset_errors(loud)
+
+    @staticmethod
+    def deliver(grads: dict[Any, ArrayOrTensor], seed: ArrayOrTensor) -> None:
+        if mode.get() & OBSERVED:
+            Walk.deliver(grads, seed)
+            return
+        handed_out, owned = {id(seed)}, []
+        for leaf, grad in grads.items():
+            data, extras, writes = leaf._data, leaf._extras, leaf._writes
+            if (
+                (type(grad) is not np.ndarray or grad.shape != data.shape or grad.dtype is not data.dtype)
+                or (not leaf._requires_grad or leaf._grad is not None)
+                or (extras is not None and (extras.hooks or extras.watchers or extras.retained))
+                or (writes is not None and writes.stale is not None)
+            ):
+                Walk.deliver(grads, seed)
+                return
+            if grad.base is not None or grad is data or id(grad) in handed_out:
+                grad = grad.copy()
+            handed_out.add(id(grad))
+            owned.append((leaf, grad))
+        Stretch.end()
+        late = []
+        with accumulation_lock:
+            for leaf, grad in owned:
+                if leaf._grad is not None:  # another thread came first
+                    late.append((leaf, grad))
+                    continue
+                result = new(leaf.result_class)
+                result._data = grad
+                result._grad = result._op = result._writes = result._extras = None
+                result._requires_grad = False
+                leaf._grad = result
+        for leaf, grad in late:
+            accumulate(leaf, grad, set())

@@ -14,8 +14,8 @@ import numpy as np
 
 from minidl.autograd.variable import writes_of
 from minidl.fast.cpu import threads
-from minidl.fast.step_plan import Ahead, Move, directed, needs_directions, plan, share_memory, times
 from minidl.fast.cpu.usual_step import Update, usual_step
+from minidl.fast.step_plan import Ahead, Move, directed, needs_directions, plan, share_memory, times
 from minidl.fast.versions import Faster
 from minidl.optim.optimizer import Optimizer
 from minidl.types import Array

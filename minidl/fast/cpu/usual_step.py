@@ -9,30 +9,27 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import numpy as np
 
 from minidl.autograd.variable import writes_of
 from minidl.autograd.writes import WriteCount, activity
+from minidl.fast.cpu import threads
+from minidl.fast.cpu.numbers import DTYPES
 from minidl.fast.step_plan import LEAST, MOST, Move, directed, move_of
 from minidl.optim.layer_rates import Uniform
 from minidl.optim.layer_view import LayerView
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.report import Seen
 from minidl.optim.sgd import SGD
-from minidl.types import Array
+from minidl.types import Array, DType
 
 Update = Callable[[Array, Array, dict[str, Any]], None]  # of a weight, or a part of it, with its gradient and state
 
 
-class Layer(NamedTuple):
-    """What took part of a layer: its name, raw arrays, and the WriteCounts of the gradients."""
-
-    name: str
-    weights: list[Array]
-    gradients: list[Array]
-    writes: list[WriteCount]
+# What took part of a layer: its name, raw arrays, and the WriteCounts of the gradients.
+Layer = tuple[str, list[Array], list[Array], list[WriteCount]]
 
 
 def usual_step(
@@ -48,36 +45,45 @@ def usual_step(
         return False
     if type(move.after) is not float or not LEAST < move.after < MOST:
         return False
+    # NumPy asks a number of Python's more than an array.
+    rates = {dtype: np.asarray(move.after, dtype) for dtype in DTYPES}
     slots, states = optimizer.slots, optimizer.state
     layers: list[Layer] = []
-    found: list[tuple[Array, Array, dict[str, Any], WriteCount]] = []
+    found: list[tuple[Array, Array, dict[str, Any], WriteCount, Array]] = []
     for layer in optimizer.layers:
-        own = Layer(layer.name, [], [], [])
+        weights: list[Array] = []
+        gradients: list[Array] = []
+        counts: list[WriteCount] = []
         for name, p in layer.parameters:
             grad = p._grad
             if grad is None or not p._requires_grad:
                 continue
             w, g = p._data, grad._data
-            dtype, state = w.dtype, states[name]
-            if type(w) is not np.ndarray or type(g) is not np.ndarray or w.shape != g.shape:
+            if type(w) is not np.ndarray or type(g) is not np.ndarray or w.shape != g.shape or not w.flags.writeable:
                 return False
-            if dtype is not g.dtype or dtype.itemsize == 2 or not w.flags.writeable:
+            dtype, state = w.dtype, states[name]
+            rate = rates.get(dtype)
+            if rate is None or dtype is not g.dtype:
                 return False
             for slot in slots:
                 kept = state.get(slot)
                 if type(kept) is not np.ndarray or kept.dtype is not dtype or kept.shape != w.shape:
                     return False
-            found.append((w, g, state, p._writes or writes_of(p)))
-            own.weights.append(w)
-            own.gradients.append(g)
-            own.writes.append(grad._writes or writes_of(grad))
-        if own.weights:
-            layers.append(own)
+            found.append((w, g, state, p._writes or writes_of(p), rate))
+            weights.append(w)
+            gradients.append(g)
+            if grad._writes is None and grad._op is None:
+                grad._writes = WriteCount()  # as `writes_of`, written out
+            counts.append(grad._writes or writes_of(grad))
+        if weights:
+            layers.append((layer.name, weights, gradients, counts))
 
-    update = update_of(optimizer, move)
-    for w, g, state, writes in found:
+    update, descends = update_of(optimizer, move, rates), is_descent(optimizer, move)
+    for w, g, state, writes, rate in found:
         state["steps"] += 1
-        if w.size > few:
+        if descends and w.nbytes <= threads.BLOCK:  # of one temporary array blocks pay from there on
+            w -= g * rate
+        elif w.size > few:
             large(update, optimizer, w, g, state)
         else:
             update(w, g, state)
@@ -89,21 +95,19 @@ def usual_step(
     return True
 
 
-def update_of(optimizer: Optimizer, move: Move) -> Update:
+def is_descent(optimizer: Optimizer, move: Move) -> bool:
+    """Whether the method is w <- w - t g, and nothing else."""
+    return type(optimizer) is SGD and not optimizer.momentum and not move.decay and move.before is None
+
+
+def update_of(optimizer: Optimizer, move: Move, rates: dict[DType, Array]) -> Update:
     """What the method does to a weight."""
-    rate = move.after
-    rates = {np.dtype(dtype): np.asarray(rate, dtype) for dtype in (np.float32, np.float64)}  # NumPy asks a number more
 
-    def descend(w: Array, g: Array, state: dict[str, Any]) -> None:
-        w -= g * rates[g.dtype]
-
-    def follow(w: Array, g: Array, state: dict[str, Any]) -> None:
+    def update(w: Array, g: Array, state: dict[str, Any]) -> None:
         d = directed(optimizer, w, g, state, move)
-        w -= d * (rates[d.dtype] if d.dtype in rates else rate)
+        w -= d * rates[d.dtype]
 
-    if type(optimizer) is SGD and not optimizer.momentum and not move.decay and move.before is None:
-        return descend
-    return follow
+    return update
 
 
 class Remembered(Sequence[Seen]):
@@ -117,7 +121,7 @@ class Remembered(Sequence[Seen]):
         self._seen: list[Seen] | None = None
         measure, now = partial(_measure, weakref.ref(self)), False
         for layer in layers:
-            for count in layer.writes:
+            for count in layer[3]:
                 if count.handed_out:
                     now = True  # it may be written to unseen
                 elif count.before_write is not None:
