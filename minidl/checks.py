@@ -84,10 +84,11 @@ def yes_or_no(value: Any, name: str) -> bool:
 
 def choice(value: Any, name: str, allowed: tuple[Any, ...]) -> Any:
     """One of the values `allowed`, of its type."""
-    value = python_number(value)
-    if not any(type(value) is type(one) and value == one for one in allowed):
-        raise ValueError(f"{name}: expected {' or '.join(map(repr, allowed))}; got {value!r}")
-    return value
+    value = value.item() if isinstance(value, np.generic) else value
+    for one in allowed:
+        if type(value) is type(one) and value == one:
+            return value
+    raise ValueError(f"{name}: expected {' or '.join(map(repr, allowed))}; got {value!r}")
 
 
 def limits(min_val: Any, max_val: Any, name: str) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from minidl.autograd.variable import Variable
 from minidl.errors import ShapeError, describe
 from minidl.types import ArrayOrTensor
 
-_accumulation_lock = threading.Lock()  # two threads may add to the .grad of one shared weight
+accumulation_lock = threading.Lock()  # two threads may add to the .grad of one shared weight
 
 
 def accumulate(x: Variable, grad: ArrayOrTensor, handed_out: set[int]) -> None:
@@ -18,7 +18,7 @@ def accumulate(x: Variable, grad: ArrayOrTensor, handed_out: set[int]) -> None:
     if x._writes is not None and x._writes.stale is not None:
         x.shown()  # an error
     grad = own(grad, x, handed_out)
-    with _accumulation_lock:
+    with accumulation_lock:
         if x._grad is None:
             x._grad = grad if isinstance(grad, Variable) else x.wrap(grad)
         else:

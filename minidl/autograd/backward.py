@@ -80,6 +80,23 @@ class Walk(Versioned):
             mode.set(before | (mode.get() & OBSERVED))  # somebody may have begun to observe, at a debugger's prompt
             reset_errors(loud)
 
+    @staticmethod
+    def deliver(grads: dict[Any, ArrayOrTensor], seed: ArrayOrTensor) -> None:
+        """The end of a walk: the leaves' gradients go to their hooks, and are added to their `.grad`."""
+        Stretch.end()
+        handed_out, loud = ids_of([seed]), set_errors(SILENT)
+        try:
+            for leaf, grad in grads.items():
+                data = leaf._data
+                fits = grad.shape == data.shape and grad.dtype is data.dtype and not isinstance(grad, np.generic)
+                if leaf._extras is not None or not fits:
+                    grads[leaf] = at_leaf(leaf, grad, retain=True)
+            for leaf, grad in grads.items():
+                if leaf._requires_grad:
+                    accumulate(leaf, grad, handed_out)
+        finally:
+            reset_errors(loud)
+
 
 def seed_gradient(output: Variable, gradient: Any, create_graph: bool) -> ArrayOrTensor:
     """The gradient a walk starts with: `gradient` checked against `output`, or 1 for a single number.
@@ -184,23 +201,6 @@ def lent(x: Any) -> Any:
 
 
 # ---- at the leaves
-
-
-def deliver(grads: dict[Any, ArrayOrTensor], seed: ArrayOrTensor) -> None:
-    """The end of a walk: the leaves' gradients go to their hooks, and are added to their `.grad`."""
-    Stretch.end()
-    handed_out, loud = ids_of([seed]), set_errors(SILENT)
-    try:
-        for leaf, grad in grads.items():
-            data = leaf._data
-            fits = grad.shape == data.shape and grad.dtype is data.dtype and not isinstance(grad, np.generic)
-            if leaf._extras is not None or not fits:
-                grads[leaf] = at_leaf(leaf, grad, retain=True)
-        for leaf, grad in grads.items():
-            if leaf._requires_grad:
-                accumulate(leaf, grad, handed_out)
-    finally:
-        reset_errors(loud)
 
 
 def at_leaf(leaf: Variable, grad: ArrayOrTensor, retain: bool) -> ArrayOrTensor:

@@ -197,6 +197,8 @@ def found_outside(numbers: Any, stop: int) -> int | None:
     """
     if not at_hand(numbers) or numbers.size == 0:
         return None
+    if numbers.dtype == np.int64 and numbers.view(np.uint64).max() < stop:  # as which negative numbers are huge
+        return None
     least, most = int(numbers.min()), int(numbers.max())
     return least if least < 0 else most if most >= stop else None
 
@@ -208,7 +210,7 @@ def at_hand(array: Any) -> bool:
 
 def may_contain(numbers: Any, value: Any) -> bool:
     """Whether `value` is among the `numbers`; True as well for numbers on a device, which are not looked at."""
-    return not at_hand(numbers) or bool((numbers == value).any())
+    return not at_hand(numbers) or value in numbers
 
 
 def hypot(a: Any, b: Any) -> Any:

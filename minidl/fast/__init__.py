@@ -7,6 +7,8 @@ them, and `with md.plain():` turns them off.
 # ruff: noqa: F401
 
 import minidl.fast.call
+import minidl.fast.cpu.activation
+import minidl.fast.cpu.arithmetic
 import minidl.fast.cpu.classification
 import minidl.fast.cpu.conv
 import minidl.fast.cpu.exponential

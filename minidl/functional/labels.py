@@ -30,12 +30,14 @@ def scores_and_target(name: str, what: str, input: TensorLike, target: TensorLik
         DTypeError, ShapeError: `input` is not floating, or a single number.
     """
     input, target = on_one_device(name, input, target)
-    if input.dtype.kind in "iu" and target.dtype.kind == "f" and target.ndim > input.ndim:
+    kind = input.dtype.kind
+    if kind in "iu" and target.dtype.kind == "f" and target.ndim > input.ndim:
         raise DTypeError(
             f"{name}: expected {what} and then the target; got {describe(input)} and then {describe(target)}: "
             f"give them the other way round"
         )
-    check_floating(name, what, input)
+    if kind != "f":
+        check_floating(name, what, input)
     if input.ndim == 0:
         raise ShapeError(f"{name}: expected {what} of shape (N, C); got a single number, shape ()")
     return input, target

@@ -110,7 +110,7 @@ class Module(ModelMethods):
 
     def children(self) -> list[Module]:
         """The modules assigned to this one."""
-        return [child for _, child in self.named_children()]
+        return [value for value in self.__dict__.values() if isinstance(value, Module)]
 
     def named_modules(self) -> list[tuple[str, Module]]:
         """(dotted name, module) for this module, named '', and all below it; parents first, each once."""

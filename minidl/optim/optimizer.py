@@ -110,7 +110,7 @@ class Optimizer(Versioned, Options, ABC, OptimizerNames):
         self.scales = {}
         self.initial_lr = None
         self.layer_state: dict[str, dict[str, Any]] = {layer.name: {} for layer in self.layers}
-        self._last: list[Seen] = []  # what the last step did to each layer
+        self._last: Sequence[Seen] = []  # what the last step did to each layer
         self._pre_hooks: dict[int, Callable[[Any], None]] = {}
         self._post_hooks: dict[int, Callable[[Any], None]] = {}
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import backend
-from minidl.autograd.backward import check_saved, complete, deliver, recalled, seed_gradient
+from minidl.autograd.backward import Walk, check_saved, complete, recalled, seed_gradient
 from minidl.autograd.hooks import after_backward
 from minidl.autograd.modes import OBSERVED, RECORD, mode
 from minidl.autograd.passing import checked
@@ -82,7 +82,7 @@ def walked(loss: Tensor, retain_graph: bool | None) -> Iterator[Step]:
             mode.reset(before)
             reset_errors(loud)
         yield step
-    deliver({leaf: grad.copy() for leaf, grad in grads.items()}, seed)
+    Walk.deliver({leaf: grad.copy() for leaf, grad in grads.items()}, seed)
     for hook in list(after_backward.values()):
         hook(loss)
 

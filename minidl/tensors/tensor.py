@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from minidl import functional as F
-from minidl.autograd.backward import Walk, deliver, seed_gradient
+from minidl.autograd.backward import Walk, seed_gradient
 from minidl.autograd.diagnosis import refuse_unpacking, warn_of_no_grad
 from minidl.autograd.hooks import RemovableHandle, after_backward
 from minidl.autograd.modes import PLAIN, current_mode
@@ -138,7 +138,7 @@ class Tensor(NumPyMethods, TensorNames):
         seed = seed_gradient(self, gradient, create_graph)
         walk = Walk if current_mode() & PLAIN else chosen(Walk)
         leaves = walk.run({self._op or self: seed}, retain_graph, create_graph)
-        deliver(leaves, seed)
+        walk.deliver(leaves, seed)
         for hook in list(after_backward.values()) if after_backward else ():
             hook(self)
 

@@ -20,6 +20,7 @@ from minidl.autograd.function import Function
 from minidl.autograd.modes import PLAIN, current_mode
 from minidl.autograd.versions import chosen
 from minidl.fast import versions as registration
+from minidl.fast import walk as fast_walk
 from minidl.fast.versions import Faster
 from minidl.fast.walk import FastWalk
 from minidl.functional.arithmetic import Mul
@@ -195,3 +196,50 @@ def test_a_second_call_on_raw_arrays_chooses_again(faster: type[Triple]) -> None
     op(host(tensor([1.0, 2.0])))
     op(host(tensor([[1.0, 2.0]])))
     assert type(op) is Triple
+
+
+class Meanwhile:
+    """In the place of the lock: whoever takes it finds that another thread was there just before."""
+
+    def __init__(self, action: Any) -> None:
+        self.action = action
+
+    def __enter__(self) -> None:
+        action, self.action = self.action, None
+        if action is not None:
+            action()
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+@pytest.mark.usefixtures("faster_versions")
+def test_a_gradient_that_another_thread_delivers_meanwhile_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = (md.Tensor(np.array(values), requires_grad=True) for values in ([1.0, 2.0], [3.0, 4.0]))
+
+    def first() -> None:
+        x.grad = md.Tensor(np.array([10.0, 20.0]))
+
+    monkeypatch.setattr(fast_walk, "accumulation_lock", Meanwhile(first))
+    (x * y).sum().backward()
+    np.testing.assert_array_equal(host(x.grad), [13, 24])
+    np.testing.assert_array_equal(host(y.grad), [1, 2])
+
+
+@pytest.mark.parametrize("seen", [lambda x: None, lambda x: x.register_hook(lambda grad: grad * 2)], ids=["", "hook"])
+@pytest.mark.parametrize("before", [None, [5.0, 6.0]])
+def test_what_the_walk_delivers_shares_no_memory(seen: Any, before: Any) -> None:
+    x, y, named = (tensor([1.0, 2.0], requires_grad=True) for _ in range(3))
+    named.name = "bias"
+    seen(x)
+    x.grad = None if before is None else tensor(before)
+    seed = tensor([1.0, 1.0])
+    (x + y + named).backward(seed)
+    arrays = [host(p.grad) for p in (x, y, named)]
+    factor = 1 if seen(tensor([1.0], requires_grad=True)) is None else 2
+    np.testing.assert_array_equal(arrays[0], factor * np.ones(2) + (0 if before is None else before))
+    for array in arrays[1:]:
+        np.testing.assert_array_equal(array, [1, 1])
+    raw = [p.grad._data for p in (x, y, named)] + [seed._data]
+    assert len({id(a) for a in raw}) == 4
+    assert all(getattr(a, "base", None) is None for a in raw[:3])

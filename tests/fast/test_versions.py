@@ -104,6 +104,7 @@ FILLED: tuple[Shapes, ...] = (((3, 4),), ((300, 4),), ((2, 3, 40, 41),))
 IN_TILES, FILTERS = (9, 32, 16, 15), (32, 32, 5, 5)
 
 EXAMPLES = {
+    "Mul": Example(F.multiply, (((3, 4), (3, 4)), ((0, 3), (0, 3)), ((), ()), ((3, 4), (4,)), ((3, 1), (3, 4)))),
     "ReLU": Example(F.relu, ELEMENTS),
     "LeakyReLU": Example(lambda x: F.leaky_relu(x, 0.2), ELEMENTS),
     "PReLU": Example(F.prelu, (((2, 3, 4), (3,)), ((5, 3), (1,)), ((0, 3), (3,)))),
@@ -134,7 +135,10 @@ EXAMPLES = {
     "LogSumExp": Example(lambda x: F.logsumexp(x, axis=0), FILLED),
     "Norm": Example(lambda x: F.norm(x, axis=0), FILLED),
     "MatMul": Example(F.matmul, (((3, 4), (4, 2)), ((2, 3, 4), (4, 5)), ((0, 4), (4, 2)), ((4,), (4, 3)))),
-    "Linear": Example(F.linear, (((5, 3), (4, 3), (4,)), ((2, 5, 3), (4, 3), (4,)), ((0, 3), (4, 3), (4,)))),
+    "Linear": Example(
+        F.linear,
+        (((5, 3), (4, 3), (4,)), ((2, 5, 3), (4, 3), (4,)), ((0, 3), (4, 3), (4,)), ((2, 130), (9, 130), (9,))),
+    ),
     "BatchNorm": Example(
         lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True),
         (((4, 3), (3,), (3,)), ((2, 3, 5), (3,), (3,))),

@@ -8,7 +8,8 @@ from minidl.fast.cpu import threads
 from minidl.fast.cpu.sums import add_up
 from minidl.fast.products import LinearByProduct, MatMulByProduct
 from minidl.functional import products
-from minidl.types import Array
+from minidl.functional.products import check_layer
+from minidl.types import Array, Gradients
 
 WORTH = 1 << 24  # multiplications of a product below which waking another thread takes longer than it saves
 
@@ -42,19 +43,47 @@ class MatMul(MatMulByProduct, products.MatMul):
 
     __slots__ = ()
     where = "on the CPU"
+    takes = np.ndarray
     product = staticmethod(product)
-
-    def fits(self, x: Array, y: Array) -> bool:
-        return type(x) is np.ndarray and type(y) is np.ndarray
 
 
 class Linear(LinearByProduct, products.Linear):
-    """Products of large matrices are shared out, and the bias is added in place."""
+    """Products of large matrices are shared out, the bias is added in place, and a wide layer is turned."""
 
     __slots__ = ()
     where = "on the CPU"
+    takes = np.ndarray
     product = staticmethod(product)
     add_up = staticmethod(add_up)
 
-    def fits(self, x: Array, weight: Array, bias: Array | None = None) -> bool:
-        return type(x) is np.ndarray
+    def forward(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
+        check_layer(x, weight, bias)
+        units = len(weight)
+        if 4 * len(x) <= units and is_wide(x, units):
+            turned = product(weight, x.T).T
+            return np.array(turned, order="C") if bias is None else np.add(turned, bias, order="C")
+        alone = x.size * units < WORTH and threads.blas.taken
+        out = x @ weight.T if alone else product(x, weight.T)
+        if bias is not None:
+            out += bias
+        return out
+
+    def backward(self, grad_out: Array, x: Array, weight: Array, bias: Array | None = None) -> Gradients:
+        if x.ndim != 2 or x.size * len(weight) >= WORTH or not threads.blas.taken:
+            return super().backward(grad_out, x, weight, bias)
+        needed = self.needed
+        grad_x = grad_out @ weight if needed & 1 else None
+        grad_weight = grad_out.T @ x if needed & 2 else None
+        if bias is None:
+            return grad_x, grad_weight
+        return grad_x, grad_weight, add_up(grad_out, (0,)) if needed & 4 else None
+
+
+def is_wide(x: Array, units: int) -> bool:
+    """Whether W x^T is faster than x W^T, its transpose, for a layer of many units.
+
+    Of two factors BLAS lays out one for wide vector registers, which takes long for a large matrix that is read across:
+    in x W^T that is W, in W x^T it is x. For 256 units and 64 samples of 784 numbers the first takes 1.2 times as long,
+    for 1,024 units and 8 samples 2.4 times (OpenBLAS, float32; in float64 there is no such difference).
+    """
+    return x.ndim == 2 and x.dtype.itemsize == 4 and x.shape[1] >= 128 and len(x) > 1 and 4 * len(x) <= units

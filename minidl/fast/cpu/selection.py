@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import numpy as np
 
+from minidl.fast.cpu.numbers import ZERO
 from minidl.fast.cpu.sums import unbroadcast
 from minidl.fast.versions import Faster
 from minidl.functional import activation, masking
 from minidl.types import Array, DType, Gradients
 
+BITS = {size: np.dtype(f"i{size}") for size in (2, 4, 8)}
+
 
 def zero_outside(mask: Array, x: Array) -> Array:
     """x where the boolean `mask` holds and exactly 0 elsewhere, also where x is infinite or NaN.
 
-    The two must broadcast to x's shape, and x be of 2, 4 or 8 bytes a number. The mask becomes numbers whose bits
-    are all 1 or all 0, and cuts the bits of x.
+    The two must broadcast to x's shape, and x be of 2, 4 or 8 bytes a number. The bits of x are taken for a whole
+    number, of which once is the same bits, and no times none.
     """
-    bits = np.dtype(f"i{x.dtype.itemsize}")
-    return ((-mask.view(np.int8)).astype(bits) & x.view(bits)).view(x.dtype)
+    dtype = x.dtype
+    return (x.view(BITS[dtype.itemsize]) * mask).view(dtype)
 
 
 class Masked(Faster, masking.Masked):
-    """The mask cuts the bits of the numbers."""
+    """The mask is multiplied by the bits of the numbers."""
 
     __slots__ = ()
     where = "on the CPU, float dtypes"
@@ -86,13 +89,17 @@ def slopes(x: Array, slope: float | Array, dtype: DType) -> Array:
 
 
 class ReLU(Faster, activation.ReLU):
-    """The mask cuts the bits of the gradient."""
+    """The mask is multiplied by the bits of the gradient."""
 
     __slots__ = ()
-    where = "on the CPU, float dtypes"
+    where = "on the CPU"
+    takes = np.ndarray
 
-    def fits(self, x: Array) -> bool:
-        return type(x) is np.ndarray and x.dtype.kind == "f" and x.dtype.itemsize in (2, 4, 8)
+    def forward(self, x: Array) -> Array:
+        return np.maximum(x, ZERO.get(x.dtype, 0))
 
     def backward(self, grad_out: Array, out: Array) -> Array:
-        return zero_outside(out != 0, grad_out)
+        dtype = out.dtype
+        if dtype.itemsize not in BITS:
+            return super().backward(grad_out, out)
+        return zero_outside(out != ZERO.get(dtype, 0), grad_out)

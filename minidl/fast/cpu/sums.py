@@ -20,6 +20,7 @@ from minidl.types import Array, Axis, Shape
 
 BLOCKS = 64  # into which many rows are cut
 ROW = 1024  # numbers that BLAS may add up: it adds them one after the other, on a few lanes
+ONES = {np.dtype(dtype): np.ones(4 * BLOCKS, dtype) for dtype in (np.float32, np.float64)}
 SMALL = 4096  # numbers that are copied in less time than NumPy takes to make a view
 
 
@@ -30,7 +31,17 @@ def repeated_view(x: Array, shape: Shape) -> Array:
 
 def add_up(x: Array, axis: Axis, keepdims: bool = False) -> Array:
     """The sum of x over `axis` (counted from the front, or None for all), without losing what is small."""
-    if x.dtype == HALF:
+    dtype = x.dtype
+    if (
+        axis == (0,)
+        and x.ndim == 2
+        and len(x) <= 4 * BLOCKS
+        and not keepdims
+        and dtype in ONES
+        and x.flags.c_contiguous
+    ):
+        return ONES[dtype][: len(x)] @ x  # as below, row after row
+    if dtype == HALF:
         return x.sum(axis=axis, keepdims=keepdims, dtype=np.float32).astype(HALF)
     rows = _as_rows(x, axis)
     if rows is None and _adds_one_by_one(x, axis):
@@ -116,10 +127,8 @@ class InBlocks(Faster):
 
     __slots__ = ()
     where = "on the CPU"
+    takes = np.ndarray
     add_up = staticmethod(add_up)
-
-    def fits(self, x: Array) -> bool:
-        return type(x) is np.ndarray
 
 
 class Sum(InBlocks, broadcasting.Sum):

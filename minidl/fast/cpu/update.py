@@ -14,6 +14,7 @@ import numpy as np
 
 from minidl.autograd.variable import writes_of
 from minidl.fast.cpu import threads
+from minidl.fast.cpu.usual_step import Update, usual_step
 from minidl.fast.step_plan import Ahead, Move, directed, needs_directions, plan, share_memory, times
 from minidl.fast.versions import Faster
 from minidl.optim.optimizer import Optimizer
@@ -35,7 +36,10 @@ class InPlace(Faster, Optimizer):
 
     def update_all(self) -> None:
         few = threads.BLOCK // _bytes_each(8, self.slots)  # so many elements are never too many for a block
-        plans, seen = plan(self, InBlocks(self) if needs_directions(self) else None)
+        ahead = InBlocks(self) if needs_directions(self) else None
+        if ahead is None and usual_step(self, few, _update_large):
+            return
+        plans, seen = plan(self, ahead)
         for layer, (named, weights, gradients, new, moves, directions, layer_state) in zip(seen, plans, strict=True):
             for (name, p), w, g, own, move, d in zip(named, weights, gradients, new, moves, directions, strict=True):
                 state = self.state[name]
@@ -73,7 +77,7 @@ def is_large(optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any]) ->
 
 
 def _in_blocks(
-    work: Callable[..., None], optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], move: Move, *more: Array
+    work: Callable[..., None], optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], move: Any, *more: Array
 ) -> None:
     """`work(optimizer, w, g, state, move, *more)` for blocks of a parameter; threads share a large one out."""
     slots, size = optimizer.slots, w.size
@@ -94,10 +98,22 @@ def _on_block(
     flat: list[Array],
     arrays: dict[str, Array],
     state: dict[str, Any],
-    move: Move,
+    move: Any,
 ) -> None:
     w, g, *more = [array[block] for array in flat]
     work(optimizer, w, g, {**state, **{slot: array[block] for slot, array in arrays.items()}}, move, *more)
+
+
+def _update_large(update: Update, optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any]) -> None:
+    """update(w, g, state), block by block if that pays."""
+    if is_large(optimizer, w, g, state):
+        _in_blocks(_update_part, optimizer, w, g, state, update)
+    else:
+        update(w, g, state)
+
+
+def _update_part(optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], update: Update) -> None:
+    update(w, g, state)
 
 
 def _update_block(optimizer: Optimizer, w: Array, g: Array, state: dict[str, Any], move: Move) -> None:

@@ -9,7 +9,7 @@ import minidl as md
 import minidl.functional as F
 from minidl.fast.cpu import products
 from minidl.fast.cpu import threads as parallel
-from minidl.fast.cpu.products import product
+from minidl.fast.cpu.products import is_wide, product
 from minidl.fast.cpu.threads import set_num_threads
 
 pytest.importorskip("threadpoolctl")
@@ -68,3 +68,17 @@ def test_a_layer_and_a_product_are_the_same_shared_out_and_alone(threads, shape)
     threads(3)
     for found, expected in zip(step(), alone, strict=True):
         np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.usefixtures("faster_versions")
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(("samples", "features", "units"), [(2, 130, 9), (3, 128, 12), (1, 130, 9), (0, 130, 9)])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_a_wide_layer_is_turned_and_its_result_lies_in_c_order(dtype, samples, features, units, with_bias):
+    rng = np.random.default_rng(0)
+    x, weight, bias = (rng.integers(-4, 5, s).astype(dtype) for s in ((samples, features), (units, features), units))
+    found = F.linear(x, weight, bias if with_bias else None)
+    np.testing.assert_array_equal(found, x @ weight.T + (bias if with_bias else 0))
+    assert found.flags.c_contiguous
+    assert found.base is None
+    assert is_wide(x, units) == (dtype == "float32" and samples > 1)
