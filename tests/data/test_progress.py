@@ -46,6 +46,13 @@ def test_steps_done_before_are_counted(screen):
     assert "30/30" in drawn(screen)
 
 
+@pytest.mark.parametrize("left", [True, False])
+def test_the_time_that_is_left_is_estimated_unless_that_is_not_wanted(screen, left):
+    with Bar(True, 10, left=left, console=screen) as bar:
+        bar.advance()
+    assert ("-:--:--" in drawn(screen)) == left
+
+
 def test_no_bar_where_nobody_looks(capsys, screen):
     run(ProgressBar(None, steps=20, console=screen))  # pytest's output is no terminal
     run(ProgressBar(False, steps=20, console=screen))

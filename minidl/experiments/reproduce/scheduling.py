@@ -162,7 +162,7 @@ class _Scheduler:
                 if lost:
                     why = "failed" if lost[0] in self.outcome.failed else "cannot be done either"
                     self.outcome.waiting[run.id] = f"waiting for {lost[0]}, which {why}"
-                    self._showing.ended(run, self.outcome.waiting[run.id])
+                    self._showing.ended(run, self.outcome.waiting[run.id], done=False)
                     again = True
                 elif self.outcome.done.issuperset(needs):
                     again |= self._begin(run, pool)
@@ -216,7 +216,7 @@ class _Scheduler:
         if leave:
             note_failure(self._folder / run.id, run.id, why)
         self.outcome.failed[run.id] = why
-        self._showing.ended(run, f"failed: {why}")
+        self._showing.ended(run, f"failed: {why}", done=False)
 
     def _steps(self, run: PlannedRun) -> int:
         return iteration_in(self._folder / run.id) or 0

@@ -43,9 +43,10 @@ class Showing:
         self._end(run)
         self._bar.advance()
 
-    def ended(self, run: PlannedRun, text: str) -> None:
-        """A run has ended: its result, or why it failed, in a few words."""
-        self._made += run.iterations - self._before.get(run.id, 0)
+    def ended(self, run: PlannedRun, text: str, done: bool = True) -> None:
+        """A run has ended: its result in a few words; or, not `done`, why it failed."""
+        if done:
+            self._made += run.iterations - self._before.get(run.id, 0)
         self._end(run)
         if self._lines:
             say(f"{self._ended}/{self._total} {run.id}: {text}", sys.stderr)

@@ -46,6 +46,13 @@ def test_steps_that_were_made_before_took_no_time_now(at):
     assert showing.text() == "sgd-uniform-recipe-seed0 90/100, about 10 s left"
 
 
+def test_a_run_that_failed_at_once_promises_no_speed(at):
+    showing = Showing(RUNS, show=False)
+    at(1)
+    showing.ended(RUNS[0], "failed", done=False)
+    assert showing.text() == ""
+
+
 def test_a_terminal_gets_one_bar(monkeypatch):
     monkeypatch.setattr(progress, "REFRESH", 0.0)
     console = Console(file=io.StringIO(), force_terminal=True, width=150)
