@@ -208,8 +208,8 @@ class LSTMThroughTime(InBlocks, through_time.LSTMThroughTime):
             gates, *pairs, gates[:, :3], gates, *out, strict=True
         ):
             multiply(hidden, weight, from_state)
-            np.copyto(z_if, x_if)
-            np.copyto(z_og, x_og)
+            z_if[...] = x_if
+            z_og[...] = x_og
             if bias is not None:
                 np.add(z, bias, z)
             np.add(z, from_state, z)
