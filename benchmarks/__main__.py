@@ -144,7 +144,7 @@ def written(run: Run, peers: Sequence[Peer], found: Found) -> str:
         f"{described(peers[0].threads)} {run.rounds} rounds.{table.disturbance(found.results)}",
         table.times(found.results, peers, run.clock) if found.results else "",
         table.beside(found.results, peers),
-        table.once(found.imports, found.memory),
+        table.once(found.imports, found.memory, run.clock),
         table.left_out([result.workload for result in found.results], peers),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

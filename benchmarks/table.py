@@ -78,7 +78,7 @@ def beside(results: Sequence[Result], peers: Sequence[Peer]) -> str:
     return markdown(header, rows) if rows else ""
 
 
-def once(imports: Mapping[str, float], memory: Mapping[str, Mapping[str, Memory]]) -> str:
+def once(imports: Mapping[str, float], memory: Mapping[str, Mapping[str, Memory]], clock: str = "wall") -> str:
     """The table of import times and memory; empty if neither was measured."""
     there = set(imports).union(*memory.values())
     libraries = [library for library in LIBRARIES if library in there]
@@ -86,7 +86,9 @@ def once(imports: Mapping[str, float], memory: Mapping[str, Mapping[str, Memory]
     if imports:
         found = [f"{imports[library]:.0f}" if library in imports else "-" for library in libraries]
         target = f"{imports['numpy'] + IMPORT_TARGET:.0f}" if "numpy" in imports else "-"
-        rows.append(["import, ms", *found, f"NumPy + {IMPORT_TARGET:.0f} = {target}"])
+        rows.append(
+            [f"import, ms{' of processor time' * (clock == 'cpu')}", *found, f"NumPy + {IMPORT_TARGET:.0f} = {target}"]
+        )
     for network, measured in memory.items():
         for words, name in (("beyond the import", "beyond"), ("in all", "peak")):
             found = [f"{getattr(measured[at], name):.0f}" if at in measured else "-" for at in libraries]
@@ -114,7 +116,7 @@ def left_out(workloads: Sequence[str], peers: Sequence[Peer]) -> str:
         for workload in workloads:
             if library in there and (words := reason(library, workload)):
                 why.setdefault(words, []).append(workload)
-    lines += [f"{', '.join(names)}: {words}." for words, names in why.items()]
+    lines += [f"{', '.join(dict.fromkeys(names))}: {words}." for words, names in why.items()]
     return "\n".join(lines)
 
 

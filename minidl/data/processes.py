@@ -99,13 +99,13 @@ class Processes:
             RuntimeError: a process ended by itself; or another process, forked meanwhile, goes on with this.
         """
         for place, number in enumerate(numbers):
+            self._refuse_fork()
             self._ask(self._workers[place % len(self._workers)], epoch, number)
             if place >= AHEAD * len(self._workers):
                 yield self._answer()
-                self._refuse_fork()
         while self._asked:
-            yield self._answer()
             self._refuse_fork()
+            yield self._answer()
 
     def is_ready(self) -> bool:
         """Whether an epoch can begin; what is still to come of a loop that was left is waited for and dropped."""

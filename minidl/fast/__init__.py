@@ -17,6 +17,8 @@ import minidl.fast.cpu.pooling
 import minidl.fast.cpu.probabilities
 import minidl.fast.cpu.products
 import minidl.fast.cpu.selection
+import minidl.fast.cpu.softmax
+import minidl.fast.cpu.standardize
 import minidl.fast.cpu.sums
 import minidl.fast.cpu.through_time
 import minidl.fast.cpu.update

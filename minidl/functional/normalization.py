@@ -27,11 +27,10 @@ from minidl.errors import DeviceError, DTypeError, ShapeError, describe
 from minidl.functional.arithmetic import add, divide, multiply, subtract
 from minidl.functional.broadcasting import sum, unbroadcast
 from minidl.functional.exponential import sqrt
-from minidl.functional.precision import HALF, narrowed, widened
+from minidl.functional.precision import narrowed, widened
 from minidl.functional.reduction import mean, var
 from minidl.functional.reshaping import reshape
 from minidl.functional.selection import where
-from minidl.functional.shape import astype
 from minidl.functional.targets import raw
 from minidl.types import Array, ArrayOrTensor, Gradients, Shape, ShapeLike, TensorLike
 
@@ -128,52 +127,54 @@ def follow(running: tuple[Array, Array, Any], m: Array, v: Array, x: Array) -> N
 
 
 class Standardize(Function):
-    """z = (x - m) / s over the axes `axis`: m is the mean, v the variance and s = sqrt(v + eps).
+    """y = w z + b with z = (x - m) / s over the axes `axis`: m is the mean, v the variance and s = sqrt(v + eps).
 
-    `axis` is counted from the front, and leaves axes that are neighbours, or none. It is BatchNorm's formula without
-    weight and bias, which layer_norm and group_norm have in other numbers than means:
+    `axis` is counted from the front, and leaves axes that are neighbours, or none. Weight and bias are None, or of
+    shapes that broadcast over x. A number of them need not belong to one mean, as it does in BatchNorm, and the sums of
+    dL/dw and dL/db are then none of those in dL/dx:
 
+        dL/dz = w dL/dy
         dL/dx = (dL/dz - mean(dL/dz) - z mean(dL/dz z)) / s
+        dL/dw = sum(dL/dy z)  and  dL/db = sum(dL/dy)  over all places that one number of w and b is for
     """
 
     saves_inputs = True
-    saves_output = True
+    reads = ((0, 1), (0,), ())
     __slots__ = ("axis", "eps")
 
     def __init__(self, axis: tuple[int, ...], eps: float) -> None:
         self.axis = axis
         self.eps = eps
 
-    def forward(self, x: Array) -> Array:
-        m, v = mean(x, self.axis, keepdims=True), var(x, self.axis, keepdims=True)
-        centred = x - m
-        return centred / deviation(centred, v, self.axis, self.eps)
-
-    def backward(self, grad_out: ArrayOrTensor, x: ArrayOrTensor, out: ArrayOrTensor) -> Gradients:
-        m, v = mean(x, self.axis, keepdims=True), var(x, self.axis, keepdims=True)
-        s = deviation(x - m, v, self.axis, self.eps)
-        shift, along = mean(grad_out, self.axis, keepdims=True), mean(grad_out * out, self.axis, keepdims=True)
-        return (grad_out - shift - out * along) / s
-
-
-class Affine(Function):
-    """y = w z + b, where weight and bias are broadcast over z; so dz = w dy, dw = sum of dy z, db = sum of dy."""
-
-    saves_inputs = True
-    reads = ((1,), (0,), ())
-    __slots__ = ()
-
-    def forward(self, z: Array, weight: Array, bias: Array | None) -> Array:
-        y = z * weight
-        return y if bias is None else y + bias
+    def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
+        wide = widened(x)
+        m, v = mean(wide, self.axis, keepdims=True), var(wide, self.axis, keepdims=True)
+        centred = wide - m
+        y = centred / deviation(centred, v, self.axis, self.eps)
+        if weight is not None:
+            y = y * widened(weight)
+        if bias is not None:
+            y = y + widened(bias)
+        return narrowed(y, x)
 
     def backward(
-        self, grad_out: ArrayOrTensor, z: ArrayOrTensor, weight: ArrayOrTensor, bias: ArrayOrTensor | None
+        self, grad_out: ArrayOrTensor, x: ArrayOrTensor, weight: ArrayOrTensor | None, bias: ArrayOrTensor | None
     ) -> Gradients:
-        grad_z = grad_out * weight if self.needs(0) else None
-        grad_weight = unbroadcast(grad_out * z, weight.shape) if self.needs(1) else None
-        grad_bias = unbroadcast(grad_out, bias.shape) if bias is not None and self.needs(2) else None
-        return grad_z, grad_weight, grad_bias
+        grad, wide = widened(grad_out), widened(x)
+        m, v = mean(wide, self.axis, keepdims=True), var(wide, self.axis, keepdims=True)
+        centred = wide - m
+        s = deviation(centred, v, self.axis, self.eps)
+        z = centred / s
+        grad_x = grad_weight = grad_bias = None
+        if self.needs(0):
+            grad_z = grad if weight is None else grad * widened(weight)
+            shift, along = mean(grad_z, self.axis, keepdims=True), mean(grad_z * z, self.axis, keepdims=True)
+            grad_x = narrowed((grad_z - shift - z * along) / s, x)
+        if weight is not None and self.needs(1):
+            grad_weight = narrowed(unbroadcast(grad * z, weight.shape), x)
+        if bias is not None and self.needs(2):
+            grad_bias = narrowed(unbroadcast(grad, bias.shape), x)
+        return grad_x, grad_weight, grad_bias
 
 
 def batch_norm(
@@ -269,8 +270,8 @@ def layer_norm(
     if not shape or ndim < len(shape) or x.shape[ndim - len(shape) :] != shape:
         raise ShapeError(f"layer_norm: expected x whose last axes are normalized_shape {shape}; got {describe(x)}")
     _check("layer_norm", x, eps, shape, {"weight": weight, "bias": bias})
-    z = Standardize(tuple(range(ndim - len(shape), ndim)), eps)(widened(x))
-    return _scaled(z, weight, bias, shape, x)
+    x = x if x.dtype.kind == "f" else widened(x)
+    return Standardize(tuple(range(ndim - len(shape), ndim)), eps)(x, weight, bias)
 
 
 def group_norm(
@@ -296,9 +297,11 @@ def group_norm(
     if not is_whole(num_groups, 1) or channels % num_groups:
         raise ShapeError(f"group_norm: expected num_groups to divide the {channels} channels; got {num_groups!r}")
     _check("group_norm", x, eps, (channels,), {"weight": weight, "bias": bias})
-    groups = reshape(widened(x), (samples, num_groups, channels // num_groups * math.prod(places)))
-    z = reshape(Standardize((2,), eps)(groups), x.shape)
-    return _scaled(z, weight, bias, (channels,) + (1,) * len(places), x)
+    x = x if x.dtype.kind == "f" else widened(x)
+    group = (num_groups, channels // num_groups)
+    weight, bias = (None if a is None else reshape(a, (*group, *(1,) * len(places))) for a in (weight, bias))
+    grouped = reshape(x, (samples, *group, *places))
+    return reshape(Standardize(tuple(range(2, grouped.ndim)), eps)(grouped, weight, bias), x.shape)
 
 
 def _check(name: str, x: TensorLike, eps: float, shape: Shape, arrays: dict[str, TensorLike]) -> None:
@@ -312,13 +315,3 @@ def _check(name: str, x: TensorLike, eps: float, shape: Shape, arrays: dict[str,
                 f"{name}: expected x and {key} of one dtype; got {x.dtype}, {array.dtype}: for example "
                 f"x.astype({str(array.dtype)!r})"
             )
-
-
-def _scaled(z: TensorLike, weight: TensorLike, bias: TensorLike, beside: Shape, x: TensorLike) -> ArrayOrTensor:
-    """weight z + bias, both in the shape `beside`; float16 if x is (until here it was computed in float32)."""
-    weight, bias = (None if a is None else reshape(a, beside) for a in (weight, bias))
-    if weight is not None:
-        z = Affine()(z, weight, bias)
-    elif bias is not None:
-        z = add(z, bias)
-    return astype(z, HALF) if x.dtype == HALF else z

@@ -148,15 +148,15 @@ REDUCTIONS = {
     ),
     "LogSoftmax": Formula(("x",), "z_i = x_i - ln sum_j e^(x_j)", ("g_i - e^(z_i) sum_j g_j",)),
     "Standardize": Formula(
-        ("x",), "z = (x - m) / s", ("(g - mean_i g_i - z (mean_i g_i z_i)) / s",),
-        "m = mean_i x_i; s = sqrt(mean_i (x_i - m)^2 + eps)",
+        ("x", "w", "b"), "y = w z + b", ("(h - mean_i h_i - z (mean_i h_i z_i)) / s", "sum_j g_j z_j", "sum_j g_j"),
+        "z = (x - m) / s; m = mean_i x_i; s = sqrt(mean_i (x_i - m)^2 + eps); h = w g",
+        words="i runs over what is normalised together, j over all that one weight is for",
     ),
     "BatchNorm": Formula(
         ("x", "w", "b"), "y = w z + b", ("w / s (g - mean_i g_i - z (mean_i g_i z_i))", "sum_i g_i z_i", "sum_i g_i"),
         "z = (x - m) / s; m = mean_i x_i; s = sqrt(mean_i (x_i - m)^2 + eps)",
         words="i runs over the n numbers of a channel",
     ),
-    "Affine": Formula(("z", "w", "b"), "y = w z + b", ("g w", "g z", "g"), elementwise=True),
     "LocalResponse": Formula(
         ("x",), "y = x s^(-beta)", ("g s^(-beta) - 2 alpha beta x mean_j g_j y_j / s_j",),
         "s = k + alpha (mean_j x_j^2)", words="j runs over the neighbours",

@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl.stepper.computation import Computation, Held, Place
 from minidl.stepper.lines import Bound, Worked, added, bound, bound_to, computed, shown
+from minidl.stepper.work_elementwise import input_place, output_places
 
 
 def axes_of(c: Computation, ndim: int) -> tuple[int, ...]:
@@ -202,60 +203,93 @@ def _sum_worked(name: str, formula: str, bounds: dict[str, Bound]) -> tuple[str,
 
 
 def normalized_forward(c: Computation, place: Place) -> Worked | None:
-    """z = (x - m) / s, and for batch norm y = w z + b."""
+    """y = w z + b with z = (x - m) / s, as far as there are a weight and a bias."""
     if c.inputs[0] is None:
         return None
     _, before, m, s = _moments(c, place)
     bounds = {"x": bound(c.inputs[0], place), "m": Bound("m", m, not math.isnan(m)), "s": Bound("s", s)}
     formula = "(x - m) / s"
-    if c.op == "BatchNorm":
-        weight, bias = (*c.inputs, None, None)[1:3]
-        if weight is not None and weight.shape:
-            bounds["w"], formula = bound(weight, (place[1],)), f"w {formula}"
-        if bias is not None and bias.shape:
-            bounds["b"], formula = bound(bias, (place[1],)), f"{formula} + b"
+    weight, bias = (*c.inputs, None, None)[1:3]
+    if weight is not None and weight.shape:
+        bounds["w"], formula = bound(weight, _beside(c, weight, place)), f"w {formula}"
+    if bias is not None and bias.shape:
+        bounds["b"], formula = bound(bias, _beside(c, bias, place)), f"{formula} + b"
     worked = computed(formula, bounds)
     return Worked(worked.parts, worked.value, before, "", worked.scale)
 
 
+def _beside(c: Computation, weight: Held, place: Place) -> Place:
+    """Where a weight is read for a place of x: batch norm has one for each channel."""
+    return (place[1],) if c.op == "BatchNorm" else input_place(weight.shape, place)
+
+
 def normalized_gradient(c: Computation, i: int, place: Place) -> Worked | None:
-    """dL/dx = w (g - mean(g) - z mean(g z)) / s; dL/dw = sum g z, dL/db = sum g."""
+    """dL/dx = (h - mean(h) - z mean(h z)) / s with h = w g; dL/dw = sum g z, dL/db = sum g."""
     x, g = c.inputs[0], c.gradient
     if x is None or g is None:
         return None
-    whole = place if i == 0 else (0, place[0], *[0] * (len(x.shape) - 2))
-    at, before, m, s = _moments(c, whole)
+    weight = (*c.inputs, None)[1]
+    if i > 0:
+        return _weights_gradient(c, i, place)
+    at, before, m, s = _moments(c, place)
     numbers, known = x.take(at)
     incoming, known_g = g.take(at)
     if not (np.all(known) and np.all(known_g)) or math.isnan(m):
         return None
-    z = (numbers - m) / s
-    if i == 2:
-        return added("g", {"g": Bound("g", incoming)}, f"sum of g over {len(incoming):,} places")
-    if i == 1:
-        worked = added("g z", {"g": Bound("g", incoming), "z": Bound("z", z)}, "sum of g * z")
-        return Worked(worked.parts, worked.value, f"{before}; z = (x - m) / s", "", worked.scale)
-    mean_g, mean_gz = float(incoming.mean()), float((incoming * z).mean())
-    here = bound(x, place)
-    bounds = {
-        "g": bound(g, place), "z": Bound("z", (here.numbers - m) / s), "a": Bound("mean(g)", mean_g),
-        "c": Bound("mean(g z)", mean_gz), "s": Bound("s", s),
-    }  # fmt: skip
-    formula = "(g - a - z c) / s"
-    weight = (*c.inputs, None)[1]
-    if c.op == "BatchNorm" and weight is not None and weight.shape:
-        bounds["w"], formula = bound(weight, (place[1],)), f"w {formula}"
-    before = f"{before}; z = {shown(bounds['z'].numbers)}, mean(g) = {shown(mean_g)}, mean(g z) = {shown(mean_gz)}"
+    z, here, own = (numbers - m) / s, bound(x, place), bound(g, place)
+    bounds = {"g": own, "z": Bound("z", (here.numbers - m) / s), "s": Bound("s", s)}
+    formula, h = "(g - a - z c) / s", "g"
+    if weight is not None and weight.shape:
+        bounds["w"] = bound(weight, _beside(c, weight, place))
+        if c.op == "BatchNorm":  # its weight is the same for all that are normalised together
+            formula = f"w {formula}"
+        else:
+            formula, h = "(w g - a - z c) / s", "w g"
+            places = np.broadcast_arrays(*input_place(weight.shape, at), at[0])[:-1]
+            incoming = weight.take(tuple(places))[0] * incoming
+    mean_h, mean_hz = float(incoming.mean()), float((incoming * z).mean())
+    bounds |= {"a": Bound(f"mean({h})", mean_h), "c": Bound(f"mean({h} z)", mean_hz)}
+    before = f"{before}; z = {shown(bounds['z'].numbers)}, mean({h}) = {shown(mean_h)}, mean({h} z) = {shown(mean_hz)}"
     worked = computed(formula, bounds)
     return Worked(worked.parts, worked.value, before, "", worked.scale / max(s, 1e-6))
+
+
+def _weights_gradient(c: Computation, i: int, place: Place) -> Worked | None:
+    """The sum of g z, or for the bias of g, over all places that a weight is for."""
+    x, g, weight = c.inputs[0], c.gradient, c.inputs[i]
+    if x is None or g is None or weight is None:
+        return None
+    before = "z = (x - m) / s"
+    if c.op == "BatchNorm":
+        at, moments, _, _ = _moments(c, (0, place[0], *[0] * (len(x.shape) - 2)))
+        before = f"{moments}; {before}"
+    else:
+        at = output_places(weight.shape, x.shape, place)
+    incoming, known_g = g.take(at)
+    if not np.all(known_g):
+        return None
+    if i == 2:
+        return added("g", {"g": Bound("g", incoming)}, f"sum of g over {len(incoming):,} places")
+    numbers, known = x.take(group(x, tuple(range(len(x.shape))), (0,) * len(x.shape)))
+    if not np.all(known):
+        return None
+    axes, eps = _normalized_axes(c, len(x.shape)), float(c.options.get("eps", 0.0))
+    centred = np.reshape(numbers, x.shape)
+    centred = centred - centred.mean(axis=axes, keepdims=True)
+    z = centred / np.sqrt((centred**2).mean(axis=axes, keepdims=True) + eps)
+    worked = added("g z", {"g": Bound("g", incoming), "z": Bound("z", z[at])}, "sum of g * z")
+    return Worked(worked.parts, worked.value, before, "", worked.scale)
+
+
+def _normalized_axes(c: Computation, ndim: int) -> tuple[int, ...]:
+    return (0, *range(2, ndim)) if c.op == "BatchNorm" else axes_of(c, ndim)
 
 
 def _moments(c: Computation, place: Place) -> tuple[Any, str, float, float]:
     """The places that are normalised together, their mean m and deviation s, in words and as numbers."""
     x = c.inputs[0]
     assert x is not None
-    axes = (0, *range(2, len(x.shape))) if c.op == "BatchNorm" else axes_of(c, len(x.shape))
-    at = group(x, axes, place)
+    at = group(x, _normalized_axes(c, len(x.shape)), place)
     numbers, known = x.take(at)
     if not np.all(known):
         return at, f"m, s: of {len(numbers):,} numbers, not all of them on the tape", math.nan, math.nan

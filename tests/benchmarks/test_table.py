@@ -77,6 +77,7 @@ def test_the_table_of_fresh_processes():
         "| memory of GPT at its peak, beyond the import, MiB | - | - | 66 | - |",
         "| memory of GPT at its peak, in all, MiB | - | - | 108 | - |",
     ]
+    assert "| import, ms of processor time | 100 |" in table.once({"minidl": 100.0}, {}, "cpu")
     assert table.once({}, {}) == ""
 
 
@@ -98,6 +99,7 @@ def test_what_is_missing_is_named_with_the_reason():
     text = table.left_out(["W1", "W3", "W4"], [TORCH, Peer("mygrad", 2), OURS])
     assert text.splitlines()[0] == "Not installed and so not timed: NumPy by hand, HIPS autograd."
     assert text.splitlines()[1].startswith("W4: MyGrad ")
+    assert table.left_out(["GPT"], [TORCH, NUMPY, Peer("mygrad", 2)]).splitlines()[-1].startswith("GPT: of the ")
 
 
 def test_a_machine_that_did_something_else_meanwhile_is_noticed():

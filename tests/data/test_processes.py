@@ -19,6 +19,7 @@ from minidl.data import Loader, loader, processes
 from minidl.data import transforms as T
 from tests.arrays import host
 from tests.data.sources import Damaged, Deadly, Squares, Strange, Unknown, doubled
+from tests.data.test_ahead import needs_fork, outcome_of_fork
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60  # seconds until a test that waits for a process gives up
@@ -145,6 +146,32 @@ def test_a_worker_that_ends_is_named_and_nobody_waits_for_it(how, words):
     assert len(next(iter(other))[1]) == 4  # with new ones
 
 
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+def test_a_worker_that_ended_between_two_epochs_is_replaced():
+    other = Loader(Squares(), 4, seed=0, workers=2, processes=True)
+    first = batches(other)
+    before = {child.pid: child for child in ours()}
+    pid, child = before.popitem()
+    os.kill(pid, signal.SIGKILL)
+    child.join(PATIENCE)
+    assert_same(first + batches(other), batches(Loader(Squares(), 4, seed=0), epochs=2))
+    assert len(ours()) == 2
+    assert not {child.pid for child in ours()} & {pid, *before}
+
+
+@needs_fork
+def test_a_forked_process_is_refused_its_parents_loop_and_has_processes_of_its_own():
+    with backend.using("numpy"):  # CUDA works in no fork
+        other = Loader(Squares(), 4, seed=0, workers=1, processes=True)
+    running = iter(other)
+    next(running)
+    said = outcome_of_fork(lambda: list(running))
+    assert re.match(r"RuntimeError: process \d+ was forked from process \d+ in the middle of a `for`", said)
+    assert len(list(running)) == 5  # the parent goes on
+    assert outcome_of_fork(lambda: (len(list(other)), other.close())[0]) == "6"
+    assert len(list(other)) == 6
+
+
 def test_a_loop_left_early_is_followed_by_the_next_epoch():
     expected = batches(Loader(Squares(), 4, seed=0, transform=AUGMENT), epochs=3)
     other = Loader(Squares(), 4, seed=0, transform=AUGMENT, workers=2, processes=True)
@@ -202,6 +229,7 @@ def test_no_workers_are_no_processes():
 PROGRAM = """
 from multiprocessing import active_children
 from minidl.data import Loader
+from tests.data.test_ahead import needs_fork, outcome_of_fork
 from tests.data.sources import Slow
 
 {guard}

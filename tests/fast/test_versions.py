@@ -20,6 +20,7 @@ from minidl import backend
 from minidl.autograd.function import Function
 from minidl.autograd.modes import PLAIN, mode
 from minidl.fast import versions as registration
+from minidl.functional.attention import AttentionWeights
 from minidl.functional.conv import ConvWeight
 from minidl.functional.geometry import Geometry
 from minidl.functional.masking import masked
@@ -117,9 +118,10 @@ EXAMPLES = {
     "TanhGELU": Example(lambda x: F.gelu(x, "tanh"), ELEMENTS),
     "Erf": Example(F.erf, ELEMENTS),
     "Masked": Example(lambda x: masked(x, x._data > 0), ELEMENTS),
-    "Softmax": Example(F.softmax, (((3, 4),), ((0, 3),), ((2, 3, 5),))),
-    "LogSoftmax": Example(F.log_softmax, (((3, 4),), ((0, 3),), ((2, 3, 5),))),
-    "CrossEntropy": Example(lambda x: F.cross_entropy(x, labels_for(x)), (((5, 3),), ((1, 1),))),
+    "Softmax": Example(F.softmax, (((3, 4),), ((0, 3),), ((2, 3, 5),), ((2, 40, 60),))),
+    "LogSoftmax": Example(F.log_softmax, (((3, 4),), ((0, 3),), ((2, 3, 5),), ((2, 40, 60),))),
+    "AttentionWeights": Example(lambda x: AttentionWeights(-1)(x), (((2, 40, 60),), ((90, 50),))),
+    "CrossEntropy": Example(lambda x: F.cross_entropy(x, labels_for(x)), (((5, 3),), ((1, 1),), ((50, 90),))),
     "GeneralCrossEntropy": Example(
         lambda x: F.cross_entropy(x, labels_for(x), ignore_index=1, label_smoothing=0.1), (((5, 3),), ((7, 2),))
     ),
@@ -137,8 +139,13 @@ EXAMPLES = {
         lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True),
         (((4, 3), (3,), (3,)), ((2, 3, 5), (3,), (3,))),
     ),
-    "Standardize": Example(lambda x: F.layer_norm(x, (4,)), (((3, 4),), ((2, 3, 4),), ((0, 4),))),
-    "Affine": Example(lambda x, w, b: F.layer_norm(x, (4,), w, b), (((3, 4), (4,), (4,)), ((2, 3, 4), (4,), (4,)))),
+    "Standardize": Example(
+        lambda x, w, b: F.group_norm(x, 2, w, b),
+        (((3, 4), (4,), (4,)), ((2, 4, 3, 2), (4,), (4,)), ((2, 4, 300), (4,), (4,)), ((0, 4), (4,), (4,))),
+    ),
+    "StandardizeColumns": Example(
+        lambda x, w, b: F.layer_norm(x, w.shape, w, b), (((3, 4), (4,), (4,)), ((2, 3, 4), (3, 4), (3, 4)))
+    ),
     "LocalResponse": Example(lambda x: F.local_response_norm(x, 3, alpha=0.5), (((2, 5, 3),), ((1, 4, 2, 3),))),
     "Conv": Example(
         lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1),

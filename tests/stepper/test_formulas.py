@@ -13,7 +13,7 @@ import pytest
 
 import minidl
 from minidl.autograd.function import Function
-from minidl.functional import activation, arithmetic, exponential, gated, loss, normalization, rounding, selection
+from minidl.functional import activation, arithmetic, exponential, gated, loss, rounding, selection
 from minidl.functional import trigonometric as trig
 from minidl.functional.targets import Weigh
 from minidl.stepper.evaluating import evaluate
@@ -130,7 +130,6 @@ ELEMENTWISE: list[tuple[Function, dict[str, float], tuple[tuple[float, float], .
     (loss.BCEWithLogits(None), {"p": 1}, (ANY, UNIT)),
     (loss.BCEWithLogits(np.array(2.0)), {"p": 2}, (ANY, UNIT)),
     (loss.KLDiv(), {}, (ANY, UNIT)),
-    (normalization.Affine(), {}, (ANY, ANY, ANY)),
 ]
 
 

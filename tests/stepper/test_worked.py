@@ -121,6 +121,8 @@ CASES: dict[str, tuple[Callable[..., md.Tensor], tuple[md.Tensor, ...]]] = {
     "average pool": (lambda x: F.avg_pool2d(x, 2, stride=1), (IMAGES,)),
     "average pool with padding": (lambda x: F.avg_pool2d(x, 3, stride=2, padding=1), (IMAGES,)),
     "layer norm": (lambda x, w, b: F.layer_norm(x, (4,), w, b), (X, ROW, leaf(4))),
+    "layer norm without weights": (lambda x: F.layer_norm(x, (4,)), (X,)),
+    "group norm": (lambda x, w, b: F.group_norm(x, 2, w, b), (leaf(2, 4, 3), leaf(4), leaf(4))),
     "dropout": (lambda x: F.dropout(x, 0.5, training=True), (X,)),
     "a scalar": (lambda x: x * x + x, (leaf(),)),
     "float64": (lambda x, y: F.tanh(x) * y, (leaf(3, dtype=np.float64), leaf(3, dtype=np.float64))),

@@ -86,8 +86,9 @@ def _erf(x: Array, out: Array) -> None:
     """erf of a block, which may be `out` itself."""
     block = np.clip(x, -LARGEST, LARGEST)
     square = block * block
-    numerator, denominator = np.zeros_like(block), np.zeros_like(block)
-    for p, q in COEFFICIENTS[x.dtype.name]:
+    (p, q), *others = COEFFICIENTS[x.dtype.name]
+    numerator, denominator = np.full_like(block, p), np.full_like(block, q)
+    for p, q in others:
         numerator *= square
         numerator += p
         denominator *= square

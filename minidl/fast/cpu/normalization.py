@@ -1,4 +1,4 @@
-"""Normalisation on the CPU: sums of products in one pass, few new arrays, and moments that the backward finds again.
+"""Batch normalisation on the CPU: sums of products in one pass, few new arrays, and moments that the backward keeps.
 
 Large arrays take their time to read and to write. So the mean and the variance of the forward are kept for the
 backward, x - m and the gradient are computed in place, and what is broadcast over the samples is first made as large as
@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from minidl.fast.cpu.sums import add_products, unbroadcast
+from minidl.fast.cpu.sums import add_products
 from minidl.fast.versions import Faster
 from minidl.functional import normalization
 from minidl.functional.normalization import follow, per_channel
@@ -56,56 +56,8 @@ class BatchNorm(Faster, normalization.BatchNorm):
         grad_x = None
         if self.needs(0):
             slope = scale if weight is None else scale * per_channel(weight, x)
-            grad_x = narrowed(_projected(grad, z, grad_bias / n, grad_weight / n, slope, memory=z), x)
+            grad_x = narrowed(_projected(grad, z, grad_bias / n, grad_weight / n, slope), x)
         return grad_x, narrowed(grad_weight.reshape(-1), x), narrowed(grad_bias.reshape(-1), x)
-
-
-class Standardize(Faster, normalization.Standardize):
-    """Keeps the variance for the backward."""
-
-    __slots__ = ()
-    where = "on the CPU"
-
-    def fits(self, x: Array) -> bool:
-        return type(x) is np.ndarray
-
-    def forward(self, x: Array) -> Array:
-        _, self.kept, z = moments(x, self.axis)
-        if not np.isfinite(self.kept).all():
-            self.kept = None
-            return super().forward(x)
-        z *= 1 / np.sqrt(self.kept + self.eps)
-        return z
-
-    def backward(self, grad_out: Array, x: Array, out: Array) -> Array:
-        if self.kept is None:
-            return super().backward(grad_out, x, out)
-        n = _count(x, self.axis)
-        shift = add_products(grad_out, None, self.axis) / n
-        along = add_products(grad_out, out, self.axis) / n
-        return _projected(grad_out, out, shift, along, 1 / np.sqrt(self.kept + self.eps))
-
-
-class Affine(Faster, normalization.Affine):
-    """The bias is added in place; weight and bias are spread over one sample."""
-
-    __slots__ = ()
-    where = "on the CPU"
-
-    def fits(self, z: Array, weight: Array, bias: Array | None) -> bool:
-        return type(z) is np.ndarray
-
-    def forward(self, z: Array, weight: Array, bias: Array | None) -> Array:
-        y = z * spread(weight, z)
-        if bias is not None:
-            y += spread(bias, z)
-        return y
-
-    def backward(self, grad_out: Array, z: Array, weight: Array, bias: Array | None) -> Gradients:
-        grad_z = grad_out * spread(weight, grad_out) if self.needs(0) else None
-        grad_weight = unbroadcast(grad_out * z, weight.shape) if self.needs(1) else None
-        grad_bias = unbroadcast(grad_out, bias.shape) if bias is not None and self.needs(2) else None
-        return grad_z, grad_weight, grad_bias
 
 
 def spread(a: Array, x: Array) -> Array:
@@ -133,10 +85,10 @@ def _count(x: Array, axis: tuple[int, ...]) -> int:
     return math.prod(x.shape[a] for a in axis)
 
 
-def _projected(grad: Array, z: Array, shift: Array, along: Array, factor: Array, memory: Array | None = None) -> Array:
-    """(grad - z along - shift) factor, in `memory`, or in one new array, which stays in the cache."""
-    result = np.multiply(z, spread(along, z), out=memory)
-    np.subtract(grad, result, out=result)
-    result -= spread(shift, z)
-    result *= spread(factor, z)
-    return result
+def _projected(grad: Array, z: Array, shift: Array, along: Array, factor: Array) -> Array:
+    """(grad - z along - shift) factor, in the memory of z."""
+    np.multiply(z, spread(along, z), out=z)
+    np.subtract(grad, z, out=z)
+    z -= spread(shift, z)
+    z *= spread(factor, z)
+    return z

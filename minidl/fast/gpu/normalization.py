@@ -5,6 +5,8 @@ from __future__ import annotations
 from minidl.fast.gpu import kernels
 from minidl.fast.versions import Faster
 from minidl.functional import normalization
+from minidl.functional.broadcasting import unbroadcast
+from minidl.functional.precision import narrowed, widened
 from minidl.types import Array, Gradients
 
 
@@ -29,19 +31,31 @@ class BatchNorm(Faster, normalization.BatchNorm):
 
 
 class Standardize(Faster, normalization.Standardize):
-    """The same kernel without weight and bias."""
+    """The same kernel, and behind it weight and bias, of which there need not be one for each mean."""
 
     __slots__ = ()
     where = "on a GPU"
 
-    def fits(self, x: Array) -> bool:
+    def fits(self, x: Array, weight: Array | None, bias: Array | None) -> bool:
         return kernels.on_device(x)
 
-    def forward(self, x: Array) -> Array:
-        z, m, scale = kernels.normalize(x, self.axis, self.eps)
-        self.kept = m, scale
-        return z
+    def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
+        z, m, scale = kernels.normalize(widened(x), self.axis, self.eps)
+        self.kept = m, scale, z
+        y = z if weight is None else z * widened(weight)
+        if bias is not None:
+            y = y + widened(bias)
+        return narrowed(y, x)
 
-    def backward(self, grad_out: Array, x: Array, out: Array) -> Array:
-        m, scale = self.kept
-        return kernels.normalize_gradient(grad_out, x, m, scale, self.axis)[0]
+    def backward(self, grad_out: Array, x: Array, weight: Array | None, bias: Array | None) -> Gradients:
+        m, scale, z = self.kept
+        grad = widened(grad_out)
+        grad_x = grad_weight = grad_bias = None
+        if self.needs(0):
+            grad_z = grad if weight is None else grad * widened(weight)
+            grad_x = narrowed(kernels.normalize_gradient(grad_z, widened(x), m, scale, self.axis)[0], x)
+        if weight is not None and self.needs(1):
+            grad_weight = narrowed(unbroadcast(grad * z, weight.shape), x)
+        if bias is not None and self.needs(2):
+            grad_bias = narrowed(unbroadcast(grad, bias.shape), x)
+        return grad_x, grad_weight, grad_bias

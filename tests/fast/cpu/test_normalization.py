@@ -41,36 +41,6 @@ def test_batch_norm_is_the_plain_one(shape, dtype, affine, channels_last):
         assert_close(found, expected)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(
-    ("shape", "axis"), [((2, 70), (1,)), ((3, 5, 33), (1, 2)), ((4, 9), (0, 1)), ((6, 2, 4096), (2,))]
-)
-def test_standardize_is_the_plain_one(shape, axis, dtype):
-    x, grad = numbers(shape, dtype), numbers(shape, dtype, 1)
-    results = []
-    for op_class in (on_cpu.Standardize, plain.Standardize):
-        op = op_class(axis, 1e-5)
-        z = op.forward(x)
-        results.append([z, op.backward(grad, x, z)])
-    for found, expected in zip(*results, strict=True):
-        assert_close(found, expected)
-
-
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize(("shape", "beside"), [((5, 4), (4,)), ((64, 4, 6, 5), (4, 1, 1)), ((2, 3, 4), (3, 4))])
-def test_affine_is_the_plain_one(shape, beside, bias):
-    z, weight, grad = numbers(shape, "float32"), numbers(beside, "float32", 1), numbers(shape, "float32", 2)
-    added = numbers(beside, "float32", 3) if bias else None
-    results = []
-    for op_class in (on_cpu.Affine, plain.Affine):
-        op = op_class()
-        op.needed = 7 if bias else 3
-        results.append([op.forward(z, weight, added), *op.backward(grad, z, weight, added)])
-    assert bias or results[0].pop() is results[1].pop() is None
-    for found, expected in zip(*results, strict=True):
-        assert_close(found, expected)
-
-
 def test_a_step_in_the_fast_mode_and_one_in_plain_lines_follow_the_batch_alike():
     x = numbers((16, 3, 4, 4), "float32")
     running = []
