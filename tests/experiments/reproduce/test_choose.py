@@ -25,6 +25,16 @@ def test_the_rate_with_the_lowest_loss_is_chosen_and_what_is_done_is_kept(tmp_pa
     assert len(list((tmp_path / "runs").iterdir())) == 6
 
 
+def test_of_rates_that_do_as_well_the_smaller_is_chosen(tmp_path, capsys):
+    losses = {1.0: 0.1542, 10.0: 0.1535, 0.1: 0.2}
+
+    class Pretended(Search):
+        def found(self, recipe, method, rate):
+            return [result(losses[rate], 0.9)]
+
+    assert choose_rate(Pretended(tmp_path), "digits", "sgd", (0.1, 1.0, 10.0)) == 1.0
+
+
 def test_the_deepest_network_that_some_rate_trains_is_chosen(tmp_path, monkeypatch, capsys):
     accuracies = {2: (0.5, 0.98), 3: (0.2, 0.91), 4: (0.3, 0.89)}
 

@@ -12,6 +12,11 @@ from minidl.optim import LayerSpecific
 from minidl.tensors.tensor import Tensor
 
 
+def here(array):
+    """The array where this test computes."""
+    return backend.to_device(array, backend.current())
+
+
 @pytest.mark.parametrize(("iterations", "layers"), [(1, 3), (7, 4), (1_000, 4), (70_000, 8), (1_000, 21), (500, 200)])
 def test_layers_are_measured_first_last_and_denser_early(iterations, layers):
     steps = flow_steps(iterations, layers)
@@ -26,8 +31,8 @@ def test_a_step_is_measured_as_it_was():
     rng = np.random.default_rng(0)
     model = tiny()
     optimizer = build_optimizer(model, "sgd", 0.1, 0.0, LayerSpecific())
-    x = Tensor(backend.asarray(rng.random((9, 64)).astype(np.float32)))
-    F.cross_entropy(model(x), backend.asarray(rng.integers(0, 10, 9))).backward()
+    x = Tensor(here(rng.random((9, 64)).astype(np.float32)))
+    F.cross_entropy(model(x), here(rng.integers(0, 10, 9))).backward()
     before = weights_of(optimizer)
     optimizer.step()
     course = Course(10, 3)

@@ -13,6 +13,11 @@ LR, DECAY, STEPS = 0.2, 0.01, 6
 REPLAYED = [2.0, 3.0, 1.5, 1.25, 4.0, 2.25]
 
 
+def here(array):
+    """The array where this test computes."""
+    return backend.to_device(array, backend.current())
+
+
 def multiplier(rate, gradients, step):
     norm = np.sqrt(sum((g**2).sum() for g in gradients))
     return {
@@ -46,7 +51,7 @@ def update(method, state, w, gradients, g, m):
 def test_each_method_with_each_rate_is_its_formula(method, rate):
     rng = np.random.default_rng(1)
     x, labels = rng.standard_normal((8, 5)).astype(np.float32), rng.integers(0, 3, 8)
-    x, labels = backend.asarray(x), backend.asarray(labels)
+    x, labels = here(x), here(labels)
     model = md.models.mlp((5, 4, 3))
     factor, layer_rate = layer_rate_for(rate, REPLAYED, STEPS)
     optimizer = build_optimizer(model, method, LR * factor, DECAY, layer_rate)
