@@ -36,6 +36,7 @@ RECIPES = {  # in the order of the report
     "imagenet32": Named("ImageNet classes at 32x32", 200, _CLASSES),
     "imagenet": Named("ImageNet", 1000, _SAMPLE),
     "deep-mlp": Named("Deep sigmoid network on MNIST", 10),
+    "deep-mlp-trainable": Named("The deepest sigmoid network that one rate trains, on MNIST", 10),
     "deep-conv": Named("Deep convolutional network on CIFAR-10", 10, _JPEG),
     "saddle": Named("A saddle point", 0),
 }
