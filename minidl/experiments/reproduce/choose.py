@@ -19,8 +19,9 @@ the layers behind the first, where half a decade was asked for; so with 20 layer
                 6             0.63          1                10.2%  not met
                20             0.62          1                10.2%  not met
 
-With 2 and 3 layers the rates 0.01, 3.16 and 10, with 5 layers 3.16 and 10 were tried too, and are no better. `rates`
-gave for AdaGrad, where Caffe has no recipe (mean validation loss):
+With 2 layers the rates 0.01, 3.16 and 10, with 3 layers 0.01 and 3.16, with 5 layers 3.16 and 10 were tried too, and
+are no better. `rates` gave for AdaGrad, where Caffe has no recipe (mean
+validation loss):
 
     base rate                         0.01  0.0316     0.1   0.316       1    3.16
     mnist, adagrad-layer            1.4023  0.4456  0.2185  0.1137  0.0822  0.2176
