@@ -193,7 +193,7 @@ def _less_mean(x: Array, m: Array, c: Array, eps: float) -> Array:
 def _standardize_columns(
     start: int, stop: int, x: Array, y: Array, means: Array, scales: Array, w: Array, b: Array | None, eps: float
 ) -> None:
-    """The same."""
+    """As `_standardize`, with w and b of a row."""
     for rows in blocks(start, stop, x.shape[1]):
         c = y[rows]
         means[rows], scale = _centred(x[rows], c, eps)
