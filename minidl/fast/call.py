@@ -65,7 +65,7 @@ traits_of = _Traits()
 
 
 def _call(op: Function, inputs: tuple[Any, ...], mode: int) -> Any:
-    """The two for any number of inputs."""
+    """Call an op, and record it if a gradient may be asked for: any number of inputs."""
     arrays: list[Any] = []
     tensor: Any = None
     needed, bit, loose = 0, 1, False  # of `needed` bit i says whether input i wants a gradient

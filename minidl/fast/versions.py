@@ -19,6 +19,7 @@ A test finds every version here and holds it equal to its op.
 from __future__ import annotations
 
 import inspect
+from functools import partialmethod
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -34,7 +35,8 @@ class Faster:
 
     Attributes:
         where: in words, for which operands it fits.
-        takes: the class of the first operand, if that is all that decides; `fits` is then not asked, which saves time.
+        takes: the class of the first operand, if that is all that decides. `fits` is made of it, and the call of an op
+            does not ask it, which saves time.
     """
 
     __slots__ = ()
@@ -44,18 +46,23 @@ class Faster:
     versions: ClassVar[tuple[type[Any], ...]]
     plain: ClassVar[type[Any]]
 
-    def fits(self, *operands: Any, **named: Any) -> bool:
-        """Whether it computes these operands. Those that say `takes` need not define it."""
-        return type(operands[0]) is self.takes
-
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if "takes" in vars(cls):
+            cls.fits = partialmethod(_first_is, cls.takes)  # type: ignore[attr-defined]
+        elif "fits" in vars(cls):
+            cls.takes = None  # what its parent takes is no longer all that decides
         plain: Any = next(base for base in cls.__mro__ if not issubclass(base, Faster))
         if plain is not object:
             cls.plain = plain
             cls.foreign = getattr(plain, "foreign", False)
             _all.append(cls)
             _register(plain)
+
+
+def _first_is(owner: Any, kind: type[Any], first: Any, *others: Any, **named: Any) -> bool:
+    """The `fits` of a version that says what it takes; `owner` is the plain op still."""
+    return type(first) is kind
 
 
 def _register(plain: Any) -> None:

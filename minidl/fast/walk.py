@@ -144,6 +144,10 @@ class FastWalk(Faster, Walk):
 
     @staticmethod
     def deliver(grads: dict[Any, ArrayOrTensor], seed: ArrayOrTensor) -> None:
+        """As the plain one, if each gradient is an array for a leaf without hooks and without `.grad`; else by it.
+
+        Nothing is delivered before all were looked at.
+        """
         if mode.get() & OBSERVED:
             Walk.deliver(grads, seed)
             return

@@ -107,6 +107,28 @@ def test_chosen_answers_with_the_class_itself_if_nothing_fits(faster: type[Tripl
     assert chosen(Triple(), np.ones((2, 2))) is Triple
 
 
+def test_one_that_says_what_it_takes_needs_no_fits(faster: type[Triple]) -> None:
+    class OfArrays(Faster, Triple):
+        __slots__ = ()
+        takes = np.ndarray
+
+    class OfSmallOnes(OfArrays):
+        __slots__ = ()
+
+        def fits(self, x: Any) -> bool:
+            return np.size(x) == 2
+
+    if current_mode() & PLAIN:
+        pytest.skip("no version computes now")
+    small, large = np.ones((2, 1)), np.ones((2, 2))
+    assert chosen(Triple(), small) is OfSmallOnes
+    assert chosen(Triple(), large) is OfArrays
+    assert chosen(Triple(), np.float64(1)) is Triple  # a number of NumPy's is no array
+    with md.using("numpy"):
+        assert made_by(md.Tensor(small, requires_grad=True)) is OfSmallOnes
+        assert made_by(md.Tensor(large, requires_grad=True)) is OfArrays
+
+
 def test_the_whole_mechanism_is_under_forty_lines() -> None:
     code = [
         line

@@ -65,9 +65,9 @@ class AttentionWeights(Faster, attention.AttentionWeights):
 
 
 class LogSoftmax(probabilities.LogSoftmax):
-    """`kept` is e^(x - max x), and its sum over each row.
+    """The maximum is always subtracted: the logarithm of a large sum is rounded more coarsely than what it leaves of x.
 
-    The maximum is always subtracted: the logarithm of a large sum is rounded more coarsely than what it leaves of x.
+    The powers are not kept: they are as large as the result, and made of it again in the backward.
     """
 
     __slots__ = ()
@@ -78,11 +78,10 @@ class LogSoftmax(probabilities.LogSoftmax):
 
     def forward(self, x: Array) -> Array:
         self.axis = all_axes(self.axis, x.ndim)
-        self.kept = np.empty(x.shape, x.dtype), np.empty(x.size // x.shape[-1], x.dtype)
-        return _by_rows(_log_softmax, x, *self.kept)
+        return _by_rows(_log_softmax, x)
 
     def backward(self, grad_out: Array, out: Array) -> Array:
-        return _by_rows(_log_softmax_gradient, grad_out, *self.kept)
+        return _by_rows(_log_softmax_gradient, grad_out, out)
 
 
 class CrossEntropy(classification.CrossEntropy):
@@ -166,16 +165,18 @@ def _softmax_gradient(start: int, stop: int, grad_out: Array, p: Array, grad_x: 
         out *= p[rows]
 
 
-def _log_softmax(start: int, stop: int, x: Array, powers: Array, sums: Array, out: Array) -> None:
+def _log_softmax(start: int, stop: int, x: Array, out: Array) -> None:
     for rows in blocks(start, stop, x.shape[1]):
         shifted = _less_maximum(x[rows], out[rows])
-        sums[rows, 0] = row_sums(np.exp(shifted, out=powers[rows]))
-        shifted -= spread(np.log(sums[rows, 0]), workspace("spread", shifted.shape, x.dtype))
+        memory = workspace("spread", shifted.shape, x.dtype)
+        sums = row_sums(np.exp(shifted, out=memory))
+        shifted -= spread(np.log(sums), memory)
 
 
-def _log_softmax_gradient(start: int, stop: int, grad_out: Array, powers: Array, sums: Array, grad_x: Array) -> None:
-    """g - p sum_j g_j."""
-    for rows in blocks(start, stop, powers.shape[1]):
+def _log_softmax_gradient(start: int, stop: int, grad_out: Array, logarithms: Array, grad_x: Array) -> None:
+    """g - e^l sum_j g_j."""
+    for rows in blocks(start, stop, logarithms.shape[1]):
         g, out = grad_out[rows], grad_x[rows]
-        np.multiply(powers[rows], spread(row_sums(g) / sums[rows, 0], out), out=out)
+        np.exp(logarithms[rows], out=out)
+        out *= spread(row_sums(g), workspace("spread", out.shape, out.dtype))
         np.subtract(g, out, out=out)

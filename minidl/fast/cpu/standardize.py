@@ -23,6 +23,8 @@ from minidl.functional import normalization
 from minidl.functional.precision import narrowed, widened
 from minidl.types import Array, Gradients
 
+FAR = 4  # times s: a mean farther from 0 than that is made more exact
+
 
 class Standardize(Faster, normalization.Standardize):
     """Each run of numbers of a row has one weight: the pixels of a channel in group_norm, or a row without weights.
@@ -166,11 +168,23 @@ def _gradient(
 
 
 def _centred(x: Array, c: Array, eps: float) -> tuple[Array, Array]:
-    """x - m of rows into c; m and 1 / s."""
-    length = x.shape[1]
-    m = row_sums(x) / length
+    """x - m of rows into c; m and 1 / s.
+
+    A sum of many numbers is rounded many times, and m with it; the mean of x - m says by how much. It matters where the
+    numbers of a row lie close together and far from 0, since z is then off by more than its own rounding.
+    """
+    m = row_sums(x) / x.shape[1]
+    scale = _less_mean(x, m, c, eps)
+    if (abs(m) * scale > FAR).any():
+        m += row_sums(c) / x.shape[1]
+        scale = _less_mean(x, m, c, eps)
+    return m, scale
+
+
+def _less_mean(x: Array, m: Array, c: Array, eps: float) -> Array:
+    """x - m of rows into c; 1 / s."""
     np.subtract(x, m[:, None], out=c)
-    return m, 1 / np.sqrt(row_products(c, c) / length + eps)
+    return 1 / np.sqrt(row_products(c, c) / x.shape[1] + eps)
 
 
 # ---- rows (length,), with one weight for each number
@@ -179,7 +193,7 @@ def _centred(x: Array, c: Array, eps: float) -> tuple[Array, Array]:
 def _standardize_columns(
     start: int, stop: int, x: Array, y: Array, means: Array, scales: Array, w: Array, b: Array | None, eps: float
 ) -> None:
-    """The same."""
+    """As `_standardize`, with w and b of a row."""
     for rows in blocks(start, stop, x.shape[1]):
         c = y[rows]
         means[rows], scale = _centred(x[rows], c, eps)

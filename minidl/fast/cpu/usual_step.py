@@ -27,7 +27,6 @@ from minidl.types import Array, DType
 
 Update = Callable[[Array, Array, dict[str, Any]], None]  # of a weight, or a part of it, with its gradient and state
 
-
 # What took part of a layer: its name, raw arrays, and the WriteCounts of the gradients.
 Layer = tuple[str, list[Array], list[Array], list[WriteCount]]
 

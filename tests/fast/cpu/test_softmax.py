@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,19 @@ def test_a_sure_and_right_guess_has_as_exact_a_loss_and_gradient() -> None:
     )
     assert abs(loss - exact) <= abs(plain - exact) + 1e-6
     np.testing.assert_allclose(grad[:, 3], of_plain[:, 3], atol=2.5e-7)
+
+
+@pytest.mark.parametrize("function", [F.softmax, F.log_softmax, attention])
+def test_a_node_keeps_its_result_and_no_other_array(function: Any) -> None:
+    x = md.Tensor(numbers((256, 1024), "float32"), requires_grad=True)
+    function(x)  # the workspace is there from here on
+    tracemalloc.start()
+    try:
+        z = function(x)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1.1 * z.data.nbytes
 
 
 def test_where_it_fits() -> None:

@@ -86,6 +86,27 @@ def test_a_large_mean_costs_no_more_than_its_own_rounding(mean, length, seed):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=3 * unit * scale * (20 if length == 3 else 1))
 
 
+@pytest.mark.parametrize("length", [9, 64, 768, 3000])
+@pytest.mark.parametrize("mean", [30, -300, 1e4, 1e5])
+def test_of_a_large_mean_z_is_as_exact_as_the_plain_one(mean, length):
+    x = (numbers((32, length), "float64") + mean).astype("float32")
+    exact = plain.Standardize((1,), 1e-5).forward(x.astype("float64"), None, None)
+    unit = np.spacing(np.float32(abs(mean)))
+    for version, weight in ((standardize.Standardize, None), (standardize.StandardizeColumns, np.ones_like(x[0]))):
+        z = version((1,), 1e-5).forward(x, weight, None)
+        scale = max(1.0, float(np.abs(exact).max()))
+        np.testing.assert_allclose(z, exact, rtol=0, atol=unit * scale / np.std(x, axis=1).min())
+
+
+@pytest.mark.parametrize("number", [0.1, -80.3, 1e4, 123456.7])
+@pytest.mark.parametrize("length", [3, 9, 768, 3000])
+def test_equal_numbers_are_all_0(number, length):
+    """Their mean, rounded, is another number: divided by sqrt(eps), that would be more than a trace."""
+    x = np.full((4, length), number, "float32")
+    for version, weight in ((standardize.Standardize, None), (standardize.StandardizeColumns, np.ones_like(x[0]))):
+        np.testing.assert_array_equal(version((1,), 1e-5).forward(x, weight, None), 0)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_what_is_no_number_or_too_large_to_be_squared_is_left_to_the_plain_lines(value, weighted):
