@@ -116,7 +116,8 @@ def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool) -> t
         return UNDECIDED, "It helps at the recipe's rate; each at its best rate, the seeds do not settle it."
     if second == verdicts.HELPS:
         return (CONFIRMED, "") if controls else (UNDECIDED, "One of the two controls was not run.")
-    return LARGER_RATE, "Each at its best rate, one rate does as well."
+    rival = arm_named("per-step" if second == verdicts.LARGER_RATE else "uniform")
+    return LARGER_RATE, f"Each at its best rate, {rival} does as well."
 
 
 def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure) -> Finding:

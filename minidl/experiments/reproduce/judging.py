@@ -41,7 +41,8 @@ def how_judged() -> list[Block]:
         recorded more densely early in a run.)""",
         f"""**Speed**: near the input a step under a rate per layer has to go at least {FASTER:g} times as far as under
         one rate, and at least {FASTER:g} times as far as under both controls. If it is established to go less far than
-        that compared with a control, the larger rate explains it.""",
+        that compared with a control, the larger rate explains it. A control that learned nothing, where a rate per
+        layer did, decides nothing: its layers stand still.""",
         f"""**Accuracy** and **time**: one arm beats another if the test says so and the median difference is at least
         {SMALLEST_EFFECT:.0%}. That a control does as well has to be shown too: by the same test it keeps at least
         {KEPT_OF_THE_GAIN:.0%} of what a rate per layer gains over one rate. There is no difference if one rate is shown
@@ -49,7 +50,8 @@ def how_judged() -> list[Block]:
         recipe's rate, where both controls have to be beaten, and with each rule at the best rate of the same grid. If
         the two disagree, or the second was not run, it is undecided. A run that diverged ranks after every other. Time
         is counted in iterations, until a run has no more wrong answers, give or take {SMALLEST_EFFECT:.0%}, than one
-        rate with the same seed has at the end.""",
+        rate with the same seed has at the end; where one rate learned nothing there is nothing to reach, and time is
+        undecided.""",
         """**Saddle**: the same two comparisons, of the steps until the loss is a stated part below that at the saddle.
         A run that never gets there ranks after every other.""",
         """No correction is made for the number of comparisons: with many of them, one in twenty that shows nothing

@@ -54,6 +54,13 @@ def test_both_comparisons_make_the_word(recipe, tuned, word):
     assert combined(a_verdict(recipe), a_verdict(tuned), controls=True)[0] == word
 
 
+def test_it_names_the_arm_that_does_as_well_at_its_best_rate():
+    helps = a_verdict(verdict.HELPS)
+    for tuned, arm in ((verdict.LARGER_RATE, "one varying rate"), (verdict.NO_DIFFERENCE, "one rate")):
+        word, why = combined(helps, a_verdict(tuned), controls=True)
+        assert (word, why) == (LARGER_RATE, f"Each at its best rate, {arm} does as well.")
+
+
 def test_without_both_controls_nothing_is_confirmed():
     helps = a_verdict(verdict.HELPS)
     assert combined(helps, helps, controls=False) == (UNDECIDED, "One of the two controls was not run.")
