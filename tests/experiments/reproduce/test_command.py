@@ -45,6 +45,11 @@ def no_report(monkeypatch):
     monkeypatch.setattr(command, "write", lambda out: ["what came out"])
 
 
+def test_a_report_of_another_experiment_is_refused(done, capsys, no_report):
+    assert main(["reproduce", "mnist", "--report-only", "--out", str(done[0])]) == 2
+    assert "holds the experiment digits, not mnist: name that, or another --out" in capsys.readouterr().err
+
+
 def test_the_same_command_again_runs_nothing_and_reports(done, monkeypatch, capsys, no_report):
     out, _ = done
     monkeypatch.setattr(command, "read", lambda *_: pytest.fail("data were read"))
