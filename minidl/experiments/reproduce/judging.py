@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from minidl.experiments.reproduce.claims import CLAIMS, Finding, fewest
@@ -10,7 +11,9 @@ from minidl.experiments.reproduce.layer_claims import EXTREME, FASTER, SLOWER, j
 from minidl.experiments.reproduce.outcome_claims import judge_outcomes
 from minidl.experiments.reproduce.page import Block, Folded, Text
 from minidl.experiments.reproduce.saddle_claim import SADDLE, judge_escape
+from minidl.experiments.reproduce.tables import tuning_table
 from minidl.experiments.verdict import ALIKE, KEPT_OF_THE_GAIN, SIGNIFICANCE, SMALLEST_EFFECT
+from minidl.plot.words import listed
 
 
 def judge_all(collected: dict[str, Any]) -> list[Finding]:
@@ -22,8 +25,18 @@ def judge_all(collected: dict[str, Any]) -> list[Finding]:
 
 def _of(collected: dict[str, Any], method: str) -> list[Finding]:
     if collected["recipe"] == SADDLE:  # no training from first weights: it is asked one thing only
-        return judge_escape(collected, method)
-    return [*judge_layers(collected, method), *judge_outcomes(collected, method)]
+        return _with_edges(judge_escape(collected, method), collected, method)
+    return [*judge_layers(collected, method), *_with_edges(judge_outcomes(collected, method), collected, method)]
+
+
+def _with_edges(findings: list[Finding], collected: dict[str, Any], method: str) -> list[Finding]:
+    """The findings; where "its best rate" may not be the best, their sentences say so."""
+    tuning = tuning_table(collected, method)
+    edges = [] if tuning is None else tuning[1]
+    if not edges:
+        return findings
+    beside = f"(The best rate for {listed(edges)} is at the edge of its grid: a better one may lie beyond.)"
+    return [replace(one, sentence=f"{one.sentence} {beside}") if one.numbers.get("tuned") else one for one in findings]
 
 
 def how_judged() -> list[Block]:
