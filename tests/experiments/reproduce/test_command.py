@@ -143,7 +143,8 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, no_report)
     words = ["digits", "--scale", "paper", *SMALL[:-1], "--out", str(out)]
     assert main(["reproduce", *words, "--plan-only"]) == 0
     plan = json.loads((out / "plan.json").read_text())
-    plan["runs"] = [{**run, "iterations": 1_500} for run in plan["runs"][:2]]  # a plan may be edited
+    # A plan may be edited. A run has to last longer than the two seconds in which it hears that it is to stop.
+    plan["runs"] = [{**run, "iterations": 8_000} for run in plan["runs"][:2]]
     (out / "plan.json").write_text(json.dumps(plan))
     program = [sys.executable, "-m", "minidl", "reproduce", *words]
     with subprocess.Popen(program, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
