@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 from minidl.experiments.reproduce.doing import one_line
 from minidl.experiments.reproduce.results import versions
@@ -55,6 +56,10 @@ class Cluster:
             from distributed import Client
         except ImportError as error:
             raise ValueError("--dask needs dask.distributed: pip install 'minidl[dask]'") from error
+        if not names_a_port(self._address):  # of such a one a Client would be left that takes a minute to be closed
+            raise ValueError(
+                f"--dask: expected an ADDRESS such as tcp://10.0.0.1:8786, with a port; got {self._address}"
+            )
         try:
             self._client = Client(self._address, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
@@ -119,6 +124,15 @@ class Cluster:
                 raise ValueError(f"--dask {self._address}: " + "; ".join(wrong))
         self._known = there
         self._next_check = time.monotonic() + CHECK_EVERY
+
+
+def names_a_port(address: str) -> bool:
+    """Whether an address says which host and port."""
+    try:
+        parts = urlsplit(address if "://" in address else f"tcp://{address}")
+        return bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        return False
 
 
 class _Token:

@@ -49,7 +49,7 @@ def collect(out: Path) -> dict[str, Any]:
         if found["spec"]["recipe"] != recipe or found["spec"]["scale"] != scale:
             damaged[name] = f"is of {found['spec']['recipe']}, {found['spec']['scale']}: not of this reproduction"
             del results[name]
-    planned = [str(spec.get("id")) for spec in plan.get("runs", []) if isinstance(spec, dict)]
+    planned = _planned(plan, results)
     failed = {path.parent.name: _first_line(path) for path in sorted(folder.glob("*/error.txt"))}
     layers: list[str] = max((found["layers"] for found in results.values() if "layers" in found), key=len, default=[])
     environments: list[dict[str, Any]] = []
@@ -60,7 +60,7 @@ def collect(out: Path) -> dict[str, Any]:
         "scale": scale,
         "settings": rounded(plan.get("settings", {}), 6),
         "planned": len(planned) if plan else None,
-        "missing": [name for name in planned if name not in results and name not in failed],
+        "missing": [name for name in planned if name not in {*results, *failed, *damaged}],
         "failed": {name: why for name, why in failed.items() if name not in results},
         "damaged": damaged,
         "data": next((rounded(found["data"], 6) for found in results.values() if found.get("data")), None),
@@ -99,6 +99,25 @@ def _plan(path: Path) -> tuple[dict[str, Any], str]:
     if not isinstance(plan, dict) or not isinstance(plan.get("runs"), list):
         return {}, "it is no plan: it has no list of runs"
     return plan, ""
+
+
+def _planned(plan: dict[str, Any], results: dict[str, Any]) -> list[str]:
+    """The plan's runs, without the twins that were not needed: a control is done that replayed another run instead."""
+    replayed = {
+        (found["spec"]["method"], found["spec"]["seed"])
+        for found in results.values()
+        if found["spec"]["base"] == "tuned" and found["spec"]["rate"] == "per-step"
+    }
+    return [
+        str(spec.get("id"))
+        for spec in plan.get("runs", [])
+        if isinstance(spec, dict)
+        and not (
+            spec.get("role") == "twin"
+            and spec.get("id") not in results
+            and (spec.get("method"), spec.get("seed")) in replayed
+        )
+    ]
 
 
 def _first_line(path: Path) -> str:

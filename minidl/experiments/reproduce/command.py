@@ -15,7 +15,7 @@ from minidl.checks import whole
 from minidl.data import cifar10, mnist
 from minidl.experiments.reproduce.cluster import Cluster
 from minidl.experiments.reproduce.methods import METHOD_TITLES, METHODS, RATE_TITLES, RATES
-from minidl.experiments.reproduce.plan import FILE, Plan, make_plan, open_plan
+from minidl.experiments.reproduce.plan import FILE, Plan, make_plan, open_plan, read_plan
 from minidl.experiments.reproduce.recipes import RECIPES, SCALES, TUNING_SEEDS, Recipe, recipe_named
 from minidl.experiments.reproduce.results import is_done
 from minidl.experiments.reproduce.running import CACHE, perform
@@ -91,7 +91,11 @@ def add_reproduce(commands: Any, path: Callable[[str], Path]) -> None:
     parser.add_argument("--methods", default="", metavar="M,...", help="some of the methods (default: all)")
     parser.add_argument("--rates", default="", metavar="R,...", help="some of the rates (default: all)")
     parser.add_argument(
-        "--seeds", type=int, metavar="N", help="how many are reported (default: 3 or 5; imagenet fewer)"
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="how many are reported (default: 3 or 5; imagenet fewer). Fewer than 5 can decide nothing; more can be "
+        "asked for later, in the same folder",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="runs at a time, a core each (default: one a core)")
     parser.add_argument("--dask", metavar="ADDRESS", help="do the runs on the workers of this dask scheduler")
@@ -111,6 +115,7 @@ def reproduce(options: argparse.Namespace) -> int:
     recipe = recipe_named(options.experiment)
     out = options.out or Path("runs") / f"reproduce-{recipe.name}-{options.scale}"
     if options.report_only:
+        _check_experiment(out, recipe)
         return _report(out)
     if options.workers is not None:
         whole(options.workers, "--workers", 1)
@@ -142,6 +147,20 @@ def _follow(plan: Plan, out: Path, options: argparse.Namespace, command: str) ->
         return do(plan, out, run, options.workers, show=show)
     with Cluster(options.dask, out) as cluster:
         return do(plan, out, run, pool=cluster, show=show)
+
+
+def _check_experiment(out: Path, recipe: Recipe) -> None:
+    """See that a folder holds this experiment. If its plan cannot be read, the report says so.
+
+    Raises:
+        ValueError: it holds another.
+    """
+    try:
+        found = read_plan(out / FILE).recipe
+    except (OSError, ValueError):
+        return
+    if found != recipe.name:
+        raise ValueError(f"{out} holds the experiment {found}, not {recipe.name}: name that, or another --out")
 
 
 def _report(out: Path) -> int:

@@ -48,6 +48,14 @@ _OURS = {  # what verdict.py calls the arms, and what this report does
 }
 
 
+_AT_THE_RECIPES_RATE = {  # which was chosen for one rate for all layers
+    verdicts.HELPS: "It helps at the recipe's rate",
+    verdicts.LARGER_RATE: "At the recipe's rate a larger rate does as well",
+    verdicts.NO_DIFFERENCE: "At the recipe's rate there is no difference",
+    verdicts.HURTS: "It hurts at the recipe's rate",
+}
+
+
 @dataclass(frozen=True)
 class Measure:
     """What is compared.
@@ -106,17 +114,18 @@ def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool) -> t
         return UNDECIDED, "Not run at the recipe's rate." if first is None else ""
     if first != verdicts.HELPS and second == verdicts.HELPS:
         return UNDECIDED, "The two comparisons disagree: at its best rate it helps."
+    if second is None:
+        return UNDECIDED, f"{_AT_THE_RECIPES_RATE[first]}; each at its best rate was not run."
     if first == verdicts.LARGER_RATE:
         return LARGER_RATE, ""
     if first in (verdicts.NO_DIFFERENCE, verdicts.HURTS):
         return NOT_CONFIRMED, "It hurts." if first == verdicts.HURTS else ""
-    if second is None:
-        return UNDECIDED, "It helps at the recipe's rate; whether a tuned single rate does as well was not run."
     if second == verdicts.UNDECIDED:
         return UNDECIDED, "It helps at the recipe's rate; each at its best rate, the seeds do not settle it."
     if second == verdicts.HELPS:
         return (CONFIRMED, "") if controls else (UNDECIDED, "One of the two controls was not run.")
-    return LARGER_RATE, "Each at its best rate, one rate does as well."
+    rival = arm_named("per-step" if second == verdicts.LARGER_RATE else "uniform")
+    return LARGER_RATE, f"Each at its best rate, {rival} does as well."
 
 
 def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure) -> Finding:

@@ -14,6 +14,8 @@ import numpy as np
 
 from minidl.experiments.reproduce.names import ARMS, METHODS
 
+LEARNED = 3.0  # times what guessing gives: a run that ends below that has learned nothing
+
 Run = dict[str, Any]
 Arms = dict[str, dict[int, Run]]  # {arm: {seed: run}}
 
@@ -71,6 +73,12 @@ def final_accuracy(run: Run) -> float:
     return math.nan if accuracy is None else float(accuracy)
 
 
+def have_learned(runs: Sequence[Run], classes: int) -> bool:
+    """Whether at least half of the runs end well above guessing; also where it is not known what guessing gives."""
+    ends = [0.0 if diverged(run) else final_accuracy(run) for run in runs if "looks" in run]
+    return not ends or not classes or -median([-end for end in ends]) >= min(0.5, LEARNED / classes)
+
+
 def final_error(run: Run) -> float:
     """The share of wrong answers at the end; infinite for a run that diverged, so that it ranks last."""
     return math.inf if diverged(run) or math.isnan(final_accuracy(run)) else 1.0 - final_accuracy(run)
@@ -104,7 +112,8 @@ def _until(run: Run, accuracy: float, key: str) -> float:
 
 
 def _look_of(run: Run, accuracy: float) -> int | None:
-    reached = [a is not None and a >= accuracy for a in run["looks"]["accuracy"]]
+    looks = zip(run["looks"]["accuracy"], run["looks"]["loss"], strict=True)  # no loss: it has diverged before
+    reached = [a is not None and loss is not None and a >= accuracy for a, loss in looks]
     return reached.index(True) if True in reached else None
 
 

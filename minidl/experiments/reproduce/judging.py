@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from minidl.experiments.reproduce.claims import CLAIMS, Finding, fewest
@@ -10,7 +11,9 @@ from minidl.experiments.reproduce.layer_claims import EXTREME, FASTER, SLOWER, j
 from minidl.experiments.reproduce.outcome_claims import judge_outcomes
 from minidl.experiments.reproduce.page import Block, Folded, Text
 from minidl.experiments.reproduce.saddle_claim import SADDLE, judge_escape
+from minidl.experiments.reproduce.tables import tuning_table
 from minidl.experiments.verdict import ALIKE, KEPT_OF_THE_GAIN, SIGNIFICANCE, SMALLEST_EFFECT
+from minidl.plot.words import listed
 
 
 def judge_all(collected: dict[str, Any]) -> list[Finding]:
@@ -22,8 +25,18 @@ def judge_all(collected: dict[str, Any]) -> list[Finding]:
 
 def _of(collected: dict[str, Any], method: str) -> list[Finding]:
     if collected["recipe"] == SADDLE:  # no training from first weights: it is asked one thing only
-        return judge_escape(collected, method)
-    return [*judge_layers(collected, method), *judge_outcomes(collected, method)]
+        return _with_edges(judge_escape(collected, method), collected, method)
+    return [*judge_layers(collected, method), *_with_edges(judge_outcomes(collected, method), collected, method)]
+
+
+def _with_edges(findings: list[Finding], collected: dict[str, Any], method: str) -> list[Finding]:
+    """The findings; where "its best rate" may not be the best, their sentences say so."""
+    tuning = tuning_table(collected, method)
+    edges = [] if tuning is None else tuning[1]
+    if not edges:
+        return findings
+    beside = f"(The best rate for {listed(edges)} is at the edge of its grid: a better one may lie beyond.)"
+    return [replace(one, sentence=f"{one.sentence} {beside}") if one.numbers.get("tuned") else one for one in findings]
 
 
 def how_judged() -> list[Block]:
@@ -41,7 +54,8 @@ def how_judged() -> list[Block]:
         recorded more densely early in a run.)""",
         f"""**Speed**: near the input a step under a rate per layer has to go at least {FASTER:g} times as far as under
         one rate, and at least {FASTER:g} times as far as under both controls. If it is established to go less far than
-        that compared with a control, the larger rate explains it.""",
+        that compared with a control, the larger rate explains it. A control that learned nothing, where a rate per
+        layer did, decides nothing: its layers stand still.""",
         f"""**Accuracy** and **time**: one arm beats another if the test says so and the median difference is at least
         {SMALLEST_EFFECT:.0%}. That a control does as well has to be shown too: by the same test it keeps at least
         {KEPT_OF_THE_GAIN:.0%} of what a rate per layer gains over one rate. There is no difference if one rate is shown
@@ -49,7 +63,8 @@ def how_judged() -> list[Block]:
         recipe's rate, where both controls have to be beaten, and with each rule at the best rate of the same grid. If
         the two disagree, or the second was not run, it is undecided. A run that diverged ranks after every other. Time
         is counted in iterations, until a run has no more wrong answers, give or take {SMALLEST_EFFECT:.0%}, than one
-        rate with the same seed has at the end.""",
+        rate with the same seed has at the end; where one rate learned nothing there is nothing to reach, and time is
+        undecided.""",
         """**Saddle**: the same two comparisons, of the steps until the loss is a stated part below that at the saddle.
         A run that never gets there ranks after every other.""",
         """No correction is made for the number of comparisons: with many of them, one in twenty that shows nothing

@@ -9,7 +9,8 @@ recorded steps.
 - **slow**: under one rate the relative update of a step, |dw|/|w|, is at least `SLOWER` times larger near the output.
 - **speed**: near the input the relative update is at least `FASTER` times that under one rate, and at least `FASTER`
   times that under each control in which no layer differs from another. If only the first is established and for one of
-  the controls the contrary, it is the larger rate.
+  the controls the contrary, it is the larger rate. A control that learned nothing, where a rate per layer did, decides
+  nothing: its layers have stopped, and everything is faster than that.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ from minidl.experiments.reproduce.evidence import (
     arms_of,
     by_layer,
     decades_deeper,
+    have_learned,
     ids_of,
     median,
     near_input_and_output,
     shared_seeds,
 )
-from minidl.experiments.reproduce.names import CONTROLS, arm_named
+from minidl.experiments.reproduce.names import CONTROLS, arm_named, words_of
 from minidl.plot.words import listed, positional
 
 EXTREME = 10.0
@@ -58,7 +60,8 @@ def judge_layers(collected: dict[str, Any], method: str) -> list[Finding]:
     if not any(arms.values()):
         return []
     where = {"recipe": collected["recipe"], "scale": collected["scale"], "method": method}
-    return [_gradients(arms, where), _slow(arms, where), _speed(arms, where)]
+    classes = words_of(collected["recipe"]).classes
+    return [_gradients(arms, where), _slow(arms, where), _speed(arms, where, classes)]
 
 
 def _gradients(arms: Arms, where: dict[str, Any]) -> Finding:
@@ -99,7 +102,7 @@ def _slow(arms: Arms, where: dict[str, Any]) -> Finding:
                    runs=tuple(ids_of(arms, ["uniform"])))  # fmt: skip
 
 
-def _speed(arms: Arms, where: dict[str, Any]) -> Finding:
+def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     missing = [arm for arm in ("ln", "uniform") if not arms.get(arm)]
     seeds = shared_seeds(arms, ["ln", "uniform"])
     if missing or not seeds:
@@ -108,7 +111,9 @@ def _speed(arms: Arms, where: dict[str, Any]) -> Finding:
     gains = {arm: _gains(arms, arm, "near input") for arm in ("uniform", *rivals)}
     shifts = {arm: _gains(arms, arm, "shift") for arm in ("uniform", *rivals)}
     shown = {arm: exceeds(gains[arm], math.log(FASTER)) for arm in gains}
-    word, why = _speed_word(shown, rivals)
+    learned = [arm for arm in ("ln", *rivals) if have_learned(list(arms[arm].values()), classes)]
+    stuck = [arm for arm in rivals if arm not in learned] if "ln" in learned else []
+    word, why = _speed_word(shown, rivals, stuck)
     lines = [f"{_middle(gains[arm])} times as far as {arm_named(arm)}" for arm in gains]
     multipliers = [near_input_and_output(by_layer(run, "multipliers")) for run in arms["ln"].values()]
     factors = (median([pair[0] for pair in multipliers]), median([pair[1] for pair in multipliers]))
@@ -131,16 +136,22 @@ def _speed(arms: Arms, where: dict[str, Any]) -> Finding:
                    numbers=numbers, runs=tuple(ids_of(arms, ["ln", "uniform", *rivals])))  # fmt: skip
 
 
-def _speed_word(shown: dict[str, str], rivals: Sequence[str]) -> tuple[str, str]:
+def _speed_word(shown: dict[str, str], rivals: Sequence[str], stuck: Sequence[str]) -> tuple[str, str]:
+    """The word and why. `stuck`: the controls that learned nothing, where a rate per layer did."""
     if shown["uniform"] == REFUTED:
         return NOT_CONFIRMED, ""
     if shown["uniform"] != ESTABLISHED:
         return UNDECIDED, "" if shown["uniform"] == FEW else "The seeds disagree."
-    explained = [arm for arm in rivals if shown[arm] == REFUTED]
+    explained = [arm for arm in rivals if shown[arm] == REFUTED and arm not in stuck]
     if explained:
         return LARGER_RATE, f"As fast: {listed(list(map(arm_named, explained)))}."
     if not rivals:
         return UNDECIDED, "No larger rate without differences between layers was run beside it."
+    if stuck:
+        return (
+            UNDECIDED,
+            f"How far a network moves that learns nothing says little: {listed(list(map(arm_named, stuck)))}.",
+        )
     missing = [arm for arm in CONTROLS if arm not in rivals]
     if missing:
         return UNDECIDED, f"Not run: {listed(list(map(arm_named, missing)))}."
@@ -203,15 +214,20 @@ def _number(decades: float) -> str:
 
 def _middle(logs: Sequence[float]) -> str:
     known = [value for value in logs if not math.isnan(value)]
-    return f"{math.exp(median(known)):.3g}" if known else "an unknown number of"
+    return _plainly(median(known)) if known else "an unknown number of"
 
 
 def _factor(logs: Sequence[float]) -> str:
     known = [value for value in logs if not math.isnan(value)]
     if not known:
         return "(not known)"
-    span = f" ({math.exp(min(known)):.3g} to {math.exp(max(known)):.3g})" if len(known) > 1 else ""
-    return f"{math.exp(median(known)):.3g}{span}"
+    span = f" ({_plainly(min(known))} to {_plainly(max(known))})" if len(known) > 1 else ""
+    return f"{_plainly(median(known))}{span}"
+
+
+def _plainly(log: float) -> str:
+    """The number of this natural logarithm, to three digits."""
+    return f"{math.exp(log):.3g}" if log < math.log(1000) or log > 700 else f"{float(f'{math.exp(log):.3g}'):,.0f}"
 
 
 def _capital(text: str) -> str:

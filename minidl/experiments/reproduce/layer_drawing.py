@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from minidl.experiments.reproduce.drawing import band, colour_of
 from minidl.experiments.reproduce.evidence import Arms, arms_of, by_layer, median, near_input_and_output, shared_seeds
@@ -154,7 +154,10 @@ def _times(
     values = values[np.isfinite(values) & (values > 0)]
     if values.size and max(values.max(), 1) > 4 * min(values.min(), 1):
         ax.set_yscale("log")
-        plain_log_ticks(ax.yaxis)
+        if max(values.max(), 1) < 100 * min(values.min(), 1):
+            plain_log_ticks(ax.yaxis)
+        else:  # over many decades: the powers of ten alone
+            ax.yaxis.set_minor_locator(NullLocator())
     for name, line in lines.items():
         ax.fill_between(places, line["min"], line["max"], color=colours[name], alpha=0.15, linewidth=0)
         ax.plot(places, line["median"], "-o", color=colours[name], linewidth=1.3, markersize=3)

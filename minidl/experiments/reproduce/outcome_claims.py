@@ -25,6 +25,7 @@ from minidl.experiments.reproduce.evidence import (
     diverged,
     final_accuracy,
     final_error,
+    have_learned,
     iterations_to,
     median,
     seconds_to,
@@ -32,8 +33,6 @@ from minidl.experiments.reproduce.evidence import (
 from minidl.experiments.reproduce.names import accuracies_count, words_of
 from minidl.experiments.results import NEVER
 from minidl.experiments.verdict import DIVERGED, SMALLEST_EFFECT
-
-LEARNED = 3.0  # times what guessing gives: below that nothing was learned
 
 
 def judge_outcomes(collected: dict[str, Any], method: str) -> list[Finding]:
@@ -51,10 +50,13 @@ def judge_outcomes(collected: dict[str, Any], method: str) -> list[Finding]:
     time = compare("time", arms, where, ITERATIONS)
     found = [compare("accuracy", arms, where, ERRORS), replace(time, statistics=(*time.statistics, *_seconds(arms)))]
     guess = words_of(collected["recipe"]).classes
-    best = max(-median([-final_accuracy(run) for run in runs.values()]) for runs in arms.values())
-    if guess and best < min(0.5, LEARNED / guess):
+    if not any(have_learned(list(runs.values()), guess) for runs in arms.values()):
+        best = max(-median([-final_accuracy(run) for run in runs.values()]) for runs in arms.values())
         why = f"No arm learned the task: the best one ends at {best:.1%}, guessing gives {1 / guess:.1%}."
-        found = [Finding(one.claim, **where, word=UNDECIDED, sentence=why, runs=one.runs) for one in found]
+        return [Finding(one.claim, **where, word=UNDECIDED, sentence=why, runs=one.runs) for one in found]
+    if not have_learned(list(arms.get("uniform", {}).values()), guess):
+        why = "One rate learned nothing at the recipe's rate, so there is no accuracy that others could reach sooner."
+        found[1] = Finding("time", **where, word=UNDECIDED, sentence=why, runs=found[1].runs)
     return found
 
 

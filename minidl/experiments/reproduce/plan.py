@@ -238,9 +238,11 @@ def open_plan(wanted: Plan, folder: Path) -> Plan:
         wanted.save(path)
         return wanted
     found = read_plan(path)
+    differences = _differences(found, wanted)
+    what = [one for one in differences if one[0] in ("recipe", "scale")]  # then all else differs too
     other = [
         f"its {name} is {before}, asked for is {now}"
-        for name, before, now in _differences(found, wanted)
+        for name, before, now in what or differences
         if name != "seeds" or now < before
     ]
     if other:

@@ -37,6 +37,7 @@ from minidl.experiments.reproduce.tables import open_table
 QUESTION = "Does a rate for each layer train a network better?"
 PAPER = "[arXiv:1510.04609](https://arxiv.org/abs/1510.04609)"
 
+NAMED = 10  # of the runs that are missing
 MANY = 4  # more findings than this on one claim are shown as a table
 
 Collections = Sequence[dict[str, Any]]
@@ -104,7 +105,9 @@ def answer(findings: Sequence[Finding]) -> list[str]:
     """Two sentences: on accuracy and on time; or that nothing is decided, and how it stands."""
     accuracy, time = ([one for one in findings if one.claim == claim] for claim in ("accuracy", "time"))
     if not accuracy:
-        return ["There is no answer yet: no training was run whose accuracy could be compared."]
+        saddle = [f"From a saddle point, {method_named(one.method)}: {one.word}. {one.sentence}"
+                  for one in findings if one.claim == "saddle"]  # fmt: skip
+        return ["There is no answer yet: no training was run whose accuracy could be compared.", *saddle[:1]]
     if all(one.word == UNDECIDED for one in [*accuracy, *time]):
         first = next((one for one in accuracy if one.numbers), accuracy[0])
         undecided = "These runs do not decide whether a rate per layer makes a network better, or sooner."
@@ -204,7 +207,9 @@ def _lacking(collections: Collections) -> Iterator[str]:
     for found in collections:
         where = title_of(found)
         if found["missing"]:
-            yield f"**{where}**: not run (yet): {', '.join(f'`{name}`' for name in found['missing'])}."
+            names = [f"`{name}`" for name in found["missing"]]
+            more = f" and {len(names) - NAMED} more, which plan.json names" if len(names) > NAMED else ""
+            yield f"**{where}**: not run (yet): {', '.join(names[:NAMED])}{more}."
         for kind in ("failed", "damaged"):
             for name, why in found[kind].items():
                 yield f"**{where}**: `{name}` {'failed' if kind == 'failed' else 'was left out'}: {why}"

@@ -167,7 +167,10 @@ def read_replay(folder: Path) -> np.ndarray:
     Raises:
         FileNotFoundError, ValueError: they are not there, or damaged. The message names the file.
     """
-    arrays, _ = load_arrays(folder / REPLAY, kind="replay", schema={"mean_multiplier": Entry(FLOATS, ("T",))})
+    try:
+        arrays, _ = load_arrays(folder / REPLAY, kind="replay", schema={"mean_multiplier": Entry(FLOATS, ("T",))})
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"{error}. Delete the folder {folder}, and the run in it is done again") from error
     return arrays["mean_multiplier"]
 
 

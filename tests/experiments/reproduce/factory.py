@@ -26,6 +26,8 @@ CASES = {
     "diverges": {"uniform": 0.10, "ln": 1.0, "constant": 1.0, "per-step": 1.0, "log10": 1.0,
                  "uniform-tuned": 0.08, "ln-tuned": 0.08, "per-step-tuned": 0.08},
     "missing arms": {"uniform": 0.10, "ln": 0.05},
+    "controls learn nothing": {"uniform": 0.10, "ln": 0.05, "constant": 0.88, "per-step": 0.88},
+    "one rate learns nothing": {"uniform": 0.88, "ln": 0.05, "constant": 0.05, "per-step": 0.05},
     "nothing learned": dict.fromkeys(["uniform", "ln", "constant", "per-step"], 0.88),
 }  # fmt: skip
 

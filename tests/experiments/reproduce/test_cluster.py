@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from minidl.experiments.reproduce import cluster, holding
-from minidl.experiments.reproduce.cluster import Cluster, problems
+from minidl.experiments.reproduce.cluster import Cluster, names_a_port, problems
 from minidl.experiments.reproduce.holding import ask_to_stop
 from minidl.experiments.reproduce.results import read_result, versions
 from minidl.experiments.reproduce.scheduling import do
@@ -47,6 +48,17 @@ def test_what_does_not_fit_is_told_with_the_worker_and_what_to_do(tmp_path):
     assert problems({"w": ModuleNotFoundError("No module named 'minidl'")}, versions(), tmp_path) == [
         "the worker w cannot run minidl (ModuleNotFoundError: No module named 'minidl'): install the same minidl there"
     ]
+
+
+@pytest.mark.parametrize("address", ["foo", "tcp://10.0.0.1", "10.0.0.1:", "10.0.0.1:x", ":8786", ""])
+def test_an_address_without_host_and_port_is_refused_at_once(address, tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        sys.modules, "distributed", SimpleNamespace(Client=lambda *_, **__: pytest.fail("it was asked"))
+    )
+    with pytest.raises(ValueError, match=r"expected an ADDRESS such as tcp://10.0.0.1:8786, with a port"):
+        Cluster(address, tmp_path).__enter__()
+    assert names_a_port("tcp://10.0.0.1:8786")
+    assert names_a_port("head.example.org:8786")
 
 
 def test_without_dask_it_says_what_to_install(tmp_path, monkeypatch):

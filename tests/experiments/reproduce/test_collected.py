@@ -71,6 +71,20 @@ def test_what_was_not_run_and_what_failed_is_told_apart(tmp_path):
     assert found["failed"] == {"sgd-ln-recipe-seed1": "OSError: the disk is full"}
 
 
+def test_a_twin_that_was_not_needed_is_not_missing(tmp_path):
+    """Where the control's best rate is that of a run that is there, the control replays that one."""
+    write_runs(tmp_path, seeds=2, missing=("sgd-per-step-tuned-seed1",))
+    path = tmp_path / "plan.json"
+    plan = json.loads(path.read_text())
+    for seed in (0, 1):
+        twin = spec_of("mnist", "quick", "sgd", "ln", "tuned", seed, "twin")
+        plan["runs"].append({**twin, "id": f"sgd-ln-twin-seed{seed}"})
+    path.write_text(json.dumps(plan))
+    found = collect(tmp_path)
+    assert found["missing"] == ["sgd-per-step-tuned-seed1", "sgd-ln-twin-seed1"]
+    assert found["planned"] == len(found["runs"]) + 2
+
+
 def test_an_error_of_an_earlier_try_is_forgotten(tmp_path):
     write_runs(tmp_path, "missing arms", seeds=1)
     (tmp_path / "runs" / "sgd-ln-recipe-seed0" / "error.txt").write_text("earlier")
@@ -94,6 +108,7 @@ def test_a_damaged_result_is_left_out_and_named(tmp_path, content, said):
     found = collect(tmp_path)
     assert said in found["damaged"]["sgd-ln-recipe-seed0"]
     assert "sgd-ln-recipe-seed0" not in [run["id"] for run in found["runs"]]
+    assert found["missing"] == []
     assert len(found["runs"]) == 3
 
 

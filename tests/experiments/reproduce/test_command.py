@@ -45,6 +45,11 @@ def no_report(monkeypatch):
     monkeypatch.setattr(command, "write", lambda out: ["what came out"])
 
 
+def test_a_report_of_another_experiment_is_refused(done, capsys, no_report):
+    assert main(["reproduce", "mnist", "--report-only", "--out", str(done[0])]) == 2
+    assert "holds the experiment digits, not mnist: name that, or another --out" in capsys.readouterr().err
+
+
 def test_the_same_command_again_runs_nothing_and_reports(done, monkeypatch, capsys, no_report):
     out, _ = done
     monkeypatch.setattr(command, "read", lambda *_: pytest.fail("data were read"))
@@ -138,7 +143,8 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, no_report)
     words = ["digits", "--scale", "paper", *SMALL[:-1], "--out", str(out)]
     assert main(["reproduce", *words, "--plan-only"]) == 0
     plan = json.loads((out / "plan.json").read_text())
-    plan["runs"] = [{**run, "iterations": 1_500} for run in plan["runs"][:2]]  # a plan may be edited
+    # A plan may be edited. A run has to last longer than the two seconds in which it hears that it is to stop.
+    plan["runs"] = [{**run, "iterations": 8_000} for run in plan["runs"][:2]]
     (out / "plan.json").write_text(json.dumps(plan))
     program = [sys.executable, "-m", "minidl", "reproduce", *words]
     with subprocess.Popen(program, stderr=subprocess.PIPE, text=True, env=os.environ) as process:

@@ -41,17 +41,27 @@ def a_verdict(kind):
         (verdict.HELPS, verdict.NO_DIFFERENCE, LARGER_RATE),
         (verdict.HELPS, verdict.LARGER_RATE, LARGER_RATE),
         (verdict.HELPS, verdict.HURTS, LARGER_RATE),
-        (verdict.LARGER_RATE, None, LARGER_RATE),
+        (verdict.LARGER_RATE, None, UNDECIDED),
         (verdict.LARGER_RATE, verdict.HELPS, UNDECIDED),
         (verdict.NO_DIFFERENCE, verdict.NO_DIFFERENCE, NOT_CONFIRMED),
         (verdict.NO_DIFFERENCE, verdict.HELPS, UNDECIDED),
-        (verdict.HURTS, None, NOT_CONFIRMED),
+        (verdict.HURTS, None, UNDECIDED),
+        (verdict.NO_DIFFERENCE, None, UNDECIDED),
+        (verdict.LARGER_RATE, verdict.UNDECIDED, LARGER_RATE),
+        (verdict.HURTS, verdict.UNDECIDED, NOT_CONFIRMED),
         (verdict.UNDECIDED, verdict.HELPS, UNDECIDED),
         (None, verdict.HELPS, UNDECIDED),
     ],
 )
 def test_both_comparisons_make_the_word(recipe, tuned, word):
     assert combined(a_verdict(recipe), a_verdict(tuned), controls=True)[0] == word
+
+
+def test_it_names_the_arm_that_does_as_well_at_its_best_rate():
+    helps = a_verdict(verdict.HELPS)
+    for tuned, arm in ((verdict.LARGER_RATE, "one varying rate"), (verdict.NO_DIFFERENCE, "one rate")):
+        word, why = combined(helps, a_verdict(tuned), controls=True)
+        assert (word, why) == (LARGER_RATE, f"Each at its best rate, {arm} does as well.")
 
 
 def test_without_both_controls_nothing_is_confirmed():
@@ -72,10 +82,11 @@ def test_it_is_judged_by_the_seeds_that_all_arms_have():
 def test_a_finding_has_sentence_reason_and_runs():
     arms = some_arms(ln=[1.0] * 5, uniform=[2.0] * 5, constant=[1.0] * 5, per_step=[1.0] * 5)
     found = compare("time", arms, WHERE, X)
-    assert found.word == LARGER_RATE
+    assert found.word == UNDECIDED
     assert (
         found.sentence
-        == "5 seeds: the numbers: a rate per layer 5, one rate 10, one larger rate 5, one varying rate 5."
+        == "5 seeds: the numbers: a rate per layer 5, one rate 10, one larger rate 5, one varying rate 5. "
+        "At the recipe's rate a larger rate does as well; each at its best rate was not run."
     )
     assert found.statistics[0].startswith(
         "At the recipe's rate: explained by the larger rate. A rate per layer beats one"

@@ -12,6 +12,7 @@ from minidl.experiments.reproduce.evidence import (
     diverged,
     final_error,
     final_loss,
+    have_learned,
     ids_of,
     iterations_to,
     looked_at,
@@ -55,6 +56,23 @@ def test_how_soon_an_accuracy_was_seen():
     assert (iterations_to(run, 0.8), seconds_to(run, 0.8), cpu_seconds_to(run, 0.8)) == (20, 2, 1)
     assert math.isinf(iterations_to(run, 0.95))
     assert math.isinf(seconds_to(run, 0.95))
+
+
+def test_what_a_diverged_run_is_given_for_the_looks_that_it_missed_reaches_nothing():
+    run = {"looks": {"iteration": [10, 20], "accuracy": [0.05, 0.1], "loss": [2.4, None], "seconds": [1.0, None]}}
+    assert iterations_to(run, 0.1) == math.inf
+    assert iterations_to(run, 0.05) == 10
+
+
+def test_runs_have_learned_if_half_of_them_end_well_above_guessing():
+    def ends(*accuracies):
+        return [{"looks": {"accuracy": [a], "loss": [1.0]}} for a in accuracies]
+
+    assert have_learned(ends(0.1, 0.4, 0.9), classes=10)
+    assert not have_learned(ends(0.1, 0.2, 0.9), classes=10)
+    assert not have_learned([{"looks": {"accuracy": [0.9], "loss": [None]}}], classes=10)
+    assert have_learned(ends(0.1), classes=0)
+    assert have_learned([], classes=10)
 
 
 def test_a_diverged_run_ranks_last():

@@ -1,5 +1,8 @@
 """The claims about layers, on made-up runs whose gradients are known."""
 
+import re
+from copy import deepcopy
+
 import pytest
 
 from minidl.experiments.reproduce.claims import CONFIRMED, LARGER_RATE, NOT_CONFIRMED, UNDECIDED
@@ -53,6 +56,26 @@ def test_without_controls_the_speed_has_no_known_reason(collected_case):
     speed = finding(collected_case("missing arms"), "speed")
     assert speed.word == UNDECIDED
     assert "No larger rate without differences between layers was run" in speed.sentence
+
+
+def test_a_control_that_learned_nothing_decides_nothing_about_speed(collected_case):
+    """Its layers stand still: any run is faster than that, and it proves no merit of a rate per layer."""
+    for per_layer in (True, False):
+        speed = finding(collected_case("controls learn nothing", per_layer=per_layer), "speed")
+        assert speed.word == UNDECIDED
+        assert speed.sentence.endswith("that learns nothing says little: one larger rate and one varying rate.")
+
+
+def test_where_a_rate_per_layer_learned_nothing_either_the_controls_count(collected_case):
+    assert finding(collected_case("nothing learned"), "speed").word == CONFIRMED
+
+
+def test_large_factors_are_written_out(collected_case):
+    case = deepcopy(collected_case("clear gain"))
+    for run in case["runs"]:
+        if run["role"] == "report" and run["rate"] == "constant":
+            run["layers"]["relative_updates"]["middle"] = [1e-12] * 5
+    assert re.search(r"[0-9],[0-9]{3},[0-9]{3} times as far as one larger rate", finding(case, "speed").sentence)
 
 
 def test_one_seed_decides_nothing(collected_case):

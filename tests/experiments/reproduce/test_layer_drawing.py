@@ -1,5 +1,7 @@
 """The pictures of layers draw what the runs recorded."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,16 @@ def test_norms_and_updates_by_layer(collected_case):
     assert max(constant) < 1.1 * min(constant)
     ax = picture.alone(2).axes[0]
     assert {text.get_text() for text in ax.texts} == {"a rate per layer", "one larger rate", "one varying rate"}
+
+
+def test_over_many_decades_the_ratios_have_few_ticks(collected_case):
+    collected = deepcopy(collected_case("clear gain"))
+    for run in collected["runs"]:
+        if run["role"] == "report" and run["rate"] == "constant":
+            run["layers"]["relative_updates"]["middle"] = [1e-12] * 5
+    ax = by_depth(collected, "sgd").alone(2).axes[0]
+    assert len(ax.yaxis.get_minorticklocs()) == 0
+    assert len(ax.yaxis.get_majorticklocs()) < 15
 
 
 def test_the_caption_has_the_halves(collected_case):

@@ -72,5 +72,13 @@ def test_nobody_is_compared_where_nothing_was_learned(collected_case):
     assert "No arm learned the task" in findings(collected_case("nothing learned"))["time"].sentence
 
 
+def test_where_one_rate_learns_nothing_nobody_is_sooner_there(collected_case):
+    """To be as good as guessing takes no time, so all would be called equally fast."""
+    found = findings(collected_case("one rate learns nothing"))
+    assert found["time"].word == UNDECIDED
+    assert "One rate learned nothing" in found["time"].sentence
+    assert "right answers at the end: a rate per layer 9" in found["accuracy"].sentence
+
+
 def test_a_photograph_a_class_says_nothing_about_accuracy(collected_case):
     assert judge_outcomes(collected_case("clear gain", recipe="imagenet"), "sgd") == []

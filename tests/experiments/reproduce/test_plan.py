@@ -1,6 +1,7 @@
 """minidl/experiments/reproduce/plan.py: which runs, in which order, and the file that may be edited."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -236,6 +237,8 @@ def test_a_folder_with_a_plan_of_other_settings_is_refused(tmp_path):
     open_plan(plan(), tmp_path)
     with pytest.raises(ValueError, match=r"with other settings .its iterations is 10, asked for is 20.*another --out"):
         open_plan(plan(iterations=20), tmp_path)
+    with pytest.raises(ValueError, match=r"settings .its recipe is mnist, asked for is digits.\. Choose another --out"):
+        open_plan(replace(plan(iterations=20), recipe="digits"), tmp_path)
     with pytest.raises(ValueError, match="its seeds is 2, asked for is 1"):
         open_plan(plan(seeds=1), tmp_path)
 

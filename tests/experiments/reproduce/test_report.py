@@ -74,6 +74,19 @@ def test_what_is_missing_is_told(collected_case):
     assert "57 of 58" in text
 
 
+def test_of_many_that_are_missing_the_first_are_named(collected_case):
+    gone = tuple(f"sgd-{rate}-tuned-seed{k}" for rate in ("ln", "uniform", "per-step") for k in range(5))
+    text = page(collected_case("clear gain", missing=gone))
+    lacking = next(line for line in text.splitlines() if "not run (yet)" in line)
+    assert lacking.count("`") == 20
+    assert lacking.endswith("and 5 more, which plan.json names.")
+
+
+def test_a_saddle_alone_has_its_answer(collected_case):
+    text = answered(page(collected_case("clear gain", recipe="saddle", saddle="larger rate")))
+    assert "From a saddle point, SGD with momentum: only through the larger rate. 5 seeds: steps" in text
+
+
 def test_every_number_says_where_it_comes_from(collected_case):
     text = page(collected_case("clear gain"))
     assert "[mnist-quick.json](mnist-quick.json)" in text

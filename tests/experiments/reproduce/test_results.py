@@ -25,6 +25,15 @@ def test_what_is_replayed_keeps_all_its_bits(tmp_path):
     assert np.array_equal(read_replay(tmp_path), multipliers)
 
 
+def test_a_damaged_replay_says_what_to_delete(tmp_path):
+    (tmp_path / "replay.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"replay.npz is damaged.* Delete the folder .* is done again"):
+        read_replay(tmp_path)
+    (tmp_path / "replay.npz").unlink()
+    with pytest.raises(FileNotFoundError, match=r"Delete the folder .* is done again"):
+        read_replay(tmp_path)
+
+
 def test_a_damaged_result_is_named(tmp_path):
     (tmp_path / "result.json").write_text('{"format": 1, "spec": ')
     with pytest.raises(ValueError, match=r"result\.json is damaged: delete it"):
