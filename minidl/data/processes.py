@@ -139,8 +139,8 @@ class Processes:
         try:
             kind, content = worker.pipe.recv()
             arrays = [_received(worker.pipe, *layout) for layout in content] if kind == "pipe" else content
-        except (EOFError, OSError) as error:
-            raise RuntimeError(self._death_of(worker)) from error
+        except (EOFError, OSError):
+            raise RuntimeError(self._death_of(worker)) from None
         self._heard.add(worker)
         if kind == "slot":
             arrays = self._lent(slot, content)
