@@ -284,9 +284,9 @@ class Loader(Options):
             pool = None
         if pool is None:  # while the processes start, there is this one to train with; and its size is theirs
             first = make(todo[0])
-            here = min(self.batch_size, len(self.dataset) - todo[0] * self.batch_size)  # fewer in an epoch's last
             size = sum(getattr(array, "nbytes", 0) for array in first)
-            pool = self._started(-(-size * self.batch_size // here))
+            whole, left = min(self.batch_size, len(self.dataset)), len(self.dataset) - todo[0] * self.batch_size
+            pool = self._started(-(-size * whole // min(whole, left)))  # an epoch's last batch may be smaller
         else:
             first = None
         try:

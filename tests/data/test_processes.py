@@ -222,6 +222,18 @@ def test_an_epoch_that_begins_with_its_small_last_batch_leaves_room_for_the_othe
         assert labels.base is not None
 
 
+@pytest.mark.parametrize(("batch_size", "begins_with"), [(4, 4), (4, 3), (1000, 23)])
+def test_a_slot_has_room_for_a_whole_batch_and_no_more(monkeypatch, batch_size, begins_with):
+    asked = []
+    monkeypatch.setattr(loader, "Processes", lambda making, count, size: asked.append(size))
+    other = Loader(Squares(), batch_size, workers=1, processes=True)
+    if begins_with < batch_size:
+        other.load_state_dict({**other.state_dict(), "position": len(other) - 1})
+    assert len(next(iter(other))[1]) == begins_with
+    example = 36 * 4 + 8  # bytes of an image and a label
+    assert asked == [min(batch_size, 23) * example]
+
+
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
 def test_a_copy_has_processes_of_its_own(copied):
     expected = batches(Loader(Squares(), 4, seed=3), epochs=2)[6:]
