@@ -53,8 +53,9 @@ class MeanImage(Step):
         Args:
             progress: show a progress bar; None shows it in a terminal or a notebook, if it takes more than a second.
             file: where the mean is kept, an .npz. If there is one, the mean is read from it and nothing is computed. It
-                knows the number of examples, their labels, and names and size of an `ImageFolder`'s images; pixels that
-                change under the same name it does not notice: delete it then.
+                knows the number of examples, their labels, names and size of an `ImageFolder`'s images, and the name of
+                a function in a `Mapped`; pixels, or a function, that change under the same name it does not notice:
+                delete it then.
             workers: how many threads read the images. The result is the same, bit for bit.
 
         Raises:
