@@ -17,7 +17,7 @@ from benchmarks.race import DisagreementError, Result, race
 from benchmarks.turns import PeerError
 from benchmarks.workloads import WORKLOADS
 from minidl.data.progress import Bar
-from minidl.files.writing import write_atomically
+from minidl.files.writing import check_writable, write_atomically
 
 NAMES = (*WORKLOADS, "import", "memory")
 
@@ -140,8 +140,10 @@ def measure(run: Run, peers: Sequence[Peer]) -> Found:
 
 def written(run: Run, peers: Sequence[Peer], found: Found) -> str:
     """What came out, in markdown."""
+    commit, clean = history.revision()
+    which = "" if commit == "unknown" else f"minidl at {commit}{', changed' * (clean == 'no')}. "
     parts = [
-        f"{described(peers[0].threads)} {run.rounds} rounds.{table.disturbance(found.results)}",
+        f"{described(peers[0].threads)} {which}{run.rounds} rounds.{table.disturbance(found.results)}",
         table.times(found.results, peers, run.clock) if found.results else "",
         table.beside(found.results, peers),
         table.once(found.imports, found.memory, run.clock),
@@ -163,9 +165,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rounds, seconds = 3, 0.05
     run = Run(given.only, given.rounds or rounds, seconds, 20 if given.quick else 200, clock)
     try:
+        kept = history.read(history.FILE) if given.history or given.keep else []
         if given.history:
-            print(history.shown(history.read(history.FILE)), end="")
+            print(history.shown(kept), end="")
             return
+        if given.output is not None:
+            check_writable(given.output)
         with TemporaryDirectory() as folder:
             peers = entrants(1 if given.cpu else given.threads)
             if given.cpu:
@@ -175,10 +180,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found = measure(run, peers)
         text = written(run, peers, found)
         print(text, end="")
+        if given.keep:
+            history.keep(history.rows_of(found.results, found.memory, peers, clock, given.quick), history.FILE)
         if given.output is not None:
             write_atomically(given.output, text.encode())
-        if given.keep:
-            history.keep(history.rows_of(found.results, found.memory, peers, clock), history.FILE)
     except (DisagreementError, PeerError, NoCommitError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -186,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def older(commit: str | None, folder: Path) -> list[Peer]:
-    """minidl at a commit, or before it was redrawn; nobody if that is not here and was not asked for.
+    """minidl at a commit, or before it was redrawn; nobody, and a word, if that is not here and was not asked for.
 
     Raises:
         NoCommitError: the commit was asked for and is not here.
@@ -196,6 +201,7 @@ def older(commit: str | None, folder: Path) -> list[Peer]:
     except NoCommitError:
         if commit:
             raise
+        print(f"minidl at {REDRAWN} takes no part: this copy has no git history that far back", file=sys.stderr)
         return []
 
 

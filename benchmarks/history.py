@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -17,6 +19,11 @@ from benchmarks.old import git
 from benchmarks.peers import LIBRARIES, Peer
 from benchmarks.race import Result
 from minidl.files.writing import write_atomically
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 FILE = Path(__file__).with_name("history.csv")
 SHOWN = 5  # runs side by side
@@ -30,7 +37,8 @@ class Row:
         date: the day and the minute, UTC; the same for all rows of a run.
         commit: which minidl it was; "unknown" where there is no git.
         clean: "yes" if its files were those of the commit, else "no".
-        measured: "cpu, 1 thread" (processor time), "wall, 2 threads" (time of PyTorch's so many), or "memory".
+        measured: "cpu, 1 thread" (processor time), "wall, 2 threads" (time of PyTorch's so many), or "memory"; with
+            ", rough" behind it what --quick found, which is not to be compared with the rest.
         versions: of Python and the libraries.
         workload: its name.
         peer: whose time or memory, and with how many threads.
@@ -50,7 +58,11 @@ class Row:
 
 
 def rows_of(
-    results: Sequence[Result], memory: Mapping[str, Mapping[str, Memory]], peers: Sequence[Peer], clock: str
+    results: Sequence[Result],
+    memory: Mapping[str, Mapping[str, Memory]],
+    peers: Sequence[Peer],
+    clock: str,
+    rough: bool = False,
 ) -> list[Row]:
     """The ratios of a run: of each peer to the first, of minidl also to Caffe and to an older minidl."""
     first = peers[0]
@@ -74,7 +86,7 @@ def rows_of(
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M")
     commit, clean, used = *revision(), versions()
     return [
-        Row(date, commit, clean, how, used, workload, peer, measure, f"{ratio:.4g}")
+        Row(date, commit, clean, how + ", rough" * rough, used, workload, peer, measure, f"{ratio:.4g}")
         for how, workload, peer, measure, ratio in found
     ]
 
@@ -107,14 +119,31 @@ def read(file: Path) -> list[Row]:
 def keep(new: Sequence[Row], file: Path) -> None:
     """Add rows to a file, which holds either the old rows or all of them, also after a crash.
 
+    Two runs that end together both find their place: one waits for the other.
+
     Raises:
         ValueError: the file is another table; it stays as it was.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(Row)])
-    writer.writerows(astuple(row) for row in [*read(file), *new])
-    write_atomically(file, text.getvalue().encode())
+    with _alone_in(file.parent):
+        writer.writerow([field.name for field in fields(Row)])
+        writer.writerows(astuple(row) for row in [*read(file), *new])
+        write_atomically(file, text.getvalue().encode())
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Other processes that come here with this folder wait until it is left, where the system can lock one."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)  # which unlocks it
 
 
 def shown(rows: Sequence[Row], runs: int = SHOWN) -> str:

@@ -67,8 +67,11 @@ def serve(make: Callable[[], Callable[[], Any]]) -> None:
             return
         answer = do[name](step, *arguments)
         come_to_rest()
-        pickle.dump(answer, answers)
-        answers.flush()
+        try:
+            pickle.dump(answer, answers)
+            answers.flush()
+        except BrokenPipeError:  # who asked was killed meanwhile
+            os._exit(1)
 
 
 def main(library: str, workload: str) -> None:

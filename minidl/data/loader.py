@@ -118,6 +118,7 @@ class Loader(Options):
 
     seed = Setting(whole, 0)
     shuffle = Setting(yes_or_no)
+    _idle: Processes | None = None  # that no iteration uses
 
     def __init__(
         self,
@@ -153,7 +154,6 @@ class Loader(Options):
         self.transform = transform
         self.workers = int(workers)
         self.processes = yes_or_no(processes, "Loader: processes")
-        self._idle: Processes | None = None  # that no iteration uses
         self._next_epoch = 0  # what the next `for` begins
         self._running: list[Place] = []  # of iterations that have begun and not ended; who handed out last is last
         self._left: Place | None = None  # where the last of them was left early, or a state is to be resumed
@@ -278,13 +278,15 @@ class Loader(Options):
             yield from in_order(make, todo, self.workers)
             return
         epoch = Epoch(self.seed, self.shuffle, place.epoch)
-        pool, self._idle = self._idle, None
+        pool = self._taken()
         if pool is not None and not pool.is_ready():
             pool.close()
             pool = None
         if pool is None:  # while the processes start, there is this one to train with; and its size is theirs
             first = make(todo[0])
-            pool = self._started(sum(getattr(array, "nbytes", 0) for array in first))
+            size = sum(getattr(array, "nbytes", 0) for array in first)
+            whole, left = min(self.batch_size, len(self.dataset)), len(self.dataset) - todo[0] * self.batch_size
+            pool = self._started(-(-size * whole // min(whole, left)))  # an epoch's last batch may be smaller
         else:
             first = None
         try:
@@ -312,15 +314,24 @@ class Loader(Options):
         if pool.is_broken:
             pool.close()
             return
-        spare, self._idle = self._idle, pool
+        spare, self._idle = self._taken(), pool
         if spare is not None:
             spare.close()
 
     def close(self) -> None:
         """End the processes that `processes=True` keeps from one `for` to the next; a further one starts new ones."""
-        pool, self._idle = self._idle, None
+        pool = self._taken()
         if pool is not None:
             pool.close()
+
+    def _taken(self) -> Processes | None:
+        """The idle processes, which are the caller's alone from now on, whatever other threads do."""
+        taken: Processes | None = vars(self).pop("_idle", None)
+        return taken
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy of this Loader has: all but the processes, which answer one Loader."""
+        return {name: value for name, value in vars(self).items() if name != "_idle"}
 
     def _delivered(self, made: Generator[tuple[Any, Any]]) -> Generator[Any]:
         """The batches where the training is: the one place where they cross to a GPU."""

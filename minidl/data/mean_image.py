@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import closing
 from os import PathLike
 from typing import Any
@@ -52,8 +53,9 @@ class MeanImage(Step):
         Args:
             progress: show a progress bar; None shows it in a terminal or a notebook, if it takes more than a second.
             file: where the mean is kept, an .npz. If there is one, the mean is read from it and nothing is computed. It
-                knows the number of examples, their labels, and names and size of an `ImageFolder`'s images; pixels that
-                change under the same name it does not notice: delete it then.
+                knows the number of examples, their labels, names and size of an `ImageFolder`'s images, and the name of
+                a function in a `Mapped`; pixels, or a function, that change under the same name it does not notice:
+                delete it then.
             workers: how many threads read the images. The result is the same, bit for bit.
 
         Raises:
@@ -116,7 +118,8 @@ def _description(source: Source) -> str:
     seen = [str(len(source)), fingerprint(source)]
     inner: Any = source
     while True:
-        seen.append(repr(getattr(inner, "transform", None)))
+        # A function is told by its name: the address that Python shows is another one in every run.
+        seen.append(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(getattr(inner, "transform", None))))
         seen.append("\n".join([str(getattr(inner, "image_shape", None)), *getattr(inner, "names", [])]))
         if not hasattr(inner, "source"):
             return checksum(np.frombuffer("\0".join(seen).encode(), np.uint8))

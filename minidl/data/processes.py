@@ -30,8 +30,8 @@ from minidl.errors import printable, warn
 HELD = 3  # slots for what the training holds: a batch it computes with, the one before, one on its way to a GPU
 PATIENCE = 5.0  # seconds that a process is given to end by itself
 UNGUARDED = (
-    "See its last words above. A program that uses processes must begin its work under `if __name__ == '__main__':`, "
-    "since each process imports it first"
+    "See its last words above. A program that uses processes must begin its work under `if __name__ == '__main__':` "
+    "and be a file, since each process imports it first"
 )
 _said: set[str] = set()
 
@@ -49,7 +49,7 @@ class Processes:
     They end when `close` is called, when nobody refers to this any more, and with the program.
 
     Attributes:
-        is_broken: whether one of them has ended, or an answer was cut: they are of no use any more.
+        is_broken: whether one of them has ended, or a question or an answer was cut: they are of no use any more.
 
     Args:
         making: how batches are made: it is sent to each.
@@ -122,29 +122,31 @@ class Processes:
         )
 
     def _ask(self, worker: Worker, epoch: Epoch, number: int) -> None:
+        self.is_broken = True  # until all of the question is sent: Ctrl-C may cut it, and nothing would answer
         slot = self._free.popleft() if self._free else None
         self._asked.append((worker, slot))
         with suppress(OSError):  # it has ended, which is noticed when it is to answer
             worker.pipe.send((epoch, number, slot))
+        self.is_broken = False
 
     def _answer(self) -> tuple[Any, Any]:
         """The batch that was asked for first; or the error that was raised in making it."""
         from multiprocessing.connection import wait
 
-        worker, slot = self._asked.popleft()
         self.is_broken = True  # until the whole answer is here: Ctrl-C may cut it
+        worker, slot = self._asked.popleft()
         wait([worker.pipe, worker.process.sentinel])
         try:
             kind, content = worker.pipe.recv()
             arrays = [_received(worker.pipe, *layout) for layout in content] if kind == "pipe" else content
-        except (EOFError, OSError) as error:
-            raise RuntimeError(self._death_of(worker)) from error
-        self.is_broken = False
+        except (EOFError, OSError):
+            raise RuntimeError(self._death_of(worker)) from None
         self._heard.add(worker)
         if kind == "slot":
             arrays = self._lent(slot, content)
         elif slot is not None:
             self._free.append(slot)
+        self.is_broken = False
         if kind == "error":
             failure, where = content
             raise failure from RemoteError(where)

@@ -98,6 +98,31 @@ def test_what_was_measured_is_written_and_kept(monkeypatch, tmp_path, capsys):
     assert "| CE | minidl, 1 thread | PyTorch, 1 thread | .50 |" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("arguments", [["--keep"], ["--output", "nowhere/latest.md"]])
+def test_what_cannot_be_written_is_refused_before_the_work(arguments, monkeypatch, tmp_path):
+    (tmp_path / "history.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (tmp_path / "nowhere").write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(history, "FILE", tmp_path / "history.csv")
+    monkeypatch.setattr(command, "measure", lambda run, peers: pytest.fail("it was measured"))
+    with pytest.raises(SystemExit, match=r"error: .*(history\.csv|nowhere)"):
+        main(["--cpu", "--old", "none", *arguments])
+
+
+def test_that_the_older_minidl_is_not_here_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(command, "REDRAWN", "nowhere")
+    monkeypatch.setattr(command, "measure", lambda run, peers: NOTHING)
+    monkeypatch.delenv("CAFFE_PYTHON", raising=False)
+    main(["--cpu"])
+    assert "minidl at nowhere takes no part" in capsys.readouterr().err
+
+
+def test_it_is_said_which_minidl_was_measured(monkeypatch):
+    for revision, words in ((("abc", "yes"), "minidl at abc. 3 rounds"), (("abc", "no"), "at abc, changed. 3 rounds")):
+        monkeypatch.setattr(history, "revision", lambda revision=revision: revision)
+        assert words in command.written(command.Run([], 3, 0.1, 1, "cpu"), [Peer("minidl", 1)], NOTHING)
+
+
 def test_a_turn_that_is_timed_ends_in_a_table():
     run, peers = command.Run(["CE"], 1, 0.001, 1, "cpu"), [Peer("numpy", 1), Peer("minidl", 1)]
     text = command.written(run, peers, command.measure(run, peers))

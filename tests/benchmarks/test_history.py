@@ -1,11 +1,15 @@
 """What runs found is kept whole, and read again as it was."""
 
+import subprocess
+import sys
+import time
+
 import pytest
 
 from benchmarks import history
 from benchmarks.fresh import Memory
 from benchmarks.history import Row
-from benchmarks.peers import Peer
+from benchmarks.peers import ROOT, Peer
 from benchmarks.race import Result
 
 TORCH, OURS, CAFFE = Peer("torch", 1), Peer("minidl", 1), Peer("caffe", 1)
@@ -31,6 +35,24 @@ def test_rows_are_added_and_read_as_they_were(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
 
 
+@pytest.mark.skipif(history.fcntl is None, reason="this system locks no folder")
+def test_a_run_that_ends_while_another_adds_its_rows_waits_for_it(tmp_path):
+    file = tmp_path / "history.csv"
+    later = "from benchmarks.history import Row, keep; from pathlib import Path; print('ready', flush=True); input(); "
+    later += f"keep([Row(*'abcdefghi')], Path({str(file)!r}))"
+    with subprocess.Popen(
+        [sys.executable, "-c", later], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"ready\n"
+        with history._alone_in(tmp_path):
+            other.stdin.write(b"\n")
+            other.stdin.flush()
+            time.sleep(0.2)
+            assert not file.exists()
+        assert other.wait() == 0
+    assert history.read(file) == [Row(*"abcdefghi")]
+
+
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", "date,commit,clean,measured,versions,workload,peer,measure,ratio\n1\n"])
 def test_another_table_is_refused_and_stays(tmp_path, text):
     file = tmp_path / "history.csv"
@@ -52,6 +74,15 @@ def test_a_run_becomes_rows_with_the_median_of_the_rounds():
     ]
     assert len({one.date for one in rows}) == 1
     assert "numpy" in rows[0].versions
+
+
+def test_a_rough_look_is_kept_apart():
+    results, memory = (
+        [Result("W3", {TORCH: [2.0], OURS: [1.0]})],
+        {"W4": {"torch": Memory(9, 8), "minidl": Memory(9, 4)}},
+    )
+    rows = history.rows_of(results, memory, [TORCH, OURS], "cpu", rough=True)
+    assert [row.measured for row in rows] == ["cpu, 1 thread, rough", "memory, rough"]
 
 
 def test_without_git_the_commit_is_unknown(monkeypatch):

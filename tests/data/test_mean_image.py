@@ -63,6 +63,26 @@ def test_a_mean_of_other_images_is_not_taken(tmp_path, other):
         T.MeanImage.of(other, file=tmp_path / "mean.npz")
 
 
+def doubled(images, rng):
+    return images * 2
+
+
+def brightened(images, rng):
+    return images + 1
+
+
+def test_a_function_is_known_again_in_another_run(tmp_path):
+    first = T.MeanImage.of(Mapped(Counted(), brightened), file=tmp_path / "mean.npz")
+
+    def again(images, rng):  # at another place in memory, as a function is in another run
+        raise AssertionError("nothing is to be computed")
+
+    again.__qualname__ = brightened.__qualname__
+    np.testing.assert_array_equal(T.MeanImage.of(Mapped(Counted(), again), file=tmp_path / "mean.npz").mean, first.mean)
+    with pytest.raises(ValueError, match="keeps the mean of other images"):
+        T.MeanImage.of(Mapped(Counted(), doubled), file=tmp_path / "mean.npz")
+
+
 def test_a_damaged_file_is_named_and_stays(tmp_path):
     file = tmp_path / "mean.npz"
     T.MeanImage.of(DATA, file=file)

@@ -1,12 +1,15 @@
 """minidl/data/processes.py: other processes make the batches, the same ones, and nothing of them is left behind."""
 
+import copy
 import gc
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from multiprocessing import active_children
 from pathlib import Path
 from types import SimpleNamespace
@@ -183,6 +186,63 @@ def test_a_loop_left_early_is_followed_by_the_next_epoch():
     running.close()
     assert_same(found, expected[6:12])
     assert (other.epoch, other.position) == (2, 1)
+
+
+class Cut(deque):
+    """A queue whose reader is interrupted just when it has taken something out."""
+
+    def popleft(self):
+        super().popleft()
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("when", ["asking", "answering"])
+def test_ctrl_c_between_two_lines_is_followed_by_the_next_epoch(when):
+    def interrupted(question):
+        raise KeyboardInterrupt
+
+    expected = batches(Loader(Squares(), 4, seed=3), epochs=3)
+    other = Loader(Squares(), 4, seed=3, workers=2, processes=True)
+    found = batches(other)
+    if when == "asking":
+        other._idle._workers[1].pipe.send = interrupted
+    else:
+        other._idle._asked = Cut()
+    with pytest.raises(KeyboardInterrupt):
+        batches(other)
+    assert_same(found + batches(other), expected[: len(other)] + expected[-len(other) :])
+
+
+def test_an_epoch_that_begins_with_its_small_last_batch_leaves_room_for_the_others():
+    other = Loader(Squares(), 4, seed=3, workers=2, processes=True)
+    other.load_state_dict({**other.state_dict(), "position": len(other) - 1})
+    assert [len(labels) for _, labels in other] == [3]
+    for inputs, labels in other:  # arrays in a slot are views of it
+        assert inputs.base is not None
+        assert labels.base is not None
+
+
+@pytest.mark.parametrize(("batch_size", "begins_with"), [(4, 4), (4, 3), (1000, 23)])
+def test_a_slot_has_room_for_a_whole_batch_and_no_more(monkeypatch, batch_size, begins_with):
+    asked = []
+    monkeypatch.setattr(loader, "Processes", lambda making, count, size: asked.append(size))
+    other = Loader(Squares(), batch_size, workers=1, processes=True)
+    if begins_with < batch_size:
+        other.load_state_dict({**other.state_dict(), "position": len(other) - 1})
+    assert len(next(iter(other))[1]) == begins_with
+    example = 36 * 4 + 8  # bytes of an image and a label
+    assert asked == [min(batch_size, 23) * example]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_has_processes_of_its_own(copied):
+    expected = batches(Loader(Squares(), 4, seed=3), epochs=2)[6:]
+    other = Loader(Squares(), 4, seed=3, workers=2, processes=True)
+    batches(other)
+    again = copied(other)
+    pairs = [[(host(x).copy(), host(y).copy()) for x, y in both] for both in zip(other, again, strict=True)]
+    for found in zip(*pairs, strict=True):
+        assert_same(found, expected)
 
 
 def test_several_iterations_at_once_take_nothing_from_each_other():
