@@ -130,7 +130,7 @@ def test_a_training_step_costs_a_hidden_layer_so_much() -> None:
     """A dense layer with its sigmoid: forward, backward and update."""
     few, many = calls(training(1)[0]), calls(training(11)[0])
     assert (many - few).total() <= 10 * 21
-    assert few.total() <= 105
+    assert few.total() <= 107
 
 
 def test_an_optimizer_calls_nothing_for_a_parameter() -> None:

@@ -1,4 +1,4 @@
-"""The abstract's claims, and the words in which each is judged. The rules were fixed before the runs.
+"""The abstract's claims, and the words in which each is judged.
 
 A claim is judged for every experiment and every method by itself, in one of four words:
 
