@@ -175,8 +175,9 @@ def _centred(x: Array, c: Array, eps: float) -> tuple[Array, Array]:
     """
     m = row_sums(x) / x.shape[1]
     scale = _less_mean(x, m, c, eps)
-    if (abs(m) * scale > FAR).any():
-        m += row_sums(c) / x.shape[1]
+    far = abs(m) * scale > FAR
+    if far.any():
+        m += np.where(far, row_sums(c) / x.shape[1], 0)  # no row's numbers hang on what the others are
         scale = _less_mean(x, m, c, eps)
     return m, scale
 

@@ -143,3 +143,17 @@ def test_threads_share_it_out(threads):
     finally:
         md.set_num_threads(before)
     assert_alike(*found)
+
+
+@pytest.mark.parametrize("version", [standardize.Standardize, standardize.StandardizeColumns])
+def test_no_rows_bits_hang_on_what_the_other_rows_are(version):
+    """Also where another row lies so far from 0 that its mean is made more exact."""
+    shape = (9, 6) if version is standardize.StandardizeColumns else (9, 2, 6)
+    x, weight = numbers(shape, "float32"), numbers((6,), "float32", 2)
+    apart = x.copy()
+    apart[3] += 1000
+    op = version(tuple(range(len(shape) - 1, len(shape))), 1e-5)
+    weight = weight if version is standardize.StandardizeColumns else None
+    y, z = op.forward(x, weight, None), op.forward(apart, weight, None)
+    others = np.arange(9) != 3
+    np.testing.assert_array_equal(z[others], y[others])
