@@ -111,7 +111,7 @@ def answer(findings: Sequence[Finding]) -> list[str]:
     if all(one.word == UNDECIDED for one in [*accuracy, *time]):
         first = next((one for one in accuracy if one.numbers), accuracy[0])
         undecided = "These runs do not decide whether a rate per layer makes a network better, or sooner."
-        return [undecided, f"So far, on {_place(first)}, {first.sentence}"]
+        return [undecided, f"So far, on {_in_a_sentence(first)}, {first.sentence}"]
     return [
         _sentence(accuracy, "A rate per layer makes the network more accurate", "is no more accurate than one rate")
         + _instance(accuracy),
@@ -128,7 +128,7 @@ def _instance(findings: Sequence[Finding]) -> str:
     if len(ends) < 2:
         return "."
     words = [f"{arm_named(arm)} {'diverges' if e is None else f'{1 - e:.2%}'}" for arm, e in ends.items()]
-    return f" (right answers on {_place(first)}: {', '.join(words)})."
+    return f" (right answers on {_in_a_sentence(first)}: {', '.join(words)})."
 
 
 def _sentence(findings: Sequence[Finding], claim: str, contrary: str) -> str:
@@ -248,6 +248,12 @@ def _words_table(findings: Sequence[Finding]) -> Table:
         words.setdefault(title, {})[one.method] = f"**{one.word}**" if one.word != UNDECIDED else one.word
     rows = [(title, *(row.get(method, "not run") for method in methods)) for title, row in words.items()]
     return Table(("experiment", *map(method_named, methods)), rows, words=True)
+
+
+def _in_a_sentence(finding: Finding) -> str:
+    """`_place` without a capital that only the beginning of a line has; MNIST and ImageNet keep theirs."""
+    place = _place(finding)
+    return place[0].lower() + place[1:] if place.startswith(("The ", "A ", "Deep ")) else place
 
 
 def _place(finding: Finding) -> str:
