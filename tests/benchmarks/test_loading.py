@@ -9,7 +9,9 @@ import pytest
 from benchmarks import loading
 from minidl.data import ImageFolder
 from minidl.models import alexnet_32
-from tests.pytorch import torch
+from tests.pytorch import installed, torch
+
+needs_pytorch = pytest.mark.skipif(not installed, reason="loads beside PyTorch, which is not installed")
 
 
 @pytest.fixture
@@ -19,6 +21,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImageFolder:
     return ImageFolder(tmp_path, size=36)
 
 
+@needs_pytorch
 def test_pytorchs_side_is_torchvisions_arithmetic(source: ImageFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "CROP", 256)  # all of the image: only mirrored, by chance
     image, label = loading.Photographs(source)[3]
@@ -37,6 +40,7 @@ def test_a_training_step_is_timed_beside_its_loading(source: ImageFolder, capsys
     ]
 
 
+@needs_pytorch
 def test_all_loaders_take_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     loading.make_folder(tmp_path, count=8)
     shares = loading.beside_pytorch(ImageFolder(tmp_path), rounds=1, batch=4)

@@ -119,38 +119,35 @@ class Hold:
 
     def _begin(self) -> bool:
         """Whether the file is ours now: whoever makes it has the folder."""
-        try:
-            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        except FileExistsError:
-            return False
-        except PermissionError:
-            if sys.platform == "win32" and self._path.exists():  # it is being removed at this moment
-                return False
-            raise
-        with open(handle, "wb") as file:
-            file.write(self._text())
-        return True
+        return _make(self._path, self._text())
 
     def _clear_away(self, left: bytes) -> None:
-        """Remove what was left behind. Of several processes that try, one gets it by renaming."""
-        aside = self._part
-        with suppress(OSError):
-            os.rename(self._path, aside)
-            with suppress(OSError):
-                if _content(aside) != left:  # another was quicker, and this is already its own: put it back
-                    os.link(aside, self._path)
-            aside.unlink(missing_ok=True)
-        with suppress(OSError):
-            for sign in self._path.parent.glob(".stop-*"):
-                sign.unlink(missing_ok=True)
+        """Remove what was left behind. Of several processes that try, one does: the one that makes a second file.
 
-    def _is_ours(self, after: float = 0.0) -> bool:
-        time.sleep(after)
+        Otherwise one could remove what another, who was quicker, has put there since.
+        """
+        clearing = self._path.with_name(f".{FILE}.clearing")
+        if not _make(clearing, self._text()):
+            found = _content(clearing)
+            if found is not None and _is_abandoned(clearing, found):
+                clearing.unlink(missing_ok=True)
+            return
+        try:
+            with suppress(OSError):
+                if _content(self._path) == left:
+                    for sign in self._path.parent.glob(".stop-*"):
+                        sign.unlink(missing_ok=True)
+                    self._path.unlink(missing_ok=True)
+        finally:
+            with suppress(OSError):
+                clearing.unlink(missing_ok=True)
+
+    def _is_ours(self) -> bool:
         return _parsed(_content(self._path)).get("token") == self._token
 
     def _beat_until_the_end(self) -> None:
         while not self._ended.wait(BEAT) and self._state != "lost":
-            if not self._is_ours() and not self._is_ours(after=POLL):  # it may be put back just now
+            if not self._is_ours():
                 self._state = "lost"
             elif self._stop_sign.exists():
                 self._state = "stop"
@@ -173,6 +170,21 @@ def ask_to_stop(folder: Path) -> None:
     if isinstance(token, str) and token.isalnum():
         with suppress(OSError):
             _stop_sign(folder, token).touch()
+
+
+def _make(path: Path, content: bytes) -> bool:
+    """Whether the file was made now, and by us: of several who try, one does."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return False
+    except PermissionError:
+        if sys.platform == "win32" and path.exists():  # it is being removed at this moment
+            return False
+        raise
+    with open(handle, "wb") as file:
+        file.write(content)
+    return True
 
 
 def _stop_sign(folder: Path, token: str) -> Path:

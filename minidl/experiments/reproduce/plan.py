@@ -277,7 +277,9 @@ def _with_more_seeds(found: Plan, wanted: Plan) -> Plan:
 
 def _is_unsettled(path: Path) -> bool:
     """Whether this is what is left of a reproduction that was killed before its plan was written."""
-    return path.name == "running.json" or (path.name.startswith(f".{FILE}.") and path.name.endswith(".part"))
+    return path.name in ("running.json", ".running.json.clearing") or (
+        path.name.startswith(f".{FILE}.") and path.name.endswith(".part")
+    )
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
