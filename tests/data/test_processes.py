@@ -214,9 +214,9 @@ def test_ctrl_c_between_two_lines_is_followed_by_the_next_epoch(when):
 
 
 def test_an_epoch_that_begins_with_its_small_last_batch_leaves_room_for_the_others():
-    other = Loader(Squares(), 4, seed=3, workers=2, processes=True)
-    other.load_state_dict({**other.state_dict(), "position": len(other) - 1})
-    with backend.using("numpy"):  # to a device they are copied
+    with backend.using("numpy"):  # to a device they would be copied
+        other = Loader(Squares(), 4, seed=3, workers=2, processes=True)
+        other.load_state_dict({**other.state_dict(), "position": len(other) - 1})
         assert [len(labels) for _, labels in other] == [3]
         for inputs, labels in other:  # arrays in a slot are views of it
             assert inputs.base is not None
