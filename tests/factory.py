@@ -169,7 +169,9 @@ def check(
             function, reference, several, [dtype] * len(several), second and dtype == "float64", slack, recomputed
         )
     if mixed and len(several) > 1:
-        _check_dtypes(function, reference, several, ["float32"] + ["float64"] * (len(several) - 1), False, slack, recomputed)
+        _check_dtypes(
+            function, reference, several, ["float32"] + ["float64"] * (len(several) - 1), False, slack, recomputed
+        )
     if numeric:
         check_numerically(function, several, second)
 
