@@ -48,13 +48,36 @@ def test_results_are_collected_and_told(tmp_path, capsys):
     assert not any(name.endswith(".svg") or "old" in name for name in names)
 
 
-def test_a_folder_of_something_else_or_twice_the_same_is_refused(tmp_path, capsys):
+def collected_into(out, *words):
+    """The ids of the runs that the command leaves in mnist-quick.json."""
+    assert main(["--collect", *map(str, words), "--out", str(out)]) == 0
+    return {run["id"] for run in load(out / "mnist-quick.json")["runs"]}
+
+
+def test_results_are_added_to_those_that_are_there(tmp_path):
+    first = {*write_runs(tmp_path / "a", "missing arms", seeds=1)}
+    second = {*write_runs(tmp_path / "b", "missing arms", seeds=2, missing=first)}
+    third = {*write_runs(tmp_path / "c", "missing arms", seeds=1, methods=("nesterov",))}
+    assert collected_into(tmp_path, tmp_path / "a") == first
+    assert collected_into(tmp_path, tmp_path / "b") == second
+    assert collected_into(tmp_path, tmp_path / "c") == second | third
+    assert collected_into(tmp_path / "at once", *(tmp_path / name for name in "abc")) == second | third
+    assert collected_into(tmp_path, tmp_path / "a", "--anew") == first
+
+
+def test_a_folder_of_something_else_or_of_other_settings_is_refused_and_nothing_changed(tmp_path, capsys):
     write_runs(tmp_path / "a", "missing arms", seeds=1)
     write_runs(tmp_path / "b", "missing arms", seeds=1)
-    for folders, said in ((["nothing"], "expected the folder of a reproduction"), (["a", "b"], "are both mnist")):
+    plan = tmp_path / "b" / "plan.json"
+    plan.write_text(plan.read_text().replace('"iterations": 1000, "seeds"', '"iterations": 70, "seeds"'))
+    for folders, said in (
+        (["a", "nothing"], "expected the folder of a reproduction"),
+        (["a", "b"], "b cannot be added: expected two parts of one reproduction, mnist at the scale quick; got iter"),
+    ):
         with pytest.raises(SystemExit):
             main(["--collect", *(str(tmp_path / name) for name in folders), "--out", str(tmp_path / "out")])
         assert said in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
 
 
 def test_it_says_what_it_is_for():

@@ -37,7 +37,7 @@ def test_adam_without_the_recipe_for_eps_is_not_caffes(stored):
     assert caffe.apart(losses, stored["lenet, Adam"]) > 1e-3
 
 
-@pytest.mark.skipif("CAFFE_PYTHON" not in os.environ, reason="CAFFE_PYTHON leads to no Caffe")
+@pytest.mark.skipif(not os.environ.get("CAFFE_PYTHON"), reason="CAFFE_PYTHON leads to no Caffe")
 def test_caffe_has_them_still(stored, tmp_path):
     result = caffe.in_caffe(caffe.CASES["tiny"], os.environ["CAFFE_PYTHON"], tmp_path)
     np.testing.assert_allclose(result["losses"], stored["tiny"], atol=CLOSE)

@@ -36,7 +36,7 @@ def test_parameters_have_caffes_names():
     assert [blob_of(name) for name in ("conv1.weight", "fc1.bias")] == ["conv1.0", "ip1.1"]
 
 
-@pytest.mark.skipif("CAFFE_PYTHON" not in os.environ, reason="CAFFE_PYTHON leads to no Caffe")
+@pytest.mark.skipif(not os.environ.get("CAFFE_PYTHON"), reason="CAFFE_PYTHON leads to no Caffe")
 @pytest.mark.parametrize("name", MODELS)
 def test_caffe_has_the_losses_of_minidl(name):
     with md.using("numpy"), Contestant(Peer("caffe", 1), name) as contestant:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,7 @@ def compact(found: dict[str, Any], environments: list[dict[str, Any]], drawn: bo
     """What the report needs of one result; its command, versions and machine go into `environments`."""
     spec = found["spec"]
     environment = {key: found.get(key) for key in ("command", "versions", "machine", "threads", "backend")}
+    environment["command"] = without_places(str(found.get("command") or ""))
     if environment not in environments:
         environments.append(environment)
     run: dict[str, Any] = {key: spec[key] for key in ("id", "method", "rate", "base", "seed", "role")}
@@ -158,6 +160,16 @@ def compact(found: dict[str, Any], environments: list[dict[str, Any]], drawn: bo
         if "saddle" in found:
             run["saddle"] = _saddle(found["saddle"])
     return run
+
+
+def without_places(command: str) -> str:
+    """A command with the last name alone of each absolute path: where files lie is their owner's business."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # an unclosed quote: it was not a shell's
+        return command
+    kinds = (PurePosixPath, PureWindowsPath)
+    return shlex.join([next((kind(w).name for kind in kinds if kind(w).is_absolute()), w) for w in words])
 
 
 def _saddle(saddle: dict[str, Any]) -> dict[str, Any]:

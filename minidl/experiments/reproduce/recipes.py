@@ -133,7 +133,7 @@ def deep_mlp_recipe(name: str, hidden: int) -> Recipe:
         decay=0.0,
         schedule=None,
         iterations={"quick": 5_000, "paper": 30_000},
-        seeds={"quick": 3, "paper": 5},
+        seeds={"quick": 5, "paper": 5},
         base_rates={"sgd": 0.316, "nesterov": 0.316, "adagrad": 0.1, "adagrad-layer": 3.16},
         criterion="sigmoid units and Caffe's xavier make the gradient fall by 0.6 decades a layer at step 0 (half a "
         f"decade was asked for); {TRAINABLE} hidden layers are the most that some uniform rate of SGD trains to 90% of "
@@ -154,7 +154,7 @@ RECIPES: dict[str, Recipe] = {
             decay=5e-4,
             schedule=_INV,
             iterations={"quick": 1_000, "paper": 10_000},
-            seeds={"quick": 3, "paper": 5},
+            seeds={"quick": 5, "paper": 5},
             base_rates={"sgd": 0.01, "nesterov": 0.01, "adagrad": 0.01, "adagrad-layer": 1.0},
             scales=_TWICE,
             targets=(0.9, 0.97, 0.99),

@@ -33,6 +33,7 @@ from minidl.experiments.reproduce.results import (
     FORMAT,
     SPEC,
     Stopwatch,
+    commit,
     is_done,
     machine,
     read_replay,
@@ -201,6 +202,7 @@ class _Run:
         self.loader = Loader(self.sets.train, self.recipe.batch, seed=seed, drop_last=True, **options)
         self.course = Course(iterations, len(self.optimizer.layers))
         self.clock = Stopwatch()
+        self.commits = [commit()]
         self.look_steps = self.recipe.look_steps(iterations)
         self.about = {
             "spec": _key(self.spec),
@@ -228,7 +230,7 @@ class _Run:
         arrays, course = self.course.state()
         arrays = {f"course/{name}": value for name, value in arrays.items()}
         meta: dict[str, Any] = {"about": self.about, "course": course, "random": backend.random_state()}
-        meta |= {"clock": list(self.clock.read()), "checks": self.checks}
+        meta |= {"clock": list(self.clock.read()), "checks": self.checks, "commits": self.commits}
         for part, state in states.items():
             arrays |= {f"{part}/{name}": value for name, value in state.items() if isinstance(value, np.ndarray)}
             meta[part] = {name: value for name, value in state.items() if not isinstance(value, np.ndarray)}
@@ -255,6 +257,7 @@ class _Run:
         self.course.restore(course, meta["course"])
         backend.restore_random_state(meta["random"])
         self.clock, self.checks = Stopwatch(*meta["clock"]), meta["checks"]
+        self.commits = list(dict.fromkeys([*meta.get("commits", ()), *self.commits]))
 
     # ---- the steps
 
@@ -341,6 +344,10 @@ class _Run:
 
     # ---- the end
 
+    def _all_commits(self) -> str | None:
+        """Of minidl's source, in the order in which a run that was stopped went on with them; None if none is known."""
+        return ", then ".join(name or "unknown" for name in self.commits) if any(self.commits) else None
+
     def _result(self, validation: Mapping[str, Any]) -> dict[str, Any]:
         course = self.course
         seconds, cpu_seconds = self.clock.read()
@@ -351,7 +358,7 @@ class _Run:
             "spec": dict(self.spec),
             "base_rate": self.base_rate,
             "command": self.command or f"minidl reproduce {self.recipe.name} --scale {self.spec['scale']}",
-            "versions": versions(),
+            "versions": {**versions(), "commit": self._all_commits()},
             "machine": machine(),
             "threads": 1,
             "backend": backend.current(),

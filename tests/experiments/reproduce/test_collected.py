@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from minidl.experiments.reproduce.collected import as_text, collect, file_name, load, save
+from minidl.experiments.reproduce.collected import as_text, collect, file_name, load, save, without_places
 from tests.experiments.reproduce.factory import result_of, spec_of, write_result, write_runs
 
 
@@ -171,3 +171,16 @@ def test_a_file_with_a_run_without_a_name_is_refused(tmp_path, collected_case):
     (tmp_path / "a.json").write_text(json.dumps(found))
     with pytest.raises(ValueError, match="a run without an id"):
         load(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("command", "kept"),
+    [
+        ("minidl reproduce mnist --out /home/ada/runs/mine --data '/mnt/my data'", "--out mine --data 'my data'"),
+        (r"minidl reproduce mnist --out 'C:\Users\ada\mine' --seeds 5", "--out mine --seeds 5"),
+        ("minidl reproduce mnist --out runs/mine", "--out runs/mine"),
+        ("minidl it's", "minidl it's"),
+    ],
+)
+def test_where_somebody_keeps_files_is_not_told(command, kept):
+    assert without_places(command).endswith(kept)

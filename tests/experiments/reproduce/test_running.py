@@ -204,6 +204,18 @@ def test_an_interrupt_leaves_a_checkpoint_from_which_the_same_bits_follow(arms, 
     assert np.array_equal(read_replay(tmp_path), read_replay(arms["sgd", "ln"][0]))
 
 
+def test_a_run_that_goes_on_under_a_later_commit_names_both(tmp_path, monkeypatch):
+    def stop(done):
+        raise KeyboardInterrupt
+
+    for name in ("aaaa", "bbbb", "bbbb"):
+        monkeypatch.setattr(running, "commit", lambda name=name: name)
+        with pytest.raises(KeyboardInterrupt):
+            perform(spec(), tmp_path, on_iteration=stop)
+    monkeypatch.setattr(running, "commit", lambda: None)
+    assert perform(spec(), tmp_path)["versions"]["commit"] == "aaaa, then bbbb, then unknown"
+
+
 ARMS = (("nesterov", "per-step"), ("adagrad-layer", "ln"), ("adagrad", "constant"))
 
 

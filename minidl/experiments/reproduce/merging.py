@@ -1,0 +1,99 @@
+"""Two collections of results as one: what was run on two machines, or on one whose folders are gone since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from minidl.experiments.reproduce.methods import METHODS, RATES
+
+
+def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """The results of two folders of one experiment (`collected.collect`) as one.
+
+    A run that is in both is taken from `later`. The settings are those of a plan with all methods, rates and seeds of
+    the two.
+
+    Raises:
+        ValueError: they are not of the same experiment, so that their runs cannot be compared.
+    """
+    differences = [*_different(earlier, later)]
+    if differences:
+        raise ValueError(
+            f"expected two parts of one reproduction, {earlier['recipe']} at the scale {earlier['scale']}; got "
+            f"{'; '.join(differences)}"
+        )
+    environments = [*earlier["environments"]]
+    places = []
+    for environment in later["environments"]:
+        if environment not in environments:
+            environments.append(environment)
+        places.append(environments.index(environment))
+    moved = [{**run, "environment": places[run["environment"]]} for run in later["runs"]]
+    runs = {run["id"]: run for run in (*earlier["runs"], *moved)}
+    failed = {**earlier["failed"], **later["failed"]}
+    damaged = {**earlier["damaged"], **later["damaged"]}
+    for lost in (failed, damaged):
+        for name in lost.keys() & runs.keys():
+            del lost[name]
+    missing = [
+        name
+        for name in dict.fromkeys([*earlier["missing"], *later["missing"]])
+        if name not in {*runs, *failed, *damaged} and not _is_spared(name, runs)
+    ]
+    known = [part["planned"] for part in (earlier, later)]
+    lost_runs = {*failed, *damaged} - {"plan.json"}
+    return {
+        **later,
+        "settings": _joint_settings(earlier["settings"], later["settings"]),
+        "planned": None if None in known else len(runs) + len(missing) + len(lost_runs),
+        "missing": missing,
+        "failed": failed,
+        "damaged": damaged,
+        "data": later["data"] or earlier["data"],
+        "layers": max(earlier["layers"], later["layers"], key=len),
+        "environments": environments,
+        "runs": [runs[name] for name in sorted(runs)],
+    }
+
+
+def _different(earlier: dict[str, Any], later: dict[str, Any]) -> Iterator[str]:
+    """What makes them parts of two experiments."""
+    for name in ("recipe", "scale"):
+        if earlier[name] != later[name]:
+            yield f"{name} {earlier[name]!r} and {later[name]!r}"
+    first, second = earlier["settings"], later["settings"]
+    for name in ("iterations", "tuning_seeds"):
+        if name in first and name in second and first[name] != second[name]:
+            yield f"{name} {first[name]} and {second[name]}"
+    for name in ("base_rates", "grids"):
+        one, two = first.get(name, {}), second.get(name, {})
+        for method in (method for method in one if method in two and one[method] != two[method]):
+            yield f"{name} of {method} {one[method]} and {two[method]}"
+    prints = [(part["data"] or {}).get("fingerprint") for part in (earlier, later)]
+    if None not in prints and prints[0] != prints[1]:
+        yield f"data with the fingerprints {prints[0]} and {prints[1]}"
+    rates = {run["id"]: run["base_rate"] for run in earlier["runs"]}
+    for run in later["runs"]:
+        if rates.get(run["id"], run["base_rate"]) != run["base_rate"]:
+            yield f"{run['id']} at the base rates {rates[run['id']]} and {run['base_rate']}"
+
+
+def _joint_settings(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    joint = {**first, **second}
+    for name, order in (("methods", METHODS), ("rates", RATES)):
+        if name in joint:
+            both = [*first.get(name, ()), *second.get(name, ())]
+            joint[name] = [*(one for one in order if one in both), *dict.fromkeys(o for o in both if o not in order)]
+    for name in ("base_rates", "grids"):
+        if name in joint:
+            joint[name] = {**first.get(name, {}), **second.get(name, {})}
+    if "seeds" in joint:
+        joint["seeds"] = max(part["seeds"] for part in (first, second) if "seeds" in part)
+    return joint
+
+
+def _is_spared(name: str, runs: dict[str, Any]) -> bool:
+    """Whether this is a twin that is not needed: the control is done that would replay it (`_planned`)."""
+    method, twin, seed = name.partition("-ln-twin-")
+    return bool(twin) and f"{method}-per-step-tuned-{seed}" in runs

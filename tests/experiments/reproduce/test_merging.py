@@ -1,0 +1,116 @@
+"""Two parts of one reproduction become what the whole would have been."""
+
+import pytest
+
+from minidl.experiments.reproduce.collected import as_text, collect
+from minidl.experiments.reproduce.merging import merge
+from tests.experiments.reproduce.factory import write_runs
+
+
+def by_id(collected):
+    """Its runs, each with what it was run with in place of a number."""
+    places = collected["environments"]
+    return {run["id"]: {**run, "environment": places[run["environment"]]} for run in collected["runs"]}
+
+
+def part(tmp_path, name, **settings):
+    out = tmp_path / name
+    write_runs(out, **settings)
+    found = collect(out)
+    found["settings"] = {
+        **found["settings"],
+        "methods": [*settings.get("methods", ("sgd",))],
+        "rates": ["uniform", "ln"],
+        "base_rates": dict.fromkeys(settings.get("methods", ("sgd",)), 0.01),
+        "grids": {},
+        "tuning_seeds": [1000, 1001],
+    }
+    return found
+
+
+def test_two_methods_that_were_run_apart_are_as_if_run_together(tmp_path):
+    apart = [part(tmp_path, method, methods=(method,)) for method in ("nesterov", "sgd")]
+    together = part(tmp_path, "both", methods=("sgd", "nesterov"))
+    found = merge(*apart)
+    assert by_id(found) == by_id(together)
+    assert [run["id"] for run in found["runs"]] == sorted(by_id(together))
+    for name in ("planned", "missing", "failed", "damaged", "settings", "layers", "data"):
+        assert found[name] == together[name], name
+    assert as_text(found)
+
+
+def test_what_one_part_lacked_is_not_missing_if_the_other_has_it(tmp_path):
+    names = write_runs(tmp_path / "names")
+    first = part(tmp_path, "first", missing=names[:5])
+    second = part(tmp_path, "second", missing=names[3:])
+    found = merge(first, second)
+    assert found["missing"] == names[3:5]
+    assert found["planned"] == len(names)
+    assert len(found["runs"]) == len(names) - 2
+
+
+def test_a_run_that_failed_or_was_damaged_and_then_was_done_is_done(tmp_path):
+    names = write_runs(tmp_path / "names")
+    first = part(tmp_path, "first", missing=names[:3])
+    first["missing"], first["failed"], first["damaged"] = names[2:3], {names[0]: "no disk"}, {names[1]: "cut off"}
+    second = part(tmp_path, "second", missing=names[1:3])
+    found = merge(first, second)
+    assert found["failed"] == {}
+    assert found["damaged"] == {names[1]: "cut off"}
+    assert found["missing"] == names[2:3]
+    assert found["planned"] == len(names)
+
+
+def test_a_run_of_both_is_the_later_one_and_keeps_what_it_was_run_with(tmp_path):
+    first, second = part(tmp_path, "first"), part(tmp_path, "second", seeds=2)
+    second["environments"] = [{**second["environments"][0], "versions": {"commit": "def5678"}}]
+    found = by_id(merge(first, second))
+    assert found["sgd-ln-recipe-seed1"]["environment"]["versions"]["commit"] == "def5678"
+    assert found["sgd-ln-recipe-seed4"]["environment"]["versions"]["commit"] == "abc1234"
+
+
+def test_more_seeds_count(tmp_path):
+    assert merge(part(tmp_path, "first", seeds=5), part(tmp_path, "second", seeds=3))["settings"]["seeds"] == 5
+
+
+def test_a_twin_that_the_other_part_spared_is_not_missing(tmp_path):
+    first, second = part(tmp_path, "first"), part(tmp_path, "second")
+    first["missing"] = ["sgd-ln-twin-seed0"]
+    assert merge(first, second)["missing"] == []
+    second["runs"] = [run for run in second["runs"] if run["id"] != "sgd-per-step-tuned-seed0"]
+    first["runs"] = [run for run in first["runs"] if run["id"] != "sgd-per-step-tuned-seed0"]
+    assert merge(first, second)["missing"] == ["sgd-ln-twin-seed0"]
+
+
+def test_a_part_without_a_plan_leaves_the_number_of_runs_unknown(tmp_path):
+    first, second = part(tmp_path, "first"), part(tmp_path, "second")
+    first["planned"] = None
+    assert merge(first, second)["planned"] is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"recipe": "cifar10-quick"}, "recipe 'mnist' and 'cifar10-quick'"),
+        ({"scale": "paper"}, "scale 'quick' and 'paper'"),
+        ({"settings": {"iterations": 50}}, "iterations 1000 and 50"),
+        ({"settings": {"tuning_seeds": [7]}}, r"tuning_seeds \[1000, 1001\] and \[7\]"),
+        ({"settings": {"base_rates": {"sgd": 0.1}}}, "base_rates of sgd 0.01 and 0.1"),
+        ({"data": {"fingerprint": "b"}}, "data with the fingerprints a and b"),
+    ],
+)
+def test_parts_of_two_experiments_are_refused(tmp_path, changed, message):
+    first, second = part(tmp_path, "first"), part(tmp_path, "second")
+    first["data"] = {"fingerprint": "a"}
+    with pytest.raises(
+        ValueError, match=f"expected two parts of one reproduction, mnist at the scale quick.*{message}"
+    ):
+        merge(first, {**second, **changed})
+
+
+def test_a_tuned_run_at_another_rate_is_refused(tmp_path):
+    first, second = part(tmp_path, "first"), part(tmp_path, "second")
+    run = next(run for run in second["runs"] if run["id"] == "sgd-ln-tuned-seed0")
+    run["base_rate"] = 0.03
+    with pytest.raises(ValueError, match=r"sgd-ln-tuned-seed0 at the base rates 0.01 and 0.03"):
+        merge(first, second)
