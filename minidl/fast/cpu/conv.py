@@ -24,6 +24,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minidl.fast.cpu.layouts import copy_together, together
 from minidl.fast.cpu.sums import add_up
 from minidl.fast.cpu.threads import per_block, shared_out, workspace
 from minidl.fast.versions import Faster
@@ -164,7 +165,7 @@ def _add_back_images(start: int, stop: int, work: Columns, grad_out: Array, tran
         padded[...] = 0
         for first in range(0, work.rows, work.band):
             rows = slice(first, min(first + work.band, work.rows))
-            dy = np.ascontiguousarray(grad_out[images, rows], dtype=transposed.dtype)
+            dy = together(grad_out[images, rows], transposed.dtype)
             seen = work.windows(padded, rows)
             columns = work.shaped(memory, seen.shape)
             by_place = columns.reshape(seen.shape)
@@ -179,7 +180,7 @@ def _weigh_images(start: int, stop: int, work: Columns, x: Array, grad_out: Arra
     rows = math.prod(work.window.kernel) * work.channels // groups
     total = np.zeros((groups, rows, filters // groups), work.dtype)
     for block, columns in work.of(x, start, stop):
-        dy = np.ascontiguousarray(grad_out[block], dtype=work.dtype)
+        dy = together(grad_out[block], work.dtype)
         total += columns.swapaxes(1, 2) @ _by_group(dy, groups)
     return total
 
@@ -237,7 +238,7 @@ class Columns:
         for begin in range(start, stop, len(padded)):
             images = slice(begin, min(begin + len(padded), stop))
             some = padded[: images.stop - begin]
-            some[:, *self.inside] = x[images]
+            copy_together(x[images], some[:, *self.inside])
             for first in range(0, self.rows, self.band):
                 rows = slice(first, min(first + self.band, self.rows))
                 windows = self.windows(some, rows)

@@ -27,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl.fast.cpu import conv as blocked
+from minidl.fast.cpu.layouts import copy_together
 from minidl.fast.cpu.sums import add_up
 from minidl.fast.cpu.threads import blocks, per_block, shared_out, workspace
 from minidl.functional.geometry import Geometry, Window, check_operands
@@ -323,7 +324,8 @@ class Tiles:
         padded[...] = 0
         above, right = max(first, 0), min(width, wide - left)
         below = max(above, min(last, height))  # none of x, where all rows are padding
-        padded[:, above - first : below - first, left : left + right] = x[images, above:below, :right]
+        inside = padded[:, above - first : below - first, left : left + right]
+        copy_together(x[images, above:below, :right], inside)
         return padded
 
     def transformed(self, matrix: Array, padded: Array, name: str, other: str) -> Array:
