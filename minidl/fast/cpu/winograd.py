@@ -289,8 +289,8 @@ class Tiles:
 
     def blocks(self, start: int, stop: int) -> Iterator[tuple[slice, slice]]:
         """The images and the rows of tiles of each block."""
-        count = per_block(self.bytes_an_image, stop - start)
-        band = per_block(self.bytes_a_row, self.down)
+        count = per_block(2 * self.bytes_an_image, stop - start)  # what a step reads, and what it writes
+        band = per_block(2 * self.bytes_a_row, self.down)
         for begin in range(start, stop, count):
             for first in range(0, self.down, band):
                 yield slice(begin, min(begin + count, stop)), slice(first, min(first + band, self.down))
