@@ -8,19 +8,22 @@ of x do: after a convolution the channels last.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
 from minidl.fast.cpu.selection import zero_outside
-from minidl.fast.cpu.threads import in_blocks
+from minidl.fast.cpu.threads import blocks, in_blocks
 from minidl.fast.versions import Faster
 from minidl.functional import pooling
 from minidl.functional.geometry import Window
 from minidl.functional.pooling import areas
 from minidl.functional.precision import narrowed, widened
 from minidl.types import Array
+
+SHARED = 3 << 20  # bytes of work; of less each call of NumPy is over before another thread has Python's lock
 
 
 class MaxPool(Faster, pooling.MaxPool):
@@ -38,7 +41,7 @@ class MaxPool(Faster, pooling.MaxPool):
         best, self.chosen = np.empty_like(x, shape=shape), np.empty_like(x, shape=shape, dtype=kind)
         first = _first_inside(self.window).astype(kind)
         lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-        in_blocks(self._choose, len(x), _bytes_an_image(x), x, best, first, lowest)
+        _in_blocks(self._choose, len(x), _bytes_an_image(x), x, best, first, lowest)
         return best
 
     def _choose(self, images: slice, x: Array, best: Array, first: Array, lowest: float) -> None:
@@ -64,7 +67,7 @@ class PutChosen(Faster, pooling.PutChosen):
 
     def forward(self, grad_out: Array) -> Array:
         grad_x = np.empty_like(grad_out, shape=(*grad_out.shape[:2], *self.window.size))
-        in_blocks(self._put, len(grad_x), _bytes_an_image(grad_x), grad_out, grad_x)
+        _in_blocks(self._put, len(grad_x), _bytes_an_image(grad_x), grad_out, grad_x)
         return grad_x
 
     def _put(self, images: slice, grad_out: Array, grad_x: Array) -> None:
@@ -84,7 +87,7 @@ class TakeChosen(Faster, pooling.TakeChosen):
 
     def forward(self, x: Array) -> Array:
         taken = np.empty_like(x, shape=self.chosen.shape)
-        in_blocks(self._take, len(x), _bytes_an_image(x), x, taken)
+        _in_blocks(self._take, len(x), _bytes_an_image(x), x, taken)
         return taken
 
     def _take(self, images: slice, x: Array, taken: Array) -> None:
@@ -107,7 +110,7 @@ class AvgPool(Faster, pooling.AvgPool):
         wide = widened(x)
         mean = np.empty_like(wide, shape=(*x.shape[:2], *self.window.out))
         area = areas(self.window, self.count_padding, wide)
-        in_blocks(self._average, len(x), _bytes_an_image(wide), wide, area, mean)
+        _in_blocks(self._average, len(x), _bytes_an_image(wide), wide, area, mean)
         return narrowed(mean, x)
 
     def _average(self, images: slice, x: Array, area: Array, mean: Array) -> None:
@@ -131,11 +134,20 @@ class SpreadMean(Faster, pooling.SpreadMean):
         wide = widened(grad_out)
         grad_x = np.empty_like(wide, shape=(*grad_out.shape[:2], *self.window.size))
         area = areas(self.window, self.count_padding, wide)
-        in_blocks(self._share_out, len(grad_x), _bytes_an_image(grad_x), wide, area, grad_x)
+        _in_blocks(self._share_out, len(grad_x), _bytes_an_image(grad_x), wide, area, grad_x)
         return narrowed(grad_x, grad_out)
 
     def _share_out(self, images: slice, grad_out: Array, area: Array, grad_x: Array) -> None:
         _spread(grad_x[images], self.window, repeat(grad_out[images] / area))
+
+
+def _in_blocks(work: Callable[..., None], count: int, bytes_each: int, *operands: Any) -> None:
+    """`work(images, *operands)` for blocks of images, which threads share out where that is worth it."""
+    if count * bytes_each >= SHARED:
+        in_blocks(work, count, bytes_each, *operands)
+    else:
+        for images in blocks(0, count, bytes_each):
+            work(images, *operands)
 
 
 def _bytes_an_image(x: Array) -> int:

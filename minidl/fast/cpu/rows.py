@@ -13,7 +13,7 @@ import numpy as np
 
 from minidl.types import Array
 
-BLOCK = 1 << 17  # numbers of each array that one step works on (from 2^16 to 2^18 are alike)
+BLOCK = 1 << 18  # numbers of each array that one step works on; with fewer, threads wait more for Python's lock
 ROW = 1024  # numbers that BLAS may add up: it adds them one after the other, on a few lanes
 SHORT = 256  # numbers in a row below which NumPy's arithmetic takes longer to begin with it than to compute it
 

@@ -31,6 +31,7 @@ from minidl.checks import is_whole
 from minidl.fast.cpu.blas import Blas
 
 BLOCK = 2 << 20  # bytes that one step of a loop works on: about a core's share of the cache (0.5 to 4 MiB are alike)
+BESIDE_OTHERS = 2  # times as many where threads share a loop out: each call of NumPy may wait 50 us for Python's lock
 WORTH = 1 << 19  # bytes of work below which waking another thread (50 us) takes longer than it saves
 SHARING = "loops and products on several threads (set_num_threads({}))"
 INSTEAD = "The parts run one after another on the caller's: the same numbers, only slower"
@@ -233,13 +234,18 @@ def _wait(parts: list[_Part]) -> None:
         raise interrupt
 
 
+def block_bytes() -> int:
+    """How much one step of a loop works on; it depends on the number of threads alone."""
+    return BLOCK if _threads.count() == 1 else BESIDE_OTHERS * BLOCK
+
+
 def per_block(bytes_each: int, count: int) -> int:
     """How many of `count` units fit into a block; at least 1."""
-    return max(1, min(count, BLOCK // max(1, bytes_each)))
+    return max(1, min(count, block_bytes() // max(1, bytes_each)))
 
 
 def blocks(start: int, stop: int, bytes_each: int) -> Iterator[slice]:
-    """Consecutive slices of range(start, stop) of about BLOCK bytes each."""
+    """Consecutive slices of range(start, stop) of about `block_bytes()` each."""
     size = per_block(bytes_each, stop - start)
     for first in range(start, stop, size):
         yield slice(first, min(first + size, stop))
@@ -255,7 +261,7 @@ def workspace(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
     memory = getattr(_own, name, None)
     if memory is None or memory.size < size:
         memory = np.empty(size, np.uint8)
-        if size <= 4 * BLOCK:  # more, for a huge image, is not held for ever
+        if size <= 4 * BESIDE_OTHERS * BLOCK:  # more, for a huge image, is not held for ever
             setattr(_own, name, memory)
     return memory[:size].view(dtype).reshape(shape)
 

@@ -123,7 +123,10 @@ def test_memory_stays_within_the_blocks(threads, shape, filters, stride):
             tracemalloc.reset_peak()
             job()
             extra = tracemalloc.get_traced_memory()[1] - before - result
-            assert extra < threads * (3 * parallel.BLOCK + padded + 5 * weight.nbytes), (name, extra / parallel.BLOCK)
+            assert extra < threads * (3 * parallel.block_bytes() + padded + 5 * weight.nbytes), (
+                name,
+                extra / parallel.BLOCK,
+            )
     finally:
         tracemalloc.stop()
 

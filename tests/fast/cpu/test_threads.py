@@ -31,7 +31,7 @@ def threads(monkeypatch):
 def test_blocks_cover_everything_once_and_none_is_larger_than_a_block(count, bytes_each):
     found = list(blocks(3, 3 + count, bytes_each))
     assert [i for block in found for i in range(block.start, block.stop)] == list(range(3, 3 + count))
-    assert all((block.stop - block.start) * bytes_each <= max(parallel.BLOCK, bytes_each) for block in found)
+    assert all((block.stop - block.start) * bytes_each <= max(parallel.block_bytes(), bytes_each) for block in found)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 8])

@@ -190,7 +190,10 @@ def test_memory_stays_within_the_blocks(threads, shape):
             tracemalloc.reset_peak()
             job()
             extra = tracemalloc.get_traced_memory()[1] - before - result
-            assert extra < threads * (4 * parallel.BLOCK + 9 * weight.nbytes) + parallel.BLOCK, (name, extra)
+            assert extra < threads * (4 * parallel.block_bytes() + 9 * weight.nbytes) + parallel.block_bytes(), (
+                name,
+                extra,
+            )
     finally:
         tracemalloc.stop()
 

@@ -52,7 +52,7 @@ def there_and_back(axis: Any, eps: float = 1e-5) -> Any:
     def run(x: Any, grad: Any) -> Any:
         if backend.device_of(x) == "numpy":
             op = Standardize(axis, eps)
-            mean, variance, _ = on_cpu.moments(x, axis)
+            mean, variance = x.mean(axis, keepdims=True), x.var(axis, keepdims=True)
             scale = 1 / np.sqrt(variance + eps)
             z = op.forward(x, None, None)
         else:
