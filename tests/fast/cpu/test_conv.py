@@ -20,18 +20,6 @@ from minidl.functional.geometry import Geometry
 from tests.factory import examples
 
 
-@pytest.fixture(params=[1, 3])
-def threads(request, monkeypatch):
-    """One thread, and three of which each gets a part however small it is."""
-    if request.param > 1:
-        pytest.importorskip("threadpoolctl")
-    monkeypatch.setattr(parallel, "_threads", parallel._Threads())
-    monkeypatch.setattr(parallel, "WORTH", 0)
-    parallel.set_num_threads(request.param)
-    yield request.param
-    parallel._threads.set(1)
-
-
 def run(op, *arrays):
     """What the op makes of the arrays; and that it was the version that made it."""
     result = op(*arrays)

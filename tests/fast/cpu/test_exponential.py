@@ -1,4 +1,4 @@
-"""minidl/fast/cpu/exponential.py: erf and GELU in blocks."""
+"""minidl/fast/cpu/exponential.py: erf and GELU in blocks, on one thread and on several."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from minidl.fast.cpu import exponential
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64"])
 @pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3), (7,), (3, 5)])
-def test_blocks_make_what_the_plain_lines_make(monkeypatch: pytest.MonkeyPatch, dtype: str, shape: object) -> None:
+def test_blocks_make_what_the_plain_lines_make(
+    monkeypatch: pytest.MonkeyPatch, threads: int, dtype: str, shape: object
+) -> None:
     monkeypatch.setattr(exponential, "BLOCK", 4)
     x = np.asarray(np.random.default_rng(0).normal(0, 3, shape)).astype(dtype)
     for given in (x, x.T, x[..., ::-1] if x.ndim else x):
@@ -25,7 +27,9 @@ def test_blocks_make_what_the_plain_lines_make(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3), (7,), (3, 5)])
-def test_gelu_in_blocks_is_gelu_to_the_last_bit(monkeypatch: pytest.MonkeyPatch, dtype: str, shape: object) -> None:
+def test_gelu_in_blocks_is_gelu_to_the_last_bit(
+    monkeypatch: pytest.MonkeyPatch, threads: int, dtype: str, shape: object
+) -> None:
     monkeypatch.setattr(exponential, "BLOCK", 4)
     rng = np.random.default_rng(0)
     x, g = (np.asarray(rng.normal(0, 3, shape)).astype(dtype) for _ in "xg")

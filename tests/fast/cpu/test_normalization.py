@@ -24,7 +24,7 @@ def last_in_memory(x):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("affine", [(True, True), (True, False), (False, True), (False, False)])
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_batch_norm_is_the_plain_one(shape, dtype, affine, channels_last):
+def test_batch_norm_is_the_plain_one(threads, shape, dtype, affine, channels_last):
     x, grad = numbers(shape, dtype), numbers(shape, dtype, 1)
     if channels_last:
         x, grad = last_in_memory(x), last_in_memory(grad)

@@ -13,7 +13,7 @@ import pytest
 import minidl as md
 from minidl.backend.starting import with_one_thread
 from minidl.fast.cpu import threads as parallel
-from minidl.fast.cpu.threads import blocks, get_num_threads, in_blocks, set_num_threads, shared_out
+from minidl.fast.cpu.threads import blocks, get_num_threads, in_blocks, per_block, set_num_threads, shared_out
 from tests.threads import give_no_thread
 
 
@@ -32,6 +32,16 @@ def test_blocks_cover_everything_once_and_none_is_larger_than_a_block(count, byt
     found = list(blocks(3, 3 + count, bytes_each))
     assert [i for block in found for i in range(block.start, block.stop)] == list(range(3, 3 + count))
     assert all((block.stop - block.start) * bytes_each <= max(parallel.block_bytes(), bytes_each) for block in found)
+
+
+def test_a_block_is_larger_where_threads_share_a_loop(monkeypatch, threads):
+    """Then each call of NumPy takes long beside the wait for Python's lock."""
+    monkeypatch.setattr(parallel, "BLOCK", 1000)
+    sizes = []
+    for number in (1, 3):
+        threads(number)
+        sizes.append((parallel.block_bytes(), per_block(10, 10_000)))
+    assert sizes == [(1000, 100), (2000, 200)]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 8])

@@ -29,18 +29,6 @@ VERSIONS = {
 }
 
 
-@pytest.fixture(params=[1, 3])
-def threads(request, monkeypatch):
-    """One thread, and three of which each gets a part however small it is."""
-    if request.param > 1:
-        pytest.importorskip("threadpoolctl")
-    monkeypatch.setattr(parallel, "_threads", parallel._Threads())
-    monkeypatch.setattr(parallel, "WORTH", 0)
-    parallel.set_num_threads(request.param)
-    yield request.param
-    parallel._threads.set(1)
-
-
 @pytest.fixture
 def everywhere(monkeypatch):
     """Chosen also where it is not faster, so that small arrays will do."""
