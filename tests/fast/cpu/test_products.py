@@ -36,13 +36,49 @@ def test_each_thread_makes_a_part_of_the_longer_side(monkeypatch, threads, rows,
     assert sorted(parts) == ([(16, 30), (17, 30), (17, 30)] if rows > columns else [(30, 16), (30, 17), (30, 17)])
 
 
-def test_a_small_product_and_one_of_stacks_are_not_shared_out(monkeypatch, threads):
+def test_a_stack_times_one_matrix_is_shared_out_by_rows_and_two_stacks_by_matrices(monkeypatch, threads):
+    rng = np.random.default_rng(0)
+    stack, other, y = (rng.standard_normal(s) for s in ((4, 5, 40), (4, 40, 6), (40, 7)))
+    cases = (stack, y), (stack, other), (stack.reshape((2, 2, 5, 40)), other.reshape((2, 2, 40, 6)))
+    wholes, parts, matmul = [a @ b for a, b in cases], [], np.matmul
+    threads(2)
+    monkeypatch.setattr(np, "matmul", lambda a, b, out: parts.append(out.shape) or matmul(a, b, out=out))
+    for (a, b), whole in zip(cases, wholes, strict=True):
+        found = product(a, b)
+        np.testing.assert_allclose(found, whole, rtol=1e-12, atol=1e-12)
+        assert found.base is None
+        out = np.empty_like(whole)
+        assert product(a, b, out) is out
+        np.testing.assert_array_equal(out, found)
+    assert parts == [*[(10, 7)] * 4, *[(2, 5, 6)] * 4, *[(1, 2, 5, 6)] * 4]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [((3, 4, 5), (2, 1, 5, 6)), ((1, 4, 5), (3, 5, 6)), ((4, 5), (3, 5, 6)), ((5,), (3, 5, 6))]
+)
+def test_stacks_that_are_repeated_are_numpys(threads, first, second):
+    threads(2)
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal(first), rng.standard_normal(second)
+    np.testing.assert_array_equal(product(x, y), x @ y)
+
+
+def test_a_stack_that_lies_otherwise_in_memory_and_an_empty_one(threads):
+    threads(2)
+    stack, y = np.random.default_rng(0).standard_normal((5, 3, 4)).transpose(2, 1, 0), np.ones((5, 2))
+    np.testing.assert_array_equal(product(stack, y), stack @ y)
+    assert product(np.ones((0, 3, 5)), y).shape == (0, 3, 2)
+    assert product(np.ones((3, 0, 5)), np.ones((3, 5, 2))).shape == (3, 0, 2)
+    np.testing.assert_array_equal(product(np.ones((2, 3, 0)), np.ones((0, 4))), np.zeros((2, 3, 4)))
+
+
+def test_a_small_product_is_not_shared_out(monkeypatch, threads):
     threads(2)
     monkeypatch.setattr(np, "matmul", None)  # what a thread calls
-    stack, x = np.ones((3, 4, 5)), np.ones((5, 6))
-    np.testing.assert_array_equal(product(stack, x), np.full((3, 4, 6), 5))
     monkeypatch.setattr(products, "WORTH", 1 << 23)
+    x = np.ones((5, 6))
     np.testing.assert_array_equal(product(x.T, x), np.full((6, 6), 5))
+    np.testing.assert_array_equal(product(np.ones((3, 4, 5)), x), np.full((3, 4, 6), 5))
 
 
 def test_into_an_array_that_is_there(threads):
