@@ -21,8 +21,6 @@ from minidl.types import Array
 
 BLOCK = 2**18  # elements: fewer would be computed too soon beside another thread, which waits 50 us for Python's lock
 
-STEPS = 20  # operations on an element
-
 
 class Erf(Faster, exponential.Erf):
     """The very steps of `backend.erf`, in memory that is used again."""
@@ -62,7 +60,7 @@ class GELU(Faster, gated.GELU):
 
 def _share(work: Any, x: Array, *operands: Array) -> None:
     """`work` on parts of the elements of all arrays, shared out among the threads."""
-    shared_out(work, x.size, STEPS * x.itemsize, *[array.reshape(-1) for array in (x, *operands)])
+    shared_out(work, x.size, x.itemsize, *[array.reshape(-1) for array in (x, *operands)])
 
 
 def _parts(start: int, stop: int) -> Iterator[slice]:

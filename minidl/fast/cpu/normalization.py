@@ -21,6 +21,8 @@ from minidl.functional.normalization import follow, per_channel
 from minidl.functional.precision import narrowed, widened
 from minidl.types import Array, Gradients
 
+PASSES = 8  # over memory, forward and backward
+
 
 class BatchNorm(Faster, normalization.BatchNorm):
     """Keeps the mean and the variance for the backward."""
@@ -83,8 +85,8 @@ def _count(x: Array, axis: tuple[int, ...]) -> int:
 
 
 def _share(work: Any, x: Array, *operands: Any) -> list[Any]:
-    """`work` on parts of the samples of x, shared out among the threads."""
-    return shared_out(work, len(x), x[:1].nbytes, x, *operands)
+    """`work` on parts of the samples of x, shared out among the threads: one pass alone has to be worth it."""
+    return shared_out(work, len(x), x[:1].nbytes // PASSES, x, *operands)
 
 
 def _sums(start: int, stop: int, x: Array, axis: tuple[int, ...]) -> Array:

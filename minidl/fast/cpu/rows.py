@@ -11,9 +11,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minidl.fast.cpu.threads import WORTH
 from minidl.types import Array
 
 BLOCK = 1 << 18  # numbers of each array that one step works on; with fewer, threads wait more for Python's lock
+SHARED = 3 << 17  # numbers from which threads share the rows out; of fewer each step is over too soon for that
 ROW = 1024  # numbers that BLAS may add up: it adds them one after the other, on a few lanes
 SHORT = 256  # numbers in a row below which NumPy's arithmetic takes longer to begin with it than to compute it
 
@@ -23,6 +25,11 @@ def blocks(start: int, stop: int, numbers_each: int) -> Iterator[slice]:
     size = max(1, BLOCK // numbers_each)
     for first in range(start, stop, size):
         yield slice(first, min(first + size, stop))
+
+
+def bytes_of(numbers: int) -> float:
+    """What so many numbers count in `shared_out`, for which work is worth it from WORTH bytes on."""
+    return numbers * WORTH / SHARED
 
 
 def row_sums(x: Array) -> Array:

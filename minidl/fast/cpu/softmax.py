@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minidl.fast.cpu import classification, probabilities
-from minidl.fast.cpu.rows import blocks, row_sums, spread
+from minidl.fast.cpu.rows import blocks, bytes_of, row_sums, spread
 from minidl.fast.cpu.threads import shared_out, workspace
 from minidl.fast.versions import Faster
 from minidl.functional import attention
@@ -129,7 +129,7 @@ def _by_rows(work: Any, x: Array, *others: Array) -> Array:
     result, length = np.empty(x.shape, x.dtype), x.shape[-1]
     count = x.size // length
     matrices = [np.ascontiguousarray(a).reshape((count, -1)) for a in (x, *others, result)]
-    shared_out(work, count, 2 * length * x.itemsize, *matrices)
+    shared_out(work, count, bytes_of(length), *matrices)
     return result
 
 

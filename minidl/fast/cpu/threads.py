@@ -198,7 +198,7 @@ def take_over_blas() -> bool:
     return blas.taken
 
 
-def shared_out(work: Callable[..., Any], count: int, bytes_each: int, *operands: Any) -> list[Any]:
+def shared_out(work: Callable[..., Any], count: int, bytes_each: float, *operands: Any) -> list[Any]:
     """`work(start, stop, *operands)` on consecutive parts of range(count), one a thread; the results in order.
 
     Args:
