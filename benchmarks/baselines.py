@@ -8,9 +8,10 @@
 The recipes are those of `minidl reproduce` at the scale `paper`, here with all training images, as Caffe had them. With
 fewer steps the schedule is drawn together in proportion. minidl trains with its own optimizer and schedule; PyTorch's
 update and rates are written out here, from Caffe's formulas. The two part where a ReLU or a max pool hangs on the last
-bit (`benchmarks/caffe.py` has the steps before that); their accuracies at the end must not.
+bit (`benchmarks/caffe.py` has the steps before that); their accuracies should differ no more than two seeds' do.
 
-Each library has a process and a thread of its own. What is done is kept in --out, and not done again.
+Each library has a process and a thread of its own. A run that is done is kept in --out and not done again; one that is
+stopped begins anew.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from minidl.data import Dataset, Loader, Mapped
 from minidl.data.transforms import MeanImage
 from minidl.experiments.reproduce.recipes import RECIPES, Inv, Recipe
 from minidl.experiments.reproduce.sets import Sets, read
+from minidl.files.reading import read_json
 from minidl.files.writing import write_atomically
 from minidl.training.evaluation import evaluate
 
@@ -141,7 +143,8 @@ SIDES = {"minidl": in_minidl, "torch": in_torch}
 
 
 def trained(library: str, recipe: Recipe, iterations: int, seed: int, data: Path | None, cache: Path) -> dict[str, Any]:
-    """Train in one library; what is kept of it."""
+    """Train in one library, on one thread; what is kept of it."""
+    md.set_num_threads(1)
     train, test = joined(read(recipe.data, data, cache))
     md.seed(seed)
     step, look = SIDES[library](recipe, iterations, recipe.network(), test)
@@ -174,6 +177,12 @@ def _endless(loader: Loader) -> Iterator[tuple[Any, Any]]:
 def place(out: Path, name: str, iterations: int, library: str, seed: int) -> Path:
     """Where a result is kept."""
     return out / f"{name}-{iterations}-{library}-seed{seed}.json"
+
+
+def kept(out: Path) -> list[dict[str, Any]]:
+    """What is done in a folder."""
+    files = (path for name in NAMES for path in sorted(out.glob(f"{name}-*-seed*.json")))
+    return [read_json(path, dict, "is damaged: delete it, and it is made again") for path in files]
 
 
 def as_table(results: Sequence[dict[str, Any]]) -> str:
@@ -212,9 +221,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in given.names:
         if name not in NAMES:
             command.error(f"expected {', '.join(NAMES)}; got {name!r}")
+    if given.names and given.table:
+        command.error("--table shows all that is done, and trains nothing: name no recipe with it")
+    if given.seed < 0:
+        command.error(f"--seed: expected at least 0; got {given.seed}")
     if given.iterations is not None and given.iterations < FIRST:
         command.error(f"--iterations: expected at least {FIRST}; got {given.iterations}")
-    given.out.mkdir(parents=True, exist_ok=True)
+    for name in given.names:
+        try:
+            read(RECIPES[name].data, given.data, given.out / "cache")
+        except (FileNotFoundError, ValueError) as error:
+            sys.exit(f"error: {error}")
     for name in given.names:
         recipe = RECIPES[name]
         iterations = given.iterations or recipe.iterations["paper"]
@@ -234,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if any(statuses):
             sys.exit(f"error: {name} failed; what was done is kept in {given.out}")
     if not given.library:
-        print(as_table([json.loads(path.read_text(encoding="utf-8")) for path in sorted(given.out.glob("*.json"))]))
+        print(as_table(kept(given.out)))
 
 
 if __name__ == "__main__":

@@ -149,6 +149,7 @@ def check(
     second: bool = True,
     slack: float = 1,
     recomputed: bool = False,
+    multiplies: bool = False,
 ) -> None:
     """Hold `function` of Tensors against `reference` of PyTorch tensors, in every way this module knows.
 
@@ -160,10 +161,12 @@ def check(
         slack: allow this many times the usual rounding error.
         recomputed: a backward that is itself recorded computes anew what the forward kept, and rounds it otherwise:
             both are then held against PyTorch's, not bit for bit against each other.
+        multiplies: it multiplies matrices whose products are rounded. A backward that is recorded may bring an array
+            into order first, and an old NumPy then rounds otherwise.
     """
     several = [xs] if isinstance(xs, Operand) else list(xs)
-    if ROUNDS_BY_LAYOUT and any(x.layout != "contiguous" for x in several):
-        recomputed = True  # a backward that is recorded may bring an array into order first
+    if multiplies and ROUNDS_BY_LAYOUT and any(x.layout != "contiguous" for x in several):
+        recomputed = True
     for dtype in DTYPES:
         _check_dtypes(
             function, reference, several, [dtype] * len(several), second and dtype == "float64", slack, recomputed

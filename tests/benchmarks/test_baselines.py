@@ -53,7 +53,7 @@ def test_the_steps_are_minidls(name):
     assert see_ours() == pytest.approx(see_theirs(), rel=1e-5)
 
 
-def test_no_training_image_is_held_out(monkeypatch):
+def test_no_training_image_is_held_out():
     everything = Dataset(np.arange(24, dtype=np.uint8).reshape(6, 4), np.array([0, 1, 0, 1, 0, 1]), classes=("a", "b"))
     train, validation = sets.without_last(everything, 1)
     given = sets.Sets("six", train, validation, everything, transform=md.data.transforms.ToFloat(1 / 4))
@@ -77,10 +77,46 @@ def test_the_table_has_a_row_for_each_library_and_says_how_far_the_losses_part(t
     assert "| mnist | 0 | torch | 20: 50.00% | 2.5e-01 | 100 ms |" in printed
 
 
+def test_a_run_looks_at_all_test_images_and_is_done_once(tmp_path, monkeypatch, capsys):
+    """The command, with LeNet on images drawn at random in place of MNIST."""
+    torch.zeros(0)
+    rng = np.random.default_rng(0)
+
+    def drawn(count):
+        return Dataset(rng.integers(0, 256, (count, 1, 28, 28)).astype(np.uint8), rng.integers(0, 10, count),
+                       classes=tuple("0123456789"))  # fmt: skip
+
+    made = sets.Sets("drawn", drawn(70), drawn(10), drawn(20), transform=md.data.transforms.ToFloat(1 / 256))
+    monkeypatch.setattr(baselines, "read", lambda data, folder, cache: made)
+    before, words = md.get_num_threads(), ["mnist", "--iterations", "10", "--out", str(tmp_path)]
+    try:
+        for library in baselines.LIBRARIES:
+            baselines.main([*words, "--library", library])
+    finally:
+        md.set_num_threads(before)
+    ours, theirs = baselines.kept(tmp_path)
+    assert [look["iteration"] for look in ours["looks"]] == [1, 2, 4, 6, 8, 10]
+    np.testing.assert_allclose(ours["first_losses"], theirs["first_losses"], rtol=1e-4)
+    assert ours["looks"][0]["accuracy"] == theirs["looks"][0]["accuracy"]
+    assert (ours["library"], theirs["library"]) == ("minidl", "torch")
+    monkeypatch.setattr(baselines, "trained", None)
+    baselines.main([*words, "--library", "minidl"])  # it is there
+    assert "mnist in torch: after step 10 of 10" in capsys.readouterr().err
+
+
+def test_data_that_are_not_there_are_told_in_a_line(tmp_path, monkeypatch):
+    monkeypatch.delenv("MINIDL_DATA", raising=False)
+    with pytest.raises(SystemExit, match=r"error: .*found no train-images"):
+        baselines.main(["mnist", "--data", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ([], "name a recipe"),
+        (["mnist", "--table"], "--table shows all that is done"),
+        (["mnist", "--seed", "-1"], "--seed: expected at least 0; got -1"),
         (["lenet"], "expected mnist, cifar10-quick, cifar10-full; got 'lenet'"),
         (["mnist", "--iterations", "3"], "expected at least 10; got 3"),
     ],

@@ -52,7 +52,7 @@ def mask_of(queries, keys, seed=0):
 @examples(60)
 @given(attended())
 def test_without_a_mask(xs):
-    check(F.scaled_dot_product_attention, their_attention, xs, slack=4)
+    check(F.scaled_dot_product_attention, their_attention, xs, slack=4, multiplies=True)
 
 
 @examples(40)
@@ -63,6 +63,7 @@ def test_causal(xs):
         lambda *args: their_attention(*args, is_causal=True),
         xs,
         slack=4,
+        multiplies=True,
     )
 
 
@@ -75,6 +76,7 @@ def test_with_a_mask_of_booleans(xs):
         lambda *args: their_attention(*args, attn_mask=torch.tensor(mask)),
         xs,
         slack=4,
+        multiplies=True,
     )
 
 
@@ -87,7 +89,7 @@ def test_with_a_mask_that_is_added_and_learned(xs, data):
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1] or 1) + bias
         return torch.softmax(scores, -1) @ v
 
-    check(F.scaled_dot_product_attention, theirs, [*xs, mask], slack=4)
+    check(F.scaled_dot_product_attention, theirs, [*xs, mask], slack=4, multiplies=True)
 
 
 def test_it_is_the_formula():

@@ -168,8 +168,21 @@ def without_places(command: str) -> str:
         words = shlex.split(command)
     except ValueError:  # an unclosed quote: it was not a shell's
         return command
-    kinds = (PurePosixPath, PureWindowsPath)
-    return shlex.join([next((kind(w).name for kind in kinds if kind(w).is_absolute()), w) for w in words])
+    return shlex.join([sign.join([*option, _last_name(place)]) for *option, place, sign in map(_option_of, words)])
+
+
+def _option_of(word: str) -> tuple[str, ...]:
+    """`--out=/home/ada` as ("--out", "/home/ada", "="), any other word as (word, "")."""
+    option, sign, place = word.partition("=")
+    return (option, place, sign) if sign and word.startswith("--") else (word, "")
+
+
+def _last_name(word: str) -> str:
+    """Of a path that begins at the root, or with "..", its last name; any other word as it is."""
+    for path in (PurePosixPath(word), PureWindowsPath(word)):
+        if path.name not in ("", "..") and (path.is_absolute() or path.parts[0] == ".."):
+            return path.name
+    return word
 
 
 def _saddle(saddle: dict[str, Any]) -> dict[str, Any]:
@@ -265,7 +278,8 @@ def load(path: Path) -> dict[str, Any]:
         FileNotFoundError: it is not there.
     """
     found = read_strictly(Path(path))
-    wanted = {"recipe": str, "scale": str, "runs": list, "missing": list, "failed": dict, "damaged": dict}
+    wanted = {"recipe": str, "scale": str, "settings": dict, "runs": list, "missing": list, "failed": dict,
+              "damaged": dict, "layers": list, "environments": list}  # fmt: skip
     whole = isinstance(found, dict) and found.get("format") == FORMAT
     if not whole or not all(isinstance(found.get(key), kind) for key, kind in wanted.items()):
         raise ValueError(f"{path} does not hold the collected results of a reproduction, of format {FORMAT}")

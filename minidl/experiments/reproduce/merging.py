@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from minidl.experiments.reproduce.methods import METHODS, RATES
@@ -23,38 +23,40 @@ def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
             f"expected two parts of one reproduction, {earlier['recipe']} at the scale {earlier['scale']}; got "
             f"{'; '.join(differences)}"
         )
-    environments = [*earlier["environments"]]
-    places = []
-    for environment in later["environments"]:
+    runs = {run["id"]: (part, run) for part in (earlier, later) for run in part["runs"]}
+    environments: list[dict[str, Any]] = []  # those that some run was made in
+    moved = []
+    for name in sorted(runs):
+        part, run = runs[name]
+        environment = part["environments"][run["environment"]]
         if environment not in environments:
             environments.append(environment)
-        places.append(environments.index(environment))
-    moved = [{**run, "environment": places[run["environment"]]} for run in later["runs"]]
-    runs = {run["id"]: run for run in (*earlier["runs"], *moved)}
-    failed = {**earlier["failed"], **later["failed"]}
-    damaged = {**earlier["damaged"], **later["damaged"]}
-    for lost in (failed, damaged):
-        for name in lost.keys() & runs.keys():
-            del lost[name]
+        moved.append({**run, "environment": environments.index(environment)})
+    failed = {**_without(earlier["failed"], later["damaged"]), **later["failed"]}
+    damaged = {**_without(earlier["damaged"], {"plan.json", *later["failed"]}), **later["damaged"]}
+    failed, damaged = _without(failed, runs), _without(damaged, runs)
     missing = [
         name
         for name in dict.fromkeys([*earlier["missing"], *later["missing"]])
         if name not in {*runs, *failed, *damaged} and not _is_spared(name, runs)
     ]
-    known = [part["planned"] for part in (earlier, later)]
-    lost_runs = {*failed, *damaged} - {"plan.json"}
+    lost = {*failed, *damaged} - {"plan.json"}
     return {
         **later,
         "settings": _joint_settings(earlier["settings"], later["settings"]),
-        "planned": None if None in known else len(runs) + len(missing) + len(lost_runs),
+        "planned": None if later["planned"] is None else len(runs) + len(missing) + len(lost),
         "missing": missing,
         "failed": failed,
         "damaged": damaged,
         "data": later["data"] or earlier["data"],
-        "layers": max(earlier["layers"], later["layers"], key=len),
+        "layers": later["layers"] or earlier["layers"],
         "environments": environments,
-        "runs": [runs[name] for name in sorted(runs)],
+        "runs": moved,
     }
+
+
+def _without(told: dict[str, str], names: Container[str]) -> dict[str, str]:
+    return {name: why for name, why in told.items() if name not in names}
 
 
 def _different(earlier: dict[str, Any], later: dict[str, Any]) -> Iterator[str]:
@@ -73,10 +75,20 @@ def _different(earlier: dict[str, Any], later: dict[str, Any]) -> Iterator[str]:
     prints = [(part["data"] or {}).get("fingerprint") for part in (earlier, later)]
     if None not in prints and prints[0] != prints[1]:
         yield f"data with the fingerprints {prints[0]} and {prints[1]}"
-    rates = {run["id"]: run["base_rate"] for run in earlier["runs"]}
+    if earlier["layers"] and later["layers"] and earlier["layers"] != later["layers"]:
+        yield "networks of other layers"
+    lengths = [sorted({run["iterations"] for run in part["runs"]}) for part in (earlier, later)]
+    if all(lengths) and lengths[0] != lengths[1]:
+        yield f"runs of {lengths[0]} and {lengths[1]} steps"
+    rates = {_arm(run): run["base_rate"] for run in earlier["runs"]}
     for run in later["runs"]:
-        if rates.get(run["id"], run["base_rate"]) != run["base_rate"]:
-            yield f"{run['id']} at the base rates {rates[run['id']]} and {run['base_rate']}"
+        if rates.get(_arm(run), run["base_rate"]) != run["base_rate"]:
+            yield f"{run['id']} at the base rates {rates[_arm(run)]} and {run['base_rate']}"
+
+
+def _arm(run: dict[str, Any]) -> tuple[Any, ...]:
+    """What is run at one base rate on all seeds."""
+    return run["method"], run["rate"], run["base"], run["role"]
 
 
 def _joint_settings(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
@@ -93,7 +105,7 @@ def _joint_settings(first: dict[str, Any], second: dict[str, Any]) -> dict[str, 
     return joint
 
 
-def _is_spared(name: str, runs: dict[str, Any]) -> bool:
+def _is_spared(name: str, runs: Container[str]) -> bool:
     """Whether this is a twin that is not needed: the control is done that would replay it (`_planned`)."""
     method, twin, seed = name.partition("-ln-twin-")
     return bool(twin) and f"{method}-per-step-tuned-{seed}" in runs

@@ -257,7 +257,8 @@ class _Run:
         self.course.restore(course, meta["course"])
         backend.restore_random_state(meta["random"])
         self.clock, self.checks = Stopwatch(*meta["clock"]), meta["checks"]
-        self.commits = list(dict.fromkeys([*meta.get("commits", ()), *self.commits]))
+        before = meta.get("commits", [None])  # an older minidl did not say
+        self.commits = [*before, *(name for name in self.commits if name != before[-1])]
 
     # ---- the steps
 

@@ -47,7 +47,8 @@ def together(x: Array, dtype: DType) -> Array:
 def collides(x: Array) -> bool:
     """Whether the lines of the channels of a pixel of x (N, H, W, C) do not all fit where they belong in the cache.
 
-    Of numbers that lie s bytes apart, s being 2^k times an odd number, WAY / 2^k lines of each way are used.
+    Of numbers that lie s bytes apart, s being 2^k times an odd number and 2^k at least a line, WAY / 2^k lines of each
+    way are used.
     """
     stride = abs(x.strides[-1])
-    return x.shape[-1] * min(stride & -stride, WAY) > CACHE and x.size > 0
+    return stride >= LINE and x.shape[-1] * min(stride & -stride, WAY) > CACHE and x.size > 0

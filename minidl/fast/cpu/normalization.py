@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from minidl.fast.cpu.sums import add_products
-from minidl.fast.cpu.threads import shared_out
+from minidl.fast.cpu.threads import WORTH, shared_out
 from minidl.fast.versions import Faster
 from minidl.functional import normalization
 from minidl.functional.normalization import follow, per_channel
 from minidl.functional.precision import narrowed, widened
 from minidl.types import Array, Gradients
 
-PASSES = 8  # over memory, forward and backward
+SHARED = 4 << 20  # bytes of x; of less each pass, a call of NumPy, is over too soon beside the wait for Python's lock
 
 
 class BatchNorm(Faster, normalization.BatchNorm):
@@ -85,8 +85,8 @@ def _count(x: Array, axis: tuple[int, ...]) -> int:
 
 
 def _share(work: Any, x: Array, *operands: Any) -> list[Any]:
-    """`work` on parts of the samples of x, shared out among the threads: one pass alone has to be worth it."""
-    return shared_out(work, len(x), x[:1].nbytes // PASSES, x, *operands)
+    """`work` on parts of the samples of x, shared out among the threads, from SHARED bytes on."""
+    return shared_out(work, len(x), x[:1].nbytes * WORTH / SHARED, x, *operands)
 
 
 def _sums(start: int, stop: int, x: Array, axis: tuple[int, ...]) -> Array:

@@ -24,7 +24,9 @@ def product(x: Array, y: Array, out: Array | None = None) -> Array:
     taken_over = threads.blas.taken or threads.take_over_blas()
     if not taken_over or x.ndim < 2 or y.ndim < 2 or x.size * y.shape[-1] <= WORTH:
         return x @ y if out is None else np.matmul(x, y, out=out)
-    if y.ndim == 2 and (x.ndim == 2 or x.flags.c_contiguous) and (out is None or out.flags.c_contiguous):
+    if out is not None and (out.ndim != x.ndim or out.shape[:-1] != x.shape[:-1]):
+        return np.matmul(x, y, out=out)
+    if y.ndim == 2 and (x.ndim == 2 or (x.flags.c_contiguous and (out is None or out.flags.c_contiguous))):
         if out is None:
             out = np.empty((*x.shape[:-1], y.shape[1]), np.result_type(x, y))
         rows, results = x.reshape((-1, x.shape[-1])), out.reshape((-1, out.shape[-1]))

@@ -261,7 +261,7 @@ def workspace(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
     memory = getattr(_own, name, None)
     if memory is None or memory.size < size:
         memory = np.empty(size, np.uint8)
-        if size <= 4 * BESIDE_OTHERS * BLOCK:  # more, for a huge image, is not held for ever
+        if size <= 4 * block_bytes():  # more, for a huge image, is not held for ever
             setattr(_own, name, memory)
     return memory[:size].view(dtype).reshape(shape)
 

@@ -82,10 +82,28 @@ def test_a_twin_that_the_other_part_spared_is_not_missing(tmp_path):
     assert merge(first, second)["missing"] == ["sgd-ln-twin-seed0"]
 
 
-def test_a_part_without_a_plan_leaves_the_number_of_runs_unknown(tmp_path):
+def test_the_later_part_says_whether_there_is_a_plan(tmp_path):
     first, second = part(tmp_path, "first"), part(tmp_path, "second")
-    first["planned"] = None
-    assert merge(first, second)["planned"] is None
+    first["planned"], first["damaged"] = None, {"plan.json": "cut off"}
+    assert merge(first, second)["planned"] == len(second["runs"])
+    assert merge(first, second)["damaged"] == {}
+    assert merge(second, first)["planned"] is None
+    assert merge(second, first)["damaged"] == {"plan.json": "cut off"}
+
+
+def test_a_run_that_failed_once_and_was_damaged_once_is_told_once_as_it_was_last(tmp_path):
+    names = write_runs(tmp_path / "names")
+    first, second = (part(tmp_path, name, missing=names[:1]) for name in ("first", "second"))
+    first["missing"] = second["missing"] = []
+    first["failed"], second["damaged"] = {names[0]: "no disk"}, {names[0]: "cut off"}
+    found = merge(first, second)
+    assert (found["failed"], found["damaged"], found["planned"]) == ({}, {names[0]: "cut off"}, len(names))
+
+
+def test_what_no_run_was_made_in_is_not_told(tmp_path):
+    first, second = part(tmp_path, "first"), part(tmp_path, "second")
+    second["environments"] = [{**second["environments"][0], "versions": {"commit": "def5678"}}]
+    assert [place["versions"]["commit"] for place in merge(first, second)["environments"]] == ["def5678"]
 
 
 @pytest.mark.parametrize(
@@ -108,9 +126,22 @@ def test_parts_of_two_experiments_are_refused(tmp_path, changed, message):
         merge(first, {**second, **changed})
 
 
-def test_a_tuned_run_at_another_rate_is_refused(tmp_path):
+def test_runs_tuned_to_another_rate_are_refused_on_other_seeds_too(tmp_path):
+    first, second = part(tmp_path, "first", seeds=2), part(tmp_path, "second")
+    second["runs"] = [run for run in second["runs"] if run["seed"] >= 2]
+    for run in second["runs"]:
+        if run["id"].startswith("sgd-ln-tuned"):
+            run["base_rate"] = 0.03
+    with pytest.raises(ValueError, match=r"sgd-ln-tuned-seed2 at the base rates 0.01 and 0.03"):
+        merge(first, second)
+
+
+def test_runs_of_another_length_or_network_are_refused_without_a_plan_too(tmp_path):
     first, second = part(tmp_path, "first"), part(tmp_path, "second")
-    run = next(run for run in second["runs"] if run["id"] == "sgd-ln-tuned-seed0")
-    run["base_rate"] = 0.03
-    with pytest.raises(ValueError, match=r"sgd-ln-tuned-seed0 at the base rates 0.01 and 0.03"):
+    first["settings"] = {}
+    with pytest.raises(ValueError, match="networks of other layers"):
+        merge(first, {**second, "layers": ["x", "y"]})
+    for run in second["runs"]:
+        run["iterations"] = 50
+    with pytest.raises(ValueError, match=r"runs of \[1000\] and \[50\] steps"):
         merge(first, second)

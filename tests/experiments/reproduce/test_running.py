@@ -20,6 +20,7 @@ from minidl.experiments.reproduce.methods import METHODS, RATES
 from minidl.experiments.reproduce.recipes import RECIPES, recipe_named
 from minidl.experiments.reproduce.results import CHECKPOINT, RESULT, read_replay, read_result
 from minidl.experiments.reproduce.running import perform
+from minidl.files.arrays import load_arrays, save_arrays
 
 TIMES = ("seconds", "cpu_seconds")
 REPLAYED = ("constant", "per-step")
@@ -208,12 +209,26 @@ def test_a_run_that_goes_on_under_a_later_commit_names_both(tmp_path, monkeypatc
     def stop(done):
         raise KeyboardInterrupt
 
-    for name in ("aaaa", "bbbb", "bbbb"):
+    for name in ("aaaa", "bbbb", "bbbb", "aaaa"):
         monkeypatch.setattr(running, "commit", lambda name=name: name)
         with pytest.raises(KeyboardInterrupt):
             perform(spec(), tmp_path, on_iteration=stop)
     monkeypatch.setattr(running, "commit", lambda: None)
-    assert perform(spec(), tmp_path)["versions"]["commit"] == "aaaa, then bbbb, then unknown"
+    assert perform(spec(), tmp_path)["versions"]["commit"] == "aaaa, then bbbb, then aaaa, then unknown"
+
+
+def test_what_an_older_minidl_began_without_naming_its_commit_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "commit", lambda: "aaaa")
+
+    def stop(done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        perform(spec(), tmp_path, on_iteration=stop)
+    arrays, meta = load_arrays(tmp_path / CHECKPOINT, kind=running.KIND, format=running.CHECKPOINT_FORMAT)
+    del meta["commits"]
+    save_arrays(tmp_path / CHECKPOINT, arrays, kind=running.KIND, format=running.CHECKPOINT_FORMAT, meta=meta)
+    assert perform(spec(), tmp_path)["versions"]["commit"] == "unknown, then aaaa"
 
 
 ARMS = (("nesterov", "per-step"), ("adagrad-layer", "ln"), ("adagrad", "constant"))

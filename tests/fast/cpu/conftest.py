@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from minidl.fast.cpu import pooling
 from minidl.fast.cpu import threads as parallel
 
 
@@ -14,6 +15,7 @@ def threads(request, monkeypatch):
         pytest.importorskip("threadpoolctl")
     monkeypatch.setattr(parallel, "_threads", parallel._Threads())
     monkeypatch.setattr(parallel, "WORTH", 0)
+    monkeypatch.setattr(pooling, "SHARED", 0)
     parallel.set_num_threads(request.param)
     yield request.param
     parallel._threads.set(1)

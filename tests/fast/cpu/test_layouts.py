@@ -35,6 +35,7 @@ def test_channels_collide_where_a_power_of_two_lies_between_too_many(shape, dtyp
     x = images(shape, dtype)
     assert layouts.collides(x) is collide
     assert not layouts.collides(np.ascontiguousarray(x))
+    assert not layouts.collides(np.empty((1, 2, 2, 16384), np.float32))  # they lie side by side
     assert not layouts.collides(np.broadcast_to(np.float32(1), (2, 4, 4, 64)))
 
 

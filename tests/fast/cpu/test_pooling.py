@@ -50,9 +50,9 @@ BLOCKS = st.sampled_from([1, 200, 1 << 20])
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int8])
-@examples(120)
+@examples(60)
 @given(case=cases(), block=BLOCKS)
-def test_max_pooling_agrees_with_the_plain_ops(dtype, case, block):
+def test_max_pooling_agrees_with_the_plain_ops(threads, dtype, case, block):
     x, window = case
     x = np.nan_to_num(x, posinf=5, neginf=-9).astype(dtype) if dtype == np.int8 else x.astype(dtype)
     with pytest.MonkeyPatch.context() as patch:
@@ -70,9 +70,9 @@ def test_max_pooling_agrees_with_the_plain_ops(dtype, case, block):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int8])
-@examples(120)
+@examples(60)
 @given(case=cases(), block=BLOCKS, count_padding=st.booleans())
-def test_average_pooling_agrees_with_the_plain_ops(dtype, case, block, count_padding):
+def test_average_pooling_agrees_with_the_plain_ops(threads, dtype, case, block, count_padding):
     x, window = case
     x = np.nan_to_num(x, posinf=5, neginf=-9).astype(dtype)
     with pytest.MonkeyPatch.context() as patch:

@@ -72,6 +72,13 @@ def test_a_stack_that_lies_otherwise_in_memory_and_an_empty_one(threads):
     np.testing.assert_array_equal(product(np.ones((2, 3, 0)), np.ones((0, 4))), np.zeros((2, 3, 4)))
 
 
+def test_an_array_of_another_shape_is_refused(threads):
+    threads(2)
+    for shape in ((32, 8, 6), (8, 4, 6), (64, 6)):  # as many numbers
+        with pytest.raises(ValueError, match=r"mismatch|broadcast"):
+            product(np.ones((16, 4, 5)), np.ones((5, 6)), np.empty(shape))
+
+
 def test_a_small_product_is_not_shared_out(monkeypatch, threads):
     threads(2)
     monkeypatch.setattr(np, "matmul", None)  # what a thread calls

@@ -46,7 +46,7 @@ def assert_alike(found, expected):
 @pytest.mark.parametrize(("shape", "first"), COLUMNS)
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("block", [1, 100, 1 << 17])
-def test_a_weight_for_each_number(shape, first, bias, dtype, block, monkeypatch):
+def test_a_weight_for_each_number(threads, shape, first, bias, dtype, block, monkeypatch):
     monkeypatch.setattr(rows, "BLOCK", block)
     x, grad, axis = numbers(shape, dtype), numbers(shape, dtype, 1), tuple(range(first, len(shape)))
     weight, added = numbers(shape[first:], dtype, 2), numbers(shape[first:], dtype, 3) if bias else None
@@ -62,7 +62,7 @@ def test_a_weight_for_each_number(shape, first, bias, dtype, block, monkeypatch)
 @pytest.mark.parametrize("shape", RUNS)
 @pytest.mark.parametrize("affine", [(True, True), (True, False), (False, True), (False, False)])
 @pytest.mark.parametrize("block", [1, 100, 1 << 17])
-def test_a_weight_for_each_run(shape, affine, dtype, block, monkeypatch):
+def test_a_weight_for_each_run(threads, shape, affine, dtype, block, monkeypatch):
     monkeypatch.setattr(rows, "BLOCK", block)
     x, grad, axis = numbers(shape, dtype), numbers(shape, dtype, 1), tuple(range(2, len(shape)))
     beside = (*shape[1:3], *(1,) * (len(shape) - 3))
