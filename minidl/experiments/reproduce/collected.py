@@ -163,7 +163,7 @@ def compact(found: dict[str, Any], environments: list[dict[str, Any]], drawn: bo
 
 
 def without_places(command: str) -> str:
-    """A command with the last name alone of each absolute path: where files lie is their owner's business."""
+    """A command with the last names alone of paths from the root or upwards: the rest is their owner's business."""
     try:
         words = shlex.split(command)
     except ValueError:  # an unclosed quote: it was not a shell's
@@ -286,4 +286,6 @@ def load(path: Path) -> dict[str, Any]:
     for run in found["runs"]:
         if not isinstance(run, dict) or not all(key in run for key in ("id", "method", "rate", "base", "seed", "role")):
             raise ValueError(f"{path} holds a run without an id, method, rate, base, seed and role")
+        if run.get("environment") not in range(len(found["environments"])):
+            raise ValueError(f"{path} holds the run {run['id']!r} without what it was run with")
     return found

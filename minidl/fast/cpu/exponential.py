@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from minidl.backend.special import COEFFICIENTS, LARGEST
-from minidl.fast.cpu.threads import shared_out
+from minidl.fast.cpu.threads import get_num_threads, shared_out
 from minidl.fast.versions import Faster
 from minidl.functional import exponential, gated
 from minidl.functional.precision import narrowed, widened
 from minidl.types import Array
 
-BLOCK = 2**18  # elements: fewer would be computed too soon beside another thread, which waits 50 us for Python's lock
+BLOCK = 2**16  # elements
+BESIDE_OTHERS = 4  # times as many where threads share them out: each call of NumPy may wait 50 us for Python's lock
 
 
 class Erf(Faster, exponential.Erf):
@@ -64,8 +65,9 @@ def _share(work: Any, x: Array, *operands: Array) -> None:
 
 
 def _parts(start: int, stop: int) -> Iterator[slice]:
-    for first in range(start, stop, BLOCK):
-        yield slice(first, min(first + BLOCK, stop))
+    size = BLOCK if get_num_threads() == 1 else BESIDE_OTHERS * BLOCK
+    for first in range(start, stop, size):
+        yield slice(first, min(first + size, stop))
 
 
 def _erf_of(start: int, stop: int, x: Array, out: Array) -> None:

@@ -51,4 +51,5 @@ def collides(x: Array) -> bool:
     way are used.
     """
     stride = abs(x.strides[-1])
-    return stride >= LINE and x.shape[-1] * min(stride & -stride, WAY) > CACHE and x.size > 0
+    power = min(stride & -stride, WAY)
+    return power >= LINE and x.shape[-1] * power > CACHE and x.size > 0

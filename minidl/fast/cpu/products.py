@@ -20,6 +20,7 @@ def product(x: Array, y: Array, out: Array | None = None) -> Array:
     A large one is shared out among the threads, if minidl has taken over those of BLAS. Of two matrices each makes a
     part of the result's longer side: rows, of a part of x, or columns, of a part of y. If there is one y for a stack of
     matrices x, their rows are those of one matrix; and of two stacks each thread makes the products of some.
+    `out` may not overlap x or y.
     """
     taken_over = threads.blas.taken or threads.take_over_blas()
     if not taken_over or x.ndim < 2 or y.ndim < 2 or x.size * y.shape[-1] <= WORTH:

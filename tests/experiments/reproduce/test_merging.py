@@ -145,3 +145,23 @@ def test_runs_of_another_length_or_network_are_refused_without_a_plan_too(tmp_pa
         run["iterations"] = 50
     with pytest.raises(ValueError, match=r"runs of \[1000\] and \[50\] steps"):
         merge(first, second)
+
+
+def test_a_part_in_which_nothing_is_done_yet_changes_nothing_but_what_is_planned(tmp_path):
+    whole = part(tmp_path, "whole")
+    whole["data"] = {"fingerprint": "a"}
+    empty = part(tmp_path, "empty", missing=[run["id"] for run in whole["runs"]])
+    assert (empty["runs"], empty["layers"], empty["data"]) == ([], [], None)
+    for pair in ((whole, empty), (empty, whole)):
+        assert merge(*pair) == {**whole, "runs": sorted(whole["runs"], key=lambda run: run["id"])}
+    nobody = {**empty, "settings": {}, "missing": []}
+    assert merge(whole, nobody)["runs"] == merge(nobody, whole)["runs"]
+
+
+def test_a_run_that_was_damaged_and_then_failed_has_failed(tmp_path):
+    names = write_runs(tmp_path / "names")
+    first, second = (part(tmp_path, name, missing=names[:1]) for name in ("first", "second"))
+    first["missing"] = second["missing"] = []
+    first["damaged"], second["failed"] = {names[0]: "cut off"}, {names[0]: "no disk"}
+    found = merge(first, second)
+    assert (found["failed"], found["damaged"], found["planned"]) == ({names[0]: "no disk"}, {}, len(names))

@@ -72,9 +72,18 @@ def test_a_stack_that_lies_otherwise_in_memory_and_an_empty_one(threads):
     np.testing.assert_array_equal(product(np.ones((2, 3, 0)), np.ones((0, 4))), np.zeros((2, 3, 4)))
 
 
+def test_a_result_may_lie_with_gaps_in_memory(threads):
+    threads(2)
+    stack, y = np.random.default_rng(0).standard_normal((4, 5, 3)), np.ones((3, 7))
+    for x in (stack, stack[0]):
+        out = np.zeros((*x.shape[:-1], 14))[..., ::2]
+        assert product(x, y, out) is out
+        np.testing.assert_allclose(out, x @ y, rtol=1e-12)
+
+
 def test_an_array_of_another_shape_is_refused(threads):
     threads(2)
-    for shape in ((32, 8, 6), (8, 4, 6), (64, 6)):  # as many numbers
+    for shape in ((32, 2, 6), (8, 8, 6), (64, 6)):  # as many numbers
         with pytest.raises(ValueError, match=r"mismatch|broadcast"):
             product(np.ones((16, 4, 5)), np.ones((5, 6)), np.empty(shape))
 

@@ -75,9 +75,7 @@ def test_infinity_and_nan(function: Any, dtype: str) -> None:
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("shape", [(64, 100), (3, 2000), (3000, 2)])
 @pytest.mark.parametrize(("size", "shift"), [(1, 0), (30, 0), (1, 500), (1, -500), (200, 0)])
-def test_cross_entropy_is_the_plain_op(
-    threads: int, shape: Any, size: int, shift: int, reduction: str, dtype: str
-) -> None:
+def test_cross_entropy_is_the_plain_op(shape: Any, size: int, shift: int, reduction: str, dtype: str) -> None:
     labels = np.random.default_rng(0).integers(0, shape[1], shape[0])
     x = (size * numbers(shape, "float64") + shift).astype(dtype)
     assert_it_is_the_plain_op(lambda t: F.cross_entropy(t, labels, reduction=reduction), x)
