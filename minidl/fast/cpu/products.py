@@ -14,32 +14,27 @@ from minidl.types import Array, Gradients
 WORTH = 1 << 24  # multiplications of a product below which waking another thread takes longer than it saves
 
 
-def product(x: Array, y: Array, out: Array | None = None) -> Array:
+def product(x: Array, y: Array) -> Array:
     """The product x @ y of NumPy arrays, as `numpy.matmul` has it.
 
     A large one is shared out among the threads, if minidl has taken over those of BLAS. Of two matrices each makes a
     part of the result's longer side: rows, of a part of x, or columns, of a part of y. If there is one y for a stack of
     matrices x, their rows are those of one matrix; and of two stacks each thread makes the products of some.
-    `out` may not overlap x or y.
     """
     taken_over = threads.blas.taken or threads.take_over_blas()
     if not taken_over or x.ndim < 2 or y.ndim < 2 or x.size * y.shape[-1] <= WORTH:
-        return x @ y if out is None else np.matmul(x, y, out=out)
-    if out is not None and (out.ndim != x.ndim or out.shape[:-1] != x.shape[:-1]):
-        return np.matmul(x, y, out=out)
-    if y.ndim == 2 and (x.ndim == 2 or (x.flags.c_contiguous and (out is None or out.flags.c_contiguous))):
-        if out is None:
-            out = np.empty((*x.shape[:-1], y.shape[1]), np.result_type(x, y))
+        return x @ y
+    one_for_all = y.ndim == 2 and (x.ndim == 2 or x.flags.c_contiguous)
+    if not one_for_all and (x.ndim != y.ndim or x.shape[:-2] != y.shape[:-2]):
+        return x @ y
+    out = np.empty((*x.shape[:-1], y.shape[-1]), np.result_type(x, y))
+    if one_for_all:
         rows, results = x.reshape((-1, x.shape[-1])), out.reshape((-1, out.shape[-1]))
         longer = max(results.shape)
         work = _some_rows if longer == len(results) else _some_columns
         threads.shared_out(work, longer, threads.WORTH, rows, y, results)
-    elif x.ndim == y.ndim > 2 and x.shape[:-2] == y.shape[:-2]:
-        if out is None:
-            out = np.empty((*x.shape[:-1], y.shape[-1]), np.result_type(x, y))
-        threads.shared_out(_some_of_stacks, len(x), threads.WORTH, x, y, out)
     else:
-        return x @ y if out is None else np.matmul(x, y, out=out)
+        threads.shared_out(_some_of_stacks, len(x), threads.WORTH, x, y, out)
     return out
 
 

@@ -47,10 +47,7 @@ def test_a_stack_times_one_matrix_is_shared_out_by_rows_and_two_stacks_by_matric
         found = product(a, b)
         np.testing.assert_allclose(found, whole, rtol=1e-12, atol=1e-12)
         assert found.base is None
-        out = np.empty_like(whole)
-        assert product(a, b, out) is out
-        np.testing.assert_array_equal(out, found)
-    assert parts == [*[(10, 7)] * 4, *[(2, 5, 6)] * 4, *[(1, 2, 5, 6)] * 4]
+    assert parts == [*[(10, 7)] * 2, *[(2, 5, 6)] * 2, *[(1, 2, 5, 6)] * 2]
 
 
 @pytest.mark.parametrize(
@@ -72,22 +69,6 @@ def test_a_stack_that_lies_otherwise_in_memory_and_an_empty_one(threads):
     np.testing.assert_array_equal(product(np.ones((2, 3, 0)), np.ones((0, 4))), np.zeros((2, 3, 4)))
 
 
-def test_a_result_may_lie_with_gaps_in_memory(threads):
-    threads(2)
-    stack, y = np.random.default_rng(0).standard_normal((4, 5, 3)), np.ones((3, 7))
-    for x in (stack, stack[0]):
-        out = np.zeros((*x.shape[:-1], 14))[..., ::2]
-        assert product(x, y, out) is out
-        np.testing.assert_allclose(out, x @ y, rtol=1e-12)
-
-
-def test_an_array_of_another_shape_is_refused(threads):
-    threads(2)
-    for shape in ((32, 2, 6), (8, 8, 6), (64, 6)):  # as many numbers
-        with pytest.raises(ValueError, match=r"mismatch|broadcast"):
-            product(np.ones((16, 4, 5)), np.ones((5, 6)), np.empty(shape))
-
-
 def test_a_small_product_is_not_shared_out(monkeypatch, threads):
     threads(2)
     monkeypatch.setattr(np, "matmul", None)  # what a thread calls
@@ -95,14 +76,6 @@ def test_a_small_product_is_not_shared_out(monkeypatch, threads):
     x = np.ones((5, 6))
     np.testing.assert_array_equal(product(x.T, x), np.full((6, 6), 5))
     np.testing.assert_array_equal(product(np.ones((3, 4, 5)), x), np.full((3, 4, 6), 5))
-
-
-def test_into_an_array_that_is_there(threads):
-    x, out = np.arange(6.0).reshape(2, 3), np.empty((2, 2))
-    for number in (1, 2):
-        threads(number)
-        assert product(x, x.T, out) is out
-        np.testing.assert_array_equal(out, [[5, 14], [14, 50]])
 
 
 @pytest.mark.parametrize("shape", [(50, 40), (2, 25, 40), (40,)])
