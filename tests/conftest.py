@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -36,6 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that begins pytest with `&` lets it ignore Ctrl-C, and so would the programs that tests start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     chosen = config.getoption("--backend")
     if config.getoption("--plain"):
         os.environ["MINIDL_PLAIN"] = "1"  # for the programs that tests start

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 
+from minidl.checks import yes_or_no
 from minidl.fast.cpu.memory import keep_freed_memory
 from minidl.fast.cpu.threads import hold_blas
 
@@ -22,7 +23,11 @@ def tune_process(on: bool = True) -> None:
     Without these, minidl's loops and products run on one thread, BLAS has its own, and freed memory is given back to
     the system at once. `minidl/fast/process.py` says more. `MINIDL_TUNE_PROCESS=0` in the environment is the same for a
     whole program.
+
+    Raises:
+        ValueError: `on` is neither True nor False.
     """
+    on = yes_or_no(on, "md.fast.tune_process: on")
     hold_blas(on)
     keep_freed_memory(on)
 

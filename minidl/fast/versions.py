@@ -23,6 +23,7 @@ from functools import partialmethod
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+from minidl.checks import yes_or_no
 from minidl.tables import text_table
 
 _PACKAGE = Path(__file__).parent.parent
@@ -86,11 +87,12 @@ def use(name: str, on: bool = True) -> None:
         on: whether they may be chosen.
 
     Raises:
-        ValueError: there is no version of this name.
+        ValueError: there is no version of this name, or `on` is neither True nor False.
     """
     named = [cls for cls in _all if name in (cls.__qualname__, cls.__module__.rpartition(".")[2])]
     if not named:
         raise ValueError(f"md.fast.use: no version or file of versions is named {name!r}; md.fast.table() shows them")
+    on = yes_or_no(on, "md.fast.use: on")
     for cls in named:
         (_off.discard if on else _off.add)(cls)
         _register(cls.plain)

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from multiprocessing import active_children
 from pathlib import Path
+from subprocess import PIPE
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,6 +24,7 @@ from minidl.data import transforms as T
 from tests.arrays import host
 from tests.data.sources import Damaged, Deadly, Squares, Strange, Unknown, doubled
 from tests.data.test_ahead import needs_fork, outcome_of_fork
+from tests.programs import started
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60  # seconds until a test that waits for a process gives up
@@ -305,15 +307,8 @@ from tests.data.sources import Slow
 def program(tmp_path, guard='if __name__ == "__main__":', then="pass"):
     path = tmp_path / "program.py"
     path.write_text(PROGRAM.format(guard=guard, then=then), encoding="utf-8")
-    return subprocess.Popen(
-        [sys.executable, str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        start_new_session=True,
-    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return started([sys.executable, path], stdout=PIPE, stderr=PIPE, cwd=tmp_path, env=environment)
 
 
 def pids_of(running):
@@ -344,21 +339,21 @@ needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pr
 @needs_linux
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
 def test_the_processes_end_with_a_program_that_is_killed(tmp_path, sent):
-    running = program(tmp_path)
-    pids = pids_of(running)
-    running.send_signal(sent)
-    running.communicate(timeout=PATIENCE)
-    wait_for_the_end_of(pids)
+    with program(tmp_path) as running:
+        pids = pids_of(running)
+        running.send_signal(sent)
+        running.communicate(timeout=PATIENCE)
+        wait_for_the_end_of(pids)
     assert not list(SHARED.glob(f"pym-{running.pid}-*"))
 
 
 @needs_linux
 def test_ctrl_c_ends_the_program_and_the_processes_say_nothing(tmp_path):
-    running = program(tmp_path)
-    pids = pids_of(running)
-    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the program and to its processes
-    _, said = running.communicate(timeout=PATIENCE)
-    wait_for_the_end_of(pids)
+    with program(tmp_path) as running:
+        pids = pids_of(running)
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the program and to its processes
+        _, said = running.communicate(timeout=PATIENCE)
+        wait_for_the_end_of(pids)
     assert said.count("Traceback") == said.count("KeyboardInterrupt") == 1, said
     assert running.returncode == -signal.SIGINT
 
@@ -366,16 +361,16 @@ def test_ctrl_c_ends_the_program_and_the_processes_say_nothing(tmp_path):
 @needs_linux
 @pytest.mark.parametrize("then", ["raise SystemExit(0)", "loader.close(); raise SystemExit(0)"])
 def test_a_program_may_end_in_the_middle_of_a_loop(tmp_path, then):
-    running = program(tmp_path, then=then)
-    said, errors = running.communicate(timeout=PATIENCE)
+    with program(tmp_path, then=then) as running:
+        said, errors = running.communicate(timeout=PATIENCE)
+        wait_for_the_end_of([int(pid) for pid in re.findall(r"\d+", said)])
     assert (running.returncode, errors) == (0, "")
-    wait_for_the_end_of([int(pid) for pid in re.findall(r"\d+", said)])
 
 
 @needs_linux
 def test_a_program_that_does_not_guard_its_work_is_told_to(tmp_path):
-    running = program(tmp_path, guard="if True:")
-    _, said = running.communicate(timeout=PATIENCE)
+    with program(tmp_path, guard="if True:") as running:
+        _, said = running.communicate(timeout=PATIENCE)
     assert running.returncode == 1
     assert re.search(r"worker \d of 2, process \d+, was ended with exit code 1 before", said)
     assert "must begin its work under `if __name__ == '__main__':`" in said

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+import minidl as md
+
 PROGRAM = """
 import numpy as np, sys
 import minidl as md, minidl.functional as F
@@ -71,3 +73,8 @@ def test_plain_lines_leave_blas_alone() -> None:
 def test_importing_minidl_does_not_import_threadpoolctl() -> None:
     program = "import sys, minidl; print('threadpoolctl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_the_switch_is_on_or_off() -> None:
+    with pytest.raises(ValueError, match=r"md\.fast\.tune_process: on: expected True or False; got 'off'"):
+        md.fast.tune_process("off")  # type: ignore[arg-type]

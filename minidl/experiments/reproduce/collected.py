@@ -163,7 +163,7 @@ def compact(found: dict[str, Any], environments: list[dict[str, Any]], drawn: bo
 
 
 def without_places(command: str) -> str:
-    """A command with the last names alone of paths from the root or upwards: the rest is their owner's business."""
+    """A command with the last names alone of paths from the root or with "..": the rest is their owner's business."""
     try:
         words = shlex.split(command)
     except ValueError:  # an unclosed quote: it was not a shell's
@@ -178,9 +178,9 @@ def _option_of(word: str) -> tuple[str, ...]:
 
 
 def _last_name(word: str) -> str:
-    """Of a path that begins at the root, or with "..", its last name; any other word as it is."""
+    """Of a path that begins at the root, or goes up by "..", its last name; any other word as it is."""
     for path in (PurePosixPath(word), PureWindowsPath(word)):
-        if path.name not in ("", "..") and (path.is_absolute() or path.parts[0] == ".."):
+        if path.name not in ("", "..") and (path.is_absolute() or ".." in path.parts):
             return path.name
     return word
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minidl.fast.cpu.sums import add_products
-from minidl.fast.cpu.threads import WORTH, shared_out
+from minidl.fast.cpu.threads import shared_out
 from minidl.fast.versions import Faster
 from minidl.functional import normalization
 from minidl.functional.normalization import follow, per_channel
@@ -86,7 +86,7 @@ def _count(x: Array, axis: tuple[int, ...]) -> int:
 
 def _share(work: Any, x: Array, *operands: Any) -> list[Any]:
     """`work` on parts of the samples of x, shared out among the threads, from SHARED bytes on."""
-    return shared_out(work, len(x), x[:1].nbytes * WORTH / SHARED, x, *operands)
+    return shared_out(work, len(x), x[:1].nbytes, x, *operands, least=SHARED)
 
 
 def _sums(start: int, stop: int, x: Array, axis: tuple[int, ...]) -> Array:

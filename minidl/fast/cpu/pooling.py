@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minidl.fast.cpu.selection import zero_outside
-from minidl.fast.cpu.threads import blocks, in_blocks
+from minidl.fast.cpu.threads import in_blocks
 from minidl.fast.versions import Faster
 from minidl.functional import pooling
 from minidl.functional.geometry import Window
@@ -143,11 +143,7 @@ class SpreadMean(Faster, pooling.SpreadMean):
 
 def _in_blocks(work: Callable[..., None], count: int, bytes_each: int, *operands: Any) -> None:
     """`work(images, *operands)` for blocks of images, which threads share out where that is worth it."""
-    if count * bytes_each >= SHARED:
-        in_blocks(work, count, bytes_each, *operands)
-    else:
-        for images in blocks(0, count, bytes_each):
-            work(images, *operands)
+    in_blocks(work, count, bytes_each, *operands, least=SHARED)
 
 
 def _bytes_an_image(x: Array) -> int:

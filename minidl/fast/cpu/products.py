@@ -32,9 +32,9 @@ def product(x: Array, y: Array) -> Array:
         rows, results = x.reshape((-1, x.shape[-1])), out.reshape((-1, out.shape[-1]))
         longer = max(results.shape)
         work = _some_rows if longer == len(results) else _some_columns
-        threads.shared_out(work, longer, threads.WORTH, rows, y, results)
+        threads.shared_out(work, longer, 1, rows, y, results, least=0)
     else:
-        threads.shared_out(_some_of_stacks, len(x), threads.WORTH, x, y, out)
+        threads.shared_out(_some_of_stacks, len(x), 1, x, y, out, least=0)
     return out
 
 

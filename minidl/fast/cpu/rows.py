@@ -7,11 +7,12 @@ times as fast as through one in memory; and the product with a vector of ones, w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from minidl.fast.cpu.threads import WORTH
+from minidl.fast.cpu.threads import shared_out
 from minidl.types import Array
 
 BLOCK = 1 << 18  # numbers of each array that one step works on; with fewer, threads wait more for Python's lock
@@ -27,9 +28,9 @@ def blocks(start: int, stop: int, numbers_each: int) -> Iterator[slice]:
         yield slice(first, min(first + size, stop))
 
 
-def bytes_of(numbers: int) -> float:
-    """What so many numbers count in `shared_out`, for which work is worth it from WORTH bytes on."""
-    return numbers * WORTH / SHARED
+def share_rows(work: Callable[..., Any], count: int, numbers_each: int, *operands: Any) -> list[Any]:
+    """`work` on parts of so many rows, shared out among the threads from SHARED numbers on."""
+    return shared_out(work, count, numbers_each, *operands, least=SHARED)
 
 
 def row_sums(x: Array) -> Array:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from minidl.fast.cpu import classification, probabilities
-from minidl.fast.cpu.rows import blocks, bytes_of, row_sums, spread
-from minidl.fast.cpu.threads import shared_out, workspace
+from minidl.fast.cpu.rows import blocks, row_sums, share_rows, spread
+from minidl.fast.cpu.threads import workspace
 from minidl.fast.versions import Faster
 from minidl.functional import attention
 from minidl.functional.axes import all_axes
@@ -129,7 +129,7 @@ def _by_rows(work: Any, x: Array, *others: Array) -> Array:
     result, length = np.empty(x.shape, x.dtype), x.shape[-1]
     count = x.size // length
     matrices = [np.ascontiguousarray(a).reshape((count, -1)) for a in (x, *others, result)]
-    shared_out(work, count, bytes_of(length), *matrices)
+    share_rows(work, count, length, *matrices)
     return result
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.fast.cpu.rows import blocks, bytes_of, row_products, row_sums, spread, times_vector
-from minidl.fast.cpu.threads import shared_out, workspace
+from minidl.fast.cpu.rows import blocks, row_products, row_sums, share_rows, spread, times_vector
+from minidl.fast.cpu.threads import workspace
 from minidl.fast.versions import Faster
 from minidl.functional import normalization
 from minidl.functional.precision import narrowed, widened
@@ -116,8 +116,8 @@ def _of_weights(a: Array, weight: Array | None, x: Array) -> Array | None:
 
 
 def _share(work: Any, x: Array, *operands: Any) -> list[Any]:
-    """`work` on parts of the rows of x, shared out among the threads: from `rows.SHARED` numbers on."""
-    return shared_out(work, len(x), bytes_of(x[0].size), x, *operands)
+    """`work` on parts of the rows of x, shared out among the threads."""
+    return share_rows(work, len(x), x[0].size, x, *operands)
 
 
 # ---- rows (runs, numbers), with one weight for each run

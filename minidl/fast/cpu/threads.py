@@ -198,16 +198,19 @@ def take_over_blas() -> bool:
     return blas.taken
 
 
-def shared_out(work: Callable[..., Any], count: int, bytes_each: float, *operands: Any) -> list[Any]:
+def shared_out(
+    work: Callable[..., Any], count: int, size_each: float, *operands: Any, least: float | None = None
+) -> list[Any]:
     """`work(start, stop, *operands)` on consecutive parts of range(count), one a thread; the results in order.
 
     Args:
         work: what to do, silenced as every op. What another thread shares out in its part is not shared out further.
         count: how many units there are, images for example.
-        bytes_each: how much one of them is to work on.
+        size_each: how much one of them is to work on, in bytes or in what `least` is in.
         operands: what `work` is handed besides.
+        least: how much work in all is worth waking other threads for; WORTH bytes if it is not said.
     """
-    if not take_over_blas() or count * bytes_each < WORTH or hasattr(_own, "is_ours"):
+    if not take_over_blas() or count * size_each < (WORTH if least is None else least) or hasattr(_own, "is_ours"):
         return [work(0, count, *operands)]
     parts, end = _threads.submit(work, count, operands)
     loud = ERROR_STATE.set(SILENT)
@@ -266,9 +269,11 @@ def workspace(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
     return memory[:size].view(dtype).reshape(shape)
 
 
-def in_blocks(work: Callable[..., None], count: int, bytes_each: int, *operands: Any) -> None:
-    """`work(block, *operands)` for slices that cover range(count), shared out among the threads."""
-    shared_out(_each_block, count, bytes_each, work, bytes_each, operands)
+def in_blocks(
+    work: Callable[..., None], count: int, bytes_each: int, *operands: Any, least: float | None = None
+) -> None:
+    """`work(block, *operands)` for slices that cover range(count), shared out among the threads as by `shared_out`."""
+    shared_out(_each_block, count, bytes_each, work, bytes_each, operands, least=least)
 
 
 def _each_block(start: int, stop: int, work: Callable[..., None], bytes_each: int, operands: tuple[Any, ...]) -> None:

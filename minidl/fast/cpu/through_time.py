@@ -107,7 +107,7 @@ def _multiply(multiplications: int) -> Product:
 
 
 def _shared_product(x: Array, y: Array, out: Array) -> None:
-    threads.shared_out(_of_some_samples, x.shape[-2], threads.WORTH, x, y, out)
+    threads.shared_out(_of_some_samples, x.shape[-2], 1, x, y, out, least=0)
 
 
 def _of_some_samples(start: int, stop: int, x: Array, y: Array, out: Array) -> None:

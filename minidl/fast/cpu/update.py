@@ -84,11 +84,7 @@ def _in_blocks(
     each = _bytes_each(w.itemsize, slots)
     arrays = {slot: state[slot].reshape(-1) for slot in slots}
     flat = [array.reshape(-1) for array in (w, g, *more)]
-    if each * size >= SHARED:
-        threads.in_blocks(_on_block, size, each, work, optimizer, flat, arrays, state, move)
-    else:
-        for block in threads.blocks(0, size, each):
-            _on_block(block, work, optimizer, flat, arrays, state, move)
+    threads.in_blocks(_on_block, size, each, work, optimizer, flat, arrays, state, move, least=SHARED)
 
 
 def _on_block(

@@ -181,6 +181,7 @@ def test_a_file_with_a_run_without_a_name_is_refused(tmp_path, collected_case):
         ("minidl reproduce mnist --out runs/mine", "--out runs/mine"),
         ("minidl reproduce mnist --out=/home/ada/runs/mine --data=x", "--out=mine --data=x"),
         ("minidl reproduce mnist --out ../../home/ada/mine --data /", "--out mine --data /"),
+        ("minidl reproduce mnist --out runs/../../ada/mine --data=a/../b", "--out mine --data=b"),
         ("minidl reproduce mnist --data .. --out a=/b", "--data .. --out a=/b"),
         ("minidl it's", "minidl it's"),
     ],

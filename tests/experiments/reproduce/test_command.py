@@ -16,6 +16,7 @@ from minidl.experiments.reproduce.command import core_hours, plan_of
 from minidl.experiments.reproduce.methods import METHODS, RATES
 from minidl.experiments.reproduce.recipes import RECIPES, SCALES
 from minidl.experiments.reproduce.results import read_result
+from tests.programs import started
 
 SMALL = ("--methods", "sgd", "--rates", "uniform,ln", "--seeds", "1", "--workers", "1", "--quiet")
 
@@ -147,7 +148,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, no_report)
     plan["runs"] = [{**run, "iterations": 8_000} for run in plan["runs"][:2]]
     (out / "plan.json").write_text(json.dumps(plan))
     program = [sys.executable, "-m", "minidl", "reproduce", *words]
-    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+    with started(program, stderr=subprocess.PIPE, env=os.environ) as process:
         while not list(out.glob("runs/*/running.json")) and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)

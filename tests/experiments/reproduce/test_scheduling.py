@@ -18,6 +18,7 @@ from minidl.experiments.reproduce.holding import BusyError, Hold, ask_to_stop
 from minidl.experiments.reproduce.results import read_result
 from minidl.experiments.reproduce.scheduling import best_rate, do
 from tests.experiments.reproduce.fake import GRID, Here, doing, small_plan, tuned_plan
+from tests.programs import started
 
 KILLS = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no process is killed like that here")
 
@@ -233,15 +234,13 @@ if __name__ == "__main__":
     script = tmp_path / "script.py"
     script.write_text(program, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), os.getenv("PYTHONPATH")]))}
-    process = subprocess.Popen(
-        [sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
-    )
     folder = tmp_path / "runs/sgd-uniform-recipe-seed0"
-    while (holding.iteration_in(folder) or 0) < 3:
-        assert process.poll() is None
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    printed, _ = process.communicate(timeout=60)
+    with started([sys.executable, script], stdout=subprocess.PIPE, env=environment) as process:
+        while (holding.iteration_in(folder) or 0) < 3:
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert printed == "stopped: 0 of 5 runs are done, begun ones keep their checkpoints. Go on with: again\n"
     assert (folder / "checkpoint.json").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minidl.fast.cpu import pooling
+from minidl.fast.cpu import normalization, pooling, rows
 from minidl.fast.cpu import threads as parallel
 
 
@@ -15,7 +15,8 @@ def threads(request, monkeypatch):
         pytest.importorskip("threadpoolctl")
     monkeypatch.setattr(parallel, "_threads", parallel._Threads())
     monkeypatch.setattr(parallel, "WORTH", 0)
-    monkeypatch.setattr(pooling, "SHARED", 0)
+    for room in (normalization, pooling, rows):
+        monkeypatch.setattr(room, "SHARED", 0)
     parallel.set_num_threads(request.param)
     yield request.param
     parallel._threads.set(1)

@@ -70,6 +70,16 @@ def test_little_work_wakes_nobody(monkeypatch, threads):
     assert parallel._threads.pool is None
 
 
+@pytest.mark.parametrize(("least", "parts"), [(0, 2), (40, 2), (41, 1), (None, 1)])
+def test_how_much_is_worth_it_may_be_said_with_the_work(monkeypatch, threads, least, parts):
+    threads(2)
+    monkeypatch.setattr(parallel, "WORTH", 1000)
+    assert len(shared_out(lambda start, stop: None, 10, 4, least=least)) == parts
+    seen = set()
+    in_blocks(lambda block: seen.add((block.start, block.stop)), 10, 4, least=least)
+    assert len(seen) == parts
+
+
 @pytest.mark.parametrize("wrong", [0, 2])
 def test_an_error_in_a_part_reaches_the_caller_after_all_parts_ended(threads, wrong):
     threads(3)

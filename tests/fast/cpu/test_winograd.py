@@ -330,6 +330,8 @@ def test_it_can_be_turned_off_by_name():
 def test_a_name_that_no_version_has_is_an_error():
     with pytest.raises(ValueError, match=r"no version or file of versions is named 'vinograd'; md\.fast\.table\(\)"):
         md.fast.use("vinograd", False)
+    with pytest.raises(ValueError, match=r"md\.fast\.use: on: expected True or False; got 'no'"):
+        md.fast.use("winograd", "no")
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
