@@ -115,7 +115,8 @@ class Pairing:
         if self.worse:
             return "is beaten by"
         if self.as_well:
-            return "does no better than"
+            ahead = self.p_better <= SIGNIFICANCE
+            return f"is ahead, but by less than {SMALLEST_EFFECT:.0%}, of" if ahead else "does no better than"
         if self.trailing:
             return "is behind, but not provably,"
         return "is ahead, but not provably, of" if self.promising else "is not shown to differ from"
@@ -132,7 +133,8 @@ class Pairing:
         if np.isfinite(self.median_gain) and np.isfinite(self.other_loss):
             gain = f"median gain {self.median_gain:+.3g} on {self.other_loss:.3g}, "
         if self.as_well and not self.worse:
-            return f"{gain}{f'within {self.margin:.3g}, ' if np.isfinite(self.margin) else ''}p = {self.p_as_well:.3f}"
+            behind = f"{TITLES[self.other]} behind by less than {self.margin:.3g}: " if np.isfinite(self.margin) else ""
+            return f"{gain}{behind}p = {self.p_as_well:.3f}"
         return f"{gain}p = {self.p_worse if self.worse else self.p_better:.3f}"
 
 

@@ -159,6 +159,8 @@ def compact(found: dict[str, Any], environments: list[dict[str, Any]], drawn: bo
             run["flow"] = _thinned_flow(found["flow"])
         if "saddle" in found:
             run["saddle"] = _saddle(found["saddle"])
+    elif "saddle" in found:
+        run["saddle"] = {"left_at": found["saddle"]["left_at"]}
     return run
 
 

@@ -9,7 +9,7 @@ Both comparisons are judged by `experiments/verdict.py`:
 
 Confirmed is what helps in both. If in the first a control does as well, or in the second one rate does as well, it is
 only the larger rate. If one rate as it is in the recipe does as well, or better, the claim is not confirmed; and if the
-two disagree, or the second was not run, it is undecided.
+two disagree, or the second was not run on as many seeds as can decide, it is undecided.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from minidl.experiments.reproduce.claims import (
     NOT_CONFIRMED,
     UNDECIDED,
     Finding,
+    fewest,
     seeds_words,
 )
 from minidl.experiments.reproduce.evidence import Arms, Run, ids_of, median, shared_seeds
@@ -51,9 +52,18 @@ _OURS = {  # what verdict.py calls the arms, and what this report does
 _AT_THE_RECIPES_RATE = {  # which was chosen for one rate for all layers
     verdicts.HELPS: "It helps at the recipe's rate",
     verdicts.LARGER_RATE: "At the recipe's rate a larger rate does as well",
-    verdicts.NO_DIFFERENCE: "At the recipe's rate there is no difference",
+    verdicts.NO_DIFFERENCE: "At the recipe's rate there is no difference that counts",
     verdicts.HURTS: "It hurts at the recipe's rate",
 }
+
+_AT_ITS_BEST = {
+    verdicts.HELPS: "it helps",
+    verdicts.LARGER_RATE: f"{arm_named('per-step')} does as well",
+    verdicts.NO_DIFFERENCE: f"{arm_named('uniform')} does as well",
+    verdicts.HURTS: "it hurts",
+    verdicts.UNDECIDED: "the seeds do not settle it",
+}
+NOT_RUN = "was not run"
 
 
 @dataclass(frozen=True)
@@ -102,30 +112,46 @@ def compared(arms: Arms, names: dict[str, str], measure: Measure) -> Verdict | N
     return judge(numbers, measure.lost)
 
 
-def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool) -> tuple[str, str]:
+def lacking(arms: Arms, tuned: Verdict | None) -> str:
+    """What the comparison at the best rates lacks to decide anything; nothing ("") if it could.
+
+    Args:
+        arms: those that are compared there (`paired_arms`).
+        tuned: the verdict on them.
+    """
+    if tuned is None:
+        return NOT_RUN
+    seeds = len(arms[TUNED["layer-specific"]])
+    if seeds < fewest():
+        return f"was run on {seeds_words(seeds)}"
+    if TUNED["per-step"] not in arms and tuned.pairings[0].better:
+        return f"lacks {arm_named('per-step')}, as large and the same for all layers"
+    return ""
+
+
+def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool, lack: str = "") -> tuple[str, str]:
     """The word for both comparisons, and what it needs to be understood.
 
     Args:
         recipe, tuned: the two verdicts, None for one that was not run.
         controls: whether both controls were run at the recipe's rate.
+        lack: what the second comparison lacks to decide anything (`lacking`).
     """
+    lack = lack or (NOT_RUN if tuned is None else "")
     first, second = (None if found is None else found.kind for found in (recipe, tuned))
     if first is None or first == verdicts.UNDECIDED:
         return UNDECIDED, "Not run at the recipe's rate." if first is None else ""
-    if first != verdicts.HELPS and second == verdicts.HELPS:
-        return UNDECIDED, "The two comparisons disagree: at its best rate it helps."
-    if second is None:
-        return UNDECIDED, f"{_AT_THE_RECIPES_RATE[first]}; each at its best rate was not run."
-    if first == verdicts.LARGER_RATE:
-        return LARGER_RATE, ""
-    if first in (verdicts.NO_DIFFERENCE, verdicts.HURTS):
-        return NOT_CONFIRMED, "It hurts." if first == verdicts.HURTS else ""
-    if second == verdicts.UNDECIDED:
-        return UNDECIDED, "It helps at the recipe's rate; each at its best rate, the seeds do not settle it."
+    if lack:
+        return UNDECIDED, f"{_AT_THE_RECIPES_RATE[first]}; each at its best rate {lack}."
+    assert second is not None
+    both = f"{_AT_THE_RECIPES_RATE[first]}; each at its best rate, {_AT_ITS_BEST[second]}."
+    if first != verdicts.HELPS:
+        if second == verdicts.HELPS:
+            return UNDECIDED, both
+        return LARGER_RATE if first == verdicts.LARGER_RATE else NOT_CONFIRMED, both
     if second == verdicts.HELPS:
         return (CONFIRMED, "") if controls else (UNDECIDED, "One of the two controls was not run.")
-    rival = arm_named("per-step" if second == verdicts.LARGER_RATE else "uniform")
-    return LARGER_RATE, f"Each at its best rate, {rival} does as well."
+    return UNDECIDED if second == verdicts.UNDECIDED else LARGER_RATE, both
 
 
 def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure) -> Finding:
@@ -142,16 +168,18 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure) -> 
     if recipe is None:
         missing = [arm_named(arm) for arm in ("ln", "uniform") if arm not in arms] or ["the same seeds in both"]
         return Finding(claim, **where, word=UNDECIDED, sentence=f"Not run: {listed(missing)}.", runs=named)
-    word, why = combined(recipe, tuned, all(arm in arms for arm in RECIPE.values()))
-    own = paired_arms(arms, RECIPE)
+    own, best = paired_arms(arms, RECIPE), paired_arms(arms, TUNED)
+    word, why = combined(recipe, tuned, all(arm in arms for arm in RECIPE.values()), lacking(best, tuned))
     sentence = f"{seeds_words(len(own['ln']))}: {_each(own, RECIPE, measure)}. "
     statistics = [f"At the recipe's rate: {_reason(recipe)}"]
     if tuned is not None:
-        sentence += f"Each at its own best rate, {_each(paired_arms(arms, TUNED), TUNED, measure)}. "
+        seeds = seeds_words(len(best[TUNED["layer-specific"]]))
+        sentence += f"Each at its own best rate, {seeds}: {_each(best, TUNED, measure)}. "
         statistics.append(f"Each at its best rate: {_reason(tuned)}")
     numbers = {
         "seeds": len(own["ln"]),
         "medians": {arm: _plain(median(numbers_of(own, arm, measure))) for arm in own},
+        "compared at their best": [] if tuned is None else list(best),
         "recipe": _data(recipe),
         "tuned": None if tuned is None else _data(tuned),
     }

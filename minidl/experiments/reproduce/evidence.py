@@ -7,7 +7,7 @@ Every number here is of one run; those that are compared are paired by seed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,12 +46,6 @@ def shared_seeds(arms: Arms, names: Sequence[str]) -> list[int]:
     """The seeds that all the named arms have."""
     seeds = [set(arms.get(name, {})) for name in names]
     return sorted(set.intersection(*seeds)) if seeds else []
-
-
-def paired(arms: Arms, names: Sequence[str], measure: Callable[[Run], float]) -> dict[str, list[float]]:
-    """{arm: a number a seed} over the seeds that all the named arms have."""
-    seeds = shared_seeds(arms, names)
-    return {name: [measure(arms[name][seed]) for seed in seeds] for name in names}
 
 
 def ids_of(arms: Arms, names: Sequence[str]) -> list[str]:

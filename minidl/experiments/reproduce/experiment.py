@@ -10,9 +10,9 @@ from minidl.experiments.reproduce.comparisons import numbers_of
 from minidl.experiments.reproduce.drawing import curves, ends, looked, sample_words
 from minidl.experiments.reproduce.evidence import Arms, arms_of, median, methods_of
 from minidl.experiments.reproduce.layer_drawing import by_depth, over_time
-from minidl.experiments.reproduce.names import ARMS, method_named, note_of, words_of
+from minidl.experiments.reproduce.names import ARMS, arm_named, method_named, note_of, words_of
 from minidl.experiments.reproduce.outcome_claims import ITERATIONS
-from minidl.experiments.reproduce.page import Block, Folded, Heading, Shown, Text
+from minidl.experiments.reproduce.page import Block, Folded, Heading, Shown, Table, Text
 from minidl.experiments.reproduce.picture import Picture
 from minidl.experiments.reproduce.recipes import RECIPES
 from minidl.experiments.reproduce.saddle_claim import SADDLE, about_the_saddle, escape_table, escapes
@@ -24,8 +24,14 @@ from minidl.experiments.reproduce.tables import (
     losses_at_the_end,
     progress_table,
     source_table,
+    targets_table,
     time_table,
     tuning_table,
+)
+
+_AS_GOOD = (
+    "As good as one rate is at the end, with the same seed: an arm at the recipe's rate as one rate there, a tuned arm "
+    "as one rate at its best rate."
 )
 
 
@@ -68,7 +74,7 @@ def _trained(collected: dict[str, Any], methods: Sequence[str], shown: Picture |
         if picture is None:
             continue
         arms = looked(arms_of(collected, method), ARMS)
-        table: list[Block] = [arms_table(arms)]
+        table: list[Block] = [arms_table(arms, words_of(collected["recipe"]).classes), Text(_AS_GOOD)]
         if method == methods[0]:
             blocks += [Shown(picture)] if shown is None or picture.name != shown.name else []
             blocks += table
@@ -102,6 +108,11 @@ def _escaped(collected: dict[str, Any], methods: Sequence[str]) -> list[Block]:
         if not blocks:
             blocks.append(Text(about_the_saddle(arms)))
         inside: list[Block] = [Shown(picture), escape_table(arms)]
+        tuning = tuning_table(collected, method)
+        if tuning is not None:
+            table, edges = tuning
+            score = "Mean number of steps until it has left, by base rate"
+            inside.append(Folded("The tuning", _tuned(method_named(method), score, table, edges)))
         blocks += inside if method == methods[0] else [Folded(f"The same with {method_named(method)}", inside)]
     return blocks
 
@@ -109,9 +120,10 @@ def _escaped(collected: dict[str, Any], methods: Sequence[str]) -> list[Block]:
 def _numbers(collected: dict[str, Any], method: str, arms: Arms) -> list[Block]:
     if not arms:
         return []
-    name, note = method_named(method), note_of(collected)
-    sample = sample_words(arms)
+    name, note, recipe = method_named(method), note_of(collected), RECIPES.get(collected["recipe"])
+    sample, classes = sample_words(arms), words_of(collected["recipe"]).classes
     alike = " These may be easier or harder than all: iterations are then too few or too many, in all arms alike."
+    targets: list[Block] = [Text("Until so many are right:"), targets_table(arms, recipe.targets)] if recipe else []
     blocks: list[Block] = [
         Text(f"**{name}: on the way**"),
         Text(f"Right answers on the test set, in percent: mean, standard deviation, range and seeds.{sample} {note}"),
@@ -126,7 +138,8 @@ def _numbers(collected: dict[str, Any], method: str, arms: Arms) -> list[Block]:
             f"never gets there counts as later than all others.{sample}{alike if sample else ''} Seconds depend on the "
             "machine and on what else it did: no merit of an arm."
         ),
-        time_table(arms),
+        time_table(arms, classes),
+        *targets,
     ]
     layers = layers_table(arms, collected["layers"])
     if layers is not None:
@@ -134,11 +147,20 @@ def _numbers(collected: dict[str, Any], method: str, arms: Arms) -> list[Block]:
     tuning = tuning_table(collected, method)
     if tuning is not None:
         table, edges = tuning
-        blocks += [Text(f"**{name}: the tuning**"), Text("Mean validation loss by base rate; * is the best."), table]
-        if edges:
-            blocks.append(
-                Text(f"At the edge of the grid, so a better rate may lie beyond it: {', '.join(edges)}.", "note")
-            )
+        blocks += _tuned(name, "Mean validation loss by base rate", table, edges)
+    return blocks
+
+
+def _tuned(name: str, score: str, table: Table, edges: Sequence[str]) -> list[Block]:
+    """The table of the tuning, and what is to be said of it."""
+    blocks: list[Block] = [
+        Text(f"**{name}: the tuning**"),
+        Text(f"{score}; * is the best of a grid that is done."),
+        table,
+    ]
+    if edges:
+        named = ", ".join(map(arm_named, edges))
+        blocks.append(Text(f"At the edge of the grid, so a better rate may lie beyond it: {named}.", "note"))
     return blocks
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from minidl.experiments.reproduce.claims import CLAIMS, Finding, fewest
 from minidl.experiments.reproduce.evidence import methods_of
 from minidl.experiments.reproduce.layer_claims import EXTREME, FASTER, SLOWER, judge_layers
+from minidl.experiments.reproduce.names import arm_named
 from minidl.experiments.reproduce.outcome_claims import judge_outcomes
 from minidl.experiments.reproduce.page import Block, Folded, Text
 from minidl.experiments.reproduce.saddle_claim import SADDLE, judge_escape
@@ -33,10 +35,15 @@ def _with_edges(findings: list[Finding], collected: dict[str, Any], method: str)
     """The findings; where "its best rate" may not be the best, their sentences say so."""
     tuning = tuning_table(collected, method)
     edges = [] if tuning is None else tuning[1]
-    if not edges:
-        return findings
-    beside = f"(The best rate for {listed(edges)} is at the edge of its grid: a better one may lie beyond.)"
-    return [replace(one, sentence=f"{one.sentence} {beside}") if one.numbers.get("tuned") else one for one in findings]
+    return [replace(one, sentence=f"{one.sentence}{_about_edges(one, edges)}") for one in findings]
+
+
+def _about_edges(finding: Finding, edges: Sequence[str]) -> str:
+    arms = [arm.removesuffix("-tuned") for arm in finding.numbers.get("compared at their best", ())]
+    named = [arm_named(arm) for arm in arms if arm in edges]
+    if not named:
+        return ""
+    return f" (The best rate for {listed(named)} is at the edge of its grid: a better one may lie beyond.)"
 
 
 def how_judged() -> list[Block]:
@@ -44,17 +51,18 @@ def how_judged() -> list[Block]:
     lines = [
         f"""The rules do not look at who wins, and were written before the runs that are reported; three were made
         stricter after the first of these had been seen, and leave more undecided since: a network that learned
-        nothing decides nothing about speed, nor about who is sooner as good; and without runs at each rule's own
-        best rate there is no word but undecided. A claim is judged for each network with each method, in four
-        words: **confirmed**, **only through the larger rate**, **not confirmed**, **undecided**. What differs
-        between two arms is compared seed by seed (the same seed gives the same weights and the same order of the
-        data) by an exact sign-flip test, one-sided, at p <= {SIGNIFICANCE}: with fewer than {fewest()} seeds
-        nothing is decided.""",
+        nothing decides nothing about speed, nor about who is sooner as good; and without enough runs at each rule's
+        own best rate there is no word but undecided. At the saddle the best rates were first chosen by the validation
+        loss at the end, and then, before those runs had been seen, by the steps until it is left. A claim is judged
+        for each network with each method, in four words: **confirmed**, **only through the larger rate**, **not
+        confirmed**, **undecided**. What differs between two arms is compared seed by seed (the same seed gives the
+        same weights and the same order of the data) by an exact sign-flip test, one-sided, at p <= {SIGNIFICANCE}:
+        with fewer than {fewest()} seeds nothing is decided.""",
         f"""**Gradients** and **slow**: the geometric mean over the half of the layers near the output
         against that over the half near the input, under one rate. Confirmed is at least {EXTREME:g} times for the
         gradient's norm, at the start and in the median over the recorded steps, and at least {SLOWER:g} times for
-        |dw|/|w|, the part of its weights that a step changes; established to be less is not confirmed. (Layers are
-        recorded more densely early in a run.)""",
+        |dw|/|w|, the part of its weights that a step changes; established to be less is not confirmed. Layers are
+        recorded more densely early in a run: half of the recorded steps lie in its first quarter.""",
         f"""**Speed**: near the input a step under a rate per layer has to go at least {FASTER:g} times as far as under
         one rate, and at least {FASTER:g} times as far as under both controls. If it is established to go less far than
         that compared with a control, the larger rate explains it. A control that learned nothing, where a rate per
@@ -64,12 +72,15 @@ def how_judged() -> list[Block]:
         {KEPT_OF_THE_GAIN:.0%} of what a rate per layer gains over one rate. There is no difference if one rate is shown
         to be behind by less than {ALIKE:.0%} of its wrong answers, or iterations. Confirmed is what helps both at the
         recipe's rate, where both controls have to be beaten, and with each rule at the best rate of the same grid. If
-        the two disagree, or the second was not run, it is undecided. A run that diverged ranks after every other. Time
+        the two disagree, or the second was not run on {fewest()} seeds, or lacks its control where a rate per layer is
+        ahead, it is undecided. A run that diverged ranks after every other. Time
         is counted in iterations, until a run has no more wrong answers, give or take {SMALLEST_EFFECT:.0%}, than one
         rate with the same seed has at the end; where one rate learned nothing there is nothing to reach, and time is
         undecided.""",
-        """**Saddle**: the same two comparisons, of the steps until the loss is a stated part below that at the saddle.
-        A run that never gets there ranks after every other.""",
+        """**Saddle**: the same two comparisons, of the steps until the loss is a stated part below that at the saddle,
+        which is also what the best rates are chosen by. A run that never gets there ranks after every other. A rate
+        that is too large for the steepest walls leaves too, thrown up them: where the loss rises on the way that is
+        said.""",
         """No correction is made for the number of comparisons: with many of them, one in twenty that shows nothing
         would be called something, so a single confirmed among many says little.""",
     ]

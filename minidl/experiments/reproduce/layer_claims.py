@@ -2,7 +2,7 @@
 
 Every number compares two halves of a network: the layers near the input with those near the output (geometric means
 over the layers of a half; of an odd number the middle layer counts for neither). "Along the way" is the median over the
-recorded steps.
+recorded steps, half of which lie in the first quarter of a run.
 
 - **gradients**: under one rate the norm is at least `EXTREME` times larger near the output, at the start and along the
   way (of the two factors of a seed the smaller one counts).
@@ -74,7 +74,7 @@ def _gradients(arms: Arms, where: dict[str, Any]) -> Finding:
     word = _word(exceeds(smaller, math.log10(EXTREME)))
     sentence = (
         f"{_capital(seeds_words(len(runs)))}: at the start the gradient's norm is {shallow:.2g} near the input and "
-        f"{deep:.2g} near the output, {_times(start)}; along the way {_times(way)}."
+        f"{deep:.2g} near the output, {_times(start)}; along the way {_times(way)}. Both have to be {EXTREME:g} times."
     )
     larger = exceeds(smaller, 0.0)
     statistics = [f"At least {EXTREME:g} times: {exceeds(smaller, math.log10(EXTREME))}; larger at all: {larger}."]
@@ -114,12 +114,13 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     learned = [arm for arm in ("ln", *rivals) if have_learned(list(arms[arm].values()), classes)]
     stuck = [arm for arm in rivals if arm not in learned] if "ln" in learned else []
     word, why = _speed_word(shown, rivals, stuck)
-    lines = [f"{_middle(gains[arm])} times as far as {arm_named(arm)}" for arm in gains]
+    lines = [_farther(gains[arm], arm) for arm in gains]
     multipliers = [near_input_and_output(by_layer(run, "multipliers")) for run in arms["ln"].values()]
     factors = (median([pair[0] for pair in multipliers]), median([pair[1] for pair in multipliers]))
     sentence = (
-        f"{_capital(seeds_words(len(seeds)))}: near the input a step moves the weights {listed(lines)}. Against one "
-        f"rate the layers near the input gain {_middle(shifts['uniform'])} times what those near the output gain. {why}"
+        f"{_capital(seeds_words(len(seeds)))}: along the way a step near the input moves the weights {listed(lines)}. "
+        f"Against one rate the layers near the input gain {_middle(shifts['uniform'])} times what those near the "
+        f"output gain. {why}"
     )
     statistics = [f"The rule's own factors: {factors[0]:.3g} near the input, {factors[1]:.3g} near the output."]
     statistics += [
@@ -210,6 +211,14 @@ def _number(decades: float) -> str:
     if decades == math.inf or decades > 15:
         return "infinitely many" if decades == math.inf else f"10^{decades:.0f}"
     return f"{10.0**decades:.2g}" if decades < 2 else positional(10.0**decades)
+
+
+def _farther(logs: Sequence[float], arm: str) -> str:
+    """How far a step goes, beside another arm's."""
+    known = [value for value in logs if not math.isnan(value)]
+    if known and median(known) == math.inf:
+        return f"farther than {arm_named(arm)}, which moves none"
+    return f"{_middle(logs)} times as far as {arm_named(arm)}"
 
 
 def _middle(logs: Sequence[float]) -> str:

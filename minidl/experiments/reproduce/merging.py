@@ -6,13 +6,14 @@ from collections.abc import Container, Iterator
 from typing import Any
 
 from minidl.experiments.reproduce.methods import METHODS, RATES
+from minidl.experiments.reproduce.plan import make_plan
 
 
 def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     """The results of two folders of one experiment (`collected.collect`) as one.
 
     A run that is in both is taken from `later`. The settings are those of a plan with all methods, rates and seeds of
-    the two.
+    the two, and what such a plan has and neither folder is missing.
 
     Raises:
         ValueError: they are not of the same experiment, so that their runs cannot be compared.
@@ -35,15 +36,16 @@ def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     failed = {**_without(earlier["failed"], later["damaged"]), **later["failed"]}
     damaged = {**_without(earlier["damaged"], {"plan.json", *later["failed"]}), **later["damaged"]}
     failed, damaged = _without(failed, runs), _without(damaged, runs)
+    settings = _joint_settings(earlier["settings"], later["settings"])
     missing = [
         name
-        for name in dict.fromkeys([*earlier["missing"], *later["missing"]])
+        for name in dict.fromkeys([*_planned(later, settings), *earlier["missing"], *later["missing"]])
         if name not in {*runs, *failed, *damaged} and not _is_spared(name, runs)
     ]
     lost = {*failed, *damaged} - {"plan.json"}
     return {
         **later,
-        "settings": _joint_settings(earlier["settings"], later["settings"]),
+        "settings": settings,
         "planned": None if later["planned"] is None else len(runs) + len(missing) + len(lost),
         "missing": missing,
         "failed": failed,
@@ -103,6 +105,14 @@ def _joint_settings(first: dict[str, Any], second: dict[str, Any]) -> dict[str, 
     if "seeds" in joint:
         joint["seeds"] = max(part["seeds"] for part in (first, second) if "seeds" in part)
     return joint
+
+
+def _planned(part: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+    """All runs of a plan with these settings; none where they are not known whole."""
+    try:
+        return [run.id for run in make_plan(part["recipe"], part["scale"], **settings).runs]
+    except TypeError:  # one is not there
+        return []
 
 
 def _is_spared(name: str, runs: Container[str]) -> bool:

@@ -158,7 +158,7 @@ def _claims_table(findings: Sequence[Finding]) -> Table:
     for claim, text in CLAIMS.items():
         found = [one for one in findings if one.claim == claim]
         rows.append((text, f"**{overall(found)}**" if found else "not run"))
-    return Table(("the abstract says", "what came out"), rows, words=True)
+    return Table(("the abstract says, in our words", "what came out"), rows, words=True)
 
 
 # ---- what is known, and what was run
@@ -183,8 +183,9 @@ def _known(collections: Collections) -> list[Block]:
         Points([f"**{name}** (`{rate}`): {what}." for rate, (name, what) in RATES.items()]),
         Text(
             "In the plan each rule runs at the recipe's own base rate and, where it says (tuned), at the best of a "
-            "grid that was chosen for it on a validation split and on seeds that are not reported. The tuned constant "
-            "is left out: it would be a single rate between two of the grid."
+            "grid that was chosen for it on a validation split (at a saddle point by the steps until it is left) and "
+            "on seeds that are not reported. The tuned constant is left out: it would be a single rate between two of "
+            "the grid."
         ),
     ]
     blocks += [_runs_table(collections)] if collections else []
@@ -274,6 +275,7 @@ def _left_open(collections: Collections) -> list[Block]:
     recipes = [
         (title_of(found), {method: looked(arms_of(found, method), ARMS) for method in methods_of(found)})
         for found in collections
+        if accuracies_count(found)
     ]
     table = open_table(recipes)
     blocks: list[Block] = [

@@ -151,6 +151,16 @@ def read_result(folder: Path) -> dict[str, Any]:
     return dict(found)
 
 
+def tuning_score(result: Mapping[str, Any]) -> float:
+    """What the base rate of an arm is chosen by, on seeds that are not reported; small is good.
+
+    The validation loss at the end; for a run that begins at a saddle point what is compared there, the steps until it
+    has left. Infinite for a run that diverged, or never left.
+    """
+    score = result["saddle"]["left_at"] if "saddle" in result else (result.get("validation") or {}).get("loss")
+    return math.inf if score is None or result.get("diverged_at") is not None else float(score)
+
+
 def is_done(folder: Path) -> bool:
     """Whether the run there is done."""
     return (folder / RESULT).exists()

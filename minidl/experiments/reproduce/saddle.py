@@ -14,8 +14,9 @@ its mean over the layers at each step.
 - At some steps the exact Hessian is computed: how many of its eigenvalues are negative, the smallest, the largest.
 
 These numbers were fixed before any two rules were compared. The base rate is Caffe's 0.01 for SGD, which at the saddle
-is a tenth of the largest stable one, 2 (1 + 0.9)/27 = 0.14 with momentum 0.9; with it, and with AdaGrad's, a run with
-one rate for all layers leaves within its steps.
+is a tenth of the largest stable one, 2 (1 + 0.9)/27 = 0.14 with momentum 0.9, and a fifth of that with Nesterov's,
+2 (1 + 0.9)/(27 (1 + 2 0.9)) = 0.050; with it, and with AdaGrad's, a run with one rate for all layers leaves within its
+steps. A rate above the largest stable one throws a run up the walls: `saddle_claim.py` says where one was.
 """
 
 from __future__ import annotations

@@ -2,20 +2,27 @@
 
 Runs begin beside a saddle point whose curvature is known (`saddle.py`). What is compared, as accuracy and time are
 (`comparisons.py`), is the number of steps until the loss is below a stated part of that at the saddle.
+
+A rate too large for the steepest walls leaves as well, but another way: each step overshoots, the run is thrown up the
+walls, and comes down elsewhere. Its loss has risen above that at the saddle first, which no run does that follows a
+direction of low curvature down; where it has, that is said.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from minidl.experiments.reproduce.claims import Finding
 from minidl.experiments.reproduce.comparisons import Measure, compare, steps_summary
-from minidl.experiments.reproduce.evidence import Arms, arms_of
+from minidl.experiments.reproduce.evidence import Arms, Run, arms_of, median
 from minidl.experiments.reproduce.names import arm_named
 from minidl.experiments.reproduce.page import Table
+from minidl.plot.words import listed
 
 SADDLE = "saddle"
+THROWN = 0.01  # part of the loss at the saddle by which it rises in a run that is thrown up the walls
 ESCAPE = Measure(
     lambda run, base: math.inf if run["saddle"]["left_at"] is None else float(run["saddle"]["left_at"]),
     "never left",
@@ -36,7 +43,29 @@ def judge_escape(collected: dict[str, Any], method: str) -> list[Finding]:
     if not arms:
         return []
     where = {"recipe": collected["recipe"], "scale": collected["scale"], "method": method}
-    return [compare("saddle", arms, where, ESCAPE)]
+    found = compare("saddle", arms, where, ESCAPE)
+    thrown = [arm for arm, runs in arms.items() if median([rise(run) for run in runs.values()]) > THROWN]
+    if not thrown:
+        return [found]
+    words = (
+        f" Thrown up the walls, so that the loss rises first, before it has left: "
+        f"{listed([arm_named(arm) for arm in thrown])}."
+    )
+    return [replace(found, sentence=found.sentence + words, numbers={**found.numbers, "thrown": thrown})]
+
+
+def rise(run: Run) -> float:
+    """How far the loss rises above that at the saddle before the run has left, as a part of that; at least 0.
+
+    From what was recorded of it: means of a few steps, and the loss at some.
+    """
+    saddle = run["saddle"]
+    end = math.inf if saddle["left_at"] is None else saddle["left_at"]
+    highest = saddle["loss"]
+    for found in (run["curve"], saddle["curvature"]):
+        on_the_way = [y for x, y in zip(found["steps"], found["loss"], strict=False) if x <= end and y is not None]
+        highest = max([highest, *on_the_way])
+    return float(highest / saddle["loss"] - 1.0)
 
 
 def about_the_saddle(arms: Arms) -> str:
@@ -52,7 +81,7 @@ def about_the_saddle(arms: Arms) -> str:
 
 
 def escape_table(arms: Arms) -> Table:
-    """A row an arm: after how many steps it had left, median and range."""
+    """A row an arm: after how many steps it had left, median and range, and how far its loss rose before."""
     rows = []
     for arm, runs in arms.items():
         left = [ESCAPE.number(run, run) for run in runs.values()]
@@ -61,5 +90,7 @@ def escape_table(arms: Arms) -> Table:
         factors = [run["mean_multiplier"] for run in runs.values() if run.get("mean_multiplier") is not None]
         factor = f"{sorted(factors)[len(factors) // 2]:.3g}" if factors else "unknown"
         rates = ", ".join(f"{rate:g}" for rate in sorted({float(run["base_rate"]) for run in runs.values()}))
-        rows.append((arm_named(arm), rates, factor, steps_summary(left) + span, str(len(runs))))
-    return Table(("arm", "base rate", "mean factor", "steps until it has left", "seeds"), rows)
+        risen = f"{median([rise(run) for run in runs.values()]):.1%}"
+        rows.append((arm_named(arm), rates, factor, steps_summary(left) + span, risen, str(len(runs))))
+    head = ("arm", "base rate", "mean factor", "steps until it has left", "the loss rises before by", "seeds")
+    return Table(head, rows)

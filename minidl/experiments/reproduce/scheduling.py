@@ -22,7 +22,7 @@ from minidl.experiments.reproduce.holding import Hold, ask_to_stop, iteration_in
 from minidl.experiments.reproduce.lanes import Lanes, Pool
 from minidl.experiments.reproduce.methods import REPLAYED
 from minidl.experiments.reproduce.plan import LAYER_SPECIFIC, Plan, PlannedRun, tuning_of, twin_of
-from minidl.experiments.reproduce.results import is_done
+from minidl.experiments.reproduce.results import is_done, tuning_score
 from minidl.experiments.reproduce.showing import Showing, clock
 
 RUNS = "runs"
@@ -248,19 +248,14 @@ class _Scheduler:
         if run.base != "tuned":
             return float(run.base)
         if run.id not in self._rates:
-            losses: dict[float, list[float]] = {}
+            scores: dict[float, list[float]] = {}
             for other in tuning_of(run, [self._named[need] for need in run.needs]):
-                losses.setdefault(float(other.base), []).append(self._validation_loss(other))
-            self._rates[run.id] = best_rate(losses)
+                found = result_of(other, self._folder / other.id)
+                if found is None:
+                    raise ValueError(f"the result of {other.id} is gone; give the command again")
+                scores.setdefault(float(other.base), []).append(tuning_score(found))
+            self._rates[run.id] = best_rate(scores)
         return self._rates[run.id]
-
-    def _validation_loss(self, run: PlannedRun) -> float:
-        """At the end of a tuning run; infinite if it diverged."""
-        found = result_of(run, self._folder / run.id)
-        if found is None:
-            raise ValueError(f"the result of {run.id} is gone; give the command again")
-        loss = found["validation"]["loss"]
-        return math.inf if loss is None or found["diverged_at"] is not None else float(loss)
 
     def _with_this_rate(self, twin: PlannedRun, rate: float) -> PlannedRun | None:
         """A layer-specific run that is done and is the same as `twin` would be: same method, seed and base rate."""
@@ -271,16 +266,19 @@ class _Scheduler:
         return None
 
 
-def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
-    """The base rate with the lowest mean loss; of equal ones the smaller. A rate with a loss that is not finite is out.
+def best_rate(scores: Mapping[float, Sequence[float]]) -> float:
+    """The base rate with the lowest mean score; of equal ones the smaller. One with an infinite score is out.
+
+    Args:
+        scores: for each rate of the grid those of its tuning runs (`results.tuning_score`).
 
     Raises:
         ValueError: all are out.
     """
-    means = {rate: sum(of) / len(of) for rate, of in losses.items() if all(map(math.isfinite, of))}
+    means = {rate: sum(of) / len(of) for rate, of in scores.items() if all(map(math.isfinite, of))}
     if not means:
-        grid = ", ".join(f"{rate:g}" for rate in sorted(losses))
-        raise ValueError(f"every rate of the grid diverged ({grid}): there is none to tune it to")
+        grid = ", ".join(f"{rate:g}" for rate in sorted(scores))
+        raise ValueError(f"every rate of the grid diverged, or led nowhere ({grid}): there is none to tune it to")
     return min(means, key=lambda rate: (means[rate], rate))
 
 

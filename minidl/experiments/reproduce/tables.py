@@ -18,26 +18,35 @@ from minidl.experiments.reproduce.evidence import (
     diverged,
     final_accuracy,
     final_loss,
+    have_learned,
     ids_of,
+    iterations_to,
     median,
 )
 from minidl.experiments.reproduce.names import RATES, arm_named, method_named
 from minidl.experiments.reproduce.outcome_claims import CPU_SECONDS, ITERATIONS, SECONDS
 from minidl.experiments.reproduce.page import Table
+from minidl.experiments.reproduce.results import tuning_score
 
 AT = (0.1, 0.3, 0.6, 1.0)  # parts of a run after which the tables look
 
 
-def arms_table(arms: Arms) -> Table:
-    """A row an arm: its rate, where it ends and how soon it was as good as one rate ends. Medians, with the range."""
-    head = ("arm", "base rate", "mean factor", "right at the end, %", "iterations to one rate's end", "seeds")
+def arms_table(arms: Arms, classes: int = 0) -> Table:
+    """A row an arm: its rate, where it ends and how soon it was as good as one rate ends. Medians, with the range.
+
+    Args:
+        arms: the runs of one method.
+        classes: of which guessing takes one; 0 if it is not known.
+    """
+    head = ("arm", "base rate", "mean factor", "right at the end, %", "iterations until as good as one rate", "seeds")
     rows = []
     for arm, runs in arms.items():
         found = list(runs.values())
         ends = [math.nan if diverged(run) else 100 * final_accuracy(run) for run in found]
         rows.append((
             arm_named(arm), _rates(found), _known([run.get("mean_multiplier") for run in found], "{:.3g}"),
-            spread(ends, "{:.2f}", largest_first=True), _soon(arms, arm, ITERATIONS, "{:,.0f}"), str(len(found)),
+            spread(ends, "{:.2f}", largest_first=True), _soon(arms, arm, ITERATIONS, "{:,.0f}", classes),
+            str(len(found)),
         ))  # fmt: skip
     return Table(head, rows)
 
@@ -59,14 +68,26 @@ def progress_table(arms: Arms, key: str) -> Table:
     return Table(("arm", *(f"after {step:,}" for step in steps)), rows)
 
 
-def time_table(arms: Arms) -> Table:
+def targets_table(arms: Arms, targets: Sequence[float]) -> Table:
+    """Iterations until so many of the test images are right, whatever one rate reaches."""
+    found = [
+        (
+            arm_named(arm),
+            *(_steps([iterations_to(run, target) for run in runs.values()], "{:,.0f}") for target in targets),
+        )
+        for arm, runs in arms.items()
+    ]
+    return Table(("arm", *(f"until {target:.0%}" for target in targets)), found)
+
+
+def time_table(arms: Arms, classes: int = 0) -> Table:
     """Iterations and seconds until as good as one rate is at the end, and seconds of the whole training."""
     head = ("arm", "iterations", "seconds by the clock", "processor's seconds", "seconds of all iterations")
     rows = []
     for arm, runs in arms.items():
         whole = _known([run.get("seconds") for run in runs.values()], "{:.3g}")
         measures = ((ITERATIONS, "{:,.0f}"), (SECONDS, "{:.3g}"), (CPU_SECONDS, "{:.3g}"))
-        rows.append((arm_named(arm), *(_soon(arms, arm, measure, form) for measure, form in measures), whole))
+        rows.append((arm_named(arm), *(_soon(arms, arm, measure, form, classes) for measure, form in measures), whole))
     return Table(head, rows)
 
 
@@ -92,23 +113,32 @@ def layers_table(arms: Arms, layers: Sequence[str]) -> Table | None:
 
 
 def tuning_table(collected: dict[str, Any], method: str) -> tuple[Table, list[str]] | None:
-    """Mean validation loss by base rate, and the rules whose best rate is the first or last of the grid."""
+    """Mean score (`tuning_score`) by base rate, and the rules whose best rate is the first or last of the grid.
+
+    A rule that was not tried at all rates and seeds of the grid has no best rate yet.
+    """
     runs = [run for run in collected["runs"] if run["role"] == "tuning" and run["method"] == method]
     if not runs:
         return None
-    grid = sorted({float(run["base_rate"]) for run in runs})
+    planned = collected.get("settings") or {}
+    grid = sorted(
+        {*map(float, (planned.get("grids") or {}).get(method, ())), *(float(run["base_rate"]) for run in runs)}
+    )
+    seeds = {*planned.get("tuning_seeds", ()), *(run["seed"] for run in runs)}
+    lost = "never" if any("saddle" in run for run in runs) else "diverged"
     rows, edges = [], []
     for rate in (rate for rate in RATES if any(run["rate"] == rate for run in runs)):
-        losses = {}
-        for base in grid:
-            own = [run for run in runs if run["rate"] == rate and float(run["base_rate"]) == base]
-            values = [_not_null((run.get("validation") or {}).get("loss")) for run in own]
-            losses[base] = float(np.mean(values)) if own else math.nan
-        known = {base: loss for base, loss in losses.items() if not math.isnan(loss)}
-        best = min(known, key=lambda base: known[base])
-        if best in (min(known), max(known)):
-            edges.append(arm_named(rate))
-        rows.append((arm_named(rate), *(_loss(losses[base]) + " *" * (base == best) for base in grid)))
+        scores: dict[float, list[float]] = {base: [] for base in grid}
+        for run in runs:
+            if run["rate"] == rate:
+                scores[float(run["base_rate"])].append(tuning_score(run))
+        means = {base: float(np.mean(found)) if found else math.nan for base, found in scores.items()}
+        whole = all(len(found) == len(seeds) for found in scores.values())
+        best = min(grid, key=lambda base: means[base]) if whole else None
+        if best in (grid[0], grid[-1]):
+            edges.append(rate)
+        cells = [_score(means[base], len(scores[base]), len(seeds), lost) + " *" * (base == best) for base in grid]
+        rows.append((arm_named(rate), *cells))
     return Table(("rule", *(f"{base:g}" for base in grid)), rows), edges
 
 
@@ -118,26 +148,28 @@ def open_table(recipes: Sequence[tuple[str, dict[str, Arms]]]) -> Table | None:
     for title, methods in recipes:
         for method, arms in methods.items():
             if "ln" in arms and "log10" in arms:
-                rows.append(_open_row(f"{title}, {method_named(method)}: ln or log10", arms["ln"], arms["log10"]))
+                name = f"{title}, {method_named(method)}: ln or log10"
+                rows += _open_row(name, arms["ln"], arms["log10"])
         for arm in ("uniform", "ln"):
             pair = [methods.get(method, {}).get(arm) for method in ("adagrad", "adagrad-layer")]
             if pair[0] and pair[1]:
                 name = f"{title}, AdaGrad, {arm_named(arm)}: by element or by layer"
-                rows.append(_open_row(name, pair[0], pair[1]))
+                rows += _open_row(name, pair[0], pair[1])
     return Table(("what is open", "the first", "the second", "second less first", "seeds"), rows) if rows else None
 
 
-def _open_row(name: str, first: dict[int, Run], second: dict[int, Run]) -> tuple[str, ...]:
+def _open_row(name: str, first: dict[int, Run], second: dict[int, Run]) -> list[tuple[str, ...]]:
+    """The row of two arms over the seeds that both have; none without such a seed."""
+    seeds = sorted(set(first) & set(second))
     ends = [
-        {s: math.nan if diverged(run) else 100 * final_accuracy(run) for s, run in runs.items()}
+        [math.nan if diverged(runs[seed]) else 100 * final_accuracy(runs[seed]) for seed in seeds]
         for runs in (first, second)
     ]
-    seeds = sorted(set(first) & set(second))
-    gaps = [ends[1][s] - ends[0][s] for s in seeds]
-    known = [gap for gap in gaps if not math.isnan(gap)]
-    gap = f"{median(known):+.2f} ({min(known):+.2f} to {max(known):+.2f})" if known else "unknown"
-    both = [spread(list(one.values()), "{:.2f}", largest_first=True) for one in ends]
-    return name, *both, gap, str(len(seeds))
+    known = [gap for a, b in zip(*ends, strict=True) if not math.isnan(gap := b - a)]
+    span = f" ({min(known):+.2f} to {max(known):+.2f})" if len(known) > 1 else ""
+    gap = f"{median(known):+.2f}{span}" if known else "unknown"
+    both = [spread(one, "{:.2f}", largest_first=True) for one in ends]
+    return [(name, *both, gap, str(len(seeds)))] if seeds else []
 
 
 # ---- where the numbers come from
@@ -212,19 +244,27 @@ def moments(values: Sequence[float], form: str, lost: int) -> str:
     return f"{text}, {gone}" if gone else text
 
 
-def _soon(arms: Arms, arm: str, measure: Measure, form: str) -> str:
+def _soon(arms: Arms, arm: str, measure: Measure, form: str, classes: int) -> str:
+    """How soon the seeds of an arm were as good as one rate is at the end."""
+    base = arms.get("uniform-tuned" if arm.endswith("-tuned") else "uniform", {})
+    if base and not have_learned(list(base.values()), classes):
+        return "one rate learned nothing"
     values = numbers_of(arms, arm, measure)
-    if not values:
-        return "nothing to compare with"
+    return _steps(values, form) if values else "nothing to compare with"
+
+
+def _steps(values: Sequence[float], form: str) -> str:
+    """'median (min-max)' of iterations or seconds; infinite for a seed that never gets there."""
     known = [value for value in values if math.isfinite(value)]
     if not known:
         return "never"
-    ordered = sorted(values)
-    middle = ordered[(len(ordered) - 1) // 2]
-    text = form.format(middle) if math.isfinite(middle) else "never"
-    text += f" ({form.format(min(known))}\u2013{form.format(max(known))})" if len(set(known)) > 1 else ""
+    middle = sorted(values)[(len(values) - 1) // 2]
     never = len(values) - len(known)
-    return text + (f", {never} of {len(values)} never" if never else "")
+    several = len(set(known)) > 1
+    span = f"{form.format(min(known))}\u2013{form.format(max(known))}" if several else form.format(known[0])
+    if not math.isfinite(middle):
+        return f"never in {never} of {len(values)}, else {span}"
+    return form.format(middle) + f" ({span})" * several + (f", {never} of {len(values)} never" if never else "")
 
 
 def _known(values: Sequence[Any], form: str) -> str:
@@ -237,13 +277,12 @@ def _rates(runs: Sequence[Run]) -> str:
     return ", ".join(f"{rate:g}" for rate in rates)
 
 
-def _not_null(value: float | None) -> float:
-    """A loss that was not finite is null in a file."""
-    return math.inf if value is None else float(value)
-
-
-def _loss(value: float) -> str:
-    return "not run" if math.isnan(value) else "diverged" if math.isinf(value) else f"{value:.4g}"
+def _score(mean: float, runs: int, seeds: int, lost: str) -> str:
+    """The mean score of so many runs, of as many as there are tuning seeds; `lost` if it is infinite."""
+    if not runs:
+        return "not run"
+    part = f" ({runs} of {seeds} seeds)" if runs < seeds else ""
+    return (lost if math.isinf(mean) else f"{mean:.4g}") + part
 
 
 def _short(value: float) -> str:

@@ -76,7 +76,10 @@ def write_runs(out, case="clear gain", recipe="mnist", scale="quick", methods=("
                 error = min(0.9, 0.1 * (1 + abs(math.log10(spec["base"] / 0.01))))
             result = result_of(spec, error, layers, vanishing, per_layer)
             if saddle is not None:
-                result["saddle"] = saddle_of(spec, LEAVING[saddle].get(arm))
+                left_at = LEAVING[saddle].get(arm, 400)
+                result["saddle"] = saddle_of(spec, left_at)
+                result["curve"]["loss"] = [1.0 if left_at is not None and step >= left_at else 1.5
+                                           for step in result["curve"]["steps"]]  # fmt: skip
             write_result(out, result)
     return [spec["id"] for spec in specs]
 

@@ -57,11 +57,51 @@ def test_both_comparisons_make_the_word(recipe, tuned, word):
     assert combined(a_verdict(recipe), a_verdict(tuned), controls=True)[0] == word
 
 
-def test_it_names_the_arm_that_does_as_well_at_its_best_rate():
-    helps = a_verdict(verdict.HELPS)
-    for tuned, arm in ((verdict.LARGER_RATE, "one varying rate"), (verdict.NO_DIFFERENCE, "one rate")):
-        word, why = combined(helps, a_verdict(tuned), controls=True)
-        assert (word, why) == (LARGER_RATE, f"Each at its best rate, {arm} does as well.")
+@pytest.mark.parametrize("recipe", [verdict.HELPS, verdict.LARGER_RATE, verdict.NO_DIFFERENCE, verdict.HURTS])
+@pytest.mark.parametrize("tuned", [verdict.HELPS, verdict.LARGER_RATE, verdict.NO_DIFFERENCE, verdict.HURTS])
+def test_what_lacks_runs_decides_nothing(recipe, tuned):
+    word, why = combined(a_verdict(recipe), a_verdict(tuned), controls=True, lack="was run on 2 seeds")
+    assert word == UNDECIDED
+    assert why.endswith("; each at its best rate was run on 2 seeds.")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "tuned", "first", "second"),
+    [
+        (verdict.HELPS, verdict.LARGER_RATE, "It helps at the recipe's rate", "one varying rate does as well"),
+        (verdict.HELPS, verdict.NO_DIFFERENCE, "It helps at the recipe's rate", "one rate does as well"),
+        (verdict.HURTS, verdict.UNDECIDED, "It hurts at the recipe's rate", "the seeds do not settle it"),
+        (verdict.NO_DIFFERENCE, verdict.HELPS, "At the recipe's rate there is no difference that counts", "it helps"),
+    ],
+)
+def test_why_says_what_came_out_at_both_rates(recipe, tuned, first, second):
+    why = combined(a_verdict(recipe), a_verdict(tuned), controls=True)[1]
+    assert why == f"{first}; each at its best rate, {second}."
+
+
+BEATEN = {"ln": [1.0] * 5, "uniform": [2.0] * 5, "constant": [1.0] * 5, "per_step": [1.0] * 5}
+
+
+@pytest.mark.parametrize(
+    ("tuned", "word", "why"),
+    [
+        ({"ln_tuned": [1.0], "uniform_tuned": [2.0] * 5}, UNDECIDED, "was run on 1 seed (5 that agree are needed)"),
+        ({"ln_tuned": [1.0] * 5, "uniform_tuned": [2.0] * 5}, UNDECIDED, "lacks one varying rate"),
+        ({"ln_tuned": [2.0] * 5, "uniform_tuned": [1.0] * 5}, LARGER_RATE, "each at its best rate, it hurts."),
+        ({"ln_tuned": [1.0] * 5, "uniform_tuned": [1.0] * 5}, LARGER_RATE, "one rate does as well."),
+        ({"ln_tuned": [1.0] * 5, "uniform_tuned": [2.0] * 5, "per_step_tuned": [2.0] * 5}, UNDECIDED, "it helps."),
+        (
+            {"ln_tuned": [1.0] * 5, "uniform_tuned": [2.0] * 5, "per_step_tuned": [1.0] * 5},
+            LARGER_RATE,
+            "does as well.",
+        ),
+    ],
+)
+def test_the_best_rates_decide_with_enough_seeds_and_where_a_gain_has_its_control(tuned, word, why):
+    found = compare("saddle", some_arms(**BEATEN, **tuned), WHERE, X)
+    assert (found.word, why in found.sentence) == (word, True), found.sentence
+    seeds = len(tuned["ln_tuned"])
+    assert f"Each at its own best rate, {seeds} seed" in found.sentence
 
 
 def test_without_both_controls_nothing_is_confirmed():

@@ -19,7 +19,6 @@ from minidl.experiments.reproduce.evidence import (
     median,
     methods_of,
     near_input_and_output,
-    paired,
     seconds_to,
     shared_seeds,
 )
@@ -37,10 +36,9 @@ def test_methods_come_in_the_order_of_the_report(collected_case):
     assert methods_of(collected_case("missing arms", methods=("adagrad", "sgd"), seeds=1)) == ["sgd", "adagrad"]
 
 
-def test_numbers_are_paired_by_the_seeds_that_all_have():
+def test_what_is_compared_has_the_seeds_that_all_arms_have():
     arms = {"a": {0: {"x": 1.0}, 2: {"x": 3.0}}, "b": {2: {"x": 5.0}, 4: {"x": 7.0}}}
     assert shared_seeds(arms, ["a", "b"]) == [2]
-    assert paired(arms, ["a", "b"], lambda run: run["x"]) == {"a": [3.0], "b": [5.0]}
     assert shared_seeds(arms, ["a", "none"]) == []
 
 

@@ -165,3 +165,11 @@ def test_a_run_that_was_damaged_and_then_failed_has_failed(tmp_path):
     first["damaged"], second["failed"] = {names[0]: "cut off"}, {names[0]: "no disk"}
     found = merge(first, second)
     assert (found["failed"], found["damaged"], found["planned"]) == ({names[0]: "no disk"}, {}, len(names))
+
+
+def test_what_neither_part_planned_is_missing_from_the_whole(tmp_path):
+    first = part(tmp_path, "first", methods=("sgd",), seeds=3, arms=("uniform", "ln"))
+    second = part(tmp_path, "second", methods=("nesterov",), seeds=2, arms=("uniform", "ln"))
+    found = merge(first, second)
+    assert found["missing"] == ["nesterov-uniform-recipe-seed2", "nesterov-ln-recipe-seed2"]
+    assert found["planned"] == 12

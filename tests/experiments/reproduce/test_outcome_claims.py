@@ -40,7 +40,7 @@ def test_one_seed_decides_nothing(collected_case):
 def test_the_sentence_has_the_numbers(collected_case):
     found = findings(collected_case("clear gain"))
     assert "5 seeds: right answers at the end: a rate per layer 9" in found["accuracy"].sentence
-    assert "Each at its own best rate, right answers" in found["accuracy"].sentence
+    assert "Each at its own best rate, 5 seeds: right answers" in found["accuracy"].sentence
     assert "one larger rate" in found["time"].sentence
     assert found["accuracy"].numbers["medians"]["ln"] == pytest.approx(0.05, rel=0.03)
     assert (
@@ -62,7 +62,9 @@ def test_what_diverged_never_gets_there(collected_case):
     found = findings(collected_case("diverges"))
     assert "a rate per layer diverged" in found["accuracy"].sentence
     assert "a rate per layer never" in found["time"].sentence
-    assert found["accuracy"].sentence.endswith("It hurts.")
+    assert found["accuracy"].sentence.endswith(
+        "It hurts at the recipe's rate; each at its best rate, one rate does as well."
+    )
     arms = arms_of(collected_case("diverges"), "sgd")
     assert all(map(math.isinf, numbers_of(arms, "ln", ITERATIONS)))
     assert all(map(math.isfinite, numbers_of(arms, "uniform", ITERATIONS)))

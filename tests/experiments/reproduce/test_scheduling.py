@@ -138,7 +138,7 @@ def test_of_equal_rates_the_smaller_is_best():
 
 def test_a_rate_that_diverged_once_is_out():
     assert best_rate({0.01: [2.0, 2.0], 0.03: [0.1, math.inf], 0.1: [math.nan, 0.1]}) == 0.01
-    with pytest.raises(ValueError, match=r"every rate of the grid diverged \(0.01, 0.1\): there is none to tune"):
+    with pytest.raises(ValueError, match=r"every rate of the grid diverged, or led nowhere \(0.01, 0.1\)"):
         best_rate({0.1: [math.inf], 0.01: [math.nan]})
 
 
@@ -155,7 +155,7 @@ def test_where_every_rate_diverged_the_tuned_run_fails_with_that_word(tmp_path):
     outcome = follow(tuned_plan(rates=["uniform"]), tmp_path, does)
     assert set(outcome.failed) == {"sgd-uniform-tuned-seed0"}
     text = (tmp_path / "runs/sgd-uniform-tuned-seed0/error.txt").read_text(encoding="utf-8")
-    assert "failed: ValueError: every rate of the grid diverged (0.01, 0.03, 0.1)" in text
+    assert "failed: ValueError: every rate of the grid diverged, or led nowhere (0.01, 0.03, 0.1)" in text
 
 
 def test_a_tuned_run_waits_for_a_tuning_run_that_failed(tmp_path):

@@ -1,5 +1,6 @@
 """The tables: medians, means, spreads, how soon, and from which runs."""
 
+import copy
 import math
 
 import numpy as np
@@ -17,6 +18,7 @@ from minidl.experiments.reproduce.tables import (
     short_ids,
     source_table,
     spread,
+    targets_table,
     time_table,
     tuning_table,
 )
@@ -34,10 +36,10 @@ def test_the_table_of_arms(collected_case):
     assert found["right at the end, %"] == f"{np.median(ends):.2f} ({min(ends):.2f}\u2013{max(ends):.2f})"
     assert found["base rate"] == "0.01"
     assert found["seeds"] == "5"
-    assert found["iterations to one rate's end"].startswith("300")
+    assert found["iterations until as good as one rate"].startswith("300")
     assert row(arms_table(arms_of(collected_case("diverges"), "sgd")), "a rate per layer") == {
         "arm": "a rate per layer", "base rate": "0.01", "mean factor": "3", "right at the end, %": "diverged",
-        "iterations to one rate's end": "never", "seeds": "5",
+        "iterations until as good as one rate": "never", "seeds": "5",
     }  # fmt: skip
 
 
@@ -75,8 +77,52 @@ def test_the_tuning_marks_the_best_and_says_where_it_is_at_the_edge(collected_ca
     assert [[cell.endswith(" *") for cell in cells[1:]] for cells in table.rows] == [[False, True, False]] * 3
     assert edges == []
     shorter = {**collected, "runs": [run for run in collected["runs"] if run["base_rate"] != 0.03]}
-    assert tuning_table(shorter, "sgd")[1] == ["one rate", "a rate per layer", "one varying rate"]
+    assert tuning_table(shorter, "sgd")[1] == ["uniform", "ln", "per-step"]
     assert tuning_table(collected_case("missing arms"), "sgd") is None
+
+
+def test_a_grid_that_is_not_done_has_no_best_rate(collected_case):
+    collected = collected_case("clear gain", missing=("sgd-ln-grid0.01-seed1001", "sgd-per-step-grid0.03-seed1000",
+                                                      "sgd-per-step-grid0.03-seed1001"))  # fmt: skip
+    table, edges = tuning_table(collected, "sgd")
+    assert [any("*" in cell for cell in cells) for cells in table.rows] == [True, False, False]
+    assert table.rows[1][2].endswith(" (1 of 2 seeds)")
+    assert table.rows[2][3] == "not run"
+    assert edges == []
+
+
+def test_from_a_saddle_point_the_best_rate_is_that_which_leaves_soonest(collected_case):
+    collected = copy.deepcopy(collected_case("clear gain", recipe="saddle", saddle="layers"))
+    for run in collected["runs"]:
+        if run["role"] == "tuning":
+            run["saddle"]["left_at"] = None if run["base_rate"] == 0.01 else int(1 / run["base_rate"])
+    table, edges = tuning_table(collected, "sgd")
+    assert table.rows[0] == ("one rate", "333", "never", "33 *")
+    assert edges == ["uniform", "ln", "per-step"]
+
+
+def test_how_soon_a_stated_part_is_right(collected_case):
+    arms = arms_of(copy.deepcopy(collected_case("clear gain")), "sgd")
+    for run in arms["uniform"].values():
+        run["looks"] |= {"iteration": [10, 20, 30], "loss": [1.0] * 3, "accuracy": [0.4, 0.6, 0.9]}
+    arms["uniform"][4]["looks"]["accuracy"] = [0.4, 0.4, 0.4]
+    table = targets_table(arms, (0.5, 0.9, 0.95))
+    assert table.head == ("arm", "until 50%", "until 90%", "until 95%")
+    assert table.rows[0] == ("one rate", "20, 1 of 5 never", "30, 1 of 5 never", "never")
+
+
+def test_who_never_gets_there_more_often_than_not_never_does(collected_case):
+    arms = arms_of(copy.deepcopy(collected_case("clear gain")), "sgd")
+    for seed, run in arms["uniform"].items():
+        run["looks"] |= {"iteration": [10, 20], "loss": [1.0] * 2, "accuracy": [0.6 * (seed == 0), 0.6 * (seed < 2)]}
+    assert targets_table(arms, (0.5,)).rows[0][1] == "never in 3 of 5, else 10\u201320"
+
+
+def test_where_one_rate_learned_nothing_there_is_nothing_to_reach(collected_case):
+    arms = arms_of(collected_case("one rate learns nothing"), "sgd")
+    assert row(arms_table(arms, 10), "a rate per layer")["iterations until as good as one rate"] == (
+        "one rate learned nothing"
+    )
 
 
 def test_what_is_open_is_a_difference_by_seed(collected_case):
@@ -89,6 +135,12 @@ def test_what_is_open_is_a_difference_by_seed(collected_case):
                      "MNIST, AdaGrad, a rate per layer: by element or by layer"]  # fmt: skip
     assert table.rows[0][3].startswith("-1.0")
     assert table.rows[0][4] == "5"
+    alone = {"adagrad": {"ln": {0: methods["adagrad"]["ln"][0]}, "log10": methods["adagrad"]["log10"]}}
+    first = open_table([("MNIST", alone)]).rows[0]
+    assert (first[4], "(" in first[1] + first[2] + first[3]) == (
+        "1",
+        False,
+    )  # one seed has no range, and is compared alone
     assert open_table([("MNIST", {"sgd": {}})]) is None
 
 
