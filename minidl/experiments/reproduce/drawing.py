@@ -19,6 +19,7 @@ from minidl.experiments.reproduce.evidence import (
     diverged,
     final_accuracy,
     final_error,
+    have_learned,
     looked_at,
     median,
 )
@@ -168,9 +169,13 @@ def _lines(lines: dict[str, Any], heading: str, limits: tuple[float, float, bool
 
 def ends(collected: dict[str, Any], methods: Sequence[str]) -> Picture | None:
     """Right answers at the end: a dot a seed, a row an arm, a panel a method; None if there are none."""
+    named = words_of(collected["recipe"])
     numbers: dict[str, Any] = {}
+    guessing = []  # the methods with which no arm learned anything
     for method in methods:
         arms = looked(arms_of(collected, method), (*RECIPE_ARMS, *TUNED_ARMS))
+        if arms and not any(have_learned(list(runs.values()), named.classes) for runs in arms.values()):
+            guessing.append(method)
         if arms:
             numbers[method] = {
                 arm: {seed: None if diverged(run) else 100 * final_accuracy(run) for seed, run in runs.items()}
@@ -178,9 +183,10 @@ def ends(collected: dict[str, Any], methods: Sequence[str]) -> Picture | None:
             }
     if not numbers:
         return None
-    named = words_of(collected["recipe"])
-    spans = []
+    spans = [f"{method_named(method)}: no arm does better than guessing" for method in guessing]
     for method, arms in numbers.items():
+        if method in guessing:
+            continue
         both = [[v for v in arms.get(arm, {}).values() if v is not None] for arm in ("uniform", "ln")]
         if all(both):
             gap = [arms["ln"][s] - arms["uniform"][s] for s in arms["ln"]

@@ -49,15 +49,15 @@ def _about_edges(finding: Finding, edges: Sequence[str]) -> str:
 def how_judged() -> list[Block]:
     """The rules, for the report."""
     lines = [
-        f"""The rules do not look at who wins, and were written before the runs that are reported; three were made
+        f"""The rules do not look at who wins, and were written before the runs that are reported; some were made
         stricter after the first of these had been seen, and leave more undecided since: a network that learned
-        nothing decides nothing about speed, nor about who is sooner as good; and without enough runs at each rule's
-        own best rate there is no word but undecided. At the saddle the best rates were first chosen by the validation
-        loss at the end, and then, before those runs had been seen, by the steps until it is left. A claim is judged
-        for each network with each method, in four words: **confirmed**, **only through the larger rate**, **not
-        confirmed**, **undecided**. What differs between two arms is compared seed by seed (the same seed gives the
-        same weights and the same order of the data) by an exact sign-flip test, one-sided, at p <= {SIGNIFICANCE}:
-        with fewer than {fewest()} seeds nothing is decided.""",
+        nothing, or stands still, decides nothing about speed, nor about who is sooner as good; and without enough
+        runs at each rule's own best rate there is no word but undecided. At the saddle the best rates were first
+        chosen by the validation loss at the end, and then, before those runs had been seen, by the steps until it is
+        left. A claim is judged for each network with each method, in four words: **confirmed**, **only through the
+        larger rate**, **not confirmed**, **undecided**. What differs between two arms is compared seed by seed (the
+        same seed gives the same weights and the same order of the data) by an exact sign-flip test, one-sided, at
+        p <= {SIGNIFICANCE}: with fewer than {fewest()} seeds nothing is decided.""",
         f"""**Gradients** and **slow**: the geometric mean over the half of the layers near the output
         against that over the half near the input, under one rate. Confirmed is at least {EXTREME:g} times for the
         gradient's norm, at the start and in the median over the recorded steps, and at least {SLOWER:g} times for
@@ -66,7 +66,7 @@ def how_judged() -> list[Block]:
         f"""**Speed**: near the input a step under a rate per layer has to go at least {FASTER:g} times as far as under
         one rate, and at least {FASTER:g} times as far as under both controls. If it is established to go less far than
         that compared with a control, the larger rate explains it. A control that learned nothing, where a rate per
-        layer did, decides nothing: its layers stand still.""",
+        layer did, or whose layers stand still, decides nothing: everything is faster than that.""",
         f"""**Accuracy** and **time**: one arm beats another if the test says so and the median difference is at least
         {SMALLEST_EFFECT:.0%}. That a control does as well has to be shown too: by the same test it keeps at least
         {KEPT_OF_THE_GAIN:.0%} of what a rate per layer gains over one rate. There is no difference if one rate is shown

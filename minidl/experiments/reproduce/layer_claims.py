@@ -9,8 +9,8 @@ recorded steps, half of which lie in the first quarter of a run.
 - **slow**: under one rate the relative update of a step, |dw|/|w|, is at least `SLOWER` times larger near the output.
 - **speed**: near the input the relative update is at least `FASTER` times that under one rate, and at least `FASTER`
   times that under each control in which no layer differs from another. If only the first is established and for one of
-  the controls the contrary, it is the larger rate. A control that learned nothing, where a rate per layer did, decides
-  nothing: its layers have stopped, and everything is faster than that.
+  the controls the contrary, it is the larger rate. A control that learned nothing, where a rate per layer did, or
+  whose layers near the input stand still, decides nothing: everything is faster than that.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     shifts = {arm: _gains(arms, arm, "shift") for arm in ("uniform", *rivals)}
     shown = {arm: exceeds(gains[arm], math.log(FASTER)) for arm in gains}
     learned = [arm for arm in ("ln", *rivals) if have_learned(list(arms[arm].values()), classes)]
-    stuck = [arm for arm in rivals if arm not in learned] if "ln" in learned else []
+    stuck = [arm for arm in rivals if _stands_still(gains[arm]) or ("ln" in learned and arm not in learned)]
     word, why = _speed_word(shown, rivals, stuck)
     lines = [_farther(gains[arm], arm) for arm in gains]
     multipliers = [near_input_and_output(by_layer(run, "multipliers")) for run in arms["ln"].values()]
@@ -138,7 +138,7 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
 
 
 def _speed_word(shown: dict[str, str], rivals: Sequence[str], stuck: Sequence[str]) -> tuple[str, str]:
-    """The word and why. `stuck`: the controls that learned nothing, where a rate per layer did."""
+    """The word and why. `stuck`: the controls that stand still, or learned nothing where a rate per layer did."""
     if shown["uniform"] == REFUTED:
         return NOT_CONFIRMED, ""
     if shown["uniform"] != ESTABLISHED:
@@ -151,7 +151,8 @@ def _speed_word(shown: dict[str, str], rivals: Sequence[str], stuck: Sequence[st
     if stuck:
         return (
             UNDECIDED,
-            f"How far a network moves that learns nothing says little: {listed(list(map(arm_named, stuck)))}.",
+            "Beside a network that learns nothing, or stands still, every step is a far one: "
+            f"{listed(list(map(arm_named, stuck)))}.",
         )
     missing = [arm for arm in CONTROLS if arm not in rivals]
     if missing:
@@ -213,10 +214,15 @@ def _number(decades: float) -> str:
     return f"{10.0**decades:.2g}" if decades < 2 else positional(10.0**decades)
 
 
+def _stands_still(gains: Sequence[float]) -> bool:
+    """Whether a rate per layer goes infinitely farther in most seeds: the other arm does not move at all."""
+    known = [gain for gain in gains if not math.isnan(gain)]
+    return bool(known) and median(known) == math.inf
+
+
 def _farther(logs: Sequence[float], arm: str) -> str:
     """How far a step goes, beside another arm's."""
-    known = [value for value in logs if not math.isnan(value)]
-    if known and median(known) == math.inf:
+    if _stands_still(logs):
         return f"farther than {arm_named(arm)}, which moves none"
     return f"{_middle(logs)} times as far as {arm_named(arm)}"
 

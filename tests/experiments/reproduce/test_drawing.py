@@ -65,6 +65,9 @@ def test_its_caption_counts_the_seeds_that_are_ahead(collected_case):
     assert "a rate per layer is ahead of one rate in 5 of 5 seeds, by +5." in (
         ends(collected_case("clear gain"), ["sgd"]).caption
     )
+    caption = ends(collected_case("nothing learned"), ["sgd"]).caption
+    assert "SGD with momentum: no arm does better than guessing." in caption
+    assert "is ahead" not in caption
 
 
 def test_beside_cifars_numbers_stands_what_the_data_are(collected_case):

@@ -63,11 +63,22 @@ def test_a_control_that_learned_nothing_decides_nothing_about_speed(collected_ca
     for per_layer in (True, False):
         speed = finding(collected_case("controls learn nothing", per_layer=per_layer), "speed")
         assert speed.word == UNDECIDED
-        assert speed.sentence.endswith("that learns nothing says little: one larger rate and one varying rate.")
+        assert speed.sentence.endswith("every step is a far one: one larger rate and one varying rate.")
 
 
 def test_where_a_rate_per_layer_learned_nothing_either_the_controls_count(collected_case):
     assert finding(collected_case("nothing learned"), "speed").word == CONFIRMED
+
+
+def test_a_control_that_stands_still_decides_nothing_about_speed_whatever_was_learned(collected_case):
+    case = deepcopy(collected_case("nothing learned"))
+    for run in case["runs"]:
+        if run["role"] == "report" and run["rate"] == "constant":
+            run["layers"]["relative_updates"]["middle"] = [0.0] * 5
+    speed = finding(case, "speed")
+    assert speed.word == UNDECIDED
+    assert "farther than one larger rate, which moves none" in speed.sentence
+    assert speed.sentence.endswith("or stands still, every step is a far one: one larger rate.")
 
 
 def test_large_factors_are_written_out(collected_case):
