@@ -15,7 +15,8 @@ from minidl.checks import whole
 from minidl.data import cifar10, mnist
 from minidl.experiments.reproduce.cluster import Cluster
 from minidl.experiments.reproduce.methods import METHOD_TITLES, METHODS, RATE_TITLES, RATES
-from minidl.experiments.reproduce.plan import FILE, Plan, make_plan, open_plan, read_plan
+from minidl.experiments.reproduce.plan import FILE, Plan, make_plan
+from minidl.experiments.reproduce.plan_file import open_plan, read_plan
 from minidl.experiments.reproduce.recipes import RECIPES, SCALES, TUNING_SEEDS, Recipe, recipe_named
 from minidl.experiments.reproduce.results import is_done
 from minidl.experiments.reproduce.running import CACHE, perform
