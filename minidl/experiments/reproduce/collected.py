@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.experiments.reproduce.schema import FLOW, FORMAT, check_result, read_strictly
+from minidl.experiments.reproduce.schema import FLOW, FORMAT, check_collected, check_result, read_strictly
 from minidl.files.writing import write_atomically
 
 FLOW_STEPS = 16  # of a run that is drawn layer by layer
@@ -312,4 +312,5 @@ def load(path: Path) -> dict[str, Any]:
             raise ValueError(f"{path} holds a run without an id, method, rate, base, seed and role")
         if run.get("environment") not in range(len(found["environments"])):
             raise ValueError(f"{path} holds the run {run['id']!r} without what it was run with")
+        check_collected(run, f"{path}, {run['id']}")
     return found
