@@ -111,7 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--methods", default="sgd", metavar="M,...", help=f"out of {', '.join(METHODS)} (default: sgd)"
     )
-    compare.add_argument("--rates", default="", metavar="ARM,...", help="the arms to run (default: all)")
+    compare.add_argument("--rates", metavar="ARM,...", help="the arms to run (default: all)")
     compare.add_argument("--seeds", type=int, default=5, metavar="N", help="reported seeds (default: %(default)s)")
     compare.add_argument("--epochs", type=int, metavar="N", help="passes over the data (default: 40; conv: 12)")
     compare.add_argument("--lr", type=float, metavar="T", help="one base rate for every arm, without tuning")
@@ -222,10 +222,13 @@ def _names(text: str) -> tuple[str, ...]:
 def _compare(options: argparse.Namespace) -> int:
     if options.epochs is not None and options.epochs < 1:
         raise ValueError(f"--epochs: expected a whole number of at least 1; got {options.epochs}")
+    arms = () if options.rates is None else _names(options.rates)
+    if options.rates is not None and not arms:
+        raise ValueError(f"--rates: expected at least one of {', '.join(ARMS)}; leave --rates out for all of them")
     settings = Settings(
         model=options.model,
         methods=_names(options.methods),
-        arms=_names(options.rates),
+        arms=arms,
         seeds=options.seeds,
         epochs=options.epochs or 0,
         lr=options.lr,

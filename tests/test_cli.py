@@ -51,6 +51,7 @@ def test_without_a_command_it_says_what_there_is(capsys):
     [
         (["--methods", "lion"], "--methods: unknown 'lion'; choose from sgd"),
         (["--rates", "constant"], "add layer-specific"),
+        (["--rates", ","], "--rates: expected at least one of uniform, "),
         (["--lr", "0.5", "--rates", "uniform,uniform-tuned"], "leave out one of the two"),
         (["--lr", "-1"], "expected a positive number"),
         (["--epochs", "0"], "--epochs: expected a whole number of at least 1"),

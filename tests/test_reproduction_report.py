@@ -1,5 +1,6 @@
 """figures/reproduction: the page is what the committed results make, and nothing else is said there."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,7 @@ def test_results_are_added_to_those_that_are_there(tmp_path):
     assert collected_into(tmp_path, tmp_path / "a") == first
     assert collected_into(tmp_path, tmp_path / "b") == second
     assert collected_into(tmp_path, tmp_path / "c") == second | third
+    (tmp_path / "at once").mkdir()
     assert collected_into(tmp_path / "at once", *(tmp_path / name for name in "abc")) == second | third
     assert collected_into(tmp_path, tmp_path / "a", "--anew") == first
 
@@ -68,6 +70,7 @@ def test_results_are_added_to_those_that_are_there(tmp_path):
 def test_a_folder_of_something_else_or_of_other_settings_is_refused_and_nothing_changed(tmp_path, capsys):
     write_runs(tmp_path / "a", "missing arms", seeds=1)
     write_runs(tmp_path / "b", "missing arms", seeds=1)
+    (tmp_path / "out").mkdir()
     plan = tmp_path / "b" / "plan.json"
     plan.write_text(plan.read_text().replace('"iterations": 1000, "seeds"', '"iterations": 70, "seeds"'))
     for folders, said in (
@@ -77,7 +80,61 @@ def test_a_folder_of_something_else_or_of_other_settings_is_refused_and_nothing_
         with pytest.raises(SystemExit):
             main(["--collect", *(str(tmp_path / name) for name in folders), "--out", str(tmp_path / "out")])
         assert said in capsys.readouterr().err
-        assert not (tmp_path / "out").exists()
+        assert list((tmp_path / "out").iterdir()) == []
+
+
+def refused(capsys, *words):
+    """What is said of a command that is refused, in one line beside how the command is used."""
+    with pytest.raises(SystemExit) as caught:
+        main([*map(str, words)])
+    assert caught.value.code == 2
+    [said] = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    return said
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 1}', b"\xff"])
+def test_a_damaged_file_of_collected_results_is_named_with_what_to_do_and_nothing_changed(tmp_path, capsys, content):
+    write_runs(tmp_path / "a", "missing arms", seeds=1)
+    write_runs(tmp_path / "b", "missing arms", seeds=1, recipe="digits")
+    out = tmp_path / "out"
+    out.mkdir()
+    path = out / "mnist-quick.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    for words in ([], ["--collect", tmp_path / "a"], ["--collect", tmp_path / "b"]):
+        said = refused(capsys, *words, "--out", out)
+        assert f"{path} is damaged: " in said
+        assert said.endswith("Put back the file that was committed, or make it with --collect OUT --anew")
+        assert list(out.iterdir()) == [path]
+    assert main(["--collect", str(tmp_path / "a"), "--anew", "--out", str(out)]) == 0
+
+
+def test_a_damaged_run_in_a_file_of_collected_results_is_named(tmp_path, capsys):
+    write_runs(tmp_path / "a", "missing arms", seeds=1)
+    (tmp_path / "out").mkdir()
+    collected_into(tmp_path / "out", tmp_path / "a")
+    path = tmp_path / "out" / "mnist-quick.json"
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    for name in whole["runs"][0].keys() - {"flow"}:
+        damaged = json.loads(json.dumps(whole))
+        del damaged["runs"][0][name]
+        path.write_text(json.dumps(damaged), encoding="utf-8")
+        capsys.readouterr()
+        assert f"{path} is damaged: " in refused(capsys, "--out", tmp_path / "out")
+
+
+def test_a_folder_that_is_not_there_is_not_made_and_one_without_results_not_reported(tmp_path, capsys):
+    write_runs(tmp_path / "a", "missing arms", seeds=1)
+    for words in ([], ["--collect", tmp_path / "a"]):
+        assert f"{tmp_path / 'typo'} is no folder: make it" in refused(capsys, *words, "--out", tmp_path / "typo")
+    (tmp_path / "empty").mkdir()
+    assert "empty holds no collected results" in refused(capsys, "--out", tmp_path / "empty")
+    assert list((tmp_path / "empty").iterdir()) == []
+    (tmp_path / "a" / "plan.json").write_text("{", encoding="utf-8")
+    (tmp_path / "a" / "runs").rename(tmp_path / "runs")
+    assert "its plan.json is damaged, and it has no" in refused(capsys, "--collect", tmp_path / "a", "--out", tmp_path)
+    for nothing in (tmp_path / "typo", tmp_path / "empty", tmp_path / "a" / "plan.json"):
+        said = refused(capsys, "--collect", nothing, "--out", tmp_path / "empty")
+        assert f"expected the folder of a reproduction, with plan.json and runs/; got {nothing}" in said
 
 
 def test_it_says_what_it_is_for():

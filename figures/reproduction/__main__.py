@@ -25,31 +25,63 @@ def main(arguments: list[str] | None = None) -> int:
                         help="the folder of the json files and the report (default: figures/reproduction)")  # fmt: skip
     parser.add_argument("--page", action="store_true", help="also index.html, SVG pictures and findings.json")
     options = parser.parse_args(arguments)
+    if not options.out.is_dir():
+        parser.error(f"--out: expected the folder of the json files; {options.out} is no folder: make it")
+    try:
+        taken = _taken(options)
+        files = {path: taken[path] if path in taken else _loaded(path) for path in {*collected_in(options.out), *taken}}
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    if not files:
+        parser.error(f"{options.out} holds no collected results, such as mnist-quick.json: add some with --collect OUT")
+    try:
+        _write(taken, [files[path] for path in sorted(files)], options)
+    except OSError as error:
+        parser.error(f"{options.out} could not be written to: {error.strerror or error}")
+    return 0
+
+
+def _taken(options: argparse.Namespace) -> dict[Path, dict[str, Any]]:
+    """The folders' results, added to those that are there: file -> what it is to hold.
+
+    Raises:
+        ValueError, OSError: a folder is none of a reproduction, or of another than what is there. The message names it.
+    """
     taken: dict[Path, dict[str, Any]] = {}
     for out in options.collect:
+        found = collect(out)
+        if "plan.json" in found["damaged"] and not found["runs"]:
+            raise ValueError(f"{out} cannot be added: its plan.json is damaged, and it has no results")
+        path = options.out / file_name(found)
+        before = taken.get(path) or (_loaded(path) if path.exists() and not options.anew else None)
         try:
-            found = collect(out)
-            path = options.out / file_name(found)
-            if path in taken:
-                found = merge(taken[path], found)
-            elif path.exists() and not options.anew:
-                found = merge(load(path), found)
-        except FileNotFoundError as error:
-            parser.error(str(error))
+            taken[path] = found if before is None else merge(before, found)
         except ValueError as error:
-            parser.error(f"{out} cannot be added: {error}")
-        taken[path] = found
+            raise ValueError(f"{out} cannot be added: {error}") from error
+    return taken
+
+
+def _loaded(path: Path) -> dict[str, Any]:
+    """The collected results in a file; what is wrong with it is told with its name, and what to do."""
+    try:
+        return load(path)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged: {error}. Put back the file that was committed, or make it with --collect OUT --anew"
+        ) from error
+
+
+def _write(taken: dict[Path, dict[str, Any]], collections: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Write what was taken, and the report of all collected results."""
     for path, found in taken.items():
         save(found, path)
         print(f"{path.name}: {len(found['runs'])} runs, {len(found['missing'])} missing, "
               f"{len(found['failed'])} failed, {len(found['damaged'])} damaged")  # fmt: skip
-    collections = [load(path) for path in collected_in(options.out)]
     old = set(options.out.glob("*-*.png"))
     files = write_report(collections, options.out, everything=options.page)
     for path in old - set(files):  # pictures of runs that are no longer told of
         path.unlink()
     print("\n".join(headline(collections)))
-    return 0
 
 
 def collected_in(folder: Path) -> list[Path]:

@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
-from minidl.experiments.reproduce.schema import FLOW, FORMAT, check_result, read_strictly
+from minidl.experiments.reproduce.schema import FLOW, FORMAT, check_collected, check_result, read_strictly
 from minidl.files.writing import write_atomically
 
 FLOW_STEPS = 16  # of a run that is drawn layer by layer
 CURVE_POINTS, LOOKS = 40, 24
+RUN = ("method", "rate", "base", "seed", "role")  # what makes a run what it is
 LOOK = ("iteration", "accuracy", "loss", "seconds", "cpu_seconds", "examples")  # the last: on how many test images
 
 
@@ -46,12 +47,12 @@ def collect(out: Path) -> dict[str, Any]:
         damaged["plan.json"] = trouble
     first = next(iter(results.values()))["spec"] if results else {}
     recipe, scale = (str(plan.get(key) or first.get(key) or "unknown") for key in ("recipe", "scale"))
-    for name, found in list(results.items()):
-        if found["spec"]["recipe"] != recipe or found["spec"]["scale"] != scale:
-            damaged[name] = f"is of {found['spec']['recipe']}, {found['spec']['scale']}: not of this reproduction"
-            del results[name]
-    planned = _planned(plan, results)
-    failed = {path.parent.name: _first_line(path) for path in sorted(folder.glob("*/error.txt"))}
+    for name, why in _strangers(results, plan, recipe, scale).items():
+        damaged[name] = why
+        del results[name]
+    errors = {path.parent.name: _first_line(path) for path in sorted(folder.glob("*/error.txt"))}
+    failed = {name: why for name, why in errors.items() if name not in {*results, *damaged}}
+    planned = _planned(plan, results, {*failed, *damaged})
     layers: list[str] = max((found["layers"] for found in results.values() if "layers" in found), key=len, default=[])
     environments: list[dict[str, Any]] = []
     drawn = _drawn(results)
@@ -60,9 +61,9 @@ def collect(out: Path) -> dict[str, Any]:
         "recipe": recipe,
         "scale": scale,
         "settings": rounded(plan.get("settings", {}), 6),
-        "planned": len(planned) if plan else None,
+        "planned": len({*planned, *results}) if plan else None,  # a run that is done may be gone from the plan
         "missing": [name for name in planned if name not in {*results, *failed, *damaged}],
-        "failed": {name: why for name, why in failed.items() if name not in results},
+        "failed": failed,
         "damaged": damaged,
         "data": next((rounded(found["data"], 6) for found in results.values() if found.get("data")), None),
         "layers": layers,
@@ -102,8 +103,30 @@ def _plan(path: Path) -> tuple[dict[str, Any], str]:
     return plan, ""
 
 
-def _planned(plan: dict[str, Any], results: dict[str, Any]) -> list[str]:
-    """The plan's runs, without the twins that were not needed: a control is done that replayed another run instead."""
+def _strangers(results: dict[str, Any], plan: dict[str, Any], recipe: str, scale: str) -> dict[str, str]:
+    """Results that are not of this reproduction, and why: their numbers cannot be compared with those of the others."""
+    planned = {str(spec.get("id")): spec for spec in plan.get("runs", []) if isinstance(spec, dict)}
+    steps = [spec["iterations"] for spec in planned.values() if "iterations" in spec]
+    steps = steps or [found["iterations"] for found in results.values()]
+    usual = max(steps, key=steps.count, default=None)
+    strangers: dict[str, str] = {}
+    for name, found in results.items():
+        spec, made = found["spec"], found["iterations"]
+        other = [key for key in RUN if key in planned.get(name, {}) and planned[name][key] != spec[key]]
+        if (spec["recipe"], spec["scale"]) != (recipe, scale):
+            strangers[name] = f"is of {spec['recipe']}, {spec['scale']}: not of this reproduction"
+        elif other:
+            strangers[name] = f"has another {' and '.join(other)} than the plan says: not of this reproduction"
+        elif made != planned.get(name, {}).get("iterations", usual) or made != usual:
+            strangers[name] = f"has {made} steps, others have {usual}: not of this reproduction"
+    return strangers
+
+
+def _planned(plan: dict[str, Any], results: dict[str, Any], lost: Container[str]) -> list[str]:
+    """The plan's runs, without the twins that were not needed: a control is done that replayed another run instead.
+
+    `lost` are the runs that failed or are damaged.
+    """
     replayed = {
         (found["spec"]["method"], found["spec"]["seed"])
         for found in results.values()
@@ -116,6 +139,7 @@ def _planned(plan: dict[str, Any], results: dict[str, Any]) -> list[str]:
         and not (
             spec.get("role") == "twin"
             and spec.get("id") not in results
+            and spec.get("id") not in lost
             and (spec.get("method"), spec.get("seed")) in replayed
         )
     ]
@@ -290,4 +314,5 @@ def load(path: Path) -> dict[str, Any]:
             raise ValueError(f"{path} holds a run without an id, method, rate, base, seed and role")
         if run.get("environment") not in range(len(found["environments"])):
             raise ValueError(f"{path} holds the run {run['id']!r} without what it was run with")
+        check_collected(run, f"{path}, {run['id']}")
     return found

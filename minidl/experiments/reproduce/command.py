@@ -14,9 +14,13 @@ from typing import Any
 from minidl.checks import whole
 from minidl.data import cifar10, mnist
 from minidl.experiments.reproduce.cluster import Cluster
+from minidl.experiments.reproduce.collected import collect
+from minidl.experiments.reproduce.holding import Hold, UnwritableError, writing_to
 from minidl.experiments.reproduce.methods import METHOD_TITLES, METHODS, RATE_TITLES, RATES
-from minidl.experiments.reproduce.plan import FILE, Plan, make_plan, open_plan, read_plan
+from minidl.experiments.reproduce.plan import FILE, Plan, make_plan
+from minidl.experiments.reproduce.plan_file import check_folder, open_plan, read_plan
 from minidl.experiments.reproduce.recipes import RECIPES, SCALES, TUNING_SEEDS, Recipe, recipe_named
+from minidl.experiments.reproduce.report import headline
 from minidl.experiments.reproduce.results import is_done
 from minidl.experiments.reproduce.running import CACHE, perform
 from minidl.experiments.reproduce.saddle import SADDLE, perform_saddle
@@ -27,6 +31,7 @@ from minidl.files.output import say
 from minidl.tables import text_table
 
 FAILED, INTERRUPTED = 1, 130
+BUILT_IN = "digits"  # data that come with minidl
 _DOWNLOADS: dict[str, Callable[..., object]] = {"mnist": mnist, "cifar10": cifar10}
 
 _REPRODUCE = """\
@@ -88,8 +93,8 @@ def add_reproduce(commands: Any, path: Callable[[str], Path]) -> None:
     parser.add_argument("--data", type=path, metavar="DIR", help="where the data lie (default: $MINIDL_DATA, a cache)")
     parser.add_argument("--download", action="store_true", help="fetch MNIST or CIFAR-10 if it is not there")
     parser.add_argument("--out", type=path, metavar="DIR", help="the folder (default: runs/reproduce-EXPERIMENT-SCALE)")
-    parser.add_argument("--methods", default="", metavar="M,...", help="some of the methods (default: all)")
-    parser.add_argument("--rates", default="", metavar="R,...", help="some of the rates (default: all)")
+    parser.add_argument("--methods", metavar="M,...", help="some of the methods (default: all)")
+    parser.add_argument("--rates", metavar="R,...", help="some of the rates (default: all)")
     parser.add_argument(
         "--seeds",
         type=int,
@@ -111,6 +116,7 @@ def reproduce(options: argparse.Namespace) -> int:
 
     Raises:
         ValueError, FileNotFoundError: options that cannot be, a folder of something else, data that are not there.
+        UnwritableError: the folder cannot be made or written to.
     """
     recipe = recipe_named(options.experiment)
     out = options.out or Path("runs") / f"reproduce-{recipe.name}-{options.scale}"
@@ -119,16 +125,20 @@ def reproduce(options: argparse.Namespace) -> int:
         return _report(out)
     if options.workers is not None:
         whole(options.workers, "--workers", 1)
+    if options.download:
+        _check_download(recipe)
     wanted = plan_of(recipe, options.scale, _names(options.methods), _names(options.rates), options.seeds)
     command = command_of(options, out)
-    plan = open_plan(wanted, out)
-    if options.plan_only:
-        say(in_short(plan, recipe), sys.stdout)
-        say(f"Plan: {out / FILE}. To follow it: {command}", sys.stdout)
-        return 0
-    if not all(is_done(out / RUNS / run.id) for run in plan.runs):
-        prepare(recipe, options, out, command)
-    outcome = _follow(plan, out, options, command)
+    check_folder(out)
+    with Hold(Path(os.path.abspath(out))) as hold:  # before the plan is looked at: another process may follow it
+        plan = open_plan(wanted, out)
+        if options.plan_only:
+            say(in_short(plan, recipe), sys.stdout)
+            say(f"Plan: {out / FILE}. To follow it: {command}", sys.stdout)
+            return 0
+        if not all(is_done(out / RUNS / run.id) for run in plan.runs):
+            prepare(recipe, options, out, command)
+        outcome = _follow(plan, out, options, command, hold)
     words = outcome.words(command)
     if outcome.stopped:
         say(f"\n{words}\nThe report of what is done: {command} --report-only", sys.stderr)
@@ -138,42 +148,54 @@ def reproduce(options: argparse.Namespace) -> int:
     return _report(out) or (0 if outcome.complete else FAILED)
 
 
-def _follow(plan: Plan, out: Path, options: argparse.Namespace, command: str) -> Outcome:
+def _follow(plan: Plan, out: Path, options: argparse.Namespace, command: str, hold: Hold) -> Outcome:
     """Do the plan's runs, here or on a cluster."""
     data = None if options.data is None else Path(os.path.abspath(options.data))
     run = partial(perform_saddle if plan.recipe == SADDLE else perform, data=data, command=command)
     show = False if options.quiet else None
     if options.dask is None:
-        return do(plan, out, run, options.workers, show=show)
+        return do(plan, out, run, options.workers, show=show, hold=hold)
     with Cluster(options.dask, out) as cluster:
-        return do(plan, out, run, pool=cluster, show=show)
+        return do(plan, out, run, pool=cluster, show=show, hold=hold)
 
 
 def _check_experiment(out: Path, recipe: Recipe) -> None:
-    """See that a folder holds this experiment. If its plan cannot be read, the report says so.
+    """See that a folder holds this experiment. Without a plan the report says what is there.
 
     Raises:
-        ValueError: it holds another.
+        ValueError: it holds another, or its plan is damaged.
     """
     try:
         found = read_plan(out / FILE).recipe
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         return
     if found != recipe.name:
         raise ValueError(f"{out} holds the experiment {found}, not {recipe.name}: name that, or another --out")
 
 
 def _report(out: Path) -> int:
-    for line in write(out):
+    """Say what came out, and write the report; returns the exit status."""
+    found = collect(out)
+    for line in headline([found]):
         say(line, sys.stdout)
+    try:
+        with writing_to(out, "Make it from a copy of the folder that can be written to: --report-only --out COPY"):
+            write(found, out)
+    except UnwritableError as error:
+        say(f"minidl reproduce: the report is not written: {error}", sys.stderr)
+        return FAILED
     say(f"Report: {out / 'report' / 'index.html'}", sys.stdout)
     return 0
 
 
 def plan_of(
-    recipe: Recipe, scale: str, methods: Sequence[str] = (), rates: Sequence[str] = (), seeds: int | None = None
+    recipe: Recipe,
+    scale: str,
+    methods: Sequence[str] | None = None,
+    rates: Sequence[str] | None = None,
+    seeds: int | None = None,
 ) -> Plan:
-    """The plan of a recipe at a scale; without methods or rates all of them.
+    """The plan of a recipe at a scale; for None with all methods, all rates, as many seeds as the recipe has.
 
     Raises:
         ValueError: an unknown method or rate, or a number out of its range.
@@ -182,8 +204,8 @@ def plan_of(
         recipe.name,
         scale,
         iterations=recipe.iterations[scale],
-        methods=methods or METHODS,
-        rates=rates or RATES,
+        methods=METHODS if methods is None else methods,
+        rates=RATES if rates is None else rates,
         seeds=recipe.seeds[scale] if seeds is None else whole(seeds, "--seeds", 1),
         tuning_seeds=TUNING_SEEDS,
         base_rates=recipe.base_rates,
@@ -191,15 +213,20 @@ def plan_of(
     )
 
 
+def _check_download(recipe: Recipe) -> None:
+    """Refuse to download what cannot be, or need not be."""
+    if recipe.data == BUILT_IN:
+        raise ValueError(f"--download: {recipe.name} needs no download, its digits come with minidl: leave it out")
+    if recipe.data not in _DOWNLOADS:
+        raise ValueError(f"--download fetches MNIST and CIFAR-10; {recipe.name} needs other data: name them by --data")
+
+
 def prepare(recipe: Recipe, options: argparse.Namespace, out: Path, command: str) -> None:
     """Have the data there, downloaded and decoded, before any run begins.
 
     Raises:
         FileNotFoundError: they are not there. The message says where they come from.
-        ValueError: they cannot be downloaded.
     """
-    if options.download and recipe.data not in _DOWNLOADS:
-        raise ValueError(f"--download fetches MNIST and CIFAR-10; {recipe.name} needs other data: name them by --data")
     if options.download:
         _DOWNLOADS[recipe.data](root=options.data, download=True)
     try:
@@ -213,7 +240,7 @@ def command_of(options: argparse.Namespace, out: Path) -> str:
     """The words that go on with this reproduction."""
     words = ["minidl", "reproduce", options.experiment, "--scale", options.scale]
     for name in ("methods", "rates", "seeds", "data", "workers", "dask"):
-        if getattr(options, name):
+        if getattr(options, name) is not None:
             words += [f"--{name}", str(getattr(options, name))]
     return shlex.join([*words, "--out", str(out)])
 
@@ -256,5 +283,6 @@ def _hours(hours: float) -> str:
     return f"{hours:.1f} h" if hours < 10 else f"{hours:,.0f} h"
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """The names in a list with commas; None if the option was not given."""
+    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())

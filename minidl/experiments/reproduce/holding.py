@@ -16,8 +16,8 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,6 +38,10 @@ class LostError(RuntimeError):
     """Another process has taken the folder over."""
 
 
+class UnwritableError(OSError):
+    """The folder cannot be written to."""
+
+
 class Hold:
     """Holds a folder, as a context manager. The folder is made if it is missing.
 
@@ -47,7 +51,7 @@ class Hold:
 
     Raises:
         BusyError: another process holds it.
-        OSError: the folder cannot be written.
+        UnwritableError: the folder cannot be made or written to.
     """
 
     def __init__(self, folder: Path, wait: bool = False) -> None:
@@ -61,7 +65,16 @@ class Hold:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Hold:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with writing_to(self._path.parent):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._take()
+        with suppress(RuntimeError):  # where the system starts no thread: then nobody else is expected to come
+            self._thread = threading.Thread(target=self._beat_until_the_end, daemon=True)
+            self._thread.start()
+        return self
+
+    def _take(self) -> None:
+        """Make the folder ours, when nobody has it or whoever had it is gone."""
         while not self._begin():
             found = _content(self._path)
             if found is None:
@@ -70,14 +83,11 @@ class Hold:
                 self._clear_away(found)
             elif not self._wait:
                 who = _parsed(found)
+                name, _, _ = str(who.get("host", "?")).partition(" ")  # without the space of process numbers
                 raise BusyError(
-                    f"{self._path.parent} is being worked on by process {who.get('pid', '?')} on "
-                    f"{who.get('host', '?')}: wait for it, or stop it"
+                    f"{self._path.parent} is being worked on by process {who.get('pid', '?')} on {name}: wait for it, "
+                    f"or stop it"
                 )
-        with suppress(RuntimeError):  # where the system starts no thread: then nobody else is expected to come
-            self._thread = threading.Thread(target=self._beat_until_the_end, daemon=True)
-            self._thread.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -158,6 +168,23 @@ class Hold:
                     os.replace(self._part, self._path)
 
 
+@contextmanager
+def writing_to(folder: Path, remedy: str = "Choose another --out") -> Iterator[None]:
+    """What the system refuses in here is told as one error, an UnwritableError: which folder, why, and what to do."""
+    try:
+        yield
+    except UnwritableError:
+        raise
+    except OSError as error:
+        why = error.strerror or str(error) or type(error).__name__
+        raise UnwritableError(f"{folder} could not be written to: {why}. {remedy}") from error
+
+
+def is_left_of_a_hold(name: str) -> bool:
+    """Whether a file of this name tells who holds a folder or held it, or asks whoever holds it to end."""
+    return name == FILE or name.startswith((f".{FILE}.", ".stop-"))
+
+
 def iteration_in(folder: Path) -> int | None:
     """How far the process that holds a folder is; None if nobody holds it."""
     found = _parsed(_content(folder / FILE)).get("iteration")
@@ -182,8 +209,12 @@ def _make(path: Path, content: bytes) -> bool:
         if sys.platform == "win32" and path.exists():  # it is being removed at this moment
             return False
         raise
-    with open(handle, "wb") as file:
-        file.write(content)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+    except OSError:  # a full disk
+        path.unlink(missing_ok=True)
+        raise
     return True
 
 

@@ -17,30 +17,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from minidl.experiments.reproduce.methods import METHODS, RATES, REPLAYED
 from minidl.experiments.reproduce.results import SPEC
-from minidl.files.reading import read_json
 from minidl.files.writing import write_atomically
 
 FORMAT = 1
 FILE = "plan.json"
-LAYER_SPECIFIC = "ln"
-ROLES = ("report", "tuning", "twin")
-
-_SETTINGS: dict[str, Any] = {
-    "iterations": int,
-    "methods": [str],
-    "rates": [str],
-    "seeds": int,
-    "tuning_seeds": [int],
-    "base_rates": {str: float},
-    "grids": {str: [float]},
-}
-_PLAN: dict[str, Any] = {"format": int, "recipe": str, "scale": str, "settings": _SETTINGS, "runs": [SPEC]}
+LAYER_SPECIFIC, PER_STEP = "ln", "per-step"
 
 
 @dataclass(frozen=True)
@@ -139,7 +126,7 @@ def make_plan(
         "base_rates": {method: base_rates[method] for method in METHODS if method in methods},
         "grids": {method: [*grids.get(method, ())] for method in METHODS if method in methods},
     }
-    _check_settings(settings)
+    check_settings(settings)
     return Plan(recipe, scale, settings, tuple(_Planner(recipe, scale, settings).runs.values()))
 
 
@@ -159,7 +146,7 @@ class _Planner:
             self._tune(some, "uniform")
             self._next_stage(some, seeds, ("uniform",), "tuned")
         self._next_stage(methods, seeds, ("log10",), "recipe")
-        for rate in (LAYER_SPECIFIC, "per-step"):  # a constant control that is tuned would be a tuned uniform rate
+        for rate in (LAYER_SPECIFIC, PER_STEP):  # a constant control that is tuned would be a tuned uniform rate
             self._tune(methods, rate)
             self._next_stage(methods, seeds, (rate,), "tuned")
 
@@ -203,86 +190,12 @@ class _Planner:
         return run.id
 
 
-def read_plan(path: Path) -> Plan:
-    """The plan in a file, which may have been edited.
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse settings that make no plan.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is no plan, or does not hold together. The message names the file, the run, and what to do.
+        ValueError: a number out of its range, an unknown method or rate, a control without what it replays.
     """
-    found = read_json(path, dict, "is damaged or not a plan")
-    if found.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected format {FORMAT}; got {found.get('format')!r}: another version wrote it")
-    found = read_json(path, _PLAN, "is damaged or not a plan")
-    try:
-        _check_settings(found["settings"])
-        runs = [_read_run(i, spec, found) for i, spec in enumerate(found["runs"])]
-        _check_together(runs)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    return Plan(found["recipe"], found["scale"], found["settings"], tuple(runs))
-
-
-def open_plan(wanted: Plan, folder: Path) -> Plan:
-    """The plan to follow in `folder`: the one that is there, made from the same settings, or else `wanted`, written.
-
-    If only more seeds are wanted, their runs are added to the plan that is there.
-
-    Raises:
-        ValueError: the folder holds something else, or the plan of other settings.
-    """
-    path = folder / FILE
-    if not path.exists():
-        if folder.exists() and not (folder.is_dir() and all(_is_unsettled(entry) for entry in folder.iterdir())):
-            raise ValueError(f"{folder} exists and is not a reproduction's folder; choose another --out")
-        wanted.save(path)
-        return wanted
-    found = read_plan(path)
-    differences = _differences(found, wanted)
-    what = [one for one in differences if one[0] in ("recipe", "scale")]  # then all else differs too
-    other = [
-        f"its {name} is {before}, asked for is {now}"
-        for name, before, now in what or differences
-        if name != "seeds" or now < before
-    ]
-    if other:
-        raise ValueError(
-            f"{folder} holds a reproduction with other settings ({'; '.join(other)}). Choose another --out, or ask for "
-            f"the same"
-        )
-    if wanted.settings["seeds"] == found.settings["seeds"]:
-        return found
-    larger = _with_more_seeds(found, wanted)
-    larger.save(path)
-    return larger
-
-
-def _differences(found: Plan, wanted: Plan) -> list[tuple[str, Any, Any]]:
-    before = {"recipe": found.recipe, "scale": found.scale, **found.settings}
-    now = {"recipe": wanted.recipe, "scale": wanted.scale, **wanted.settings}
-    return [(name, before[name], now[name]) for name in before if before[name] != now[name]]
-
-
-def _with_more_seeds(found: Plan, wanted: Plan) -> Plan:
-    """`found`, which may be edited, and the runs of the further seeds, as far as what they need is there."""
-    runs = list(found.runs)
-    have = {run.id for run in runs}
-    for run in wanted.runs:
-        new = run.role != "tuning" and run.seed >= found.settings["seeds"] and run.id not in have
-        if new and have.issuperset(run.needs):
-            runs.append(run)
-            have.add(run.id)
-    return replace(found, settings=wanted.settings, runs=tuple(sorted(runs, key=lambda run: run.stage)))
-
-
-def _is_unsettled(path: Path) -> bool:
-    """Whether this is what is left of a reproduction that was killed before its plan was written."""
-    return path.name in ("running.json", ".running.json.clearing") or (
-        path.name.startswith(f".{FILE}.") and path.name.endswith(".part")
-    )
-
-
-def _check_settings(settings: Mapping[str, Any]) -> None:
     for name, known in (("methods", METHODS), ("rates", RATES)):
         chosen = settings[name]
         unknown = [one for one in chosen if one not in known]
@@ -305,74 +218,33 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
             if method not in settings[name]:
                 raise ValueError(f"{name}: has nothing for {method}")
         rates = (settings["base_rates"][method], *settings["grids"][method])
-        if not all(_is_rate(rate) for rate in rates):
+        if not all(is_rate(rate) for rate in rates):
             raise ValueError(f"base_rates, grids: expected positive numbers for {method}; got {rates}")
         if settings["grids"][method] and not settings["tuning_seeds"]:
             raise ValueError("tuning_seeds: expected at least one to tune with; or leave the grids empty")
 
 
-def _is_rate(value: Any) -> bool:
+def is_rate(value: Any) -> bool:
+    """Whether this can be a base rate: a positive number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
 
 
-def _read_run(number: int, spec: dict[str, Any], plan: dict[str, Any]) -> PlannedRun:
-    where = f"runs, {number} ({spec['id']!r})"
-    expected = {
-        "recipe": (plan["recipe"],),
-        "scale": (plan["scale"],),
-        "method": tuple(plan["settings"]["methods"]),
-        "rate": RATES,
-        "role": ROLES,
-    }
-    for name, choices in expected.items():
-        if spec[name] not in choices:
-            raise ValueError(f"{where}: expected {name} to be {' or '.join(choices)}; got {spec[name]!r}")
-    for name, least in (("iterations", 1), ("seed", 0), ("stage", 0)):
-        if spec[name] < least:
-            raise ValueError(f"{where}: expected {name} of at least {least}; got {spec[name]}")
-    base, role = spec["base"], spec["role"]
-    bases = {"report": "'recipe' or 'tuned'", "tuning": "a positive number", "twin": "'tuned'"}
-    if not {"report": base in ("recipe", "tuned"), "tuning": _is_rate(base), "twin": base == "tuned"}[role]:
-        raise ValueError(f"{where}: expected base to be {bases[role]} in a run of role {role}; got {base!r}")
-    run = PlannedRun(**{name: value for name, value in spec.items() if name not in ("id", "needs")}, needs=())
-    if run.id != spec["id"]:
-        raise ValueError(f"{where}: expected the id {run.id!r}, which says what the run is")
-    return replace(run, needs=tuple(spec["needs"]))
+# ---- what a run needs
 
 
-def _check_together(runs: Sequence[PlannedRun]) -> None:
-    """Each run once, and what a run needs is there, fits, and does not need it in turn."""
-    named: dict[str, PlannedRun] = {}
-    for run in runs:
-        if run.id in named:
-            raise ValueError(f"the run {run.id} comes twice; delete one")
-        named[run.id] = run
-    for run in runs:
-        for need in run.needs:
-            if need not in named:
-                raise ValueError(f"the run {run.id} needs {need}, which is not there: delete {run.id} too")
-        needed = [named[need] for need in run.needs]
-        if run.base == "tuned" and not tuning_of(run, needed):
-            raise ValueError(f"the run {run.id} has to be tuned and needs no tuning run: delete it too")
-        if run.rate in REPLAYED and twin_of(run, needed) is None:
-            raise ValueError(f"the run {run.id} replays a run of {LAYER_SPECIFIC} and needs none: delete it too")
-    undone = dict(named)
-    while undone:
-        free = [name for name, run in undone.items() if not any(need in undone for need in run.needs)]
-        if not free:
-            raise ValueError(f"these runs need each other in a circle: {', '.join(undone)}")
-        for name in free:
-            del undone[name]
+def tuning_of(run: PlannedRun, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Out of `runs` those that find a tuned run's base rate: of its method, and of its rule or, for a twin, of that of
+    the control which replays it.
+    """
+    rate = PER_STEP if run.role == "twin" else run.rate
+    return [other for other in runs if (other.role, other.method, other.rate) == ("tuning", run.method, rate)]
 
 
-def tuning_of(run: PlannedRun, needed: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """Out of the runs that a tuned run needs those that find its base rate."""
-    return [other for other in needed if other.role == "tuning" and other.method == run.method]
-
-
-def twin_of(run: PlannedRun, needed: Sequence[PlannedRun]) -> PlannedRun | None:
-    """Out of the runs that a control needs the layer-specific one that it replays."""
-    for other in needed:
-        if (other.rate, other.method, other.seed) == (LAYER_SPECIFIC, run.method, run.seed):
+def twin_of(run: PlannedRun, runs: Sequence[PlannedRun]) -> PlannedRun | None:
+    """Out of `runs` the layer-specific one that a control replays: of its method, seed and base rate."""
+    role = "twin" if run.base == "tuned" else run.role  # the layer-specific run tuned for itself has another base rate
+    for other in runs:
+        same = (other.method, other.seed, other.base) == (run.method, run.seed, run.base)
+        if same and (other.rate, other.role) == (LAYER_SPECIFIC, role):
             return other
     return None

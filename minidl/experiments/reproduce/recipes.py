@@ -289,13 +289,15 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe_named(name: str) -> Recipe:
-    """The recipe of that name; "deep-mlp-N" is the deep MLP with N hidden layers, for any N.
+    """The recipe of that name; "deep-mlp-N" is the deep MLP with N hidden layers, for any N of at least 1.
 
     Raises:
         ValueError: there is none.
     """
     hidden = name.removeprefix("deep-mlp-")
     if name not in RECIPES and hidden.isdecimal() and hidden.isascii():
+        if int(hidden) < 1:
+            raise ValueError(f"deep-mlp-N: expected at least 1 hidden layer; got {name!r}")
         return deep_mlp_recipe(name, int(hidden))
     if name not in RECIPES:
         raise ValueError(f"unknown recipe {name!r}; expected one of {', '.join(RECIPES)}")

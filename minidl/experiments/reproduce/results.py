@@ -145,9 +145,10 @@ def read_result(folder: Path) -> dict[str, Any]:
     """
     path = folder / RESULT
     found = read_json(path, dict, "is damaged: delete it, and the run is done again")
-    check_plain(found, _schema(found), f"{path} is not a result that this version can read")
+    again = "delete it, and the run is done again"
+    check_plain(found, _schema(found), f"{path} is not a result that this version can read ({again})")
     if found["format"] != FORMAT:
-        raise ValueError(f"{path} has format {found['format']}; this version of minidl reads format {FORMAT}")
+        raise ValueError(f"{path} has format {found['format']}; this version of minidl reads format {FORMAT}: {again}")
     return dict(found)
 
 

@@ -26,8 +26,9 @@ from minidl.data import Loader
 from minidl.data.dataset import checksum
 from minidl.errors import warn
 from minidl.experiments.reproduce.course import Course, weights_of
-from minidl.experiments.reproduce.methods import METHODS, RATES, REPLAYED, build_optimizer, layer_rate_for
+from minidl.experiments.reproduce.methods import METHODS, RATES, build_optimizer, layer_rate_for
 from minidl.experiments.reproduce.recipes import SCALES, Recipe, recipe_named
+from minidl.experiments.reproduce.replaying import key_of, own_result, replayed_by
 from minidl.experiments.reproduce.results import (
     CHECKPOINT,
     FORMAT,
@@ -36,8 +37,6 @@ from minidl.experiments.reproduce.results import (
     commit,
     is_done,
     machine,
-    read_replay,
-    read_result,
     versions,
     write_replay,
     write_result,
@@ -84,7 +83,7 @@ def perform(
         command: the words by which the whole was started, for the result.
 
     Raises:
-        ValueError: a spec that cannot be; or the folder holds another run.
+        ValueError: a spec that cannot be; the folder holds another run; or `twin` is another run than that to replay.
         FileNotFoundError: the data, or the twin's replay.npz, are not there.
         RuntimeError: this process does another run already: both would draw from one stream of random numbers.
         KeyboardInterrupt: Ctrl-C; the checkpoint is written first.
@@ -97,11 +96,11 @@ def perform(
     rate = _base_rate(spec, recipe, base_rate)
     if is_done(place):
         _tidy(place)
-        return _same(read_result(place), spec, rate, place)
+        return own_result(spec, rate, place)
     if not _one_at_a_time.acquire(blocking=False):
         raise RuntimeError("this process does a run already, and two would draw from one stream of random numbers")
     try:
-        replayed = _replayed(spec, rate, twin)
+        replayed = replayed_by(spec, rate, twin)
         sets = read(recipe.data, data, place.parent.parent / CACHE)
         with np.errstate(all="ignore"), _one_blas_thread():
             return with_one_thread(_Run(spec, place, recipe, sets, rate, replayed, on_iteration, command).finish)
@@ -123,35 +122,6 @@ def _base_rate(spec: Mapping[str, Any], recipe: Recipe, given: float | None) -> 
     if isinstance(spec["base"], str):
         raise ValueError(f"{spec['id']}: its base rate is {spec['base']!r}: give the number that the tuning found")
     return float(spec["base"])
-
-
-def _same(result: dict[str, Any], spec: Mapping[str, Any], rate: float, place: Path) -> dict[str, Any]:
-    """The result that is there, if it is of this run."""
-    if _key(result["spec"]) != _key(spec) or result["base_rate"] != float(f"{rate:.6g}"):
-        raise ValueError(f"{place} holds the result of another run, {result['spec']['id']}: name another folder")
-    return result
-
-
-def _key(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes a run what it is; not the order in which it is done."""
-    return {name: spec[name] for name in ("recipe", "scale", "method", "rate", "seed", "iterations")}
-
-
-def _replayed(spec: Mapping[str, Any], rate: float, twin: str | PathLike[str] | None) -> Any:
-    """(T,) what the run replays; None if it replays nothing."""
-    if spec["rate"] not in REPLAYED:
-        return None
-    if twin is None:
-        raise ValueError(f"{spec['id']} replays the ln run with the same method, base rate and seed: name its folder")
-    place = Path(path_of(twin))
-    found = read_result(place)
-    wanted = {**_key(spec), "rate": "ln"}
-    if _key(found["spec"]) != wanted or found["base_rate"] != float(f"{rate:.6g}"):
-        raise ValueError(
-            f"{spec['id']} replays the ln run with the same method, base rate and seed; {place} is "
-            f"{found['spec']['id']} at {found['base_rate']:g}, not at {rate:g}"
-        )
-    return read_replay(place)
 
 
 def _one_blas_thread() -> Any:
@@ -205,7 +175,7 @@ class _Run:
         self.commits = [commit()]
         self.look_steps = self.recipe.look_steps(iterations)
         self.about = {
-            "spec": _key(self.spec),
+            "spec": key_of(self.spec),
             "base_rate": self.base_rate,
             "factor": self.factor,
             "replayed": None if self.replayed is None else checksum(self.replayed),

@@ -33,16 +33,15 @@ from minidl import backend
 from minidl.backend.starting import with_one_thread
 from minidl.data.dataset import checksum
 from minidl.experiments.reproduce.course import Course, weights_of
-from minidl.experiments.reproduce.methods import REPLAYED, build_optimizer, layer_rate_for
+from minidl.experiments.reproduce.methods import build_optimizer, layer_rate_for
 from minidl.experiments.reproduce.recipes import recipe_named
+from minidl.experiments.reproduce.replaying import own_result, replayed_by
 from minidl.experiments.reproduce.results import (
     FORMAT,
     SPEC,
     Stopwatch,
     is_done,
     machine,
-    read_replay,
-    read_result,
     versions,
     write_replay,
     write_result,
@@ -105,7 +104,8 @@ def perform_saddle(
           "largest" and "negative".
 
     Raises:
-        ValueError: a spec that cannot be; or the folder holds another run.
+        ValueError: a spec that cannot be; the folder holds another run; or `twin` is another run than that to replay.
+        FileNotFoundError: the twin's files are not there.
     """
     check_plain(dict(spec), SPEC, "the spec of a run")
     place = Path(path_of(folder))
@@ -113,11 +113,8 @@ def perform_saddle(
         raise ValueError(f"{spec['id']}: its base rate is {spec['base']!r}: give the number")
     rate = float(spec["base"] if base_rate is None else base_rate)
     if is_done(place):
-        found = read_result(place)
-        if found["spec"]["id"] != spec["id"] or found["base_rate"] != float(f"{rate:.6g}"):
-            raise ValueError(f"{place} holds the result of another run, {found['spec']['id']}: name another folder")
-        return found
-    replayed = read_replay(Path(path_of(twin))) if twin is not None and spec["rate"] in REPLAYED else None
+        return own_result(spec, rate, place)
+    replayed = replayed_by(spec, rate, twin)
     with backend.using("numpy"), np.errstate(all="ignore"), _one_blas_thread():
         run = _Run(spec, rate, replayed, on_iteration)
         result = with_one_thread(run.finish, command)

@@ -22,7 +22,7 @@ from minidl.experiments.reproduce.holding import Hold, ask_to_stop, iteration_in
 from minidl.experiments.reproduce.lanes import Lanes, Pool
 from minidl.experiments.reproduce.methods import REPLAYED
 from minidl.experiments.reproduce.plan import LAYER_SPECIFIC, Plan, PlannedRun, tuning_of, twin_of
-from minidl.experiments.reproduce.results import is_done, tuning_score
+from minidl.experiments.reproduce.results import ERROR, is_done, tuning_score
 from minidl.experiments.reproduce.showing import Showing, clock
 
 RUNS = "runs"
@@ -36,17 +36,23 @@ class Outcome:
 
     Attributes:
         runs: how many there are.
+        folder: where the runs are.
+        twins: the twins among them -> the controls that replay them.
         done: the ids of those that are done, or that turned out not to be needed.
+        spared: of these the twins that were not needed: a run that is there is the same.
         failed: id -> why, in one line.
+        left_out: of these the runs whose result is there and cannot be used, which to try again does not mend.
         waiting: id -> "waiting for ID, which failed".
         stopped: whether Ctrl-C ended it.
-        folder: where the runs are.
     """
 
     runs: int
     folder: Path
+    twins: Mapping[str, set[str]] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
+    spared: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)
     waiting: dict[str, str] = field(default_factory=dict)
     stopped: bool = False
 
@@ -57,16 +63,28 @@ class Outcome:
 
     def words(self, command: str) -> str:
         """What a user has to know at the end; nothing if all is done. `command` is what goes on with it."""
-        lines = [f"failed: {name}: {why} ({self.folder / name / 'error.txt'})" for name, why in self.failed.items()]
+        lines = [self._failure(name, why) for name, why in self.failed.items()]
         lines += [f"{name}: {why}" for name, why in self.waiting.items()]
+        how_many = self._how_many()
+        again = "Delete what is left out, and try the others again" if self.left_out else "Try the others again"
         if self.stopped:
-            lines.append(
-                f"stopped: {len(self.done)} of {self.runs} runs are done, begun ones keep their checkpoints. Go on "
-                f"with: {command}"
-            )
+            lines.append(f"stopped: {how_many}, begun ones keep their checkpoints. Go on with: {command}")
         elif not self.complete:
-            lines.append(f"{len(self.done)} of {self.runs} runs are done. Try the others again with: {command}")
+            lines.append(f"{how_many}. {again} with: {command}")
         return "\n".join(lines)
+
+    def _failure(self, name: str, why: str) -> str:
+        if name in self.left_out:
+            return f"left out: {name}: {why}"
+        told = self.folder / name / ERROR
+        return f"failed: {name}: {why}" + (f" ({told})" if told.exists() else "")
+
+    def _how_many(self) -> str:
+        """As the report counts: without the twins in whose place the control has replayed another run."""
+        have = self.done - self.spared
+        lacking = self.twins.keys() - have - self.failed.keys()
+        unneeded = {twin for twin in lacking if self.twins[twin] & have}
+        return f"{len(have)} of {self.runs - len(unneeded)} runs are done"
 
 
 def do(
@@ -76,6 +94,7 @@ def do(
     workers: int | None = None,
     pool: Pool | None = None,
     show: bool | None = None,
+    hold: Hold | None = None,
 ) -> Outcome:
     """Follow a plan until each of its runs is done, has failed, or needs one that failed; or until Ctrl-C.
 
@@ -87,17 +106,19 @@ def do(
         workers: how many processes, each with one thread; None for one a core.
         pool: where the runs are done instead, such as a cluster.
         show: as for `Showing`.
+        hold: on `out`, if the caller has it already.
 
     Raises:
         BusyError: another scheduler works in this folder.
+        UnwritableError: the folder cannot be made or written to.
     """
     out = Path(os.path.abspath(out))  # a worker of a cluster may stand elsewhere
-    with Hold(out) as hold, Showing(plan.runs, show) as showing:
+    with Hold(out) if hold is None else nullcontext(hold) as held, Showing(plan.runs, show) as showing:
         scheduler = _Scheduler(plan, out / RUNS, perform, showing)
         scheduler.find_done()
         try:
             with Lanes(workers) if pool is None else nullcontext(pool) as where:
-                scheduler.follow(where, lambda: hold.at(len(scheduler.outcome.done)))
+                scheduler.follow(where, lambda: held.at(len(scheduler.outcome.done)))
         except KeyboardInterrupt:
             scheduler.outcome.stopped = True
     return scheduler.outcome
@@ -113,7 +134,11 @@ class _Scheduler:
         self._tasks: dict[Future[str | None], PlannedRun] = {}
         self._rates: dict[str, float] = {}
         self._same: dict[str, str] = {}  # a twin that is not run -> the run that it would be
-        self.outcome = Outcome(len(plan.runs), folder)
+        needed = {run.id: set[str]() for run in plan.runs if run.role == "twin"}
+        for run in plan.runs:
+            for need in needed.keys() & set(run.needs):
+                needed[need].add(run.id)
+        self.outcome = Outcome(len(plan.runs), folder, needed)
 
     # ---- following the plan
 
@@ -123,7 +148,8 @@ class _Scheduler:
             try:
                 found = result_of(run, self._folder / run.id)
             except (ValueError, OSError) as error:
-                self._fail(run, one_line(error), leave=False)
+                self._leave_out(run, error)
+                self._showing.found(run)  # it is told at the end
             else:
                 if found is not None:
                     self.outcome.done.add(run.id)
@@ -161,6 +187,7 @@ class _Scheduler:
                 lost = [need for need in needs if need in self.outcome.failed or need in self.outcome.waiting]
                 if lost:
                     why = "failed" if lost[0] in self.outcome.failed else "cannot be done either"
+                    why = "was left out" if lost[0] in self.outcome.left_out else why
                     self.outcome.waiting[run.id] = f"waiting for {lost[0]}, which {why}"
                     self._showing.ended(run, self.outcome.waiting[run.id], done=False)
                     again = True
@@ -179,6 +206,7 @@ class _Scheduler:
             if other is not None:
                 self._same[run.id] = other.id
                 self.outcome.done.add(run.id)
+                self.outcome.spared.add(run.id)
                 self._showing.found(run)
                 return True
         if pool.free() < 1:
@@ -198,17 +226,18 @@ class _Scheduler:
             note_failure(self._folder / run.id, run.id, why, one_line(error))
         if why == STOPPED:
             raise KeyboardInterrupt
-        if why is None:
-            try:
-                found = result_of(run, self._folder / run.id)
-                if found is None:
-                    raise ValueError("its result.json cannot be seen from here")
-            except (ValueError, OSError) as error:
-                why = one_line(error)
         if why is not None:
             self._fail(run, why, leave=False)
             return
-        assert found is not None
+        try:
+            found = result_of(run, self._folder / run.id)
+        except (ValueError, OSError) as error:
+            self._leave_out(run, error)
+            self._showing.ended(run, "its result is left out", done=False)
+            return
+        if found is None:
+            self._fail(run, "its result.json cannot be seen from here")
+            return
         self.outcome.done.add(run.id)
         self._showing.ended(run, _in_short(found))
 
@@ -217,6 +246,11 @@ class _Scheduler:
             note_failure(self._folder / run.id, run.id, why)
         self.outcome.failed[run.id] = why
         self._showing.ended(run, f"failed: {why}", done=False)
+
+    def _leave_out(self, run: PlannedRun, error: ValueError | OSError) -> None:
+        """Its result is there and cannot be used. The error names the file and says what to do."""
+        self.outcome.failed[run.id] = str(error)
+        self.outcome.left_out.add(run.id)
 
     def _steps(self, run: PlannedRun) -> int:
         return iteration_in(self._folder / run.id) or 0

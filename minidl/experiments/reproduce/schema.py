@@ -44,6 +44,17 @@ _SADDLE = {  # of a run that begins at a saddle point
     "curvature": {"steps": [int], "loss": [_NUMBER], "distance": [_NUMBER], "smallest": [_NUMBER]},
 }
 
+_COLLECTED = {  # of a run in a file of collected results
+    "id": str, "method": str, "rate": str, "base": (str, float), "seed": int, "role": str, "environment": int,
+    "base_rate": float, "iterations": int, "seconds": _NUMBER, "cpu_seconds": _NUMBER, "diverged_at": (int, None),
+    "train_loss": _NUMBER, "mean_multiplier": _NUMBER, "validation": {"accuracy": _NUMBER, "loss": _NUMBER},
+}  # fmt: skip
+_COLLECTED_REPORTED = {  # and of one that is reported, not of one that tuned a rate
+    "looks": {"iteration": [int], "accuracy": [_NUMBER], "loss": [_NUMBER], "seconds": [_NUMBER]},
+    "curve": {"steps": [int], "loss": [_NUMBER]},
+    "layers": dict,
+}
+
 
 def read_strictly(path: Path) -> Any:
     """The content of a JSON file that has no NaN and no infinity, which JSON does not know.
@@ -87,6 +98,16 @@ def check_result(found: Any) -> None:
     for name in FLOW:
         if [len(row) for row in found["flow"][name]] != [layers] * rows:
             raise ValueError(f"result.json, flow, {name}: expected {rows} rows of {layers} layers")
+
+
+def check_collected(run: dict[str, Any], where: str) -> None:
+    """Refuse what is no run of a file of collected results.
+
+    Raises:
+        ValueError: says which entry is missing, or is of the wrong kind. The message begins with `where`.
+    """
+    wanted = {**_COLLECTED, **(_COLLECTED_REPORTED if run.get("role") == "report" else {})}
+    check_plain(_part(run, wanted), wanted, where)
 
 
 def _check_curvature(found: dict[str, Any]) -> None:

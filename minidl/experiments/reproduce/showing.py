@@ -39,7 +39,7 @@ class Showing:
         self._bar.__exit__(*exception)
 
     def found(self, run: PlannedRun) -> None:
-        """A run was done before, or is not needed."""
+        """A run was done before, is not needed, or has a result that cannot be used."""
         self._end(run)
         self._bar.advance()
 

@@ -13,33 +13,31 @@ import matplotlib
 from matplotlib.text import Text
 from PIL import Image
 
-from minidl.experiments.reproduce.collected import collect, file_name, rounded, save
+from minidl.experiments.reproduce.collected import file_name, rounded, save
 from minidl.experiments.reproduce.judging import judge_all
 from minidl.experiments.reproduce.page import as_html, as_markdown
 from minidl.experiments.reproduce.picture import Picture
-from minidl.experiments.reproduce.report import QUESTION, headline, ordered, pictures_of, report
+from minidl.experiments.reproduce.report import QUESTION, ordered, pictures_of, report
 from minidl.files.writing import write_atomically
 from minidl.plot.style import plain
 
 _ID = re.compile(r' id="([^"]+)"')
 
 
-def write(out: Path) -> list[str]:
-    """Collect the results of the reproduction in `out`, and write `out`/results.json and `out`/report/.
+def write(found: dict[str, Any], out: Path) -> None:
+    """Write the results of the reproduction in `out`, and their report: `out`/results.json and `out`/report/.
 
-    Returns:
-        What came out, as lines for a terminal.
+    Args:
+        found: what `collect` returned.
+        out: the folder.
 
     Raises:
-        FileNotFoundError: `out` holds neither a plan nor runs.
         OSError: a file cannot be written.
     """
-    found = collect(Path(out))
     save(found, Path(out) / "results.json")
     folder = Path(out) / "report"
     save(found, folder / file_name(found))
     write_report([found], folder, everything=True)
-    return headline([found])
 
 
 def write_report(collections: Sequence[dict[str, Any]], folder: Path, everything: bool = False) -> list[Path]:

@@ -125,6 +125,35 @@ def test_a_result_of_another_experiment_is_left_out(tmp_path):
     assert "not of this reproduction" in found["damaged"]["sgd-ln-recipe-seed5"]
 
 
+def test_results_of_other_lengths_are_left_out(tmp_path):
+    """As after an edit of the plan in between, or in a folder whose plan is lost."""
+    write_runs(tmp_path, "missing arms", seeds=2)
+    spec = spec_of("mnist", "quick", "sgd", "ln", "recipe", 1)
+    write_result(tmp_path, result_of({**spec, "iterations": 5000}, 0.1))
+    for _ in ("with a plan", "without"):
+        found = collect(tmp_path)
+        assert found["damaged"] == {spec["id"]: "has 5000 steps, others have 1000: not of this reproduction"}
+        assert {run["iterations"] for run in found["runs"]} == {1000}
+        (tmp_path / "plan.json").unlink(missing_ok=True)
+
+
+def test_a_result_that_is_not_the_run_that_is_planned_is_left_out(tmp_path):
+    write_runs(tmp_path, "missing arms", seeds=1)
+    spec = spec_of("mnist", "quick", "sgd", "ln", "recipe", 0)
+    write_result(tmp_path, result_of({**spec, "rate": "log10", "seed": 3}, 0.1))
+    found = collect(tmp_path)
+    assert found["damaged"] == {spec["id"]: "has another rate and seed than the plan says: not of this reproduction"}
+
+
+def test_a_damaged_run_is_told_once_and_counted_once(tmp_path):
+    write_runs(tmp_path, "missing arms", seeds=1)
+    folder = tmp_path / "runs" / "sgd-ln-recipe-seed0"
+    (folder / "result.json").write_text("{")
+    (folder / "error.txt").write_text("earlier")
+    found = collect(tmp_path)
+    assert (found["planned"], len(found["runs"]), [*found["damaged"]], found["failed"]) == (2, 1, [folder.name], {})
+
+
 def test_runs_without_a_plan_are_collected_and_that_is_said(tmp_path):
     write_runs(tmp_path, "missing arms", seeds=1)
     (tmp_path / "plan.json").unlink()

@@ -1,5 +1,6 @@
 """`minidl reproduce` from its command line: help that teaches, plans, reports, errors, Ctrl-C."""
 
+import errno
 import json
 import os
 import re
@@ -13,9 +14,12 @@ import pytest
 from minidl.cli import main
 from minidl.experiments.reproduce import command, sets
 from minidl.experiments.reproduce.command import core_hours, plan_of
+from minidl.experiments.reproduce.holding import Hold, iteration_in
 from minidl.experiments.reproduce.methods import METHODS, RATES
+from minidl.experiments.reproduce.plan_file import open_plan
 from minidl.experiments.reproduce.recipes import RECIPES, SCALES
 from minidl.experiments.reproduce.results import read_result
+from minidl.experiments.reproduce.scheduling import Outcome
 from tests.programs import started
 
 SMALL = ("--methods", "sgd", "--rates", "uniform,ln", "--seeds", "1", "--workers", "1", "--quiet")
@@ -43,7 +47,7 @@ def test_it_leaves_the_plan_the_runs_their_collection_and_a_report(done):
 @pytest.fixture
 def no_report(monkeypatch):
     """The report is written, and tested, elsewhere: drawing it takes seconds."""
-    monkeypatch.setattr(command, "write", lambda out: ["what came out"])
+    monkeypatch.setattr(command, "write", lambda found, out: None)
 
 
 def test_a_report_of_another_experiment_is_refused(done, capsys, no_report):
@@ -114,8 +118,16 @@ def test_every_experiment_has_a_plan_at_every_scale():
         (["mnist", "--seeds", "0"], "--seeds: expected a whole number of at least 1; got 0"),
         (["mnist", "--seeds", "2000"], "is reported too"),
         (["mnist", "--workers", "0"], "--workers: expected a whole number of at least 1; got 0"),
-        (["imagenet32", "--download"], "--download fetches MNIST and CIFAR-10"),
-        (["digits", "--report-only"], "out"),
+        (["mnist", "--methods", ""], "methods: none given; choose from sgd"),
+        (["mnist", "--rates", " , "], "rates: none given; choose from uniform"),
+        (["deep-mlp-0"], "deep-mlp-N: expected at least 1 hidden layer; got 'deep-mlp-0'"),
+        (
+            ["imagenet32", "--download"],
+            "--download fetches MNIST and CIFAR-10; imagenet32 needs other data: name them",
+        ),
+        (["digits", "--download"], "--download: digits needs no download, its digits come with minidl: leave it out"),
+        (["saddle", "--download"], "--download: saddle needs no download, its digits come with minidl: leave it out"),
+        (["digits", "--report-only"], "expected the folder of a reproduction, with plan.json and runs/; got"),
     ],
 )
 def test_bad_input_gives_one_clear_error(words, message, tmp_path, capsys):
@@ -124,6 +136,77 @@ def test_bad_input_gives_one_clear_error(words, message, tmp_path, capsys):
     assert message in error
     assert error.startswith("minidl reproduce: ")
     assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_while_a_process_works_in_the_folder_another_command_does_not_change_its_plan(tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["reproduce", "digits", "--methods", "sgd", "--out", str(out)]
+    assert main([*words, "--seeds", "1", "--plan-only"]) == 0
+    before = (out / "plan.json").read_bytes()
+    with Hold(out):
+        for more in (["--seeds", "4"], ["--seeds", "4", "--plan-only"]):
+            assert main([*words, *more]) == 2
+            assert "is being worked on by process" in capsys.readouterr().err
+    assert (out / "plan.json").read_bytes() == before
+    assert main([*words, "--seeds", "1", "--plan-only"]) == 0  # which goes on with it
+
+
+def test_the_folder_is_held_from_the_plan_to_the_last_run(tmp_path, monkeypatch, no_report):
+    out, held = tmp_path / "out", []
+
+    def look(*_, **__):
+        held.append(iteration_in(out) is not None)
+        return Outcome(0, out / "runs")
+
+    monkeypatch.setattr(command, "open_plan", lambda wanted, out: (look(), open_plan(wanted, out))[1])
+    monkeypatch.setattr(command, "read", look)
+    monkeypatch.setattr(command, "do", look)
+    assert main(["reproduce", "digits", *SMALL, "--out", str(out)]) == 0
+    assert held == [True, True, True]
+    assert not (out / "running.json").exists()
+
+
+# ---- folders that cannot be used
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    assert main(["reproduce", "digits", "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"minidl reproduce: {out} could not be written to: ")
+    assert error.endswith(". Choose another --out\n")
+    assert error.count("\n") == 1
+
+
+def test_where_the_report_cannot_be_written_the_answer_is_printed_and_that_is_said(done, monkeypatch, capsys):
+    def refuse(found, out):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(out / "results.json"))
+
+    monkeypatch.setattr(command, "write", refuse)
+    assert main(["reproduce", "digits", "--report-only", "--out", str(done[0])]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith("Does a rate for each layer train a network better?\n")
+    assert "Report:" not in printed.out
+    words = f"the report is not written: {done[0]} could not be written to: {os.strerror(errno.EROFS)}. Make it from"
+    assert words in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_a_damaged_plan_is_an_error_also_where_only_the_report_is_wanted(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["reproduce", "digits", *SMALL, "--out", str(out), "--plan-only"]) == 0
+    (out / "plan.json").write_text("{", encoding="utf-8")
+    for more in ([], ["--report-only"], ["--plan-only"]):
+        capsys.readouterr()
+        assert main(["reproduce", "digits", *SMALL, "--out", str(out), *more]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert "plan.json is damaged or not a plan" in printed.err
+        assert "Mend it, or delete it and ask for the same again" in printed.err
+    (out / "plan.json").unlink()
+    assert main(["reproduce", "digits", *SMALL, "--out", str(out), "--plan-only"]) == 0
 
 
 def test_missing_data_are_an_error_that_says_how_to_get_them(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """minidl/experiments/reproduce/holding.py: one process at a time works in a folder."""
 
+import errno
 import json
 import os
 import subprocess
@@ -10,7 +11,15 @@ import time
 import pytest
 
 from minidl.experiments.reproduce import holding
-from minidl.experiments.reproduce.holding import BusyError, Hold, LostError, ask_to_stop, iteration_in
+from minidl.experiments.reproduce.holding import (
+    BusyError,
+    Hold,
+    LostError,
+    UnwritableError,
+    ask_to_stop,
+    is_left_of_a_hold,
+    iteration_in,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +56,37 @@ def test_a_folder_is_held_by_one_and_free_afterwards(tmp_path):
     assert list((tmp_path / "new").iterdir()) == []
     with Hold(tmp_path / "new"):
         pass
+
+
+def test_whoever_holds_it_is_told_by_process_and_machine_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(holding, "_host", lambda: "vm 4026531836")
+    words = f"process {os.getpid()} on vm: wait for it"  # without the space of process numbers
+    with Hold(tmp_path), pytest.raises(BusyError, match=words):
+        Hold(tmp_path).__enter__()
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UnwritableError, match=r"file.out could not be written to: .*\. Choose another --out$"):
+        Hold(tmp_path / "file" / "out").__enter__()
+
+
+def test_on_a_full_disk_no_sign_is_left(tmp_path, monkeypatch):
+    def full(handle, mode):
+        os.close(handle)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(holding, "open", full, raising=False)
+    with pytest.raises(UnwritableError, match=os.strerror(errno.ENOSPC)):
+        Hold(tmp_path).__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_its_files_are_known_by_their_names(tmp_path):
+    with Hold(tmp_path):
+        ask_to_stop(tmp_path)
+        assert all(is_left_of_a_hold(path.name) for path in tmp_path.iterdir())
+    assert not is_left_of_a_hold("plan.json")
 
 
 def test_it_is_free_after_an_error(tmp_path):

@@ -92,6 +92,8 @@ def test_looks_are_at_fixed_steps_and_at_the_end(name):
 
 def test_recipes_are_found_by_name():
     assert recipe_named("deep-mlp-7").title.startswith("7 hidden layers")
+    with pytest.raises(ValueError, match="deep-mlp-N: expected at least 1 hidden layer; got 'deep-mlp-0'"):
+        recipe_named("deep-mlp-0")
     for name in ("mnis", "deep-mlp-", "deep-mlp-\u00b2"):
         with pytest.raises(ValueError, match="expected one of mnist"):
             recipe_named(name)

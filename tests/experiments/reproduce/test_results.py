@@ -34,6 +34,13 @@ def test_a_damaged_replay_says_what_to_delete(tmp_path):
         read_replay(tmp_path)
 
 
+def test_a_result_of_another_form_says_what_to_do(tmp_path):
+    for text, words in (("{}", "is not a result that this version can read"), ("[]", "is damaged")):
+        (tmp_path / "result.json").write_text(text)
+        with pytest.raises(ValueError, match=rf"result\.json {words}.*delete it, and the run is done again"):
+            results.read_result(tmp_path)
+
+
 def test_a_damaged_result_is_named(tmp_path):
     (tmp_path / "result.json").write_text('{"format": 1, "spec": ')
     with pytest.raises(ValueError, match=r"result\.json is damaged: delete it"):

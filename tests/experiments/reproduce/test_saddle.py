@@ -95,6 +95,20 @@ def test_a_control_without_the_run_it_replays_is_refused(tmp_path):
         perform(tmp_path, "constant")
 
 
+def test_a_control_wants_the_layer_specific_run_of_its_own_seed_method_steps_and_base_rate(folder, tmp_path):
+    for words, changes in (
+        (r"its seed is 0, not 1", {"seed": 1}),
+        (r"its method is 'sgd', not 'nesterov'", {"method": "nesterov"}),
+        (r"its iterations is 5, not 6", {"iterations": 6}),
+        (r"it is at 0\.01, not at 0\.03", {"base_rate": 0.03}),
+    ):
+        with pytest.raises(ValueError, match=f"replays the ln run with the same .*seed; .*{words}"):
+            perform(tmp_path, "constant", twin=folder / "ln", **changes)
+    with pytest.raises(ValueError, match=r"its rate is 'uniform', not 'ln'"):
+        perform(tmp_path, "per-step", twin=folder / "uniform")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_begun_again_gives_the_same_bits(folder, tmp_path):
     again, before = perform(tmp_path, "ln"), read_result(folder / "ln")
     assert {key: again[key] for key in again if key not in LAST} == {
@@ -160,6 +174,8 @@ def test_a_run_that_is_done_is_only_read_and_another_is_refused(folder):
     assert perform(folder / "uniform") == read_result(folder / "uniform")
     with pytest.raises(ValueError, match="holds the result of another run, sgd-uniform-recipe-seed0"):
         perform(folder / "uniform", seed=1)
+    with pytest.raises(ValueError, match="holds the result of another run, sgd-uniform-recipe-seed0"):
+        perform(folder / "uniform", iterations=6)
 
 
 def test_a_spec_that_cannot_be_is_refused(tmp_path):

@@ -4,7 +4,6 @@ import json
 import math
 import multiprocessing
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import time
 import pytest
 
 from minidl.experiments.reproduce import holding, scheduling
+from minidl.experiments.reproduce.collected import collect
 from minidl.experiments.reproduce.holding import BusyError, Hold, ask_to_stop
 from minidl.experiments.reproduce.results import read_result
 from minidl.experiments.reproduce.scheduling import best_rate, do
@@ -67,13 +67,36 @@ def test_of_a_plan_with_more_runs_only_the_new_ones_are_done(tmp_path):
     assert {name[-5:] for name in again.begun} == {"seed1"}
 
 
-def test_a_damaged_result_is_a_failure_that_says_what_to_do(tmp_path):
+@pytest.mark.parametrize("content", ["", "{", "[1]", "{}", '{"format": 2}'])
+def test_a_damaged_result_is_left_out_and_one_line_says_what_to_do(tmp_path, content, capsys):
     follow(small_plan(), tmp_path)
     path = tmp_path / "runs" / "sgd-ln-recipe-seed0" / "result.json"
-    path.write_text("{", encoding="utf-8")
-    outcome = follow(small_plan(), tmp_path)
-    assert re.search(r"result\.json is damaged: delete it, and the run is done again", outcome.words("again"))
+    path.write_text(content, encoding="utf-8")
+    outcome = do(small_plan(), tmp_path, doing({}), pool=Here())
     assert set(outcome.failed) == {"sgd-ln-recipe-seed0"}
+    told, last = (capsys.readouterr().err + outcome.words("minidl reproduce mnist")).splitlines()
+    assert told.startswith(f"left out: sgd-ln-recipe-seed0: {path} is ")
+    assert "delete it, and the run is done again" in told
+    assert last == (
+        "4 of 5 runs are done. Delete what is left out, and try the others again with: minidl reproduce mnist"
+    )
+    path.unlink()
+    assert follow(small_plan(), tmp_path).complete
+
+
+def test_what_waits_for_a_run_that_is_left_out_says_so(tmp_path):
+    follow(small_plan(rates=["ln"]), tmp_path)
+    (tmp_path / "runs" / "sgd-ln-recipe-seed0" / "result.json").write_text("{", encoding="utf-8")
+    outcome = follow(small_plan(rates=["ln", "constant"]), tmp_path)
+    assert outcome.waiting == {"sgd-constant-recipe-seed0": "waiting for sgd-ln-recipe-seed0, which was left out"}
+
+
+def test_a_file_is_named_only_if_it_is_there(tmp_path):
+    outcome = follow(small_plan(), tmp_path, {"sgd-log10-recipe-seed0": "fail"})
+    path = tmp_path / "runs" / "sgd-log10-recipe-seed0" / "error.txt"
+    assert f"({path})" in outcome.words("again")
+    path.unlink()
+    assert "error.txt" not in outcome.words("again")
 
 
 def test_the_result_of_a_run_with_other_settings_is_not_taken_for_it(tmp_path):
@@ -179,6 +202,24 @@ def test_a_twin_that_would_be_a_run_that_is_there_is_not_run(tmp_path):
     assert not (tmp_path / "runs" / "sgd-ln-twin-seed0").exists()
 
 
+def test_the_runs_are_counted_as_the_report_counts_them(tmp_path):
+    """A twin that was not needed is none of those that are planned, if its control is done."""
+    plan = tuned_plan(seeds=2)
+    does = losses_of("ln", (0.5, 0.5, 0.1)) | losses_of("per-step", (0.5, 0.5, 0.1))
+    names = ("sgd-uniform-recipe-seed0", "sgd-per-step-tuned-seed1")
+    for failing in ({}, dict.fromkeys(names, "fail")):
+        out = tmp_path / str(len(failing))
+        outcome = follow(plan, out, does | failing)
+        plan.save(out / "plan.json")
+        found = collect(out)
+        assert outcome.spared == {"sgd-ln-twin-seed0", "sgd-ln-twin-seed1"}
+        assert outcome.complete == (not failing)
+        assert outcome._how_many() == f"{len(found['runs'])} of {found['planned']} runs are done"
+        (out / "runs" / "sgd-ln-recipe-seed1" / "result.json").write_text("{", encoding="utf-8")
+        again, found = follow(plan, out, does | failing), collect(out)
+        assert again._how_many() == f"{len(found['runs'])} of {found['planned']} runs are done"
+
+
 # ---- processes
 
 
@@ -250,8 +291,10 @@ if __name__ == "__main__":
 
 
 def test_a_second_scheduler_in_the_same_folder_is_refused(tmp_path):
-    with Hold(tmp_path), pytest.raises(BusyError, match="is being worked on by process"):
-        follow(small_plan(), tmp_path)
+    with Hold(tmp_path) as hold:
+        with pytest.raises(BusyError, match="is being worked on by process"):
+            follow(small_plan(rates=["uniform"]), tmp_path)
+        assert do(small_plan(rates=["uniform"]), tmp_path, doing({}), pool=Here(), show=False, hold=hold).complete
     assert follow(small_plan(), tmp_path).complete
 
 

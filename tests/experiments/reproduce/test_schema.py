@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from minidl.experiments.reproduce.schema import check_result, read_strictly
+from minidl.experiments.reproduce.collected import compact
+from minidl.experiments.reproduce.schema import check_collected, check_result, read_strictly
 from tests.experiments.reproduce.factory import result_of, saddle_of, spec_of
 
 
@@ -33,6 +34,21 @@ def test_a_result_passes_and_so_does_one_with_further_entries():
 def test_what_is_wrong_is_named(changes, said):
     with pytest.raises(ValueError, match=said):
         check_result(a_result(**changes))
+
+
+def test_a_collected_run_has_to_hold_what_the_report_needs_of_its_role():
+    reported = compact(a_result(), [], drawn=True)
+    check_collected(reported, "a.json")
+    tuning = compact(result_of(spec_of("mnist", "quick", "sgd", "ln", 0.01, 1000, "tuning"), 0.1), [], drawn=False)
+    check_collected(tuning, "a.json")
+    for wrong, said in (
+        (reported | {"iterations": "many"}, "a.json, iterations: expected a whole number"),
+        (reported | {"looks": {"iteration": [1]}}, "a.json, looks: it has no entry 'accuracy'"),
+        (reported | {"curve": None}, "a.json, curve: expected"),
+        ({name: value for name, value in tuning.items() if name != "validation"}, "it has no entry 'validation'"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            check_collected(wrong, "a.json")
 
 
 def test_looks_have_to_follow_each_other():
