@@ -34,7 +34,7 @@ class BusyError(ValueError):
     """Another process works in the folder."""
 
 
-class LostError(RuntimeError):
+class LostError(OSError):
     """Another process has taken the folder over."""
 
 

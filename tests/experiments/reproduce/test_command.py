@@ -14,7 +14,7 @@ import pytest
 from minidl.cli import main
 from minidl.experiments.reproduce import command, sets
 from minidl.experiments.reproduce.command import core_hours, plan_of
-from minidl.experiments.reproduce.holding import Hold, iteration_in
+from minidl.experiments.reproduce.holding import Hold, LostError, iteration_in
 from minidl.experiments.reproduce.methods import METHODS, RATES
 from minidl.experiments.reproduce.plan_file import open_plan
 from minidl.experiments.reproduce.recipes import RECIPES, SCALES
@@ -242,3 +242,12 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, no_report)
     assert "--report-only" in error
     assert main(["reproduce", *words, "--quiet"]) == 0
     assert {path.parent.name for path in out.glob("runs/*/result.json")} == {run["id"] for run in plan["runs"]}
+
+
+def test_a_folder_that_another_process_took_over_is_one_line(tmp_path, monkeypatch, capsys):
+    def lose(*arguments, **options):
+        raise LostError(f"{tmp_path} was taken over by another process")
+
+    monkeypatch.setattr(command, "_follow", lose)
+    assert main(["reproduce", "digits", *SMALL, "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == f"minidl reproduce: {tmp_path} was taken over by another process\n"
