@@ -53,11 +53,12 @@ def how_judged() -> list[Block]:
         stricter after the first of these had been seen, and leave more undecided since: a network that learned
         nothing, or stands still, decides nothing about speed, nor about who is sooner as good; and without enough
         runs at each rule's own best rate there is no word but undecided. At the saddle the best rates were first
-        chosen by the validation loss at the end, and then, before those runs had been seen, by the steps until it is
-        left. A claim is judged for each network with each method, in four words: **confirmed**, **only through the
-        larger rate**, **not confirmed**, **undecided**. What differs between two arms is compared seed by seed (the
-        same seed gives the same weights and the same order of the data) by an exact sign-flip test, one-sided, at
-        p <= {SIGNIFICANCE}: with fewer than {fewest()} seeds nothing is decided.""",
+        chosen by the validation loss at the end; when 13 runs at those rates had been seen, the choice became the
+        number of steps until it is left, which is what is compared. A claim is judged for each network with each
+        method, in four words: **confirmed**, **only through the larger rate**, **not confirmed**, **undecided**. What
+        differs between two arms is compared seed by seed (the same seed gives the same weights and the same order of
+        the data) by an exact sign-flip test, one-sided, at p <= {SIGNIFICANCE}: with fewer than {fewest()} seeds
+        nothing is decided.""",
         f"""**Gradients** and **slow**: the geometric mean over the half of the layers near the output
         against that over the half near the input, under one rate. Confirmed is at least {EXTREME:g} times for the
         gradient's norm, at the start and in the median over the recorded steps, and at least {SLOWER:g} times for
@@ -79,8 +80,8 @@ def how_judged() -> list[Block]:
         undecided.""",
         """**Saddle**: the same two comparisons, of the steps until the loss is a stated part below that at the saddle,
         which is also what the best rates are chosen by. A run that never gets there ranks after every other. A rate
-        that is too large for the steepest walls leaves too, thrown up them: where the loss rises on the way that is
-        said.""",
+        that is too large for the steepest walls throws a run up them: where the loss rises by more than 1% before it
+        has left, that is said; it changes no word.""",
         """No correction is made for the number of comparisons: with many of them, one in twenty that shows nothing
         would be called something, so a single confirmed among many says little.""",
     ]

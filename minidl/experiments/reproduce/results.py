@@ -87,6 +87,8 @@ SADDLE = {  # one entry more of the runs that begin at a saddle: see saddle.py
     "distance": float,
     "threshold": float,
     "left_at": (int, None),
+    "highest": float,
+    "up_until": int,
     "curvature": {
         "steps": [int],
         "loss": [_NUMBER],

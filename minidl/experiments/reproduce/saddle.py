@@ -16,7 +16,8 @@ its mean over the layers at each step.
 These numbers were fixed before any two rules were compared. The base rate is Caffe's 0.01 for SGD, which at the saddle
 is a tenth of the largest stable one, 2 (1 + 0.9)/27 = 0.14 with momentum 0.9, and a fifth of that with Nesterov's,
 2 (1 + 0.9)/(27 (1 + 2 0.9)) = 0.050; with it, and with AdaGrad's, a run with one rate for all layers leaves within its
-steps. A rate above the largest stable one throws a run up the walls: `saddle_claim.py` says where one was.
+steps. A rate above the largest stable one throws a run up the walls, so that its loss rises above that at the saddle:
+how far, and until when, is recorded.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ from minidl.training.evaluation import evaluate
 SADDLE = "saddle"  # the recipe
 DISTANCE = 0.01  # of the start from the saddle; the saddle is 9.4 away from 0
 LEFT = 0.95  # of the loss at the saddle
+UP = 1.01  # times the loss at the saddle; above that a run has been thrown up the walls
 CHANCE = 0.1
 
 
@@ -99,6 +101,8 @@ def perform_saddle(
           gradient, the extreme eigenvalues of its Hessian, how many are negative (of "parameters");
         - "distance": of the start from it; "threshold": what the loss has to fall below;
         - "left_at": after how many steps it first was; null if it never was;
+        - "highest": the highest loss until then; "up_until": the last step until then with a loss above `UP` times that
+          at the saddle, 0 if there is none;
         - "curvature": lists with one entry for each of its "steps": "loss", "distance" from the saddle,
           "gradient_norms" of the layers, "multipliers" of the layers in the step before (null at step 0), "smallest",
           "largest" and "negative".
@@ -151,8 +155,10 @@ class _Run:
         self.look_steps = recipe_named(SADDLE).look_steps(steps)
         self.train = examples().train
         self.inputs = Tensor(self.train.inputs)
-        self.threshold = LEFT * loss_at(Tensor(saddle_point())).item()
+        self.there = loss_at(Tensor(saddle_point())).item()
+        self.threshold = LEFT * self.there
         self.left_at: int | None = None
+        self.highest, self.up_until = self.there, 0  # before it has left
         self.curvature: dict[str, list[Any]] = {
             name: []
             for name in (
@@ -173,8 +179,8 @@ class _Run:
             if not np.isfinite(value):
                 course.diverged_at = min(k + 1, last)
                 break
-            if self.left_at is None and value < self.threshold:
-                self.left_at = k
+            if self.left_at is None:
+                self._watch(k, value)
             if k == last:
                 break
             self._step(loss, value)
@@ -182,6 +188,14 @@ class _Run:
             self.on_iteration(course.step)
         self.clock.stop()
         return self._result(command)
+
+    def _watch(self, step: int, loss: float) -> None:
+        """Note whether the run has left the saddle, and how far up the walls it was before."""
+        self.highest = max(self.highest, loss)
+        if loss > UP * self.there:
+            self.up_until = step
+        if loss < self.threshold:
+            self.left_at = step
 
     def _step(self, loss: Tensor, value: float) -> None:
         course, optimizer = self.course, self.optimizer
@@ -271,13 +285,15 @@ class _Run:
     def _saddle(self) -> dict[str, Any]:
         w = saddle_point()
         return {
-            "loss": loss_at(Tensor(w)).item(),
+            "loss": self.there,
             "gradient_norm": float(np.linalg.norm(gradient_at(w))),
             **_curvature_there(),
             "parameters": w.size,
             "distance": DISTANCE,
             "threshold": self.threshold,
             "left_at": self.left_at,
+            "highest": self.highest,
+            "up_until": self.up_until,
             "curvature": self.curvature,
         }
 

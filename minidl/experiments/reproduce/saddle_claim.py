@@ -3,9 +3,9 @@
 Runs begin beside a saddle point whose curvature is known (`saddle.py`). What is compared, as accuracy and time are
 (`comparisons.py`), is the number of steps until the loss is below a stated part of that at the saddle.
 
-A rate too large for the steepest walls leaves as well, but another way: each step overshoots, the run is thrown up the
-walls, and comes down elsewhere. Its loss has risen above that at the saddle first, which no run does that follows a
-direction of low curvature down; where it has, that is said.
+A rate too large for the steepest walls moves a run another way: each step overshoots, and the run is thrown up the
+walls, so that its loss rises above that at the saddle, which it does not on a way down along low curvature. Some come
+back and leave as the others do; some are still up there when they leave. Both are said.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from minidl.experiments.reproduce.page import Table
 from minidl.plot.words import listed
 
 SADDLE = "saddle"
-THROWN = 0.01  # part of the loss at the saddle by which it rises in a run that is thrown up the walls
 ESCAPE = Measure(
     lambda run, base: math.inf if run["saddle"]["left_at"] is None else float(run["saddle"]["left_at"]),
     "never left",
@@ -44,28 +43,29 @@ def judge_escape(collected: dict[str, Any], method: str) -> list[Finding]:
         return []
     where = {"recipe": collected["recipe"], "scale": collected["scale"], "method": method}
     found = compare("saddle", arms, where, ESCAPE)
-    thrown = [arm for arm, runs in arms.items() if median([rise(run) for run in runs.values()]) > THROWN]
-    if not thrown:
-        return [found]
-    words = (
-        f" Thrown up the walls, so that the loss rises first, before it has left: "
-        f"{listed([arm_named(arm) for arm in thrown])}."
-    )
-    return [replace(found, sentence=found.sentence + words, numbers={**found.numbers, "thrown": thrown})]
+    return [replace(found, sentence=found.sentence + _about_walls(arms))]
+
+
+def _about_walls(arms: Arms) -> str:
+    """Which arms are thrown up the walls, in the median over the seeds; nothing if none is."""
+    up = [arm for arm, runs in arms.items() if median([run["saddle"]["up_until"] for run in runs.values()]) > 0]
+    out = [arm for arm in up if median([_part_up(run) for run in arms[arm].values()]) >= 0.5]
+    if not up:
+        return ""
+    first, later = (listed([arm_named(arm) for arm in some]) for some in (up, out))
+    words = f" Thrown up the walls at first, so that the loss rises by more than 1%: {first}."
+    return words + (f" Still up there half-way out: {later}." if out else "")
+
+
+def _part_up(run: Run) -> float:
+    """The part of its way out after which a run was last up the walls; 1 for one that never left."""
+    saddle = run["saddle"]
+    return saddle["up_until"] / saddle["left_at"] if saddle["left_at"] else 1.0
 
 
 def rise(run: Run) -> float:
-    """How far the loss rises above that at the saddle before the run has left, as a part of that; at least 0.
-
-    From what was recorded of it: means of a few steps, and the loss at some.
-    """
-    saddle = run["saddle"]
-    end = math.inf if saddle["left_at"] is None else saddle["left_at"]
-    highest = saddle["loss"]
-    for found in (run["curve"], saddle["curvature"]):
-        on_the_way = [y for x, y in zip(found["steps"], found["loss"], strict=False) if x <= end and y is not None]
-        highest = max([highest, *on_the_way])
-    return float(highest / saddle["loss"] - 1.0)
+    """How far the loss rises above that at the saddle before the run has left, as a part of that; at least 0."""
+    return float(run["saddle"]["highest"] / run["saddle"]["loss"] - 1.0)
 
 
 def about_the_saddle(arms: Arms) -> str:
@@ -76,12 +76,14 @@ def about_the_saddle(arms: Arms) -> str:
         f"At the saddle the loss is {saddle['loss']:.3g}. {saddle['negative']} directions lead down; along the "
         f"steepest the curvature is {saddle['smallest']:.2g}, {flatter:,.0f} times flatter than the steepest wall "
         f"({saddle['largest']:.3g}). A run begins {saddle['distance']:g} away from it, in a direction that its seed "
-        f"draws, the same for all arms, and has left once the loss is below {saddle['threshold']:.3g}."
+        f"draws, the same for all arms, and has left once the loss is below {saddle['threshold']:.3g}. "
+        f"How far the loss rises before, and until which step it is more than 1% above that at the saddle, tells who "
+        f"is thrown up the walls."
     )
 
 
 def escape_table(arms: Arms) -> Table:
-    """A row an arm: after how many steps it had left, median and range, and how far its loss rose before."""
+    """A row an arm: after how many steps it had left, how far its loss rose before, and until when."""
     rows = []
     for arm, runs in arms.items():
         left = [ESCAPE.number(run, run) for run in runs.values()]
@@ -91,6 +93,7 @@ def escape_table(arms: Arms) -> Table:
         factor = f"{sorted(factors)[len(factors) // 2]:.3g}" if factors else "unknown"
         rates = ", ".join(f"{rate:g}" for rate in sorted({float(run["base_rate"]) for run in runs.values()}))
         risen = f"{median([rise(run) for run in runs.values()]):.1%}"
-        rows.append((arm_named(arm), rates, factor, steps_summary(left) + span, risen, str(len(runs))))
-    head = ("arm", "base rate", "mean factor", "steps until it has left", "the loss rises before by", "seeds")
+        until = f"{median([run['saddle']['up_until'] for run in runs.values()]):,.0f}"
+        rows.append((arm_named(arm), rates, factor, steps_summary(left) + span, risen, until, str(len(runs))))
+    head = ("arm", "base rate", "mean factor", "steps until it has left", "loss rises by", "up until step", "seeds")
     return Table(head, rows)

@@ -41,6 +41,8 @@ _SADDLE = {  # of a run that begins at a saddle point
     "distance": float,
     "threshold": float,
     "left_at": (int, None),
+    "highest": float,
+    "up_until": int,
     "curvature": {"steps": [int], "loss": [_NUMBER], "distance": [_NUMBER], "smallest": [_NUMBER]},
 }
 

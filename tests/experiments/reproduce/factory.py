@@ -78,8 +78,6 @@ def write_runs(out, case="clear gain", recipe="mnist", scale="quick", methods=("
             if saddle is not None:
                 left_at = LEAVING[saddle].get(arm, 400)
                 result["saddle"] = saddle_of(spec, left_at)
-                result["curve"]["loss"] = [1.0 if left_at is not None and step >= left_at else 1.5
-                                           for step in result["curve"]["steps"]]  # fmt: skip
             write_result(out, result)
     return [spec["id"] for spec in specs]
 
@@ -149,7 +147,7 @@ def saddle_of(spec, left_at):
     gone = [left_at is not None and step >= left_at for step in steps]
     return {
         "loss": 1.5, "gradient_norm": 1e-13, "smallest": -0.03, "largest": 27.0, "negative": 21, "parameters": 298,
-        "distance": 0.01, "threshold": 1.425, "left_at": left_at,
+        "distance": 0.01, "threshold": 1.425, "left_at": left_at, "highest": 1.5, "up_until": 0,
         "curvature": {
             "steps": steps, "loss": [1.0 if x else 1.5 for x in gone], "distance": [5.0 if x else 0.01 for x in gone],
             "gradient_norms": [[0.1, 0.1]] * len(steps), "multipliers": [None] + [[1.0, 1.0]] * (len(steps) - 1),

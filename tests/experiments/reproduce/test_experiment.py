@@ -61,5 +61,5 @@ def test_runs_from_a_saddle_point_have_a_section_of_their_own(collected_case):
     text = section(collected_case("clear gain", recipe="saddle", saddle="larger rate"))
     assert "At the saddle the loss is 1.5." in text
     assert "![From a saddle point, SGD with momentum](saddle-quick-escape-sgd.png)" in text
-    assert "| one rate | 0.01 | 3 | 802 (800\u2013804) | 0.0% | 5 |" in text
+    assert "| one rate | 0.01 | 3 | 802 (800\u2013804) | 0.0% | 0 | 5 |" in text
     assert "right answers" not in text

@@ -40,7 +40,7 @@ def leaving(tmp_path_factory):
     """{base rate: a run with one rate for all layers that leaves the saddle}; the Hessian is left out on the way."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "curvature_at", lambda w: Curvature(*HERE))
-        runs = {0.1: 450, 0.1 / 3: 1200}
+        runs = {0.2: 100, 0.1: 450, 0.1 / 3: 1200}
         return {t: perform(tmp_path_factory.mktemp("left"), base_rate=t, iterations=n) for t, n in runs.items()}
 
 
@@ -122,6 +122,15 @@ def test_it_has_left_at_the_first_step_after_which_the_loss_is_below_the_thresho
     assert 0 < saddle["left_at"] < leaving[rate]["iterations"]
     for step, loss in zip(curvature["steps"], curvature["loss"], strict=True):
         assert (loss < saddle["threshold"]) == (step >= saddle["left_at"])
+
+
+def test_a_rate_above_the_largest_stable_one_is_seen_to_throw_a_run_up_the_walls(leaving):
+    """The largest is 0.14 with momentum 0.9."""
+    for rate, thrown in ((0.2, True), (0.1, False)):
+        saddle, losses = leaving[rate]["saddle"], np.array(leaving[rate]["curve"]["loss"])
+        assert (saddle["highest"] > 2 * saddle["loss"], saddle["up_until"] > 0) == (thrown, thrown)
+        way = losses[: saddle["left_at"]] if saddle["left_at"] else losses
+        assert saddle["highest"] == pytest.approx(max(way.max(), saddle["loss"]), rel=1e-4)
 
 
 def test_a_larger_rate_leaves_sooner_as_theory_says(leaving):

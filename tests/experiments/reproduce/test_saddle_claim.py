@@ -7,7 +7,7 @@ import pytest
 from minidl.experiments.reproduce.claims import CONFIRMED, LARGER_RATE, NOT_CONFIRMED, UNDECIDED
 from minidl.experiments.reproduce.evidence import arms_of
 from minidl.experiments.reproduce.judging import judge_all
-from minidl.experiments.reproduce.saddle_claim import about_the_saddle, escape_table, escapes, judge_escape, rise
+from minidl.experiments.reproduce.saddle_claim import about_the_saddle, escape_table, escapes, judge_escape
 from tests.experiments.reproduce.factory import LEAVING
 
 
@@ -29,19 +29,24 @@ def test_the_sentence_has_the_steps(collected_case):
     )
 
 
-def test_a_run_that_is_thrown_up_the_walls_is_named(collected_case):
+def test_runs_that_are_thrown_up_the_walls_are_named(collected_case):
     collected = copy.deepcopy(collected_case("clear gain", recipe="saddle", saddle="larger rate"))
     assert "Thrown" not in judge_escape(collected, "sgd")[0].sentence
     for run in collected["runs"]:
-        if (run["rate"], run["role"]) == ("constant", "report"):
-            run["curve"]["loss"][0] = 1.6
-            run["curve"]["loss"][-1] = 9.0  # long after it has left
-            assert rise(run) == pytest.approx(1 / 15)
+        if run["role"] == "report" and run["base"] == "recipe":
+            if run["rate"] == "constant":
+                run["saddle"] |= {"highest": 1.6, "up_until": 20}
+            if run["rate"] == "per-step":
+                run["saddle"] |= {"highest": 3.0, "up_until": 150}
     found = judge_escape(collected, "sgd")[0]
-    assert found.sentence.endswith("so that the loss rises first, before it has left: one larger rate.")
-    assert found.numbers["thrown"] == ["constant"]
-    rows = {row[0]: row[4] for row in escape_table(escapes(arms_of(collected, "sgd"))).rows}
-    assert (rows["one larger rate"], rows["one rate"]) == ("6.7%", "0.0%")
+    assert found.sentence.endswith(
+        "Thrown up the walls at first, so that the loss rises by more than 1%: one larger rate and one varying rate. "
+        "Still up there half-way out: one varying rate."
+    )
+    rows = {row[0]: row[4:6] for row in escape_table(escapes(arms_of(collected, "sgd"))).rows}
+    assert rows["one larger rate"] == ("6.7%", "20")
+    assert rows["one varying rate"] == ("100.0%", "150")
+    assert rows["one rate"] == ("0.0%", "0")
 
 
 def test_one_seed_decides_nothing(collected_case):
