@@ -114,11 +114,11 @@ class Pairing:
             return "beats"
         if self.worse:
             return "is beaten by"
+        if self.trailing:
+            return "is behind, but not provably,"
         if self.as_well:
             ahead = self.p_better <= SIGNIFICANCE
             return f"is ahead, but by less than {SMALLEST_EFFECT:.0%}, of" if ahead else "does no better than"
-        if self.trailing:
-            return "is behind, but not provably,"
         return "is ahead, but not provably, of" if self.promising else "is not shown to differ from"
 
     def words(self) -> str:
@@ -134,8 +134,9 @@ class Pairing:
             gain = f"median gain {self.median_gain:+.3g} on {self.other_loss:.3g}, "
         if self.as_well and not self.worse:
             behind = f"{TITLES[self.other]} behind by less than {self.margin:.3g}: " if np.isfinite(self.margin) else ""
-            return f"{gain}{behind}p = {self.p_as_well:.3f}"
-        return f"{gain}p = {self.p_worse if self.worse else self.p_better:.3f}"
+            equal = f"{behind}p = {self.p_as_well:.3f}"
+            return f"{gain}p = {self.p_worse:.3f}; {equal}" if self.trailing else f"{gain}{equal}"
+        return f"{gain}p = {self.p_worse if self.worse or self.trailing else self.p_better:.3f}"
 
 
 @dataclass(frozen=True)

@@ -207,3 +207,12 @@ def test_every_finite_control_keeps_the_gain_over_a_uniform_rate_that_diverged()
     verdict = judge({"layer-specific": own, "uniform": LOST, "constant": own + 0.001})
     assert (verdict.pairings[1].as_well, verdict.kind) == (True, LARGER_RATE)
     assert not judge({"layer-specific": own, "uniform": LOST, "constant": LOST}).pairings[1].as_well
+
+
+def test_behind_by_enough_but_not_provably_is_said_though_the_other_does_as_well():
+    own = 0.40 + SEEDS
+    ahead = own - np.array([0.10, 0.12, 0.11, 0.13, 0.0])  # in four seeds of five
+    verdict = judge({"layer-specific": own, "uniform": ahead})
+    assert (verdict.kind, verdict.pairings[0].as_well) == (UNDECIDED, True)
+    assert "is behind, but not provably, the uniform rate (median gain -0.11 on " in verdict.reason
+    assert "p = 0.062; the uniform rate behind by less than" in verdict.reason

@@ -5,7 +5,7 @@ Both comparisons are judged by `experiments/verdict.py`:
 - **at the recipe's rate**: a rate per layer against one rate, and against the two controls that are as large but the
   same for all layers;
 - **each at its best rate**: the same against one rate, and one varying rate, where a search over the same grid chose
-  the base rate of each. (The constant control is left out there: it is a single rate between two of the grid.)
+  the base rate of each. (The constant control is left out there: a constant times t is one rate again.)
 
 Confirmed is what helps in both. If in the first a control does as well, or in the second one rate does as well, it is
 only the larger rate. If one rate as it is in the recipe does as well, or better, the claim is not confirmed; and if the
@@ -139,8 +139,11 @@ def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool, lack
     """
     lack = lack or (NOT_RUN if tuned is None else "")
     first, second = (None if found is None else found.kind for found in (recipe, tuned))
-    if first is None or first == verdicts.UNDECIDED:
-        return UNDECIDED, "Not run at the recipe's rate." if first is None else ""
+    if first is None:
+        return UNDECIDED, "Not run at the recipe's rate."
+    if first == verdicts.UNDECIDED:
+        also = "" if lack or second is None else f"; each at its best rate, {_AT_ITS_BEST[second]}"
+        return UNDECIDED, f"At the recipe's rate the seeds do not settle it{also}."
     if lack:
         return UNDECIDED, f"{_AT_THE_RECIPES_RATE[first]}; each at its best rate {lack}."
     assert second is not None

@@ -82,7 +82,7 @@ def result_of(run: PlannedRun, folder: Path) -> dict[str, Any] | None:
     for name in own.keys() - _ORDER:
         if found["spec"][name] != own[name]:
             raise ValueError(
-                f"{folder / RESULT} is of another run: expected {name} {own[name]!r}; got {found['spec'][name]!r}. "
-                f"Delete the folder, and the run is done again"
+                f"{folder / RESULT} is of another run than plan.json says: expected {name} {own[name]!r}; got "
+                f"{found['spec'][name]!r}. Mend the plan, or delete the folder, and the run is done again"
             )
     return found

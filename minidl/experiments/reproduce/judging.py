@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from minidl.experiments.reproduce.claims import CLAIMS, Finding, fewest
+from minidl.experiments.reproduce.claims import CLAIMS, CONFIRMED, UNDECIDED, Finding, fewest
 from minidl.experiments.reproduce.evidence import methods_of
 from minidl.experiments.reproduce.layer_claims import EXTREME, FASTER, SLOWER, judge_layers
 from minidl.experiments.reproduce.names import arm_named
@@ -35,15 +35,21 @@ def _with_edges(findings: list[Finding], collected: dict[str, Any], method: str)
     """The findings; where "its best rate" may not be the best, their sentences say so."""
     tuning = tuning_table(collected, method)
     edges = [] if tuning is None else tuning[1]
-    return [replace(one, sentence=f"{one.sentence}{_about_edges(one, edges)}") for one in findings]
+    return [_beside_its_edges(one, edges) for one in findings]
 
 
-def _about_edges(finding: Finding, edges: Sequence[str]) -> str:
+def _beside_its_edges(finding: Finding, edges: Sequence[str]) -> Finding:
+    """The finding; nothing is confirmed where a rival's better rate may lie beyond the edge of its grid."""
     arms = [arm.removesuffix("-tuned") for arm in finding.numbers.get("compared at their best", ())]
     named = [arm_named(arm) for arm in arms if arm in edges]
     if not named:
-        return ""
-    return f" (The best rate for {listed(named)} is at the edge of its grid: a better one may lie beyond.)"
+        return finding
+    beside = f"The best rate for {listed(named)} is at the edge of its grid: a better one may lie beyond"
+    open_ = finding.word == CONFIRMED and any(arm in edges for arm in arms if arm != "ln")
+    sentence = (
+        f"{finding.sentence} {beside}, so it is not called confirmed." if open_ else f"{finding.sentence} ({beside}.)"
+    )
+    return replace(finding, word=UNDECIDED if open_ else finding.word, sentence=sentence)
 
 
 def how_judged() -> list[Block]:
@@ -74,10 +80,10 @@ def how_judged() -> list[Block]:
         to be behind by less than {ALIKE:.0%} of its wrong answers, or iterations. Confirmed is what helps both at the
         recipe's rate, where both controls have to be beaten, and with each rule at the best rate of the same grid. If
         the two disagree, or the second was not run on {fewest()} seeds, or lacks its control where a rate per layer is
-        ahead, it is undecided. A run that diverged ranks after every other. Time
-        is counted in iterations, until a run has no more wrong answers, give or take {SMALLEST_EFFECT:.0%}, than one
-        rate with the same seed has at the end; where one rate learned nothing there is nothing to reach, and time is
-        undecided.""",
+        ahead, or if a rival's best rate is at the edge of the grid where all else confirms, it is undecided. A run that
+        diverged ranks after every other. Time is counted in iterations, until a run has no more wrong answers, give or
+        take {SMALLEST_EFFECT:.0%}, than one rate with the same seed has at the end; where one rate learned nothing
+        there is nothing to reach, and time is undecided.""",
         """**Saddle**: the same two comparisons, of the steps until the loss is a stated part below that at the saddle,
         which is also what the best rates are chosen by. A run that never gets there ranks after every other. A rate
         that is too large for the steepest walls throws a run up them: where the loss rises by more than 1% before it

@@ -49,6 +49,7 @@ from minidl.plot.words import listed, positional
 EXTREME = 10.0
 SLOWER = 2.0
 FASTER = 1.1
+SINGLE = 2.0**-24  # of a number, below which float32 does not change it
 
 
 def judge_layers(collected: dict[str, Any], method: str) -> list[Finding]:
@@ -94,7 +95,7 @@ def _slow(arms: Arms, where: dict[str, Any]) -> Finding:
     shallow, deep = _halves(runs, "relative_updates", "middle")
     sentence = (
         f"{_capital(seeds_words(len(runs)))}: under one rate a step changes the layers near the input by {shallow:.2g} "
-        f"of their weights, those near the output by {deep:.2g}, {_times(way)}."
+        f"of their weights, those near the output by {deep:.2g}, {_times(way)}.{_of_single_precision(shallow)}"
     )
     return Finding("slow", **where, word=_word(exceeds(way, math.log10(SLOWER))), sentence=sentence,
                    statistics=(f"At least {SLOWER:g} times: {exceeds(way, math.log10(SLOWER))}.",),
@@ -114,19 +115,23 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     learned = [arm for arm in ("ln", *rivals) if have_learned(list(arms[arm].values()), classes)]
     stuck = [arm for arm in rivals if _stands_still(gains[arm]) or ("ln" in learned and arm not in learned)]
     word, why = _speed_word(shown, rivals, stuck)
-    lines = [_farther(gains[arm], arm) for arm in gains]
+    still = [arm for arm in gains if _stands_still(gains[arm])]
+    lines = [f"{_middle(gains[arm])} times as far as {arm_named(arm)}" for arm in gains if arm not in still]
+    standing = f" ({listed(list(map(arm_named, still)))}: none at all)" if still else ""
     multipliers = [near_input_and_output(by_layer(run, "multipliers")) for run in arms["ln"].values()]
     factors = (median([pair[0] for pair in multipliers]), median([pair[1] for pair in multipliers]))
+    short = _of_single_precision(_halves(list(arms["uniform"].values()), "relative_updates", "middle")[0])
     sentence = (
-        f"{_capital(seeds_words(len(seeds)))}: along the way a step near the input moves the weights {listed(lines)}. "
-        f"Against one rate the layers near the input gain {_middle(shifts['uniform'])} times what those near the "
-        f"output gain. {why}"
+        f"{_capital(seeds_words(len(seeds)))}: along the way a step near the input moves the weights "
+        f"{listed(lines)}{standing}. Against one rate the layers near the input gain {_middle(shifts['uniform'])} "
+        f"times what those near the output gain. {why}{short}"
     )
     statistics = [f"The rule's own factors: {factors[0]:.3g} near the input, {factors[1]:.3g} near the output."]
     statistics += [
         f"Against {arm_named(arm)}: {_factor(gains[arm])} times as far near the input, at least {FASTER:g}: "
         f"{shown[arm]}; gain near the input over gain near the output {_factor(shifts[arm])}."
         for arm in gains
+        if arm not in still
     ]
     numbers = {
         "near_input": {arm: _plain(gains[arm]) for arm in gains},
@@ -220,11 +225,14 @@ def _stands_still(gains: Sequence[float]) -> bool:
     return bool(known) and median(known) == math.inf
 
 
-def _farther(logs: Sequence[float], arm: str) -> str:
-    """How far a step goes, beside another arm's."""
-    if _stands_still(logs):
-        return f"farther than {arm_named(arm)}, which moves none"
-    return f"{_middle(logs)} times as far as {arm_named(arm)}"
+def _of_single_precision(update: float) -> str:
+    """What a step of this part of the weights is where it is lost in float32's rounding."""
+    if not 0 < update < SINGLE:
+        return ""
+    return (
+        f" (So short a step is lost in single precision, which rounds at {SINGLE:.0e}: nearly all weights keep every "
+        "bit, and what moves near the input are biases, which begin at 0.)"
+    )
 
 
 def _middle(logs: Sequence[float]) -> str:

@@ -99,8 +99,12 @@ def _ratio_words(arms: Arms) -> str:
                     for s in seeds
                 ]  # fmt: skip
             near, far = (median([pair[k] for pair in pairs]) for k in (0, 1))
-            words.append(f"{near:.3g} times as far near the input and {far:.3g} near the output under {arm_named(arm)}")
+            words.append(f"{_far(near)} near the input and {_far(far)} near the output under {arm_named(arm)}")
     return f"Compared with one rate, a step goes {'; '.join(words)}. " if words else ""
+
+
+def _far(factor: float) -> str:
+    return "not in every layer" if factor == 0 else f"{factor:.3g} times as far"
 
 
 class _Scale:

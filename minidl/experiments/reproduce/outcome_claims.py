@@ -52,7 +52,7 @@ def judge_outcomes(collected: dict[str, Any], method: str) -> list[Finding]:
     guess = words_of(collected["recipe"]).classes
     if not any(have_learned(list(runs.values()), guess) for runs in arms.values()):
         best = max(-median([-final_accuracy(run) for run in runs.values()]) for runs in arms.values())
-        why = f"No arm learned the task: the best one ends at {best:.1%}, guessing gives {1 / guess:.1%}."
+        why = f"No arm learned the task: the best one ends at {best:.2%}, guessing gives {1 / guess:.1%}."
         return [Finding(one.claim, **where, word=UNDECIDED, sentence=why, runs=one.runs) for one in found]
     if not have_learned(list(arms.get("uniform", {}).values()), guess):
         why = "One rate learned nothing at the recipe's rate, so there is no accuracy that others could reach sooner."

@@ -103,7 +103,7 @@ def open_plan(wanted: Plan, folder: Path) -> Plan:
     differences = _differences(found, wanted)
     what = [one for one in differences if one[0] in ("recipe", "scale")]  # then all else differs too
     other = [
-        f"its {name} is {before}, asked for is {now}"
+        f"{name} {before} there, {now} asked for"
         for name, before, now in what or differences
         if name != "seeds" or now < before
     ]

@@ -184,8 +184,8 @@ def _known(collections: Collections) -> list[Block]:
         Text(
             "In the plan each rule runs at the recipe's own base rate and, where it says (tuned), at the best of a "
             "grid that was chosen for it on a validation split (at a saddle point by the steps until it is left) and "
-            "on seeds that are not reported. The tuned constant is left out: it would be a single rate between two of "
-            "the grid."
+            "on seeds that are not reported. The tuned constant is left out: a constant times t is one rate again, "
+            "which is tuned already."
         ),
     ]
     blocks += [_runs_table(collections)] if collections else []

@@ -76,7 +76,9 @@ def write_runs(out, case="clear gain", recipe="mnist", scale="quick", methods=("
                 error = min(0.9, 0.1 * (1 + abs(math.log10(spec["base"] / 0.01))))
             result = result_of(spec, error, layers, vanishing, per_layer)
             if saddle is not None:
-                left_at = LEAVING[saddle].get(arm, 400)
+                left_at = LEAVING[saddle].get(arm)
+                if spec["role"] == "tuning":  # 0.01 is the best base rate here too
+                    left_at = round(400 * (1 + abs(math.log10(spec["base"] / 0.01))))
                 result["saddle"] = saddle_of(spec, left_at)
             write_result(out, result)
     return [spec["id"] for spec in specs]

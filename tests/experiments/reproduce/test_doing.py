@@ -82,5 +82,7 @@ def test_a_run_whose_folder_was_taken_over_ends_and_leaves_no_mark(tmp_path):
 
 def test_the_result_of_another_run_is_refused(tmp_path):
     do(tmp_path)
-    with pytest.raises(ValueError, match=r"result\.json is of another run: expected (id|method) .*nesterov"):
+    with pytest.raises(
+        ValueError, match=r"result\.json is of another run than plan\.json says: expected (id|method) .*nesterov"
+    ):
         result_of(small_plan(methods=["nesterov"]).runs[0], tmp_path)

@@ -2,7 +2,9 @@
 
 from copy import deepcopy
 
-from minidl.experiments.reproduce.claims import CLAIMS
+import pytest
+
+from minidl.experiments.reproduce.claims import CLAIMS, CONFIRMED, UNDECIDED
 from minidl.experiments.reproduce.judging import how_judged, judge_all
 
 
@@ -11,14 +13,26 @@ def test_findings_come_in_the_order_of_the_claims(collected_case):
     assert found == [claim for claim in CLAIMS if claim != "saddle" for _ in range(2)]
 
 
-def test_where_the_best_rate_ends_its_grid_the_finding_says_so(collected_case):
-    case = deepcopy(collected_case("clear gain"))
-    beside = "(The best rate for one rate is at the edge of its grid: a better one may lie beyond.)"
-    assert not any(beside in one.sentence for one in judge_all(case))
+def with_best_at_the_edge(case, rate):
+    case = deepcopy(case)
     for run in case["runs"]:
-        if run["role"] == "tuning" and run["rate"] == "uniform" and run["base_rate"] == 0.03:
+        if run["role"] == "tuning" and run["rate"] == rate and run["base_rate"] == 0.03:
             run["validation"]["loss"] = 0.001
-    assert [one.claim for one in judge_all(case) if one.sentence.endswith(beside)] == ["accuracy", "time"]
+    return [one for one in judge_all(case) if one.claim in ("accuracy", "time")]
+
+
+def test_where_the_best_rate_ends_its_grid_the_finding_says_so(collected_case):
+    beside = "(The best rate for a rate per layer is at the edge of its grid: a better one may lie beyond.)"
+    assert not any(beside in one.sentence for one in judge_all(collected_case("clear gain")))
+    found = with_best_at_the_edge(collected_case("clear gain"), "ln")
+    assert [(one.word, one.sentence.endswith(beside)) for one in found] == [(CONFIRMED, True)] * 2
+
+
+@pytest.mark.parametrize(("rate", "named"), [("uniform", "one rate"), ("per-step", "one varying rate")])
+def test_nothing_is_confirmed_where_a_rivals_best_rate_ends_its_grid(collected_case, rate, named):
+    beside = f"The best rate for {named} is at the edge of its grid: a better one may lie beyond, so it is not called"
+    found = with_best_at_the_edge(collected_case("clear gain"), rate)
+    assert [(one.word, beside in one.sentence) for one in found] == [(UNDECIDED, True)] * 2
 
 
 def test_the_rules_have_the_numbers_that_they_use():

@@ -77,8 +77,18 @@ def test_a_control_that_stands_still_decides_nothing_about_speed_whatever_was_le
             run["layers"]["relative_updates"]["middle"] = [0.0] * 5
     speed = finding(case, "speed")
     assert speed.word == UNDECIDED
-    assert "farther than one larger rate, which moves none" in speed.sentence
+    assert "times as far as one varying rate (one larger rate: none at all)." in speed.sentence
     assert speed.sentence.endswith("or stands still, every step is a far one: one larger rate.")
+
+
+def test_a_step_that_single_precision_does_not_see_is_said(collected_case):
+    case = deepcopy(collected_case("clear gain"))
+    words = "So short a step is lost in single precision, which rounds at 6e-08"
+    assert not any(words in one.sentence for one in judge_layers(case, "sgd"))
+    for run in case["runs"]:
+        if run["role"] == "report" and run["rate"] == "uniform":
+            run["layers"]["relative_updates"]["middle"] = [1e-9, 1e-9, 1e-3, 1e-3, 1e-3]
+    assert [one.claim for one in judge_layers(case, "sgd") if words in one.sentence] == ["slow", "speed"]
 
 
 def test_large_factors_are_written_out(collected_case):

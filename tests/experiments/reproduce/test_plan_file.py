@@ -202,11 +202,11 @@ def test_a_new_folder_gets_the_plan_and_then_keeps_it(tmp_path):
 
 def test_a_folder_with_a_plan_of_other_settings_is_refused(tmp_path):
     open_plan(plan(), tmp_path)
-    with pytest.raises(ValueError, match=r"with other settings .its iterations is 10, asked for is 20.*another --out"):
+    with pytest.raises(ValueError, match=r"with other settings .iterations 10 there, 20 asked for.*another --out"):
         open_plan(plan(iterations=20), tmp_path)
-    with pytest.raises(ValueError, match=r"settings .its recipe is mnist, asked for is digits.\. Choose another --out"):
+    with pytest.raises(ValueError, match=r"settings .recipe mnist there, digits asked for.\. Choose another --out"):
         open_plan(replace(plan(iterations=20), recipe="digits"), tmp_path)
-    with pytest.raises(ValueError, match="its seeds is 2, asked for is 1"):
+    with pytest.raises(ValueError, match="seeds 2 there, 1 asked for"):
         open_plan(plan(seeds=1), tmp_path)
 
 

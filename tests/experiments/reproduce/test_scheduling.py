@@ -103,7 +103,10 @@ def test_the_result_of_a_run_with_other_settings_is_not_taken_for_it(tmp_path):
     follow(small_plan(iterations=4), tmp_path)
     outcome = follow(small_plan(iterations=8), tmp_path)
     assert not outcome.done
-    words = "is of another run: expected iterations 8; got 4. Delete the folder, and the run is done again"
+    words = (
+        "is of another run than plan.json says: expected iterations 8; got 4. Mend the plan, or delete the folder, and "
+        "the run is done again"
+    )
     assert all(words in why for why in outcome.failed.values())
 
 
