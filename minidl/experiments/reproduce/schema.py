@@ -109,6 +109,8 @@ def check_collected(run: dict[str, Any], where: str) -> None:
         ValueError: says which entry is missing, or is of the wrong kind. The message begins with `where`.
     """
     wanted = {**_COLLECTED, **(_COLLECTED_REPORTED if run.get("role") == "report" else {})}
+    if run.get("role") == "report" and "saddle" in run:
+        wanted["saddle"] = _SADDLE
     check_plain(_part(run, wanted), wanted, where)
 
 
