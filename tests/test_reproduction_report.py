@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import figures.reproduction
-from figures.reproduction.__main__ import collected_in, main
+from figures.reproduction.__main__ import collected_in, main, remarks_in
 from minidl.experiments.reproduce.collected import load
 from minidl.experiments.reproduce.page import as_markdown
 from minidl.experiments.reproduce.report import pictures_of, report
@@ -19,7 +19,7 @@ HERE = Path(figures.reproduction.__file__).parent
 
 @pytest.fixture(scope="module")
 def blocks():
-    return report([load(path) for path in collected_in(HERE)])
+    return report([load(path) for path in collected_in(HERE)], remarks_in(HERE))
 
 
 def test_the_page_is_made_of_the_results_beside_it(blocks):
@@ -142,3 +142,10 @@ def test_it_says_what_it_is_for():
                           check=False, cwd=HERE.parents[1])  # fmt: skip
     assert done.returncode == 0
     assert "--collect OUT" in done.stdout
+
+
+def test_remarks_are_paragraphs_and_may_be_missing(tmp_path):
+    assert remarks_in(tmp_path) == []
+    (tmp_path / "remarks.txt").write_text("Broken\nin two.\n\nAnother.\n", encoding="utf-8")
+    assert remarks_in(tmp_path) == ["Broken in two.", "Another."]
+    assert remarks_in(HERE)[0].startswith("The rules were written before")

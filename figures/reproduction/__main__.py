@@ -13,6 +13,7 @@ from minidl.experiments.reproduce.report import headline
 from minidl.experiments.reproduce.writing import write_report
 
 HERE = Path(__file__).parent
+REMARKS = "remarks.txt"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,10 +79,17 @@ def _write(taken: dict[Path, dict[str, Any]], collections: list[dict[str, Any]],
         print(f"{path.name}: {len(found['runs'])} runs, {len(found['missing'])} missing, "
               f"{len(found['failed'])} failed, {len(found['damaged'])} damaged")  # fmt: skip
     old = set(options.out.glob("*-*.png"))
-    files = write_report(collections, options.out, everything=options.page)
+    files = write_report(collections, options.out, everything=options.page, remarks=remarks_in(options.out))
     for path in old - set(files):  # pictures of runs that are no longer told of
         path.unlink()
     print("\n".join(headline(collections)))
+
+
+def remarks_in(folder: Path) -> list[str]:
+    """The paragraphs of remarks.txt, if it is there: what had been seen when the runs beside it were chosen."""
+    path = folder / REMARKS
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
 def collected_in(folder: Path) -> list[Path]:

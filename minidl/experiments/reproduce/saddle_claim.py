@@ -19,6 +19,7 @@ from minidl.experiments.reproduce.comparisons import Measure, compare, steps_sum
 from minidl.experiments.reproduce.evidence import Arms, Run, arms_of, median
 from minidl.experiments.reproduce.names import arm_named
 from minidl.experiments.reproduce.page import Table
+from minidl.experiments.reproduce.saddle_point import UP
 from minidl.plot.words import listed
 
 SADDLE = "saddle"
@@ -53,7 +54,7 @@ def _about_walls(arms: Arms) -> str:
     if not up:
         return ""
     first, later = (listed([arm_named(arm) for arm in some]) for some in (up, out))
-    words = f" Thrown up the walls at first, so that the loss rises by more than 1%: {first}."
+    words = f" Thrown up the walls at first, so that the loss rises by more than {UP - 1:.0%}: {first}."
     return words + (f" Still up there half-way out: {later}." if out else "")
 
 
@@ -77,8 +78,8 @@ def about_the_saddle(arms: Arms) -> str:
         f"steepest the curvature is {saddle['smallest']:.2g}, {flatter:,.0f} times flatter than the steepest wall "
         f"({saddle['largest']:.3g}). A run begins {saddle['distance']:g} away from it, in a direction that its seed "
         f"draws, the same for all arms, and has left once the loss is below {saddle['threshold']:.3g}. "
-        f"How far the loss rises before, and until which step it is more than 1% above that at the saddle, tells who "
-        f"is thrown up the walls."
+        f"How far the loss rises before, and until which step it is more than {UP - 1:.0%} above that at the saddle, "
+        f"tells who is thrown up the walls."
     )
 
 

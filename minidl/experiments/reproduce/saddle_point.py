@@ -45,6 +45,7 @@ EXAMPLES = 300
 STILL = 1e-12  # norm of the gradient at the saddle
 START = 0  # seed of the point from which Newton's method goes
 MOST_STEPS = 200
+UP = 1.01  # times the loss at the saddle; above that a run has been thrown up the walls
 
 
 class Curvature(NamedTuple):

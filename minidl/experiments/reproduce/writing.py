@@ -40,18 +40,21 @@ def write(found: dict[str, Any], out: Path) -> None:
     write_report([found], folder, everything=True)
 
 
-def write_report(collections: Sequence[dict[str, Any]], folder: Path, everything: bool = False) -> list[Path]:
+def write_report(
+    collections: Sequence[dict[str, Any]], folder: Path, everything: bool = False, remarks: Sequence[str] = ()
+) -> list[Path]:
     """Write the report of collected results into a folder.
 
     Args:
         collections: what `collect` or `load` returned.
         folder: gets README.md and the pictures as PNG.
         everything: also index.html, and of each picture an SVG and a JSON file with its numbers; findings.json.
+        remarks: paragraphs on how these runs came about (`report`).
 
     Returns:
         The files.
     """
-    blocks = report(collections)
+    blocks = report(collections, remarks)
     files = {"README.md": as_markdown(blocks).encode()}
     drawn: dict[tuple[str, int], str] = {}
     for picture in pictures_of(blocks):

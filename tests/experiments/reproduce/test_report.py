@@ -133,3 +133,10 @@ def test_many_findings_on_a_claim_are_a_table_with_the_numbers_folded(collected_
     assert "| experiment | SGD with momentum | AdaGrad |" in text
     assert "| MNIST (quick) | **only through the larger rate** | **only through the larger rate** |" in text
     assert text.count("<summary>The numbers</summary>") == 5
+
+
+def test_what_had_been_seen_before_is_said_where_it_is_known(collected_case):
+    case = collected_case("clear gain")
+    assert "What had been seen before" not in page(case)
+    text = as_markdown(report([case], ["Thirteen runs had been seen.", "No more."]))
+    assert "<summary>What had been seen before</summary>\n\nThirteen runs had been seen.\n\nNo more." in text
