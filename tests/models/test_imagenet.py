@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import minidl as md
+from minidl import functional as F
 from minidl import models
 from tests.arrays import host, tensor
 from tests.models.translation import count, shapes, translated
@@ -44,8 +46,20 @@ def test_alexnet_32_equals_the_same_network_in_pytorch():
     images = np.random.default_rng(0).standard_normal((2, 3, 32, 32))
     scores, expected = model(tensor(images)), theirs(torch.tensor(images))
     np.testing.assert_allclose(host(scores), expected.detach().numpy(), rtol=1e-9, atol=1e-12)
-    assert host(scores).std() > 0.1  # the start neither vanishes nor explodes
+    assert host(scores).std() > 0.1  # the signal does not vanish
     scores.sum().backward()
     expected.sum().backward()
     for (name, p), q in zip(model.named_parameters(), theirs.parameters(), strict=True):
         np.testing.assert_allclose(host(p.grad), q.grad.numpy(), rtol=1e-8, atol=1e-10, err_msg=name)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_alexnet_32_begins_near_the_loss_of_guessing_and_no_gradient_vanishes(seed):
+    md.seed(seed)
+    model = models.alexnet_32()
+    images = np.random.default_rng(seed).standard_normal((64, 3, 32, 32), dtype=np.float32)
+    loss = F.cross_entropy(model(tensor(images)), tensor(np.arange(64)))
+    assert float(loss) == pytest.approx(np.log(200), rel=0.1)
+    loss.backward()
+    norms = [float(np.linalg.norm(host(layer.weight.grad))) for _, layer in model.layers()]
+    assert max(norms) < 20 * min(norms)

@@ -23,7 +23,7 @@ _DRAWN = ("uniform", "constant", "per-step", "ln")
 
 
 def escape_picture(collected: dict[str, Any], method: str) -> Picture | None:
-    """Loss and most negative eigenvalue over the steps, and a dot for each run at the step when it left."""
+    """Loss and most negative curvature over the steps, and a dot for each run at the step when it left."""
     found = escapes(arms_of(collected, method))
     arms = {arm: found[arm] for arm in (*RECIPE_ARMS, *TUNED_ARMS) if arm in found}
     drawn = {arm: list(arms[arm].values()) for arm in _DRAWN if arm in arms}
@@ -40,14 +40,13 @@ def escape_picture(collected: dict[str, Any], method: str) -> Picture | None:
     ]
     caption = (
         f"From a saddle point, {method_named(method)}. Steps until the loss is below {saddle['threshold']:.3g}, the "
-        f"dotted line (at the saddle it is {saddle['loss']:.3g}): {', '.join(words)}. Lines are medians over the "
+        f"dotted line (at the saddle it is {saddle['loss']:.3g}): {', '.join(words)}. The most negative curvature is "
+        f"the smallest eigenvalue of the Hessian. Lines are medians over the "
         f"seeds, bands their range; a dot is a run, a thin line joins those of one seed, a bar is the median."
     )
     panels = (
         partial(_lines, losses, "training loss", {"has left below": saddle["threshold"]}, False),
-        partial(
-            _lines, smallest, "most negative eigenvalue of the Hessian", {"at the saddle": saddle["smallest"]}, False
-        ),
+        partial(_lines, smallest, "most negative curvature", {"at the saddle": saddle["smallest"]}, False),
         partial(_lines, distance, "distance from the saddle", {}, True),
         partial(_dots, left, "steps until it has left"),
     )
@@ -84,20 +83,19 @@ def _lines(lines: dict[str, Any], heading: str, marks: dict[str, float], log: bo
         ax.fill_between(x, drawable(line["min"])[shown], drawable(line["max"])[shown], color=colour_of(arm), alpha=0.13,
                         linewidth=0)  # fmt: skip
         ax.plot(x, drawable(line["median"])[shown], "-", color=colour_of(arm), linewidth=1.5)
-    for name, value in marks.items():
+    for value in marks.values():
         ax.axhline(value, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-        ax.annotate(name, (0.01, value), xycoords=("axes fraction", "data"), xytext=(0, -2), textcoords="offset points",
-                    fontsize=SMALL - 1, color=QUIET, va="top")  # fmt: skip
     _ticks(ax.xaxis)
     ax.margins(x=0)
     ax.set_xlabel("step", fontsize=SMALL, color=INK)
-    ends = {arm: np.flatnonzero(np.isfinite(line["median"])) for arm, line in lines.items()}
-    named = [arm for arm in lines if ends[arm].size]
-    return lambda: label_ends(
-        ax, [lines[arm]["x"][ends[arm][-1]] for arm in named],
-        [float(lines[arm]["median"][ends[arm][-1]]) for arm in named], [arm_named(arm) for arm in named],
-        [colour_of(arm) for arm in named],
-    )  # fmt: skip
+    ends = [(line, arm, np.flatnonzero(np.isfinite(line["median"]))) for arm, line in lines.items()]
+    named = [
+        (line["x"][k[-1]], line["median"][k[-1]], arm_named(arm), colour_of(arm)) for line, arm, k in ends if k.size
+    ]
+    last = max((x for x, *_ in named), default=1.0)
+    named += [(last, value, name, QUIET) for name, value in marks.items()]
+    x, y, names, colours = map(list, zip(*named, strict=True)) if named else ([], [], [], [])
+    return lambda: label_ends(ax, x, y, names, colours)
 
 
 def _ticks(axis: Any) -> None:

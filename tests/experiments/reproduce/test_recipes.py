@@ -54,7 +54,14 @@ def test_biases_learn_twice_as_fast_but_those_that_caffe_excepts():
     assert tuple(optimizer.scales["fc1.bias"]) == (2.0, 0.0)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+def test_alexnet_at_32_pixels_keeps_its_rate_in_a_short_run():
+    recipe = recipe_named("imagenet32")
+    optimizer = build_optimizer(recipe_named("digits").network(), "sgd", 0.1)
+    rates = {steps: recipe.scheduled(optimizer, steps).rate(steps - 1) for steps in recipe.iterations.values()}
+    assert rates == pytest.approx({recipe.iterations["quick"]: 0.1, 20_000: 1e-5})
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "imagenet32"])
 def test_a_shorter_run_sees_the_whole_schedule(name):
     recipe = recipe_named(name)
     optimizer = build_optimizer(recipe_named("digits").network(), "sgd", 0.1)
