@@ -82,10 +82,19 @@ def _different(earlier: dict[str, Any], later: dict[str, Any]) -> Iterator[str]:
     lengths = [sorted({run["iterations"] for run in part["runs"]}) for part in (earlier, later)]
     if all(lengths) and lengths[0] != lengths[1]:
         yield f"runs of {lengths[0]} and {lengths[1]} steps"
+    weights = {run["seed"]: run.get("first_weights") for run in earlier["runs"]}
+    for seed in sorted({run["seed"] for run in later["runs"] if _begin_apart(run, weights)}):
+        yield f"runs of seed {seed} that begin with other weights"
     rates = {_arm(run): run["base_rate"] for run in earlier["runs"]}
     for run in later["runs"]:
         if rates.get(_arm(run), run["base_rate"]) != run["base_rate"]:
             yield f"{run['id']} at the base rates {rates[_arm(run)]} and {run['base_rate']}"
+
+
+def _begin_apart(run: dict[str, Any], weights: dict[int, str | None]) -> bool:
+    """Whether a run begins with other weights than those of its seed, where both are known."""
+    own, theirs = run.get("first_weights"), weights.get(run["seed"])
+    return own is not None and theirs is not None and own != theirs
 
 
 def _arm(run: dict[str, Any]) -> tuple[Any, ...]:

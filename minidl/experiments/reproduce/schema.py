@@ -23,6 +23,7 @@ _ALWAYS = {
     "versions": dict,
     "iterations": int,
     "seconds": float,
+    "checks": dict,
 }  # fmt: skip
 _TRAINED = {
     "looks": [{"iteration": int, "accuracy": _NUMBER, "loss": _NUMBER, "seconds": _NUMBER}],
@@ -109,6 +110,7 @@ def check_collected(run: dict[str, Any], where: str) -> None:
         ValueError: says which entry is missing, or is of the wrong kind. The message begins with `where`.
     """
     wanted = {**_COLLECTED, **(_COLLECTED_REPORTED if run.get("role") == "report" else {})}
+    wanted |= {"first_weights": str} if "first_weights" in run else {}
     if run.get("role") == "report" and "saddle" in run:
         wanted["saddle"] = _SADDLE
     check_plain(_part(run, wanted), wanted, where)

@@ -145,6 +145,27 @@ def test_a_result_that_is_not_the_run_that_is_planned_is_left_out(tmp_path):
     assert found["damaged"] == {spec["id"]: "has another rate and seed than the plan says: not of this reproduction"}
 
 
+def test_a_result_that_begins_with_other_weights_than_the_others_of_its_seed_is_left_out(tmp_path):
+    names = write_runs(tmp_path, "missing arms", seeds=3, arms=("uniform", "ln"))
+    for name in names:
+        begin_with(tmp_path, name, f"weights of {name[-5:]}")
+    odd = write_runs(tmp_path / "more", "clear gain", seeds=1, arms=("constant",))[0]
+    (tmp_path / "more" / "runs" / odd).rename(tmp_path / "runs" / odd)
+    begin_with(tmp_path, odd, "another network's")
+    found = collect(tmp_path)
+    assert {run["id"]: run["first_weights"] for run in found["runs"]} == {
+        name: f"weights of {name[-5:]}" for name in names
+    }
+    assert list(found["damaged"]) == [odd]
+    assert found["damaged"][odd].startswith("begins with other weights than most runs of its seed")
+
+
+def begin_with(out, name, checksum):
+    path = out / "runs" / name / "result.json"
+    result = json.loads(path.read_text())
+    path.write_text(json.dumps({**result, "checks": {"first_weights": checksum}}))
+
+
 def test_a_damaged_run_is_told_once_and_counted_once(tmp_path):
     write_runs(tmp_path, "missing arms", seeds=1)
     folder = tmp_path / "runs" / "sgd-ln-recipe-seed0"

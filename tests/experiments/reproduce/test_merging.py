@@ -173,3 +173,17 @@ def test_what_neither_part_planned_is_missing_from_the_whole(tmp_path):
     found = merge(first, second)
     assert found["missing"] == ["nesterov-uniform-recipe-seed2", "nesterov-ln-recipe-seed2"]
     assert found["planned"] == 12
+
+
+def test_parts_whose_runs_begin_with_other_weights_are_not_of_one_reproduction(tmp_path):
+    first, second = part(tmp_path, "first"), part(tmp_path, "second")
+    for run in first["runs"]:
+        run["first_weights"] = f"of seed {run['seed']}"
+    merge(first, second)  # of the second it is not known
+    for run in second["runs"]:
+        run["first_weights"] = f"of seed {run['seed']}"
+    merge(first, second)
+    for run in second["runs"]:
+        run["first_weights"] = "another network's" if run["seed"] in (1, 3) else run["first_weights"]
+    with pytest.raises(ValueError, match="got runs of seed 1 that begin with other weights; runs of seed 3 that begin"):
+        merge(first, second)
