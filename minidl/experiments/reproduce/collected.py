@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.experiments.reproduce.grids import not_at_their_best
+from minidl.experiments.reproduce.pairing import KEY, start_of, unpaired
 from minidl.experiments.reproduce.schema import FLOW, FORMAT, check_collected, check_result, read_strictly
 from minidl.files.writing import write_atomically
 
@@ -56,7 +58,7 @@ def collect(out: Path) -> dict[str, Any]:
     layers: list[str] = max((found["layers"] for found in results.values() if "layers" in found), key=len, default=[])
     environments: list[dict[str, Any]] = []
     drawn = _drawn(results)
-    return {
+    whole: dict[str, Any] = {
         "format": FORMAT,
         "recipe": recipe,
         "scale": scale,
@@ -69,6 +71,12 @@ def collect(out: Path) -> dict[str, Any]:
         "layers": layers,
         "environments": environments,
         "runs": [compact(found, environments, name in drawn) for name, found in results.items()],
+    }
+    misplaced = {name: f"{why}: delete its folder" for name, why in not_at_their_best(whole).items()}
+    return {
+        **whole,
+        "damaged": {**damaged, **misplaced},
+        "runs": [run for run in whole["runs"] if run["id"] not in misplaced],
     }
 
 
@@ -109,7 +117,7 @@ def _strangers(results: dict[str, Any], plan: dict[str, Any], recipe: str, scale
     steps = [spec["iterations"] for spec in planned.values() if "iterations" in spec]
     steps = steps or [found["iterations"] for found in results.values()]
     usual = max(steps, key=steps.count, default=None)
-    weights = _usual_weights(results)
+    odd = unpaired(results)
     strangers: dict[str, str] = {}
     for name, found in results.items():
         spec, made = found["spec"], found["iterations"]
@@ -120,25 +128,9 @@ def _strangers(results: dict[str, Any], plan: dict[str, Any], recipe: str, scale
             strangers[name] = f"has another {' and '.join(other)} than the plan says: not of this reproduction"
         elif made != planned.get(name, {}).get("iterations", usual) or made != usual:
             strangers[name] = f"has {made} steps, others have {usual}: not of this reproduction"
-        elif first_weights(found) not in (None, weights.get(spec["seed"])):
-            strangers[name] = "begins with other weights than most runs of its seed: delete its folder"
+        elif name in odd:
+            strangers[name] = odd[name]
     return strangers
-
-
-def first_weights(found: dict[str, Any]) -> str | None:
-    """A checksum of what a run begins with, which is the same for all runs of a seed; None where it is not known."""
-    known = found["checks"].get("first_weights")
-    return known if isinstance(known, str) else None
-
-
-def _usual_weights(results: dict[str, Any]) -> dict[int, str]:
-    """For each seed the first weights of most of its runs: those of another version of a network may differ."""
-    by_seed: dict[int, list[str]] = {}
-    for found in results.values():
-        known = first_weights(found)
-        if known is not None:
-            by_seed.setdefault(found["spec"]["seed"], []).append(known)
-    return {seed: max(known, key=known.count) for seed, known in by_seed.items()}
 
 
 def _planned(plan: dict[str, Any], results: dict[str, Any], lost: Container[str]) -> list[str]:
@@ -191,8 +183,8 @@ def compact(found: dict[str, Any], environments: list[dict[str, Any]], drawn: bo
     run["environment"] = environments.index(environment)
     for key in ("base_rate", "iterations", "seconds", "cpu_seconds", "diverged_at", "train_loss", "mean_multiplier"):
         run[key] = rounded(found.get(key), 6)
-    if first_weights(found) is not None:
-        run["first_weights"] = first_weights(found)
+    if start_of(found) is not None:
+        run[KEY] = start_of(found)
     if "validation" in found:
         run["validation"] = {key: rounded(found["validation"].get(key), 6) for key in ("accuracy", "loss")}
     if spec["role"] == "report":

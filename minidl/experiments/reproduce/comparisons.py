@@ -7,9 +7,16 @@ Both comparisons are judged by `experiments/verdict.py`:
 - **each at its best rate**: the same against one rate, and one varying rate, where a search over the same grid chose
   the base rate of each. (The constant control is left out there: a constant times t is one rate again.)
 
-Confirmed is what helps in both. If in the first a control does as well, or in the second one rate does as well, it is
-only the larger rate. If one rate as it is in the recipe does as well, or better, the claim is not confirmed; and if the
-two disagree, or the second was not run on as many seeds as can decide, it is undecided.
+Both have to decide; the second does so only with as many seeds as can, and where a rule's better rate beyond the edge
+of its grid would not turn it. Then:
+
+| at the recipe's rate | each at its best rate | the word |
+|---|---|---|
+| helps | helps | confirmed |
+| helps | one varying rate does as well, or one rate does as well or better | only through the larger rate |
+| a larger rate does as well | anything but helps | only through the larger rate |
+| one rate does as well, or better | anything but helps | not confirmed |
+| anything but helps | helps | undecided: they disagree |
 """
 
 from __future__ import annotations
@@ -54,6 +61,7 @@ _AT_THE_RECIPES_RATE = {  # which was chosen for one rate for all layers
     verdicts.LARGER_RATE: "At the recipe's rate a larger rate does as well",
     verdicts.NO_DIFFERENCE: "At the recipe's rate there is no difference that counts",
     verdicts.HURTS: "It hurts at the recipe's rate",
+    verdicts.UNDECIDED: "At the recipe's rate the seeds do not settle it",
 }
 
 _AT_ITS_BEST = {
@@ -112,12 +120,13 @@ def compared(arms: Arms, names: dict[str, str], measure: Measure) -> Verdict | N
     return judge(numbers, measure.lost)
 
 
-def lacking(arms: Arms, tuned: Verdict | None) -> str:
-    """What the comparison at the best rates lacks to decide anything; nothing ("") if it could.
+def lacking(arms: Arms, tuned: Verdict | None, edges: Sequence[str] = ()) -> str:
+    """Why the comparison at the best rates decides nothing; nothing ("") if it may.
 
     Args:
         arms: those that are compared there (`paired_arms`).
         tuned: the verdict on them.
+        edges: the rules whose best rate is at the edge of their grid.
     """
     if tuned is None:
         return NOT_RUN
@@ -126,7 +135,25 @@ def lacking(arms: Arms, tuned: Verdict | None) -> str:
         return f"was run on {seeds_words(seeds)}"
     if TUNED["per-step"] not in arms and tuned.pairings[0].better:
         return f"lacks {arm_named('per-step')}, as large and the same for all layers"
+    turning = [rule for rule in _at_edges(arms, edges) if _could_turn(rule, tuned)]
+    if turning:
+        return f"{_AT_ITS_BEST[tuned.kind]}, but {_beyond(turning)}"
     return ""
+
+
+def _at_edges(arms: Arms, edges: Sequence[str]) -> list[str]:
+    """The rules that are compared at their best rates and have these at the edge of their grids."""
+    return [rule for rule in edges if f"{rule}-tuned" in arms]
+
+
+def _could_turn(rule: str, tuned: Verdict) -> bool:
+    """Whether a better rate for this rule could turn what came out: for a rate per layer a loss, for a rival a gain."""
+    return tuned.kind != verdicts.UNDECIDED and (rule == "ln") == (tuned.kind != verdicts.HELPS)
+
+
+def _beyond(rules: Sequence[str]) -> str:
+    named = listed(list(map(arm_named, rules)))
+    return f"the best rate for {named} is at the edge of its grid: a better one may lie beyond"
 
 
 def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool, lack: str = "") -> tuple[str, str]:
@@ -135,29 +162,23 @@ def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool, lack
     Args:
         recipe, tuned: the two verdicts, None for one that was not run.
         controls: whether both controls were run at the recipe's rate.
-        lack: what the second comparison lacks to decide anything (`lacking`).
+        lack: why the second comparison decides nothing (`lacking`).
     """
-    lack = lack or (NOT_RUN if tuned is None else "")
-    first, second = (None if found is None else found.kind for found in (recipe, tuned))
-    if first is None:
+    if recipe is None:
         return UNDECIDED, "Not run at the recipe's rate."
-    if first == verdicts.UNDECIDED:
-        also = "" if lack or second is None else f"; each at its best rate, {_AT_ITS_BEST[second]}"
-        return UNDECIDED, f"At the recipe's rate the seeds do not settle it{also}."
-    if lack:
-        return UNDECIDED, f"{_AT_THE_RECIPES_RATE[first]}; each at its best rate {lack}."
-    assert second is not None
-    both = f"{_AT_THE_RECIPES_RATE[first]}; each at its best rate, {_AT_ITS_BEST[second]}."
-    if first != verdicts.HELPS:
-        if second == verdicts.HELPS:
-            return UNDECIDED, both
-        return LARGER_RATE if first == verdicts.LARGER_RATE else NOT_CONFIRMED, both
-    if second == verdicts.HELPS:
+    if tuned is None or lack:
+        return UNDECIDED, f"{_AT_THE_RECIPES_RATE[recipe.kind]}; each at its best rate {lack or NOT_RUN}."
+    why = f"{_AT_THE_RECIPES_RATE[recipe.kind]}; each at its best rate, {_AT_ITS_BEST[tuned.kind]}."
+    if verdicts.UNDECIDED in (recipe.kind, tuned.kind):
+        return UNDECIDED, why
+    if tuned.kind == verdicts.HELPS:
+        if recipe.kind != verdicts.HELPS:
+            return UNDECIDED, why
         return (CONFIRMED, "") if controls else (UNDECIDED, "One of the two controls was not run.")
-    return UNDECIDED if second == verdicts.UNDECIDED else LARGER_RATE, both
+    return LARGER_RATE if recipe.kind in (verdicts.HELPS, verdicts.LARGER_RATE) else NOT_CONFIRMED, why
 
 
-def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure) -> Finding:
+def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, edges: Sequence[str] = ()) -> Finding:
     """The finding on a claim that one number a run decides.
 
     Args:
@@ -165,6 +186,7 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure) -> 
         arms: the runs of one method.
         where: `recipe`, `scale` and `method`.
         measure: the number.
+        edges: the rules whose best rate is at the edge of their grid.
     """
     recipe, tuned = (compared(arms, names, measure) for names in (RECIPE, TUNED))
     named = tuple(ids_of(arms, [arm for names in (RECIPE, TUNED) for arm in names.values()]))
@@ -172,12 +194,15 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure) -> 
         missing = [arm_named(arm) for arm in ("ln", "uniform") if arm not in arms] or ["the same seeds in both"]
         return Finding(claim, **where, word=UNDECIDED, sentence=f"Not run: {listed(missing)}.", runs=named)
     own, best = paired_arms(arms, RECIPE), paired_arms(arms, TUNED)
-    word, why = combined(recipe, tuned, all(arm in arms for arm in RECIPE.values()), lacking(best, tuned))
+    word, why = combined(recipe, tuned, all(arm in arms for arm in RECIPE.values()), lacking(best, tuned, edges))
+    aside = [rule for rule in _at_edges(best, edges) if tuned is not None and not _could_turn(rule, tuned)]
+    why += f" (T{_beyond(aside)[1:]}.)" if aside else ""
     sentence = f"{seeds_words(len(own['ln']))}: {_each(own, RECIPE, measure)}. "
     statistics = [f"At the recipe's rate: {_reason(recipe)}"]
     if tuned is not None:
         seeds = seeds_words(len(best[TUNED["layer-specific"]]))
-        sentence += f"Each at its own best rate, {seeds}: {_each(best, TUNED, measure)}. "
+        same = ", which is the recipe's" if _are_the_recipes(own, best) else ""
+        sentence += f"Each at its own best rate{same}, {seeds}: {_each(best, TUNED, measure)}. "
         statistics.append(f"Each at its best rate: {_reason(tuned)}")
     numbers = {
         "seeds": len(own["ln"]),
@@ -188,6 +213,16 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure) -> 
     }
     return Finding(claim, **where, word=word, sentence=f"{sentence}{why}".strip(), statistics=tuple(statistics),
                    numbers=numbers, runs=named)  # fmt: skip
+
+
+def _are_the_recipes(own: Arms, best: Arms) -> bool:
+    """Whether the best rate of every rule is that at which it was run anyway."""
+    rates = [
+        {run.get("base_rate") for run in [*best.get(tuned, {}).values(), *own.get(RECIPE[key], {}).values()]}
+        for key, tuned in TUNED.items()
+        if tuned in best
+    ]
+    return all(len(found) == 1 and None not in found for found in rates)
 
 
 def _each(arms: Arms, names: dict[str, str], measure: Measure) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minidl.experiments.reproduce.comparisons import numbers_of
 from minidl.experiments.reproduce.drawing import curves, ends, looked, sample_words
 from minidl.experiments.reproduce.evidence import Arms, arms_of, median, methods_of
+from minidl.experiments.reproduce.grids import Grid, grids_of
 from minidl.experiments.reproduce.layer_drawing import by_depth, over_time
 from minidl.experiments.reproduce.names import ARMS, arm_named, method_named, note_of, words_of
 from minidl.experiments.reproduce.outcome_claims import ITERATIONS
-from minidl.experiments.reproduce.page import Block, Folded, Heading, Shown, Table, Text
+from minidl.experiments.reproduce.page import Block, Folded, Heading, Shown, Text
 from minidl.experiments.reproduce.picture import Picture
 from minidl.experiments.reproduce.recipes import RECIPES
 from minidl.experiments.reproduce.saddle_claim import SADDLE, about_the_saddle, escape_table, escapes
@@ -108,11 +109,10 @@ def _escaped(collected: dict[str, Any], methods: Sequence[str]) -> list[Block]:
         if not blocks:
             blocks.append(Text(about_the_saddle(arms)))
         inside: list[Block] = [Shown(picture), escape_table(arms)]
-        tuning = tuning_table(collected, method)
-        if tuning is not None:
-            table, edges = tuning
+        grids = grids_of(collected, method)
+        if grids:
             score = "Mean number of steps until it has left, by base rate"
-            inside.append(Folded("The tuning", _tuned(method_named(method), score, table, edges)))
+            inside.append(Folded("The tuning", _tuned(method_named(method), score, grids, "never")))
         blocks += inside if method == methods[0] else [Folded(f"The same with {method_named(method)}", inside)]
     return blocks
 
@@ -144,20 +144,20 @@ def _numbers(collected: dict[str, Any], method: str, arms: Arms) -> list[Block]:
     layers = layers_table(arms, collected["layers"])
     if layers is not None:
         blocks += [Text(f"**{name}: layer by layer**"), Text("Medians over the seeds, and along the way."), layers]
-    tuning = tuning_table(collected, method)
-    if tuning is not None:
-        table, edges = tuning
-        blocks += _tuned(name, "Mean validation loss by base rate", table, edges)
+    grids = grids_of(collected, method)
+    if grids:
+        blocks += _tuned(name, "Mean validation loss by base rate", grids, "diverged")
     return blocks
 
 
-def _tuned(name: str, score: str, table: Table, edges: Sequence[str]) -> list[Block]:
+def _tuned(name: str, score: str, grids: Mapping[str, Grid], lost: str) -> list[Block]:
     """The table of the tuning, and what is to be said of it."""
     blocks: list[Block] = [
         Text(f"**{name}: the tuning**"),
         Text(f"{score}; * is the best of a grid that is done."),
-        table,
+        tuning_table(grids, lost),
     ]
+    edges = [rule for rule, grid in grids.items() if grid.at_edge]
     if edges:
         named = ", ".join(map(arm_named, edges))
         blocks.append(Text(f"At the edge of the grid, so a better rate may lie beyond it: {named}.", "note"))

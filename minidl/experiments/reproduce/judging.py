@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from minidl.experiments.reproduce.claims import CLAIMS, CONFIRMED, UNDECIDED, Finding, fewest
+from minidl.experiments.reproduce.claims import CLAIMS, Finding, fewest
 from minidl.experiments.reproduce.evidence import methods_of
 from minidl.experiments.reproduce.layer_claims import EXTREME, FASTER, SLOWER, judge_layers
-from minidl.experiments.reproduce.names import arm_named
 from minidl.experiments.reproduce.outcome_claims import judge_outcomes
 from minidl.experiments.reproduce.page import Block, Folded, Text
 from minidl.experiments.reproduce.saddle_claim import SADDLE, judge_escape
 from minidl.experiments.reproduce.saddle_point import UP
-from minidl.experiments.reproduce.tables import tuning_table
 from minidl.experiments.verdict import ALIKE, KEPT_OF_THE_GAIN, SIGNIFICANCE, SMALLEST_EFFECT
-from minidl.plot.words import listed
 
 
 def judge_all(collected: dict[str, Any]) -> list[Finding]:
@@ -28,40 +23,19 @@ def judge_all(collected: dict[str, Any]) -> list[Finding]:
 
 def _of(collected: dict[str, Any], method: str) -> list[Finding]:
     if collected["recipe"] == SADDLE:  # no training from first weights: it is asked one thing only
-        return _with_edges(judge_escape(collected, method), collected, method)
-    return [*judge_layers(collected, method), *_with_edges(judge_outcomes(collected, method), collected, method)]
-
-
-def _with_edges(findings: list[Finding], collected: dict[str, Any], method: str) -> list[Finding]:
-    """The findings; where "its best rate" may not be the best, their sentences say so."""
-    tuning = tuning_table(collected, method)
-    edges = [] if tuning is None else tuning[1]
-    return [_beside_its_edges(one, edges) for one in findings]
-
-
-def _beside_its_edges(finding: Finding, edges: Sequence[str]) -> Finding:
-    """The finding; nothing is confirmed where a rival's better rate may lie beyond the edge of its grid."""
-    arms = [arm.removesuffix("-tuned") for arm in finding.numbers.get("compared at their best", ())]
-    named = [arm_named(arm) for arm in arms if arm in edges]
-    if not named:
-        return finding
-    beside = f"The best rate for {listed(named)} is at the edge of its grid: a better one may lie beyond"
-    open_ = finding.word == CONFIRMED and any(arm in edges for arm in arms if arm != "ln")
-    sentence = (
-        f"{finding.sentence} {beside}, so it is not called confirmed." if open_ else f"{finding.sentence} ({beside}.)"
-    )
-    return replace(finding, word=UNDECIDED if open_ else finding.word, sentence=sentence)
+        return judge_escape(collected, method)
+    return [*judge_layers(collected, method), *judge_outcomes(collected, method)]
 
 
 def how_judged() -> list[Block]:
     """The rules, for the report."""
     lines = [
         f"""The rules do not look at who wins. A claim is judged for each network with each method, in four words:
-        **confirmed**, **only through the larger rate**, **not confirmed**, **undecided**. What differs between two arms
-        is compared seed by seed (the same seed gives the same weights and the same order of the data) by an exact
-        sign-flip test, one-sided, at p <= {SIGNIFICANCE}: with fewer than {fewest()} seeds nothing is decided. A
-        network that learned nothing, or stands still, decides nothing about speed, nor about who is sooner as
-        good.""",
+        **confirmed**, **only through the larger rate**, **not confirmed** (shown not to be so, or by too little to
+        count), **undecided**. What differs between two arms is compared seed by seed (the same seed gives the same
+        weights and the same order of the data) by an exact sign-flip test, one-sided, at p <= {SIGNIFICANCE}: with
+        fewer than {fewest()} seeds nothing is decided. A network that learned nothing, or stands still, decides nothing
+        about speed, nor about who is sooner as good.""",
         f"""**Gradients** and **slow**: the geometric mean over the half of the layers near the output
         against that over the half near the input, under one rate. Confirmed is at least {EXTREME:g} times for the
         gradient's norm, at the start and in the median over the recorded steps, and at least {SLOWER:g} times for
@@ -69,18 +43,23 @@ def how_judged() -> list[Block]:
         recorded more densely early in a run: half of the recorded steps lie in its first quarter.""",
         f"""**Speed**: near the input a step under a rate per layer has to go at least {FASTER:g} times as far as under
         one rate, and at least {FASTER:g} times as far as under both controls. If it is established to go less far than
-        that compared with a control, the larger rate explains it. A control that learned nothing, where a rate per
-        layer did, or whose layers stand still, decides nothing: everything is faster than that.""",
+        that compared with a control, the larger rate explains it. An arm that learned nothing, or whose layers near the
+        input stand still, is no measure of speed: beside it nothing is decided.""",
         f"""**Accuracy** and **time**: one arm beats another if the test says so and the median difference is at least
         {SMALLEST_EFFECT:.0%}. That a control does as well has to be shown too: by the same test it keeps at least
-        {KEPT_OF_THE_GAIN:.0%} of what a rate per layer gains over one rate. There is no difference if one rate is shown
-        to be behind by less than {ALIKE:.0%} of its wrong answers, or iterations. Confirmed is what helps both at the
-        recipe's rate, where both controls have to be beaten, and with each rule at the best rate of the same grid. If
-        the two disagree, or the second was not run on {fewest()} seeds, or lacks its control where a rate per layer is
-        ahead, or if a rival's best rate is at the edge of the grid where all else confirms, it is undecided. A run that
-        diverged ranks after every other. Time is counted in iterations, until a run has no more wrong answers, give or
-        take {SMALLEST_EFFECT:.0%}, than one rate with the same seed has at the end; where one rate learned nothing
-        there is nothing to reach, and time is undecided.""",
+        {KEPT_OF_THE_GAIN:.0%} of what a rate per layer gains over one rate, and is not behind by {SMALLEST_EFFECT:.0%}
+        in the median. There is no difference if one rate is shown to be behind by less than {ALIKE:.0%} of its wrong
+        answers, or iterations, and neither is ahead by {SMALLEST_EFFECT:.0%} in the median. A run that diverged ranks
+        after every other. Time is counted in iterations, until a run has no more wrong answers, give or take
+        {SMALLEST_EFFECT:.0%}, than one rate with the same seed has at the end; where one rate learned nothing there is
+        nothing to reach, and time is undecided.""",
+        f"""Each of these is compared twice: at the recipe's rate, with both controls; and each rule at the best rate of
+        the same grid, with one varying rate. Both comparisons have to decide. Helps in both is confirmed. Helps at the
+        recipe's rate alone, or no more there than a larger rate, is only through the larger rate. Does no better at
+        the recipe's rate, and not at its best rate either, is not confirmed. Helps at its best rate alone is undecided:
+        the two disagree. The second decides only on {fewest()} seeds or more, with its control where a rate per layer
+        is ahead, and only if a better rate beyond the edge of its grid could not turn it: one for a rate per layer a
+        loss, one for another rule a gain.""",
         f"""**Saddle**: the same two comparisons, of the steps until the loss is a stated part below that at the saddle,
         which is also what the best rates are chosen by. A run that never gets there ranks after every other. A rate
         that is too large for the steepest walls throws a run up them: where the loss rises by more than {UP - 1:.0%}

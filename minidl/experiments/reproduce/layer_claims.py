@@ -9,8 +9,8 @@ recorded steps, half of which lie in the first quarter of a run.
 - **slow**: under one rate the relative update of a step, |dw|/|w|, is at least `SLOWER` times larger near the output.
 - **speed**: near the input the relative update is at least `FASTER` times that under one rate, and at least `FASTER`
   times that under each control in which no layer differs from another. If only the first is established and for one of
-  the controls the contrary, it is the larger rate. A control that learned nothing, where a rate per layer did, or
-  whose layers near the input stand still, decides nothing: everything is faster than that.
+  the controls the contrary, it is the larger rate. An arm that learned nothing, or whose layers near the input stand
+  still, is no measure of speed.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ EXTREME = 10.0
 SLOWER = 2.0
 FASTER = 1.1
 SINGLE = 2.0**-24  # of a number, below which float32 does not change it
+LOST = 1e-10  # |dw|/|w| below which less than one weight in a hundred changes, since weights differ in size
 
 
 def judge_layers(collected: dict[str, Any], method: str) -> list[Finding]:
@@ -112,12 +113,12 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     gains = {arm: _gains(arms, arm, "near input") for arm in ("uniform", *rivals)}
     shifts = {arm: _gains(arms, arm, "shift") for arm in ("uniform", *rivals)}
     shown = {arm: exceeds(gains[arm], math.log(FASTER)) for arm in gains}
-    learned = [arm for arm in ("ln", *rivals) if have_learned(list(arms[arm].values()), classes)]
-    stuck = [arm for arm in rivals if _stands_still(gains[arm]) or ("ln" in learned and arm not in learned)]
+    stuck = [arm for arm in gains if _stands_still(gains[arm])]
+    stuck += [arm for arm in (*gains, "ln") if arm not in stuck and not have_learned(list(arms[arm].values()), classes)]
     word, why = _speed_word(shown, rivals, stuck)
     still = [arm for arm in gains if _stands_still(gains[arm])]
     lines = [f"{_middle(gains[arm])} times as far as {arm_named(arm)}" for arm in gains if arm not in still]
-    standing = f" ({listed(list(map(arm_named, still)))}: none at all)" if still else ""
+    standing = f" ({listed(list(map(arm_named, still)))}: stands still in most seeds)" if still else ""
     multipliers = [near_input_and_output(by_layer(run, "multipliers")) for run in arms["ln"].values()]
     factors = (median([pair[0] for pair in multipliers]), median([pair[1] for pair in multipliers]))
     short = _of_single_precision(_halves(list(arms["uniform"].values()), "relative_updates", "middle")[0])
@@ -143,7 +144,10 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
 
 
 def _speed_word(shown: dict[str, str], rivals: Sequence[str], stuck: Sequence[str]) -> tuple[str, str]:
-    """The word and why. `stuck`: the controls that stand still, or learned nothing where a rate per layer did."""
+    """The word and why. `stuck`: the arms that stand still, or learned nothing."""
+    nothing = "A network that learns nothing, or stands still, is no measure of speed: "
+    if "ln" in stuck or "uniform" in stuck:
+        return UNDECIDED, f"{nothing}{listed([arm_named(arm) for arm in stuck if arm in ('ln', 'uniform')])}."
     if shown["uniform"] == REFUTED:
         return NOT_CONFIRMED, ""
     if shown["uniform"] != ESTABLISHED:
@@ -154,11 +158,7 @@ def _speed_word(shown: dict[str, str], rivals: Sequence[str], stuck: Sequence[st
     if not rivals:
         return UNDECIDED, "No larger rate without differences between layers was run beside it."
     if stuck:
-        return (
-            UNDECIDED,
-            "Beside a network that learns nothing, or stands still, every step is a far one: "
-            f"{listed(list(map(arm_named, stuck)))}.",
-        )
+        return UNDECIDED, f"{nothing}{listed(list(map(arm_named, stuck)))}."
     missing = [arm for arm in CONTROLS if arm not in rivals]
     if missing:
         return UNDECIDED, f"Not run: {listed(list(map(arm_named, missing)))}."
@@ -226,12 +226,13 @@ def _stands_still(gains: Sequence[float]) -> bool:
 
 
 def _of_single_precision(update: float) -> str:
-    """What a step of this part of the weights is where it is lost in float32's rounding."""
-    if not 0 < update < SINGLE:
+    """What one rate's step of this part of the weights is where it is lost in float32's rounding."""
+    if not 0 < update < LOST:
         return ""
     return (
-        f" (So short a step is lost in single precision, which rounds at {SINGLE:.0e}: nearly all weights keep every "
-        "bit, and what moves near the input are biases, which begin at 0.)"
+        f" (Under one rate a step changes the layers near the input by {update:.0e} of their weights, which is lost in "
+        f"single precision: that rounds at {SINGLE:.0e}, nearly all weights keep every bit, and what moves there are "
+        "biases, which begin at 0.)"
     )
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
+from minidl.experiments.reproduce.grids import not_at_their_best
 from minidl.experiments.reproduce.methods import METHODS, RATES
+from minidl.experiments.reproduce.pairing import apart
 from minidl.experiments.reproduce.plan import make_plan
 
 
 def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     """The results of two folders of one experiment (`collected.collect`) as one.
 
-    A run that is in both is taken from `later`. The settings are those of a plan with all methods, rates and seeds of
-    the two, and what such a plan has and neither folder is missing.
+    A run that is in both is taken from `later`. Tuned runs at another rate than the best of the grid that so comes
+    about are left out. The settings are those of a plan with all methods, rates and seeds of the two; what such a plan
+    has and neither folder, or what was left out, is missing.
 
     Raises:
         ValueError: they are not of the same experiment, so that their runs cannot be compared.
     """
+    settings = _joint_settings(earlier["settings"], later["settings"])
+    tuning = {run["id"]: run for part in (earlier, later) for run in part["runs"] if run["role"] == "tuning"}
+    earlier, later = (_at_best(part, tuning.values(), settings) for part in (earlier, later))
     differences = [*_different(earlier, later)]
     if differences:
         raise ValueError(
@@ -36,7 +42,6 @@ def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     failed = {**_without(earlier["failed"], later["damaged"]), **later["failed"]}
     damaged = {**_without(earlier["damaged"], {"plan.json", *later["failed"]}), **later["damaged"]}
     failed, damaged = _without(failed, runs), _without(damaged, runs)
-    settings = _joint_settings(earlier["settings"], later["settings"])
     missing = [
         name
         for name in dict.fromkeys([*_planned(later, settings), *earlier["missing"], *later["missing"]])
@@ -54,6 +59,17 @@ def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
         "layers": later["layers"] or earlier["layers"],
         "environments": environments,
         "runs": moved,
+    }
+
+
+def _at_best(part: dict[str, Any], tuning: Iterable[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
+    """A part without the tuned runs that are not at the best rate of these tuning runs: they are missing."""
+    reported = [run for run in part["runs"] if run["role"] != "tuning"]
+    misplaced = not_at_their_best({"settings": settings, "runs": [*tuning, *reported]})
+    return {
+        **part,
+        "runs": [run for run in part["runs"] if run["id"] not in misplaced],
+        "missing": [*part["missing"], *misplaced],
     }
 
 
@@ -82,19 +98,12 @@ def _different(earlier: dict[str, Any], later: dict[str, Any]) -> Iterator[str]:
     lengths = [sorted({run["iterations"] for run in part["runs"]}) for part in (earlier, later)]
     if all(lengths) and lengths[0] != lengths[1]:
         yield f"runs of {lengths[0]} and {lengths[1]} steps"
-    weights = {run["seed"]: run.get("first_weights") for run in earlier["runs"]}
-    for seed in sorted({run["seed"] for run in later["runs"] if _begin_apart(run, weights)}):
+    for seed in apart(earlier["runs"], later["runs"]):
         yield f"runs of seed {seed} that begin with other weights"
     rates = {_arm(run): run["base_rate"] for run in earlier["runs"]}
     for run in later["runs"]:
         if rates.get(_arm(run), run["base_rate"]) != run["base_rate"]:
             yield f"{run['id']} at the base rates {rates[_arm(run)]} and {run['base_rate']}"
-
-
-def _begin_apart(run: dict[str, Any], weights: dict[int, str | None]) -> bool:
-    """Whether a run begins with other weights than those of its seed, where both are known."""
-    own, theirs = run.get("first_weights"), weights.get(run["seed"])
-    return own is not None and theirs is not None and own != theirs
 
 
 def _arm(run: dict[str, Any]) -> tuple[Any, ...]:

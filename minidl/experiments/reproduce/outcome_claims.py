@@ -30,6 +30,7 @@ from minidl.experiments.reproduce.evidence import (
     median,
     seconds_to,
 )
+from minidl.experiments.reproduce.grids import edges_of
 from minidl.experiments.reproduce.names import accuracies_count, words_of
 from minidl.experiments.results import NEVER
 from minidl.experiments.verdict import DIVERGED, SMALLEST_EFFECT
@@ -47,8 +48,12 @@ def judge_outcomes(collected: dict[str, Any], method: str) -> list[Finding]:
     if not arms:
         return []
     where = {"recipe": collected["recipe"], "scale": collected["scale"], "method": method}
-    time = compare("time", arms, where, ITERATIONS)
-    found = [compare("accuracy", arms, where, ERRORS), replace(time, statistics=(*time.statistics, *_seconds(arms)))]
+    edges = edges_of(collected, method)
+    time = compare("time", arms, where, ITERATIONS, edges)
+    found = [
+        compare("accuracy", arms, where, ERRORS, edges),
+        replace(time, statistics=(*time.statistics, *_seconds(arms))),
+    ]
     guess = words_of(collected["recipe"]).classes
     if not any(have_learned(list(runs.values()), guess) for runs in arms.values()):
         best = max(-median([-final_accuracy(run) for run in runs.values()]) for runs in arms.values())

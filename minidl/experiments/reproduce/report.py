@@ -115,11 +115,11 @@ def answer(findings: Sequence[Finding]) -> list[str]:
         first = next((one for one in accuracy if one.numbers), accuracy[0])
         undecided = "These runs do not decide whether a rate per layer makes a network better, or sooner."
         return [undecided, f"So far, on {_in_a_sentence(first)}, {first.sentence}"]
-    return [
-        _sentence(accuracy, "A rate per layer makes the network more accurate", "is no more accurate than one rate")
-        + _instance(accuracy),
-        _sentence(time, "It is as good as one rate after fewer iterations", "is no sooner there") + ".",
-    ]
+    little = ", or by too little to count"
+    better = _sentence(accuracy, "A rate per layer makes the network more accurate",
+                       f"is no more accurate than one rate{little}")  # fmt: skip
+    sooner = _sentence(time, "It is as good as one rate after fewer iterations", f"is no sooner there{little}")
+    return [better + _instance(accuracy), f"{sooner}."]
 
 
 def _instance(findings: Sequence[Finding]) -> str:

@@ -41,6 +41,7 @@ from minidl.experiments.reproduce.results import (
     FORMAT,
     SPEC,
     Stopwatch,
+    begins_with,
     is_done,
     machine,
     versions,
@@ -165,7 +166,8 @@ class _Run:
                 "steps", "loss", "distance", "gradient_norms", "multipliers", "smallest", "largest", "negative"
             )
         }  # fmt: skip
-        self.first_weights = checksum(vector_of(self.model))
+        weights = vector_of(self.model)
+        self.begun = {"first_weights": checksum(weights), "begins_with": begins_with(weights)}
 
     def finish(self, command: str) -> dict[str, Any]:
         """Make all steps, and say what has come of it."""
@@ -274,7 +276,7 @@ class _Run:
             "flow": course.flow_numbers(),
             "mean_multiplier": course.mean_multiplier(),
             "checks": {
-                "first_weights": self.first_weights,
+                **self.begun,
                 "last_weights": checksum(vector_of(self.model)),
                 "floored_steps": course.floored,
                 "restarted": None,

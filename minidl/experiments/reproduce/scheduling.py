@@ -7,10 +7,9 @@ it. One scheduler at a time works in a folder.
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl.experiments.reproduce.doing import STOPPED, Perform, do_run, note_failure, one_line, result_of
+from minidl.experiments.reproduce.grids import best_rate
 from minidl.experiments.reproduce.holding import Hold, ask_to_stop, iteration_in
 from minidl.experiments.reproduce.lanes import Lanes, Pool
 from minidl.experiments.reproduce.methods import REPLAYED
@@ -288,7 +288,13 @@ class _Scheduler:
                 if found is None:
                     raise ValueError(f"the result of {other.id} is gone; give the command again")
                 scores.setdefault(float(other.base), []).append(tuning_score(found))
-            self._rates[run.id] = best_rate(scores)
+            best = best_rate(scores)
+            if best is None:
+                grid = ", ".join(f"{rate:g}" for rate in sorted(scores))
+                raise ValueError(
+                    f"every rate of the grid diverged, or led nowhere ({grid}): there is none to tune it to"
+                )
+            self._rates[run.id] = best
         return self._rates[run.id]
 
     def _with_this_rate(self, twin: PlannedRun, rate: float) -> PlannedRun | None:
@@ -298,22 +304,6 @@ class _Scheduler:
             if same and run.id != twin.id and run.id in self.outcome.done and self._base_rate(run) == rate:
                 return run
         return None
-
-
-def best_rate(scores: Mapping[float, Sequence[float]]) -> float:
-    """The base rate with the lowest mean score; of equal ones the smaller. One with an infinite score is out.
-
-    Args:
-        scores: for each rate of the grid those of its tuning runs (`results.tuning_score`).
-
-    Raises:
-        ValueError: all are out.
-    """
-    means = {rate: sum(of) / len(of) for rate, of in scores.items() if all(map(math.isfinite, of))}
-    if not means:
-        grid = ", ".join(f"{rate:g}" for rate in sorted(scores))
-        raise ValueError(f"every rate of the grid diverged, or led nowhere ({grid}): there is none to tune it to")
-    return min(means, key=lambda rate: (means[rate], rate))
 
 
 def _in_short(result: dict[str, Any]) -> str:

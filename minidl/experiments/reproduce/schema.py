@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from minidl.experiments.reproduce.pairing import KEY
 from minidl.files.reading import read_text
 from minidl.files.schema import check_plain
 
@@ -89,6 +90,8 @@ def check_result(found: Any) -> None:
     if isinstance(base, str) and base not in ("recipe", "tuned"):
         raise ValueError(f"result.json, spec, base: expected 'recipe', 'tuned' or a number; got {base!r}")
     _check(found, _TRAINED)
+    if KEY in found["checks"]:
+        _check(found["checks"], {KEY: str})
     if "saddle" in found:
         _check(found["saddle"], _SADDLE)
         _check_curvature(found["saddle"]["curvature"])
@@ -110,7 +113,7 @@ def check_collected(run: dict[str, Any], where: str) -> None:
         ValueError: says which entry is missing, or is of the wrong kind. The message begins with `where`.
     """
     wanted = {**_COLLECTED, **(_COLLECTED_REPORTED if run.get("role") == "report" else {})}
-    wanted |= {"first_weights": str} if "first_weights" in run else {}
+    wanted |= {KEY: str} if KEY in run else {}
     if run.get("role") == "report" and "saddle" in run:
         wanted["saddle"] = _SADDLE
     check_plain(_part(run, wanted), wanted, where)

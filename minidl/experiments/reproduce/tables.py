@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,10 @@ from minidl.experiments.reproduce.evidence import (
     iterations_to,
     median,
 )
-from minidl.experiments.reproduce.names import RATES, arm_named, method_named
+from minidl.experiments.reproduce.grids import Grid, mean_score
+from minidl.experiments.reproduce.names import arm_named, method_named
 from minidl.experiments.reproduce.outcome_claims import CPU_SECONDS, ITERATIONS, SECONDS
 from minidl.experiments.reproduce.page import Table
-from minidl.experiments.reproduce.results import tuning_score
 
 AT = (0.1, 0.3, 0.6, 1.0)  # parts of a run after which the tables look
 
@@ -112,34 +112,19 @@ def layers_table(arms: Arms, layers: Sequence[str]) -> Table | None:
     return Table(("layer", *(name for name, _ in columns)), rows)
 
 
-def tuning_table(collected: dict[str, Any], method: str) -> tuple[Table, list[str]] | None:
-    """Mean score (`tuning_score`) by base rate, and the rules whose best rate is the first or last of the grid.
+def tuning_table(grids: Mapping[str, Grid], lost: str) -> Table:
+    """Mean score (`tuning_score`) of each rule by base rate, the best marked.
 
-    A rule that was not tried at all rates and seeds of the grid has no best rate yet.
+    Args:
+        grids: of one method (`grids_of`).
+        lost: what an infinite score is called.
     """
-    runs = [run for run in collected["runs"] if run["role"] == "tuning" and run["method"] == method]
-    if not runs:
-        return None
-    planned = collected.get("settings") or {}
-    grid = sorted(
-        {*map(float, (planned.get("grids") or {}).get(method, ())), *(float(run["base_rate"]) for run in runs)}
-    )
-    seeds = {*planned.get("tuning_seeds", ()), *(run["seed"] for run in runs)}
-    lost = "never" if any("saddle" in run for run in runs) else "diverged"
-    rows, edges = [], []
-    for rate in (rate for rate in RATES if any(run["rate"] == rate for run in runs)):
-        scores: dict[float, list[float]] = {base: [] for base in grid}
-        for run in runs:
-            if run["rate"] == rate:
-                scores[float(run["base_rate"])].append(tuning_score(run))
-        means = {base: float(np.mean(found)) if found else math.nan for base, found in scores.items()}
-        whole = all(len(found) == len(seeds) for found in scores.values())
-        best = min(grid, key=lambda base: means[base]) if whole else None
-        if best in (grid[0], grid[-1]):
-            edges.append(rate)
-        cells = [_score(means[base], len(scores[base]), len(seeds), lost) + " *" * (base == best) for base in grid]
-        rows.append((arm_named(rate), *cells))
-    return Table(("rule", *(f"{base:g}" for base in grid)), rows), edges
+    rates = list(next(iter(grids.values())).scores)
+    rows = []
+    for rule, grid in grids.items():
+        cells = [_score(grid.scores[rate], grid.seeds, lost) + " *" * (rate == grid.best) for rate in rates]
+        rows.append((arm_named(rule), *cells))
+    return Table(("rule", *(f"{rate:g}" for rate in rates)), rows)
 
 
 def open_table(recipes: Sequence[tuple[str, dict[str, Arms]]]) -> Table | None:
@@ -277,11 +262,12 @@ def _rates(runs: Sequence[Run]) -> str:
     return ", ".join(f"{rate:g}" for rate in rates)
 
 
-def _score(mean: float, runs: int, seeds: int, lost: str) -> str:
-    """The mean score of so many runs, of as many as there are tuning seeds; `lost` if it is infinite."""
-    if not runs:
+def _score(scores: Sequence[float], seeds: int, lost: str) -> str:
+    """The mean score of the runs of one rate, of as many as there are tuning seeds; `lost` if it is infinite."""
+    if not scores:
         return "not run"
-    part = f" ({runs} of {seeds} seeds)" if runs < seeds else ""
+    part = f" ({len(scores)} of {seeds} seeds)" if len(scores) < seeds else ""
+    mean = mean_score(scores)
     return (lost if math.isinf(mean) else f"{mean:.4g}") + part
 
 

@@ -145,25 +145,42 @@ def test_a_result_that_is_not_the_run_that_is_planned_is_left_out(tmp_path):
     assert found["damaged"] == {spec["id"]: "has another rate and seed than the plan says: not of this reproduction"}
 
 
-def test_a_result_that_begins_with_other_weights_than_the_others_of_its_seed_is_left_out(tmp_path):
-    names = write_runs(tmp_path, "missing arms", seeds=3, arms=("uniform", "ln"))
+def test_results_that_begin_with_other_weights_than_the_others_of_their_seed_are_left_out(tmp_path):
+    names = write_runs(tmp_path, "missing arms", seeds=3)
     for name in names:
-        begin_with(tmp_path, name, f"weights of {name[-5:]}")
-    odd = write_runs(tmp_path / "more", "clear gain", seeds=1, arms=("constant",))[0]
-    (tmp_path / "more" / "runs" / odd).rename(tmp_path / "runs" / odd)
-    begin_with(tmp_path, odd, "another network's")
+        change(tmp_path, name, checks={"begins_with": f"weights of {name[-5:]}"})
+    odd = "sgd-ln-recipe-seed0"
+    for name in write_runs(tmp_path / "more", "clear gain", seeds=1, arms=("constant", "log10")):
+        (tmp_path / "more" / "runs" / name).rename(tmp_path / "runs" / name)
+        change(tmp_path, name, checks={"begins_with": "weights of seed0"})
+    change(tmp_path, odd, checks={"begins_with": "another network's"}, versions={"commit": "def5678"})
     found = collect(tmp_path)
-    assert {run["id"]: run["first_weights"] for run in found["runs"]} == {
-        name: f"weights of {name[-5:]}" for name in names
-    }
     assert list(found["damaged"]) == [odd]
-    assert found["damaged"][odd].startswith("begins with other weights than most runs of its seed")
+    assert found["damaged"][odd].startswith(
+        "begins with other weights (minidl def5678) than 3 runs of its seed (minidl abc1234)"
+    )
+    assert {run["begins_with"] for run in found["runs"]} == {f"weights of seed{k}" for k in range(3)}
 
 
-def begin_with(out, name, checksum):
+def test_a_result_whose_first_weights_are_no_checksum_is_damaged(tmp_path):
+    name = write_runs(tmp_path, "missing arms", seeds=1)[0]
+    change(tmp_path, name, checks={"begins_with": 5})
+    assert "begins_with: expected a text; got 5" in collect(tmp_path)["damaged"][name]
+
+
+def test_a_tuned_run_that_is_not_at_the_best_rate_of_its_grid_is_left_out(tmp_path):
+    write_runs(tmp_path, seeds=1)
+    change(tmp_path, "sgd-ln-tuned-seed0", base_rate=0.03)
+    found = collect(tmp_path)
+    assert found["damaged"] == {
+        "sgd-ln-tuned-seed0": "was run at 0.03, but the best rate of its grid is 0.01: delete its folder"
+    }
+    assert "sgd-ln-tuned-seed0" not in {run["id"] for run in found["runs"]}
+
+
+def change(out, name, **entries):
     path = out / "runs" / name / "result.json"
-    result = json.loads(path.read_text())
-    path.write_text(json.dumps({**result, "checks": {"first_weights": checksum}}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
 
 
 def test_a_damaged_run_is_told_once_and_counted_once(tmp_path):

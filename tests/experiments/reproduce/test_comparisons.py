@@ -47,8 +47,14 @@ def a_verdict(kind):
         (verdict.NO_DIFFERENCE, verdict.HELPS, UNDECIDED),
         (verdict.HURTS, None, UNDECIDED),
         (verdict.NO_DIFFERENCE, None, UNDECIDED),
-        (verdict.LARGER_RATE, verdict.UNDECIDED, LARGER_RATE),
-        (verdict.HURTS, verdict.UNDECIDED, NOT_CONFIRMED),
+        (verdict.LARGER_RATE, verdict.UNDECIDED, UNDECIDED),
+        (verdict.LARGER_RATE, verdict.HURTS, LARGER_RATE),
+        (verdict.LARGER_RATE, verdict.NO_DIFFERENCE, LARGER_RATE),
+        (verdict.HURTS, verdict.NO_DIFFERENCE, NOT_CONFIRMED),
+        (verdict.NO_DIFFERENCE, verdict.HURTS, NOT_CONFIRMED),
+        (verdict.HURTS, verdict.HELPS, UNDECIDED),
+        (verdict.HURTS, verdict.UNDECIDED, UNDECIDED),
+        (verdict.NO_DIFFERENCE, verdict.UNDECIDED, UNDECIDED),
         (verdict.UNDECIDED, verdict.HELPS, UNDECIDED),
         (None, verdict.HELPS, UNDECIDED),
     ],
@@ -102,6 +108,47 @@ def test_the_best_rates_decide_with_enough_seeds_and_where_a_gain_has_its_contro
     assert (found.word, why in found.sentence) == (word, True), found.sentence
     seeds = len(tuned["ln_tuned"])
     assert f"Each at its own best rate, {seeds} seed" in found.sentence
+
+
+ONE_RATE_BETTER = {"ln_tuned": [2.0] * 5, "uniform_tuned": [1.0] * 5, "per_step_tuned": [1.0] * 5}
+PER_LAYER_BETTER = {"ln_tuned": [1.0] * 5, "uniform_tuned": [2.0] * 5, "per_step_tuned": [2.0] * 5}
+HELPED = {"ln": [1.0] * 5, "uniform": [2.0] * 5, "constant": [2.0] * 5, "per_step": [2.0] * 5}
+BEYOND = "is at the edge of its grid: a better one may lie beyond"
+
+
+@pytest.mark.parametrize(
+    ("own", "tuned", "edge", "word", "turns"),
+    [
+        (BEATEN, ONE_RATE_BETTER, "ln", UNDECIDED, True),
+        (BEATEN, ONE_RATE_BETTER, "uniform", LARGER_RATE, False),
+        (BEATEN, ONE_RATE_BETTER, "per-step", LARGER_RATE, False),
+        (HELPED, PER_LAYER_BETTER, "ln", CONFIRMED, False),
+        (HELPED, PER_LAYER_BETTER, "uniform", UNDECIDED, True),
+        (HELPED, PER_LAYER_BETTER, "per-step", UNDECIDED, True),
+    ],
+)
+def test_an_edge_counts_where_a_better_rate_beyond_it_could_turn_what_came_out(own, tuned, edge, word, turns):
+    found = compare("accuracy", some_arms(**own, **tuned), WHERE, X, [edge])
+    assert found.word == word
+    assert found.sentence.endswith(f" {BEYOND}." if turns else f" {BEYOND}.)")
+    assert found.sentence.count(BEYOND) == 1
+    assert BEYOND not in compare("accuracy", some_arms(**own, **tuned), WHERE, X).sentence
+
+
+def test_the_edge_of_a_rule_that_was_not_compared_at_its_best_does_not_matter():
+    found = compare("accuracy", some_arms(**BEATEN), WHERE, X, ["ln"])
+    assert BEYOND not in found.sentence
+
+
+def test_it_says_where_the_best_rates_are_the_recipes():
+    arms = some_arms(**HELPED, **PER_LAYER_BETTER)
+    for runs in arms.values():
+        for run in runs.values():
+            run["base_rate"] = 0.01
+    assert "Each at its own best rate, which is the recipe's, 5 seeds: " in compare("time", arms, WHERE, X).sentence
+    for run in arms["ln-tuned"].values():
+        run["base_rate"] = 0.03
+    assert "Each at its own best rate, 5 seeds: " in compare("time", arms, WHERE, X).sentence
 
 
 def test_without_both_controls_nothing_is_confirmed():

@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import pytest
 
-from minidl.experiments.reproduce.claims import CLAIMS, CONFIRMED, UNDECIDED
+from minidl.experiments.reproduce.claims import CLAIMS, CONFIRMED, NOT_CONFIRMED, UNDECIDED
 from minidl.experiments.reproduce.judging import how_judged, judge_all
 
 
@@ -21,18 +21,29 @@ def with_best_at_the_edge(case, rate):
     return [one for one in judge_all(case) if one.claim in ("accuracy", "time")]
 
 
+BEYOND = "the best rate for {} is at the edge of its grid: a better one may lie beyond"
+
+
 def test_where_the_best_rate_ends_its_grid_the_finding_says_so(collected_case):
-    beside = "(The best rate for a rate per layer is at the edge of its grid: a better one may lie beyond.)"
-    assert not any(beside in one.sentence for one in judge_all(collected_case("clear gain")))
+    assert not any("edge" in one.sentence for one in judge_all(collected_case("clear gain")))
     found = with_best_at_the_edge(collected_case("clear gain"), "ln")
+    beside = f"(T{BEYOND.format('a rate per layer')[1:]}.)"
     assert [(one.word, one.sentence.endswith(beside)) for one in found] == [(CONFIRMED, True)] * 2
 
 
 @pytest.mark.parametrize(("rate", "named"), [("uniform", "one rate"), ("per-step", "one varying rate")])
 def test_nothing_is_confirmed_where_a_rivals_best_rate_ends_its_grid(collected_case, rate, named):
-    beside = f"The best rate for {named} is at the edge of its grid: a better one may lie beyond, so it is not called"
     found = with_best_at_the_edge(collected_case("clear gain"), rate)
-    assert [(one.word, beside in one.sentence) for one in found] == [(UNDECIDED, True)] * 2
+    why = f"It helps at the recipe's rate; each at its best rate it helps, but {BEYOND.format(named)}."
+    assert [(one.word, one.sentence.endswith(why)) for one in found] == [(UNDECIDED, True)] * 2
+
+
+def test_nothing_is_refuted_where_the_best_rate_per_layer_ends_its_grid(collected_case):
+    assert [one.word for one in judge_all(collected_case("no difference")) if one.claim == "accuracy"] == [
+        NOT_CONFIRMED
+    ]
+    found = with_best_at_the_edge(collected_case("no difference"), "ln")[0]
+    assert (found.word, BEYOND.format("a rate per layer") in found.sentence) == (UNDECIDED, True)
 
 
 def test_the_rules_have_the_numbers_that_they_use():

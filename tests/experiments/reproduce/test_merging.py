@@ -127,13 +127,39 @@ def test_parts_of_two_experiments_are_refused(tmp_path, changed, message):
 
 
 def test_runs_tuned_to_another_rate_are_refused_on_other_seeds_too(tmp_path):
-    first, second = part(tmp_path, "first", seeds=2), part(tmp_path, "second")
+    first, second = (part(tmp_path, name, missing=["sgd-ln-grid0.01-seed1000"]) for name in ("first", "second"))
+    first["runs"] = [run for run in first["runs"] if run["seed"] not in (2, 3, 4)]
     second["runs"] = [run for run in second["runs"] if run["seed"] >= 2]
     for run in second["runs"]:
         if run["id"].startswith("sgd-ln-tuned"):
             run["base_rate"] = 0.03
     with pytest.raises(ValueError, match=r"sgd-ln-tuned-seed2 at the base rates 0.01 and 0.03"):
         merge(first, second)
+
+
+def tuned_anew(collected, rate):
+    """The same part, but another tuning found this rate the best for a rate per layer."""
+    for run in collected["runs"]:
+        if run["role"] == "tuning" and run["rate"] == "ln" and run["base_rate"] == rate:
+            run["validation"]["loss"] = 0.001
+        if run["id"].startswith("sgd-ln-tuned"):
+            run["base_rate"] = rate
+    return collected
+
+
+def test_tuned_runs_that_the_joint_grid_does_not_find_best_are_missing(tmp_path):
+    first, second = part(tmp_path, "first"), tuned_anew(part(tmp_path, "second"), 0.03)
+    second["runs"] = [run for run in second["runs"] if run["role"] == "tuning"]
+    found = merge(first, second)
+    assert [name for name in found["missing"] if "-tuned-" in name] == [f"sgd-ln-tuned-seed{k}" for k in range(5)]
+    assert not any(run["id"].startswith("sgd-ln-tuned") for run in found["runs"])
+    assert found["planned"] == len(found["runs"]) + len(found["missing"])
+
+
+def test_tuned_runs_at_the_rate_that_the_later_grid_finds_best_take_the_place_of_the_earlier(tmp_path):
+    found = merge(part(tmp_path, "first"), tuned_anew(part(tmp_path, "second"), 0.03))
+    assert {run["base_rate"] for run in found["runs"] if run["id"].startswith("sgd-ln-tuned")} == {0.03}
+    assert found["missing"] == []
 
 
 def test_runs_of_another_length_or_network_are_refused_without_a_plan_too(tmp_path):
@@ -178,12 +204,15 @@ def test_what_neither_part_planned_is_missing_from_the_whole(tmp_path):
 def test_parts_whose_runs_begin_with_other_weights_are_not_of_one_reproduction(tmp_path):
     first, second = part(tmp_path, "first"), part(tmp_path, "second")
     for run in first["runs"]:
-        run["first_weights"] = f"of seed {run['seed']}"
+        run["begins_with"] = f"of seed {run['seed']}"
     merge(first, second)  # of the second it is not known
-    for run in second["runs"]:
-        run["first_weights"] = f"of seed {run['seed']}"
+    odd = [run for run in second["runs"] if run["seed"] in (1, 3)]
+    for run in odd:
+        run["begins_with"] = f"of seed {run['seed']}"
     merge(first, second)
-    for run in second["runs"]:
-        run["first_weights"] = "another network's" if run["seed"] in (1, 3) else run["first_weights"]
+    for run in odd:
+        run["begins_with"] = "another network's"
+    for seed in (1, 3):  # one of which it is not known hides no other
+        del [run for run in odd if run["seed"] == seed][-1]["begins_with"]
     with pytest.raises(ValueError, match="got runs of seed 1 that begin with other weights; runs of seed 3 that begin"):
         merge(first, second)

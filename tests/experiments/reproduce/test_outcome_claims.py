@@ -40,7 +40,7 @@ def test_one_seed_decides_nothing(collected_case):
 def test_the_sentence_has_the_numbers(collected_case):
     found = findings(collected_case("clear gain"))
     assert "5 seeds: right answers at the end: a rate per layer 9" in found["accuracy"].sentence
-    assert "Each at its own best rate, 5 seeds: right answers" in found["accuracy"].sentence
+    assert "Each at its own best rate, which is the recipe's, 5 seeds: right answers" in found["accuracy"].sentence
     assert "one larger rate" in found["time"].sentence
     assert found["accuracy"].numbers["medians"]["ln"] == pytest.approx(0.05, rel=0.03)
     assert (

@@ -1,7 +1,6 @@
 """minidl/experiments/reproduce/scheduling.py: a plan is followed to its end, whatever happens to single runs."""
 
 import json
-import math
 import multiprocessing
 import os
 import signal
@@ -16,7 +15,7 @@ from minidl.experiments.reproduce import holding, scheduling
 from minidl.experiments.reproduce.collected import collect
 from minidl.experiments.reproduce.holding import BusyError, Hold, ask_to_stop
 from minidl.experiments.reproduce.results import read_result
-from minidl.experiments.reproduce.scheduling import best_rate, do
+from minidl.experiments.reproduce.scheduling import do
 from tests.experiments.reproduce.fake import GRID, Here, doing, small_plan, tuned_plan
 from tests.programs import started
 
@@ -152,20 +151,6 @@ def test_a_run_that_the_pool_loses_has_failed(tmp_path):
 
 
 # ---- tuned rates
-
-
-def test_the_best_rate_has_the_lowest_mean_loss():
-    assert best_rate({0.01: [1.0, 3.0], 0.03: [1.5, 1.5], 0.1: [0.1, 9.0]}) == 0.03
-
-
-def test_of_equal_rates_the_smaller_is_best():
-    assert best_rate({0.1: [1.0], 0.01: [1.0], 0.03: [2.0]}) == 0.01
-
-
-def test_a_rate_that_diverged_once_is_out():
-    assert best_rate({0.01: [2.0, 2.0], 0.03: [0.1, math.inf], 0.1: [math.nan, 0.1]}) == 0.01
-    with pytest.raises(ValueError, match=r"every rate of the grid diverged, or led nowhere \(0.01, 0.1\)"):
-        best_rate({0.1: [math.inf], 0.01: [math.nan]})
 
 
 def test_a_tuned_run_has_the_rate_with_the_lowest_validation_loss(tmp_path):
