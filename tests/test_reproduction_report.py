@@ -10,6 +10,7 @@ import pytest
 import figures.reproduction
 from figures.reproduction.__main__ import collected_in, main, remarks_in
 from minidl.experiments.reproduce.collected import load
+from minidl.experiments.reproduce.grids import not_at_their_best
 from minidl.experiments.reproduce.page import as_markdown
 from minidl.experiments.reproduce.report import pictures_of, report
 from tests.experiments.reproduce.factory import write_runs
@@ -149,3 +150,22 @@ def test_remarks_are_paragraphs_and_may_be_missing(tmp_path):
     (tmp_path / "remarks.txt").write_text("Broken\nin two.\n\nAnother.\n", encoding="utf-8")
     assert remarks_in(tmp_path) == ["Broken in two.", "Another."]
     assert remarks_in(HERE)[0].startswith("The rules were written before")
+
+
+def test_remarks_that_cannot_be_read_are_named_before_anything_is_written(tmp_path, capsys):
+    write_runs(tmp_path / "run", "missing arms", seeds=1)
+    out = tmp_path / "out"
+    (out / "remarks.txt").mkdir(parents=True)
+    for _ in range(2):
+        said = refused(capsys, "--collect", tmp_path / "run", "--out", out)
+        assert f"{out / 'remarks.txt'} could not be read as a text in UTF-8" in said
+        assert [path.name for path in out.iterdir()] == ["remarks.txt"]
+        if (out / "remarks.txt").is_dir():
+            (out / "remarks.txt").rmdir()
+        (out / "remarks.txt").write_bytes(b"caf\xe9")
+
+
+def test_every_tuned_run_is_at_the_best_rate_of_its_grid():
+    assert {path.name: not_at_their_best(load(path)) for path in collected_in(HERE)} == {
+        path.name: {} for path in collected_in(HERE)
+    }

@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.out.is_dir():
         parser.error(f"--out: expected the folder of the json files; {options.out} is no folder: make it")
     try:
+        remarks = remarks_in(options.out)
         taken = _taken(options)
         files = {path: taken[path] if path in taken else _loaded(path) for path in {*collected_in(options.out), *taken}}
     except (ValueError, OSError) as error:
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not files:
         parser.error(f"{options.out} holds no collected results, such as mnist-quick.json: add some with --collect OUT")
     try:
-        _write(taken, [files[path] for path in sorted(files)], options)
+        _write(taken, [files[path] for path in sorted(files)], remarks, options)
     except OSError as error:
         parser.error(f"{options.out} could not be written to: {error.strerror or error}")
     return 0
@@ -72,23 +73,35 @@ def _loaded(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _write(taken: dict[Path, dict[str, Any]], collections: list[dict[str, Any]], options: argparse.Namespace) -> None:
+def _write(
+    taken: dict[Path, dict[str, Any]],
+    collections: list[dict[str, Any]],
+    remarks: list[str],
+    options: argparse.Namespace,
+) -> None:
     """Write what was taken, and the report of all collected results."""
     for path, found in taken.items():
         save(found, path)
         print(f"{path.name}: {len(found['runs'])} runs, {len(found['missing'])} missing, "
               f"{len(found['failed'])} failed, {len(found['damaged'])} damaged")  # fmt: skip
     old = set(options.out.glob("*-*.png"))
-    files = write_report(collections, options.out, everything=options.page, remarks=remarks_in(options.out))
+    files = write_report(collections, options.out, everything=options.page, remarks=remarks)
     for path in old - set(files):  # pictures of runs that are no longer told of
         path.unlink()
     print("\n".join(headline(collections)))
 
 
 def remarks_in(folder: Path) -> list[str]:
-    """The paragraphs of remarks.txt, if it is there: what had been seen when the runs beside it were chosen."""
+    """The paragraphs of remarks.txt, if it is there: what had been seen when the runs beside it were chosen.
+
+    Raises:
+        ValueError: it cannot be read. The message names it.
+    """
     path = folder / REMARKS
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    try:
+        text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
+    except (UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"{path} could not be read as a text in UTF-8: {error}") from error
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip()]
 
 

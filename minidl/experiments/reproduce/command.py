@@ -31,6 +31,7 @@ from minidl.files.output import say
 from minidl.tables import text_table
 
 FAILED, INTERRUPTED = 1, 130
+NAMED = 5  # results that are left out
 BUILT_IN = "digits"  # data that come with minidl
 _DOWNLOADS: dict[str, Callable[..., object]] = {"mnist": mnist, "cifar10": cifar10}
 
@@ -174,10 +175,17 @@ def _check_experiment(out: Path, recipe: Recipe) -> None:
 
 
 def _report(out: Path) -> int:
-    """Say what came out, and write the report; returns the exit status."""
+    """Say what came out and which results are left out, and write the report; returns the exit status.
+
+    It is `FAILED` if a result was left out, since its run is then not done, or the report could not be written.
+    """
     found = collect(out)
     for line in headline([found]):
         say(line, sys.stdout)
+    lost = [f"{name} is left out: {why}" for name, why in found["damaged"].items()]
+    more = [f"{len(lost) - NAMED} more are left out: the report names them"] if len(lost) > NAMED else []
+    for line in [*lost[:NAMED], *more]:
+        say(f"minidl reproduce: {line}", sys.stderr)
     try:
         with writing_to(out, "Make it from a copy of the folder that can be written to: --report-only --out COPY"):
             write(found, out)
@@ -185,7 +193,7 @@ def _report(out: Path) -> int:
         say(f"minidl reproduce: the report is not written: {error}", sys.stderr)
         return FAILED
     say(f"Report: {out / 'report' / 'index.html'}", sys.stdout)
-    return 0
+    return FAILED if found["damaged"] else 0
 
 
 def plan_of(

@@ -93,18 +93,24 @@ def _ratio_words(arms: Arms) -> str:
         seeds = shared_seeds(arms, [arm, "uniform"])
         if seeds:
             with np.errstate(divide="ignore", invalid="ignore"):
-                pairs = [
-                    near_input_and_output(by_layer(arms[arm][s], "relative_updates")
-                                          / by_layer(arms["uniform"][s], "relative_updates"))
+                ratios = np.array([
+                    by_layer(arms[arm][s], "relative_updates") / by_layer(arms["uniform"][s], "relative_updates")
                     for s in seeds
-                ]  # fmt: skip
-            near, far = (median([pair[k] for pair in pairs]) for k in (0, 1))
-            words.append(f"{_far(near)} near the input and {_far(far)} near the output under {arm_named(arm)}")
+                ])  # fmt: skip
+            words.append(
+                f"{_far(ratios, 0)} near the input and {_far(ratios, 1)} near the output under {arm_named(arm)}"
+            )
     return f"Compared with one rate, a step goes {'; '.join(words)}. " if words else ""
 
 
-def _far(factor: float) -> str:
-    return "not in every layer" if factor == 0 else f"{factor:.3g} times as far"
+def _far(ratios: Any, half: int) -> str:
+    """How far a step goes in the half near the input (0) or near the output (1), by the ratios (seeds, layers)."""
+    factor = median([near_input_and_output(row)[half] for row in ratios])
+    if factor:
+        return f"{factor:.3g} times as far"
+    layers = ratios.shape[1] // 2
+    own = ratios[:, :layers] if half == 0 else ratios[:, -layers:]
+    return f"not at all in {median((own == 0).sum(axis=1)):.0f} of {layers} layers"
 
 
 class _Scale:

@@ -31,7 +31,7 @@ def unpaired(results: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         for names in groups.values():
             for name in names if names is not kept else ():
                 found[name] = (
-                    f"begins with other weights ({_made_by([results[name]])}) than {len(kept)} runs of its seed "
+                    f"begins with other weights ({_made_by([results[name]])}) than {_runs(len(kept))} of its seed "
                     f"({_made_by([results[one] for one in kept])}), and is no pair of theirs: delete the folders of "
                     "the ones or of the others, and they are done again"
                 )
@@ -47,6 +47,10 @@ def apart(earlier: Sequence[Mapping[str, Any]], later: Sequence[Mapping[str, Any
                 part.setdefault(run["seed"], set()).add(run[KEY])
     first, second = starts
     return sorted(seed for seed in first if seed in second and len(first[seed] | second[seed]) > 1)
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'s' * (count != 1)}"
 
 
 def _made_by(results: Sequence[Mapping[str, Any]]) -> str:

@@ -54,7 +54,7 @@ def _about_walls(arms: Arms) -> str:
     out = [arm for arm in up if median([_part_up(run) for run in arms[arm].values()]) >= 0.5]
     if not up:
         return ""
-    first, later = (listed([arm_named(arm) for arm in some]) for some in (up, out))
+    first, later = (listed([f'"{arm_named(arm)}"' for arm in some]) for some in (up, out))
     words = f" Thrown up the walls at first, so that the loss rises by more than {UP - 1:.0%}: {first}."
     return words + (f" Still up there half-way out: {later}." if out else "")
 

@@ -41,17 +41,27 @@ def escape_picture(collected: dict[str, Any], method: str) -> Picture | None:
     caption = (
         f"From a saddle point, {method_named(method)}. Steps until the loss is below {saddle['threshold']:.3g}, the "
         f"dotted line (at the saddle it is {saddle['loss']:.3g}): {', '.join(words)}. The most negative curvature is "
-        f"the smallest eigenvalue of the Hessian. Lines are medians over the "
-        f"seeds, bands their range; a dot is a run, a thin line joins those of one seed, a bar is the median."
+        f"the smallest eigenvalue of the Hessian. Lines are medians over the seeds, bands their range, of the arms at "
+        f"the recipe's rate; a point of the training loss is a mean over {_steps_of_a_point(drawn)} steps, so that a "
+        f"short rise hardly shows: the table has it. A dot is a run, a thin line joins those of one seed, a bar is the "
+        f"median."
     )
     panels = (
-        partial(_lines, losses, "training loss", {"has left below": saddle["threshold"]}, False),
+        partial(
+            _lines, losses, "training loss", {f"left: below {saddle['threshold']:.3g}": saddle["threshold"]}, False
+        ),
         partial(_lines, smallest, "most negative curvature", {"at the saddle": saddle["smallest"]}, False),
         partial(_lines, distance, "distance from the saddle", {}, True),
         partial(_dots, left, "steps until it has left"),
     )
     numbers = {"loss": losses, "smallest": smallest, "distance": distance, "left_at": left}
     return Picture(f"{collected['recipe']}-{collected['scale']}-escape-{method}", caption, panels, numbers)
+
+
+def _steps_of_a_point(drawn: dict[str, list[Run]]) -> int:
+    """Over how many steps the points of the training loss are means."""
+    steps = next(iter(drawn.values()))[0]["curve"]["steps"]
+    return int(np.median(np.diff([0, *steps])))
 
 
 def _losses(runs: list[Run]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -192,6 +193,21 @@ def test_where_the_report_cannot_be_written_the_answer_is_printed_and_that_is_sa
     words = f"the report is not written: {done[0]} could not be written to: {os.strerror(errno.EROFS)}. Make it from"
     assert words in printed.err
     assert printed.err.count("\n") == 1
+
+
+def test_results_that_are_left_out_are_named_on_the_terminal_too(done, tmp_path, capsys):
+    out = tmp_path / "copy"
+    shutil.copytree(done[0], out)
+    names = sorted(path.name for path in (out / "runs").iterdir())
+    for name in names[:7]:
+        path = out / "runs" / name / "result.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "checks": 3}))
+    capsys.readouterr()
+    assert main(["reproduce", "digits", "--report-only", "--out", str(out)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1].split()[0] for line in lines[:5]] == names[:5]
+    assert all("is left out: " in line and "checks" in line for line in lines[:5])
+    assert lines[5:] == ["minidl reproduce: 2 more are left out: the report names them"]
 
 
 def test_a_damaged_plan_is_an_error_also_where_only_the_report_is_wanted(tmp_path, capsys):

@@ -40,8 +40,8 @@ def test_runs_that_are_thrown_up_the_walls_are_named(collected_case):
                 run["saddle"] |= {"highest": 3.0, "up_until": 150}
     found = judge_escape(collected, "sgd")[0]
     assert found.sentence.endswith(
-        "Thrown up the walls at first, so that the loss rises by more than 1%: one larger rate and one varying rate. "
-        "Still up there half-way out: one varying rate."
+        'so that the loss rises by more than 1%: "one larger rate" and "one varying rate". '
+        'Still up there half-way out: "one varying rate".'
     )
     rows = {row[0]: row[4:6] for row in escape_table(escapes(arms_of(collected, "sgd"))).rows}
     assert rows["one larger rate"] == ("6.7%", "20")
