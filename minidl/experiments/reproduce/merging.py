@@ -88,7 +88,7 @@ def _different(earlier: dict[str, Any], later: dict[str, Any]) -> Iterator[str]:
             yield f"{name} {first[name]} and {second[name]}"
     for name in ("base_rates", "grids"):
         one, two = first.get(name, {}), second.get(name, {})
-        for method in (method for method in one if method in two and one[method] != two[method]):
+        for method in (method for method in one if method in two and not _agree(one[method], two[method])):
             yield f"{name} of {method} {one[method]} and {two[method]}"
     prints = [(part["data"] or {}).get("fingerprint") for part in (earlier, later)]
     if None not in prints and prints[0] != prints[1]:
@@ -106,6 +106,13 @@ def _different(earlier: dict[str, Any], later: dict[str, Any]) -> Iterator[str]:
             yield f"{run['id']} at the base rates {rates[_arm(run)]} and {run['base_rate']}"
 
 
+def _agree(first: Any, second: Any) -> bool:
+    """Whether two settings are equal, or grids of which one goes on where the other ends."""
+    if not isinstance(first, list) or not isinstance(second, list):
+        return bool(first == second)
+    return set(first) <= set(second) or set(second) <= set(first)
+
+
 def _arm(run: dict[str, Any]) -> tuple[Any, ...]:
     """What is run at one base rate on all seeds."""
     return run["method"], run["rate"], run["base"], run["role"]
@@ -117,9 +124,13 @@ def _joint_settings(first: dict[str, Any], second: dict[str, Any]) -> dict[str, 
         if name in joint:
             both = [*first.get(name, ()), *second.get(name, ())]
             joint[name] = [*(one for one in order if one in both), *dict.fromkeys(o for o in both if o not in order)]
-    for name in ("base_rates", "grids"):
-        if name in joint:
-            joint[name] = {**first.get(name, {}), **second.get(name, {})}
+    if "base_rates" in joint:
+        joint["base_rates"] = {**first.get("base_rates", {}), **second.get("base_rates", {})}
+    if "grids" in joint:
+        grids = [part.get("grids", {}) for part in (first, second)]
+        joint["grids"] = {
+            method: sorted({*grids[0].get(method, ()), *grids[1].get(method, ())}) for method in grids[0] | grids[1]
+        }
     if "seeds" in joint:
         joint["seeds"] = max(part["seeds"] for part in (first, second) if "seeds" in part)
     return joint

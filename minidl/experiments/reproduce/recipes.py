@@ -75,6 +75,7 @@ class Recipe:
             all of them. (Then a run spends less than a seventh of its time on looks.) The last look is at all.
         targets: test accuracies whose first look is reported, "how soon".
         tuned: whether base rates are tuned; not where a run takes weeks.
+        grid_steps: which, in half decades from the recipe's; more where a rule's best would end the grid.
         milliseconds: of one core for a step, measured (of an EPYC of 2024), to say beforehand what a plan costs.
         expected: what is known of Caffe's own runs, for the report; not a number of the paper's.
         criterion: how the network was chosen, if it is not Caffe's.
@@ -95,15 +96,16 @@ class Recipe:
     targets: tuple[float, ...] = (0.9,)
     drawn_together: bool = True
     tuned: bool = True
+    grid_steps: tuple[int, ...] = GRID_STEPS
     milliseconds: float = 0.0
     expected: str = ""
     criterion: str = ""
 
     def grid(self, method: str) -> tuple[float, ...]:
-        """The five base rates that every rate is tuned over: the recipe's, and two half decades to either side."""
+        """The base rates that every rule is tuned over: the recipe's, and half decades to either side."""
         if not self.tuned:
             return ()
-        return tuple(float(f"{self.base_rates[method] * 10 ** (step / 2):.3g}") for step in GRID_STEPS)
+        return tuple(float(f"{self.base_rates[method] * 10 ** (step / 2):.3g}") for step in self.grid_steps)
 
     def scale(self, optimizer: Optimizer) -> None:
         """Give single parameters the rates and decays that they have in the recipe."""
@@ -124,7 +126,7 @@ _TWICE = {"*.bias": (2.0, 1.0)}  # Caffe's examples: a bias learns twice as fast
 _INV = Inv(gamma=1e-4, power=0.75)
 
 
-def deep_mlp_recipe(name: str, hidden: int) -> Recipe:
+def deep_mlp_recipe(name: str, hidden: int, grid_steps: tuple[int, ...] = GRID_STEPS) -> Recipe:
     """A deep MLP of sigmoid units on MNIST, at a fixed rate and without decay, so that nothing else plays in."""
     return Recipe(
         name=name,
@@ -138,6 +140,7 @@ def deep_mlp_recipe(name: str, hidden: int) -> Recipe:
         iterations={"quick": 5_000, "paper": 30_000},
         seeds={"quick": 5, "paper": 5},
         base_rates={"sgd": 0.316, "nesterov": 0.316, "adagrad": 0.1, "adagrad-layer": 3.16},
+        grid_steps=grid_steps,
         criterion="sigmoid units and Caffe's xavier make the gradient fall by 0.6 decades a layer at step 0 (half a "
         f"decade was asked for); {TRAINABLE} hidden layers are the most that some uniform rate of SGD, of those tried, "
         "trains to 90% of the validation images in 5,000 steps, and 20 none does",
@@ -241,7 +244,7 @@ RECIPES: dict[str, Recipe] = {
             expected="Caffe's own log: 0.571 top-1 after 450,000 iterations",
         ),
         deep_mlp_recipe("deep-mlp", 20),
-        deep_mlp_recipe("deep-mlp-trainable", TRAINABLE),
+        deep_mlp_recipe("deep-mlp-trainable", TRAINABLE, (-4, -3, *GRID_STEPS)),
         Recipe(
             name="deep-conv",
             title="20 convolutions with ReLU on CIFAR-10",
@@ -271,6 +274,7 @@ RECIPES: dict[str, Recipe] = {
             iterations={"quick": 4_000, "paper": 12_000},
             seeds={"quick": 5, "paper": 5},
             base_rates={"sgd": 0.01, "nesterov": 0.01, "adagrad": 0.01, "adagrad-layer": 0.1},
+            grid_steps=(*GRID_STEPS, 3, 4),
             looked_at={"quick": 0, "paper": 0},
             criterion="the base rates were chosen before any two rules were compared: at them each method leaves with "
             "one rate for all layers",

@@ -114,12 +114,14 @@ def test_what_no_run_was_made_in_is_not_told(tmp_path):
         ({"settings": {"iterations": 50}}, "iterations 1000 and 50"),
         ({"settings": {"tuning_seeds": [7]}}, r"tuning_seeds \[1000, 1001\] and \[7\]"),
         ({"settings": {"base_rates": {"sgd": 0.1}}}, "base_rates of sgd 0.01 and 0.1"),
+        ({"settings": {"grids": {"sgd": [0.01, 0.1]}}}, r"grids of sgd \[0.003, 0.01, 0.03\] and \[0.01, 0.1\]"),
         ({"data": {"fingerprint": "b"}}, "data with the fingerprints a and b"),
     ],
 )
 def test_parts_of_two_experiments_are_refused(tmp_path, changed, message):
     first, second = part(tmp_path, "first"), part(tmp_path, "second")
     first["data"] = {"fingerprint": "a"}
+    first["settings"]["grids"] = {"sgd": [0.003, 0.01, 0.03]}
     with pytest.raises(
         ValueError, match=f"expected two parts of one reproduction, mnist at the scale quick.*{message}"
     ):
@@ -135,6 +137,13 @@ def test_runs_tuned_to_another_rate_are_refused_on_other_seeds_too(tmp_path):
             run["base_rate"] = 0.03
     with pytest.raises(ValueError, match=r"sgd-ln-tuned-seed2 at the base rates 0.01 and 0.03"):
         merge(first, second)
+
+
+def test_a_grid_may_go_on_where_the_other_ends(tmp_path):
+    first, second = part(tmp_path, "first"), part(tmp_path, "second")
+    first["settings"]["grids"], second["settings"]["grids"] = {"sgd": [0.01, 0.03]}, {"sgd": [0.003, 0.01, 0.03]}
+    for one, two in ((first, second), (second, first)):
+        assert merge(one, two)["settings"]["grids"] == {"sgd": [0.003, 0.01, 0.03]}
 
 
 def tuned_anew(collected, rate):
