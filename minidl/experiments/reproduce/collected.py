@@ -18,7 +18,14 @@ import numpy as np
 
 from minidl.experiments.reproduce.grids import not_at_their_best
 from minidl.experiments.reproduce.pairing import KEY, start_of, unpaired
-from minidl.experiments.reproduce.schema import FLOW, FORMAT, check_collected, check_result, read_strictly
+from minidl.experiments.reproduce.schema import (
+    FLOW,
+    FORMAT,
+    check_collected,
+    check_result,
+    check_settings,
+    read_strictly,
+)
 from minidl.files.writing import write_atomically
 
 FLOW_STEPS = 16  # of a run that is drawn layer by layer
@@ -52,17 +59,23 @@ def collect(out: Path) -> dict[str, Any]:
     for name, why in _strangers(results, plan, recipe, scale).items():
         damaged[name] = why
         del results[name]
+    environments: list[dict[str, Any]] = []
+    drawn = _drawn(results)
+    runs = [compact(found, environments, name in drawn) for name, found in results.items()]
+    settings = rounded(plan.get("settings", {}), 6)
+    if "grids" in settings:  # otherwise a grid would be what happens to lie there
+        for name, why in not_at_their_best({"settings": settings, "runs": runs}).items():
+            damaged[name] = f"{why}: delete its folder"
+            del results[name]
     errors = {path.parent.name: _first_line(path) for path in sorted(folder.glob("*/error.txt"))}
     failed = {name: why for name, why in errors.items() if name not in {*results, *damaged}}
     planned = _planned(plan, results, {*failed, *damaged})
     layers: list[str] = max((found["layers"] for found in results.values() if "layers" in found), key=len, default=[])
-    environments: list[dict[str, Any]] = []
-    drawn = _drawn(results)
-    whole: dict[str, Any] = {
+    return {
         "format": FORMAT,
         "recipe": recipe,
         "scale": scale,
-        "settings": rounded(plan.get("settings", {}), 6),
+        "settings": settings,
         "planned": len({*planned, *results}) if plan else None,  # a run that is done may be gone from the plan
         "missing": [name for name in planned if name not in {*results, *failed, *damaged}],
         "failed": failed,
@@ -70,13 +83,7 @@ def collect(out: Path) -> dict[str, Any]:
         "data": next((rounded(found["data"], 6) for found in results.values() if found.get("data")), None),
         "layers": layers,
         "environments": environments,
-        "runs": [compact(found, environments, name in drawn) for name, found in results.items()],
-    }
-    misplaced = {name: f"{why}: delete its folder" for name, why in not_at_their_best(whole).items()}
-    return {
-        **whole,
-        "damaged": {**damaged, **misplaced},
-        "runs": [run for run in whole["runs"] if run["id"] not in misplaced],
+        "runs": [run for run in runs if run["id"] in results],
     }
 
 
@@ -108,6 +115,10 @@ def _plan(path: Path) -> tuple[dict[str, Any], str]:
         return {}, str(error)
     if not isinstance(plan, dict) or not isinstance(plan.get("runs"), list):
         return {}, "it is no plan: it has no list of runs"
+    try:
+        check_settings(plan.get("settings", {}), "its settings")
+    except ValueError as error:
+        return {}, str(error)
     return plan, ""
 
 
@@ -117,7 +128,6 @@ def _strangers(results: dict[str, Any], plan: dict[str, Any], recipe: str, scale
     steps = [spec["iterations"] for spec in planned.values() if "iterations" in spec]
     steps = steps or [found["iterations"] for found in results.values()]
     usual = max(steps, key=steps.count, default=None)
-    odd = unpaired(results)
     strangers: dict[str, str] = {}
     for name, found in results.items():
         spec, made = found["spec"], found["iterations"]
@@ -128,9 +138,7 @@ def _strangers(results: dict[str, Any], plan: dict[str, Any], recipe: str, scale
             strangers[name] = f"has another {' and '.join(other)} than the plan says: not of this reproduction"
         elif made != planned.get(name, {}).get("iterations", usual) or made != usual:
             strangers[name] = f"has {made} steps, others have {usual}: not of this reproduction"
-        elif name in odd:
-            strangers[name] = odd[name]
-    return strangers
+    return strangers | unpaired({name: found for name, found in results.items() if name not in strangers})
 
 
 def _planned(plan: dict[str, Any], results: dict[str, Any], lost: Container[str]) -> list[str]:
@@ -322,6 +330,7 @@ def load(path: Path) -> dict[str, Any]:
     whole = isinstance(found, dict) and found.get("format") == FORMAT
     if not whole or not all(isinstance(found.get(key), kind) for key, kind in wanted.items()):
         raise ValueError(f"{path} does not hold the collected results of a reproduction, of format {FORMAT}")
+    check_settings(found["settings"], f"{path}, settings")
     for run in found["runs"]:
         if not isinstance(run, dict) or not all(key in run for key in ("id", "method", "rate", "base", "seed", "role")):
             raise ValueError(f"{path} holds a run without an id, method, rate, base, seed and role")

@@ -13,16 +13,15 @@ of its grid would not turn it. Then:
 | at the recipe's rate | each at its best rate | the word |
 |---|---|---|
 | helps | helps | confirmed |
-| helps | one varying rate does as well, or one rate does as well or better | only through the larger rate |
-| a larger rate does as well | anything but helps | only through the larger rate |
-| one rate does as well, or better | anything but helps | not confirmed |
-| anything but helps | helps | undecided: they disagree |
+| helps, or a larger rate does as well | a larger rate or one rate does as well or better | only the larger rate |
+| one rate does as well, or better | one rate does as well, or better | not confirmed |
+| else | | undecided: they disagree |
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +38,12 @@ from minidl.experiments.reproduce.claims import (
     seeds_words,
 )
 from minidl.experiments.reproduce.evidence import Arms, Run, ids_of, median, shared_seeds
+from minidl.experiments.reproduce.grids import Grid
 from minidl.experiments.reproduce.names import arm_named
 from minidl.experiments.verdict import Verdict, judge
 from minidl.plot.words import listed
+
+Grids = Mapping[str, Grid]  # {rule: what its tuning found}
 
 # {the name that verdict.py knows: the arm}
 RECIPE = {"layer-specific": "ln", "uniform": "uniform", "constant": "constant", "per-step": "per-step"}
@@ -84,12 +86,14 @@ class Measure:
         lost: what it is called when there is none.
         words: what the numbers are, before a colon.
         summary: the numbers of an arm's seeds in a word or two.
+        relative: whether the number of every run depends on the base method's: then another rate for that moves all.
     """
 
     number: Callable[[Run, Run], float]
     lost: str
     words: str
     summary: Callable[[Sequence[float]], str]
+    relative: bool = False
 
 
 def steps_summary(steps: Sequence[float]) -> str:
@@ -106,8 +110,16 @@ def numbers_of(arms: Arms, arm: str, measure: Measure) -> list[float]:
 
 
 def paired_arms(arms: Arms, names: dict[str, str]) -> Arms:
-    """Those of the named arms that were run, with the seeds that all of them have."""
-    there = [arm for arm in names.values() if shared_seeds(arms, [names["layer-specific"], names["uniform"], arm])]
+    """Those of the named arms that were run, with the seeds that all of them have.
+
+    A control that was run on too few of the seeds to decide anything, where the others decide, counts as not run.
+    """
+    there = [names["layer-specific"], names["uniform"]]
+    enough = min(len(shared_seeds(arms, there)), fewest())
+    for arm in names.values():
+        if arm not in there and len(shared_seeds(arms, [*there, arm])) >= max(enough, 1):
+            there.append(arm)
+    there = [arm for arm in names.values() if arm in there and arm in arms]
     return {arm: {seed: arms[arm][seed] for seed in shared_seeds(arms, there)} for arm in there}
 
 
@@ -120,40 +132,61 @@ def compared(arms: Arms, names: dict[str, str], measure: Measure) -> Verdict | N
     return judge(numbers, measure.lost)
 
 
-def lacking(arms: Arms, tuned: Verdict | None, edges: Sequence[str] = ()) -> str:
+def lacking(arms: Arms, tuned: Verdict | None, grids: Grids, relative: bool = False) -> str:
     """Why the comparison at the best rates decides nothing; nothing ("") if it may.
 
     Args:
         arms: those that are compared there (`paired_arms`).
         tuned: the verdict on them.
-        edges: the rules whose best rate is at the edge of their grid.
+        grids: what their tuning found.
+        relative: whether every number depends on one rate's (`Measure`).
     """
     if tuned is None:
         return NOT_RUN
     seeds = len(arms[TUNED["layer-specific"]])
     if seeds < fewest():
         return f"was run on {seeds_words(seeds)}"
+    undone = [rule for rule in _rules(arms) if rule not in grids or grids[rule].best is None]
+    if undone:
+        return f"is not known: the grid of {_named(undone)} is not done"
     if TUNED["per-step"] not in arms and tuned.pairings[0].better:
         return f"lacks {arm_named('per-step')}, as large and the same for all layers"
-    turning = [rule for rule in _at_edges(arms, edges) if _could_turn(rule, tuned)]
+    turning = [rule for rule in _at_edges(arms, grids) if _could_turn(rule, tuned, relative)]
     if turning:
         return f"{_AT_ITS_BEST[tuned.kind]}, but {_beyond(turning)}"
     return ""
 
 
-def _at_edges(arms: Arms, edges: Sequence[str]) -> list[str]:
-    """The rules that are compared at their best rates and have these at the edge of their grids."""
-    return [rule for rule in edges if f"{rule}-tuned" in arms]
+def _rules(arms: Arms) -> list[str]:
+    """The rules that are compared at their best rates."""
+    return [arm.removesuffix("-tuned") for arm in arms]
 
 
-def _could_turn(rule: str, tuned: Verdict) -> bool:
-    """Whether a better rate for this rule could turn what came out: for a rate per layer a loss, for a rival a gain."""
-    return tuned.kind != verdicts.UNDECIDED and (rule == "ln") == (tuned.kind != verdicts.HELPS)
+def _at_edges(arms: Arms, grids: Grids) -> list[str]:
+    """Those of them that have these at the edge of their grids."""
+    return [rule for rule in _rules(arms) if rule in grids and grids[rule].at_edge]
+
+
+def _could_turn(rule: str, tuned: Verdict, relative: bool) -> bool:
+    """Whether a better rate for this rule could turn what came out.
+
+    For a rate per layer that is what it has lost, for a rival what a rate per layer has won. That a larger rate
+    explains it rests on what is gained over one rate: a better one leaves less of that. And what is counted until one
+    rate is reached moves with one rate.
+    """
+    if tuned.kind == verdicts.UNDECIDED:
+        return False
+    if rule == "uniform" and (relative or tuned.kind == verdicts.LARGER_RATE):
+        return True
+    return (rule == "ln") == (tuned.kind != verdicts.HELPS)
+
+
+def _named(rules: Sequence[str]) -> str:
+    return listed(list(map(arm_named, rules)))
 
 
 def _beyond(rules: Sequence[str]) -> str:
-    named = listed(list(map(arm_named, rules)))
-    return f"the best rate for {named} is at the edge of its grid: a better one may lie beyond"
+    return f"the best rate for {_named(rules)} is at the edge of its grid: a better one may lie beyond"
 
 
 def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool, lack: str = "") -> tuple[str, str]:
@@ -171,14 +204,15 @@ def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool, lack
     why = f"{_AT_THE_RECIPES_RATE[recipe.kind]}; each at its best rate, {_AT_ITS_BEST[tuned.kind]}."
     if verdicts.UNDECIDED in (recipe.kind, tuned.kind):
         return UNDECIDED, why
-    if tuned.kind == verdicts.HELPS:
-        if recipe.kind != verdicts.HELPS:
-            return UNDECIDED, why
-        return (CONFIRMED, "") if controls else (UNDECIDED, "One of the two controls was not run.")
-    return LARGER_RATE if recipe.kind in (verdicts.HELPS, verdicts.LARGER_RATE) else NOT_CONFIRMED, why
+    if recipe.kind == tuned.kind == verdicts.HELPS:
+        return (CONFIRMED, "") if controls else (UNDECIDED, "One of the two controls was not run, or on too few seeds.")
+    better, best = (one.kind in (verdicts.HELPS, verdicts.LARGER_RATE) for one in (recipe, tuned))
+    if better and tuned.kind != verdicts.HELPS:
+        return LARGER_RATE, why
+    return UNDECIDED if best else NOT_CONFIRMED, why
 
 
-def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, edges: Sequence[str] = ()) -> Finding:
+def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, grids: Grids) -> Finding:
     """The finding on a claim that one number a run decides.
 
     Args:
@@ -186,7 +220,7 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, edg
         arms: the runs of one method.
         where: `recipe`, `scale` and `method`.
         measure: the number.
-        edges: the rules whose best rate is at the edge of their grid.
+        grids: what the tuning of each rule found.
     """
     recipe, tuned = (compared(arms, names, measure) for names in (RECIPE, TUNED))
     named = tuple(ids_of(arms, [arm for names in (RECIPE, TUNED) for arm in names.values()]))
@@ -194,9 +228,11 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, edg
         missing = [arm_named(arm) for arm in ("ln", "uniform") if arm not in arms] or ["the same seeds in both"]
         return Finding(claim, **where, word=UNDECIDED, sentence=f"Not run: {listed(missing)}.", runs=named)
     own, best = paired_arms(arms, RECIPE), paired_arms(arms, TUNED)
-    word, why = combined(recipe, tuned, all(arm in arms for arm in RECIPE.values()), lacking(best, tuned, edges))
-    aside = [rule for rule in _at_edges(best, edges) if tuned is not None and not _could_turn(rule, tuned)]
-    why += f" (T{_beyond(aside)[1:]}.)" if aside else ""
+    lack = lacking(best, tuned, grids, measure.relative)
+    word, why = combined(recipe, tuned, all(arm in own for arm in RECIPE.values()), lack)
+    if tuned is not None:
+        aside = [rule for rule in _at_edges(best, grids) if not _could_turn(rule, tuned, measure.relative)]
+        why += f" (T{_beyond(aside)[1:]}.)" if aside else ""
     sentence = f"{seeds_words(len(own['ln']))}: {_each(own, RECIPE, measure)}. "
     statistics = [f"At the recipe's rate: {_reason(recipe)}"]
     if tuned is not None:
@@ -217,12 +253,9 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, edg
 
 def _are_the_recipes(own: Arms, best: Arms) -> bool:
     """Whether the best rate of every rule is that at which it was run anyway."""
-    rates = [
-        {run.get("base_rate") for run in [*best.get(tuned, {}).values(), *own.get(RECIPE[key], {}).values()]}
-        for key, tuned in TUNED.items()
-        if tuned in best
-    ]
-    return all(len(found) == 1 and None not in found for found in rates)
+    pairs = [(own.get(RECIPE[key], {}), best[arm]) for key, arm in TUNED.items() if arm in best]
+    rates = [{run.get("base_rate") for runs in pair for run in runs.values()} for pair in pairs]
+    return all(first for first, _ in pairs) and all(len(found) == 1 and None not in found for found in rates)
 
 
 def _each(arms: Arms, names: dict[str, str], measure: Measure) -> str:

@@ -73,11 +73,6 @@ def grids_of(collected: Mapping[str, Any], method: str) -> dict[str, Grid]:
     return found
 
 
-def edges_of(collected: Mapping[str, Any], method: str) -> list[str]:
-    """The rules whose best rate is at the edge of their grid."""
-    return [rule for rule, grid in grids_of(collected, method).items() if grid.at_edge]
-
-
 def not_at_their_best(collected: Mapping[str, Any]) -> dict[str, str]:
     """Tuned runs at another base rate than the best of their grid, as it is now, and why they do not count: by name.
 

@@ -44,22 +44,25 @@ def how_judged() -> list[Block]:
         f"""**Speed**: near the input a step under a rate per layer has to go at least {FASTER:g} times as far as under
         one rate, and at least {FASTER:g} times as far as under both controls. If it is established to go less far than
         that compared with a control, the larger rate explains it. An arm that learned nothing, or whose layers near the
-        input stand still, is no measure of speed: beside it nothing is decided.""",
+        input stand still, is no measure of speed: if it is a rate per layer or one rate, it is undecided, and beside
+        such a control nothing is confirmed.""",
         f"""**Accuracy** and **time**: one arm beats another if the test says so and the median difference is at least
         {SMALLEST_EFFECT:.0%}. That a control does as well has to be shown too: by the same test it keeps at least
         {KEPT_OF_THE_GAIN:.0%} of what a rate per layer gains over one rate, and is not behind by {SMALLEST_EFFECT:.0%}
         in the median. There is no difference if one rate is shown to be behind by less than {ALIKE:.0%} of its wrong
         answers, or iterations, and neither is ahead by {SMALLEST_EFFECT:.0%} in the median. A run that diverged ranks
         after every other. Time is counted in iterations, until a run has no more wrong answers, give or take
-        {SMALLEST_EFFECT:.0%}, than one rate with the same seed has at the end; where one rate learned nothing there is
-        nothing to reach, and time is undecided.""",
+        {SMALLEST_EFFECT:.0%}, than one rate with the same seed has at the end; where one rate learned nothing at the
+        recipe's rate there is nothing to reach, and time is undecided.""",
         f"""Each of these is compared twice: at the recipe's rate, with both controls; and each rule at the best rate of
-        the same grid, with one varying rate. Both comparisons have to decide. Helps in both is confirmed. Helps at the
-        recipe's rate alone, or no more there than a larger rate, is only through the larger rate. Does no better at
-        the recipe's rate, and not at its best rate either, is not confirmed. Helps at its best rate alone is undecided:
-        the two disagree. The second decides only on {fewest()} seeds or more, with its control where a rate per layer
-        is ahead, and only if a better rate beyond the edge of its grid could not turn it: one for a rate per layer a
-        loss, one for another rule a gain.""",
+        the same grid, with one varying rate. Both comparisons have to decide. Helps in both is confirmed. Better
+        than one rate at the recipe's rate, but there or at its best rate no better than a larger one, is only through
+        the larger rate. No better than one rate in both is not confirmed; for that no control is needed. Else the two
+        disagree, and it is undecided. The second decides only on {fewest()} seeds or more, with grids that are done,
+        with its control where a rate per layer is ahead, and only if a better rate beyond the edge of a grid could not
+        turn it: one for a rate per layer what it has lost, one for another rule what it has won, and one for one rate
+        also what a larger rate explains, and the time until one rate is reached. Where no arm learned the task, both
+        accuracy and time are undecided.""",
         f"""**Saddle**: the same two comparisons, of the steps until the loss is a stated part below that at the saddle,
         which is also what the best rates are chosen by. A run that never gets there ranks after every other. A rate
         that is too large for the steepest walls throws a run up them: where the loss rises by more than {UP - 1:.0%}

@@ -15,8 +15,8 @@ def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     """The results of two folders of one experiment (`collected.collect`) as one.
 
     A run that is in both is taken from `later`. Tuned runs at another rate than the best of the grid that so comes
-    about are left out. The settings are those of a plan with all methods, rates and seeds of the two; what such a plan
-    has and neither folder, or what was left out, is missing.
+    about are left out, and that is said. The settings are those of a plan with all methods, rates and seeds of the two,
+    and what such a plan has and neither folder is missing.
 
     Raises:
         ValueError: they are not of the same experiment, so that their runs cannot be compared.
@@ -63,13 +63,13 @@ def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
 
 
 def _at_best(part: dict[str, Any], tuning: Iterable[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
-    """A part without the tuned runs that are not at the best rate of these tuning runs: they are missing."""
+    """A part without the tuned runs that are not at the best rate of these tuning runs: they are called damaged."""
     reported = [run for run in part["runs"] if run["role"] != "tuning"]
     misplaced = not_at_their_best({"settings": settings, "runs": [*tuning, *reported]})
     return {
         **part,
         "runs": [run for run in part["runs"] if run["id"] not in misplaced],
-        "missing": [*part["missing"], *misplaced],
+        "damaged": {**part["damaged"], **misplaced},
     }
 
 
@@ -107,10 +107,11 @@ def _different(earlier: dict[str, Any], later: dict[str, Any]) -> Iterator[str]:
 
 
 def _agree(first: Any, second: Any) -> bool:
-    """Whether two settings are equal, or grids of which one goes on where the other ends."""
-    if not isinstance(first, list) or not isinstance(second, list):
+    """Whether two settings are equal, or grids that overlap and have the same rates where they do."""
+    if not isinstance(first, list) or not isinstance(second, list) or not set(first) & set(second):
         return bool(first == second)
-    return set(first) <= set(second) or set(second) <= set(first)
+    low, high = max(min(first), min(second)), min(max(first), max(second))
+    return [rate for rate in first if low <= rate <= high] == [rate for rate in second if low <= rate <= high]
 
 
 def _arm(run: dict[str, Any]) -> tuple[Any, ...]:
@@ -140,7 +141,7 @@ def _planned(part: dict[str, Any], settings: dict[str, Any]) -> list[str]:
     """All runs of a plan with these settings; none where they are not known whole."""
     try:
         return [run.id for run in make_plan(part["recipe"], part["scale"], **settings).runs]
-    except TypeError:  # one is not there
+    except (TypeError, KeyError, ValueError):  # one is not there, or does not go with the others
         return []
 
 

@@ -27,6 +27,7 @@ _CLASSES = (
     "of the full ImageNet."
 )
 _SAMPLE = "A few photographs of each class: that the pipeline runs, and nothing about accuracy."
+TEN = 10  # digits
 ENOUGH = 100  # training images a class, for an accuracy to mean something
 
 RECIPES = {  # in the order of the report
@@ -64,7 +65,8 @@ CONTROLS = ("constant", "per-step")  # no layer differs from another, and the ra
 
 def words_of(recipe: str) -> Named:
     """The experiment in words; one that is not known by its own name."""
-    return RECIPES.get(recipe, Named(recipe, 0))
+    classes = TEN if recipe == "digits" or recipe.startswith("deep-mlp-") else 0
+    return RECIPES.get(recipe, Named(recipe, classes))
 
 
 def note_of(collected: dict[str, Any]) -> str:

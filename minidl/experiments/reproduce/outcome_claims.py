@@ -30,7 +30,7 @@ from minidl.experiments.reproduce.evidence import (
     median,
     seconds_to,
 )
-from minidl.experiments.reproduce.grids import edges_of
+from minidl.experiments.reproduce.grids import grids_of
 from minidl.experiments.reproduce.names import accuracies_count, words_of
 from minidl.experiments.results import NEVER
 from minidl.experiments.verdict import DIVERGED, SMALLEST_EFFECT
@@ -48,10 +48,10 @@ def judge_outcomes(collected: dict[str, Any], method: str) -> list[Finding]:
     if not arms:
         return []
     where = {"recipe": collected["recipe"], "scale": collected["scale"], "method": method}
-    edges = edges_of(collected, method)
-    time = compare("time", arms, where, ITERATIONS, edges)
+    grids = grids_of(collected, method)
+    time = compare("time", arms, where, ITERATIONS, grids)
     found = [
-        compare("accuracy", arms, where, ERRORS, edges),
+        compare("accuracy", arms, where, ERRORS, grids),
         replace(time, statistics=(*time.statistics, *_seconds(arms))),
     ]
     guess = words_of(collected["recipe"]).classes
@@ -79,7 +79,7 @@ def _right(errors: Sequence[float]) -> str:
 
 _UNTIL = "iterations until as good as one rate is at the end"
 ERRORS = Measure(lambda run, base: final_error(run), DIVERGED, "right answers at the end", _right)
-ITERATIONS = Measure(lambda run, base: _reached(run, base, iterations_to), NEVER, _UNTIL, steps_summary)
+ITERATIONS = Measure(lambda run, base: _reached(run, base, iterations_to), NEVER, _UNTIL, steps_summary, True)
 SECONDS = Measure(lambda run, base: _reached(run, base, seconds_to), NEVER, "seconds until then", steps_summary)
 CPU_SECONDS = Measure(lambda run, base: _reached(run, base, cpu_seconds_to), NEVER, "the same", steps_summary)
 

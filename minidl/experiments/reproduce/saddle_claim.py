@@ -17,7 +17,7 @@ from typing import Any
 from minidl.experiments.reproduce.claims import Finding
 from minidl.experiments.reproduce.comparisons import Measure, compare, steps_summary
 from minidl.experiments.reproduce.evidence import Arms, Run, arms_of, median
-from minidl.experiments.reproduce.grids import edges_of
+from minidl.experiments.reproduce.grids import grids_of
 from minidl.experiments.reproduce.names import arm_named
 from minidl.experiments.reproduce.page import Table
 from minidl.experiments.reproduce.saddle_point import UP
@@ -44,7 +44,7 @@ def judge_escape(collected: dict[str, Any], method: str) -> list[Finding]:
     if not arms:
         return []
     where = {"recipe": collected["recipe"], "scale": collected["scale"], "method": method}
-    found = compare("saddle", arms, where, ESCAPE, edges_of(collected, method))
+    found = compare("saddle", arms, where, ESCAPE, grids_of(collected, method))
     return [replace(found, sentence=found.sentence + _about_walls(arms))]
 
 

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from minidl.experiments.reproduce.pairing import KEY
+from minidl.experiments.reproduce.pairing import EXACT, KEY, ROUNDED
 from minidl.files.reading import read_text
 from minidl.files.schema import check_plain
 
@@ -60,6 +60,23 @@ _COLLECTED_REPORTED = {  # and of one that is reported, not of one that tuned a 
 }
 
 
+_SETTINGS = {
+    "iterations": int, "seeds": int, "methods": [str], "rates": [str], "tuning_seeds": [int],
+    "base_rates": {str: float}, "grids": {str: [float]},
+}  # fmt: skip
+
+
+def check_settings(found: Any, where: str) -> None:
+    """Refuse what are no settings of a plan; some may be missing.
+
+    Raises:
+        ValueError: says which is of the wrong kind. The message begins with `where`.
+    """
+    check_plain(found, dict, where)
+    wanted = {key: kind for key, kind in _SETTINGS.items() if key in found}
+    check_plain({key: found[key] for key in wanted}, wanted, where)
+
+
 def read_strictly(path: Path) -> Any:
     """The content of a JSON file that has no NaN and no infinity, which JSON does not know.
 
@@ -90,8 +107,7 @@ def check_result(found: Any) -> None:
     if isinstance(base, str) and base not in ("recipe", "tuned"):
         raise ValueError(f"result.json, spec, base: expected 'recipe', 'tuned' or a number; got {base!r}")
     _check(found, _TRAINED)
-    if KEY in found["checks"]:
-        _check(found["checks"], {KEY: str})
+    _check(found["checks"], {key: str for key in (EXACT, ROUNDED) if key in found["checks"]})
     if "saddle" in found:
         _check(found["saddle"], _SADDLE)
         _check_curvature(found["saddle"]["curvature"])

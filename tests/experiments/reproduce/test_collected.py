@@ -148,12 +148,12 @@ def test_a_result_that_is_not_the_run_that_is_planned_is_left_out(tmp_path):
 def test_results_that_begin_with_other_weights_than_the_others_of_their_seed_are_left_out(tmp_path):
     names = write_runs(tmp_path, "missing arms", seeds=3)
     for name in names:
-        change(tmp_path, name, checks={"begins_with": f"weights of {name[-5:]}"})
+        change(tmp_path, name, checks={"first_weights": f"weights of {name[-5:]}"})
     odd = "sgd-ln-recipe-seed0"
     for name in write_runs(tmp_path / "more", "clear gain", seeds=1, arms=("constant", "log10")):
         (tmp_path / "more" / "runs" / name).rename(tmp_path / "runs" / name)
-        change(tmp_path, name, checks={"begins_with": "weights of seed0"})
-    change(tmp_path, odd, checks={"begins_with": "another network's"}, versions={"commit": "def5678"})
+        change(tmp_path, name, checks={"first_weights": "weights of seed0"})
+    change(tmp_path, odd, checks={"first_weights": "another network's"}, versions={"commit": "def5678"})
     found = collect(tmp_path)
     assert list(found["damaged"]) == [odd]
     assert found["damaged"][odd].startswith(
@@ -164,18 +164,51 @@ def test_results_that_begin_with_other_weights_than_the_others_of_their_seed_are
 
 def test_a_result_whose_first_weights_are_no_checksum_is_damaged(tmp_path):
     name = write_runs(tmp_path, "missing arms", seeds=1)[0]
-    change(tmp_path, name, checks={"begins_with": 5})
-    assert "begins_with: expected a text; got 5" in collect(tmp_path)["damaged"][name]
+    for key in ("first_weights", "begins_with"):
+        change(tmp_path, name, checks={key: 5})
+        assert f"{key}: expected a text; got 5" in collect(tmp_path)["damaged"][name]
+
+
+def test_results_of_something_else_have_no_say_in_what_a_seed_begins_with(tmp_path):
+    own = write_runs(tmp_path, "missing arms", seeds=1)
+    for name in own:
+        change(tmp_path, name, checks={"first_weights": "own"})
+    others = write_runs(tmp_path / "more", "clear gain", recipe="cifar10-quick", seeds=1, arms=("constant", "log10",
+                                                                                              "per-step"))  # fmt: skip
+    for name in others:
+        (tmp_path / "more" / "runs" / name).rename(tmp_path / "runs" / name)
+        change(tmp_path, name, checks={"first_weights": "another network's"})
+    found = collect(tmp_path)
+    assert sorted(found["damaged"]) == sorted(others)
+    assert all("not of this reproduction" in why for why in found["damaged"].values())
+
+
+@pytest.mark.parametrize(
+    "settings", [None, [], {"grids": None}, {"grids": {"sgd": 3}}, {"tuning_seeds": 7}, {"base_rates": {"sgd": "x"}}]
+)
+def test_a_plan_with_settings_that_are_none_is_damaged(tmp_path, settings):
+    write_runs(tmp_path, "missing arms", seeds=1)
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "settings": settings}))
+    found = collect(tmp_path)
+    assert "settings" in found["damaged"]["plan.json"]
+    assert len(found["runs"]) == 2
+    assert found["settings"] == {}
 
 
 def test_a_tuned_run_that_is_not_at_the_best_rate_of_its_grid_is_left_out(tmp_path):
-    write_runs(tmp_path, seeds=1)
+    names = write_runs(tmp_path, seeds=1)
     change(tmp_path, "sgd-ln-tuned-seed0", base_rate=0.03)
+    assert collect(tmp_path)["damaged"] == {}  # which rates make the grid is not known
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    plan["settings"] |= {"grids": {"sgd": [0.003, 0.01, 0.03]}, "tuning_seeds": [1000, 1001]}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
     found = collect(tmp_path)
     assert found["damaged"] == {
         "sgd-ln-tuned-seed0": "was run at 0.03, but the best rate of its grid is 0.01: delete its folder"
     }
     assert "sgd-ln-tuned-seed0" not in {run["id"] for run in found["runs"]}
+    assert (found["planned"], found["missing"]) == (len(names), [])
 
 
 def change(out, name, **entries):

@@ -1,6 +1,7 @@
 """Two comparisons make a word: at the recipe's rate, and each at its best."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from minidl.experiments.reproduce.comparisons import (
     paired_arms,
     steps_summary,
 )
+from minidl.experiments.reproduce.grids import Grid
 from minidl.experiments.verdict import Verdict
 
 X = Measure(lambda run, base: run["x"], "lost", "the numbers", lambda values: f"{sum(values):g}")
@@ -26,6 +28,11 @@ def some_arms(**numbers):
     """{arm: a number a seed} as runs."""
     return {arm.replace("_", "-"): {s: {"id": f"{arm}{s}", "x": x} for s, x in enumerate(row)}
             for arm, row in numbers.items()}  # fmt: skip
+
+
+DONE = {rule: Grid({0.01: [2.0], 0.1: [1.0], 1.0: [2.0]}, 1) for rule in ("uniform", "ln", "per-step")}
+AT_EDGE = Grid({0.01: [3.0], 0.1: [2.0], 1.0: [1.0]}, 1)
+NOT_DONE = Grid({0.01: [3.0], 0.1: [], 1.0: [1.0]}, 1)
 
 
 def a_verdict(kind):
@@ -53,6 +60,9 @@ def a_verdict(kind):
         (verdict.HURTS, verdict.NO_DIFFERENCE, NOT_CONFIRMED),
         (verdict.NO_DIFFERENCE, verdict.HURTS, NOT_CONFIRMED),
         (verdict.HURTS, verdict.HELPS, UNDECIDED),
+        (verdict.HURTS, verdict.LARGER_RATE, UNDECIDED),
+        (verdict.NO_DIFFERENCE, verdict.LARGER_RATE, UNDECIDED),
+        (verdict.LARGER_RATE, verdict.LARGER_RATE, LARGER_RATE),
         (verdict.HURTS, verdict.UNDECIDED, UNDECIDED),
         (verdict.NO_DIFFERENCE, verdict.UNDECIDED, UNDECIDED),
         (verdict.UNDECIDED, verdict.HELPS, UNDECIDED),
@@ -104,7 +114,7 @@ BEATEN = {"ln": [1.0] * 5, "uniform": [2.0] * 5, "constant": [1.0] * 5, "per_ste
     ],
 )
 def test_the_best_rates_decide_with_enough_seeds_and_where_a_gain_has_its_control(tuned, word, why):
-    found = compare("saddle", some_arms(**BEATEN, **tuned), WHERE, X)
+    found = compare("saddle", some_arms(**BEATEN, **tuned), WHERE, X, DONE)
     assert (found.word, why in found.sentence) == (word, True), found.sentence
     seeds = len(tuned["ln_tuned"])
     assert f"Each at its own best rate, {seeds} seed" in found.sentence
@@ -116,28 +126,63 @@ HELPED = {"ln": [1.0] * 5, "uniform": [2.0] * 5, "constant": [2.0] * 5, "per_ste
 BEYOND = "is at the edge of its grid: a better one may lie beyond"
 
 
+LARGER_BETTER = {"ln_tuned": [1.0] * 5, "uniform_tuned": [2.0] * 5, "per_step_tuned": [1.0] * 5}
+
+
 @pytest.mark.parametrize(
     ("own", "tuned", "edge", "word", "turns"),
     [
         (BEATEN, ONE_RATE_BETTER, "ln", UNDECIDED, True),
         (BEATEN, ONE_RATE_BETTER, "uniform", LARGER_RATE, False),
         (BEATEN, ONE_RATE_BETTER, "per-step", LARGER_RATE, False),
+        (BEATEN, LARGER_BETTER, "ln", UNDECIDED, True),
+        (BEATEN, LARGER_BETTER, "uniform", UNDECIDED, True),  # it leaves less to be explained
+        (BEATEN, LARGER_BETTER, "per-step", LARGER_RATE, False),
         (HELPED, PER_LAYER_BETTER, "ln", CONFIRMED, False),
         (HELPED, PER_LAYER_BETTER, "uniform", UNDECIDED, True),
         (HELPED, PER_LAYER_BETTER, "per-step", UNDECIDED, True),
     ],
 )
 def test_an_edge_counts_where_a_better_rate_beyond_it_could_turn_what_came_out(own, tuned, edge, word, turns):
-    found = compare("accuracy", some_arms(**own, **tuned), WHERE, X, [edge])
+    found = compare("accuracy", some_arms(**own, **tuned), WHERE, X, {**DONE, edge: AT_EDGE})
     assert found.word == word
     assert found.sentence.endswith(f" {BEYOND}." if turns else f" {BEYOND}.)")
     assert found.sentence.count(BEYOND) == 1
-    assert BEYOND not in compare("accuracy", some_arms(**own, **tuned), WHERE, X).sentence
+    assert BEYOND not in compare("accuracy", some_arms(**own, **tuned), WHERE, X, DONE).sentence
+
+
+def test_where_numbers_are_relative_to_one_rate_its_edge_always_counts():
+    arms = some_arms(**BEATEN, **ONE_RATE_BETTER)
+    grids = {**DONE, "uniform": AT_EDGE}
+    assert compare("time", arms, WHERE, X, grids).word == LARGER_RATE
+    assert compare("time", arms, WHERE, replace(X, relative=True), grids).word == UNDECIDED
 
 
 def test_the_edge_of_a_rule_that_was_not_compared_at_its_best_does_not_matter():
-    found = compare("accuracy", some_arms(**BEATEN), WHERE, X, ["ln"])
+    found = compare("accuracy", some_arms(**BEATEN), WHERE, X, {**DONE, "ln": AT_EDGE})
     assert BEYOND not in found.sentence
+
+
+@pytest.mark.parametrize("grids", [{**DONE, "ln": NOT_DONE}, {rule: DONE[rule] for rule in ("uniform", "per-step")}])
+def test_a_grid_that_is_not_done_leaves_it_undecided(grids):
+    found = compare("accuracy", some_arms(**HELPED, **PER_LAYER_BETTER), WHERE, X, grids)
+    assert found.word == UNDECIDED
+    assert found.sentence.endswith("each at its best rate is not known: the grid of a rate per layer is not done.")
+
+
+def test_a_control_on_few_seeds_takes_no_word_back():
+    word = compare("accuracy", some_arms(**HELPED, **ONE_RATE_BETTER), WHERE, X, DONE).word
+    assert word == LARGER_RATE
+    without = {key: values for key, values in ONE_RATE_BETTER.items() if key != "per_step_tuned"}
+    for few in ([], [1.0], [1.0] * 4):
+        arms = some_arms(**HELPED, **without, **({"per_step_tuned": few} if few else {}))
+        assert compare("accuracy", arms, WHERE, X, DONE).word == word
+    apart = some_arms(ln=[1.0] * 10, uniform=[2.0] * 10, constant=[2.0] * 10, per_step=[2.0] * 10)
+    apart["constant"] = {seed: run for seed, run in apart["constant"].items() if seed < 5}
+    apart["per-step"] = {seed: run for seed, run in apart["per-step"].items() if seed >= 5}
+    assert {arm: len(runs) for arm, runs in paired_arms(apart, RECIPE).items()} == {
+        "ln": 5, "uniform": 5, "constant": 5
+    }  # fmt: skip
 
 
 def test_it_says_where_the_best_rates_are_the_recipes():
@@ -145,15 +190,22 @@ def test_it_says_where_the_best_rates_are_the_recipes():
     for runs in arms.values():
         for run in runs.values():
             run["base_rate"] = 0.01
-    assert "Each at its own best rate, which is the recipe's, 5 seeds: " in compare("time", arms, WHERE, X).sentence
+    assert "Each at its own best rate, which is the recipe's, 5 seeds: " in compare("time", arms, WHERE, X, {}).sentence
     for run in arms["ln-tuned"].values():
         run["base_rate"] = 0.03
-    assert "Each at its own best rate, 5 seeds: " in compare("time", arms, WHERE, X).sentence
+    assert "Each at its own best rate, 5 seeds: " in compare("time", arms, WHERE, X, {}).sentence
+    for run in arms["ln-tuned"].values():
+        run["base_rate"] = 0.01
+    del arms["per-step"]  # only tuned runs of it
+    assert "Each at its own best rate, 5 seeds: " in compare("time", arms, WHERE, X, {}).sentence
 
 
 def test_without_both_controls_nothing_is_confirmed():
     helps = a_verdict(verdict.HELPS)
-    assert combined(helps, helps, controls=False) == (UNDECIDED, "One of the two controls was not run.")
+    assert combined(helps, helps, controls=False) == (
+        UNDECIDED,
+        "One of the two controls was not run, or on too few seeds.",
+    )
 
 
 def test_it_is_judged_by_the_seeds_that_all_arms_have():
@@ -168,7 +220,7 @@ def test_it_is_judged_by_the_seeds_that_all_arms_have():
 
 def test_a_finding_has_sentence_reason_and_runs():
     arms = some_arms(ln=[1.0] * 5, uniform=[2.0] * 5, constant=[1.0] * 5, per_step=[1.0] * 5)
-    found = compare("time", arms, WHERE, X)
+    found = compare("time", arms, WHERE, X, {})
     assert found.word == UNDECIDED
     assert (
         found.sentence
@@ -180,7 +232,7 @@ def test_a_finding_has_sentence_reason_and_runs():
     )
     assert found.numbers["medians"] == {"ln": 1, "uniform": 2, "constant": 1, "per-step": 1}
     assert len(found.runs) == 20
-    assert compare("time", some_arms(ln=[1.0]), WHERE, X).sentence == "Not run: one rate."
+    assert compare("time", some_arms(ln=[1.0]), WHERE, X, {}).sentence == "Not run: one rate."
 
 
 def test_what_never_arrives_is_counted():

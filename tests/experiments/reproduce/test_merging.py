@@ -144,6 +144,15 @@ def test_a_grid_may_go_on_where_the_other_ends(tmp_path):
     first["settings"]["grids"], second["settings"]["grids"] = {"sgd": [0.01, 0.03]}, {"sgd": [0.003, 0.01, 0.03]}
     for one, two in ((first, second), (second, first)):
         assert merge(one, two)["settings"]["grids"] == {"sgd": [0.003, 0.01, 0.03]}
+    first["settings"]["grids"] = {"sgd": [0.03, 0.1]}
+    assert merge(first, second)["settings"]["grids"] == {"sgd": [0.003, 0.01, 0.03, 0.1]}
+
+
+def test_settings_that_do_not_go_together_tell_of_no_missing_runs(tmp_path):
+    first, second = part(tmp_path, "first"), part(tmp_path, "second")
+    for one in (first, second):
+        one["settings"] |= {"methods": ["sgd", "nesterov"]}  # without a base rate
+    assert merge(first, second)["missing"] == []
 
 
 def tuned_anew(collected, rate):
@@ -156,13 +165,17 @@ def tuned_anew(collected, rate):
     return collected
 
 
-def test_tuned_runs_that_the_joint_grid_does_not_find_best_are_missing(tmp_path):
+def test_tuned_runs_that_the_joint_grid_does_not_find_best_are_left_out_with_the_reason(tmp_path):
     first, second = part(tmp_path, "first"), tuned_anew(part(tmp_path, "second"), 0.03)
     second["runs"] = [run for run in second["runs"] if run["role"] == "tuning"]
     found = merge(first, second)
-    assert [name for name in found["missing"] if "-tuned-" in name] == [f"sgd-ln-tuned-seed{k}" for k in range(5)]
+    why = "was run at 0.01, but the best rate of its grid is 0.03"
+    assert found["damaged"] == {f"sgd-ln-tuned-seed{k}": why for k in range(5)}
     assert not any(run["id"].startswith("sgd-ln-tuned") for run in found["runs"])
-    assert found["planned"] == len(found["runs"]) + len(found["missing"])
+    assert found["planned"] == len(found["runs"]) + len(found["missing"]) + 5
+    again = merge(found, tuned_anew(part(tmp_path, "third"), 0.03))  # now they are run
+    assert again["damaged"] == {}
+    assert {run["base_rate"] for run in again["runs"] if run["id"].startswith("sgd-ln-tuned")} == {0.03}
 
 
 def test_tuned_runs_at_the_rate_that_the_later_grid_finds_best_take_the_place_of_the_earlier(tmp_path):

@@ -50,3 +50,10 @@ def test_what_is_not_known_goes_by_its_own_name_and_comes_last():
     assert words_of("new").title == "new"
     assert method_named("lamb") == "lamb"
     assert in_order(["new", "saddle", "mnist"]) == ["mnist", "saddle", "new"]
+
+
+def test_where_ten_classes_are_told_apart_that_is_known():
+    """So that a network which learned nothing is known by it."""
+    assert {name: words_of(name).classes for name in ("digits", "deep-mlp-6", "mnist", "saddle", "other")} == {
+        "digits": 10, "deep-mlp-6": 10, "mnist": 10, "saddle": 0, "other": 0
+    }  # fmt: skip

@@ -52,9 +52,16 @@ def test_the_sentence_has_the_numbers(collected_case):
 
 
 def test_medians_are_of_the_seeds_that_are_compared(collected_case):
-    """A control of which one run is missing takes its seed from all."""
+    """A control of which one run is missing takes its seed from all, if enough are left to decide."""
+    found = findings(collected_case("clear gain", seeds=6, missing=("sgd-constant-recipe-seed4",)))
+    assert found["accuracy"].sentence.startswith("5 seeds: right answers at the end: a rate per layer")
+    assert "one larger rate" in found["accuracy"].sentence
+
+
+def test_a_control_of_too_few_seeds_counts_as_not_run(collected_case):
     found = findings(collected_case("clear gain", missing=("sgd-constant-recipe-seed4",)))
-    assert found["accuracy"].sentence.startswith("4 seeds (5 that agree are needed): ")
+    assert found["accuracy"].sentence.startswith("5 seeds: ")
+    assert found["accuracy"].sentence.endswith("One of the two controls was not run, or on too few seeds.")
     assert found["accuracy"].word == UNDECIDED
 
 

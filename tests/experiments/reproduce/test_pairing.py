@@ -9,10 +9,13 @@ from minidl.experiments.reproduce.pairing import apart, start_of, unpaired
 
 def results(*starts, seed=0, commit="abc"):
     return {
-        f"run{k}-seed{seed}": {"spec": {"seed": seed}, "checks": {} if start is None else {"begins_with": start},
-                               "versions": {"commit": commit, "minidl": "0.1"}}
+        f"run{k}-seed{seed}": {
+            "spec": {"seed": seed, "recipe": "mnist"},
+            "checks": {} if start is None else {"first_weights": start},
+            "versions": {"commit": commit, "minidl": "0.1"},
+        }
         for k, start in enumerate(starts)
-    }  # fmt: skip
+    }
 
 
 def test_what_is_not_known_is_no_odd_one_out():
@@ -20,6 +23,12 @@ def test_what_is_not_known_is_no_odd_one_out():
     assert unpaired(results(None, None)) == {}
     assert unpaired({}) == {}
     assert [start_of(found) for found in results("a", None).values()] == ["a", None]
+
+
+def test_a_saddle_is_known_by_its_decimals_since_its_last_bits_depend_on_the_processor():
+    checks = {"first_weights": "bits", "begins_with": "decimals"}
+    assert start_of({"spec": {"recipe": "saddle"}, "checks": checks}) == "decimals"
+    assert start_of({"spec": {"recipe": "mnist"}, "checks": checks}) == "bits"
 
 
 def test_other_seeds_begin_with_other_weights():
