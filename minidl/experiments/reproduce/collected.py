@@ -22,6 +22,7 @@ from minidl.experiments.reproduce.schema import (
     FLOW,
     FORMAT,
     check_collected,
+    check_planned,
     check_result,
     check_settings,
     read_strictly,
@@ -63,10 +64,9 @@ def collect(out: Path) -> dict[str, Any]:
     drawn = _drawn(results)
     runs = [compact(found, environments, name in drawn) for name, found in results.items()]
     settings = rounded(plan.get("settings", {}), 6)
-    if "grids" in settings:  # otherwise a grid would be what happens to lie there
-        for name, why in not_at_their_best({"settings": settings, "runs": runs}).items():
-            damaged[name] = f"{why}: delete its folder"
-            del results[name]
+    for name, why in not_at_their_best({"settings": settings, "runs": runs}).items():
+        damaged[name] = f"{why}: delete its folder"
+        del results[name]
     errors = {path.parent.name: _first_line(path) for path in sorted(folder.glob("*/error.txt"))}
     failed = {name: why for name, why in errors.items() if name not in {*results, *damaged}}
     planned = _planned(plan, results, {*failed, *damaged})
@@ -116,7 +116,7 @@ def _plan(path: Path) -> tuple[dict[str, Any], str]:
     if not isinstance(plan, dict) or not isinstance(plan.get("runs"), list):
         return {}, "it is no plan: it has no list of runs"
     try:
-        check_settings(plan.get("settings", {}), "its settings")
+        check_planned(plan)
     except ValueError as error:
         return {}, str(error)
     return plan, ""
@@ -328,6 +328,7 @@ def load(path: Path) -> dict[str, Any]:
     wanted = {"recipe": str, "scale": str, "settings": dict, "runs": list, "missing": list, "failed": dict,
               "damaged": dict, "layers": list, "environments": list}  # fmt: skip
     whole = isinstance(found, dict) and found.get("format") == FORMAT
+    whole = whole and isinstance(found.get("data"), (dict, type(None))) and _are_texts(found.get("missing"))
     if not whole or not all(isinstance(found.get(key), kind) for key, kind in wanted.items()):
         raise ValueError(f"{path} does not hold the collected results of a reproduction, of format {FORMAT}")
     check_settings(found["settings"], f"{path}, settings")
@@ -338,3 +339,7 @@ def load(path: Path) -> dict[str, Any]:
             raise ValueError(f"{path} holds the run {run['id']!r} without what it was run with")
         check_collected(run, f"{path}, {run['id']}")
     return found
+
+
+def _are_texts(names: Any) -> bool:
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)

@@ -148,7 +148,7 @@ def lacking(arms: Arms, tuned: Verdict | None, grids: Grids, relative: bool = Fa
         return f"was run on {seeds_words(seeds)}"
     undone = [rule for rule in _rules(arms) if rule not in grids or grids[rule].best is None]
     if undone:
-        return f"is not known: the grid of {_named(undone)} is not done"
+        return f"is not known: the grid of {_named(undone)} is not done, or led nowhere"
     if TUNED["per-step"] not in arms and tuned.pairings[0].better:
         return f"lacks {arm_named('per-step')}, as large and the same for all layers"
     turning = [rule for rule in _at_edges(arms, grids) if _could_turn(rule, tuned, relative)]

@@ -21,15 +21,17 @@ class Grid:
     Attributes:
         scores: for each base rate, in ascending order, those of its runs (`results.tuning_score`); small is good.
         seeds: how many runs a rate has when the grid is done.
+        known: whether a plan says which rates make the grid; otherwise it is what happens to lie there, and never done.
     """
 
     scores: Mapping[float, Sequence[float]]
     seeds: int
+    known: bool = True
 
     @property
     def done(self) -> bool:
         """Whether every rate was tried with every seed."""
-        return all(len(found) == self.seeds for found in self.scores.values())
+        return self.known and all(len(found) == self.seeds for found in self.scores.values())
 
     @property
     def best(self) -> float | None:
@@ -62,14 +64,15 @@ def grids_of(collected: Mapping[str, Any], method: str) -> dict[str, Grid]:
     """The grid of each rule that was tuned with a method, of collected results (`collected.py`)."""
     runs = [run for run in collected["runs"] if run["role"] == "tuning" and run["method"] == method]
     planned = collected.get("settings") or {}
-    of_plan = map(float, (planned.get("grids") or {}).get(method, ()))
+    of_plan = [*map(float, (planned.get("grids") or {}).get(method, ()))]
+    known = bool(of_plan and planned.get("tuning_seeds"))
     rates = sorted({*of_plan, *(float(run["base_rate"]) for run in runs)})
     seeds = {*planned.get("tuning_seeds", ()), *(run["seed"] for run in runs)}
     found: dict[str, Grid] = {}
     for rule in (rule for rule in RATES if any(run["rate"] == rule for run in runs)):
         own = [run for run in runs if run["rate"] == rule]
         scores = {rate: [tuning_score(run) for run in own if float(run["base_rate"]) == rate] for rate in rates}
-        found[rule] = Grid(scores, len(seeds))
+        found[rule] = Grid(scores, len(seeds), known)
     return found
 
 

@@ -34,8 +34,8 @@ def how_judged() -> list[Block]:
         **confirmed**, **only through the larger rate**, **not confirmed** (shown not to be so, or by too little to
         count), **undecided**. What differs between two arms is compared seed by seed (the same seed gives the same
         weights and the same order of the data) by an exact sign-flip test, one-sided, at p <= {SIGNIFICANCE}: with
-        fewer than {fewest()} seeds nothing is decided. A network that learned nothing, or stands still, decides nothing
-        about speed, nor about who is sooner as good.""",
+        fewer than {fewest()} seeds nothing is decided. A network that learned nothing, or stands still, is no measure
+        of speed, and one rate that learned nothing no goal that others reach sooner.""",
         f"""**Gradients** and **slow**: the geometric mean over the half of the layers near the output
         against that over the half near the input, under one rate. Confirmed is at least {EXTREME:g} times for the
         gradient's norm, at the start and in the median over the recorded steps, and at least {SLOWER:g} times for
@@ -55,10 +55,11 @@ def how_judged() -> list[Block]:
         {SMALLEST_EFFECT:.0%}, than one rate with the same seed has at the end; where one rate learned nothing at the
         recipe's rate there is nothing to reach, and time is undecided.""",
         f"""Each of these is compared twice: at the recipe's rate, with both controls; and each rule at the best rate of
-        the same grid, with one varying rate. Both comparisons have to decide. Helps in both is confirmed. Better
-        than one rate at the recipe's rate, but there or at its best rate no better than a larger one, is only through
-        the larger rate. No better than one rate in both is not confirmed; for that no control is needed. Else the two
-        disagree, and it is undecided. The second decides only on {fewest()} seeds or more, with grids that are done,
+        the same grid, with one varying rate. Both comparisons have to decide. Helps in both is confirmed. Ahead
+        of one rate at the recipe's rate, but at its best rate not ahead of both one rate and the control, is only
+        through the larger rate. Not ahead of one rate in either is not confirmed; for that no control is needed. Else
+        the two disagree, and it is undecided. The seeds are those that all arms share; a control that shares fewer than
+        {fewest()} counts as not run. The second decides only on {fewest()} seeds or more, with grids that are done,
         with its control where a rate per layer is ahead, and only if a better rate beyond the edge of a grid could not
         turn it: one for a rate per layer what it has lost, one for another rule what it has won, and one for one rate
         also what a larger rate explains, and the time until one rate is reached. Where no arm learned the task, both

@@ -41,7 +41,8 @@ def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
         moved.append({**run, "environment": environments.index(environment)})
     failed = {**_without(earlier["failed"], later["damaged"]), **later["failed"]}
     damaged = {**_without(earlier["damaged"], {"plan.json", *later["failed"]}), **later["damaged"]}
-    failed, damaged = _without(failed, runs), _without(damaged, runs)
+    spared = {name for name in damaged if _is_spared(name, runs)}
+    failed, damaged = _without(failed, runs), _without(damaged, {*runs, *spared})
     missing = [
         name
         for name in dict.fromkeys([*_planned(later, settings), *earlier["missing"], *later["missing"]])
@@ -66,10 +67,11 @@ def _at_best(part: dict[str, Any], tuning: Iterable[dict[str, Any]], settings: d
     """A part without the tuned runs that are not at the best rate of these tuning runs: they are called damaged."""
     reported = [run for run in part["runs"] if run["role"] != "tuning"]
     misplaced = not_at_their_best({"settings": settings, "runs": [*tuning, *reported]})
+    why = "was not run at the best rate of its grid, as it was when the results were joined"
     return {
         **part,
         "runs": [run for run in part["runs"] if run["id"] not in misplaced],
-        "damaged": {**part["damaged"], **misplaced},
+        "damaged": {**part["damaged"], **dict.fromkeys(misplaced, why)},
     }
 
 
@@ -107,11 +109,12 @@ def _different(earlier: dict[str, Any], later: dict[str, Any]) -> Iterator[str]:
 
 
 def _agree(first: Any, second: Any) -> bool:
-    """Whether two settings are equal, or grids that overlap and have the same rates where they do."""
-    if not isinstance(first, list) or not isinstance(second, list) or not set(first) & set(second):
-        return bool(first == second)
+    """Whether settings are equal, or grids that overlap with the same rates there; an empty one goes with any."""
+    if not isinstance(first, list) or not isinstance(second, list) or not first or not second:
+        return bool(first == second) or first == [] or second == []
     low, high = max(min(first), min(second)), min(max(first), max(second))
-    return [rate for rate in first if low <= rate <= high] == [rate for rate in second if low <= rate <= high]
+    own, theirs = ({rate for rate in grid if low <= rate <= high} for grid in (first, second))
+    return own == theirs != set()
 
 
 def _arm(run: dict[str, Any]) -> tuple[Any, ...]:

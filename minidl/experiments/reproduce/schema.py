@@ -6,6 +6,7 @@ Only what the report needs is asked for; what else is there does not matter to i
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,24 @@ _COLLECTED_REPORTED = {  # and of one that is reported, not of one that tuned a 
 }
 
 
+_PLANNED = {"id": str, "method": str, "rate": str, "base": (str, float), "seed": int, "role": str}
+
+
+def check_planned(plan: dict[str, Any]) -> None:
+    """Refuse what is no plan that results can be held against; entries may be missing.
+
+    Raises:
+        ValueError: says which entry is of the wrong kind.
+    """
+    check_settings(plan.get("settings", {}), "its settings")
+    for key in ("recipe", "scale"):
+        check_plain(plan.get(key, ""), str, f"its {key}")
+    for spec in plan["runs"]:
+        if isinstance(spec, dict):
+            known = {key: kind for key, kind in _PLANNED.items() if key in spec}
+            check_plain({key: spec[key] for key in known}, known, "one of its runs")
+
+
 _SETTINGS = {
     "iterations": int, "seeds": int, "methods": [str], "rates": [str], "tuning_seeds": [int],
     "base_rates": {str: float}, "grids": {str: [float]},
@@ -75,6 +94,13 @@ def check_settings(found: Any, where: str) -> None:
     check_plain(found, dict, where)
     wanted = {key: kind for key, kind in _SETTINGS.items() if key in found}
     check_plain({key: found[key] for key in wanted}, wanted, where)
+    rates = [
+        *found.get("base_rates", {}).values(),
+        *(rate for grid in found.get("grids", {}).values() for rate in grid),
+    ]
+    for rate in rates:
+        if not (math.isfinite(rate) and rate > 0):
+            raise ValueError(f"{where}: expected rates that are finite and above 0; got {rate!r}")
 
 
 def read_strictly(path: Path) -> Any:

@@ -66,7 +66,10 @@ def write_runs(out, case="clear gain", recipe="mnist", scale="quick", methods=("
                 for rate in TUNED for grid in (0.003, 0.01, 0.03) for seed in (1000, 1001)
             ]  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    plan = {"format": 1, "recipe": recipe, "scale": scale, "settings": {"iterations": 1000, "seeds": seeds}}
+    settings = {"iterations": 1000, "seeds": seeds}
+    if "ln-tuned" in errors:
+        settings |= {"tuning_seeds": [1000, 1001], "grids": {method: [0.003, 0.01, 0.03] for method in methods}}
+    plan = {"format": 1, "recipe": recipe, "scale": scale, "settings": settings}
     (out / "plan.json").write_text(json.dumps({**plan, "runs": specs}))
     for spec in specs:
         if spec["id"] not in missing:

@@ -1,6 +1,7 @@
 """All results in one small file, and nothing damaged in it."""
 
 import json
+import math
 
 import pytest
 
@@ -184,12 +185,22 @@ def test_results_of_something_else_have_no_say_in_what_a_seed_begins_with(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "settings", [None, [], {"grids": None}, {"grids": {"sgd": 3}}, {"tuning_seeds": 7}, {"base_rates": {"sgd": "x"}}]
+    "settings",
+    [
+        None,
+        [],
+        {"grids": None},
+        {"grids": {"sgd": 3}},
+        {"tuning_seeds": 7},
+        {"base_rates": {"sgd": "x"}},
+        {"grids": {"sgd": [0.01, math.inf]}},
+        {"base_rates": {"sgd": -1.0}},
+    ],
 )
 def test_a_plan_with_settings_that_are_none_is_damaged(tmp_path, settings):
     write_runs(tmp_path, "missing arms", seeds=1)
     path = tmp_path / "plan.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "settings": settings}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "settings": settings}).replace("Infinity", "1e999"))
     found = collect(tmp_path)
     assert "settings" in found["damaged"]["plan.json"]
     assert len(found["runs"]) == 2
@@ -199,16 +210,29 @@ def test_a_plan_with_settings_that_are_none_is_damaged(tmp_path, settings):
 def test_a_tuned_run_that_is_not_at_the_best_rate_of_its_grid_is_left_out(tmp_path):
     names = write_runs(tmp_path, seeds=1)
     change(tmp_path, "sgd-ln-tuned-seed0", base_rate=0.03)
-    assert collect(tmp_path)["damaged"] == {}  # which rates make the grid is not known
-    plan = json.loads((tmp_path / "plan.json").read_text())
-    plan["settings"] |= {"grids": {"sgd": [0.003, 0.01, 0.03]}, "tuning_seeds": [1000, 1001]}
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
     found = collect(tmp_path)
     assert found["damaged"] == {
         "sgd-ln-tuned-seed0": "was run at 0.03, but the best rate of its grid is 0.01: delete its folder"
     }
     assert "sgd-ln-tuned-seed0" not in {run["id"] for run in found["runs"]}
     assert (found["planned"], found["missing"]) == (len(names), [])
+
+
+@pytest.mark.parametrize("entry", [{"recipe": 3}, {"scale": ["quick"]}, {"runs": [{"id": ["a"], "role": "twin"}]}])
+def test_a_plan_with_entries_of_another_kind_is_damaged(tmp_path, entry):
+    write_runs(tmp_path, "missing arms", seeds=1)
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **entry}))
+    found = collect(tmp_path)
+    assert list(found["damaged"]) == ["plan.json"]
+    assert len(found["runs"]) == 2
+
+
+@pytest.mark.parametrize("entry", [{"settings": {"grids": None}}, {"data": "x"}, {"missing": [3]}])
+def test_a_file_of_collected_results_with_entries_of_another_kind_is_refused(tmp_path, collected_case, entry):
+    save({**collected_case("clear gain"), **entry}, tmp_path / "mnist-quick.json")
+    with pytest.raises(ValueError, match=r"mnist-quick\.json"):
+        load(tmp_path / "mnist-quick.json")
 
 
 def change(out, name, **entries):

@@ -167,7 +167,9 @@ def test_the_edge_of_a_rule_that_was_not_compared_at_its_best_does_not_matter():
 def test_a_grid_that_is_not_done_leaves_it_undecided(grids):
     found = compare("accuracy", some_arms(**HELPED, **PER_LAYER_BETTER), WHERE, X, grids)
     assert found.word == UNDECIDED
-    assert found.sentence.endswith("each at its best rate is not known: the grid of a rate per layer is not done.")
+    assert found.sentence.endswith(
+        "each at its best rate is not known: the grid of a rate per layer is not done, or led nowhere."
+    )
 
 
 def test_a_control_on_few_seeds_takes_no_word_back():

@@ -51,8 +51,20 @@ def test_the_grids_of_a_method(collected_case):
 def test_a_best_rate_may_end_its_grid(collected_case):
     collected = collected_case("clear gain")
     assert not any(grid.at_edge for grid in grids_of(collected, "sgd").values())
-    shorter = {**collected, "runs": [run for run in collected["runs"] if run["base_rate"] != 0.03]}
+    shorter = {
+        "settings": {"grids": {"sgd": [0.003, 0.01]}, "tuning_seeds": [1000, 1001]},
+        "runs": [run for run in collected["runs"] if run["base_rate"] != 0.03],
+    }
     assert all(grid.at_edge for grid in grids_of(shorter, "sgd").values())
+
+
+@pytest.mark.parametrize("settings", [{}, {"tuning_seeds": [1000, 1001]}, {"grids": {"sgd": [0.01]}}])
+def test_without_a_plan_that_says_which_rates_make_it_a_grid_has_no_best_rate(collected_case, settings):
+    collected = {**collected_case("clear gain"), "settings": settings}
+    assert [(grid.best, grid.at_edge) for grid in grids_of(collected, "sgd").values()] == [(None, False)] * 3
+    for run in (collected := copy.deepcopy(collected))["runs"]:
+        run["base_rate"] = 0.03 if run["base"] == "tuned" else run["base_rate"]
+    assert not_at_their_best(collected) == {}
 
 
 def test_tuned_runs_that_are_not_at_the_best_rate_are_named(collected_case):

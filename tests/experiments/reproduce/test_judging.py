@@ -46,6 +46,12 @@ def test_nothing_is_refuted_where_the_best_rate_per_layer_ends_its_grid(collecte
     assert (found.word, BEYOND.format("a rate per layer") in found.sentence) == (UNDECIDED, True)
 
 
+def test_the_edge_of_one_rate_counts_for_time_which_is_measured_by_what_one_rate_reaches(collected_case):
+    accuracy, time = with_best_at_the_edge(collected_case("no difference"), "uniform")
+    assert (accuracy.word, time.word) == (NOT_CONFIRMED, UNDECIDED)
+    assert time.sentence.endswith(f"{BEYOND.format('one rate')}.")
+
+
 def test_the_rules_have_the_numbers_that_they_use():
     text = " ".join(block.text for block in how_judged()[0].blocks)
     for number in ("0.05", "fewer than 5 seeds", "10 times", "2 times", "1.1 times", "2%", "50%", "10%"):

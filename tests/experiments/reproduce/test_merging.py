@@ -22,7 +22,7 @@ def part(tmp_path, name, **settings):
         "methods": [*settings.get("methods", ("sgd",))],
         "rates": ["uniform", "ln"],
         "base_rates": dict.fromkeys(settings.get("methods", ("sgd",)), 0.01),
-        "grids": {},
+        "grids": found["settings"].get("grids", {}),
         "tuning_seeds": [1000, 1001],
     }
     return found
@@ -146,6 +146,8 @@ def test_a_grid_may_go_on_where_the_other_ends(tmp_path):
         assert merge(one, two)["settings"]["grids"] == {"sgd": [0.003, 0.01, 0.03]}
     first["settings"]["grids"] = {"sgd": [0.03, 0.1]}
     assert merge(first, second)["settings"]["grids"] == {"sgd": [0.003, 0.01, 0.03, 0.1]}
+    first["settings"]["grids"] = {"sgd": []}
+    assert merge(first, second)["settings"]["grids"] == {"sgd": [0.003, 0.01, 0.03]}
 
 
 def test_settings_that_do_not_go_together_tell_of_no_missing_runs(tmp_path):
@@ -169,13 +171,30 @@ def test_tuned_runs_that_the_joint_grid_does_not_find_best_are_left_out_with_the
     first, second = part(tmp_path, "first"), tuned_anew(part(tmp_path, "second"), 0.03)
     second["runs"] = [run for run in second["runs"] if run["role"] == "tuning"]
     found = merge(first, second)
-    why = "was run at 0.01, but the best rate of its grid is 0.03"
+    why = "was not run at the best rate of its grid, as it was when the results were joined"
     assert found["damaged"] == {f"sgd-ln-tuned-seed{k}": why for k in range(5)}
     assert not any(run["id"].startswith("sgd-ln-tuned") for run in found["runs"])
     assert found["planned"] == len(found["runs"]) + len(found["missing"]) + 5
     again = merge(found, tuned_anew(part(tmp_path, "third"), 0.03))  # now they are run
     assert again["damaged"] == {}
     assert {run["base_rate"] for run in again["runs"] if run["id"].startswith("sgd-ln-tuned")} == {0.03}
+
+
+def test_twins_at_a_former_best_rate_are_not_missed_where_none_is_needed(tmp_path):
+    first, second = part(tmp_path, "first"), part(tmp_path, "second")
+    ln = next(run for run in first["runs"] if run["id"] == "sgd-ln-tuned-seed0")
+    first["runs"].append({**ln, "id": "sgd-ln-twin-seed0", "role": "twin", "base_rate": 0.03})
+    found = merge(first, second)
+    assert found["damaged"] == {}
+    assert found["planned"] == len(second["runs"]) == len(found["runs"])
+
+
+def test_without_settings_no_tuned_run_is_left_out(tmp_path):
+    first, second = part(tmp_path, "first"), part(tmp_path, "second")
+    first["settings"] = second["settings"] = {}
+    first["runs"] = [run for run in first["runs"] if run["role"] != "tuning"]
+    second["runs"] = [run for run in second["runs"] if run["role"] == "tuning" and run["base_rate"] != 0.01]
+    assert len(merge(first, second)["runs"]) == len(first["runs"]) + len(second["runs"])
 
 
 def test_tuned_runs_at_the_rate_that_the_later_grid_finds_best_take_the_place_of_the_earlier(tmp_path):
