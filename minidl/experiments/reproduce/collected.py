@@ -22,9 +22,9 @@ from minidl.experiments.reproduce.schema import (
     FLOW,
     FORMAT,
     check_collected,
+    check_kinds_of_settings,
     check_planned,
     check_result,
-    check_settings,
     read_strictly,
 )
 from minidl.files.writing import write_atomically
@@ -331,7 +331,7 @@ def load(path: Path) -> dict[str, Any]:
     whole = whole and isinstance(found.get("data"), (dict, type(None))) and _are_texts(found.get("missing"))
     if not whole or not all(isinstance(found.get(key), kind) for key, kind in wanted.items()):
         raise ValueError(f"{path} does not hold the collected results of a reproduction, of format {FORMAT}")
-    check_settings(found["settings"], f"{path}, settings")
+    check_kinds_of_settings(found["settings"], f"{path}, settings")
     for run in found["runs"]:
         if not isinstance(run, dict) or not all(key in run for key in ("id", "method", "rate", "base", "seed", "role")):
             raise ValueError(f"{path} holds a run without an id, method, rate, base, seed and role")

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minidl.experiments.reproduce.comparisons import numbers_of
+from minidl.experiments.reproduce.claims import seeds_words
 from minidl.experiments.reproduce.drawing import curves, ends, looked, sample_words
-from minidl.experiments.reproduce.evidence import Arms, arms_of, median, methods_of
+from minidl.experiments.reproduce.evidence import Arms, arms_of, median, methods_of, shared_seeds
 from minidl.experiments.reproduce.grids import Grid, grids_of
 from minidl.experiments.reproduce.layer_drawing import by_depth, over_time
 from minidl.experiments.reproduce.names import ARMS, arm_named, method_named, note_of, words_of
@@ -169,17 +169,29 @@ def _reported_elsewhere(collected: dict[str, Any], methods: Sequence[str]) -> st
     if collected["recipe"] != "imagenet32":
         return ""
     for method in methods:
-        arms = looked(arms_of(collected, method), ("ln", "uniform"))  # in this order
-        ends_ = [numbers_of(arms, arm, ITERATIONS) for arm in arms] if len(arms) == 2 else [[], []]
-        pairs = zip(*ends_, strict=False)
-        ratios = [own / base for own, base in pairs if math.isfinite(own) and math.isfinite(base)]
-        if ratios:
+        arms = looked(arms_of(collected, method), ("ln", "constant", "uniform"))  # in this order
+        ratios = {arm: _ratios(arms, arm) for arm in ("ln", "constant")}
+        if ratios["ln"]:
+            larger = f", one larger rate {median(ratios['constant']):.2f} times" if ratios["constant"] else ""
             return (
                 "A figure reported elsewhere, not in the paper's abstract, is about 15% less time on ImageNet. On "
-                f"these 200 classes a rate per layer needs {median(ratios):.2f} times the iterations of one rate to be "
-                f"as good as that ends ({method_named(method)}, median of {len(ratios)} seeds that get there)."
+                f"these 200 classes a rate per layer needs {median(ratios['ln']):.2f} times the iterations of one rate "
+                f"to be as good as that ends{larger} ({method_named(method)}; medians of those that get there, of "
+                f"{seeds_words(len(ratios['ln']))})."
             )
     return ""
+
+
+def _ratios(arms: Arms, arm: str) -> list[float]:
+    """The iterations of an arm over those of one rate until as good as that ends, for each seed in which both are."""
+    if arm not in arms or "uniform" not in arms:
+        return []
+    pair = {name: arms[name] for name in (arm, "uniform")}
+    own, base = (
+        [ITERATIONS.number(pair[name][seed], pair["uniform"][seed]) for seed in shared_seeds(pair, [*pair])]
+        for name in pair
+    )
+    return [a / b for a, b in zip(own, base, strict=True) if math.isfinite(a) and math.isfinite(b)]
 
 
 def _sources(collected: dict[str, Any], methods: Sequence[str]) -> list[Block]:

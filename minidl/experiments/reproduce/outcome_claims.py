@@ -94,5 +94,5 @@ def _seconds(arms: Arms) -> list[str]:
         ratios = [a / b for a, b in zip(own, base, strict=False) if math.isfinite(a) and math.isfinite(b) and b > 0]
         if ratios:
             lines.append(f"In {clock}, at the recipe's rate: {median(ratios):.2f} times those of one rate (median of "
-                         f"{len(ratios)} seeds).")  # fmt: skip
+                         f"{len(ratios)} seed{'s' * (len(ratios) != 1)}).")  # fmt: skip
     return lines

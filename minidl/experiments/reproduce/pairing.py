@@ -1,7 +1,7 @@
 """Which runs are no pair: those of one seed that begin with other weights, as another version of a network makes them.
 
 What differs between two arms is compared seed by seed, since the same seed gives the same first weights. Each run
-keeps a checksum of its own (`results.begins_with`); of runs made before that was kept nothing is known.
+keeps a checksum of its own (result.json: checks); of runs made before that was kept nothing is known.
 """
 
 from __future__ import annotations

@@ -26,21 +26,13 @@ from minidl.experiments.reproduce.plan import (
     twin_of,
 )
 from minidl.experiments.reproduce.results import SPEC
+from minidl.experiments.reproduce.schema import SETTINGS
 from minidl.files.reading import read_json
 
 ROLES = ("report", "tuning", "twin")
 REMEDY = "Mend it, or delete it and ask for the same again: runs that are done are kept"
 
-_SETTINGS: dict[str, Any] = {
-    "iterations": int,
-    "methods": [str],
-    "rates": [str],
-    "seeds": int,
-    "tuning_seeds": [int],
-    "base_rates": {str: float},
-    "grids": {str: [float]},
-}
-_PLAN: dict[str, Any] = {"format": int, "recipe": str, "scale": str, "settings": _SETTINGS, "runs": [SPEC]}
+_PLAN: dict[str, Any] = {"format": int, "recipe": str, "scale": str, "settings": SETTINGS, "runs": [SPEC]}
 _LEFT = {"runs", "report", "cache", "results.json"}  # what a reproduction whose plan was deleted may still hold
 
 

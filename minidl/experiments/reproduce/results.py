@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from minidl.data.dataset import checksum
 from minidl.files.arrays import load_arrays, save_arrays
 from minidl.files.reading import read_json
 from minidl.files.schema import FLOATS, Entry, check_plain
@@ -163,14 +162,6 @@ def tuning_score(result: Mapping[str, Any]) -> float:
     """
     score = result["saddle"]["left_at"] if "saddle" in result else (result.get("validation") or {}).get("loss")
     return math.inf if score is None or result.get("diverged_at") is not None else float(score)
-
-
-def begins_with(weights: Any) -> str:
-    """A checksum of a run's first weights, by which runs of one seed are known to be a pair.
-
-    Of six decimals: a saddle point, which is found to rounding, has other last bits on another processor.
-    """
-    return checksum(np.round(np.asarray(weights, dtype=np.float64), 6) + 0.0, 2**40)  # -0.0 + 0.0 is 0.0
 
 
 def is_done(folder: Path) -> bool:

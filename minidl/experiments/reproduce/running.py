@@ -34,7 +34,6 @@ from minidl.experiments.reproduce.results import (
     FORMAT,
     SPEC,
     Stopwatch,
-    begins_with,
     commit,
     is_done,
     machine,
@@ -183,16 +182,11 @@ class _Run:
             "data": self.sets.fingerprint(),
             "backend": backend.current(),
         }
-        weights = self._weights()
-        self.checks: dict[str, Any] = {
-            "first_weights": checksum(weights, 2**40),
-            "begins_with": begins_with(weights),
-            "restarted": None,
-        }
+        self.checks: dict[str, Any] = {"first_weights": self._checksum(), "restarted": None}
 
-    def _weights(self) -> Any:
-        """All weights as one vector."""
-        return np.concatenate([p.numpy().ravel() for p in self.model.parameters()])
+    def _checksum(self) -> str:
+        """16 letters that are others for other weights."""
+        return checksum(np.concatenate([p.numpy().ravel() for p in self.model.parameters()]), 2**40)
 
     # ---- checkpoints
 
@@ -351,9 +345,5 @@ class _Run:
             "curve": course.curve(),
             "flow": course.flow_numbers(),
             "mean_multiplier": course.mean_multiplier(),
-            "checks": {
-                **self.checks,
-                "last_weights": checksum(self._weights(), 2**40),
-                "floored_steps": course.floored,
-            },
+            "checks": {**self.checks, "last_weights": self._checksum(), "floored_steps": course.floored},
         }

@@ -18,9 +18,19 @@ FORMAT = 1
 FLOW = ("norms", "multipliers", "relative_updates")
 _NUMBER = (float, None)  # null stands for what was not finite
 
+SETTINGS: dict[str, Any] = {  # of a plan
+    "iterations": int,
+    "methods": [str],
+    "rates": [str],
+    "seeds": int,
+    "tuning_seeds": [int],
+    "base_rates": {str: float},
+    "grids": {str: [float]},
+}
+_SPEC = {"id": str, "recipe": str, "scale": str, "method": str, "rate": str, "base": (str, float), "seed": int,
+         "role": str}  # fmt: skip
 _ALWAYS = {
-    "spec": {"id": str, "recipe": str, "scale": str, "method": str, "rate": str, "base": (str, float), "seed": int,
-             "role": str},
+    "spec": _SPEC,
     "base_rate": float,
     "versions": dict,
     "iterations": int,
@@ -61,38 +71,29 @@ _COLLECTED_REPORTED = {  # and of one that is reported, not of one that tuned a 
 }
 
 
-_PLANNED = {"id": str, "method": str, "rate": str, "base": (str, float), "seed": int, "role": str}
-
-
 def check_planned(plan: dict[str, Any]) -> None:
     """Refuse what is no plan that results can be held against; entries may be missing.
 
     Raises:
         ValueError: says which entry is of the wrong kind.
     """
-    check_settings(plan.get("settings", {}), "its settings")
+    check_kinds_of_settings(plan.get("settings", {}), "its settings")
     for key in ("recipe", "scale"):
         check_plain(plan.get(key, ""), str, f"its {key}")
     for spec in plan["runs"]:
         if isinstance(spec, dict):
-            known = {key: kind for key, kind in _PLANNED.items() if key in spec}
+            known = {key: kind for key, kind in _SPEC.items() if key in spec}
             check_plain({key: spec[key] for key in known}, known, "one of its runs")
 
 
-_SETTINGS = {
-    "iterations": int, "seeds": int, "methods": [str], "rates": [str], "tuning_seeds": [int],
-    "base_rates": {str: float}, "grids": {str: [float]},
-}  # fmt: skip
-
-
-def check_settings(found: Any, where: str) -> None:
+def check_kinds_of_settings(found: Any, where: str) -> None:
     """Refuse what are no settings of a plan; some may be missing.
 
     Raises:
         ValueError: says which is of the wrong kind. The message begins with `where`.
     """
     check_plain(found, dict, where)
-    wanted = {key: kind for key, kind in _SETTINGS.items() if key in found}
+    wanted = {key: kind for key, kind in SETTINGS.items() if key in found}
     check_plain({key: found[key] for key in wanted}, wanted, where)
     rates = [
         *found.get("base_rates", {}).values(),
