@@ -1,6 +1,7 @@
 """figures/reproduction: the page is what the committed results make, and nothing else is said there."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -143,6 +144,20 @@ def test_it_says_what_it_is_for():
                           check=False, cwd=HERE.parents[1])  # fmt: skip
     assert done.returncode == 0
     assert "--collect OUT" in done.stdout
+
+
+def test_a_reader_who_has_seen_enough_does_not_stop_it(tmp_path):
+    """As `| head -1` does: what it prints then goes nowhere, and the page is written."""
+    write_runs(tmp_path / "run", "missing arms", seeds=1)
+    (tmp_path / "report").mkdir()
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = ["-m", "figures.reproduction", "--collect", tmp_path / "run", "--out", tmp_path / "report"]
+    done = subprocess.run([sys.executable, *words], stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
+                          cwd=HERE.parents[1])  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "report" / "README.md").exists()
 
 
 def test_remarks_are_paragraphs_and_may_be_missing(tmp_path):

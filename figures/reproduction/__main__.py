@@ -11,6 +11,7 @@ from minidl.experiments.reproduce.collected import collect, file_name, load, sav
 from minidl.experiments.reproduce.merging import merge
 from minidl.experiments.reproduce.report import headline
 from minidl.experiments.reproduce.writing import write_report
+from minidl.files.output import finish, say
 
 HERE = Path(__file__).parent
 REMARKS = "remarks.txt"
@@ -82,13 +83,16 @@ def _write(
     """Write what was taken, and the report of all collected results."""
     for path, found in taken.items():
         save(found, path)
-        print(f"{path.name}: {len(found['runs'])} runs, {len(found['missing'])} missing, "
-              f"{len(found['failed'])} failed, {len(found['damaged'])} damaged")  # fmt: skip
+        say(
+            f"{path.name}: {len(found['runs'])} runs, {len(found['missing'])} missing, "
+            f"{len(found['failed'])} failed, {len(found['damaged'])} damaged",
+            sys.stdout,
+        )
     old = set(options.out.glob("*-*.png"))
     files = write_report(collections, options.out, everything=options.page, remarks=remarks)
     for path in old - set(files):  # pictures of runs that are no longer told of
         path.unlink()
-    print("\n".join(headline(collections)))
+    say("\n".join(headline(collections)), sys.stdout)
 
 
 def remarks_in(folder: Path) -> list[str]:
@@ -111,4 +115,6 @@ def collected_in(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    finish(sys.stdout)  # its reader may have gone: `| head`
+    sys.exit(status)

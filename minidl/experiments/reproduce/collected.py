@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -60,13 +60,13 @@ def collect(out: Path) -> dict[str, Any]:
     for name, why in _strangers(results, plan, recipe, scale).items():
         damaged[name] = why
         del results[name]
-    environments: list[dict[str, Any]] = []
     drawn = _drawn(results)
-    runs = [compact(found, environments, name in drawn) for name, found in results.items()]
+    runs = {name: compact(found, name in drawn) for name, found in results.items()}
     settings = rounded(plan.get("settings", {}), 6)
-    for name, why in not_at_their_best({"settings": settings, "runs": runs}).items():
+    for name, why in not_at_their_best({"settings": settings, "runs": [*runs.values()]}).items():
         damaged[name] = f"{why}: delete its folder"
         del results[name]
+    environments, kept = with_environments((runs[name], environment_of(found)) for name, found in results.items())
     errors = {path.parent.name: _first_line(path) for path in sorted(folder.glob("*/error.txt"))}
     failed = {name: why for name, why in errors.items() if name not in {*results, *damaged}}
     planned = _planned(plan, results, {*failed, *damaged})
@@ -83,7 +83,7 @@ def collect(out: Path) -> dict[str, Any]:
         "data": next((rounded(found["data"], 6) for found in results.values() if found.get("data")), None),
         "layers": layers,
         "environments": environments,
-        "runs": [run for run in runs if run["id"] in results],
+        "runs": kept,
     }
 
 
@@ -180,15 +180,29 @@ def _drawn(results: dict[str, Any]) -> set[str]:
     return {name for _, name in first.values()}
 
 
-def compact(found: dict[str, Any], environments: list[dict[str, Any]], drawn: bool) -> dict[str, Any]:
-    """What the report needs of one result; its command, versions and machine go into `environments`."""
-    spec = found["spec"]
+def environment_of(found: dict[str, Any]) -> dict[str, Any]:
+    """With what a result was made: its command, versions and machine."""
     environment = {key: found.get(key) for key in ("command", "versions", "machine", "threads", "backend")}
-    environment["command"] = without_places(str(found.get("command") or ""))
-    if environment not in environments:
-        environments.append(environment)
+    return {**environment, "command": without_places(str(found.get("command") or ""))}
+
+
+def with_environments(
+    made: Iterable[tuple[dict[str, Any], dict[str, Any]]],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Runs and with what each was made, as the list of all environments and the runs with the number of theirs."""
+    environments: list[dict[str, Any]] = []
+    runs = []
+    for run, environment in made:
+        if environment not in environments:
+            environments.append(environment)
+        runs.append({**run, "environment": environments.index(environment)})
+    return environments, runs
+
+
+def compact(found: dict[str, Any], drawn: bool) -> dict[str, Any]:
+    """What the report needs of one result, but for with what it was made (`environment_of`)."""
+    spec = found["spec"]
     run: dict[str, Any] = {key: spec[key] for key in ("id", "method", "rate", "base", "seed", "role")}
-    run["environment"] = environments.index(environment)
     for key in ("base_rate", "iterations", "seconds", "cpu_seconds", "diverged_at", "train_loss", "mean_multiplier"):
         run[key] = rounded(found.get(key), 6)
     if start_of(found) is not None:

@@ -146,9 +146,10 @@ def lacking(arms: Arms, tuned: Verdict | None, grids: Grids, relative: bool = Fa
     seeds = len(arms[TUNED["layer-specific"]])
     if seeds < fewest():
         return f"was run on {seeds_words(seeds)}"
-    undone = [rule for rule in _rules(arms) if rule not in grids or grids[rule].best is None]
+    lacks = {rule: grids[rule].lack if rule in grids else "has none of its runs" for rule in _rules(arms)}
+    undone = [f"the grid of {arm_named(rule)} {lack}" for rule, lack in lacks.items() if lack]
     if undone:
-        return f"is not known: the grid of {_named(undone)} is not done, or led nowhere"
+        return f"is not known: {listed(undone)}"
     if TUNED["per-step"] not in arms and tuned.pairings[0].better:
         return f"lacks {arm_named('per-step')}, as large and the same for all layers"
     turning = [rule for rule in _at_edges(arms, grids) if _could_turn(rule, tuned, relative)]

@@ -39,6 +39,16 @@ class Grid:
         return best_rate(self.scores) if self.done else None
 
     @property
+    def lack(self) -> str:
+        """Why there is no best rate, in words that follow "the grid of a rule"; nothing ("") if there is one."""
+        if not self.known:
+            return "is in no plan"
+        if not self.done:
+            there = sum(map(len, self.scores.values()))
+            return f"has {there} of its {self.seeds * len(self.scores)} runs"
+        return "led nowhere at any rate" if self.best is None else ""
+
+    @property
     def at_edge(self) -> bool:
         """Whether the best rate is the first or the last: a better one may lie beyond."""
         return self.best is not None and self.best in (min(self.scores), max(self.scores))

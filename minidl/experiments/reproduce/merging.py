@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
+from minidl.experiments.reproduce.collected import with_environments
 from minidl.experiments.reproduce.grids import not_at_their_best
 from minidl.experiments.reproduce.methods import METHODS, RATES
 from minidl.experiments.reproduce.pairing import apart
@@ -31,24 +32,19 @@ def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
             f"{'; '.join(differences)}"
         )
     runs = {run["id"]: (part, run) for part in (earlier, later) for run in part["runs"]}
-    environments: list[dict[str, Any]] = []  # those that some run was made in
-    moved = []
-    for name in sorted(runs):
-        part, run = runs[name]
-        environment = part["environments"][run["environment"]]
-        if environment not in environments:
-            environments.append(environment)
-        moved.append({**run, "environment": environments.index(environment)})
+    environments, moved = with_environments(
+        (run, part["environments"][run["environment"]]) for _, (part, run) in sorted(runs.items())
+    )
     failed = {**_without(earlier["failed"], later["damaged"]), **later["failed"]}
     damaged = {**_without(earlier["damaged"], {"plan.json", *later["failed"]}), **later["damaged"]}
     spared = {name for name in damaged if _is_spared(name, runs)}
     failed, damaged = _without(failed, runs), _without(damaged, {*runs, *spared})
-    missing = [
-        name
-        for name in dict.fromkeys([*_planned(later, settings), *earlier["missing"], *later["missing"]])
-        if name not in {*runs, *failed, *damaged} and not _is_spared(name, runs)
-    ]
+    of_settings = _planned(later, settings)
+    planned = dict.fromkeys([*of_settings, *earlier["missing"], *later["missing"]])
+    missing = [name for name in planned if name not in {*runs, *failed, *damaged} and not _is_spared(name, runs)]
     lost = {*failed, *damaged} - {"plan.json"}
+    if of_settings:  # what is not in the plan is no run of it that was lost, but a result of something else
+        lost &= planned.keys()
     return {
         **later,
         "settings": settings,

@@ -218,6 +218,14 @@ def test_a_tuned_run_that_is_not_at_the_best_rate_of_its_grid_is_left_out(tmp_pa
     assert (found["planned"], found["missing"]) == (len(names), [])
 
 
+def test_with_what_no_run_that_counts_was_made_is_not_told(tmp_path):
+    write_runs(tmp_path, seeds=1)
+    change(tmp_path, "sgd-ln-tuned-seed0", base_rate=0.03, command="minidl reproduce mnist --out elsewhere")
+    found = collect(tmp_path)
+    assert "sgd-ln-tuned-seed0" in found["damaged"]
+    assert not [place for place in found["environments"] if "elsewhere" in place["command"]]
+
+
 @pytest.mark.parametrize("entry", [{"recipe": 3}, {"scale": ["quick"]}, {"runs": [{"id": ["a"], "role": "twin"}]}])
 def test_a_plan_with_entries_of_another_kind_is_damaged(tmp_path, entry):
     write_runs(tmp_path, "missing arms", seeds=1)

@@ -36,6 +36,20 @@ def test_a_grid_has_a_best_rate_once_it_is_done(scores, best, at_edge):
     assert (grid.best, grid.at_edge) == (best, at_edge)
 
 
+@pytest.mark.parametrize(
+    ("grid", "lack"),
+    [
+        (Grid({0.1: [3.0, 3.0], 0.3: [2.0, 2.0]}, 2), ""),
+        (Grid({0.1: [3.0, 3.0], 0.3: [2.0]}, 2), "has 3 of its 4 runs"),
+        (Grid({0.1: [math.inf] * 2, 0.3: [math.nan] * 2}, 2), "led nowhere at any rate"),
+        (Grid({0.1: [3.0, 3.0], 0.3: [2.0, 2.0]}, 2, known=False), "is in no plan"),
+    ],
+)
+def test_a_grid_without_a_best_rate_says_why(grid, lack):
+    assert grid.lack == lack
+    assert (grid.best is None) == bool(lack)
+
+
 def test_the_grids_of_a_method(collected_case):
     collected = collected_case("clear gain", methods=("sgd", "adagrad"))
     found = grids_of(collected, "adagrad")

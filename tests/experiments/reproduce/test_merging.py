@@ -234,6 +234,17 @@ def test_a_run_that_was_damaged_and_then_failed_has_failed(tmp_path):
     assert (found["failed"], found["damaged"], found["planned"]) == ({names[0]: "no disk"}, {}, len(names))
 
 
+def test_a_result_of_another_recipe_is_none_of_the_runs_that_are_planned(tmp_path):
+    """It lay in the folder; of a run that is planned and damaged the place is counted."""
+    first, second = part(tmp_path, "first", seeds=1), part(tmp_path, "second", seeds=1)
+    lost = second["runs"].pop()["id"]
+    first["runs"] = [run for run in first["runs"] if run["id"] != lost]
+    second["damaged"] = {"sgd-ln-recipe-seed77": "is of cifar10-quick", lost: "cut off", "plan.json": "cut off"}
+    found = merge(first, second)
+    assert {*found["damaged"]} == {"sgd-ln-recipe-seed77", lost, "plan.json"}
+    assert found["planned"] == len(found["runs"]) + len(found["missing"]) + 1
+
+
 def test_what_neither_part_planned_is_missing_from_the_whole(tmp_path):
     first = part(tmp_path, "first", methods=("sgd",), seeds=3, arms=("uniform", "ln"))
     second = part(tmp_path, "second", methods=("nesterov",), seeds=2, arms=("uniform", "ln"))

@@ -37,9 +37,11 @@ def test_what_is_wrong_is_named(changes, said):
 
 
 def test_a_collected_run_has_to_hold_what_the_report_needs_of_its_role():
-    reported = compact(a_result(), [], drawn=True)
+    reported = {**compact(a_result(), drawn=True), "environment": 0}
     check_collected(reported, "a.json")
-    tuning = compact(result_of(spec_of("mnist", "quick", "sgd", "ln", 0.01, 1000, "tuning"), 0.1), [], drawn=False)
+    tuning = compact(result_of(spec_of("mnist", "quick", "sgd", "ln", 0.01, 1000, "tuning"), 0.1), drawn=False) | {
+        "environment": 0
+    }
     check_collected(tuning, "a.json")
     for wrong, said in (
         (reported | {"iterations": "many"}, "a.json, iterations: expected a whole number"),
