@@ -42,13 +42,15 @@ def test_all_is_small():
 def test_results_are_collected_and_told(tmp_path, capsys):
     write_runs(tmp_path / "run", "missing arms", seeds=1)
     (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "mnist-quick-old.png").write_bytes(b"")
+    (tmp_path / "report" / "mnist-quick-curves-adagrad.png").write_bytes(b"")  # of a run that is told of no longer
+    (tmp_path / "report" / "my-holiday.png").write_bytes(b"")
     assert main(["--collect", str(tmp_path / "run"), "--out", str(tmp_path / "report")]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("mnist-quick.json: 2 runs, 0 missing, 0 failed, 0 damaged\n")
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert {"README.md", "mnist-quick.json", "mnist-quick-ends.png"} <= names
-    assert not any(name.endswith(".svg") or "old" in name for name in names)
+    assert not any(name.endswith(".svg") or "adagrad" in name for name in names)
+    assert "my-holiday.png" in names
 
 
 def collected_into(out, *words):
@@ -144,6 +146,45 @@ def test_it_says_what_it_is_for():
                           check=False, cwd=HERE.parents[1])  # fmt: skip
     assert done.returncode == 0
     assert "--collect OUT" in done.stdout
+
+
+def test_another_readme_is_not_written_over(tmp_path, capsys):
+    write_runs(tmp_path / "run", "missing arms", seeds=1)
+    (tmp_path / "README.md").write_text("# My holiday\n")
+    said = refused(capsys, "--collect", tmp_path / "run", "--out", tmp_path)
+    assert f"{tmp_path / 'README.md'} is no report of a reproduction, and would be written over" in said
+    assert (tmp_path / "README.md").read_text() == "# My holiday\n"
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_results_that_are_left_out_are_named(tmp_path, capsys):
+    names = write_runs(tmp_path / "run", "missing arms", seeds=1)
+    (tmp_path / "run" / "runs" / names[0] / "result.json").write_text("{")
+    (tmp_path / "report").mkdir()
+    assert main(["--collect", str(tmp_path / "run"), "--out", str(tmp_path / "report")]) == 1
+    assert f"{names[0]} is left out: result.json is no strict JSON" in capsys.readouterr().err
+    assert (tmp_path / "report" / "README.md").exists()
+
+
+def test_a_damaged_result_takes_no_good_ones_place(tmp_path, capsys):
+    """What is collected already stays, and that the new one is damaged is said."""
+    names = write_runs(tmp_path / "run", "missing arms", seeds=1)
+    (tmp_path / "report").mkdir()
+    words = ["--collect", str(tmp_path / "run"), "--out", str(tmp_path / "report")]
+    assert main(words) == 0
+    before = load(tmp_path / "report" / "mnist-quick.json")
+    path = tmp_path / "run" / "runs" / names[0] / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "mean_multiplier": "x"}))
+    assert main(words) == 1
+    assert "mean_multiplier: expected a number or null; got 'x'" in capsys.readouterr().err
+    assert load(tmp_path / "report" / "mnist-quick.json")["runs"] == before["runs"]
+
+
+def test_a_folder_that_says_nothing_of_its_experiment_is_refused(tmp_path, capsys):
+    (tmp_path / "run" / "runs").mkdir(parents=True)
+    said = refused(capsys, "--collect", tmp_path / "run", "--out", tmp_path)
+    assert "neither a plan nor a result in it says which experiment it is" in said
+    assert not list(tmp_path.glob("*.json"))
 
 
 def test_a_reader_who_has_seen_enough_does_not_stop_it(tmp_path):

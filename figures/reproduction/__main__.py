@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from minidl.experiments.reproduce.collected import collect, file_name, load, save
+from minidl.experiments.reproduce.collected import UNKNOWN, collect, file_name, load, save
 from minidl.experiments.reproduce.merging import merge
-from minidl.experiments.reproduce.report import headline
-from minidl.experiments.reproduce.writing import write_report
+from minidl.experiments.reproduce.report import QUESTION, headline
+from minidl.experiments.reproduce.writing import render_report
 from minidl.files.output import finish, say
+from minidl.files.writing import write_atomically
 
 HERE = Path(__file__).parent
 REMARKS = "remarks.txt"
+OURS = re.compile(r"[a-z0-9-]+-(quick|paper)-(curves|depth|ends|escape|time)(-[a-z0-9-]+)?\.png")  # a report's pictures
+LEFT_OUT = 1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,9 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.out.is_dir():
         parser.error(f"--out: expected the folder of the json files; {options.out} is no folder: make it")
+    page = options.out / "README.md"
+    if page.exists() and not page.read_bytes().startswith(f"# {QUESTION}\n".encode()):
+        parser.error(f"--out: {page} is no report of a reproduction, and would be written over: name another folder")
+    left_out: list[str] = []
     try:
         remarks = remarks_in(options.out)
-        taken = _taken(options)
+        taken = _taken(options, left_out)
         files = {path: taken[path] if path in taken else _loaded(path) for path in {*collected_in(options.out), *taken}}
     except (ValueError, OSError) as error:
         parser.error(str(error))
@@ -41,11 +49,17 @@ def main(arguments: list[str] | None = None) -> int:
         _write(taken, [files[path] for path in sorted(files)], remarks, options)
     except OSError as error:
         parser.error(f"{options.out} could not be written to: {error.strerror or error}")
-    return 0
+    for line in left_out:
+        say(line, sys.stderr)
+    return LEFT_OUT if left_out else 0
 
 
-def _taken(options: argparse.Namespace) -> dict[Path, dict[str, Any]]:
+def _taken(options: argparse.Namespace, left_out: list[str]) -> dict[Path, dict[str, Any]]:
     """The folders' results, added to those that are there: file -> what it is to hold.
+
+    Args:
+        options: of the command.
+        left_out: gets a line for each result that is damaged, or cannot be compared with the others.
 
     Raises:
         ValueError, OSError: a folder is none of a reproduction, or of another than what is there. The message names it.
@@ -55,6 +69,9 @@ def _taken(options: argparse.Namespace) -> dict[Path, dict[str, Any]]:
         found = collect(out)
         if "plan.json" in found["damaged"] and not found["runs"]:
             raise ValueError(f"{out} cannot be added: its plan.json is damaged, and it has no results")
+        if UNKNOWN in (found["recipe"], found["scale"]):
+            raise ValueError(f"{out} cannot be added: neither a plan nor a result in it says which experiment it is")
+        left_out += [f"{out}: {name} is left out: {why}" for name, why in found["damaged"].items()]
         path = options.out / file_name(found)
         before = taken.get(path) or (_loaded(path) if path.exists() and not options.anew else None)
         try:
@@ -80,7 +97,8 @@ def _write(
     remarks: list[str],
     options: argparse.Namespace,
 ) -> None:
-    """Write what was taken, and the report of all collected results."""
+    """Write what was taken, and the report of all collected results; nothing if there cannot be a report of them."""
+    files = render_report(collections, options.page, remarks)
     for path, found in taken.items():
         save(found, path)
         say(
@@ -88,10 +106,11 @@ def _write(
             f"{len(found['failed'])} failed, {len(found['damaged'])} damaged",
             sys.stdout,
         )
-    old = set(options.out.glob("*-*.png"))
-    files = write_report(collections, options.out, everything=options.page, remarks=remarks)
-    for path in old - set(files):  # pictures of runs that are no longer told of
-        path.unlink()
+    for name, content in files.items():
+        write_atomically(options.out / name, content)
+    for path in options.out.glob("*.png"):  # pictures of runs that are no longer told of
+        if OURS.fullmatch(path.name) and path.name not in files:
+            path.unlink()
     say("\n".join(headline(collections)), sys.stdout)
 
 

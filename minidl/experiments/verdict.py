@@ -6,8 +6,8 @@ judged by the same rule beside it. One arm beats another when
 
 1. an exact sign-flip test on the paired differences says so at p <= 0.05 (with n seeds there are 2^n ways to flip
    their signs; p is the share of them with a mean at least as large; five seeds that all agree give 1/32), and
-2. the median difference is at least 2% of the other arm's median, so that a difference nobody would care about
-   is not called one.
+2. the median difference is at least 2% of the median of the arm that is behind, so that a difference nobody would
+   care about is not called one.
 
 A loss that is not finite (the run diverged, or never reached the accuracy whose steps are counted) ranks after every
 loss that is: it loses against each, by more than any two finite ones differ, and ties with another of its kind.
@@ -41,7 +41,7 @@ HURTS = "layer-specific hurts"
 UNDECIDED = "undecided"
 
 SIGNIFICANCE = 0.05
-SMALLEST_EFFECT = 0.02  # of the other arm's median loss
+SMALLEST_EFFECT = 0.02  # of the median loss of the arm that is behind
 KEPT_OF_THE_GAIN = 0.5  # by a control that does as well
 ALIKE = 0.1  # of the uniform rate's median loss: the margin within which it does as well
 DIVERGED = "diverged"
@@ -87,9 +87,7 @@ class Pairing:
     @property
     def worse(self) -> bool:
         """Whether the other arm beats layer-specific."""
-        return self.p_worse <= SIGNIFICANCE and -self.median_gain >= SMALLEST_EFFECT * (
-            self.other_loss - self.median_gain
-        )
+        return self.p_worse <= SIGNIFICANCE and -self.median_gain >= SMALLEST_EFFECT * self.loss
 
     @property
     def promising(self) -> bool:
@@ -99,8 +97,7 @@ class Pairing:
     @property
     def trailing(self) -> bool:
         """Whether layer-specific is behind by enough in the median, but the seeds do not establish it."""
-        own_loss = self.other_loss - self.median_gain
-        return not self.worse and self.median_gain < 0 and -self.median_gain >= SMALLEST_EFFECT * own_loss
+        return not self.worse and self.median_gain < 0 and -self.median_gain >= SMALLEST_EFFECT * self.loss
 
     @property
     def as_well(self) -> bool:
@@ -131,12 +128,20 @@ class Pairing:
         """The median gain and what it is a gain on, where they are numbers, and the p that the outcome rests on."""
         gain = ""
         if np.isfinite(self.median_gain) and np.isfinite(self.other_loss):
-            gain = f"median gain {self.median_gain:+.3g} on {self.other_loss:.3g}, "
+            sign = "-" if self.median_gain < 0 else "+"
+            gain = f"median gain {sign}{_short(abs(self.median_gain))} on {_short(self.other_loss)}, "
         if self.as_well and not self.worse:
-            behind = f"{TITLES[self.other]} behind by less than {self.margin:.3g}: " if np.isfinite(self.margin) else ""
+            behind = (
+                f"{TITLES[self.other]} behind by less than {_short(self.margin)}: " if np.isfinite(self.margin) else ""
+            )
             equal = f"{behind}p = {self.p_as_well:.3f}"
             return f"{gain}p = {self.p_worse:.3f}; {equal}" if self.trailing else f"{gain}{equal}"
         return f"{gain}p = {self.p_worse if self.worse or self.trailing else self.p_better:.3f}"
+
+
+def _short(value: float) -> str:
+    """A number to three digits, and whole thousands without an exponent."""
+    return f"{value:,.0f}" if 1000 <= value < 1e9 else f"{value:.3g}"
 
 
 @dataclass(frozen=True)

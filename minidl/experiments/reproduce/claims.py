@@ -37,6 +37,9 @@ CLAIMS = {  # {claim: what the abstract says, in our words}
     "time": "It reduces the training time that is needed.",
 }
 
+WORSE = "worse"  # why it is not confirmed: a rate per layer is shown to do worse
+UNRUN, UNLEARNED = "runs are missing", "nothing was learned"  # why it is undecided, where seeds do not disagree
+
 ESTABLISHED, REFUTED, OPEN, FEW = "established", "refuted", "open", "too few seeds"
 
 
@@ -49,6 +52,7 @@ class Finding:
         recipe, scale, method: which runs.
         word: one of `WORDS`.
         sentence: why, with the numbers and how many seeds.
+        because: what a count of words has to tell apart: `WORSE`, `UNRUN`, `UNLEARNED`, or nothing ("").
         statistics: sentences for those who want to check.
         numbers: what the sentence rests on, as plain data.
         runs: the ids of the runs that it rests on.
@@ -60,6 +64,7 @@ class Finding:
     method: str
     word: str
     sentence: str
+    because: str = ""
     statistics: tuple[str, ...] = ()
     numbers: dict[str, Any] = field(default_factory=dict)
     runs: tuple[str, ...] = ()
@@ -100,6 +105,8 @@ def overall(findings: Sequence[Finding]) -> str:
     counts = word_counts(findings)
     if not counts:
         return "not run"
+    unrun = sum(found.word == UNDECIDED and found.because == UNRUN for found in findings)
     if len(counts) == 1:
-        return next(iter(counts))
-    return ", ".join(f"{word} in {count}" for word, count in counts.items()) + f" of {len(findings)}"
+        return next(iter(counts)) + (f" ({UNRUN}{f' in {unrun}' * (unrun < len(findings))})" if unrun else "")
+    words = [f"{word} in {count}" for word, count in counts.items()]
+    return f"{', '.join(words)} of {len(findings)}" + (f" ({UNRUN} in {unrun})" if unrun else "")

@@ -17,21 +17,23 @@ from typing import Any
 import numpy as np
 
 from minidl.experiments.reproduce.grids import not_at_their_best
-from minidl.experiments.reproduce.pairing import KEY, start_of, unpaired
+from minidl.experiments.reproduce.pairing import KEY, start_of
 from minidl.experiments.reproduce.schema import (
     FLOW,
     FORMAT,
     check_collected,
+    check_environment,
     check_kinds_of_settings,
     check_planned,
     check_result,
     read_strictly,
 )
+from minidl.experiments.reproduce.strangers import most, strangers
 from minidl.files.writing import write_atomically
 
+UNKNOWN = "unknown"  # the recipe and scale of a folder that has neither a plan nor a result
 FLOW_STEPS = 16  # of a run that is drawn layer by layer
 CURVE_POINTS, LOOKS = 40, 24
-RUN = ("method", "rate", "base", "seed", "role")  # what makes a run what it is
 LOOK = ("iteration", "accuracy", "loss", "seconds", "cpu_seconds", "examples")  # the last: on how many test images
 
 
@@ -55,9 +57,9 @@ def collect(out: Path) -> dict[str, Any]:
     plan, trouble = _plan(Path(out) / "plan.json")
     if trouble:
         damaged["plan.json"] = trouble
-    first = next(iter(results.values()))["spec"] if results else {}
-    recipe, scale = (str(plan.get(key) or first.get(key) or "unknown") for key in ("recipe", "scale"))
-    for name, why in _strangers(results, plan, recipe, scale).items():
+    made = most([{key: found["spec"][key] for key in ("recipe", "scale")} for found in results.values()]) or {}
+    recipe, scale = (str(plan.get(key) or made.get(key) or UNKNOWN) for key in ("recipe", "scale"))
+    for name, why in strangers(results, plan, recipe, scale).items():
         damaged[name] = why
         del results[name]
     drawn = _drawn(results)
@@ -120,25 +122,6 @@ def _plan(path: Path) -> tuple[dict[str, Any], str]:
     except ValueError as error:
         return {}, str(error)
     return plan, ""
-
-
-def _strangers(results: dict[str, Any], plan: dict[str, Any], recipe: str, scale: str) -> dict[str, str]:
-    """Results that are not of this reproduction, and why: their numbers cannot be compared with those of the others."""
-    planned = {str(spec.get("id")): spec for spec in plan.get("runs", []) if isinstance(spec, dict)}
-    steps = [spec["iterations"] for spec in planned.values() if "iterations" in spec]
-    steps = steps or [found["iterations"] for found in results.values()]
-    usual = max(steps, key=steps.count, default=None)
-    strangers: dict[str, str] = {}
-    for name, found in results.items():
-        spec, made = found["spec"], found["iterations"]
-        other = [key for key in RUN if key in planned.get(name, {}) and planned[name][key] != spec[key]]
-        if (spec["recipe"], spec["scale"]) != (recipe, scale):
-            strangers[name] = f"is of {spec['recipe']}, {spec['scale']}: not of this reproduction"
-        elif other:
-            strangers[name] = f"has another {' and '.join(other)} than the plan says: not of this reproduction"
-        elif made != planned.get(name, {}).get("iterations", usual) or made != usual:
-            strangers[name] = f"has {made} steps, others have {usual}: not of this reproduction"
-    return strangers | unpaired({name: found for name, found in results.items() if name not in strangers})
 
 
 def _planned(plan: dict[str, Any], results: dict[str, Any], lost: Container[str]) -> list[str]:
@@ -346,12 +329,17 @@ def load(path: Path) -> dict[str, Any]:
     if not whole or not all(isinstance(found.get(key), kind) for key, kind in wanted.items()):
         raise ValueError(f"{path} does not hold the collected results of a reproduction, of format {FORMAT}")
     check_kinds_of_settings(found["settings"], f"{path}, settings")
+    for environment in found["environments"]:
+        check_environment(environment, f"{path}, environments")
+    names = [run.get("id") if isinstance(run, dict) else None for run in found["runs"]]
     for run in found["runs"]:
         if not isinstance(run, dict) or not all(key in run for key in ("id", "method", "rate", "base", "seed", "role")):
             raise ValueError(f"{path} holds a run without an id, method, rate, base, seed and role")
         if run.get("environment") not in range(len(found["environments"])):
             raise ValueError(f"{path} holds the run {run['id']!r} without what it was run with")
-        check_collected(run, f"{path}, {run['id']}")
+        if names.count(run["id"]) > 1:
+            raise ValueError(f"{path} holds the run {run['id']!r} more than once")
+        check_collected(run, len(found["layers"]), f"{path}, {run['id']}")
     return found
 
 

@@ -42,8 +42,8 @@ trains deep networks better and in less time than one rate t for all.
 The networks and how they are trained are Caffe's of that time. A larger rate alone may train faster too, so beside one
 rate and a rate for each layer there are controls, which are as large and treat all layers alike; and one rate, a rate
 for each layer and a control are also run at base rates tuned for each of them, on validation images and on seeds that
-are not reported. The report says what came out, claim by claim: confirmed, not confirmed, explained by the larger
-rate, or undecided."""
+are not reported. The report says what came out, claim by claim: confirmed, only through the larger rate, not
+confirmed, or undecided."""
 
 _MORE = """\
 experiments (steps of a run, and about how many core-hours all runs of all methods take; one method takes a quarter.
@@ -60,7 +60,7 @@ examples:
   minidl reproduce mnist --download               stop with Ctrl-C; the same command goes on where it was
   minidl reproduce mnist --methods sgd --seeds 5 --out runs/mine
   minidl reproduce cifar10-quick --scale paper --workers 8 --data ~/data
-  minidl reproduce deep-mlp --plan-only           write the plan, which may be edited, and say what it costs
+  minidl reproduce deep-mlp --plan-only           write the plan, from which runs may be deleted, and say what it costs
   minidl reproduce mnist --report-only            the report of what is done so far
 
 The folder then holds plan.json, a folder for each run in runs/ (result.json: losses, accuracies, the layers' gradients

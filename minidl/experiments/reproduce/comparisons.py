@@ -26,13 +26,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from minidl.experiments import verdict as verdicts
-from minidl.experiments.answer import later_half
 from minidl.experiments.arms import TITLES
 from minidl.experiments.reproduce.claims import (
     CONFIRMED,
     LARGER_RATE,
     NOT_CONFIRMED,
     UNDECIDED,
+    UNRUN,
+    WORSE,
     Finding,
     fewest,
     seeds_words,
@@ -97,10 +98,11 @@ class Measure:
 
 
 def steps_summary(steps: Sequence[float]) -> str:
-    """After how many steps half of the seeds or more were there, and how many never were."""
-    middle = later_half([None if math.isinf(s) else int(s) for s in steps])
-    never = sum(map(math.isinf, steps))
-    return ("never" if math.isinf(middle) else f"{middle:,.0f}") + (f" ({never} never)" * (0 < never < len(steps)))
+    """The median over the seeds, of which one that never gets there is the last, and how many never do."""
+    middle, never = median(steps), sum(map(math.isinf, steps))
+    if math.isinf(middle):
+        return "never" + f" in {never} of {len(steps)}" * (never < len(steps))
+    return f"{middle:,.0f}" + f" ({never} never)" * (never > 0)
 
 
 def numbers_of(arms: Arms, arm: str, measure: Measure) -> list[float]:
@@ -132,14 +134,13 @@ def compared(arms: Arms, names: dict[str, str], measure: Measure) -> Verdict | N
     return judge(numbers, measure.lost)
 
 
-def lacking(arms: Arms, tuned: Verdict | None, grids: Grids, relative: bool = False) -> str:
-    """Why the comparison at the best rates decides nothing; nothing ("") if it may.
+def unrun(arms: Arms, tuned: Verdict | None, grids: Grids) -> str:
+    """Which runs the comparison at the best rates lacks to decide anything; nothing ("") if it has them.
 
     Args:
         arms: those that are compared there (`paired_arms`).
         tuned: the verdict on them.
         grids: what their tuning found.
-        relative: whether every number depends on one rate's (`Measure`).
     """
     if tuned is None:
         return NOT_RUN
@@ -152,6 +153,16 @@ def lacking(arms: Arms, tuned: Verdict | None, grids: Grids, relative: bool = Fa
         return f"is not known: {listed(undone)}"
     if TUNED["per-step"] not in arms and tuned.pairings[0].better:
         return f"lacks {arm_named('per-step')}, as large and the same for all layers"
+    return ""
+
+
+def open_ended(arms: Arms, tuned: Verdict, grids: Grids, relative: bool = False) -> str:
+    """Whose better rate beyond the edge of its grid could turn what came out at the best rates; nothing ("") if none.
+
+    Args:
+        arms, tuned, grids: as of `unrun`.
+        relative: whether every number depends on one rate's (`Measure`).
+    """
     turning = [rule for rule in _at_edges(arms, grids) if _could_turn(rule, tuned, relative)]
     if turning:
         return f"{_AT_ITS_BEST[tuned.kind]}, but {_beyond(turning)}"
@@ -196,7 +207,7 @@ def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool, lack
     Args:
         recipe, tuned: the two verdicts, None for one that was not run.
         controls: whether both controls were run at the recipe's rate.
-        lack: why the second comparison decides nothing (`lacking`).
+        lack: why the second comparison decides nothing (`unrun`, `open_ended`).
     """
     if recipe is None:
         return UNDECIDED, "Not run at the recipe's rate."
@@ -226,20 +237,30 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, gri
     recipe, tuned = (compared(arms, names, measure) for names in (RECIPE, TUNED))
     named = tuple(ids_of(arms, [arm for names in (RECIPE, TUNED) for arm in names.values()]))
     if recipe is None:
-        missing = [arm_named(arm) for arm in ("ln", "uniform") if arm not in arms] or ["the same seeds in both"]
-        return Finding(claim, **where, word=UNDECIDED, sentence=f"Not run: {listed(missing)}.", runs=named)
+        lost = [arm_named(arm) for arm in ("ln", "uniform") if arm not in arms] or ["the same seeds in both"]
+        said = f"Not run: {listed(lost)}."
+        return Finding(claim, **where, word=UNDECIDED, sentence=said, because=UNRUN, runs=named)
     own, best = paired_arms(arms, RECIPE), paired_arms(arms, TUNED)
-    lack = lacking(best, tuned, grids, measure.relative)
-    word, why = combined(recipe, tuned, all(arm in own for arm in RECIPE.values()), lack)
+    missing = unrun(best, tuned, grids)
+    lack = missing if missing or tuned is None else open_ended(best, tuned, grids, measure.relative)
+    controls = all(arm in own for arm in RECIPE.values())
+    word, why = combined(recipe, tuned, controls, lack)
+    because = ""
+    if word == UNDECIDED:
+        helps = tuned is not None and recipe.kind == tuned.kind == verdicts.HELPS
+        because = UNRUN if missing or len(own["ln"]) < fewest() or (helps and not controls) else ""
+    elif tuned is not None and recipe.kind == tuned.kind == verdicts.HURTS:
+        because = WORSE
     if tuned is not None:
         aside = [rule for rule in _at_edges(best, grids) if not _could_turn(rule, tuned, measure.relative)]
         why += f" (T{_beyond(aside)[1:]}.)" if aside else ""
-    sentence = f"{seeds_words(len(own['ln']))}: {_each(own, RECIPE, measure)}. "
+    sentence = f"{seeds_words(len(own['ln']))}: {_each(own, RECIPE, measure)}. {_left_out(arms, own, RECIPE)}"
     statistics = [f"At the recipe's rate: {_reason(recipe)}"]
     if tuned is not None:
         seeds = seeds_words(len(best[TUNED["layer-specific"]]))
         same = ", which is the recipe's" if _are_the_recipes(own, best) else ""
         sentence += f"Each at its own best rate{same}, {seeds}: {_each(best, TUNED, measure)}. "
+        sentence += _left_out(arms, best, TUNED)
         statistics.append(f"Each at its best rate: {_reason(tuned)}")
     numbers = {
         "seeds": len(own["ln"]),
@@ -248,8 +269,14 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, gri
         "recipe": _data(recipe),
         "tuned": None if tuned is None else _data(tuned),
     }
-    return Finding(claim, **where, word=word, sentence=f"{sentence}{why}".strip(), statistics=tuple(statistics),
-                   numbers=numbers, runs=named)  # fmt: skip
+    return Finding(claim, **where, word=word, sentence=f"{sentence}{why}".strip(), because=because,
+                   statistics=tuple(statistics), numbers=numbers, runs=named)  # fmt: skip
+
+
+def _left_out(arms: Arms, compared_: Arms, names: dict[str, str]) -> str:
+    """Which of the named arms were run, but on too few of the seeds to be compared."""
+    few = [arm_named(arm).removesuffix(" (tuned)") for arm in names.values() if arm in arms and arm not in compared_]
+    return f"(On too few of these seeds to count: {listed(few)}.) " if few else ""
 
 
 def _are_the_recipes(own: Arms, best: Arms) -> bool:

@@ -192,10 +192,7 @@ def ends(collected: dict[str, Any], methods: Sequence[str]) -> Picture | None:
             gap = [arms["ln"][s] - arms["uniform"][s] for s in arms["ln"]
                    if arms["ln"][s] is not None and arms["uniform"].get(s) is not None]  # fmt: skip
             if gap:
-                spans.append(
-                    f"{method_named(method)}: a rate per layer is ahead of one rate in {sum(g > 0 for g in gap)} of "
-                    f"{len(gap)} seeds, by {median(gap):+.2f} points in the median"
-                )
+                spans.append(f"{method_named(method)}: a rate per layer is {_ahead(gap)}")
     caption = (
         f"{named.title}: right answers on the test set at the end, in percent; each dot is a run, a thin line joins "
         f"the runs that began with the same seed, a bar is the median. {'. '.join(spans)}{'.' * bool(spans)} "
@@ -205,6 +202,16 @@ def ends(collected: dict[str, Any], methods: Sequence[str]) -> Picture | None:
     rows = max(len(arms) for arms in numbers.values())
     return Picture(f"{collected['recipe']}-{collected['scale']}-ends", caption.strip(), panels, {"methods": numbers},
                    across=2, height=0.95 + 0.26 * rows)  # fmt: skip
+
+
+def _ahead(gap: Sequence[float]) -> str:
+    """In how many seeds a rate per layer is ahead of one rate, and by how much; or behind, if it is that."""
+    middle = median(gap)
+    word, sign = ("ahead of", 1) if middle >= 0 else ("behind", -1)
+    if len(gap) == 1:
+        return f"{word} one rate by {abs(middle):.2f} points, in one seed"
+    count = sum(sign * points > 0 for points in gap)
+    return f"{word} one rate in {count} of {len(gap)} seeds, by {abs(middle):.2f} points in the median"
 
 
 def _dots(arms: dict[str, dict[int, float | None]], heading: str, ax: Axes) -> None:

@@ -134,6 +134,12 @@ def by_layer(run: Run, key: str, when: str = "middle") -> Any:
     return np.array([] if found is None else found[when], dtype=np.float64)
 
 
+def vanished(run: Run) -> float:
+    """The part of the recorded layers and steps at which a layer's gradient was 0, or too small for its dtype."""
+    count = run.get("layers", {}).get("steps", 0) * len(by_layer(run, "norms"))
+    return run["layers"].get("floored", 0) / count if count else 0.0
+
+
 def near_input_and_output(values: Any) -> tuple[float, float]:
     """The geometric means over the half of the layers near the input and over that near the output.
 

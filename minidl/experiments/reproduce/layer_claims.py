@@ -27,8 +27,10 @@ from minidl.experiments.reproduce.claims import (
     NOT_CONFIRMED,
     REFUTED,
     UNDECIDED,
+    UNRUN,
     Finding,
     exceeds,
+    fewest,
     seeds_words,
 )
 from minidl.experiments.reproduce.evidence import (
@@ -42,6 +44,7 @@ from minidl.experiments.reproduce.evidence import (
     median,
     near_input_and_output,
     shared_seeds,
+    vanished,
 )
 from minidl.experiments.reproduce.names import CONTROLS, arm_named, words_of
 from minidl.plot.words import listed, positional
@@ -63,43 +66,42 @@ def judge_layers(collected: dict[str, Any], method: str) -> list[Finding]:
         return []
     where = {"recipe": collected["recipe"], "scale": collected["scale"], "method": method}
     classes = words_of(collected["recipe"]).classes
-    return [_gradients(arms, where), _slow(arms, where), _speed(arms, where, classes)]
+    return [_gradients(arms, where, classes), _slow(arms, where, classes), _speed(arms, where, classes)]
 
 
-def _gradients(arms: Arms, where: dict[str, Any]) -> Finding:
+def _gradients(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     runs = list(arms.get("uniform", {}).values())
     if not runs:
         return _not_run("gradients", where, ["uniform"])
     start, way = ([decades_deeper(run, "norms", when) for run in runs] for when in ("first", "middle"))
     smaller = [min(a, b) for a, b in zip(start, way, strict=True)]
     shallow, deep = _halves(runs, "norms", "first")
-    word = _word(exceeds(smaller, math.log10(EXTREME)))
+    shown = exceeds(smaller, math.log10(EXTREME))
     sentence = (
-        f"{_capital(seeds_words(len(runs)))}: at the start the gradient's norm is {shallow:.2g} near the input and "
+        f"{seeds_words(len(runs))}: at the start the gradient's norm is {shallow:.2g} near the input and "
         f"{deep:.2g} near the output, {_times(start)}; along the way {_times(way)}. Both have to be {EXTREME:g} times."
+        f"{_of_vanished('one rate', runs)}{_of_no_training(runs, classes)}"
     )
-    larger = exceeds(smaller, 0.0)
-    statistics = [f"At least {EXTREME:g} times: {exceeds(smaller, math.log10(EXTREME))}; larger at all: {larger}."]
-    floored = sum(run["layers"].get("floored", 0) for run in runs)
-    if floored:
-        statistics.append(f"The norm of a layer was 0, or too small for the dtype, {floored} times.")
+    statistics = (f"At least {EXTREME:g} times: {shown}; larger at all: {exceeds(smaller, 0.0)}.",)
     numbers = {"start": _plain(start), "way": _plain(way), "near_input": shallow, "near_output": deep}
-    return Finding("gradients", **where, word=word, sentence=sentence, statistics=tuple(statistics), numbers=numbers,
+    return Finding("gradients", **where, **_word(shown), sentence=sentence, statistics=statistics, numbers=numbers,
                    runs=tuple(ids_of(arms, ["uniform"])))  # fmt: skip
 
 
-def _slow(arms: Arms, where: dict[str, Any]) -> Finding:
+def _slow(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     runs = list(arms.get("uniform", {}).values())
     if not runs:
         return _not_run("slow", where, ["uniform"])
     way = [decades_deeper(run, "relative_updates", "middle") for run in runs]
     shallow, deep = _halves(runs, "relative_updates", "middle")
+    shown = exceeds(way, math.log10(SLOWER))
     sentence = (
-        f"{_capital(seeds_words(len(runs)))}: under one rate a step changes the layers near the input by {shallow:.2g} "
+        f"{seeds_words(len(runs))}: under one rate a step changes the layers near the input by {shallow:.2g} "
         f"of their weights, those near the output by {deep:.2g}, {_times(way)}.{_of_single_precision(shallow)}"
+        f"{_of_no_training(runs, classes)}"
     )
-    return Finding("slow", **where, word=_word(exceeds(way, math.log10(SLOWER))), sentence=sentence,
-                   statistics=(f"At least {SLOWER:g} times: {exceeds(way, math.log10(SLOWER))}.",),
+    return Finding("slow", **where, **_word(shown), sentence=sentence,
+                   statistics=(f"At least {SLOWER:g} times: {shown}.",),
                    numbers={"way": _plain(way), "near_input": shallow, "near_output": deep},
                    runs=tuple(ids_of(arms, ["uniform"])))  # fmt: skip
 
@@ -113,24 +115,28 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     gains = {arm: _gains(arms, arm, "near input") for arm in ("uniform", *rivals)}
     shifts = {arm: _gains(arms, arm, "shift") for arm in ("uniform", *rivals)}
     shown = {arm: exceeds(gains[arm], math.log(FASTER)) for arm in gains}
-    stuck = [arm for arm in gains if _stands_still(gains[arm])]
-    stuck += [arm for arm in (*gains, "ln") if arm not in stuck and not have_learned(list(arms[arm].values()), classes)]
+    runs = {arm: list(arms[arm].values()) for arm in (*gains, "ln")}
+    still = [arm for arm in runs if _halves(runs[arm], "relative_updates", "middle")[0] == 0]
+    stuck = [*still, *(arm for arm in runs if arm not in still and not have_learned(runs[arm], classes))]
     word, why = _speed_word(shown, rivals, stuck)
-    still = [arm for arm in gains if _stands_still(gains[arm])]
-    lines = [f"{_middle(gains[arm])} times as far as {arm_named(arm)}" for arm in gains if arm not in still]
+    if FEW in shown.values() and len(seeds) >= fewest():
+        why = f"{why} In some of these seeds neither arm moves there, or it was not recorded.".strip()
+    lines = [f"{_middle(gains[arm])} times that of {arm_named(arm)}" for arm in gains if arm not in still]
     standing = f" ({listed(list(map(arm_named, still)))}: stands still in most seeds)" if still else ""
     multipliers = [near_input_and_output(by_layer(run, "multipliers")) for run in arms["ln"].values()]
     factors = (median([pair[0] for pair in multipliers]), median([pair[1] for pair in multipliers]))
-    short = _of_single_precision(_halves(list(arms["uniform"].values()), "relative_updates", "middle")[0])
+    short = _of_single_precision(_halves(runs["uniform"], "relative_updates", "middle")[0])
+    times = listed(lines) if lines else "not to be compared"
     sentence = (
-        f"{_capital(seeds_words(len(seeds)))}: along the way a step near the input moves the weights "
-        f"{listed(lines)}{standing}. Against one rate the layers near the input gain {_middle(shifts['uniform'])} "
-        f"times what those near the output gain. {why}{short}"
+        f"{seeds_words(len(seeds))}: along the way the relative update near the input, |dw|/|w|, is "
+        f"{times}{standing}. Against one rate the layers near the input gain "
+        f"{_middle(shifts['uniform'])} times what those near the output gain. {why}{short}"
+        f"{_of_vanished(arm_named('ln'), runs['ln'])}"
     )
     statistics = [f"The rule's own factors: {factors[0]:.3g} near the input, {factors[1]:.3g} near the output."]
     statistics += [
-        f"Against {arm_named(arm)}: {_factor(gains[arm])} times as far near the input, at least {FASTER:g}: "
-        f"{shown[arm]}; gain near the input over gain near the output {_factor(shifts[arm])}."
+        f"Against {arm_named(arm)}: {_factor(gains[arm])} times its relative update near the input, at least "
+        f"{FASTER:g}: {shown[arm]}; gain near the input over gain near the output {_factor(shifts[arm])}."
         for arm in gains
         if arm not in still
     ]
@@ -139,8 +145,12 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
         "shift": {arm: _plain(shifts[arm]) for arm in shifts},
         "multipliers": list(factors),
     }
-    return Finding("speed", **where, word=word, sentence=sentence.strip(), statistics=tuple(statistics),
-                   numbers=numbers, runs=tuple(ids_of(arms, ["ln", "uniform", *rivals])))  # fmt: skip
+    because = (
+        UNRUN if word == UNDECIDED and not stuck and (len(seeds) < fewest() or len(rivals) < len(CONTROLS)) else ""
+    )
+    return Finding("speed", **where, word=word, because=because, sentence=sentence.strip(),
+                   statistics=tuple(statistics), numbers=numbers,
+                   runs=tuple(ids_of(arms, ["ln", "uniform", *rivals])))  # fmt: skip
 
 
 def _speed_word(shown: dict[str, str], rivals: Sequence[str], stuck: Sequence[str]) -> tuple[str, str]:
@@ -154,7 +164,7 @@ def _speed_word(shown: dict[str, str], rivals: Sequence[str], stuck: Sequence[st
         return UNDECIDED, "" if shown["uniform"] == FEW else "The seeds disagree."
     explained = [arm for arm in rivals if shown[arm] == REFUTED and arm not in stuck]
     if explained:
-        return LARGER_RATE, f"As fast: {listed(list(map(arm_named, explained)))}."
+        return LARGER_RATE, f"As fast or faster: {listed(list(map(arm_named, explained)))}."
     if not rivals:
         return UNDECIDED, "No larger rate without differences between layers was run beside it."
     if stuck:
@@ -188,13 +198,17 @@ def _log_ratio(above: float, below: float) -> float:
     )
 
 
-def _word(shown: str) -> str:
-    return {ESTABLISHED: CONFIRMED, REFUTED: NOT_CONFIRMED}.get(shown, UNDECIDED)
+def _word(shown: str) -> dict[str, str]:
+    """The word for what is shown of one rate alone, and what kept it from being another."""
+    word = {ESTABLISHED: CONFIRMED, REFUTED: NOT_CONFIRMED}.get(shown, UNDECIDED)
+    return {"word": word, "because": UNRUN if shown == FEW else ""}
 
 
 def _not_run(claim: str, where: dict[str, Any], arms: Sequence[str]) -> Finding:
     names = listed([arm_named(arm) for arm in arms])
-    return Finding(claim, **where, word=UNDECIDED, sentence=f"Not run, or not for the same seeds: {names}.")
+    return Finding(
+        claim, **where, word=UNDECIDED, because=UNRUN, sentence=f"Not run, or not for the same seeds: {names}."
+    )
 
 
 def _halves(runs: Sequence[Run], key: str, when: str) -> tuple[float, float]:
@@ -219,10 +233,20 @@ def _number(decades: float) -> str:
     return f"{10.0**decades:.2g}" if decades < 2 else positional(10.0**decades)
 
 
-def _stands_still(gains: Sequence[float]) -> bool:
-    """Whether a rate per layer goes infinitely farther in most seeds: the other arm does not move at all."""
-    known = [gain for gain in gains if not math.isnan(gain)]
-    return bool(known) and median(known) == math.inf
+def _of_vanished(name: str, runs: Sequence[Run]) -> str:
+    """In which runs of an arm the gradient of whole layers was 0, or too small to divide by."""
+    lost = [f"in seed {run['seed']} at {part:.0%}" for run in runs if (part := vanished(run))]
+    if not lost:
+        return ""
+    return (
+        f" (Under {name} the gradient of a whole layer was 0, or too small for its dtype: {listed(lost)} of the "
+        "layers and steps that were recorded.)"
+    )
+
+
+def _of_no_training(runs: Sequence[Run], classes: int) -> str:
+    """That one rate does not train the network at all, where that is so."""
+    return "" if have_learned(runs, classes) else " (Under one rate this network learns nothing.)"
 
 
 def _of_single_precision(update: float) -> str:
@@ -252,10 +276,6 @@ def _factor(logs: Sequence[float]) -> str:
 def _plainly(log: float) -> str:
     """The number of this natural logarithm, to three digits."""
     return f"{math.exp(log):.3g}" if log < math.log(1000) or log > 700 else f"{float(f'{math.exp(log):.3g}'):,.0f}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _plain(values: Sequence[float]) -> list[float | None]:

@@ -12,7 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from minidl.experiments.reproduce.drawing import band, colour_of
-from minidl.experiments.reproduce.evidence import Arms, arms_of, by_layer, median, near_input_and_output, shared_seeds
+from minidl.experiments.reproduce.evidence import (
+    Arms,
+    arms_of,
+    by_layer,
+    median,
+    near_input_and_output,
+    shared_seeds,
+    vanished,
+)
 from minidl.experiments.reproduce.names import arm_named, method_named, words_of
 from minidl.experiments.reproduce.picture import Picture
 from minidl.plot.style import (
@@ -54,7 +62,7 @@ def by_depth(collected: dict[str, Any], method: str) -> Picture | None:
     if ratios:
         panels.append(
             partial(_times, {arm_named(arm): ratios[arm] for arm in ratios},
-                    {arm_named(a): colour_of(a) for a in ratios}, layers, "times as far as under one rate")
+                    {arm_named(a): colour_of(a) for a in ratios}, layers, "|dw|/|w|, times that of one rate")
         )  # fmt: skip
     halves = [near_input_and_output(by_layer(run, "norms", "first")) for run in arms["uniform"].values()]
     shallow, deep = (median([pair[k] for pair in halves]) for k in (0, 1))  # as the claim about gradients has it
@@ -100,17 +108,17 @@ def _ratio_words(arms: Arms) -> str:
             words.append(
                 f"{_far(ratios, 0)} near the input and {_far(ratios, 1)} near the output under {arm_named(arm)}"
             )
-    return f"Compared with one rate, a step goes {'; '.join(words)}. " if words else ""
+    return f"Compared with one rate, |dw|/|w| of a step is {'; '.join(words)}. " if words else ""
 
 
 def _far(ratios: Any, half: int) -> str:
-    """How far a step goes in the half near the input (0) or near the output (1), by the ratios (seeds, layers)."""
+    """The relative update in the half near the input (0) or near the output (1), by the ratios (seeds, layers)."""
     factor = median([near_input_and_output(row)[half] for row in ratios])
     if factor:
-        return f"{factor:.3g} times as far"
+        return f"{factor:.3g} times as large"
     layers = ratios.shape[1] // 2
     own = ratios[:, :layers] if half == 0 else ratios[:, -layers:]
-    return f"not at all in {median((own == 0).sum(axis=1)):.0f} of {layers} layers"
+    return f"0 in {median((own == 0).sum(axis=1)):.0f} of {layers} layers"
 
 
 class _Scale:
@@ -195,11 +203,16 @@ def _label(ax: Axes, places: Any, lines: dict[str, Any], colours: dict[str, Any]
 
 def over_time(collected: dict[str, Any], method: str) -> Picture | None:
     """Norms and factors of each layer over the iterations, of one run each; None if they were not kept."""
-    flows = {}
+    flows, dead = {}, ""
     for arm, runs in arms_of(collected, method).items():
         run = next((run for run in runs.values() if "flow" in run), None)
         if run is not None and arm in ("uniform", "ln"):
             flows[arm] = (run["id"], run["flow"])
+            if vanished(run):
+                dead += (
+                    f" In {run['id']} the gradient of a whole layer was 0, or too small for its dtype, in "
+                    f"{vanished(run):.0%} of the layers and steps."
+                )
     if not flows:
         return None
     layers = collected["layers"]
@@ -216,7 +229,7 @@ def over_time(collected: dict[str, Any], method: str) -> Picture | None:
     ids = " and ".join(f"{run_id}" for run_id, _ in flows.values())
     caption = (
         f"{words_of(collected['recipe']).title}, {method_named(method)}; dark at the input, light at the output. "
-        f"{_spread_words(factors)}Of one seed each: {ids}."
+        f"{_spread_words(factors)}Of one seed each: {ids}.{dead}"
     )
     numbers = {"layers": layers, "steps": flows[next(iter(flows))][1]["steps"], "norms": norms, "factors": factors}
     return Picture(f"{collected['recipe']}-{collected['scale']}-time-{method}", caption, tuple(panels), numbers)

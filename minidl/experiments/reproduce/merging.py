@@ -39,6 +39,7 @@ def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     damaged = {**_without(earlier["damaged"], {"plan.json", *later["failed"]}), **later["damaged"]}
     spared = {name for name in damaged if _is_spared(name, runs)}
     failed, damaged = _without(failed, runs), _without(damaged, {*runs, *spared})
+    known = later["planned"] is not None or earlier["planned"] is not None
     of_settings = _planned(later, settings)
     planned = dict.fromkeys([*of_settings, *earlier["missing"], *later["missing"]])
     missing = [name for name in planned if name not in {*runs, *failed, *damaged} and not _is_spared(name, runs)]
@@ -48,7 +49,7 @@ def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     return {
         **later,
         "settings": settings,
-        "planned": None if later["planned"] is None else len(runs) + len(missing) + len(lost),
+        "planned": len(runs) + len(missing) + len(lost) if known else None,
         "missing": missing,
         "failed": failed,
         "damaged": damaged,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from minidl.experiments.reproduce.claims import UNDECIDED, Finding
+from minidl.experiments.reproduce.claims import UNDECIDED, UNLEARNED, Finding
 from minidl.experiments.reproduce.comparisons import Measure, compare, numbers_of, steps_summary
 from minidl.experiments.reproduce.evidence import (
     Arms,
@@ -58,10 +58,12 @@ def judge_outcomes(collected: dict[str, Any], method: str) -> list[Finding]:
     if not any(have_learned(list(runs.values()), guess) for runs in arms.values()):
         best = max(-median([-final_accuracy(run) for run in runs.values()]) for runs in arms.values())
         why = f"No arm learned the task: the best one ends at {best:.2%}, guessing gives {1 / guess:.1%}."
-        return [Finding(one.claim, **where, word=UNDECIDED, sentence=why, runs=one.runs) for one in found]
+        return [
+            replace(one, word=UNDECIDED, sentence=why, because=UNLEARNED, statistics=(), numbers={}) for one in found
+        ]
     if not have_learned(list(arms.get("uniform", {}).values()), guess):
         why = "One rate learned nothing at the recipe's rate, so there is no accuracy that others could reach sooner."
-        found[1] = Finding("time", **where, word=UNDECIDED, sentence=why, runs=found[1].runs)
+        found[1] = replace(found[1], word=UNDECIDED, sentence=why, because=UNLEARNED, statistics=(), numbers={})
     return found
 
 

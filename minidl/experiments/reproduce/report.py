@@ -11,6 +11,9 @@ from minidl.experiments.reproduce.claims import (
     LARGER_RATE,
     NOT_CONFIRMED,
     UNDECIDED,
+    UNLEARNED,
+    UNRUN,
+    WORSE,
     Finding,
     overall,
     word_counts,
@@ -33,11 +36,13 @@ from minidl.experiments.reproduce.names import (
 from minidl.experiments.reproduce.page import Block, Folded, Heading, Points, Shown, Table, Text
 from minidl.experiments.reproduce.picture import Picture
 from minidl.experiments.reproduce.tables import open_table
+from minidl.plot.words import listed
 
 QUESTION = "Does a rate for each layer train a network better?"
 PAPER = "[arXiv:1510.04609](https://arxiv.org/abs/1510.04609)"
 
 NAMED = 10  # of the runs that are missing
+_OWN = ("--out", "--data", "--workers", "--dask")  # options of who gives a command
 MANY = 4  # more findings than this on one claim are shown as a table
 
 Collections = Sequence[dict[str, Any]]
@@ -114,35 +119,43 @@ def answer(findings: Sequence[Finding]) -> list[str]:
     if all(one.word == UNDECIDED for one in [*accuracy, *time]):
         first = next((one for one in accuracy if one.numbers), accuracy[0])
         undecided = "These runs do not decide whether a rate per layer makes a network better, or sooner."
-        return [undecided, f"So far, on {_in_a_sentence(first)}, {first.sentence}"]
+        return [undecided, f"So far, on {_in_a_sentence(first)}: {first.sentence}"]
     little = ", or by too little to count"
-    better = _sentence(accuracy, "A rate per layer makes the network more accurate",
+    better = _sentence(accuracy, "A rate per layer makes the network more accurate", "makes it less accurate",
                        f"is no more accurate than one rate{little}")  # fmt: skip
-    sooner = _sentence(time, "It is as good as one rate after fewer iterations", f"is no sooner there{little}")
-    return [better + _instance(accuracy), f"{sooner}."]
+    sooner = _sentence(time, "It is as good as one rate after fewer iterations", "is there later, or never",
+                       f"is no sooner there{little}")  # fmt: skip
+    return [f"{better}.{_instance(accuracy)}", f"{sooner}."]
 
 
 def _instance(findings: Sequence[Finding]) -> str:
-    """One decided comparison with its numbers, in brackets."""
-    first = next(one for one in [*(one for one in findings if one.word != UNDECIDED), *findings])
+    """The first comparison with its numbers: that whose picture is shown."""
+    first = next((one for one in findings if one.numbers), findings[0])
     ends = {
         arm: error for arm, error in first.numbers.get("medians", {}).items() if arm in ("ln", "uniform", "constant")
     }
     if len(ends) < 2:
-        return "."
+        return ""
     words = [f"{arm_named(arm)} {'diverges' if e is None else f'{1 - e:.2%}'}" for arm, e in ends.items()]
-    return f" (right answers on {_in_a_sentence(first)}: {', '.join(words)})."
+    return f" Right answers on {_in_a_sentence(first)}: {', '.join(words)} ({first.word})."
 
 
-def _sentence(findings: Sequence[Finding], claim: str, contrary: str) -> str:
+def _sentence(findings: Sequence[Finding], claim: str, harm: str, contrary: str) -> str:
+    """How often each word fell on a claim, with what "not confirmed" and "undecided" are due to."""
     counts, n = word_counts(findings), len(findings)
+    worse, unrun, unlearned = (sum(one.because == why for one in findings) for why in (WORSE, UNRUN, UNLEARNED))
     parts = [f"{claim} in {counts.get(CONFIRMED, 0)} of {n} pair{'s' * (n != 1)} of a network and a method"]
     if LARGER_RATE in counts:
         parts.append(f"in {counts[LARGER_RATE]} one larger rate for all layers does as well")
-    if NOT_CONFIRMED in counts:
-        parts.append(f"in {counts[NOT_CONFIRMED]} it {contrary}")
+    if worse:
+        parts.append(f"in {worse} it {harm}")
+    if counts.get(NOT_CONFIRMED, 0) > worse:
+        parts.append(f"in {counts[NOT_CONFIRMED] - worse} it {contrary}")
     if UNDECIDED in counts:
-        parts.append(f"{counts[UNDECIDED]} {'is' if counts[UNDECIDED] == 1 else 'are'} undecided")
+        seeds = counts[UNDECIDED] - unrun - unlearned
+        why = [f"{UNRUN} in {unrun}"] * bool(unrun) + [f"{UNLEARNED} in {unlearned}"] * bool(unlearned)
+        why += [f"the seeds or the edge of a grid leave {seeds} open"] * bool(seeds)
+        parts.append(f"{counts[UNDECIDED]} {'is' if counts[UNDECIDED] == 1 else 'are'} undecided: {listed(why)}")
     return "; ".join(parts)
 
 
@@ -212,7 +225,8 @@ def _lacking(collections: Collections) -> Iterator[str]:
         where = title_of(found)
         if found["missing"]:
             names = [f"`{name}`" for name in found["missing"]]
-            more = f" and {len(names) - NAMED} more, which plan.json names" if len(names) > NAMED else ""
+            all_of_them = f"minidl reproduce {found['recipe']} --scale {found['scale']} --plan-only"
+            more = f" and {len(names) - NAMED} more: `{all_of_them}` names all" if len(names) > NAMED else ""
             yield f"**{where}**: not run (yet): {', '.join(names[:NAMED])}{more}."
         for kind in ("failed", "damaged"):
             for name, why in found[kind].items():
@@ -249,7 +263,8 @@ def _words_table(findings: Sequence[Finding]) -> Table:
     words: dict[str, dict[str, str]] = {}
     for one in findings:
         title = f"{words_of(one.recipe).title} ({one.scale})"
-        words.setdefault(title, {})[one.method] = f"**{one.word}**" if one.word != UNDECIDED else one.word
+        word = f"**{one.word}**" if one.word != UNDECIDED else f"{one.word}{f': {UNRUN}' * (one.because == UNRUN)}"
+        words.setdefault(title, {})[one.method] = word
     rows = [(title, *(row.get(method, "not run") for method in methods)) for title, row in words.items()]
     return Table(("experiment", *map(method_named, methods)), rows, words=True)
 
@@ -293,9 +308,21 @@ def _left_open(collections: Collections) -> list[Block]:
 
 
 def _again(collections: Collections) -> list[Block]:
-    commands = sorted({str(place["command"]) for found in collections for place in found["environments"]
+    commands = sorted({_elsewhere(str(place["command"])) for found in collections for place in found["environments"]
                        if place.get("command")})  # fmt: skip
     items = [f"`{command}`" for command in commands] + [
         "`python -m figures.reproduction` makes this page and its pictures anew from the json files beside it."
     ]
     return [Heading(2, "To repeat it"), Points(items)]
+
+
+def _elsewhere(command: str) -> str:
+    """A command without what depends on where it is given: folders, and who does the runs."""
+    words: list[str] = []
+    skip = False
+    for word in command.split():
+        option, sign, _ = word.partition("=")
+        if not skip and option not in _OWN:
+            words.append(word)
+        skip = not skip and option in _OWN and not sign
+    return " ".join(words)

@@ -92,7 +92,7 @@ def escape_table(arms: Arms) -> Table:
         known = [step for step in left if math.isfinite(step)]
         span = f" ({min(known):,.0f}\u2013{max(known):,.0f})" if len(known) > 1 else ""
         factors = [run["mean_multiplier"] for run in runs.values() if run.get("mean_multiplier") is not None]
-        factor = f"{sorted(factors)[len(factors) // 2]:.3g}" if factors else "unknown"
+        factor = f"{median(factors):.3g}" if factors else "unknown"
         rates = ", ".join(f"{rate:g}" for rate in sorted({float(run["base_rate"]) for run in runs.values()}))
         risen = f"{median([rise(run) for run in runs.values()]):.1%}"
         until = f"{median([run['saddle']['up_until'] for run in runs.values()]):,.0f}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,15 @@ _SADDLE = {  # of a run that begins at a saddle point
     "curvature": {"steps": [int], "loss": [_NUMBER], "distance": [_NUMBER], "smallest": [_NUMBER]},
 }
 
+# What may be missing, but is of this kind where it is there: of a result, one of its looks, its versions, its data.
+_ENVIRONMENT = {"command": (str, None), "machine": (str, None), "threads": (int, None), "backend": (str, None),
+                "versions": (dict, None)}  # fmt: skip
+_IF_THERE = {"cpu_seconds": _NUMBER, "mean_multiplier": _NUMBER, "train_loss": _NUMBER, "data": (dict, None)}
+_OF_A_LOOK = {"cpu_seconds": _NUMBER, "examples": (int, None)}
+_OF_VERSIONS = {"minidl": str, "commit": (str, None), "numpy": str, "python": str}
+_OF_DATA = {"name": str, "fingerprint": str, "train": int}
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # of a recipe or scale: a part of the names of files
+
 _COLLECTED = {  # of a run in a file of collected results
     "id": str, "method": str, "rate": str, "base": (str, float), "seed": int, "role": str, "environment": int,
     "base_rate": float, "iterations": int, "seconds": _NUMBER, "cpu_seconds": _NUMBER, "diverged_at": (int, None),
@@ -67,8 +77,10 @@ _COLLECTED = {  # of a run in a file of collected results
 _COLLECTED_REPORTED = {  # and of one that is reported, not of one that tuned a rate
     "looks": {"iteration": [int], "accuracy": [_NUMBER], "loss": [_NUMBER], "seconds": [_NUMBER]},
     "curve": {"steps": [int], "loss": [_NUMBER]},
-    "layers": dict,
+    "layers": {"steps": int, "floored": int},
 }
+_OF_LAYERS = {name: {"first": [_NUMBER], "middle": [_NUMBER]} for name in FLOW}
+_OF_FLOW = {"steps": [int], **{name: [[_NUMBER]] for name in FLOW}}
 
 
 def check_planned(plan: dict[str, Any]) -> None:
@@ -79,7 +91,8 @@ def check_planned(plan: dict[str, Any]) -> None:
     """
     check_kinds_of_settings(plan.get("settings", {}), "its settings")
     for key in ("recipe", "scale"):
-        check_plain(plan.get(key, ""), str, f"its {key}")
+        check_plain(plan.get(key, "a"), str, f"its {key}")
+        _check_name(plan.get(key, "a"), f"its {key}")
     for spec in plan["runs"]:
         if isinstance(spec, dict):
             known = {key: kind for key, kind in _SPEC.items() if key in spec}
@@ -130,12 +143,18 @@ def check_result(found: Any) -> None:
     if found.get("format") != FORMAT:
         raise ValueError(f"result.json: expected format {FORMAT}; got {found.get('format')!r}")
     _check(found, _ALWAYS)
-    base = found["spec"]["base"]
-    if isinstance(base, str) and base not in ("recipe", "tuned"):
-        raise ValueError(f"result.json, spec, base: expected 'recipe', 'tuned' or a number; got {base!r}")
+    _check_base(found["spec"]["base"], "result.json, spec")
+    for key in ("recipe", "scale"):
+        _check_name(found["spec"][key], f"result.json, spec, {key}")
     _check(found, _TRAINED)
+    check_environment(found, "result.json")
+    _check_if_there(found, _IF_THERE, "result.json")
+    _check_if_there(found.get("data") or {}, _OF_DATA, "result.json, data")
+    for look in found["looks"]:
+        _check_if_there(look, _OF_A_LOOK, "result.json, looks")
     _check(found["checks"], {key: str for key in (EXACT, ROUNDED) if key in found["checks"]})
-    if "saddle" in found:
+    if "saddle" in found or found["spec"]["recipe"] == "saddle":
+        _check(found, {"saddle": dict})
         _check(found["saddle"], _SADDLE)
         _check_curvature(found["saddle"]["curvature"])
     steps = [look["iteration"] for look in found["looks"]]
@@ -149,17 +168,75 @@ def check_result(found: Any) -> None:
             raise ValueError(f"result.json, flow, {name}: expected {rows} rows of {layers} layers")
 
 
-def check_collected(run: dict[str, Any], where: str) -> None:
-    """Refuse what is no run of a file of collected results.
+def check_environment(found: Any, where: str) -> None:
+    """Refuse what does not say with what a run was made; entries may be missing.
 
     Raises:
-        ValueError: says which entry is missing, or is of the wrong kind. The message begins with `where`.
+        ValueError: says which entry is of the wrong kind. The message begins with `where`.
+    """
+    check_plain(found, dict, where)
+    _check_if_there(found, _ENVIRONMENT, where)
+    _check_if_there(found.get("versions") or {}, _OF_VERSIONS, f"{where}, versions")
+
+
+def check_collected(run: dict[str, Any], layers: int, where: str) -> None:
+    """Refuse what is no run of a file of collected results.
+
+    Args:
+        run: a run.
+        layers: how many its network has.
+        where: how the message begins.
+
+    Raises:
+        ValueError: says which entry is missing, or is of the wrong kind or length. The message begins with `where`.
     """
     wanted = {**_COLLECTED, **(_COLLECTED_REPORTED if run.get("role") == "report" else {})}
     wanted |= {KEY: str} if KEY in run else {}
     if run.get("role") == "report" and "saddle" in run:
         wanted["saddle"] = _SADDLE
     check_plain(_part(run, wanted), wanted, where)
+    _check_base(run["base"], where)
+    if run.get("role") == "report":
+        _check_reported(run, layers, where)
+
+
+def _check_reported(run: dict[str, Any], layers: int, where: str) -> None:
+    """Lists that go together have to be of one length, and there has to be a look."""
+    looks, curve, flow = run["looks"], run["curve"], run.get("flow")
+    _check_if_there(looks, {name: [kind] for name, kind in _OF_A_LOOK.items()}, f"{where}, looks")
+    _check_lengths(looks, f"{where}, looks")
+    if not looks["iteration"]:
+        raise ValueError(f"{where}, looks: expected at least one")
+    _check_lengths(curve, f"{where}, curve")
+    _check_if_there(run["layers"], _OF_LAYERS, f"{where}, layers")
+    columns = [run["layers"][name][when] for name in FLOW if name in run["layers"] for when in ("first", "middle")]
+    if flow is not None:
+        check_plain(_part(flow, _OF_FLOW), _OF_FLOW, f"{where}, flow")
+        _check_lengths(flow, f"{where}, flow")
+        columns += [row for name in FLOW for row in flow[name]]
+    if any(len(column) != layers for column in columns):
+        raise ValueError(f"{where}: expected a number for each of {layers} layers")
+
+
+def _check_lengths(lists: dict[str, Any], where: str) -> None:
+    if len({len(one) for one in lists.values() if isinstance(one, list)}) > 1:
+        raise ValueError(f"{where}: expected lists of one length")
+
+
+def _check_base(base: str | float, where: str) -> None:
+    if isinstance(base, str) and base not in ("recipe", "tuned"):
+        raise ValueError(f"{where}, base: expected 'recipe', 'tuned' or a number; got {base!r}")
+
+
+def _check_name(name: str, where: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{where}: expected small letters and figures with hyphens between them; got {name!r}")
+
+
+def _check_if_there(found: dict[str, Any], wanted: dict[str, Any], where: str) -> None:
+    for name, kind in wanted.items():
+        if name in found:
+            check_plain(_part(found[name], kind), kind, f"{where}, {name}")
 
 
 def _check_curvature(found: dict[str, Any]) -> None:

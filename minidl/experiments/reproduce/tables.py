@@ -136,9 +136,10 @@ def open_table(recipes: Sequence[tuple[str, dict[str, Arms]]]) -> Table | None:
                 name = f"{title}, {method_named(method)}: ln or log10"
                 rows += _open_row(name, arms["ln"], arms["log10"])
         for arm in ("uniform", "ln"):
-            pair = [methods.get(method, {}).get(arm) for method in ("adagrad", "adagrad-layer")]
-            if pair[0] and pair[1]:
-                name = f"{title}, AdaGrad, {arm_named(arm)}: by element or by layer"
+            pair = [methods.get(method, {}).get(arm, {}) for method in ("adagrad", "adagrad-layer")]
+            if all(pair):
+                rates = [_rates(list(runs.values())) for runs in pair]
+                name = f"{title}, AdaGrad, {arm_named(arm)}: by element (at {rates[0]}) or by layer (at {rates[1]})"
                 rows += _open_row(name, pair[0], pair[1])
     return Table(("what is open", "the first", "the second", "second less first", "seeds"), rows) if rows else None
 
@@ -243,8 +244,7 @@ def _steps(values: Sequence[float], form: str) -> str:
     known = [value for value in values if math.isfinite(value)]
     if not known:
         return "never"
-    middle = sorted(values)[(len(values) - 1) // 2]
-    never = len(values) - len(known)
+    middle, never = median(values), len(values) - len(known)
     several = len(set(known)) > 1
     span = f"{form.format(min(known))}\u2013{form.format(max(known))}" if several else form.format(known[0])
     if not math.isfinite(middle):

@@ -54,6 +54,16 @@ def write_report(
     Returns:
         The files.
     """
+    files = render_report(collections, everything, remarks)
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    return [folder / name for name in files]
+
+
+def render_report(
+    collections: Sequence[dict[str, Any]], everything: bool = False, remarks: Sequence[str] = ()
+) -> dict[str, bytes]:
+    """The files of `write_report`, by name, before any is written."""
     blocks = report(collections, remarks)
     files = {"README.md": as_markdown(blocks).encode()}
     drawn: dict[tuple[str, int], str] = {}
@@ -70,9 +80,7 @@ def write_report(
         files["index.html"] = page.encode(errors="xmlcharrefreplace")
         findings = [one.as_dict() for collected in ordered(collections) for one in judge_all(collected)]
         files["findings.json"] = _json(rounded(findings, 5))
-    for name, content in files.items():
-        write_atomically(folder / name, content)
-    return [folder / name for name in files]
+    return files
 
 
 def _json(value: Any) -> bytes:

@@ -25,6 +25,8 @@ CASES = {
                                     "per-step-tuned"], 0.10),
     "diverges": {"uniform": 0.10, "ln": 1.0, "constant": 1.0, "per-step": 1.0, "log10": 1.0,
                  "uniform-tuned": 0.08, "ln-tuned": 0.08, "per-step-tuned": 0.08},
+    "hurts": {"uniform": 0.05, "ln": 0.10, "constant": 0.09, "per-step": 0.09, "log10": 0.06,
+              "uniform-tuned": 0.045, "ln-tuned": 0.09, "per-step-tuned": 0.045},
     "missing arms": {"uniform": 0.10, "ln": 0.05},
     "controls learn nothing": {"uniform": 0.10, "ln": 0.05, "constant": 0.88, "per-step": 0.88},
     "one rate learns nothing": {"uniform": 0.88, "ln": 0.05, "constant": 0.05, "per-step": 0.05},

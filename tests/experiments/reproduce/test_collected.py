@@ -243,6 +243,46 @@ def test_a_file_of_collected_results_with_entries_of_another_kind_is_refused(tmp
         load(tmp_path / "mnist-quick.json")
 
 
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ({"environments": [1]}, "environments: expected entries by name; got 1"),
+        ({"environments": [{"versions": 2}]}, "environments, versions: expected entries by name or null; got 2"),
+        ({"layers": ["one"]}, "expected a number for each of 1 layers"),
+    ],
+)
+def test_a_file_that_no_report_could_be_made_of_is_refused(tmp_path, collected_case, entries, said):
+    save({**collected_case("clear gain"), **entries}, tmp_path / "a.json")
+    with pytest.raises(ValueError, match=said):
+        load(tmp_path / "a.json")
+
+
+def test_a_run_counts_once(tmp_path, collected_case):
+    case = collected_case("clear gain")
+    save({**case, "runs": [*case["runs"], case["runs"][0]]}, tmp_path / "a.json")
+    with pytest.raises(ValueError, match=r"holds the run 'sgd-.*' more than once"):
+        load(tmp_path / "a.json")
+
+
+def test_without_a_plan_the_experiment_is_that_of_most_results(tmp_path):
+    write_runs(tmp_path, "missing arms", seeds=3)
+    (tmp_path / "plan.json").unlink()
+    write_result(tmp_path, result_of(spec_of("cifar10-quick", "quick", "adagrad", "ln", "recipe", 5), 0.1))
+    found = collect(tmp_path)
+    assert (found["recipe"], len(found["runs"])) == ("mnist", 6)
+    assert list(found["damaged"]) == ["adagrad-ln-recipe-seed5"]
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "", "a b"])
+def test_a_name_that_is_no_part_of_a_files_name_is_refused(tmp_path, name):
+    write_runs(tmp_path, "missing arms", seeds=1)
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "recipe": name}))
+    found = collect(tmp_path)
+    assert "its recipe: expected small letters and figures with hyphens between them" in found["damaged"]["plan.json"]
+    assert found["recipe"] == "mnist"
+
+
 def change(out, name, **entries):
     path = out / "runs" / name / "result.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))

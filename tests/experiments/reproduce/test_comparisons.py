@@ -243,6 +243,8 @@ def test_a_finding_has_sentence_reason_and_runs():
 
 def test_what_never_arrives_is_counted():
     assert steps_summary([100, 300, math.inf]) == "300 (1 never)"
-    assert steps_summary([1000, math.inf, math.inf]) == "never (2 never)"
+    assert steps_summary([1000, math.inf, math.inf]) == "never in 2 of 3"
     assert steps_summary([math.inf]) == "never"
     assert steps_summary([1200, 1300, 1400]) == "1,300"
+    assert steps_summary([9000, 10000]) == "9,500"  # of an even number the mean of the two in the middle
+    assert steps_summary([10000, math.inf]) == "never in 1 of 2"

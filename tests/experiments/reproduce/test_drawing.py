@@ -1,5 +1,8 @@
 """The pictures of a training draw the runs' numbers, and their captions claim what these say."""
 
+import re
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -62,9 +65,16 @@ def test_a_dot_for_each_run_at_its_end(collected_case):
 
 
 def test_its_caption_counts_the_seeds_that_are_ahead(collected_case):
-    assert "a rate per layer is ahead of one rate in 5 of 5 seeds, by +5." in (
+    assert "a rate per layer is ahead of one rate in 5 of 5 seeds, by 5." in (
         ends(collected_case("clear gain"), ["sgd"]).caption
     )
+    alone = ends(collected_case("clear gain", seeds=1), ["sgd"]).caption
+    assert re.search(r"a rate per layer is ahead of one rate by 5\.\d\d points, in one seed\.", alone)
+    case = deepcopy(collected_case("clear gain"))
+    for run in case["runs"]:
+        if run["role"] == "report":
+            run["looks"]["accuracy"][-1] = 1.5 - run["looks"]["accuracy"][-1]
+    assert "a rate per layer is behind one rate in 5 of 5 seeds, by 5." in ends(case, ["sgd"]).caption
     caption = ends(collected_case("nothing learned"), ["sgd"]).caption
     assert "SGD with momentum: no arm does better than guessing." in caption
     assert "is ahead" not in caption

@@ -49,7 +49,7 @@ def test_a_factor_of_three_is_slow_but_not_extreme(collected_case):
 def test_a_speed_that_one_larger_rate_has_too_is_the_larger_rate(collected_case):
     speed = finding(collected_case("clear gain", per_layer=False), "speed")
     assert speed.word == LARGER_RATE
-    assert speed.sentence.endswith("As fast: one larger rate and one varying rate.")
+    assert speed.sentence.endswith("As fast or faster: one larger rate and one varying rate.")
 
 
 def test_without_controls_the_speed_has_no_known_reason(collected_case):
@@ -86,8 +86,48 @@ def test_a_control_that_stands_still_decides_nothing_about_speed_though_it_has_l
             run["layers"]["relative_updates"]["middle"] = [0.0] * 5
     speed = finding(case, "speed")
     assert speed.word == UNDECIDED
-    assert "times as far as one varying rate (one larger rate: stands still in most seeds)." in speed.sentence
+    assert "times that of one varying rate (one larger rate: stands still in most seeds)." in speed.sentence
     assert speed.sentence.endswith(f"{NO_MEASURE}one larger rate.")
+
+
+def test_a_rate_per_layer_that_stands_still_is_no_measure_of_speed(collected_case):
+    """Not a proof that it is no faster: nothing moves there at all."""
+    case = deepcopy(collected_case("clear gain"))
+    for run in case["runs"]:
+        if run["role"] == "report" and run["rate"] == "ln":
+            run["layers"]["relative_updates"]["middle"][0] = 0.0
+    speed = finding(case, "speed")
+    assert speed.word == UNDECIDED
+    assert speed.sentence.endswith(f"{NO_MEASURE}a rate per layer.")
+
+
+def test_seeds_in_which_nothing_moves_are_said_to_be_missing(collected_case):
+    case = deepcopy(collected_case("clear gain"))
+    for run in case["runs"]:
+        if run["role"] == "report" and run["seed"] == 0:
+            run["layers"]["relative_updates"]["middle"] = [0.0] * 5
+    speed = finding(case, "speed")
+    assert speed.word == UNDECIDED
+    assert speed.sentence.endswith("In some of these seeds neither arm moves there, or it was not recorded.")
+    for run in case["runs"]:
+        if run["role"] == "report":
+            run["layers"]["relative_updates"]["middle"] = [0.0] * 5
+    assert finding(case, "speed").word == UNDECIDED  # in no arm
+
+
+def test_a_gradient_that_vanished_is_said(collected_case):
+    case = deepcopy(collected_case("clear gain"))
+    said = "too small for its dtype: in seed 1 at 50% of the layers and steps that were recorded.)"
+    for rate, claims in (("ln", ["speed"]), ("uniform", ["gradients", "speed"])):
+        run = next(run for run in case["runs"] if run["id"] == f"sgd-{rate}-recipe-seed1")
+        run["layers"]["floored"] = run["layers"]["steps"] * 5 // 2
+        assert [one.claim for one in judge_layers(case, "sgd") if said in one.sentence] == claims
+
+
+def test_a_network_that_one_rate_does_not_train_is_called_so(collected_case):
+    said = "(Under one rate this network learns nothing.)"
+    found = judge_layers(collected_case("nothing learned"), "sgd")
+    assert [one.claim for one in found if one.sentence.endswith(said)] == ["gradients", "slow"]
 
 
 def test_a_step_that_single_precision_does_not_see_is_said(collected_case):
@@ -107,7 +147,7 @@ def test_large_factors_are_written_out(collected_case):
     for run in case["runs"]:
         if run["role"] == "report" and run["rate"] == "constant":
             run["layers"]["relative_updates"]["middle"] = [1e-12] * 5
-    assert re.search(r"[0-9],[0-9]{3},[0-9]{3} times as far as one larger rate", finding(case, "speed").sentence)
+    assert re.search(r"[0-9],[0-9]{3},[0-9]{3} times that of one larger rate", finding(case, "speed").sentence)
 
 
 def test_one_seed_decides_nothing(collected_case):

@@ -37,7 +37,7 @@ def test_the_caption_has_the_halves(collected_case):
     """The same numbers as the claim has."""
     caption = by_depth(collected_case("clear gain"), "sgd").caption
     assert "the gradient's norm is 0.00031 in the half near the input, 0.32 in the half near the output" in caption
-    assert "times as far near the input" in caption
+    assert "times as large near the input" in caption
 
 
 def test_without_the_base_method_there_is_no_picture(collected_case):

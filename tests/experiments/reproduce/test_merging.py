@@ -82,13 +82,14 @@ def test_a_twin_that_the_other_part_spared_is_not_missing(tmp_path):
     assert merge(first, second)["missing"] == ["sgd-ln-twin-seed0"]
 
 
-def test_the_later_part_says_whether_there_is_a_plan(tmp_path):
+def test_a_plan_of_either_part_is_one_of_the_whole(tmp_path):
     first, second = part(tmp_path, "first"), part(tmp_path, "second")
     first["planned"], first["damaged"] = None, {"plan.json": "cut off"}
     assert merge(first, second)["planned"] == len(second["runs"])
     assert merge(first, second)["damaged"] == {}
-    assert merge(second, first)["planned"] is None
+    assert merge(second, first)["planned"] == len(second["runs"])
     assert merge(second, first)["damaged"] == {"plan.json": "cut off"}
+    assert merge({**second, "planned": None}, first)["planned"] is None
 
 
 def test_a_run_that_failed_once_and_was_damaged_once_is_told_once_as_it_was_last(tmp_path):

@@ -30,19 +30,48 @@ def test_every_outcome_has_a_report(collected_case, case):
     [
         (
             "clear gain",
-            "A rate per layer makes the network more accurate in 1 of 1 pair of a network and a method (right",
+            "A rate per layer makes the network more accurate in 1 of 1 pair of a network and a method. Right answers",
         ),
         ("larger rate", "in 0 of 1 pair of a network and a method; in 1 one larger rate for all layers does as well"),
         ("no difference", "in 1 it is no more accurate than one rate"),
         (
             "missing arms",
-            "These runs do not decide whether a rate per layer makes a network better, or sooner. So far,",
+            "These runs do not decide whether a rate per layer makes a network better, or sooner. So far, on MNIST",
         ),
         ("nothing learned", "No arm learned the task"),
     ],
 )
 def test_the_answer_comes_first_in_two_sentences(collected_case, case, said):
     assert said in answered(page(collected_case(case)))
+
+
+def test_the_answer_tells_harm_from_no_difference(collected_case):
+    said = answered(page(collected_case("hurts")))
+    assert "in 1 it makes it less accurate" in said
+    assert "is no more accurate" not in said
+
+
+def test_the_answer_tells_what_undecided_is_due_to(collected_case):
+    found = [collected_case(case, recipe=recipe) for case, recipe in (
+        ("clear gain", "mnist"), ("missing arms", "cifar10-quick"), ("nothing learned", "deep-conv"))]  # fmt: skip
+    assert "; 2 are undecided: runs are missing in 1 and nothing was learned in 1." in answered(page(*found))
+    table = re.search(r"^\| It increases accuracy.*$", page(*found), re.MULTILINE)[0]
+    assert table.endswith("**confirmed in 1, undecided in 2 of 3 (runs are missing in 1)** |")
+
+
+def test_the_answers_example_is_the_pair_whose_picture_is_shown(collected_case):
+    said = answered(page(collected_case("no difference"), collected_case("clear gain", recipe="cifar10-quick")))
+    assert "Right answers on MNIST (quick), SGD with momentum: a rate per layer " in said
+    assert "(not confirmed). It is as good" in said
+
+
+def test_to_repeat_it_nobodys_folders_are_needed(collected_case):
+    case = collected_case("clear gain")
+    where = case["environments"][0]
+    case = {**case, "environments": [
+        {**where, "command": f"minidl reproduce mnist --methods sgd --out {out} --workers=2 --seeds 5"} for out in "ab"
+    ]}  # fmt: skip
+    assert page(case).count("- `minidl reproduce mnist --methods sgd --seeds 5`") == 1
 
 
 def test_one_seed_claims_nothing(collected_case):
@@ -78,8 +107,8 @@ def test_of_many_that_are_missing_the_first_are_named(collected_case):
     gone = tuple(f"sgd-{rate}-tuned-seed{k}" for rate in ("ln", "uniform", "per-step") for k in range(5))
     text = page(collected_case("clear gain", missing=gone))
     lacking = next(line for line in text.splitlines() if "not run (yet)" in line)
-    assert lacking.count("`") == 20
-    assert lacking.endswith("and 5 more, which plan.json names.")
+    assert lacking.count("`") == 22
+    assert lacking.endswith("and 5 more: `minidl reproduce mnist --scale quick --plan-only` names all.")
 
 
 def test_a_saddle_alone_has_its_answer(collected_case):

@@ -29,6 +29,12 @@ def test_a_result_passes_and_so_does_one_with_further_entries():
         ({"layers": ["one"]}, "rows of 1 layers"),
         ({"iterations": True}, "iterations: expected a whole number; got True"),
         ({"spec": {"id": "a"}}, "it has no entry 'recipe'"),
+        ({"mean_multiplier": "x"}, "mean_multiplier: expected a number or null"),
+        ({"train_loss": "x"}, "train_loss: expected a number or null"),
+        ({"cpu_seconds": "x"}, "cpu_seconds: expected a number or null"),
+        ({"data": "MNIST"}, "data: expected entries by name or null"),
+        ({"data": {"fingerprint": 3}}, "data, fingerprint: expected a text"),
+        ({"versions": {"commit": 2}}, "versions, commit: expected a text or null"),
     ],
 )
 def test_what_is_wrong_is_named(changes, said):
@@ -38,19 +44,29 @@ def test_what_is_wrong_is_named(changes, said):
 
 def test_a_collected_run_has_to_hold_what_the_report_needs_of_its_role():
     reported = {**compact(a_result(), drawn=True), "environment": 0}
-    check_collected(reported, "a.json")
+    check_collected(reported, 5, "a.json")
     tuning = compact(result_of(spec_of("mnist", "quick", "sgd", "ln", 0.01, 1000, "tuning"), 0.1), drawn=False) | {
         "environment": 0
     }
-    check_collected(tuning, "a.json")
+    check_collected(tuning, 5, "a.json")
     for wrong, said in (
         (reported | {"iterations": "many"}, "a.json, iterations: expected a whole number"),
         (reported | {"looks": {"iteration": [1]}}, "a.json, looks: it has no entry 'accuracy'"),
         (reported | {"curve": None}, "a.json, curve: expected"),
+        (reported | {"base": "foo"}, "a.json, base: expected 'recipe', 'tuned' or a number"),
+        (reported | {"looks": {name: [] for name in reported["looks"]}}, "a.json, looks: expected at least one"),
+        (reported | {"looks": reported["looks"] | {"loss": [0.1]}}, "a.json, looks: expected lists of one length"),
+        (reported | {"looks": reported["looks"] | {"cpu_seconds": ["q"]}}, "looks, cpu_seconds, 0: expected a number"),
+        (
+            reported | {"layers": reported["layers"] | {"norms": {"first": [0.1] * 5}}},
+            "norms: it has no entry 'middle'",
+        ),
+        (reported | {"layers": reported["layers"] | {"norms": {"first": [0.1], "middle": [0.1]}}}, "each of 5 layers"),
+        (reported | {"flow": reported["flow"] | {"steps": [1]}}, "a.json, flow: expected lists of one length"),
         ({name: value for name, value in tuning.items() if name != "validation"}, "it has no entry 'validation'"),
     ):
         with pytest.raises(ValueError, match=said):
-            check_collected(wrong, "a.json")
+            check_collected(wrong, 5, "a.json")
 
 
 def test_looks_have_to_follow_each_other():

@@ -125,8 +125,8 @@ def test_what_is_open_is_a_difference_by_seed(collected_case):
     table = open_table([("MNIST", methods)])
     names = [cells[0] for cells in table.rows]
     assert names == ["MNIST, AdaGrad: ln or log10", "MNIST, AdaGrad, one scalar a layer: ln or log10",
-                     "MNIST, AdaGrad, one rate: by element or by layer",
-                     "MNIST, AdaGrad, a rate per layer: by element or by layer"]  # fmt: skip
+                     "MNIST, AdaGrad, one rate: by element (at 0.01) or by layer (at 0.01)",
+                     "MNIST, AdaGrad, a rate per layer: by element (at 0.01) or by layer (at 0.01)"]  # fmt: skip
     assert table.rows[0][3].startswith("-1.0")
     assert table.rows[0][4] == "5"
     alone = {"adagrad": {"ln": {0: methods["adagrad"]["ln"][0]}, "log10": methods["adagrad"]["log10"]}}
