@@ -18,9 +18,9 @@ import numpy as np
 
 from minidl.experiments.reproduce.grids import not_at_their_best
 from minidl.experiments.reproduce.pairing import KEY, start_of
+from minidl.experiments.reproduce.results import FORMAT, rounded
 from minidl.experiments.reproduce.schema import (
     FLOW,
-    FORMAT,
     check_collected,
     check_environment,
     check_kinds_of_settings,
@@ -276,17 +276,6 @@ def _thinned_flow(flow: dict[str, Any]) -> dict[str, Any]:
 def _spaced(count: int, most: int) -> list[int]:
     """At most `most` of the numbers 0 to count-1, evenly spaced, with the first and the last."""
     return sorted({round(x) for x in np.linspace(0, count - 1, min(count, most))}) if count else []
-
-
-def rounded(value: Any, digits: int) -> Any:
-    """Plain data with its numbers to so many digits; what is not finite is null."""
-    if isinstance(value, dict):
-        return {key: rounded(item, digits) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [rounded(item, digits) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.{digits}g}") if math.isfinite(value) else None
-    return value
 
 
 # ---- its file

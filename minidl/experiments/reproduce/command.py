@@ -17,13 +17,14 @@ from minidl.experiments.reproduce.cluster import Cluster
 from minidl.experiments.reproduce.collected import collect
 from minidl.experiments.reproduce.holding import Hold, UnwritableError, writing_to
 from minidl.experiments.reproduce.methods import METHOD_TITLES, METHODS, RATE_TITLES, RATES
+from minidl.experiments.reproduce.names import SADDLE
 from minidl.experiments.reproduce.plan import FILE, Plan, make_plan
 from minidl.experiments.reproduce.plan_file import check_folder, open_plan, read_plan
 from minidl.experiments.reproduce.recipes import RECIPES, SCALES, TUNING_SEEDS, Recipe, recipe_named
 from minidl.experiments.reproduce.report import headline
 from minidl.experiments.reproduce.results import is_done
 from minidl.experiments.reproduce.running import CACHE, perform
-from minidl.experiments.reproduce.saddle import SADDLE, perform_saddle
+from minidl.experiments.reproduce.saddle import perform_saddle
 from minidl.experiments.reproduce.scheduling import RUNS, Outcome, do
 from minidl.experiments.reproduce.sets import read
 from minidl.experiments.reproduce.writing import write

@@ -11,12 +11,12 @@ from minidl.experiments.reproduce.drawing import curves, ends, looked, sample_wo
 from minidl.experiments.reproduce.evidence import Arms, arms_of, final_accuracy, median, methods_of, shared_seeds
 from minidl.experiments.reproduce.grids import Grid, grids_of
 from minidl.experiments.reproduce.layer_drawing import by_depth, over_time
-from minidl.experiments.reproduce.names import ARMS, arm_named, method_named, note_of, words_of
+from minidl.experiments.reproduce.names import ARMS, SADDLE, arm_named, method_named, note_of, words_of
 from minidl.experiments.reproduce.outcome_claims import ITERATIONS
 from minidl.experiments.reproduce.page import Block, Folded, Heading, Shown, Text
 from minidl.experiments.reproduce.picture import Picture
 from minidl.experiments.reproduce.recipes import RECIPES
-from minidl.experiments.reproduce.saddle_claim import SADDLE, about_the_saddle, escape_table, escapes
+from minidl.experiments.reproduce.saddle_claim import about_the_saddle, escape_table, escapes
 from minidl.experiments.reproduce.saddle_drawing import escape_picture
 from minidl.experiments.reproduce.tables import (
     arms_table,

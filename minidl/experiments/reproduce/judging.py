@@ -7,9 +7,10 @@ from typing import Any
 from minidl.experiments.reproduce.claims import CLAIMS, Finding, fewest
 from minidl.experiments.reproduce.evidence import methods_of
 from minidl.experiments.reproduce.layer_claims import EXTREME, FASTER, SLOWER, judge_layers
+from minidl.experiments.reproduce.names import SADDLE
 from minidl.experiments.reproduce.outcome_claims import judge_outcomes
 from minidl.experiments.reproduce.page import Block, Folded, Text
-from minidl.experiments.reproduce.saddle_claim import SADDLE, judge_escape
+from minidl.experiments.reproduce.saddle_claim import judge_escape
 from minidl.experiments.reproduce.saddle_point import UP
 from minidl.experiments.verdict import ALIKE, KEPT_OF_THE_GAIN, SIGNIFICANCE, SMALLEST_EFFECT
 

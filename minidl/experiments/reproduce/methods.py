@@ -25,12 +25,12 @@ from typing import Any
 
 import numpy as np
 
+from minidl.experiments.reproduce import names
 from minidl.nn import Module
 from minidl.optim import SGD, AdaGrad, LayerRate, LayerSpecific, Optimizer, Replayed
 
-METHODS = ("sgd", "nesterov", "adagrad", "adagrad-layer")
-RATES = ("uniform", "ln", "log10", "constant", "per-step")
-REPLAYED = ("constant", "per-step")  # need the `ln` run of the same method, base rate and seed
+METHODS, RATES = tuple(names.METHODS), tuple(names.RATES)
+REPLAYED = names.CONTROLS  # need the `ln` run of the same method, base rate and seed
 TUNED = ("uniform", "ln", "per-step")  # those that are run at their own best base rate as well
 MOMENTUM = 0.9
 EPS = 1e-8  # Caffe's

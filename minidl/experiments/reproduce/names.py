@@ -30,6 +30,8 @@ _SAMPLE = "A few photographs of each class: that the pipeline runs, and nothing 
 TEN = 10  # digits
 ENOUGH = 100  # training images a class, for an accuracy to mean something
 
+SADDLE = "saddle"  # the experiment that trains nothing from first weights, but begins at a saddle point
+
 RECIPES = {  # in the order of the report
     "mnist": Named("MNIST", 10),
     "cifar10-quick": Named("CIFAR-10, quick network", 10, _JPEG),
@@ -39,7 +41,7 @@ RECIPES = {  # in the order of the report
     "deep-mlp": Named("Deep sigmoid network on MNIST", 10),
     "deep-mlp-trainable": Named("The deepest sigmoid network that one rate trains, on MNIST", 10),
     "deep-conv": Named("Deep convolutional network on CIFAR-10", 10, _JPEG),
-    "saddle": Named("A saddle point", 0),
+    SADDLE: Named("A saddle point", 0),
 }
 
 METHODS = {
@@ -82,7 +84,7 @@ def note_of(collected: dict[str, Any]) -> str:
 
 def accuracies_count(collected: dict[str, Any]) -> bool:
     """Whether its accuracies are worth a judgement: something is classified, and was learned from enough images."""
-    return collected["recipe"] != "saddle" and (collected["recipe"] != "imagenet" or _enough(collected))
+    return collected["recipe"] != SADDLE and (collected["recipe"] != "imagenet" or _enough(collected))
 
 
 def _enough(collected: dict[str, Any]) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from minidl.experiments.reproduce.names import SADDLE
+
 KEY = "begins_with"  # of collected results
 EXACT, ROUNDED = "first_weights", "begins_with"  # of a result.json's checks
 
@@ -18,7 +20,7 @@ def start_of(result: Mapping[str, Any]) -> str | None:
 
     Of all bits; at a saddle, which is found to rounding and has other last bits on another processor, of six decimals.
     """
-    found = result["checks"].get(ROUNDED if result["spec"]["recipe"] == "saddle" else EXACT)
+    found = result["checks"].get(ROUNDED if result["spec"]["recipe"] == SADDLE else EXACT)
     return None if found is None else str(found)
 
 

@@ -35,6 +35,7 @@ from minidl.backend.starting import with_one_thread
 from minidl.data.dataset import checksum
 from minidl.experiments.reproduce.course import Course, weights_of
 from minidl.experiments.reproduce.methods import build_optimizer, layer_rate_for
+from minidl.experiments.reproduce.names import SADDLE
 from minidl.experiments.reproduce.recipes import recipe_named
 from minidl.experiments.reproduce.replaying import own_result, replayed_by
 from minidl.experiments.reproduce.results import (
@@ -66,7 +67,6 @@ from minidl.optim import Optimizer
 from minidl.tensors.tensor import Tensor
 from minidl.training.evaluation import evaluate
 
-SADDLE = "saddle"  # the recipe
 DISTANCE = 0.01  # of the start from the saddle; the saddle is 9.4 away from 0
 LEFT = 0.95  # of the loss at the saddle
 CHANCE = 0.1

@@ -23,7 +23,6 @@ from minidl.experiments.reproduce.page import Table
 from minidl.experiments.reproduce.saddle_point import UP
 from minidl.plot.words import listed
 
-SADDLE = "saddle"
 ESCAPE = Measure(
     lambda run, base: math.inf if run["saddle"]["left_at"] is None else float(run["saddle"]["left_at"]),
     "never left",

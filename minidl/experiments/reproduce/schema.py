@@ -11,11 +11,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+from minidl.experiments.reproduce.names import SADDLE
 from minidl.experiments.reproduce.pairing import EXACT, KEY, ROUNDED
+from minidl.experiments.reproduce.results import FORMAT
 from minidl.files.reading import read_text
 from minidl.files.schema import check_plain
 
-FORMAT = 1
 FLOW = ("norms", "multipliers", "relative_updates")
 _NUMBER = (float, None)  # null stands for what was not finite
 
@@ -153,7 +154,7 @@ def check_result(found: Any) -> None:
     for look in found["looks"]:
         _check_if_there(look, _OF_A_LOOK, "result.json, looks")
     _check(found["checks"], {key: str for key in (EXACT, ROUNDED) if key in found["checks"]})
-    if "saddle" in found or found["spec"]["recipe"] == "saddle":
+    if "saddle" in found or found["spec"]["recipe"] == SADDLE:
         _check(found, {"saddle": dict})
         _check(found["saddle"], _SADDLE)
         _check_curvature(found["saddle"]["curvature"])

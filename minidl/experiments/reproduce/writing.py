@@ -13,11 +13,12 @@ import matplotlib
 from matplotlib.text import Text
 from PIL import Image
 
-from minidl.experiments.reproduce.collected import file_name, rounded, save
+from minidl.experiments.reproduce.collected import file_name, save
 from minidl.experiments.reproduce.judging import judge_all
 from minidl.experiments.reproduce.page import as_html, as_markdown
 from minidl.experiments.reproduce.picture import Picture
 from minidl.experiments.reproduce.report import QUESTION, ordered, pictures_of, report
+from minidl.experiments.reproduce.results import rounded
 from minidl.files.writing import write_atomically
 from minidl.plot.style import plain
 

@@ -68,6 +68,7 @@ def test_runs_have_learned_if_half_of_them_end_well_above_guessing():
 
     assert have_learned(ends(0.1, 0.4, 0.9), classes=10)
     assert not have_learned(ends(0.1, 0.2, 0.9), classes=10)
+    assert have_learned(ends(0.1, 0.1, 0.35, 0.35), classes=10)  # two of four are half
     assert not have_learned([{"looks": {"accuracy": [0.9], "loss": [None]}}], classes=10)
     assert have_learned(ends(0.1), classes=0)
     assert have_learned([], classes=10)
