@@ -38,7 +38,7 @@ CLAIMS = {  # {claim: what the abstract says, in our words}
 }
 
 WORSE = "worse"  # why it is not confirmed: a rate per layer is shown to do worse
-UNRUN, UNLEARNED = "runs are missing", "nothing was learned"  # why it is undecided, where seeds do not disagree
+UNRUN, UNLEARNED = "runs are missing", "an arm learned nothing"  # why it is undecided, where seeds do not disagree
 
 ESTABLISHED, REFUTED, OPEN, FEW = "established", "refuted", "open", "too few seeds"
 

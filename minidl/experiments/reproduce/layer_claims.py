@@ -27,6 +27,7 @@ from minidl.experiments.reproduce.claims import (
     NOT_CONFIRMED,
     REFUTED,
     UNDECIDED,
+    UNLEARNED,
     UNRUN,
     Finding,
     exceeds,
@@ -145,9 +146,10 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
         "shift": {arm: _plain(shifts[arm]) for arm in shifts},
         "multipliers": list(factors),
     }
-    because = (
-        UNRUN if word == UNDECIDED and not stuck and (len(seeds) < fewest() or len(rivals) < len(CONTROLS)) else ""
-    )
+    because = ""
+    if word == UNDECIDED:
+        lacks = len(seeds) < fewest() or len(rivals) < len(CONTROLS)
+        because = UNLEARNED if stuck else UNRUN if lacks else ""
     return Finding("speed", **where, word=word, because=because, sentence=sentence.strip(),
                    statistics=tuple(statistics), numbers=numbers,
                    runs=tuple(ids_of(arms, ["ln", "uniform", *rivals])))  # fmt: skip

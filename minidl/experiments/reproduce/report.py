@@ -13,6 +13,7 @@ from minidl.experiments.reproduce.claims import (
     UNDECIDED,
     UNLEARNED,
     UNRUN,
+    WORDS,
     WORSE,
     Finding,
     overall,
@@ -36,7 +37,6 @@ from minidl.experiments.reproduce.names import (
 from minidl.experiments.reproduce.page import Block, Folded, Heading, Points, Shown, Table, Text
 from minidl.experiments.reproduce.picture import Picture
 from minidl.experiments.reproduce.tables import open_table
-from minidl.plot.words import listed
 
 QUESTION = "Does a rate for each layer train a network better?"
 PAPER = "[arXiv:1510.04609](https://arxiv.org/abs/1510.04609)"
@@ -76,7 +76,7 @@ def report(collections: Collections, remarks: Sequence[str] = ()) -> list[Block]
         Text(" ".join(answer(findings)), "answer"),
     ]
     blocks += [Shown(first)] if first else []
-    blocks += [Heading(2, "The claims"), _claims_table(findings), *_known(collections)]
+    blocks += [Heading(2, "The claims"), *_claims_table(findings), *_known(collections)]
     blocks += _one_by_one(findings, {(found["recipe"], found["scale"]): note_of(found) for found in collections})
     for collected in collections:
         blocks += experiment(collected, first)
@@ -141,9 +141,8 @@ def _instance(findings: Sequence[Finding]) -> str:
 
 
 def _sentence(findings: Sequence[Finding], claim: str, harm: str, contrary: str) -> str:
-    """How often each word fell on a claim, with what "not confirmed" and "undecided" are due to."""
-    counts, n = word_counts(findings), len(findings)
-    worse, unrun, unlearned = (sum(one.because == why for one in findings) for why in (WORSE, UNRUN, UNLEARNED))
+    """How often each word fell on a claim; of those that are not confirmed, in how many it is the contrary."""
+    counts, n, worse = word_counts(findings), len(findings), sum(one.because == WORSE for one in findings)
     parts = [f"{claim} in {counts.get(CONFIRMED, 0)} of {n} pair{'s' * (n != 1)} of a network and a method"]
     if LARGER_RATE in counts:
         parts.append(f"in {counts[LARGER_RATE]} one larger rate for all layers does as well")
@@ -152,10 +151,7 @@ def _sentence(findings: Sequence[Finding], claim: str, harm: str, contrary: str)
     if counts.get(NOT_CONFIRMED, 0) > worse:
         parts.append(f"in {counts[NOT_CONFIRMED] - worse} it {contrary}")
     if UNDECIDED in counts:
-        seeds = counts[UNDECIDED] - unrun - unlearned
-        why = [f"{UNRUN} in {unrun}"] * bool(unrun) + [f"{UNLEARNED} in {unlearned}"] * bool(unlearned)
-        why += [f"the seeds or the edge of a grid leave {seeds} open"] * bool(seeds)
-        parts.append(f"{counts[UNDECIDED]} {'is' if counts[UNDECIDED] == 1 else 'are'} undecided: {listed(why)}")
+        parts.append(f"{counts[UNDECIDED]} {'is' if counts[UNDECIDED] == 1 else 'are'} undecided")
     return "; ".join(parts)
 
 
@@ -169,12 +165,22 @@ def _first_picture(collected: dict[str, Any]) -> Picture | None:
     return None
 
 
-def _claims_table(findings: Sequence[Finding]) -> Table:
+def _claims_table(findings: Sequence[Finding]) -> list[Block]:
+    """What came out of each claim: the word; where there are several findings on one, how often each fell."""
+    by_claim = {text: [one for one in findings if one.claim == claim] for claim, text in CLAIMS.items()}
+    said = "the abstract says, in our words"
+    if all(len(found) <= 1 for found in by_claim.values()):
+        words = [(text, f"**{overall(found)}**" if found else "not run") for text, found in by_claim.items()]
+        return [Table((said, "what came out"), words, words=True)]
     rows = []
-    for claim, text in CLAIMS.items():
-        found = [one for one in findings if one.claim == claim]
-        rows.append((text, f"**{overall(found)}**" if found else "not run"))
-    return Table(("the abstract says, in our words", "what came out"), rows, words=True)
+    for text, found in by_claim.items():
+        counts = word_counts(found)
+        open_ones = [one.because for one in found if one.word == UNDECIDED]
+        why = [open_ones.count(because) for because in (UNRUN, UNLEARNED, "")]
+        rows.append((text, *(str(n) for n in (*(counts.get(word, 0) for word in WORDS[:-1]), *why))))
+    open_head = (f"{UNDECIDED}: {why}" for why in (UNRUN, UNLEARNED, "the seeds, or the edge of a grid"))
+    head = (said, *WORDS[:-1], *open_head)
+    return [Text("How often each word fell, over the pairs of a network and a method:"), Table(head, rows)]
 
 
 # ---- what is known, and what was run
