@@ -38,7 +38,8 @@ CLAIMS = {  # {claim: what the abstract says, in our words}
 }
 
 WORSE = "worse"  # why it is not confirmed: a rate per layer is shown to do worse
-UNRUN, UNLEARNED = "runs are missing", "an arm learned nothing"  # why it is undecided, where seeds do not disagree
+# Why it is undecided, where it is not that the seeds disagree:
+UNRUN, UNLEARNED, AHEAD = "runs are missing", "an arm learned nothing", "ahead, perhaps by the larger rate"
 
 ESTABLISHED, REFUTED, OPEN, FEW = "established", "refuted", "open", "too few seeds"
 
@@ -52,7 +53,7 @@ class Finding:
         recipe, scale, method: which runs.
         word: one of `WORDS`.
         sentence: why, with the numbers and how many seeds.
-        because: what a count of words has to tell apart: `WORSE`, `UNRUN`, `UNLEARNED`, or nothing ("").
+        because: what a count of words has to tell apart: `WORSE`, `UNRUN`, `UNLEARNED`, `AHEAD`, or nothing ("").
         statistics: sentences for those who want to check.
         numbers: what the sentence rests on, as plain data.
         runs: the ids of the runs that it rests on.

@@ -28,6 +28,7 @@ from typing import Any
 from minidl.experiments import verdict as verdicts
 from minidl.experiments.arms import TITLES
 from minidl.experiments.reproduce.claims import (
+    AHEAD,
     CONFIRMED,
     LARGER_RATE,
     NOT_CONFIRMED,
@@ -74,6 +75,7 @@ _AT_ITS_BEST = {
     verdicts.HURTS: "it hurts",
     verdicts.UNDECIDED: "the seeds do not settle it",
 }
+_AHEAD = "ahead of one rate, but the seeds do not settle whether a control does as well"
 NOT_RUN = "was not run"
 
 
@@ -165,8 +167,21 @@ def open_ended(arms: Arms, tuned: Verdict, grids: Grids, relative: bool = False)
     """
     turning = [rule for rule in _at_edges(arms, grids) if _could_turn(rule, tuned, relative)]
     if turning:
-        return f"{_AT_ITS_BEST[tuned.kind]}, but {_beyond(turning)}"
+        return f"{_at_its_best(tuned)}, but {_beyond(turning)}"
     return ""
+
+
+def _is_ahead(found: Verdict) -> bool:
+    """Whether a rate per layer beats one rate, though the controls leave the verdict open."""
+    return found.kind == verdicts.UNDECIDED and bool(found.pairings) and found.pairings[0].better
+
+
+def _at_the_recipes_rate(found: Verdict) -> str:
+    return f"At the recipe's rate it is {_AHEAD}" if _is_ahead(found) else _AT_THE_RECIPES_RATE[found.kind]
+
+
+def _at_its_best(found: Verdict) -> str:
+    return f"it is {_AHEAD}" if _is_ahead(found) else _AT_ITS_BEST[found.kind]
 
 
 def _rules(arms: Arms) -> list[str]:
@@ -212,8 +227,8 @@ def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool, lack
     if recipe is None:
         return UNDECIDED, "Not run at the recipe's rate."
     if tuned is None or lack:
-        return UNDECIDED, f"{_AT_THE_RECIPES_RATE[recipe.kind]}; each at its best rate {lack or NOT_RUN}."
-    why = f"{_AT_THE_RECIPES_RATE[recipe.kind]}; each at its best rate, {_AT_ITS_BEST[tuned.kind]}."
+        return UNDECIDED, f"{_at_the_recipes_rate(recipe)}; each at its best rate {lack or NOT_RUN}."
+    why = f"{_at_the_recipes_rate(recipe)}; each at its best rate, {_at_its_best(tuned)}."
     if verdicts.UNDECIDED in (recipe.kind, tuned.kind):
         return UNDECIDED, why
     if recipe.kind == tuned.kind == verdicts.HELPS:
@@ -249,6 +264,8 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, gri
     if word == UNDECIDED:
         helps = tuned is not None and recipe.kind == tuned.kind == verdicts.HELPS
         because = UNRUN if missing or len(own["ln"]) < fewest() or (helps and not controls) else ""
+        if not because and tuned is not None and all(one.pairings[0].better for one in (recipe, tuned)):
+            because = AHEAD
     elif tuned is not None and recipe.kind == tuned.kind == verdicts.HURTS:
         because = WORSE
     if tuned is not None:

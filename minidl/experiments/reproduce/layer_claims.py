@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minidl.experiments.reproduce.claims import (
+    AHEAD,
     CONFIRMED,
     ESTABLISHED,
     FEW,
@@ -149,7 +150,8 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     because = ""
     if word == UNDECIDED:
         lacks = len(seeds) < fewest() or len(rivals) < len(CONTROLS)
-        because = UNLEARNED if stuck else UNRUN if lacks else ""
+        ahead = AHEAD if shown["uniform"] == ESTABLISHED else ""
+        because = UNLEARNED if stuck else UNRUN if lacks else ahead
     return Finding("speed", **where, word=word, because=because, sentence=sentence.strip(),
                    statistics=tuple(statistics), numbers=numbers,
                    runs=tuple(ids_of(arms, ["ln", "uniform", *rivals])))  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from minidl.experiments.reproduce.claims import (
+    AHEAD,
     CLAIMS,
     CONFIRMED,
     LARGER_RATE,
@@ -142,7 +143,8 @@ def _instance(findings: Sequence[Finding]) -> str:
 
 def _sentence(findings: Sequence[Finding], claim: str, harm: str, contrary: str) -> str:
     """How often each word fell on a claim; of those that are not confirmed, in how many it is the contrary."""
-    counts, n, worse = word_counts(findings), len(findings), sum(one.because == WORSE for one in findings)
+    counts, n = word_counts(findings), len(findings)
+    worse, ahead = (sum(one.because == why for one in findings) for why in (WORSE, AHEAD))
     parts = [f"{claim} in {counts.get(CONFIRMED, 0)} of {n} pair{'s' * (n != 1)} of a network and a method"]
     if LARGER_RATE in counts:
         parts.append(f"in {counts[LARGER_RATE]} one larger rate for all layers does as well")
@@ -151,7 +153,8 @@ def _sentence(findings: Sequence[Finding], claim: str, harm: str, contrary: str)
     if counts.get(NOT_CONFIRMED, 0) > worse:
         parts.append(f"in {counts[NOT_CONFIRMED] - worse} it {contrary}")
     if UNDECIDED in counts:
-        parts.append(f"{counts[UNDECIDED]} {'is' if counts[UNDECIDED] == 1 else 'are'} undecided")
+        though = f" (in {ahead} of them it is ahead, but a larger or varying rate may do as well)" if ahead else ""
+        parts.append(f"{counts[UNDECIDED]} {'is' if counts[UNDECIDED] == 1 else 'are'} undecided{though}")
     return "; ".join(parts)
 
 
@@ -176,9 +179,9 @@ def _claims_table(findings: Sequence[Finding]) -> list[Block]:
     for text, found in by_claim.items():
         counts = word_counts(found)
         open_ones = [one.because for one in found if one.word == UNDECIDED]
-        why = [open_ones.count(because) for because in (UNRUN, UNLEARNED, "")]
+        why = [open_ones.count(because) for because in (AHEAD, "", UNRUN, UNLEARNED)]
         rows.append((text, *(str(n) for n in (*(counts.get(word, 0) for word in WORDS[:-1]), *why))))
-    open_head = (f"{UNDECIDED}: {why}" for why in (UNRUN, UNLEARNED, "the seeds, or the edge of a grid"))
+    open_head = (f"{UNDECIDED}: {why}" for why in (AHEAD, "the seeds, or the edge of a grid", UNRUN, UNLEARNED))
     head = (said, *WORDS[:-1], *open_head)
     return [Text("How often each word fell, over the pairs of a network and a method:"), Table(head, rows)]
 
@@ -269,7 +272,7 @@ def _words_table(findings: Sequence[Finding]) -> Table:
     words: dict[str, dict[str, str]] = {}
     for one in findings:
         title = f"{words_of(one.recipe).title} ({one.scale})"
-        word = f"**{one.word}**" if one.word != UNDECIDED else f"{one.word}{f': {UNRUN}' * (one.because == UNRUN)}"
+        word = f"**{one.word}**" if one.word != UNDECIDED else one.word + (f": {one.because}" if one.because else "")
         words.setdefault(title, {})[one.method] = word
     rows = [(title, *(row.get(method, "not run") for method in methods)) for title, row in words.items()]
     return Table(("experiment", *map(method_named, methods)), rows, words=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from minidl.experiments import verdict
-from minidl.experiments.reproduce.claims import CONFIRMED, LARGER_RATE, NOT_CONFIRMED, UNDECIDED
+from minidl.experiments.reproduce.claims import AHEAD, CONFIRMED, LARGER_RATE, NOT_CONFIRMED, UNDECIDED, UNRUN, WORSE
 from minidl.experiments.reproduce.comparisons import (
     RECIPE,
     Measure,
@@ -174,6 +174,41 @@ def test_a_grid_that_is_not_done_leaves_it_undecided(grids, lack):
     found = compare("accuracy", some_arms(**HELPED, **PER_LAYER_BETTER), WHERE, X, grids)
     assert found.word == UNDECIDED
     assert found.sentence.endswith(f"each at its best rate is not known: the grid of a rate per layer {lack}.")
+
+
+# One varying rate is behind in three of five seeds, by a fifth of what one rate is behind: nothing is proved of it.
+OPEN = [1.2, 1.2, 1.2, 0.8, 0.9]
+
+
+def test_undecided_says_what_it_is_due_to():
+    both = {"uniform": [2.0] * 5, "ln": [1.0] * 5, "per_step": OPEN, "uniform_tuned": [2.0] * 5, "ln_tuned": [1.0] * 5,
+            "per_step_tuned": OPEN}  # fmt: skip
+    found = compare("accuracy", some_arms(**both), WHERE, X, DONE)
+    assert (found.word, found.because) == (UNDECIDED, AHEAD)
+    assert found.sentence.endswith(
+        "At the recipe's rate it is ahead of one rate, but the seeds do not settle whether a control does as well; "
+        "each at its best rate, it is ahead of one rate, but the seeds do not settle whether a control does as well."
+    )
+    assert compare("accuracy", some_arms(**both), WHERE, X, {}).because == UNRUN
+    level = both | {"ln": OPEN, "uniform": [1.0] * 5}
+    assert compare("accuracy", some_arms(**level), WHERE, X, DONE).because == ""
+    few = {arm: row[:3] for arm, row in both.items()}
+    assert compare("accuracy", some_arms(**few), WHERE, X, DONE).because == UNRUN
+
+
+def test_not_confirmed_says_where_it_is_worse():
+    hurts = {"uniform": [1.0] * 5, "ln": [2.0] * 5, "uniform_tuned": [1.0] * 5, "ln_tuned": [2.0] * 5}
+    found = compare("accuracy", some_arms(**hurts), WHERE, X, DONE)
+    assert (found.word, found.because) == (NOT_CONFIRMED, WORSE)
+    found = compare("accuracy", some_arms(**hurts | {"ln_tuned": [1.0] * 5}), WHERE, X, DONE)
+    assert (found.word, found.because) == (NOT_CONFIRMED, "")
+
+
+def test_a_control_on_too_few_seeds_is_named():
+    arms = some_arms(uniform=[2.0] * 5, ln=[1.0] * 5, constant=[1.5] * 2)
+    assert (
+        "(On too few of these seeds to count: one larger rate.)" in compare("accuracy", arms, WHERE, X, DONE).sentence
+    )
 
 
 def test_a_control_on_few_seeds_takes_no_word_back():
