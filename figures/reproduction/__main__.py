@@ -10,6 +10,7 @@ from typing import Any
 
 from minidl.experiments.reproduce.collected import UNKNOWN, collect, file_name, load, save
 from minidl.experiments.reproduce.merging import merge
+from minidl.experiments.reproduce.recipes import SCALES
 from minidl.experiments.reproduce.report import QUESTION, headline
 from minidl.experiments.reproduce.writing import render_report
 from minidl.files.output import finish, say
@@ -19,6 +20,7 @@ HERE = Path(__file__).parent
 REMARKS = "remarks.txt"
 OURS = re.compile(r"[a-z0-9-]+-(quick|paper)-(curves|depth|ends|escape|time)(-[a-z0-9-]+)?\.png")  # a report's pictures
 LEFT_OUT = 1
+OPENING = 1000  # of a page, in which its question stands
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,9 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.out.is_dir():
         parser.error(f"--out: expected the folder of the json files; {options.out} is no folder: make it")
-    page = options.out / "README.md"
-    if page.exists() and not page.read_bytes().startswith(f"# {QUESTION}\n".encode()):
-        parser.error(f"--out: {page} is no report of a reproduction, and would be written over: name another folder")
+    for name in ("README.md", *["index.html"] * options.page):
+        page = options.out / name
+        if page.exists() and not (page.is_file() and QUESTION.encode() in page.read_bytes()[:OPENING]):
+            parser.error(f"--out: {page} is no report of a reproduction, and would be written over: name another")
     left_out: list[str] = []
     try:
         remarks = remarks_in(options.out)
@@ -71,6 +74,8 @@ def _taken(options: argparse.Namespace, left_out: list[str]) -> dict[Path, dict[
             raise ValueError(f"{out} cannot be added: its plan.json is damaged, and it has no results")
         if UNKNOWN in (found["recipe"], found["scale"]):
             raise ValueError(f"{out} cannot be added: neither a plan nor a result in it says which experiment it is")
+        if found["scale"] not in SCALES:
+            raise ValueError(f"{out} cannot be added: expected the scale {' or '.join(SCALES)}; got {found['scale']}")
         left_out += [f"{out}: {name} is left out: {why}" for name, why in found["damaged"].items()]
         path = options.out / file_name(found)
         before = taken.get(path) or (_loaded(path) if path.exists() and not options.anew else None)
@@ -78,6 +83,8 @@ def _taken(options: argparse.Namespace, left_out: list[str]) -> dict[Path, dict[
             taken[path] = found if before is None else merge(before, found)
         except ValueError as error:
             raise ValueError(f"{out} cannot be added: {error}") from error
+        told = {*found["damaged"], *(before or found)["damaged"]}
+        left_out += [f"{name} is left out: {why}" for name, why in taken[path]["damaged"].items() if name not in told]
     return taken
 
 

@@ -87,7 +87,7 @@ class Pairing:
     @property
     def worse(self) -> bool:
         """Whether the other arm beats layer-specific."""
-        return self.p_worse <= SIGNIFICANCE and -self.median_gain >= SMALLEST_EFFECT * self.loss
+        return self.p_worse <= SIGNIFICANCE and self._behind_enough
 
     @property
     def promising(self) -> bool:
@@ -97,7 +97,15 @@ class Pairing:
     @property
     def trailing(self) -> bool:
         """Whether layer-specific is behind by enough in the median, but the seeds do not establish it."""
-        return not self.worse and self.median_gain < 0 and -self.median_gain >= SMALLEST_EFFECT * self.loss
+        return not self.worse and self.median_gain < 0 and self._behind_enough
+
+    @property
+    def _behind_enough(self) -> bool:
+        """Whether layer-specific is behind by enough of its own loss: the other's, and what it is behind by.
+
+        Its median loss may be infinite, where most seeds never arrive, and what it is behind by finite.
+        """
+        return -self.median_gain >= SMALLEST_EFFECT * (self.other_loss - self.median_gain)
 
     @property
     def as_well(self) -> bool:
@@ -141,7 +149,7 @@ class Pairing:
 
 def _short(value: float) -> str:
     """A number to three digits, and whole thousands without an exponent."""
-    return f"{value:,.0f}" if 1000 <= value < 1e9 else f"{value:.3g}"
+    return f"{value:,.0f}" if 999.5 <= value < 1e9 else f"{value:.3g}"
 
 
 @dataclass(frozen=True)

@@ -216,3 +216,20 @@ def test_behind_by_enough_but_not_provably_is_said_though_the_other_does_as_well
     assert (verdict.kind, verdict.pairings[0].as_well) == (UNDECIDED, True)
     assert "is behind, but not provably, the uniform rate (median gain -0.11 on " in verdict.reason
     assert "p = 0.062; the uniform rate behind by less than" in verdict.reason
+
+
+def test_an_arm_that_mostly_never_arrives_is_behind_by_what_the_others_show():
+    """Its median is infinite, and what it is behind by, seed by seed, is not."""
+    never = np.inf
+    own, other = [never] * 3 + [5000.0] * 3, [4000.0, 4000.0, never, 4000.0, 4000.0, 4000.0]
+    assert pair_arms(own, other, "uniform").worse
+    assert judge({"layer-specific": own, "uniform": other}).kind == HURTS
+    few = [never, never, never, 500.0, 500.0], [400.0, 400.0, never, 400.0, 400.0]
+    assert pair_arms(*few, "uniform").trailing
+    assert judge(dict(zip(("layer-specific", "uniform"), few, strict=True))).kind == UNDECIDED
+
+
+def test_large_numbers_are_written_out():
+    steps = {"layer-specific": [1000.4] * 5, "uniform": [3000.0] * 5}
+    assert "median gain +2,000 on 3,000" in judge(steps).reason
+    assert "median gain +1,000 on 2,000" in judge(steps | {"uniform": [2000.0] * 5}).reason

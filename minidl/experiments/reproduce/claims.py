@@ -38,8 +38,8 @@ CLAIMS = {  # {claim: what the abstract says, in our words}
 }
 
 WORSE = "worse"  # why it is not confirmed: a rate per layer is shown to do worse
-# Why it is undecided, where it is not that the seeds disagree:
-UNRUN, UNLEARNED, AHEAD = "runs are missing", "an arm learned nothing", "ahead, perhaps by the larger rate"
+# Why it is undecided, where it is not the seeds, the two comparisons or the edge of a grid:
+UNRUN, UNLEARNED, AHEAD = "too few runs", "an arm learned nothing", "ahead, perhaps by the larger rate"
 
 ESTABLISHED, REFUTED, OPEN, FEW = "established", "refuted", "open", "too few seeds"
 

@@ -22,8 +22,7 @@ from minidl.experiments.reproduce.results import FORMAT, rounded
 from minidl.experiments.reproduce.schema import (
     FLOW,
     check_collected,
-    check_environment,
-    check_kinds_of_settings,
+    check_heading,
     check_planned,
     check_result,
     read_strictly,
@@ -311,18 +310,12 @@ def load(path: Path) -> dict[str, Any]:
         FileNotFoundError: it is not there.
     """
     found = read_strictly(Path(path))
-    wanted = {"recipe": str, "scale": str, "settings": dict, "runs": list, "missing": list, "failed": dict,
-              "damaged": dict, "layers": list, "environments": list}  # fmt: skip
-    whole = isinstance(found, dict) and found.get("format") == FORMAT
-    whole = whole and isinstance(found.get("data"), (dict, type(None))) and _are_texts(found.get("missing"))
-    if not whole or not all(isinstance(found.get(key), kind) for key, kind in wanted.items()):
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise ValueError(f"{path} does not hold the collected results of a reproduction, of format {FORMAT}")
-    check_kinds_of_settings(found["settings"], f"{path}, settings")
-    for environment in found["environments"]:
-        check_environment(environment, f"{path}, environments")
-    names = [run.get("id") if isinstance(run, dict) else None for run in found["runs"]]
+    check_heading(found, str(path))
+    names = [run.get("id") for run in found["runs"]]
     for run in found["runs"]:
-        if not isinstance(run, dict) or not all(key in run for key in ("id", "method", "rate", "base", "seed", "role")):
+        if not all(key in run for key in ("id", "method", "rate", "base", "seed", "role")):
             raise ValueError(f"{path} holds a run without an id, method, rate, base, seed and role")
         if run.get("environment") not in range(len(found["environments"])):
             raise ValueError(f"{path} holds the run {run['id']!r} without what it was run with")
@@ -330,7 +323,3 @@ def load(path: Path) -> dict[str, Any]:
             raise ValueError(f"{path} holds the run {run['id']!r} more than once")
         check_collected(run, len(found["layers"]), f"{path}, {run['id']}")
     return found
-
-
-def _are_texts(names: Any) -> bool:
-    return isinstance(names, list) and all(isinstance(name, str) for name in names)

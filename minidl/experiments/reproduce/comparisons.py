@@ -136,8 +136,8 @@ def compared(arms: Arms, names: dict[str, str], measure: Measure) -> Verdict | N
     return judge(numbers, measure.lost)
 
 
-def unrun(arms: Arms, tuned: Verdict | None, grids: Grids) -> str:
-    """Which runs the comparison at the best rates lacks to decide anything; nothing ("") if it has them.
+def lacking(arms: Arms, tuned: Verdict | None, grids: Grids) -> str:
+    """What the comparison at the best rates lacks to decide anything; nothing ("") if it has all.
 
     Args:
         arms: those that are compared there (`paired_arms`).
@@ -162,7 +162,7 @@ def open_ended(arms: Arms, tuned: Verdict, grids: Grids, relative: bool = False)
     """Whose better rate beyond the edge of its grid could turn what came out at the best rates; nothing ("") if none.
 
     Args:
-        arms, tuned, grids: as of `unrun`.
+        arms, tuned, grids: as of `lacking`.
         relative: whether every number depends on one rate's (`Measure`).
     """
     turning = [rule for rule in _at_edges(arms, grids) if _could_turn(rule, tuned, relative)]
@@ -222,7 +222,7 @@ def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool, lack
     Args:
         recipe, tuned: the two verdicts, None for one that was not run.
         controls: whether both controls were run at the recipe's rate.
-        lack: why the second comparison decides nothing (`unrun`, `open_ended`).
+        lack: why the second comparison decides nothing (`lacking`, `open_ended`).
     """
     if recipe is None:
         return UNDECIDED, "Not run at the recipe's rate."
@@ -256,18 +256,13 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, gri
         said = f"Not run: {listed(lost)}."
         return Finding(claim, **where, word=UNDECIDED, sentence=said, because=UNRUN, runs=named)
     own, best = paired_arms(arms, RECIPE), paired_arms(arms, TUNED)
-    missing = unrun(best, tuned, grids)
+    missing = lacking(best, tuned, grids)
     lack = missing if missing or tuned is None else open_ended(best, tuned, grids, measure.relative)
     controls = all(arm in own for arm in RECIPE.values())
     word, why = combined(recipe, tuned, controls, lack)
-    because = ""
-    if word == UNDECIDED:
-        helps = tuned is not None and recipe.kind == tuned.kind == verdicts.HELPS
-        because = UNRUN if missing or len(own["ln"]) < fewest() or (helps and not controls) else ""
-        if not because and tuned is not None and all(one.pairings[0].better for one in (recipe, tuned)):
-            because = AHEAD
-    elif tuned is not None and recipe.kind == tuned.kind == verdicts.HURTS:
-        because = WORSE
+    nowhere = any(rule in grids and grids[rule].done and grids[rule].best is None for rule in _rules(best))
+    few = len(own["ln"]) < fewest()
+    because = _because(word, recipe, tuned, few, controls, bool(missing) and not nowhere)
     if tuned is not None:
         aside = [rule for rule in _at_edges(best, grids) if not _could_turn(rule, tuned, measure.relative)]
         why += f" (T{_beyond(aside)[1:]}.)" if aside else ""
@@ -288,6 +283,26 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, gri
     }
     return Finding(claim, **where, word=word, sentence=f"{sentence}{why}".strip(), because=because,
                    statistics=tuple(statistics), numbers=numbers, runs=named)  # fmt: skip
+
+
+def _because(word: str, recipe: Verdict, tuned: Verdict | None, few: bool, controls: bool, missing: bool) -> str:
+    """What a word is due to, as a count has to tell it apart (`claims.Finding`).
+
+    Args:
+        word: that came out.
+        recipe, tuned: the verdicts.
+        few: whether there are too few seeds at the recipe's rate.
+        controls: whether both controls were run there.
+        missing: whether the comparison at the best rates lacks runs.
+    """
+    if word != UNDECIDED:
+        return WORSE if tuned is not None and recipe.kind == tuned.kind == verdicts.HURTS else ""
+    ahead = recipe.pairings[0].better and (tuned is None or tuned.pairings[0].better)
+    if few or (recipe.pairings[0].better and not controls):
+        return UNRUN
+    if recipe.kind == verdicts.UNDECIDED:  # whatever is run at the best rates
+        return AHEAD if ahead else ""
+    return UNRUN if missing else AHEAD if ahead else ""
 
 
 def _left_out(arms: Arms, compared_: Arms, names: dict[str, str]) -> str:

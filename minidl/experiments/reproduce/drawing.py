@@ -207,7 +207,9 @@ def ends(collected: dict[str, Any], methods: Sequence[str]) -> Picture | None:
 def _ahead(gap: Sequence[float]) -> str:
     """In how many seeds a rate per layer is ahead of one rate, and by how much; or behind, if it is that."""
     middle = median(gap)
-    word, sign = ("ahead of", 1) if middle >= 0 else ("behind", -1)
+    if middle == 0:
+        return f"level with one rate in the median of {len(gap)} seed{'s' * (len(gap) != 1)}"
+    word, sign = ("ahead of", 1) if middle > 0 else ("behind", -1)
     if len(gap) == 1:
         return f"{word} one rate by {abs(middle):.2f} points, in one seed"
     count = sum(sign * points > 0 for points in gap)

@@ -102,7 +102,7 @@ def cpu_seconds_to(run: Run, accuracy: float) -> float:
 
 def _until(run: Run, accuracy: float, key: str) -> float:
     k = _look_of(run, accuracy)
-    value = None if k is None else run["looks"][key][k]
+    value = None if k is None or key not in run["looks"] else run["looks"][key][k]
     return math.inf if value is None else float(value)
 
 

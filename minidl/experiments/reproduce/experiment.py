@@ -8,7 +8,15 @@ from typing import Any
 
 from minidl.experiments.reproduce.claims import seeds_words
 from minidl.experiments.reproduce.drawing import curves, ends, looked, sample_words
-from minidl.experiments.reproduce.evidence import Arms, arms_of, final_accuracy, median, methods_of, shared_seeds
+from minidl.experiments.reproduce.evidence import (
+    Arms,
+    arms_of,
+    diverged,
+    final_accuracy,
+    median,
+    methods_of,
+    shared_seeds,
+)
 from minidl.experiments.reproduce.grids import Grid, grids_of
 from minidl.experiments.reproduce.layer_drawing import by_depth, over_time
 from minidl.experiments.reproduce.names import ARMS, SADDLE, arm_named, method_named, note_of, words_of
@@ -104,19 +112,22 @@ def _run_twice(collected: dict[str, Any], arms: Arms) -> Iterator[str]:
     """Of a rule whose best rate is the recipe's, and that two versions of minidl ran there: how far apart they end."""
     for rule, runs in arms.items():
         pairs = [(runs[s], arms[f"{rule}-tuned"][s]) for s in shared_seeds(arms, [rule, f"{rule}-tuned"])]
-        pairs = [pair for pair in pairs if pair[0]["base_rate"] == pair[1]["base_rate"]]
+        pairs = [
+            (one, other) for one, other in pairs
+            if one["base_rate"] == other["base_rate"] and not diverged(one) and not diverged(other)
+        ]  # fmt: skip
         gaps = [abs(final_accuracy(one) - final_accuracy(other)) for one, other in pairs]
         apart = max((gap for gap in gaps if math.isfinite(gap)), default=0.0)
         if apart:
-            commits = [
-                (collected["environments"][run["environment"]].get("versions") or {}).get("commit")
+            commits = {
+                str((collected["environments"][run["environment"]].get("versions") or {}).get("commit"))
                 for pair in pairs for run in pair
-            ]  # fmt: skip
+            }  # fmt: skip
             name, rate = arm_named(rule).capitalize(), pairs[0][0]["base_rate"]
             yield (
-                f"{name} stands in the table twice at the base rate {rate:g}: it was run twice, by the versions "
-                f"{listed(sorted(set(map(str, commits))))} of minidl. As far as we know they differ in how sums are "
-                f"rounded, and no more. Runs of one seed end up to {100 * apart:.2f} points apart: so much is chance."
+                f"{name} stands in the table twice at the base rate {rate:g}: it was run twice (minidl "
+                f"{listed(sorted(commits))}), and as far as we know nothing differs but how sums are rounded. Runs of "
+                f"one seed end up to {100 * apart:.2f} points apart: so much is chance."
             )
 
 

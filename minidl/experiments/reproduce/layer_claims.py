@@ -86,8 +86,8 @@ def _gradients(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     )
     statistics = (f"At least {EXTREME:g} times: {shown}; larger at all: {exceeds(smaller, 0.0)}.",)
     numbers = {"start": _plain(start), "way": _plain(way), "near_input": shallow, "near_output": deep}
-    return Finding("gradients", **where, **_word(shown), sentence=sentence, statistics=statistics, numbers=numbers,
-                   runs=tuple(ids_of(arms, ["uniform"])))  # fmt: skip
+    return Finding("gradients", **where, **_word(shown, runs), sentence=sentence, statistics=statistics,
+                   numbers=numbers, runs=tuple(ids_of(arms, ["uniform"])))  # fmt: skip
 
 
 def _slow(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
@@ -97,12 +97,13 @@ def _slow(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     way = [decades_deeper(run, "relative_updates", "middle") for run in runs]
     shallow, deep = _halves(runs, "relative_updates", "middle")
     shown = exceeds(way, math.log10(SLOWER))
-    sentence = (
-        f"{seeds_words(len(runs))}: under one rate a step changes the layers near the input by {shallow:.2g} "
-        f"of their weights, those near the output by {deep:.2g}, {_times(way)}.{_of_single_precision(shallow)}"
-        f"{_of_no_training(runs, classes)}"
+    changes = (
+        f"under one rate a step changes the layers near the input by {shallow:.2g} of their weights, those near the "
+        f"output by {deep:.2g}, {_times(way)}.{_of_single_precision(shallow)}"
     )
-    return Finding("slow", **where, **_word(shown), sentence=sentence,
+    changes = changes if math.isfinite(shallow) and math.isfinite(deep) else "what a step changes was not recorded."
+    sentence = f"{seeds_words(len(runs))}: {changes}{_of_no_training(runs, classes)}"
+    return Finding("slow", **where, **_word(shown, runs), sentence=sentence,
                    statistics=(f"At least {SLOWER:g} times: {shown}.",),
                    numbers={"way": _plain(way), "near_input": shallow, "near_output": deep},
                    runs=tuple(ids_of(arms, ["uniform"])))  # fmt: skip
@@ -120,11 +121,12 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     runs = {arm: list(arms[arm].values()) for arm in (*gains, "ln")}
     still = [arm for arm in runs if _halves(runs[arm], "relative_updates", "middle")[0] == 0]
     stuck = [*still, *(arm for arm in runs if arm not in still and not have_learned(runs[arm], classes))]
-    word, why = _speed_word(shown, rivals, stuck)
-    if FEW in shown.values() and len(seeds) >= fewest():
+    word, because, why = _speed_word(shown, rivals, stuck)
+    if any(_unknown(gains[arm]) and shown[arm] == FEW and len(gains[arm]) >= fewest() for arm in gains):
         why = f"{why} In some of these seeds neither arm moves there, or it was not recorded.".strip()
     lines = [f"{_middle(gains[arm])} times that of {arm_named(arm)}" for arm in gains if arm not in still]
-    standing = f" ({listed(list(map(arm_named, still)))}: stands still in most seeds)" if still else ""
+    stands = "stands" if len(still) == 1 else "stand"
+    standing = f" ({_named(still)}: {stands} still in most seeds)" if still else ""
     multipliers = [near_input_and_output(by_layer(run, "multipliers")) for run in arms["ln"].values()]
     factors = (median([pair[0] for pair in multipliers]), median([pair[1] for pair in multipliers]))
     short = _of_single_precision(_halves(runs["uniform"], "relative_updates", "middle")[0])
@@ -147,38 +149,51 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
         "shift": {arm: _plain(shifts[arm]) for arm in shifts},
         "multipliers": list(factors),
     }
-    because = ""
-    if word == UNDECIDED:
-        lacks = len(seeds) < fewest() or len(rivals) < len(CONTROLS)
-        ahead = AHEAD if shown["uniform"] == ESTABLISHED else ""
-        because = UNLEARNED if stuck else UNRUN if lacks else ahead
     return Finding("speed", **where, word=word, because=because, sentence=sentence.strip(),
                    statistics=tuple(statistics), numbers=numbers,
                    runs=tuple(ids_of(arms, ["ln", "uniform", *rivals])))  # fmt: skip
 
 
-def _speed_word(shown: dict[str, str], rivals: Sequence[str], stuck: Sequence[str]) -> tuple[str, str]:
-    """The word and why. `stuck`: the arms that stand still, or learned nothing."""
+def _speed_word(shown: dict[str, str], rivals: Sequence[str], stuck: Sequence[str]) -> tuple[str, str, str]:
+    """The word, what it is due to (`claims.Finding`), and why.
+
+    Args:
+        shown: of one rate and the rivals.
+        rivals: the controls that were run.
+        stuck: the arms that stand still, or learned nothing.
+    """
     nothing = "A network that learns nothing, or stands still, is no measure of speed: "
     if "ln" in stuck or "uniform" in stuck:
-        return UNDECIDED, f"{nothing}{listed([arm_named(arm) for arm in stuck if arm in ('ln', 'uniform')])}."
+        return UNDECIDED, UNLEARNED, f"{nothing}{_named([arm for arm in stuck if arm in ('ln', 'uniform')])}."
     if shown["uniform"] == REFUTED:
-        return NOT_CONFIRMED, ""
+        return NOT_CONFIRMED, "", ""
+    if shown["uniform"] == FEW:
+        return UNDECIDED, UNRUN, ""
     if shown["uniform"] != ESTABLISHED:
-        return UNDECIDED, "" if shown["uniform"] == FEW else "The seeds disagree."
+        return UNDECIDED, "", "The seeds disagree."
     explained = [arm for arm in rivals if shown[arm] == REFUTED and arm not in stuck]
     if explained:
-        return LARGER_RATE, f"As fast or faster: {listed(list(map(arm_named, explained)))}."
+        return LARGER_RATE, "", f"As fast or faster: {_named(explained)}."
     if not rivals:
-        return UNDECIDED, "No larger rate without differences between layers was run beside it."
+        return UNDECIDED, UNRUN, "No larger rate without differences between layers was run beside it."
     if stuck:
-        return UNDECIDED, f"{nothing}{listed(list(map(arm_named, stuck)))}."
+        return UNDECIDED, UNLEARNED, f"{nothing}{_named(stuck)}."
     missing = [arm for arm in CONTROLS if arm not in rivals]
     if missing:
-        return UNDECIDED, f"Not run: {listed(list(map(arm_named, missing)))}."
+        return UNDECIDED, UNRUN, f"Not run: {_named(missing)}."
     if all(shown[arm] == ESTABLISHED for arm in rivals):
-        return CONFIRMED, ""
-    return UNDECIDED, "Against the larger rates the seeds prove nothing."
+        return CONFIRMED, "", ""
+    unproved = [arm for arm in rivals if shown[arm] != ESTABLISHED]
+    few = any(shown[arm] == FEW for arm in unproved)
+    return UNDECIDED, UNRUN if few else AHEAD, f"Against {_named(unproved)} the seeds prove nothing."
+
+
+def _named(arms: Sequence[str]) -> str:
+    return listed(list(map(arm_named, arms)))
+
+
+def _unknown(values: Sequence[float]) -> bool:
+    return any(map(math.isnan, values))
 
 
 def _gains(arms: Arms, other: str, what: str) -> list[float]:
@@ -202,10 +217,10 @@ def _log_ratio(above: float, below: float) -> float:
     )
 
 
-def _word(shown: str) -> dict[str, str]:
+def _word(shown: str, runs: Sequence[Run]) -> dict[str, str]:
     """The word for what is shown of one rate alone, and what kept it from being another."""
     word = {ESTABLISHED: CONFIRMED, REFUTED: NOT_CONFIRMED}.get(shown, UNDECIDED)
-    return {"word": word, "because": UNRUN if shown == FEW else ""}
+    return {"word": word, "because": UNRUN if shown == FEW and len(runs) < fewest() else ""}
 
 
 def _not_run(claim: str, where: dict[str, Any], arms: Sequence[str]) -> Finding:

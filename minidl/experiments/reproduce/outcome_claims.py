@@ -57,7 +57,8 @@ def judge_outcomes(collected: dict[str, Any], method: str) -> list[Finding]:
     guess = words_of(collected["recipe"]).classes
     if not any(have_learned(list(runs.values()), guess) for runs in arms.values()):
         best = max(-median([-final_accuracy(run) for run in runs.values()]) for runs in arms.values())
-        why = f"No arm learned the task: the best one ends at {best:.2%}, guessing gives {1 / guess:.1%}."
+        ends = f"the best one ends at {best:.2%}" if math.isfinite(best) else "none has an accuracy at the end"
+        why = f"No arm learned the task: {ends}, guessing gives {1 / guess:.1%}."
         return [
             replace(one, word=UNDECIDED, sentence=why, because=UNLEARNED, statistics=(), numbers={}) for one in found
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -44,6 +45,7 @@ PAPER = "[arXiv:1510.04609](https://arxiv.org/abs/1510.04609)"
 
 NAMED = 10  # of the runs that are missing
 _OWN = ("--out", "--data", "--workers", "--dask")  # options of who gives a command
+_SEEDS = "the seeds, the two comparisons, or the edge of a grid"  # what else leaves a word open
 MANY = 4  # more findings than this on one claim are shown as a table
 
 Collections = Sequence[dict[str, Any]]
@@ -130,7 +132,7 @@ def answer(findings: Sequence[Finding]) -> list[str]:
 
 
 def _instance(findings: Sequence[Finding]) -> str:
-    """The first comparison with its numbers: that whose picture is shown."""
+    """The first comparison that has numbers."""
     first = next((one for one in findings if one.numbers), findings[0])
     ends = {
         arm: error for arm, error in first.numbers.get("medians", {}).items() if arm in ("ln", "uniform", "constant")
@@ -181,7 +183,7 @@ def _claims_table(findings: Sequence[Finding]) -> list[Block]:
         open_ones = [one.because for one in found if one.word == UNDECIDED]
         why = [open_ones.count(because) for because in (AHEAD, "", UNRUN, UNLEARNED)]
         rows.append((text, *(str(n) for n in (*(counts.get(word, 0) for word in WORDS[:-1]), *why))))
-    open_head = (f"{UNDECIDED}: {why}" for why in (AHEAD, "the seeds, or the edge of a grid", UNRUN, UNLEARNED))
+    open_head = (f"{UNDECIDED}: {why}" for why in (AHEAD, _SEEDS, UNRUN, UNLEARNED))
     head = (said, *WORDS[:-1], *open_head)
     return [Text("How often each word fell, over the pairs of a network and a method:"), Table(head, rows)]
 
@@ -234,8 +236,8 @@ def _lacking(collections: Collections) -> Iterator[str]:
         where = title_of(found)
         if found["missing"]:
             names = [f"`{name}`" for name in found["missing"]]
-            all_of_them = f"minidl reproduce {found['recipe']} --scale {found['scale']} --plan-only"
-            more = f" and {len(names) - NAMED} more: `{all_of_them}` names all" if len(names) > NAMED else ""
+            file = f"{found['recipe']}-{found['scale']}.json"
+            more = f" and {len(names) - NAMED} more, which [{file}]({file}) names" if len(names) > NAMED else ""
             yield f"**{where}**: not run (yet): {', '.join(names[:NAMED])}{more}."
         for kind in ("failed", "damaged"):
             for name, why in found[kind].items():
@@ -327,11 +329,15 @@ def _again(collections: Collections) -> list[Block]:
 
 def _elsewhere(command: str) -> str:
     """A command without what depends on where it is given: folders, and who does the runs."""
+    try:
+        given = shlex.split(command)
+    except ValueError:  # an unclosed quote: it was not a shell's
+        return command
     words: list[str] = []
     skip = False
-    for word in command.split():
+    for word in given:
         option, sign, _ = word.partition("=")
         if not skip and option not in _OWN:
             words.append(word)
         skip = not skip and option in _OWN and not sign
-    return " ".join(words)
+    return shlex.join(words)

@@ -70,6 +70,10 @@ _OF_VERSIONS = {"minidl": str, "commit": (str, None), "numpy": str, "python": st
 _OF_DATA = {"name": str, "fingerprint": str, "train": int}
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # of a recipe or scale: a part of the names of files
 
+_HEADING = {  # of a file of collected results
+    "recipe": str, "scale": str, "settings": dict, "planned": (int, None), "missing": [str], "failed": {str: str},
+    "damaged": {str: str}, "data": (dict, None), "layers": [str], "environments": [dict], "runs": [dict],
+}  # fmt: skip
 _COLLECTED = {  # of a run in a file of collected results
     "id": str, "method": str, "rate": str, "base": (str, float), "seed": int, "role": str, "environment": int,
     "base_rate": float, "iterations": int, "seconds": _NUMBER, "cpu_seconds": _NUMBER, "diverged_at": (int, None),
@@ -96,7 +100,7 @@ def check_planned(plan: dict[str, Any]) -> None:
         _check_name(plan.get(key, "a"), f"its {key}")
     for spec in plan["runs"]:
         if isinstance(spec, dict):
-            known = {key: kind for key, kind in _SPEC.items() if key in spec}
+            known = {key: kind for key, kind in {**_SPEC, "iterations": int}.items() if key in spec}
             check_plain({key: spec[key] for key in known}, known, "one of its runs")
 
 
@@ -125,13 +129,22 @@ def read_strictly(path: Path) -> Any:
         ValueError: it is none, or cut off.
     """
     try:
-        return json.loads(read_text(path), parse_constant=_refuse)
+        return json.loads(read_text(path), parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is no strict JSON: {error}") from None
 
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} stands in it")
+
+
+def _finite(text: str) -> float:
+    return float(text) if math.isfinite(float(text)) else _refuse(text[:20])
+
+
+def _whole(text: str) -> int:
+    """A whole number that a float can hold as well."""
+    return int(text) if math.isfinite(float(text)) else _refuse(f"a number of {len(text)} digits")
 
 
 def check_result(found: Any) -> None:
@@ -145,12 +158,13 @@ def check_result(found: Any) -> None:
         raise ValueError(f"result.json: expected format {FORMAT}; got {found.get('format')!r}")
     _check(found, _ALWAYS)
     _check_base(found["spec"]["base"], "result.json, spec")
-    for key in ("recipe", "scale"):
+    for key in ("recipe", "scale", "method", "rate"):
         _check_name(found["spec"][key], f"result.json, spec, {key}")
     _check(found, _TRAINED)
     check_environment(found, "result.json")
     _check_if_there(found, _IF_THERE, "result.json")
     _check_if_there(found.get("data") or {}, _OF_DATA, "result.json, data")
+    _check_if_there(found["flow"], {"floored": [[int]]}, "result.json, flow")
     for look in found["looks"]:
         _check_if_there(look, _OF_A_LOOK, "result.json, looks")
     _check(found["checks"], {key: str for key in (EXACT, ROUNDED) if key in found["checks"]})
@@ -180,6 +194,21 @@ def check_environment(found: Any, where: str) -> None:
     _check_if_there(found.get("versions") or {}, _OF_VERSIONS, f"{where}, versions")
 
 
+def check_heading(found: dict[str, Any], where: str) -> None:
+    """Refuse what does not say of which experiment a file of collected results is.
+
+    Raises:
+        ValueError: says which entry is missing, or is of the wrong kind. The message begins with `where`.
+    """
+    check_plain(_part(found, _HEADING), _HEADING, where)
+    for key in ("recipe", "scale"):
+        _check_name(found[key], f"{where}, {key}")
+    check_kinds_of_settings(found["settings"], f"{where}, settings")
+    _check_if_there(found["data"] or {}, _OF_DATA, f"{where}, data")
+    for environment in found["environments"]:
+        check_environment(environment, f"{where}, environments")
+
+
 def check_collected(run: dict[str, Any], layers: int, where: str) -> None:
     """Refuse what is no run of a file of collected results.
 
@@ -193,17 +222,19 @@ def check_collected(run: dict[str, Any], layers: int, where: str) -> None:
     """
     wanted = {**_COLLECTED, **(_COLLECTED_REPORTED if run.get("role") == "report" else {})}
     wanted |= {KEY: str} if KEY in run else {}
-    if run.get("role") == "report" and "saddle" in run:
-        wanted["saddle"] = _SADDLE
+    if "saddle" in run:
+        wanted["saddle"] = _SADDLE if run.get("role") == "report" else {"left_at": (int, None)}
     check_plain(_part(run, wanted), wanted, where)
     _check_base(run["base"], where)
+    for key in ("method", "rate"):
+        _check_name(run[key], f"{where}, {key}")
     if run.get("role") == "report":
         _check_reported(run, layers, where)
 
 
 def _check_reported(run: dict[str, Any], layers: int, where: str) -> None:
     """Lists that go together have to be of one length, and there has to be a look."""
-    looks, curve, flow = run["looks"], run["curve"], run.get("flow")
+    looks, curve = run["looks"], run["curve"]
     _check_if_there(looks, {name: [kind] for name, kind in _OF_A_LOOK.items()}, f"{where}, looks")
     _check_lengths(looks, f"{where}, looks")
     if not looks["iteration"]:
@@ -211,7 +242,8 @@ def _check_reported(run: dict[str, Any], layers: int, where: str) -> None:
     _check_lengths(curve, f"{where}, curve")
     _check_if_there(run["layers"], _OF_LAYERS, f"{where}, layers")
     columns = [run["layers"][name][when] for name in FLOW if name in run["layers"] for when in ("first", "middle")]
-    if flow is not None:
+    if "flow" in run:
+        flow = run["flow"]
         check_plain(_part(flow, _OF_FLOW), _OF_FLOW, f"{where}, flow")
         _check_lengths(flow, f"{where}, flow")
         columns += [row for name in FLOW for row in flow[name]]

@@ -89,11 +89,11 @@ def _data_of(result: dict[str, Any]) -> Hashable:
 
 
 def _layers_of(result: dict[str, Any]) -> Hashable:
-    return tuple(result.get("layers") or ()) or None
+    return tuple(result["layers"]) if "layers" in result else None
 
 
 def _words(key: Any) -> str:
-    return ", ".join(key) if isinstance(key, tuple) else str(key)
+    return ", ".join(key) or "none" if isinstance(key, tuple) else str(key)
 
 
 def most(values: list[Any]) -> Any:

@@ -181,8 +181,8 @@ OPEN = [1.2, 1.2, 1.2, 0.8, 0.9]
 
 
 def test_undecided_says_what_it_is_due_to():
-    both = {"uniform": [2.0] * 5, "ln": [1.0] * 5, "per_step": OPEN, "uniform_tuned": [2.0] * 5, "ln_tuned": [1.0] * 5,
-            "per_step_tuned": OPEN}  # fmt: skip
+    recipe = {"uniform": [2.0] * 5, "ln": [1.0] * 5, "constant": OPEN, "per_step": OPEN}
+    both = {**recipe, "uniform_tuned": [2.0] * 5, "ln_tuned": [1.0] * 5, "per_step_tuned": OPEN}
     found = compare("accuracy", some_arms(**both), WHERE, X, DONE)
     assert (found.word, found.because) == (UNDECIDED, AHEAD)
     assert found.sentence.endswith(
@@ -194,6 +194,20 @@ def test_undecided_says_what_it_is_due_to():
     assert compare("accuracy", some_arms(**level), WHERE, X, DONE).because == ""
     few = {arm: row[:3] for arm, row in both.items()}
     assert compare("accuracy", some_arms(**few), WHERE, X, DONE).because == UNRUN
+
+
+def test_a_larger_rate_that_was_not_run_leaves_it_open_for_want_of_runs():
+    alone = {"uniform": [2.0] * 5, "ln": [1.0] * 5, "uniform_tuned": [2.0] * 5, "ln_tuned": [1.0] * 5}
+    assert compare("accuracy", some_arms(**alone), WHERE, X, DONE).because == UNRUN
+
+
+def test_what_more_runs_could_not_turn_is_not_put_down_to_their_lack():
+    """At the recipe's rate the seeds disagree: nothing at the best rates would settle it."""
+    open_ = some_arms(uniform=[1.0] * 5, ln=OPEN, constant=[1.0] * 5, per_step=[1.0] * 5)
+    assert compare("accuracy", open_, WHERE, X, DONE).because == ""
+    led = {**DONE, "ln": Grid({0.01: [math.inf], 0.1: [math.inf]}, 1)}
+    nowhere = compare("accuracy", some_arms(**HELPED, **PER_LAYER_BETTER), WHERE, X, led)
+    assert (nowhere.word, nowhere.because != UNRUN) == (UNDECIDED, True)
 
 
 def test_not_confirmed_says_where_it_is_worse():

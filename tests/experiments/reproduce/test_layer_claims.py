@@ -5,7 +5,15 @@ from copy import deepcopy
 
 import pytest
 
-from minidl.experiments.reproduce.claims import CONFIRMED, LARGER_RATE, NOT_CONFIRMED, UNDECIDED
+from minidl.experiments.reproduce.claims import (
+    AHEAD,
+    CONFIRMED,
+    LARGER_RATE,
+    NOT_CONFIRMED,
+    UNDECIDED,
+    UNLEARNED,
+    UNRUN,
+)
 from minidl.experiments.reproduce.layer_claims import judge_layers
 
 
@@ -113,6 +121,28 @@ def test_seeds_in_which_nothing_moves_are_said_to_be_missing(collected_case):
         if run["role"] == "report":
             run["layers"]["relative_updates"]["middle"] = [0.0] * 5
     assert finding(case, "speed").word == UNDECIDED  # in no arm
+
+
+def test_a_control_on_few_seeds_is_not_said_to_stand_still(collected_case):
+    gone = tuple(f"sgd-constant-recipe-seed{k}" for k in range(3))
+    speed = finding(collected_case("clear gain", missing=gone), "speed")
+    assert (speed.word, speed.because) == (UNDECIDED, UNRUN)
+    assert speed.sentence.endswith("Against one larger rate the seeds prove nothing.")
+
+
+def test_what_speed_is_undecided_by(collected_case):
+    assert finding(collected_case("missing arms"), "speed").because == UNRUN
+    assert finding(collected_case("nothing learned"), "speed").because == UNLEARNED
+    assert finding(collected_case("clear gain", seeds=2), "speed").because == UNRUN
+    case = deepcopy(collected_case("clear gain"))
+    for run in case["runs"]:
+        if run["id"] == "sgd-per-step-recipe-seed0":
+            run["layers"]["relative_updates"]["middle"] = [10.0] * 5
+    assert finding(case, "speed").because == AHEAD
+    for run in case["runs"]:
+        if run["id"] == "sgd-uniform-recipe-seed0":
+            run["layers"]["relative_updates"]["middle"] = [10.0] * 5
+    assert (finding(case, "speed").word, finding(case, "speed").because) == (UNDECIDED, "")
 
 
 def test_a_gradient_that_vanished_is_said(collected_case):

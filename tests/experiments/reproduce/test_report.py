@@ -1,6 +1,7 @@
 """The report: an answer that never claims more than the runs, whatever is there of them."""
 
 import re
+from copy import deepcopy
 
 import pytest
 
@@ -62,8 +63,9 @@ def test_the_answer_tells_what_undecided_is_due_to(collected_case):
     )
     assert dict(zip(head, counts, strict=True)) == {
         "confirmed": "1", "only through the larger rate": "0", "not confirmed": "0",
-        "undecided: runs are missing": "1", "undecided: an arm learned nothing": "1",
-        "undecided: the seeds, or the edge of a grid": "0", "undecided: ahead, perhaps by the larger rate": "0",
+        "undecided: too few runs": "1", "undecided: an arm learned nothing": "1",
+        "undecided: the seeds, the two comparisons, or the edge of a grid": "0",
+        "undecided: ahead, perhaps by the larger rate": "0",
     }  # fmt: skip
 
 
@@ -73,11 +75,27 @@ def test_the_answers_example_is_the_pair_whose_picture_is_shown(collected_case):
     assert "(not confirmed). It is as good" in said
 
 
+def test_a_rule_that_was_run_twice_at_its_rate_shows_how_much_is_chance(collected_case):
+    case = deepcopy(collected_case("clear gain"))
+    twice = "A rate per layer stands in the table twice at the base rate 0.01: it was run twice (minidl abc1234)"
+    assert twice in page(case)  # its best rate is the recipe's, and the made-up seeds differ
+    for run in case["runs"]:
+        if run["id"] == "sgd-ln-tuned-seed0":
+            run["diverged_at"] = 500  # no measure of chance
+    apart = re.search(r"stands in the table twice.*Runs of one seed end up to (\d\.\d\d) points apart", page(case))
+    assert 0 < float(apart[1]) < 2
+    for run in case["runs"]:
+        if run["rate"] == "ln" and run["base"] == "tuned":
+            run["base_rate"] = 0.03
+    assert "A rate per layer stands in the table twice" not in page(case)
+
+
 def test_to_repeat_it_nobodys_folders_are_needed(collected_case):
     case = collected_case("clear gain")
     where = case["environments"][0]
     case = {**case, "environments": [
-        {**where, "command": f"minidl reproduce mnist --methods sgd --out {out} --workers=2 --seeds 5"} for out in "ab"
+        {**where, "command": f"minidl reproduce mnist --methods sgd --out {out} --workers=2 --seeds 5"}
+        for out in ("a", "'my runs'")
     ]}  # fmt: skip
     assert page(case).count("- `minidl reproduce mnist --methods sgd --seeds 5`") == 1
 
@@ -115,8 +133,8 @@ def test_of_many_that_are_missing_the_first_are_named(collected_case):
     gone = tuple(f"sgd-{rate}-tuned-seed{k}" for rate in ("ln", "uniform", "per-step") for k in range(5))
     text = page(collected_case("clear gain", missing=gone))
     lacking = next(line for line in text.splitlines() if "not run (yet)" in line)
-    assert lacking.count("`") == 22
-    assert lacking.endswith("and 5 more: `minidl reproduce mnist --scale quick --plan-only` names all.")
+    assert lacking.count("`") == 20
+    assert lacking.endswith("and 5 more, which [mnist-quick.json](mnist-quick.json) names.")
 
 
 def test_a_saddle_alone_has_its_answer(collected_case):

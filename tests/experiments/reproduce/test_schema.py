@@ -34,6 +34,8 @@ def test_a_result_passes_and_so_does_one_with_further_entries():
         ({"cpu_seconds": "x"}, "cpu_seconds: expected a number or null"),
         ({"data": "MNIST"}, "data: expected entries by name or null"),
         ({"data": {"fingerprint": 3}}, "data, fingerprint: expected a text"),
+        ({"flow": a_result()["flow"] | {"floored": [1]}}, "flow, floored, 0: expected a list; got 1"),
+        ({"spec": a_result()["spec"] | {"method": "../evil"}}, "spec, method: expected small letters and figures"),
         ({"versions": {"commit": 2}}, "versions, commit: expected a text or null"),
     ],
 )
@@ -67,6 +69,19 @@ def test_a_collected_run_has_to_hold_what_the_report_needs_of_its_role():
     ):
         with pytest.raises(ValueError, match=said):
             check_collected(wrong, 5, "a.json")
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400, "NaN", "Infinity"])
+def test_a_number_that_no_float_holds_is_refused(tmp_path, number):
+    (tmp_path / "a.json").write_text(f'{{"loss": {number}}}')
+    with pytest.raises(ValueError, match="stands in it"):
+        read_strictly(tmp_path / "a.json")
+
+
+def test_a_result_at_a_saddle_has_to_say_when_it_left():
+    spec = spec_of("saddle", "quick", "sgd", "ln", "recipe", 0)
+    with pytest.raises(ValueError, match="it has no entry 'saddle'"):
+        check_result(result_of(spec, 0.1))
 
 
 def test_looks_have_to_follow_each_other():
