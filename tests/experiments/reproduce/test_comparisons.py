@@ -189,7 +189,8 @@ def test_undecided_says_what_it_is_due_to():
         "At the recipe's rate it is ahead of one rate, but the seeds do not settle whether a control does as well; "
         "each at its best rate, it is ahead of one rate, but the seeds do not settle whether a control does as well."
     )
-    assert compare("accuracy", some_arms(**both), WHERE, X, {}).because == UNRUN
+    assert compare("accuracy", some_arms(**both), WHERE, X, {}).because == AHEAD  # a grid would not settle it
+    assert compare("accuracy", some_arms(**HELPED, **PER_LAYER_BETTER), WHERE, X, {}).because == UNRUN
     level = both | {"ln": OPEN, "uniform": [1.0] * 5}
     assert compare("accuracy", some_arms(**level), WHERE, X, DONE).because == ""
     few = {arm: row[:3] for arm, row in both.items()}
