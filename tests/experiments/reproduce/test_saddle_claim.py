@@ -67,3 +67,11 @@ def test_the_saddle_in_words_and_the_table(collected_case):
     rows = {row[0]: row[3] for row in escape_table(arms).rows}
     assert rows["a rate per layer"] == "never"
     assert rows["one rate"] == "802 (800\u2013804)"
+
+
+def test_the_mean_factor_of_two_seeds_lies_between_theirs(collected_case):
+    arms = escapes(arms_of(collected_case("clear gain", recipe="saddle", saddle="layers", seeds=2), "sgd"))
+    for run, factor in zip(arms["ln"].values(), (2.0, 5.0), strict=True):
+        run["mean_multiplier"] = factor
+    rows = {row[0]: row[2] for row in escape_table(arms).rows}
+    assert rows["a rate per layer"] == "3.5"

@@ -167,3 +167,13 @@ def test_losses_at_the_end(collected_case):
     assert row(losses_at_the_end(arms_of(collected_case("diverges"), "sgd")), "a rate per layer")["test loss"] == (
         "diverged"
     )
+
+
+def test_the_median_of_two_seeds_lies_between_them():
+    def run(accuracies):
+        return {"looks": {"iteration": [100, 200], "accuracy": accuracies, "loss": [1.0, 1.0]}}
+
+    table = targets_table({"ln": {0: run([0.9, 0.9]), 1: run([0.5, 0.9])}}, (0.9,))
+    assert table.rows[0][1] == "150 (100\u2013200)"
+    late = targets_table({"ln": {0: run([0.9, 0.9]), 1: run([0.5, 0.5])}}, (0.9,))
+    assert late.rows[0][1] == "never in 1 of 2, else 100"
