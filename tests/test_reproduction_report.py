@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from figures.reproduction.__main__ import collected_in, main, remarks_in
 from minidl.experiments.reproduce.collected import load
 from minidl.experiments.reproduce.grids import not_at_their_best
 from minidl.experiments.reproduce.page import as_markdown
-from minidl.experiments.reproduce.report import pictures_of, report
+from minidl.experiments.reproduce.report import QUESTION, pictures_of, report
 from tests.experiments.reproduce.factory import write_runs
 
 HERE = Path(figures.reproduction.__file__).parent
@@ -155,6 +156,29 @@ def test_another_readme_is_not_written_over(tmp_path, capsys):
     assert f"{tmp_path / 'README.md'} is no report of a reproduction, and would be written over" in said
     assert (tmp_path / "README.md").read_text() == "# My holiday\n"
     assert not list(tmp_path.glob("*.json"))
+
+
+def test_notes_that_quote_the_question_are_not_a_report(tmp_path, capsys):
+    write_runs(tmp_path / "run", "missing arms", seeds=1)
+    (tmp_path / "report").mkdir()
+    words = ["--collect", str(tmp_path / "run"), "--out", str(tmp_path / "report"), "--page"]
+    assert main(words) == 0
+    assert main(words) == 0  # its own it writes over
+    for name, opening in (("README.md", f"# Notes\n\n## {QUESTION}\n"), ("index.html", f"<p>{QUESTION}</p>")):
+        own = (tmp_path / "report" / name).read_bytes()
+        (tmp_path / "report" / name).write_text(opening)
+        assert "is no report of a reproduction" in refused(capsys, *words)
+        (tmp_path / "report" / name).write_bytes(own)
+
+
+def test_a_file_under_another_experiments_name_is_refused(tmp_path, capsys):
+    """It would count twice."""
+    write_runs(tmp_path / "run", "missing arms", seeds=1)
+    (tmp_path / "report").mkdir()
+    assert main(["--collect", str(tmp_path / "run"), "--out", str(tmp_path / "report")]) == 0
+    capsys.readouterr()
+    shutil.copy(tmp_path / "report" / "mnist-quick.json", tmp_path / "report" / "cifar10-quick-quick.json")
+    assert "it holds mnist, quick, and would be mnist-quick.json" in refused(capsys, "--out", tmp_path / "report")
 
 
 def test_results_that_are_left_out_are_named(tmp_path, capsys):

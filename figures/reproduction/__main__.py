@@ -10,6 +10,7 @@ from typing import Any
 
 from minidl.experiments.reproduce.collected import UNKNOWN, collect, file_name, load, save
 from minidl.experiments.reproduce.merging import merge
+from minidl.experiments.reproduce.page import as_html
 from minidl.experiments.reproduce.recipes import SCALES
 from minidl.experiments.reproduce.report import QUESTION, headline
 from minidl.experiments.reproduce.writing import render_report
@@ -20,7 +21,10 @@ HERE = Path(__file__).parent
 REMARKS = "remarks.txt"
 OURS = re.compile(r"[a-z0-9-]+-(quick|paper)-(curves|depth|ends|escape|time)(-[a-z0-9-]+)?\.png")  # a report's pictures
 LEFT_OUT = 1
-OPENING = 1000  # of a page, in which its question stands
+_OPENINGS = {  # by which a page that was written here is known
+    "README.md": f"# {QUESTION}\n".encode(),
+    "index.html": as_html(QUESTION, [], lambda picture, k: "").partition("</title>")[0].encode(),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,9 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.out.is_dir():
         parser.error(f"--out: expected the folder of the json files; {options.out} is no folder: make it")
-    for name in ("README.md", *["index.html"] * options.page):
+    for name, opening in _OPENINGS.items():
         page = options.out / name
-        if page.exists() and not (page.is_file() and QUESTION.encode() in page.read_bytes()[:OPENING]):
+        written = name == "README.md" or options.page
+        if written and page.exists() and not (page.is_file() and page.read_bytes().startswith(opening)):
             parser.error(f"--out: {page} is no report of a reproduction, and would be written over: name another")
     left_out: list[str] = []
     try:
@@ -91,11 +96,14 @@ def _taken(options: argparse.Namespace, left_out: list[str]) -> dict[Path, dict[
 def _loaded(path: Path) -> dict[str, Any]:
     """The collected results in a file; what is wrong with it is told with its name, and what to do."""
     try:
-        return load(path)
+        found = load(path)
+        if file_name(found) != path.name:
+            raise ValueError(f"it holds {found['recipe']}, {found['scale']}, and would be {file_name(found)}")
     except ValueError as error:
         raise ValueError(
             f"{path} is damaged: {error}. Put back the file that was committed, or make it with --collect OUT --anew"
         ) from error
+    return found
 
 
 def _write(

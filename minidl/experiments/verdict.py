@@ -101,11 +101,13 @@ class Pairing:
 
     @property
     def _behind_enough(self) -> bool:
-        """Whether layer-specific is behind by enough of its own loss: the other's, and what it is behind by.
+        """Whether layer-specific is behind by enough of its own median loss.
 
-        Its median loss may be infinite, where most seeds never arrive, and what it is behind by finite.
+        That may be infinite, where most seeds never arrive, though what it is behind by is not; then what it is behind
+        by counts on top of the other's median.
         """
-        return -self.median_gain >= SMALLEST_EFFECT * (self.other_loss - self.median_gain)
+        own = self.loss if np.isfinite(self.loss) else self.other_loss - self.median_gain
+        return -self.median_gain >= SMALLEST_EFFECT * own
 
     @property
     def as_well(self) -> bool:

@@ -229,6 +229,13 @@ def test_an_arm_that_mostly_never_arrives_is_behind_by_what_the_others_show():
     assert judge(dict(zip(("layer-specific", "uniform"), few, strict=True))).kind == UNDECIDED
 
 
+def test_what_is_behind_by_less_than_two_percent_of_its_own_loss_is_not_worse():
+    """Behind by 5 in the median, which is 0.5% of its own median of 1,005, in every seed."""
+    own, other = [1100.0, 205.0, 205.0, 1005.0, 1005.0], [200.0, 200.0, 200.0, 1000.0, 1000.0]
+    assert pair_arms(own, other, "uniform").p_worse <= 0.05
+    assert judge({"layer-specific": own, "uniform": other}).kind == NO_DIFFERENCE
+
+
 def test_large_numbers_are_written_out():
     steps = {"layer-specific": [1000.4] * 5, "uniform": [3000.0] * 5}
     assert "median gain +2,000 on 3,000" in judge(steps).reason

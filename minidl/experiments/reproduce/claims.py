@@ -39,7 +39,7 @@ CLAIMS = {  # {claim: what the abstract says, in our words}
 
 WORSE = "worse"  # why it is not confirmed: a rate per layer is shown to do worse
 # Why it is undecided, where it is not the seeds, the two comparisons or the edge of a grid:
-UNRUN, UNLEARNED, AHEAD = "too few runs", "an arm learned nothing", "ahead, perhaps by the larger rate"
+UNRUN, UNLEARNED, AHEAD = "too few runs", "an arm learned nothing", "ahead of one rate, its controls open"
 
 ESTABLISHED, REFUTED, OPEN, FEW = "established", "refuted", "open", "too few seeds"
 

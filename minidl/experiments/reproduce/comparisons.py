@@ -76,6 +76,7 @@ _AT_ITS_BEST = {
     verdicts.UNDECIDED: "the seeds do not settle it",
 }
 _AHEAD = "ahead of one rate, but the seeds do not settle whether a control does as well"
+_ALONE = "ahead of one rate, but no control was run"
 NOT_RUN = "was not run"
 
 
@@ -144,8 +145,11 @@ def lacking(arms: Arms, tuned: Verdict | None, grids: Grids) -> str:
         tuned: the verdict on them.
         grids: what their tuning found.
     """
+    nowhere = _led_nowhere(grids)
+    if nowhere:
+        return f"is not known: {listed([f'the grid of {arm_named(rule)} {grids[rule].lack}' for rule in nowhere])}"
     if tuned is None:
-        return NOT_RUN
+        return f"was run for {_named(_rules(arms))} alone" if any(arms.values()) else NOT_RUN
     seeds = len(arms[TUNED["layer-specific"]])
     if seeds < fewest():
         return f"was run on {seeds_words(seeds)}"
@@ -156,6 +160,11 @@ def lacking(arms: Arms, tuned: Verdict | None, grids: Grids) -> str:
     if TUNED["per-step"] not in arms and tuned.pairings[0].better:
         return f"lacks {arm_named('per-step')}, as large and the same for all layers"
     return ""
+
+
+def _led_nowhere(grids: Grids) -> list[str]:
+    """The rules whose grid is done, with no rate that leads anywhere: more runs do not help."""
+    return [rule for rule, grid in grids.items() if grid.done and grid.best is None]
 
 
 def open_ended(arms: Arms, tuned: Verdict, grids: Grids, relative: bool = False) -> str:
@@ -176,12 +185,16 @@ def _is_ahead(found: Verdict) -> bool:
     return found.kind == verdicts.UNDECIDED and bool(found.pairings) and found.pairings[0].better
 
 
+def _ahead_words(found: Verdict) -> str:
+    return f"it is {_AHEAD if len(found.pairings) > 1 else _ALONE}"
+
+
 def _at_the_recipes_rate(found: Verdict) -> str:
-    return f"At the recipe's rate it is {_AHEAD}" if _is_ahead(found) else _AT_THE_RECIPES_RATE[found.kind]
+    return f"At the recipe's rate {_ahead_words(found)}" if _is_ahead(found) else _AT_THE_RECIPES_RATE[found.kind]
 
 
 def _at_its_best(found: Verdict) -> str:
-    return f"it is {_AHEAD}" if _is_ahead(found) else _AT_ITS_BEST[found.kind]
+    return _ahead_words(found) if _is_ahead(found) else _AT_ITS_BEST[found.kind]
 
 
 def _rules(arms: Arms) -> list[str]:
@@ -260,9 +273,9 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, gri
     lack = missing if missing or tuned is None else open_ended(best, tuned, grids, measure.relative)
     controls = all(arm in own for arm in RECIPE.values())
     word, why = combined(recipe, tuned, controls, lack)
-    nowhere = any(rule in grids and grids[rule].done and grids[rule].best is None for rule in _rules(best))
     few = len(own["ln"]) < fewest()
-    because = _because(word, recipe, tuned, few, controls, bool(missing) and not nowhere)
+    enough = tuned if len(best.get(TUNED["layer-specific"], ())) >= fewest() else None
+    because = _because(word, recipe, enough, few, controls, bool(missing) and not _led_nowhere(grids))
     if tuned is not None:
         aside = [rule for rule in _at_edges(best, grids) if not _could_turn(rule, tuned, measure.relative)]
         why += f" (T{_beyond(aside)[1:]}.)" if aside else ""
@@ -290,19 +303,25 @@ def _because(word: str, recipe: Verdict, tuned: Verdict | None, few: bool, contr
 
     Args:
         word: that came out.
-        recipe, tuned: the verdicts.
+        recipe, tuned: the verdicts, the second None if it was not run on enough seeds.
         few: whether there are too few seeds at the recipe's rate.
         controls: whether both controls were run there.
         missing: whether the comparison at the best rates lacks runs.
     """
     if word != UNDECIDED:
         return WORSE if tuned is not None and recipe.kind == tuned.kind == verdicts.HURTS else ""
-    ahead = recipe.pairings[0].better and (tuned is None or tuned.pairings[0].better)
-    if few or (recipe.pairings[0].better and not controls):
+    if few:
         return UNRUN
     if recipe.kind == verdicts.UNDECIDED:  # whatever is run at the best rates
-        return AHEAD if ahead else ""
-    return UNRUN if missing else AHEAD if ahead else ""
+        if not recipe.pairings[0].better:
+            return ""
+        ahead = AHEAD if tuned is None or tuned.pairings[0].better else ""
+        return ahead if controls else UNRUN
+    if missing or tuned is None:
+        return UNRUN if missing else ""
+    if recipe.kind == tuned.kind == verdicts.HELPS and not controls:
+        return UNRUN
+    return AHEAD if recipe.kind == verdicts.HELPS and _is_ahead(tuned) else ""
 
 
 def _left_out(arms: Arms, compared_: Arms, names: dict[str, str]) -> str:

@@ -119,15 +119,15 @@ def _run_twice(collected: dict[str, Any], arms: Arms) -> Iterator[str]:
         gaps = [abs(final_accuracy(one) - final_accuracy(other)) for one, other in pairs]
         apart = max((gap for gap in gaps if math.isfinite(gap)), default=0.0)
         if apart:
-            commits = {
-                str((collected["environments"][run["environment"]].get("versions") or {}).get("commit"))
-                for pair in pairs for run in pair
-            }  # fmt: skip
+            places = [
+                collected["environments"][run["environment"]].get("versions") or {} for pair in pairs for run in pair
+            ]
+            made_by = {str(place.get("commit") or place.get("minidl") or "unknown") for place in places}
             name, rate = arm_named(rule).capitalize(), pairs[0][0]["base_rate"]
             yield (
-                f"{name} stands in the table twice at the base rate {rate:g}: it was run twice (minidl "
-                f"{listed(sorted(commits))}), and as far as we know nothing differs but how sums are rounded. Runs of "
-                f"one seed end up to {100 * apart:.2f} points apart: so much is chance."
+                f"{name} stands in the table twice at the base rate {rate:g}: it was run there again as its best rate "
+                f"(minidl {listed(sorted(made_by))}), and as far as we know nothing differs but how sums are rounded. "
+                f"Runs of one seed end up to {100 * apart:.2f} points apart: so much is chance."
             )
 
 

@@ -79,11 +79,12 @@ def _gradients(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     smaller = [min(a, b) for a, b in zip(start, way, strict=True)]
     shallow, deep = _halves(runs, "norms", "first")
     shown = exceeds(smaller, math.log10(EXTREME))
-    sentence = (
-        f"{seeds_words(len(runs))}: at the start the gradient's norm is {shallow:.2g} near the input and "
-        f"{deep:.2g} near the output, {_times(start)}; along the way {_times(way)}. Both have to be {EXTREME:g} times."
-        f"{_of_vanished('one rate', runs)}{_of_no_training(runs, classes)}"
+    norms = (
+        f"at the start the gradient's norm is {shallow:.2g} near the input and {deep:.2g} near the output, "
+        f"{_times(start)}; along the way {_times(way)}. Both have to be {EXTREME:g} times."
     )
+    norms = norms if math.isfinite(shallow) and math.isfinite(deep) else "no norm was recorded in most of them."
+    sentence = f"{seeds_words(len(runs))}: {norms}{_of_vanished('one rate', runs)}{_of_no_training(runs, classes)}"
     statistics = (f"At least {EXTREME:g} times: {shown}; larger at all: {exceeds(smaller, 0.0)}.",)
     numbers = {"start": _plain(start), "way": _plain(way), "near_input": shallow, "near_output": deep}
     return Finding("gradients", **where, **_word(shown, runs), sentence=sentence, statistics=statistics,
@@ -101,7 +102,8 @@ def _slow(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
         f"under one rate a step changes the layers near the input by {shallow:.2g} of their weights, those near the "
         f"output by {deep:.2g}, {_times(way)}.{_of_single_precision(shallow)}"
     )
-    changes = changes if math.isfinite(shallow) and math.isfinite(deep) else "what a step changes was not recorded."
+    if not (math.isfinite(shallow) and math.isfinite(deep)):
+        changes = "what a step changes was not recorded in most of them."
     sentence = f"{seeds_words(len(runs))}: {changes}{_of_no_training(runs, classes)}"
     return Finding("slow", **where, **_word(shown, runs), sentence=sentence,
                    statistics=(f"At least {SLOWER:g} times: {shown}.",),
@@ -121,7 +123,7 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
     runs = {arm: list(arms[arm].values()) for arm in (*gains, "ln")}
     still = [arm for arm in runs if _halves(runs[arm], "relative_updates", "middle")[0] == 0]
     stuck = [*still, *(arm for arm in runs if arm not in still and not have_learned(runs[arm], classes))]
-    word, because, why = _speed_word(shown, rivals, stuck)
+    word, because, why = _speed_word(shown, rivals, stuck, [arm for arm in gains if len(gains[arm]) < fewest()])
     if any(_unknown(gains[arm]) and shown[arm] == FEW and len(gains[arm]) >= fewest() for arm in gains):
         why = f"{why} In some of these seeds neither arm moves there, or it was not recorded.".strip()
     lines = [f"{_middle(gains[arm])} times that of {arm_named(arm)}" for arm in gains if arm not in still]
@@ -154,13 +156,16 @@ def _speed(arms: Arms, where: dict[str, Any], classes: int) -> Finding:
                    runs=tuple(ids_of(arms, ["ln", "uniform", *rivals])))  # fmt: skip
 
 
-def _speed_word(shown: dict[str, str], rivals: Sequence[str], stuck: Sequence[str]) -> tuple[str, str, str]:
+def _speed_word(
+    shown: dict[str, str], rivals: Sequence[str], stuck: Sequence[str], short: Sequence[str]
+) -> tuple[str, str, str]:
     """The word, what it is due to (`claims.Finding`), and why.
 
     Args:
         shown: of one rate and the rivals.
         rivals: the controls that were run.
         stuck: the arms that stand still, or learned nothing.
+        short: those that share too few seeds with a rate per layer to decide anything.
     """
     nothing = "A network that learns nothing, or stands still, is no measure of speed: "
     if "ln" in stuck or "uniform" in stuck:
@@ -168,7 +173,7 @@ def _speed_word(shown: dict[str, str], rivals: Sequence[str], stuck: Sequence[st
     if shown["uniform"] == REFUTED:
         return NOT_CONFIRMED, "", ""
     if shown["uniform"] == FEW:
-        return UNDECIDED, UNRUN, ""
+        return UNDECIDED, UNRUN if "uniform" in short else "", ""
     if shown["uniform"] != ESTABLISHED:
         return UNDECIDED, "", "The seeds disagree."
     explained = [arm for arm in rivals if shown[arm] == REFUTED and arm not in stuck]
@@ -184,7 +189,7 @@ def _speed_word(shown: dict[str, str], rivals: Sequence[str], stuck: Sequence[st
     if all(shown[arm] == ESTABLISHED for arm in rivals):
         return CONFIRMED, "", ""
     unproved = [arm for arm in rivals if shown[arm] != ESTABLISHED]
-    few = any(shown[arm] == FEW for arm in unproved)
+    few = any(arm in short for arm in unproved)
     return UNDECIDED, UNRUN if few else AHEAD, f"Against {_named(unproved)} the seeds prove nothing."
 
 

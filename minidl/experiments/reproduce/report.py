@@ -155,8 +155,10 @@ def _sentence(findings: Sequence[Finding], claim: str, harm: str, contrary: str)
     if counts.get(NOT_CONFIRMED, 0) > worse:
         parts.append(f"in {counts[NOT_CONFIRMED] - worse} it {contrary}")
     if UNDECIDED in counts:
-        though = f" (in {ahead} of them it is ahead, but a larger or varying rate may do as well)" if ahead else ""
-        parts.append(f"{counts[UNDECIDED]} {'is' if counts[UNDECIDED] == 1 else 'are'} undecided{though}")
+        n = counts[UNDECIDED]
+        where = "there" if n == 1 else f"in {ahead} of them"
+        though = f" ({where} it is ahead of one rate, but a larger or varying rate may do as well)" if ahead else ""
+        parts.append(f"{n} {'is' if n == 1 else 'are'} undecided{though}")
     return "; ".join(parts)
 
 

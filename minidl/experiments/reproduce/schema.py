@@ -143,8 +143,9 @@ def _finite(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    """A whole number that a float can hold as well."""
-    return int(text) if math.isfinite(float(text)) else _refuse(f"a number of {len(text)} digits")
+    """A whole number of at most 64 bits: no step and no count is larger."""
+    found = int(text) if len(text) <= 20 else 2**64
+    return found if abs(found) < 2**63 else _refuse(f"a number of {len(text)} digits")
 
 
 def check_result(found: Any) -> None:
@@ -171,7 +172,7 @@ def check_result(found: Any) -> None:
     if "saddle" in found or found["spec"]["recipe"] == SADDLE:
         _check(found, {"saddle": dict})
         _check(found["saddle"], _SADDLE)
-        _check_curvature(found["saddle"]["curvature"])
+        _check_saddle(found["saddle"], "result.json, saddle")
     steps = [look["iteration"] for look in found["looks"]]
     if not steps or steps != sorted(set(steps)):
         raise ValueError("result.json, looks: expected at least one, at iterations that grow")
@@ -228,6 +229,8 @@ def check_collected(run: dict[str, Any], layers: int, where: str) -> None:
     _check_base(run["base"], where)
     for key in ("method", "rate"):
         _check_name(run[key], f"{where}, {key}")
+    if run.get("role") == "report" and "saddle" in run:
+        _check_saddle(run["saddle"], f"{where}, saddle")
     if run.get("role") == "report":
         _check_reported(run, layers, where)
 
@@ -246,6 +249,8 @@ def _check_reported(run: dict[str, Any], layers: int, where: str) -> None:
         flow = run["flow"]
         check_plain(_part(flow, _OF_FLOW), _OF_FLOW, f"{where}, flow")
         _check_lengths(flow, f"{where}, flow")
+        if not flow["steps"]:
+            raise ValueError(f"{where}, flow: expected at least one step")
         columns += [row for name in FLOW for row in flow[name]]
     if any(len(column) != layers for column in columns):
         raise ValueError(f"{where}: expected a number for each of {layers} layers")
@@ -272,10 +277,12 @@ def _check_if_there(found: dict[str, Any], wanted: dict[str, Any], where: str) -
             check_plain(_part(found[name], kind), kind, f"{where}, {name}")
 
 
-def _check_curvature(found: dict[str, Any]) -> None:
-    lengths = {len(found[name]) for name in ("steps", "loss", "distance", "smallest")}
+def _check_saddle(found: dict[str, Any], where: str) -> None:
+    if not found["loss"] > 0:
+        raise ValueError(f"{where}, loss: expected a number above 0; got {found['loss']}")
+    lengths = {len(found["curvature"][name]) for name in ("steps", "loss", "distance", "smallest")}
     if len(lengths) != 1:
-        raise ValueError("result.json, saddle, curvature: expected as many entries in each list as there are steps")
+        raise ValueError(f"{where}, curvature: expected as many entries in each list as there are steps")
 
 
 def _check(found: dict[str, Any], wanted: dict[str, Any]) -> None:

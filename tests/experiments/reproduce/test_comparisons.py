@@ -206,9 +206,43 @@ def test_what_more_runs_could_not_turn_is_not_put_down_to_their_lack():
     """At the recipe's rate the seeds disagree: nothing at the best rates would settle it."""
     open_ = some_arms(uniform=[1.0] * 5, ln=OPEN, constant=[1.0] * 5, per_step=[1.0] * 5)
     assert compare("accuracy", open_, WHERE, X, DONE).because == ""
-    led = {**DONE, "ln": Grid({0.01: [math.inf], 0.1: [math.inf]}, 1)}
-    nowhere = compare("accuracy", some_arms(**HELPED, **PER_LAYER_BETTER), WHERE, X, led)
-    assert (nowhere.word, nowhere.because != UNRUN) == (UNDECIDED, True)
+    led = {**DONE, "ln": Grid({0.01: [math.inf], 0.1: [math.inf]}, 1)}  # so that its tuned runs could not be made
+    rivals = {arm: row for arm, row in PER_LAYER_BETTER.items() if arm != "ln_tuned"}
+    nowhere = compare("accuracy", some_arms(**HELPED, **rivals), WHERE, X, led)
+    assert (nowhere.word, nowhere.because) == (UNDECIDED, "")
+    assert nowhere.sentence.endswith(
+        "each at its best rate is not known: the grid of a rate per layer led nowhere at any rate."
+    )
+
+
+def test_ahead_is_said_only_where_the_controls_are_what_is_open():
+    recipe = {"uniform": [2.0] * 5, "ln": [1.0] * 5, "constant": OPEN, "per_step": OPEN}
+    for tuned in ({}, {arm: row[:2] for arm, row in PER_LAYER_BETTER.items()}):  # too few to take it back
+        assert compare("accuracy", some_arms(**recipe, **tuned), WHERE, X, DONE).because == AHEAD
+    level = {"uniform_tuned": [1.0] * 5, "ln_tuned": [1.0] * 5, "per_step_tuned": [1.0] * 5}
+    assert compare("accuracy", some_arms(**recipe, **level), WHERE, X, DONE).because == ""
+    open_at_best = {**PER_LAYER_BETTER, "per_step_tuned": OPEN}
+    assert compare("accuracy", some_arms(**HELPED, **open_at_best), WHERE, X, DONE).because == AHEAD
+    explained = {**HELPED, "constant": [1.0] * 5}
+    found = compare("accuracy", some_arms(**explained, **PER_LAYER_BETTER), WHERE, X, DONE)
+    assert (found.word, found.because) == (UNDECIDED, "")  # the two comparisons disagree
+    without = {arm: row for arm, row in explained.items() if arm != "per_step"}  # which could turn nothing
+    assert compare("accuracy", some_arms(**without, **open_at_best), WHERE, X, DONE).because == ""
+    assert (
+        compare("accuracy", some_arms(**HELPED, **PER_LAYER_BETTER), WHERE, X, {**DONE, "uniform": AT_EDGE}).because
+        == ""
+    )
+
+
+def test_without_a_control_nothing_is_said_of_what_it_does():
+    alone = compare("accuracy", some_arms(uniform=[2.0] * 5, ln=[1.0] * 5), WHERE, X, DONE)
+    assert "At the recipe's rate it is ahead of one rate, but no control was run; each" in alone.sentence
+
+
+def test_what_was_run_of_the_best_rates_is_said():
+    found = compare("accuracy", some_arms(**HELPED, uniform_tuned=[1.0] * 5), WHERE, X, DONE)
+    assert found.sentence.endswith("each at its best rate was run for one rate alone.")
+    assert compare("accuracy", some_arms(**HELPED), WHERE, X, DONE).sentence.endswith("at its best rate was not run.")
 
 
 def test_not_confirmed_says_where_it_is_worse():

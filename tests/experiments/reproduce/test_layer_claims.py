@@ -130,6 +130,27 @@ def test_a_control_on_few_seeds_is_not_said_to_stand_still(collected_case):
     assert speed.sentence.endswith("Against one larger rate the seeds prove nothing.")
 
 
+def test_seeds_that_stand_still_are_not_runs_that_are_missing(collected_case):
+    case = deepcopy(collected_case("clear gain"))
+    for run in case["runs"]:
+        if run["role"] == "report" and run["seed"] < 2:
+            run["layers"]["relative_updates"]["middle"] = [0.0] * 5
+    assert [one.because for one in judge_layers(case, "sgd")] == ["", "", ""]
+
+
+def test_what_was_not_recorded_is_said(collected_case):
+    case = deepcopy(collected_case("clear gain"))
+    for run in case["runs"]:
+        if run["role"] == "report":
+            for name in ("norms", "relative_updates"):
+                run["layers"][name] = dict.fromkeys(("first", "middle"), [None] * 5)
+    gradients, slow, speed = judge_layers(case, "sgd")
+    assert gradients.sentence == "5 seeds: no norm was recorded in most of them."
+    assert slow.sentence == "5 seeds: what a step changes was not recorded in most of them."
+    assert {one.word for one in (gradients, slow, speed)} == {UNDECIDED}
+    assert {one.because for one in (gradients, slow, speed)} == {""}
+
+
 def test_what_speed_is_undecided_by(collected_case):
     assert finding(collected_case("missing arms"), "speed").because == UNRUN
     assert finding(collected_case("nothing learned"), "speed").because == UNLEARNED

@@ -65,13 +65,16 @@ def test_a_collected_run_has_to_hold_what_the_report_needs_of_its_role():
         ),
         (reported | {"layers": reported["layers"] | {"norms": {"first": [0.1], "middle": [0.1]}}}, "each of 5 layers"),
         (reported | {"flow": reported["flow"] | {"steps": [1]}}, "a.json, flow: expected lists of one length"),
+        (reported | {"flow": {name: [] for name in reported["flow"]}}, "a.json, flow: expected at least one step"),
+        (reported | {"method": "../evil"}, "a.json, method: expected small letters and figures"),
+        (tuning | {"saddle": {"left_at": "late"}}, "a.json, saddle, left_at: expected a whole number or null"),
         ({name: value for name, value in tuning.items() if name != "validation"}, "it has no entry 'validation'"),
     ):
         with pytest.raises(ValueError, match=said):
             check_collected(wrong, 5, "a.json")
 
 
-@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400, "NaN", "Infinity"])
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400, "9223372036854775808", "NaN", "Infinity"])
 def test_a_number_that_no_float_holds_is_refused(tmp_path, number):
     (tmp_path / "a.json").write_text(f'{{"loss": {number}}}')
     with pytest.raises(ValueError, match="stands in it"):
@@ -82,6 +85,9 @@ def test_a_result_at_a_saddle_has_to_say_when_it_left():
     spec = spec_of("saddle", "quick", "sgd", "ln", "recipe", 0)
     with pytest.raises(ValueError, match="it has no entry 'saddle'"):
         check_result(result_of(spec, 0.1))
+    flat = {**result_of(spec, 0.1), "saddle": saddle_of(spec, 100) | {"loss": 0.0}}
+    with pytest.raises(ValueError, match="saddle, loss: expected a number above 0"):
+        check_result(flat)
 
 
 def test_looks_have_to_follow_each_other():
