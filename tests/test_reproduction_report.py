@@ -178,7 +178,9 @@ def test_a_file_under_another_experiments_name_is_refused(tmp_path, capsys):
     assert main(["--collect", str(tmp_path / "run"), "--out", str(tmp_path / "report")]) == 0
     capsys.readouterr()
     shutil.copy(tmp_path / "report" / "mnist-quick.json", tmp_path / "report" / "cifar10-quick-quick.json")
-    assert "it holds mnist, quick, and would be mnist-quick.json" in refused(capsys, "--out", tmp_path / "report")
+    assert "holds mnist, quick, which belong into mnist-quick.json: move it away" in refused(
+        capsys, "--out", tmp_path / "report"
+    )
 
 
 def test_results_that_are_left_out_are_named(tmp_path, capsys):

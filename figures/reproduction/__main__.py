@@ -27,6 +27,10 @@ _OPENINGS = {  # by which a page that was written here is known
 }
 
 
+class _OtherNameError(ValueError):
+    """A file that holds another experiment than its name says."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Collect, if asked to, and make the page and its pictures; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m figures.reproduction", description=__doc__)
@@ -39,11 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.out.is_dir():
         parser.error(f"--out: expected the folder of the json files; {options.out} is no folder: make it")
-    for name, opening in _OPENINGS.items():
-        page = options.out / name
-        written = name == "README.md" or options.page
-        if written and page.exists() and not (page.is_file() and page.read_bytes().startswith(opening)):
-            parser.error(f"--out: {page} is no report of a reproduction, and would be written over: name another")
+    try:
+        for name in ("README.md", *(["index.html"] if options.page else [])):
+            _check_own(options.out / name)
+    except (ValueError, OSError) as error:
+        parser.error(f"--out: {error}")
     left_out: list[str] = []
     try:
         remarks = remarks_in(options.out)
@@ -60,6 +64,20 @@ def main(arguments: list[str] | None = None) -> int:
     for line in left_out:
         say(line, sys.stderr)
     return LEFT_OUT if left_out else 0
+
+
+def _check_own(page: Path) -> None:
+    """Refuse to write over a page that is no report.
+
+    Raises:
+        ValueError: it is somebody else's.
+        OSError: it cannot be read.
+    """
+    if not page.exists():
+        return
+    begins = page.is_file() and page.read_bytes().replace(b"\r\n", b"\n").startswith(_OPENINGS[page.name])
+    if not begins:
+        raise ValueError(f"{page} is no report of a reproduction, and would be written over: name another folder")
 
 
 def _taken(options: argparse.Namespace, left_out: list[str]) -> dict[Path, dict[str, Any]]:
@@ -98,7 +116,11 @@ def _loaded(path: Path) -> dict[str, Any]:
     try:
         found = load(path)
         if file_name(found) != path.name:
-            raise ValueError(f"it holds {found['recipe']}, {found['scale']}, and would be {file_name(found)}")
+            raise _OtherNameError(
+                f"{path} holds {found['recipe']}, {found['scale']}, which belong into {file_name(found)}: move it away"
+            )
+    except _OtherNameError:
+        raise
     except ValueError as error:
         raise ValueError(
             f"{path} is damaged: {error}. Put back the file that was committed, or make it with --collect OUT --anew"

@@ -82,7 +82,7 @@ class Pairing:
     @property
     def better(self) -> bool:
         """Whether layer-specific beats the other arm."""
-        return self.p_better <= SIGNIFICANCE and self.median_gain >= SMALLEST_EFFECT * self.other_loss
+        return self.p_better <= SIGNIFICANCE and self._ahead_enough
 
     @property
     def worse(self) -> bool:
@@ -92,7 +92,7 @@ class Pairing:
     @property
     def promising(self) -> bool:
         """Whether layer-specific is ahead by enough in the median, but the seeds do not establish it."""
-        return not self.better and self.median_gain > 0 and self.median_gain >= SMALLEST_EFFECT * self.other_loss
+        return not self.better and self.median_gain > 0 and self._ahead_enough
 
     @property
     def trailing(self) -> bool:
@@ -108,6 +108,12 @@ class Pairing:
         """
         own = self.loss if np.isfinite(self.loss) else self.other_loss - self.median_gain
         return -self.median_gain >= SMALLEST_EFFECT * own
+
+    @property
+    def _ahead_enough(self) -> bool:
+        """Whether the other arm is behind by enough of its own median loss, which is counted in the same way."""
+        other = self.other_loss if np.isfinite(self.other_loss) else self.loss + self.median_gain
+        return self.median_gain >= SMALLEST_EFFECT * other
 
     @property
     def as_well(self) -> bool:

@@ -224,8 +224,10 @@ def test_an_arm_that_mostly_never_arrives_is_behind_by_what_the_others_show():
     own, other = [never] * 3 + [5000.0] * 3, [4000.0, 4000.0, never, 4000.0, 4000.0, 4000.0]
     assert pair_arms(own, other, "uniform").worse
     assert judge({"layer-specific": own, "uniform": other}).kind == HURTS
+    assert pair_arms(other, own, "uniform").better  # whichever it is
     few = [never, never, never, 500.0, 500.0], [400.0, 400.0, never, 400.0, 400.0]
     assert pair_arms(*few, "uniform").trailing
+    assert pair_arms(*few[::-1], "uniform").promising
     assert judge(dict(zip(("layer-specific", "uniform"), few, strict=True))).kind == UNDECIDED
 
 

@@ -24,4 +24,4 @@ def test_a_part_in_words(part, words):
 def test_factors_numbers_and_lists_in_words():
     assert [factor_words(x) for x in (1.0, 2.34, 12.3, 20400, 1e19)] == ["1", "2.3", "12", "20,000", "10^19"]
     assert [positional(x) for x in (0.00163, 1.0, 1999.0)] == ["0.0016", "1", "2,000"]
-    assert [listed(list(text)) for text in ("a", "ab", "abc")] == ["a", "a and b", "a, b and c"]
+    assert [listed(list(text)) for text in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]

@@ -76,7 +76,8 @@ _AT_ITS_BEST = {
     verdicts.UNDECIDED: "the seeds do not settle it",
 }
 _AHEAD = "ahead of one rate, but the seeds do not settle whether a control does as well"
-_ALONE = "ahead of one rate, but no control was run"
+_ALONE = "ahead of one rate, but no control was run on as many seeds"
+_COMPARISON = "the comparison of each at its best rate"
 NOT_RUN = "was not run"
 
 
@@ -138,18 +139,18 @@ def compared(arms: Arms, names: dict[str, str], measure: Measure) -> Verdict | N
 
 
 def lacking(arms: Arms, tuned: Verdict | None, grids: Grids) -> str:
-    """What the comparison at the best rates lacks to decide anything; nothing ("") if it has all.
+    """What the comparison at the best rates lacks to decide anything, in words that follow it; "" if it has all.
 
     Args:
         arms: those that are compared there (`paired_arms`).
         tuned: the verdict on them.
         grids: what their tuning found.
     """
-    nowhere = _led_nowhere(grids)
+    nowhere = _led_nowhere(tuned, grids)
     if nowhere:
         return f"is not known: {listed([f'the grid of {arm_named(rule)} {grids[rule].lack}' for rule in nowhere])}"
     if tuned is None:
-        return f"was run for {_named(_rules(arms))} alone" if any(arms.values()) else NOT_RUN
+        return f"has runs of {_named(_rules(arms))} alone" if any(arms.values()) else NOT_RUN
     seeds = len(arms[TUNED["layer-specific"]])
     if seeds < fewest():
         return f"was run on {seeds_words(seeds)}"
@@ -162,13 +163,17 @@ def lacking(arms: Arms, tuned: Verdict | None, grids: Grids) -> str:
     return ""
 
 
-def _led_nowhere(grids: Grids) -> list[str]:
-    """The rules whose grid is done, with no rate that leads anywhere: more runs do not help."""
-    return [rule for rule, grid in grids.items() if grid.done and grid.best is None]
+def _led_nowhere(tuned: Verdict | None, grids: Grids) -> list[str]:
+    """The rules without which nothing is decided, and whose grid is done with no rate that leads anywhere.
+
+    More runs do not help there. The control counts where a rate per layer is ahead.
+    """
+    needed = ("ln", "uniform", *(["per-step"] if tuned is not None and tuned.pairings[0].better else []))
+    return [rule for rule in needed if rule in grids and grids[rule].done and grids[rule].best is None]
 
 
 def open_ended(arms: Arms, tuned: Verdict, grids: Grids, relative: bool = False) -> str:
-    """Whose better rate beyond the edge of its grid could turn what came out at the best rates; nothing ("") if none.
+    """Whose better rate beyond the edge of its grid could turn what came out at the best rates; "" if nobody's.
 
     Args:
         arms, tuned, grids: as of `lacking`.
@@ -176,7 +181,7 @@ def open_ended(arms: Arms, tuned: Verdict, grids: Grids, relative: bool = False)
     """
     turning = [rule for rule in _at_edges(arms, grids) if _could_turn(rule, tuned, relative)]
     if turning:
-        return f"{_at_its_best(tuned)}, but {_beyond(turning)}"
+        return f"each at its best rate {_at_its_best(tuned)}, but {_beyond(turning)}"
     return ""
 
 
@@ -235,12 +240,12 @@ def combined(recipe: Verdict | None, tuned: Verdict | None, controls: bool, lack
     Args:
         recipe, tuned: the two verdicts, None for one that was not run.
         controls: whether both controls were run at the recipe's rate.
-        lack: why the second comparison decides nothing (`lacking`, `open_ended`).
+        lack: why the second comparison decides nothing, as a clause (`lacking`, `open_ended`).
     """
     if recipe is None:
         return UNDECIDED, "Not run at the recipe's rate."
     if tuned is None or lack:
-        return UNDECIDED, f"{_at_the_recipes_rate(recipe)}; each at its best rate {lack or NOT_RUN}."
+        return UNDECIDED, f"{_at_the_recipes_rate(recipe)}; {lack or f'{_COMPARISON} {NOT_RUN}'}."
     why = f"{_at_the_recipes_rate(recipe)}; each at its best rate, {_at_its_best(tuned)}."
     if verdicts.UNDECIDED in (recipe.kind, tuned.kind):
         return UNDECIDED, why
@@ -270,12 +275,14 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, gri
         return Finding(claim, **where, word=UNDECIDED, sentence=said, because=UNRUN, runs=named)
     own, best = paired_arms(arms, RECIPE), paired_arms(arms, TUNED)
     missing = lacking(best, tuned, grids)
-    lack = missing if missing or tuned is None else open_ended(best, tuned, grids, measure.relative)
+    lack = f"{_COMPARISON} {missing}" if missing else ""
+    if tuned is not None and not missing:
+        lack = open_ended(best, tuned, grids, measure.relative)
     controls = all(arm in own for arm in RECIPE.values())
     word, why = combined(recipe, tuned, controls, lack)
     few = len(own["ln"]) < fewest()
     enough = tuned if len(best.get(TUNED["layer-specific"], ())) >= fewest() else None
-    because = _because(word, recipe, enough, few, controls, bool(missing) and not _led_nowhere(grids))
+    because = _because(word, recipe, enough, few, controls, bool(missing) and not _led_nowhere(tuned, grids))
     if tuned is not None:
         aside = [rule for rule in _at_edges(best, grids) if not _could_turn(rule, tuned, measure.relative)]
         why += f" (T{_beyond(aside)[1:]}.)" if aside else ""
@@ -315,10 +322,14 @@ def _because(word: str, recipe: Verdict, tuned: Verdict | None, few: bool, contr
     if recipe.kind == verdicts.UNDECIDED:  # whatever is run at the best rates
         if not recipe.pairings[0].better:
             return ""
-        ahead = AHEAD if tuned is None or tuned.pairings[0].better else ""
-        return ahead if controls else UNRUN
-    if missing or tuned is None:
-        return UNRUN if missing else ""
+        if tuned is not None and not tuned.pairings[0].better:
+            return ""
+        return AHEAD if controls else UNRUN
+    if missing:  # unless what is there goes the other way already
+        contrary = recipe.kind in (verdicts.NO_DIFFERENCE, verdicts.HURTS)
+        return "" if contrary and tuned is not None and tuned.pairings[0].better else UNRUN
+    if tuned is None:
+        return ""
     if recipe.kind == tuned.kind == verdicts.HELPS and not controls:
         return UNRUN
     return AHEAD if recipe.kind == verdicts.HELPS and _is_ahead(tuned) else ""

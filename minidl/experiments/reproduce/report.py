@@ -147,7 +147,7 @@ def _sentence(findings: Sequence[Finding], claim: str, harm: str, contrary: str)
     """How often each word fell on a claim; of those that are not confirmed, in how many it is the contrary."""
     counts, n = word_counts(findings), len(findings)
     worse, ahead = (sum(one.because == why for one in findings) for why in (WORSE, AHEAD))
-    parts = [f"{claim} in {counts.get(CONFIRMED, 0)} of {n} pair{'s' * (n != 1)} of a network and a method"]
+    parts = [f"{claim} in {counts.get(CONFIRMED, 0)} of {n} pair{'s' * (n != 1)} of an experiment and a method"]
     if LARGER_RATE in counts:
         parts.append(f"in {counts[LARGER_RATE]} one larger rate for all layers does as well")
     if worse:
@@ -157,7 +157,9 @@ def _sentence(findings: Sequence[Finding], claim: str, harm: str, contrary: str)
     if UNDECIDED in counts:
         n = counts[UNDECIDED]
         where = "there" if n == 1 else f"in {ahead} of them"
-        though = f" ({where} it is ahead of one rate, but a larger or varying rate may do as well)" if ahead else ""
+        though = (
+            f" ({where} it is ahead of one rate, but a rate as large for all layers may do as well)" if ahead else ""
+        )
         parts.append(f"{n} {'is' if n == 1 else 'are'} undecided{though}")
     return "; ".join(parts)
 
@@ -187,7 +189,7 @@ def _claims_table(findings: Sequence[Finding]) -> list[Block]:
         rows.append((text, *(str(n) for n in (*(counts.get(word, 0) for word in WORDS[:-1]), *why))))
     open_head = (f"{UNDECIDED}: {why}" for why in (AHEAD, _SEEDS, UNRUN, UNLEARNED))
     head = (said, *WORDS[:-1], *open_head)
-    return [Text("How often each word fell, over the pairs of a network and a method:"), Table(head, rows)]
+    return [Text("How often each word fell, over the pairs of an experiment and a method:"), Table(head, rows)]
 
 
 # ---- what is known, and what was run

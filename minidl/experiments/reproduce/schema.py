@@ -291,7 +291,7 @@ def _check(found: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 def _part(found: Any, wanted: Any) -> Any:
     """What of `found` is asked for."""
-    if isinstance(wanted, dict) and isinstance(found, dict):
+    if isinstance(wanted, dict) and isinstance(found, dict) and str not in wanted:
         return {key: _part(found[key], kind) for key, kind in wanted.items() if key in found}
     if isinstance(wanted, list) and isinstance(found, list):
         return [_part(element, wanted[0]) for element in found]

@@ -254,6 +254,7 @@ def test_a_file_of_collected_results_with_entries_of_another_kind_is_refused(tmp
         ({"recipe": "../evil"}, "recipe: expected small letters and figures"),
         ({"data": {"train": "many"}}, "data, train: expected a whole number"),
         ({"planned": "all"}, "planned: expected a whole number or null"),
+        ({"failed": {"a": 5}}, "failed, a: expected a text"),
     ],
 )
 def test_a_file_that_no_report_could_be_made_of_is_refused(tmp_path, collected_case, entries, said):

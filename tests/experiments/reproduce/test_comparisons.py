@@ -76,9 +76,14 @@ def test_both_comparisons_make_the_word(recipe, tuned, word):
 @pytest.mark.parametrize("recipe", [verdict.HELPS, verdict.LARGER_RATE, verdict.NO_DIFFERENCE, verdict.HURTS])
 @pytest.mark.parametrize("tuned", [verdict.HELPS, verdict.LARGER_RATE, verdict.NO_DIFFERENCE, verdict.HURTS])
 def test_what_lacks_runs_decides_nothing(recipe, tuned):
-    word, why = combined(a_verdict(recipe), a_verdict(tuned), controls=True, lack="was run on 2 seeds")
+    word, why = combined(
+        a_verdict(recipe),
+        a_verdict(tuned),
+        controls=True,
+        lack="the other has 2 seeds",
+    )
     assert word == UNDECIDED
-    assert why.endswith("; each at its best rate was run on 2 seeds.")
+    assert why.endswith("; the other has 2 seeds.")
 
 
 @pytest.mark.parametrize(
@@ -234,14 +239,37 @@ def test_ahead_is_said_only_where_the_controls_are_what_is_open():
     )
 
 
+def test_a_control_that_is_not_needed_keeps_nothing_open():
+    """Its grid led nowhere, and a rate per layer is behind one rate twice."""
+    hurts = {"uniform": [1.0] * 5, "ln": [2.0] * 5, "uniform_tuned": [1.0] * 5, "ln_tuned": [2.0] * 5}
+    led = {**DONE, "per-step": Grid({0.01: [math.inf], 0.1: [math.inf]}, 1)}
+    found = compare("accuracy", some_arms(**hurts), WHERE, X, led)
+    assert (found.word, found.because) == (NOT_CONFIRMED, WORSE)
+    ahead = hurts | {"ln": [0.5] * 5, "ln_tuned": [0.5] * 5, "constant": [1.0] * 5, "per_step": [1.0] * 5}
+    found = compare("accuracy", some_arms(**ahead), WHERE, X, led)
+    assert "the grid of one varying rate led nowhere" in found.sentence
+    assert (found.word, found.because) == (UNDECIDED, AHEAD)  # a control that cannot be had stays open
+
+
+def test_no_control_turns_two_comparisons_that_disagree():
+    contrary = {"uniform": [1.0] * 5, "ln": [2.0] * 5, "uniform_tuned": [2.0] * 5, "ln_tuned": [1.0] * 5}
+    found = compare("accuracy", some_arms(**contrary), WHERE, X, DONE)
+    assert (found.word, found.because) == (UNDECIDED, "")
+    recipe = {"uniform": [2.0] * 5, "ln": [1.0] * 5, "constant": OPEN}
+    level = {"uniform_tuned": [1.0] * 5, "ln_tuned": OPEN, "per_step_tuned": [1.0] * 5}
+    assert compare("accuracy", some_arms(**recipe, **level), WHERE, X, DONE).because == ""
+
+
 def test_without_a_control_nothing_is_said_of_what_it_does():
     alone = compare("accuracy", some_arms(uniform=[2.0] * 5, ln=[1.0] * 5), WHERE, X, DONE)
-    assert "At the recipe's rate it is ahead of one rate, but no control was run; each" in alone.sentence
+    assert (
+        "At the recipe's rate it is ahead of one rate, but no control was run on as many seeds; the" in alone.sentence
+    )
 
 
 def test_what_was_run_of_the_best_rates_is_said():
     found = compare("accuracy", some_arms(**HELPED, uniform_tuned=[1.0] * 5), WHERE, X, DONE)
-    assert found.sentence.endswith("each at its best rate was run for one rate alone.")
+    assert found.sentence.endswith("the comparison of each at its best rate has runs of one rate alone.")
     assert compare("accuracy", some_arms(**HELPED), WHERE, X, DONE).sentence.endswith("at its best rate was not run.")
 
 
@@ -315,7 +343,7 @@ def test_a_finding_has_sentence_reason_and_runs():
     assert (
         found.sentence
         == "5 seeds: the numbers: a rate per layer 5, one rate 10, one larger rate 5, one varying rate 5. "
-        "At the recipe's rate a larger rate does as well; each at its best rate was not run."
+        "At the recipe's rate a larger rate does as well; the comparison of each at its best rate was not run."
     )
     assert found.statistics[0].startswith(
         "At the recipe's rate: explained by the larger rate. A rate per layer beats one"

@@ -31,9 +31,12 @@ def test_every_outcome_has_a_report(collected_case, case):
     [
         (
             "clear gain",
-            "A rate per layer makes the network more accurate in 1 of 1 pair of a network and a method. Right answers",
+            "A rate per layer makes the network more accurate in 1 of 1 pair of an experiment and a method. Right",
         ),
-        ("larger rate", "in 0 of 1 pair of a network and a method; in 1 one larger rate for all layers does as well"),
+        (
+            "larger rate",
+            "in 0 of 1 pair of an experiment and a method; in 1 one larger rate for all layers does as well",
+        ),
         ("no difference", "in 1 it is no more accurate than one rate"),
         (
             "missing arms",
@@ -56,7 +59,7 @@ def test_the_answer_tells_what_undecided_is_due_to(collected_case):
     found = [collected_case(case, recipe=recipe) for case, recipe in (
         ("clear gain", "mnist"), ("missing arms", "cifar10-quick"), ("nothing learned", "deep-conv"))]  # fmt: skip
     said, text = answered(page(*found)), page(*found)
-    assert "in 1 of 3 pairs of a network and a method; 2 are undecided." in said
+    assert "in 1 of 3 pairs of an experiment and a method; 2 are undecided." in said
     head, counts = (
         re.search(rf"^\| {name}.*$", text, re.MULTILINE)[0].strip("| ").split(" | ")[1:]
         for name in ("the abstract says", "It increases accuracy")
@@ -100,7 +103,7 @@ def test_what_is_ahead_though_undecided_is_in_the_answer(collected_case):
         if run["role"] == "report" and run["rate"] == "per-step":
             run["looks"]["accuracy"][-1] = 0.97 if run["seed"] < 2 else 0.94
     text = page(case, collected_case("clear gain", recipe="cifar10-quick"))
-    though = "1 is undecided (there it is ahead of one rate, but a larger or varying rate may do as well)."
+    though = "1 is undecided (there it is ahead of one rate, but a rate as large for all layers may do as well)."
     assert though in answered(text)
     assert "undecided: ahead of one rate, its controls open" in text
 
@@ -170,7 +173,7 @@ def test_several_experiments_come_in_order_and_the_jpegs_are_named(collected_cas
     text = page(cifar, collected_case("clear gain"))
     assert text.index("## MNIST (quick)") < text.index("## CIFAR-10, quick network (quick)")
     assert text.count("stored as JPEG") > 5
-    assert "in 1 of 2 pairs of a network and a method" in answered(text)
+    assert "in 1 of 2 pairs of an experiment and a method" in answered(text)
     assert "It increases accuracy (MNIST, CIFAR-10, ImageNet). | 1 | 1 |" in text
 
 

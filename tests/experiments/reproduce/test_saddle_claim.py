@@ -69,6 +69,17 @@ def test_the_saddle_in_words_and_the_table(collected_case):
     assert rows["one rate"] == "802 (800\u2013804)"
 
 
+def test_runs_that_are_up_the_walls_only_at_first_are_told(collected_case):
+    collected = collected_case("clear gain", recipe="saddle", saddle="layers", arms=("uniform", "ln"))
+    for run in collected["runs"]:
+        if run["rate"] == "ln":
+            run["saddle"] |= {"up_until": 20, "left_at": 200}
+        else:
+            run["saddle"] |= {"up_until": 0, "left_at": 800}
+    found = judge_escape(collected, "sgd")[0]
+    assert found.sentence.endswith('so that the loss rises by more than 1%: "a rate per layer".')
+
+
 def test_the_mean_factor_of_two_seeds_lies_between_theirs(collected_case):
     arms = escapes(arms_of(collected_case("clear gain", recipe="saddle", saddle="layers", seeds=2), "sgd"))
     for run, factor in zip(arms["ln"].values(), (2.0, 5.0), strict=True):
