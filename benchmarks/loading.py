@@ -74,6 +74,9 @@ def make_folder(folder: Path, count: int = 1024) -> None:
 # ---- beside PyTorch
 
 
+TICK = 0.01  # seconds of the processor that its clock tells apart: what is less counts as one
+
+
 class Photographs:
     """A data set for PyTorch's DataLoader: what torchvision's ImageFolder and transforms do with an image."""
 
@@ -136,9 +139,8 @@ def beside_pytorch(
             used, began = processor_seconds(), time.perf_counter()
             images = sum(len(labels) for _, labels in loader)
             if number >= 0:
-                found[name].append(
-                    ((processor_seconds() - used) / images * 1e3, (time.perf_counter() - began) / images * 1e3)
-                )
+                cpu = max(processor_seconds() - used, TICK)
+                found[name].append((cpu / images * 1e3, (time.perf_counter() - began) / images * 1e3))
     print(f"{len(source)} images, batches of {batch}, {BESIDE_WORKERS} workers, medians of {rounds} rounds in turns")
     shares = {}
     for name, costs in found.items():

@@ -47,3 +47,13 @@ def test_all_loaders_take_turns(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert list(shares) == ["minidl, threads", "minidl, processes", "PyTorch"]
     assert shares["PyTorch"] == (1, 1)
     assert capsys.readouterr().out.count("images/s") == 3
+
+
+@needs_pytorch
+def test_less_than_a_tick_of_the_processors_clock_counts_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loading.make_folder(tmp_path, count=8)
+    monkeypatch.setattr(loading, "processor_seconds", lambda: 1.5)
+    shares = loading.beside_pytorch(ImageFolder(tmp_path), rounds=1, batch=4)
+    assert {name: cpu for name, (cpu, _) in shares.items()} == dict.fromkeys(shares, 1.0)
