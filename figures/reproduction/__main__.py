@@ -27,10 +27,6 @@ _OPENINGS = {  # by which a page that was written here is known
 }
 
 
-class _OtherNameError(ValueError):
-    """A file that holds another experiment than its name says."""
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Collect, if asked to, and make the page and its pictures; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m figures.reproduction", description=__doc__)
@@ -115,16 +111,14 @@ def _loaded(path: Path) -> dict[str, Any]:
     """The collected results in a file; what is wrong with it is told with its name, and what to do."""
     try:
         found = load(path)
-        if file_name(found) != path.name:
-            raise _OtherNameError(
-                f"{path} holds {found['recipe']}, {found['scale']}, which belong into {file_name(found)}: move it away"
-            )
-    except _OtherNameError:
-        raise
     except ValueError as error:
         raise ValueError(
             f"{path} is damaged: {error}. Put back the file that was committed, or make it with --collect OUT --anew"
         ) from error
+    if file_name(found) != path.name:
+        raise ValueError(
+            f"{path} holds {found['recipe']}, {found['scale']}, which belong into {file_name(found)}: move it away"
+        )
     return found
 
 

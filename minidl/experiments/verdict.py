@@ -82,38 +82,22 @@ class Pairing:
     @property
     def better(self) -> bool:
         """Whether layer-specific beats the other arm."""
-        return self.p_better <= SIGNIFICANCE and self._ahead_enough
+        return self.p_better <= SIGNIFICANCE and _is_enough(self.median_gain, self.other_loss, self.loss)
 
     @property
     def worse(self) -> bool:
         """Whether the other arm beats layer-specific."""
-        return self.p_worse <= SIGNIFICANCE and self._behind_enough
+        return self.p_worse <= SIGNIFICANCE and _is_enough(-self.median_gain, self.loss, self.other_loss)
 
     @property
     def promising(self) -> bool:
         """Whether layer-specific is ahead by enough in the median, but the seeds do not establish it."""
-        return not self.better and self.median_gain > 0 and self._ahead_enough
+        return not self.better and self.median_gain > 0 and _is_enough(self.median_gain, self.other_loss, self.loss)
 
     @property
     def trailing(self) -> bool:
         """Whether layer-specific is behind by enough in the median, but the seeds do not establish it."""
-        return not self.worse and self.median_gain < 0 and self._behind_enough
-
-    @property
-    def _behind_enough(self) -> bool:
-        """Whether layer-specific is behind by enough of its own median loss.
-
-        That may be infinite, where most seeds never arrive, though what it is behind by is not; then what it is behind
-        by counts on top of the other's median.
-        """
-        own = self.loss if np.isfinite(self.loss) else self.other_loss - self.median_gain
-        return -self.median_gain >= SMALLEST_EFFECT * own
-
-    @property
-    def _ahead_enough(self) -> bool:
-        """Whether the other arm is behind by enough of its own median loss, which is counted in the same way."""
-        other = self.other_loss if np.isfinite(self.other_loss) else self.loss + self.median_gain
-        return self.median_gain >= SMALLEST_EFFECT * other
+        return not self.worse and self.median_gain < 0 and _is_enough(-self.median_gain, self.loss, self.other_loss)
 
     @property
     def as_well(self) -> bool:
@@ -153,6 +137,14 @@ class Pairing:
             equal = f"{behind}p = {self.p_as_well:.3f}"
             return f"{gain}p = {self.p_worse:.3f}; {equal}" if self.trailing else f"{gain}{equal}"
         return f"{gain}p = {self.p_worse if self.worse or self.trailing else self.p_better:.3f}"
+
+
+def _is_enough(gap: float, behind: float, ahead: float) -> bool:
+    """Whether the arm that is behind is so by enough of its median loss.
+
+    That may be infinite, where most seeds never arrive, though the gap is not; then it is the other's, and the gap.
+    """
+    return gap >= SMALLEST_EFFECT * (behind if np.isfinite(behind) else ahead + gap)
 
 
 def _short(value: float) -> str:
