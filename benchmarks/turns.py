@@ -40,14 +40,24 @@ class Contestant:
 
     def __init__(self, peer: Peer, workload: str) -> None:
         self.peer = peer
-        self._folder = tempfile.TemporaryDirectory()
+        with contextlib.ExitStack() as stack:  # nothing is left behind by a peer that does not start
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            self._process = self._started(workload)
+            self._ended = stack.pop_all()
+
+    def _started(self, workload: str) -> subprocess.Popen[bytes]:
+        peer, hint = self.peer, ""
         command = [sys.executable, "-m", "benchmarks.serving", peer.library, workload]
         if peer.library == "caffe":
-            write_workload(WORKLOADS[workload], Path(self._folder.name))
-            command = [caffe_python(), "-m", "benchmarks.peers.with_caffe", self._folder.name]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=peer.environment(), cwd=peer.at
-        )
+            write_workload(WORKLOADS[workload], self._folder)
+            command = [caffe_python(), "-m", "benchmarks.peers.with_caffe", str(self._folder)]
+            hint = ": set CAFFE_PYTHON to a Python that has Caffe"
+        try:
+            return subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=peer.environment(), cwd=peer.at
+            )
+        except OSError as error:
+            raise PeerError(f"{peer.title} could not be started ({error.strerror}){hint}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +71,7 @@ class Contestant:
             self._process.kill()
         self._process.wait()
         self._process.stdout.close()
-        self._folder.cleanup()
+        self._ended.close()
 
     def results(self, steps: int) -> list[Any]:
         """What the peer has after `steps` steps: the loss of each, or the arrays of the last."""

@@ -164,7 +164,11 @@ def test_notes_that_quote_the_question_are_not_a_report(tmp_path, capsys):
     words = ["--collect", str(tmp_path / "run"), "--out", str(tmp_path / "report"), "--page"]
     assert main(words) == 0
     assert main(words) == 0  # its own it writes over
-    for name, opening in (("README.md", f"# Notes\n\n## {QUESTION}\n"), ("index.html", f"<p>{QUESTION}</p>")):
+    for name, opening in (
+        ("README.md", f"# Notes\n\n## {QUESTION}\n"),
+        ("index.html", f"<p>{QUESTION}</p>"),
+        ("findings.json", '[{"day": 1}]'),
+    ):
         own = (tmp_path / "report" / name).read_bytes()
         (tmp_path / "report" / name).write_text(opening)
         assert "is no report of a reproduction" in refused(capsys, *words)

@@ -22,8 +22,9 @@ REMARKS = "remarks.txt"
 OURS = re.compile(r"[a-z0-9-]+-(quick|paper)-(curves|depth|ends|escape|time)(-[a-z0-9-]+)?\.png")  # a report's pictures
 LEFT_OUT = 1
 _OPENINGS = {  # by which a page that was written here is known
-    "README.md": f"# {QUESTION}\n".encode(),
-    "index.html": as_html(QUESTION, [], lambda picture, k: "").partition("</title>")[0].encode(),
+    "README.md": (f"# {QUESTION}\n".encode(),),
+    "index.html": (as_html(QUESTION, [], lambda picture, k: "").partition("</title>")[0].encode(),),
+    "findings.json": (b'[{"claim":', b"[]"),
 }
 
 
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.out.is_dir():
         parser.error(f"--out: expected the folder of the json files; {options.out} is no folder: make it")
     try:
-        for name in ("README.md", *(["index.html"] if options.page else [])):
+        for name in ("README.md", *(["index.html", "findings.json"] if options.page else [])):
             _check_own(options.out / name)
     except (ValueError, OSError) as error:
         parser.error(f"--out: {error}")

@@ -70,6 +70,7 @@ class Function(Versioned, Source, FunctionNames):
     reads: ClassVar[tuple[tuple[int, ...], ...] | None] = None
     differentiable: ClassVar[bool] = True
     foreign: ClassVar[bool] = False
+    _traits: ClassVar[Any] = None  # of each class its own: all of these in the form of the faster call, once it has run
 
     __slots__ = ("_dtype", "_saved_writes", "_shapes", "_stretch", "inputs", "kept", "needed", "order")
 
@@ -91,7 +92,7 @@ class Function(Versioned, Source, FunctionNames):
             raise taken_name(cls, TAKEN.intersection(vars(cls)))
         super().__init_subclass__()
         cls.versions = ()  # a subclass has its own lines, which no version of its parent's replaces
-        cls.foreign = foreign
+        cls.foreign, cls._traits = foreign, None
         if foreign and cls.__new__ is object.__new__ and cls.__init__ is object.__init__:
             cls.__new__ = made  # type: ignore[method-assign]
 

@@ -72,9 +72,11 @@ def grad(
     Raises:
         GraphError: an input does not require a gradient, or the outputs do not depend on it.
         DTypeError: an output or an input is no Tensor.
+        ValueError: `retain_graph`, `create_graph` or `allow_unused` is neither True nor False.
     """
     yes_or_no(create_graph, "grad: create_graph")
     yes_or_no(allow_unused, "grad: allow_unused")
+    retain = yes_or_no(create_graph if retain_graph is None else retain_graph, "grad: retain_graph")
     many_outputs, many_inputs = several("grad: expected outputs", outputs), several("grad: expected inputs", inputs)
     if isinstance(grad_outputs, (list, tuple)):
         given: Sequence[Any] = grad_outputs
@@ -91,7 +93,6 @@ def grad(
             f"nothing; give the loss first, and then what to differentiate by"
         )
     seeds = [seed_gradient(y, g, create_graph) for y, g in zip(many_outputs, given, strict=True)]
-    retain = create_graph if retain_graph is None else retain_graph
     found = _walk(many_outputs, seeds, many_inputs, retain, create_graph)
     for x, g in zip(many_inputs, found, strict=True):
         if g is None and not allow_unused:

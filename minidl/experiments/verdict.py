@@ -112,7 +112,7 @@ class Pairing:
         if self.worse:
             return "is beaten by"
         if self.trailing:
-            return "is behind, but not provably,"
+            return "lags, but not provably, behind"
         if self.as_well:
             ahead = self.p_better <= SIGNIFICANCE
             return f"is ahead, but by less than {SMALLEST_EFFECT:.0%}, of" if ahead else "does no better than"

@@ -52,16 +52,14 @@ class _Read(dict[int, int]):
         return _EVERY
 
 
-class _Traits(dict[type[Function], tuple[int, _Read]]):
-    """By an op's class what it says of itself, and what it reads: looked up once for an op, not six times."""
+def traits_of(op: type[Function]) -> tuple[int, _Read]:
+    """What an op's class says of itself, and what it reads: looked up once for an op, not six times.
 
-    def __missing__(self, op: type[Function]) -> tuple[int, _Read]:
-        saves = SAVES_INPUTS * op.saves_inputs + SAVES_OUTPUT * op.saves_output
-        self[op] = saves + DIFFERENTIABLE * op.differentiable + FOREIGN * op.foreign, _Read(op.reads or ())
-        return self[op]
-
-
-traits_of = _Traits()
+    It is left with the class, and not in a table here, which would keep for ever the classes that are made on the way.
+    """
+    saves = SAVES_INPUTS * op.saves_inputs + SAVES_OUTPUT * op.saves_output
+    op._traits = saves + DIFFERENTIABLE * op.differentiable + FOREIGN * op.foreign, _Read(op.reads or ())
+    return op._traits
 
 
 def _call(op: Function, inputs: tuple[Any, ...], mode: int) -> Any:
@@ -79,7 +77,7 @@ def _call(op: Function, inputs: tuple[Any, ...], mode: int) -> Any:
             loose = loose or type(x) not in READY or (type(x) is np.ndarray and not x.dtype.isnative)
             arrays.append(x)
         bit += bit
-    traits, reads = traits_of[type(op)]
+    traits, reads = op._traits or traits_of(type(op))
     if loose or traits >= FOREIGN or (tensor is None and type(arrays[0]) is not np.ndarray):
         arrays = converted(op, inputs, arrays)
     if op.versions:  # as `chosen`, written out
@@ -183,7 +181,7 @@ def _call_of_two(op: Function, inputs: tuple[Any, Any], mode: int) -> Any:
     else:
         loose = loose or type(y) not in READY or (type(y) is np.ndarray and not y.dtype.isnative)
         y_array = y
-    traits, reads = traits_of[type(op)]
+    traits, reads = op._traits or traits_of(type(op))
     if loose or traits >= FOREIGN or (tensor is None and type(x_array) is not np.ndarray):
         x_array, y_array = converted(op, inputs, [x_array, y_array])
     if op.versions:

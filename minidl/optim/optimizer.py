@@ -281,10 +281,10 @@ class Optimizer(Versioned, Options, ABC, OptimizerNames):
         """Forget the gradients: every parameter's `.grad` becomes None, or with `set_to_none=False` 0."""
         for layer in self.layers:
             for _, p in layer.parameters:
-                if set_to_none:
+                if set_to_none is True:
                     p._grad = None
                 else:
-                    p.zero_grad(set_to_none=False)
+                    p.zero_grad(set_to_none)
 
     def _parameters(self) -> Iterator[tuple[str, Tensor]]:
         for layer in self.layers:

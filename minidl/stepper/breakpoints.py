@@ -205,7 +205,7 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         def reached(this: Any, *arguments: Any) -> bool:
             if once:
                 this.__class__ = cls
-                if this is not what:  # a copy that somebody has kept
+                if all(this is not one for one, _ in self._changed):  # a copy that somebody has kept
                     return False
             elif method == "update_layer":
                 name, trained = arguments

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from os import PathLike
 
+from minidl.checks import yes_or_no
 from minidl.errors import GraphError
 from minidl.stepper import saving
 from minidl.stepper.checking import Check, check
@@ -48,7 +49,8 @@ class Tape(TapeContents):
         if not self.recording:
             raise GraphError("tape.live(loss) belongs inside the block `with md.record() as tape:`, which has ended")
         seen = len(self.events)
-        for _ in walked(loss, retain_graph):
+        keep = retain_graph is not None and yes_or_no(retain_graph, "live: retain_graph")
+        for _ in walked(loss, keep):
             yield from self.events[seen:]
             seen = len(self.events)
         yield from self.events[seen:]

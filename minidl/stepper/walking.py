@@ -70,14 +70,14 @@ def walk(loss: Tensor, retain_graph: bool = False) -> Iterator[Step]:
     return walked(loss, yes_or_no(retain_graph, "walk: retain_graph"))
 
 
-def walked(loss: Tensor, retain_graph: bool | None) -> Iterator[Step]:
+def walked(loss: Tensor, retain_graph: bool) -> Iterator[Step]:
     """The steps of `walk`. As in `Walk.run`, which says more, the newest op whose gradient is complete comes next."""
     seed = seed_gradient(loss, None, False)
     grads: dict[Any, Any] = {loss._op or loss: seed}
     while grads and (node := max(grads, key=by_creation)).order:
         before, loud = mode.set(mode.get() & ~RECORD), set_errors(SILENT)
         try:
-            step = _one(node, grads, bool(retain_graph))
+            step = _one(node, grads, retain_graph)
         finally:
             mode.reset(before)
             reset_errors(loud)

@@ -144,7 +144,8 @@ class Tensor(NumPyMethods, TensorNames):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradient: it becomes None, or with `set_to_none=False` 0."""
-        self._grad = None if set_to_none or self._grad is None else self.wrap(self._grad._data * 0)
+        grad = None if yes_or_no(set_to_none, "zero_grad: set_to_none") else self._grad
+        self._grad = None if grad is None else self.wrap(grad._data * 0)
 
     def retain_grad(self) -> None:
         """Let backward() leave a `.grad` here too, though this is not a leaf."""

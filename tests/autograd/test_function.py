@@ -339,6 +339,29 @@ def test_your_forward_may_return_an_input_which_is_copied() -> None:
     np.testing.assert_array_equal(host(b.grad), [2, 4])
 
 
+def test_an_op_that_is_defined_anew_lets_the_one_before_go() -> None:
+    """As in a notebook's cell that is run again; its lines may hold on to anything."""
+
+    def define() -> weakref.ref[type]:
+        class Twice(md.Function):
+            __slots__ = ()
+
+            def forward(self, x):
+                return x * 2
+
+            def backward(self, grad_out):
+                return grad_out * 2
+
+        x = tensor([1.0, 2.0], requires_grad=True)
+        Twice()(x).sum().backward()
+        np.testing.assert_array_equal(host(x.grad), 2)
+        return weakref.ref(Twice)
+
+    last = define()
+    gc.collect()
+    assert last() is None
+
+
 @pytest.mark.parametrize("returned", [None, "text", ("a", "b")])
 def test_a_forward_must_return_one_array(returned: object) -> None:
     class Odd(md.Function):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minidl as md
+from benchmarks import turns
 from benchmarks.peers import LIBRARIES, Peer, able, alike, entrants, installed, reason, steps_of
 from benchmarks.race import DisagreementError, check
 from benchmarks.serving import results
@@ -100,6 +101,16 @@ def test_a_process_finds_the_minidl_that_is_to_be_measured(tmp_path):
     assert there.environment()["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path) == str(there.at)
     assert there.title == "minidl at 1234567, 1 thread"
     assert reason("old", "Att") is None
+
+
+def test_a_peer_that_cannot_be_started_is_named_and_leaves_no_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(turns.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("CAFFE_PYTHON", str(tmp_path / "python"))
+    with pytest.raises(PeerError, match=r"could not be started .*: set CAFFE_PYTHON to a Python that has"):
+        Contestant(Peer("caffe", 1), "W3")
+    with pytest.raises(KeyError):
+        Contestant(Peer("caffe", 1), "no workload")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_peer_that_fails_is_named(capfd):

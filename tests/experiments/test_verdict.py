@@ -214,7 +214,7 @@ def test_behind_by_enough_but_not_provably_is_said_though_the_other_does_as_well
     ahead = own - np.array([0.10, 0.12, 0.11, 0.13, 0.0])  # in four seeds of five
     verdict = judge({"layer-specific": own, "uniform": ahead})
     assert (verdict.kind, verdict.pairings[0].as_well) == (UNDECIDED, True)
-    assert "is behind, but not provably, the uniform rate (median gain -0.11 on " in verdict.reason
+    assert "lags, but not provably, behind the uniform rate (median gain -0.11 on " in verdict.reason
     assert "p = 0.062; the uniform rate behind by less than" in verdict.reason
 
 

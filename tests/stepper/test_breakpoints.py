@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
+import weakref
 from types import FrameType
 from typing import Any
 
@@ -176,6 +178,26 @@ def test_as_a_statement_until_it_is_removed(stops: list[Stop]) -> None:
     assert not mode.get() & OBSERVED
     assert not before_step
     assert not after_step
+
+
+def test_the_graph_of_an_op_that_stopped_goes_when_its_result_goes(stops: list[Stop]) -> None:
+    w, x = pair()
+    stop = md.break_on(op="Mul")
+    y, last = w * x, weakref.ref(w)
+    del w, y
+    assert stops == [("Mul", "forward")]
+    assert last() is None
+    stop.remove()
+
+
+def test_the_classes_that_stop_go_too(stops: list[Stop]) -> None:
+    w, x = pair()
+    for _ in range(3):
+        with md.break_on(op="Mul"):
+            (w * x).sum().backward()
+    gc.collect()
+    assert len(stops) == 6
+    assert not [cls for cls in md.ops.Mul.__subclasses__() if hasattr(cls, "_stops")]
 
 
 def test_another_thread_does_not_stop(stops: list[Stop]) -> None:

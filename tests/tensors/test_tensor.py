@@ -423,3 +423,30 @@ def test_zero_grad_may_leave_zeros() -> None:
         assert model.weight.grad is None
         thing.zero_grad(set_to_none=False)
         assert model.weight.grad is None
+
+
+def _live(loss: md.Tensor, **options: Any) -> None:
+    with md.record() as tape:
+        list(tape.live(loss, **options))
+
+
+@pytest.mark.parametrize(
+    ("ask", "name"),
+    [
+        (lambda loss, x: md.grad(loss, x, retain_graph="no"), "grad: retain_graph"),
+        (lambda loss, x: md.grad(loss, x, create_graph="no"), "grad: create_graph"),
+        (lambda loss, x: md.grad(loss, x, allow_unused="no"), "grad: allow_unused"),
+        (lambda loss, x: md.walk(loss, retain_graph="no"), "walk: retain_graph"),
+        (lambda loss, x: _live(loss, retain_graph="no"), "live: retain_graph"),
+        (lambda loss, x: x.zero_grad(set_to_none="no"), "zero_grad: set_to_none"),
+        (lambda loss, x: md.optim.SGD([x], lr=0.1).zero_grad(set_to_none="no"), "zero_grad: set_to_none"),
+    ],
+)
+def test_what_is_neither_true_nor_false_is_refused_before_anything_happens(ask: Any, name: str) -> None:
+    """A "no" is true in Python, so it would do the opposite of what it says."""
+    x = tensor([1.0, 2.0], True)
+    loss = (x * x).sum()
+    with pytest.raises(ValueError, match=f"{name}: expected True or False; got 'no'"):
+        ask(loss, x)
+    assert x.grad is None
+    loss.backward()  # the graph is still there

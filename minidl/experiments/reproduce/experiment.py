@@ -62,7 +62,8 @@ def experiment(collected: dict[str, Any], shown: Picture | None) -> list[Block]:
     blocks += [Text(note, "note")] if note else []
     methods = methods_of(collected)
     if not methods:
-        return [*blocks, Text("None of its runs is done.")]
+        tuned = f", only {len(collected['runs'])} that choose a rate" if collected["runs"] else ""
+        return [*blocks, Text(f"None of its reported runs is done{tuned}.")]
     if collected["recipe"] == SADDLE:
         blocks += _escaped(collected, methods)
     elif any(looked(arms_of(collected, method), ARMS) for method in methods):

@@ -49,7 +49,10 @@ def test_no_heading_is_folded(collected_case):
 
 def test_an_experiment_without_runs_says_so(collected_case):
     nothing = collected_case("missing arms", seeds=1, missing=("sgd-ln-recipe-seed0", "sgd-uniform-recipe-seed0"))
-    assert "None of its runs is done." in section(nothing)
+    assert "None of its reported runs is done." in section(nothing)
+    tuning = [run | {"role": "tuning"} for run in collected_case("clear gain")["runs"][:3]]
+    only_tuning = section(collected_case("clear gain") | {"runs": tuning})
+    assert "None of its reported runs is done, only 3 that choose a rate." in only_tuning
 
 
 def test_runs_that_all_diverged_have_a_section(collected_case):

@@ -129,7 +129,7 @@ def test_no_runs_claim_nothing(collected_case):
     nothing = collected_case("missing arms", missing=tuple(f"sgd-{arm}-recipe-seed{k}" for arm in ("ln", "uniform")
                                                            for k in range(5)))  # fmt: skip
     text = page(nothing)
-    assert "None of its runs is done." in text
+    assert "None of its reported runs is done." in text
     assert "0 of 10" in text
 
 
