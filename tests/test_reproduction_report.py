@@ -43,15 +43,17 @@ def test_all_is_small():
 def test_results_are_collected_and_told(tmp_path, capsys):
     write_runs(tmp_path / "run", "missing arms", seeds=1)
     (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "mnist-quick-curves-adagrad.png").write_bytes(b"")  # of a run that is told of no longer
-    (tmp_path / "report" / "my-holiday.png").write_bytes(b"")
+    gone = "mnist-quick-curves-adagrad"  # of a run that is told of no longer
+    (tmp_path / "report" / "README.md").write_text(f"# {QUESTION}\n\n![MNIST]({gone}.png)\n")
+    for name in (f"{gone}.png", f"{gone}.json", f"{gone}-1.svg", "my-holiday.png", "resnet-paper-time.png"):
+        (tmp_path / "report" / name).write_bytes(b"")
     assert main(["--collect", str(tmp_path / "run"), "--out", str(tmp_path / "report")]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("mnist-quick.json: 2 runs, 0 missing, 0 failed, 0 damaged\n")
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert {"README.md", "mnist-quick.json", "mnist-quick-ends.png"} <= names
     assert not any(name.endswith(".svg") or "adagrad" in name for name in names)
-    assert "my-holiday.png" in names
+    assert {"my-holiday.png", "resnet-paper-time.png"} <= names
 
 
 def collected_into(out, *words):
@@ -173,6 +175,21 @@ def test_notes_that_quote_the_question_are_not_a_report(tmp_path, capsys):
         (tmp_path / "report" / name).write_text(opening)
         assert "is no report of a reproduction" in refused(capsys, *words)
         (tmp_path / "report" / name).write_bytes(own)
+
+
+def test_a_picture_of_somebody_else_is_not_written_over(tmp_path, capsys):
+    write_runs(tmp_path / "run", "missing arms", seeds=1)
+    (tmp_path / "report").mkdir()
+    theirs = tmp_path / "report" / "mnist-quick-ends.png"
+    theirs.write_bytes(b"mine")
+    said = refused(capsys, "--collect", tmp_path / "run", "--out", tmp_path / "report")
+    assert "mnist-quick-ends.png is there, but no picture of its report: move it away" in said
+    assert [path.name for path in theirs.parent.iterdir()] == ["mnist-quick-ends.png"]
+    assert theirs.read_bytes() == b"mine"
+
+
+def test_anew_without_folders_is_refused(tmp_path, capsys):
+    assert "give the folders too, --collect OUT" in refused(capsys, "--anew", "--out", tmp_path)
 
 
 def test_a_file_under_another_experiments_name_is_refused(tmp_path, capsys):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from minidl.files.writing import write_atomically
 
 HERE = Path(__file__).parent
 REMARKS = "remarks.txt"
-OURS = re.compile(r"[a-z0-9-]+-(quick|paper)-(curves|depth|ends|escape|time)(-[a-z0-9-]+)?\.png")  # a report's pictures
+SHOWN = re.compile(r"^!\[.*\]\(([a-z0-9-]+)\.png\)$", re.MULTILINE)  # a picture in a report
 LEFT_OUT = 1
 _OPENINGS = {  # by which a page that was written here is known
     "README.md": (f"# {QUESTION}\n".encode(),),
@@ -38,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
                         help="the folder of the json files and the report (default: figures/reproduction)")  # fmt: skip
     parser.add_argument("--page", action="store_true", help="also index.html, SVG pictures and findings.json")
     options = parser.parse_args(arguments)
+    if options.anew and not options.collect:
+        parser.error("--anew says how --collect adds: give the folders too, --collect OUT")
     if not options.out.is_dir():
         parser.error(f"--out: expected the folder of the json files; {options.out} is no folder: make it")
     try:
@@ -131,6 +135,8 @@ def _write(
 ) -> None:
     """Write what was taken, and the report of all collected results; nothing if there cannot be a report of them."""
     files = render_report(collections, options.page, remarks)
+    before = _pictures_in(options.out)
+    _check_pictures(options.out, files, before)
     for path, found in taken.items():
         save(found, path)
         say(
@@ -140,10 +146,30 @@ def _write(
         )
     for name, content in files.items():
         write_atomically(options.out / name, content)
-    for path in options.out.glob("*.png"):  # pictures of runs that are no longer told of
-        if OURS.fullmatch(path.name) and path.name not in files:
-            path.unlink()
+    for name in before:  # pictures of runs that are no longer told of
+        if f"{name}.png" not in files:
+            for path in (options.out / f"{name}.png", options.out / f"{name}.json", *options.out.glob(f"{name}-?.svg")):
+                path.unlink(missing_ok=True)
     say("\n".join(headline(collections)), sys.stdout)
+
+
+def _pictures_in(folder: Path) -> set[str]:
+    """The names of the pictures that the report in a folder shows; without one there are none."""
+    page = folder / "README.md"
+    return set(SHOWN.findall(page.read_text(encoding="utf-8"))) if page.exists() else set()
+
+
+def _check_pictures(folder: Path, files: Iterable[str], before: set[str]) -> None:
+    """Refuse to write over a picture, or its numbers, that the report in the folder does not show.
+
+    Raises:
+        FileExistsError: there is one. Its `strerror` says so.
+    """
+    for name in files:
+        picture = name.rpartition(".")[0]
+        ours = name in _OPENINGS or picture in before or re.sub(r"-[0-9]$", "", picture) in before
+        if not ours and (folder / name).exists():
+            raise FileExistsError(errno.EEXIST, f"{name} is there, but no picture of its report: move it away")
 
 
 def remarks_in(folder: Path) -> list[str]:

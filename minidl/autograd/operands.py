@@ -8,6 +8,7 @@ import numpy as np
 
 from minidl import backend
 from minidl.autograd.odd_operands import refuse_several
+from minidl.autograd.own_op import refuse_unknown
 from minidl.autograd.variable import Variable
 
 READY = frozenset((np.ndarray, float, int, bool))  # classes of operands that forward can be handed as they are
@@ -32,6 +33,8 @@ def _raw(op: Any, x: Any) -> Any:
 
 def converted(op: Any, inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
     """`arrays`, of which some are still numbers, lists or NumPy's scalars, as arrays; your own op's read-only."""
+    if op.foreign:
+        refuse_unknown(type(op))
     has_array = any(isinstance(x, Variable) or type(x) is np.ndarray for x in inputs)
     if not has_array or any(_has_to_be_made(x) for x in inputs):
         for x in inputs:

@@ -27,6 +27,17 @@ def made(cls: type[Any], *options: Any, **named: Any) -> Any:
     return object.__new__(cls)
 
 
+def refuse_unknown(cls: type[Any]) -> None:
+    """Refuse an op's class of which nobody was told when it was declared.
+
+    Raises:
+        TypeError: a class above it has an `__init_subclass__` that does not call the next one.
+    """
+    if cls.plain is not cls and cls not in cls.plain.versions:
+        above = next((base for base in cls.__mro__[1:] if "__init_subclass__" in vars(base)), cls.plain)
+        raise TypeError(f"{cls.__name__}: {above.__name__}.__init_subclass__ has to call super().__init_subclass__()")
+
+
 def misspelt(cls: type[Any], name: str) -> str:
     """What to add about a class without `name` that has a name much like it: "; it has 'foward'"."""
     written = meant_by(name, (key for kind in cls.__mro__ if kind.__module__ == cls.__module__ for key in vars(kind)))

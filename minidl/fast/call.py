@@ -77,7 +77,7 @@ def _call(op: Function, inputs: tuple[Any, ...], mode: int) -> Any:
             loose = loose or type(x) not in READY or (type(x) is np.ndarray and not x.dtype.isnative)
             arrays.append(x)
         bit += bit
-    traits, reads = op._traits or traits_of(type(op))
+    traits, reads = type(op)._traits or traits_of(type(op))
     if loose or traits >= FOREIGN or (tensor is None and type(arrays[0]) is not np.ndarray):
         arrays = converted(op, inputs, arrays)
     if op.versions:  # as `chosen`, written out
@@ -181,7 +181,7 @@ def _call_of_two(op: Function, inputs: tuple[Any, Any], mode: int) -> Any:
     else:
         loose = loose or type(y) not in READY or (type(y) is np.ndarray and not y.dtype.isnative)
         y_array = y
-    traits, reads = op._traits or traits_of(type(op))
+    traits, reads = type(op)._traits or traits_of(type(op))
     if loose or traits >= FOREIGN or (tensor is None and type(x_array) is not np.ndarray):
         x_array, y_array = converted(op, inputs, [x_array, y_array])
     if op.versions:

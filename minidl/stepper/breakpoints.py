@@ -25,7 +25,7 @@ _HANDED = (
     "it is called as when(op, *inputs) in the forward, when(op, grad_out, *saved) in the backward and "
     "when(optimizer, *gradients) in an update: phase= chooses one"
 )
-_STOPS = "_stops"  # an attribute of the classes made here
+_STOPS = "_stops"  # an attribute of the classes made here: who is asked, each of which says whether to stop
 FORWARD, BACKWARD, UPDATE = PHASES = ("forward", "backward", "update")
 
 
@@ -199,7 +199,9 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
 
     def _stop_in(self, what: Any, method: str) -> None:
         """Let the next call of `method` of an op or optimizer stop: until then it is of a class that does."""
-        cls, found = what.plain, type(what)
+        found = type(what)
+        others: tuple[Callable[..., bool], ...] = getattr(found, _STOPS, ())  # of breakpoints that have met it just now
+        cls = found.stands_for if others else what.plain
         once = method in ("forward", "backward")
 
         def reached(this: Any, *arguments: Any) -> bool:
@@ -216,8 +218,13 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
             self.stops += 1
             return True
 
+        def any_reached(this: Any, *arguments: Any) -> bool:
+            said = [each(this, *arguments) for each in (*others, reached)]  # all are asked, and it stops once
+            return any(said)
+
         home = cls.__module__ if getattr(cls, "foreign", False) else __name__  # an op of yours stays one
-        names = {method: stopping(getattr(cls, method), reached), "__slots__": (), "__module__": home, _STOPS: True}
+        names = {method: stopping(getattr(cls, method), any_reached), "__slots__": (), "__module__": home,
+                 "stands_for": cls, _STOPS: (*others, reached)}  # fmt: skip
         stops = type(cls)(cls.__name__, (cls,), names)
         stops.__qualname__ = cls.__qualname__
         what.__class__ = stops

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import gc
 import inspect
 import weakref
@@ -337,6 +338,46 @@ def test_your_forward_may_return_an_input_which_is_copied() -> None:
         b *= 10
     loss.backward()
     np.testing.assert_array_equal(host(b.grad), [2, 4])
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_base_that_keeps_its_subclasses_to_itself_is_named(plain: bool) -> None:
+    class Base(md.Function):
+        def __init_subclass__(cls) -> None:
+            pass
+
+        def forward(self, x):
+            return x * 2
+
+        def backward(self, grad_out):
+            return grad_out * 2
+
+    class Sub(Base):
+        saves_inputs = True
+
+        def backward(self, grad_out, x):
+            return grad_out * 2
+
+    x = tensor([1.0, 2.0], requires_grad=True)
+    with md.plain() if plain else contextlib.nullcontext():
+        Base()(x).sum().backward()
+        with pytest.raises(TypeError, match=r"Sub: Base.__init_subclass__ has to call super\(\).__init_subclass__\(\)"):
+            Sub()(x)
+
+
+def test_an_attribute_of_an_op_is_not_taken_for_what_its_class_says() -> None:
+    class Odd(md.Function):
+        def __init__(self):
+            self._traits = (1, 2)
+
+        def forward(self, x):
+            return x * 2
+
+        def backward(self, grad_out):
+            return grad_out * 2
+
+    with pytest.raises(AttributeError, match="_traits"):
+        Odd()(tensor([1.0], requires_grad=True))
 
 
 def test_an_op_that_is_defined_anew_lets_the_one_before_go() -> None:

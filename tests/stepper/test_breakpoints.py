@@ -128,6 +128,20 @@ def test_an_update_of_one_step(stops: list[Stop]) -> None:
     assert len(stops) == 3
 
 
+def test_breakpoints_that_meet_stop_once_and_all_count(stops: list[Stop]) -> None:
+    """As those of a notebook's cell that was run twice."""
+    w, x = pair()
+    with md.break_on(op="Mul") as first, md.break_on(when=lambda op, *arrays: len(arrays) == 2) as second:
+        (w * x).sum().backward()
+    assert stops == [("Mul", "forward"), ("Mul", "backward")]
+    assert (first.stops, second.stops) == (2, 1)
+    with md.break_on(phase="update") as first, md.break_on(op="SGD", layer="fc1") as second:
+        training(2)
+    assert stops[2:] == [("SGD", "update_layer")] * 4
+    assert (first.stops, second.stops) == (4, 2)
+    np.testing.assert_array_equal(host(w.grad), [3, 4])
+
+
 def test_a_step_begins_with_its_forward(stops: list[Stop]) -> None:
     with md.break_on(op="ReLU", step=3):
         training(3)

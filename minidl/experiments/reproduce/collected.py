@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
+from minidl.experiments.reproduce.evidence import arm_of
 from minidl.experiments.reproduce.grids import not_at_their_best
 from minidl.experiments.reproduce.pairing import KEY, start_of
 from minidl.experiments.reproduce.results import FORMAT, rounded
@@ -322,4 +324,8 @@ def load(path: Path) -> dict[str, Any]:
         if names.count(run["id"]) > 1:
             raise ValueError(f"{path} holds the run {run['id']!r} more than once")
         check_collected(run, len(found["layers"]), f"{path}, {run['id']}")
+    reported = Counter((run["method"], arm_of(run), run["seed"]) for run in found["runs"] if run["role"] == "report")
+    for (method, arm, seed), count in reported.items():
+        if count > 1:
+            raise ValueError(f"{path} holds {count} runs of {method}, {arm}, with seed {seed}")
     return found

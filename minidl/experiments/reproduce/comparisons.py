@@ -154,13 +154,18 @@ def lacking(arms: Arms, tuned: Verdict | None, grids: Grids) -> str:
     seeds = len(arms[TUNED["layer-specific"]])
     if seeds < fewest():
         return f"was run on {seeds_words(seeds)}"
-    lacks = {rule: grids[rule].lack if rule in grids else "has none of its runs" for rule in _rules(arms)}
-    undone = [f"the grid of {arm_named(rule)} {lack}" for rule, lack in lacks.items() if lack]
+    undone = _undone(arms, grids)
     if undone:
-        return f"is not known: {listed(undone)}"
+        return f"is not known: {listed([f'the grid of {arm_named(rule)} {lack}' for rule, lack in undone.items()])}"
     if TUNED["per-step"] not in arms and tuned.pairings[0].better:
         return f"lacks {arm_named('per-step')}, as large and the same for all layers"
     return ""
+
+
+def _undone(arms: Arms, grids: Grids) -> dict[str, str]:
+    """The rules that are compared at their best rates, though these are not known yet, and what their grids lack."""
+    lacks = {rule: grids[rule].lack if rule in grids else "has none of its runs" for rule in _rules(arms)}
+    return {rule: lack for rule, lack in lacks.items() if lack}
 
 
 def _led_nowhere(tuned: Verdict | None, grids: Grids) -> list[str]:
@@ -282,7 +287,9 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, gri
     word, why = combined(recipe, tuned, controls, lack)
     few = len(own["ln"]) < fewest()
     enough = tuned if len(best.get(TUNED["layer-specific"], ())) >= fewest() else None
-    because = _because(word, recipe, enough, few, controls, bool(missing) and not _led_nowhere(tuned, grids))
+    undone = _undone(best, grids)
+    known = None if undone else enough
+    because = _because(word, recipe, known, few, controls, bool(missing) and not _led_nowhere(tuned, grids))
     if tuned is not None:
         aside = [rule for rule in _at_edges(best, grids) if not _could_turn(rule, tuned, measure.relative)]
         why += f" (T{_beyond(aside)[1:]}.)" if aside else ""
@@ -291,7 +298,9 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, gri
     if tuned is not None:
         seeds = seeds_words(len(best[TUNED["layer-specific"]]))
         same = ", which is the recipe's" if _are_the_recipes(own, best) else ""
-        sentence += f"Each at its own best rate{same}, {seeds}: {_each(best, TUNED, measure)}. "
+        begun = any(rule in grids for rule in undone)
+        rates = "the best rate that is known so far" if begun else f"its own best rate{same}"
+        sentence += f"Each at {rates}, {seeds}: {_each(best, TUNED, measure)}. "
         sentence += _left_out(arms, best, TUNED)
         statistics.append(f"Each at its best rate: {_reason(tuned)}")
     numbers = {
@@ -310,7 +319,7 @@ def _because(word: str, recipe: Verdict, tuned: Verdict | None, few: bool, contr
 
     Args:
         word: that came out.
-        recipe, tuned: the verdicts, the second None if it was not run on enough seeds.
+        recipe, tuned: the verdicts, the second None if it was not run on enough seeds, or the best rates may change.
         few: whether there are too few seeds at the recipe's rate.
         controls: whether both controls were run there.
         missing: whether the comparison at the best rates lacks runs.

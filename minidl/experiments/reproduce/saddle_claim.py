@@ -55,13 +55,13 @@ def _about_walls(arms: Arms) -> str:
         return ""
     first, later = (listed([f'"{arm_named(arm)}"' for arm in some]) for some in (up, out))
     words = f" Thrown up the walls at first, so that the loss rises by more than {UP - 1:.0%}: {first}."
-    return words + (f" Still up there half-way out: {later}." if out else "")
+    return words + (f" Still up there half-way: {later}." if out else "")
 
 
 def _part_up(run: Run) -> float:
-    """The part of its way out after which a run was last up the walls; 1 for one that never left."""
+    """The part of its way out, or of all its steps if it never left, after which a run was last up the walls."""
     saddle = run["saddle"]
-    return saddle["up_until"] / saddle["left_at"] if saddle["left_at"] else 1.0
+    return float(saddle["up_until"] / max(saddle["left_at"] or run["iterations"], 1))
 
 
 def rise(run: Run) -> float:

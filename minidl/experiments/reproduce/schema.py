@@ -173,9 +173,8 @@ def check_result(found: Any) -> None:
         _check(found, {"saddle": dict})
         _check(found["saddle"], _SADDLE)
         _check_saddle(found["saddle"], "result.json, saddle")
-    steps = [look["iteration"] for look in found["looks"]]
-    if not steps or steps != sorted(set(steps)):
-        raise ValueError("result.json, looks: expected at least one, at iterations that grow")
+    looks = {key: [look[key] for look in found["looks"]] for key in ("iteration", "accuracy")}
+    _check_looks(looks, "result.json, looks")
     if len(found["curve"]["steps"]) != len(found["curve"]["loss"]):
         raise ValueError("result.json, curve: expected as many steps as losses")
     rows, layers = len(found["flow"]["steps"]), len(found["layers"])
@@ -240,8 +239,7 @@ def _check_reported(run: dict[str, Any], layers: int, where: str) -> None:
     looks, curve = run["looks"], run["curve"]
     _check_if_there(looks, {name: [kind] for name, kind in _OF_A_LOOK.items()}, f"{where}, looks")
     _check_lengths(looks, f"{where}, looks")
-    if not looks["iteration"]:
-        raise ValueError(f"{where}, looks: expected at least one")
+    _check_looks(looks, f"{where}, looks")
     _check_lengths(curve, f"{where}, curve")
     _check_if_there(run["layers"], _OF_LAYERS, f"{where}, layers")
     columns = [run["layers"][name][when] for name in FLOW if name in run["layers"] for when in ("first", "middle")]
@@ -254,6 +252,15 @@ def _check_reported(run: dict[str, Any], layers: int, where: str) -> None:
         columns += [row for name in FLOW for row in flow[name]]
     if any(len(column) != layers for column in columns):
         raise ValueError(f"{where}: expected a number for each of {layers} layers")
+
+
+def _check_looks(looks: dict[str, Any], where: str) -> None:
+    steps = looks["iteration"]
+    if not steps or steps != sorted(set(steps)):
+        raise ValueError(f"{where}: expected at least one, at iterations that grow")
+    for accuracy in looks["accuracy"]:
+        if accuracy is not None and not 0 <= accuracy <= 1:
+            raise ValueError(f"{where}, accuracy: expected parts of the images, from 0 to 1; got {accuracy}")
 
 
 def _check_lengths(lists: dict[str, Any], where: str) -> None:

@@ -263,6 +263,28 @@ def test_a_file_that_no_report_could_be_made_of_is_refused(tmp_path, collected_c
         load(tmp_path / "a.json")
 
 
+def test_an_arm_has_one_run_a_seed(tmp_path, collected_case):
+    case = collected_case("clear gain")
+    save({**case, "runs": [*case["runs"], case["runs"][0] | {"id": "another"}]}, tmp_path / "a.json")
+    with pytest.raises(ValueError, match=r"holds 2 runs of sgd, .*, with seed 0"):
+        load(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("looks", "said"),
+    [
+        ({"iteration": [300, 200], "accuracy": [0.9, 0.9]}, "looks: expected at least one, at iterations that grow"),
+        ({"iteration": [200, 300], "accuracy": [0.9, 97.0]}, "accuracy: expected parts .* from 0 to 1; got 97.0"),
+    ],
+)
+def test_looks_grow_and_accuracies_are_parts(tmp_path, collected_case, looks, said):
+    case = collected_case("clear gain")
+    odd = case["runs"][0] | {"looks": {**looks, "loss": [0.1, 0.1], "seconds": [1.0, 2.0]}}
+    save({**case, "runs": [odd]}, tmp_path / "a.json")
+    with pytest.raises(ValueError, match=said):
+        load(tmp_path / "a.json")
+
+
 def test_a_run_counts_once(tmp_path, collected_case):
     case = collected_case("clear gain")
     save({**case, "runs": [*case["runs"], case["runs"][0]]}, tmp_path / "a.json")

@@ -260,6 +260,15 @@ def test_no_control_turns_two_comparisons_that_disagree():
     assert compare("accuracy", some_arms(**recipe, **level), WHERE, X, DONE).because == ""
 
 
+def test_a_grid_that_is_not_done_can_turn_what_it_is_compared_with():
+    """A better rate for one rate may be found yet."""
+    at_best = {"uniform_tuned": [2.0] * 5, "ln_tuned": [1.0] * 5, "per_step_tuned": [2.0] * 5}
+    hurts = some_arms(uniform=[1.0] * 5, ln=[2.0] * 5, constant=[1.0] * 5, per_step=[1.0] * 5, **at_best)
+    found = compare("accuracy", hurts, WHERE, X, {**DONE, "uniform": NOT_DONE})
+    assert (found.word, found.because) == (UNDECIDED, UNRUN)
+    assert "Each at the best rate that is known so far, 5 seeds: " in found.sentence
+
+
 def test_without_a_control_nothing_is_said_of_what_it_does():
     alone = compare("accuracy", some_arms(uniform=[2.0] * 5, ln=[1.0] * 5), WHERE, X, DONE)
     assert (

@@ -41,7 +41,7 @@ def test_runs_that_are_thrown_up_the_walls_are_named(collected_case):
     found = judge_escape(collected, "sgd")[0]
     assert found.sentence.endswith(
         'so that the loss rises by more than 1%: "one larger rate" and "one varying rate". '
-        'Still up there half-way out: "one varying rate".'
+        'Still up there half-way: "one varying rate".'
     )
     rows = {row[0]: row[4:6] for row in escape_table(escapes(arms_of(collected, "sgd"))).rows}
     assert rows["one larger rate"] == ("6.7%", "20")
@@ -76,6 +76,11 @@ def test_runs_that_are_up_the_walls_only_at_first_are_told(collected_case):
             run["saddle"] |= {"up_until": 20, "left_at": 200}
         else:
             run["saddle"] |= {"up_until": 0, "left_at": 800}
+    found = judge_escape(collected, "sgd")[0]
+    assert found.sentence.endswith('so that the loss rises by more than 1%: "a rate per layer".')
+    for run in collected["runs"]:
+        if run["rate"] == "ln":
+            run["saddle"] |= {"left_at": None}  # but soon came down
     found = judge_escape(collected, "sgd")[0]
     assert found.sentence.endswith('so that the loss rises by more than 1%: "a rate per layer".')
 
