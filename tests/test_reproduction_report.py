@@ -183,9 +183,33 @@ def test_a_picture_of_somebody_else_is_not_written_over(tmp_path, capsys):
     theirs = tmp_path / "report" / "mnist-quick-ends.png"
     theirs.write_bytes(b"mine")
     said = refused(capsys, "--collect", tmp_path / "run", "--out", tmp_path / "report")
-    assert "mnist-quick-ends.png is there, but no picture of its report: move it away" in said
+    assert "mnist-quick-ends.png there, but of no report: move that away" in said
     assert [path.name for path in theirs.parent.iterdir()] == ["mnist-quick-ends.png"]
     assert theirs.read_bytes() == b"mine"
+
+
+def test_what_a_remark_shows_is_not_removed(tmp_path):
+    write_runs(tmp_path / "run", "missing arms", seeds=1)
+    report = tmp_path / "report"
+    report.mkdir()
+    (report / "remarks.txt").write_text("Before:\n\n![Our setup](photo.png)\n\n![all](mnist-quick.png)\n")
+    (report / "photo.png").write_bytes(b"mine")
+    words = ["--collect", str(tmp_path / "run"), "--out", str(report)]
+    assert main(words) == main(words) == main(words[2:]) == 0
+    assert (report / "photo.png").read_bytes() == b"mine"
+    assert (report / "mnist-quick.json").exists()
+
+
+def test_a_report_that_was_lost_is_made_again(tmp_path):
+    write_runs(tmp_path / "run", "missing arms", seeds=1)
+    (tmp_path / "report").mkdir()
+    words = ["--collect", str(tmp_path / "run"), "--out", str(tmp_path / "report")]
+    assert main(words) == 0
+    (tmp_path / "report" / "README.md").unlink()
+    assert main(words[2:]) == 0
+    with (tmp_path / "report" / "README.md").open("ab") as page:
+        page.write(b"\ncaf\xe9\n")
+    assert main(words[2:]) == 0
 
 
 def test_anew_without_folders_is_refused(tmp_path, capsys):

@@ -18,10 +18,12 @@ from minidl.experiments.reproduce.report import QUESTION, headline
 from minidl.experiments.reproduce.writing import render_report
 from minidl.files.output import finish, say
 from minidl.files.writing import write_atomically
+from minidl.plot.words import listed
 
 HERE = Path(__file__).parent
 REMARKS = "remarks.txt"
-SHOWN = re.compile(r"^!\[.*\]\(([a-z0-9-]+)\.png\)$", re.MULTILINE)  # a picture in a report
+# A picture in a report, by its name.
+SHOWN = re.compile(r"^!\[.*\]\(([a-z0-9-]+-(?:quick|paper)-(?:curves|depth|ends|escape|time)[a-z0-9-]*)\.png\)$", re.M)
 LEFT_OUT = 1
 _OPENINGS = {  # by which a page that was written here is known
     "README.md": (f"# {QUESTION}\n".encode(),),
@@ -137,6 +139,7 @@ def _write(
     files = render_report(collections, options.page, remarks)
     before = _pictures_in(options.out)
     _check_pictures(options.out, files, before)
+    page = files.pop("README.md")
     for path, found in taken.items():
         save(found, path)
         say(
@@ -146,6 +149,7 @@ def _write(
         )
     for name, content in files.items():
         write_atomically(options.out / name, content)
+    write_atomically(options.out / "README.md", page)  # the last: by the one before it is known which pictures are ours
     for name in before:  # pictures of runs that are no longer told of
         if f"{name}.png" not in files:
             for path in (options.out / f"{name}.png", options.out / f"{name}.json", *options.out.glob(f"{name}-?.svg")):
@@ -154,22 +158,24 @@ def _write(
 
 
 def _pictures_in(folder: Path) -> set[str]:
-    """The names of the pictures that the report in a folder shows; without one there are none."""
+    """The names of the pictures that the report in a folder shows, and of no other file; without one there are none."""
     page = folder / "README.md"
-    return set(SHOWN.findall(page.read_text(encoding="utf-8"))) if page.exists() else set()
+    text = page.read_text(encoding="utf-8", errors="replace") if page.exists() else ""
+    return set(SHOWN.findall(text))
 
 
 def _check_pictures(folder: Path, files: Iterable[str], before: set[str]) -> None:
-    """Refuse to write over a picture, or its numbers, that the report in the folder does not show.
+    """Refuse to write over pictures, or their numbers, that are of no report in the folder.
+
+    Those of results that are there are its own, though the report itself may be gone.
 
     Raises:
-        FileExistsError: there is one. Its `strerror` says so.
+        FileExistsError: there are some. Its `strerror` says so.
     """
-    for name in files:
-        picture = name.rpartition(".")[0]
-        ours = name in _OPENINGS or picture in before or re.sub(r"-[0-9]$", "", picture) in before
-        if not ours and (folder / name).exists():
-            raise FileExistsError(errno.EEXIST, f"{name} is there, but no picture of its report: move it away")
+    own = (*before, *(path.stem + "-" for path in collected_in(folder)))
+    others = [name for name in files if name not in _OPENINGS and not name.startswith(own)]
+    if foreign := [name for name in others if (folder / name).exists()]:
+        raise FileExistsError(errno.EEXIST, f"{listed(foreign)} there, but of no report: move that away")
 
 
 def remarks_in(folder: Path) -> list[str]:

@@ -17,6 +17,7 @@ from minidl.autograd.diagnosis import explain_forward
 from minidl.autograd.function import Function, as_result, check_recordable, creation_order, share_writes
 from minidl.autograd.modes import RECORD
 from minidl.autograd.operands import READY, converted
+from minidl.autograd.own_op import refuse_unknown
 from minidl.autograd.variable import Variable
 from minidl.autograd.writes import Stretch, WriteCount, activity
 from minidl.backend import SILENT, reset_errors, set_errors
@@ -52,13 +53,18 @@ class _Read(dict[int, int]):
         return _EVERY
 
 
-def traits_of(op: type[Function]) -> tuple[int, _Read]:
+def traits_of(op: type[Function]) -> tuple[int, _Read, type[Function]]:
     """What an op's class says of itself, and what it reads: looked up once for an op, not six times.
 
     It is left with the class, and not in a table here, which would keep for ever the classes that are made on the way.
+    The class itself stands last: one that has not been told of may have those of a class above it.
+
+    Raises:
+        TypeError: nobody was told of this class.
     """
+    refuse_unknown(op)
     saves = SAVES_INPUTS * op.saves_inputs + SAVES_OUTPUT * op.saves_output
-    op._traits = saves + DIFFERENTIABLE * op.differentiable + FOREIGN * op.foreign, _Read(op.reads or ())
+    op._traits = saves + DIFFERENTIABLE * op.differentiable + FOREIGN * op.foreign, _Read(op.reads or ()), op
     return op._traits
 
 
@@ -77,7 +83,9 @@ def _call(op: Function, inputs: tuple[Any, ...], mode: int) -> Any:
             loose = loose or type(x) not in READY or (type(x) is np.ndarray and not x.dtype.isnative)
             arrays.append(x)
         bit += bit
-    traits, reads = type(op)._traits or traits_of(type(op))
+    traits, reads, known = type(op)._traits or traits_of(type(op))
+    if known is not type(op):
+        traits, reads, known = traits_of(type(op))
     if loose or traits >= FOREIGN or (tensor is None and type(arrays[0]) is not np.ndarray):
         arrays = converted(op, inputs, arrays)
     if op.versions:  # as `chosen`, written out
@@ -181,7 +189,9 @@ def _call_of_two(op: Function, inputs: tuple[Any, Any], mode: int) -> Any:
     else:
         loose = loose or type(y) not in READY or (type(y) is np.ndarray and not y.dtype.isnative)
         y_array = y
-    traits, reads = type(op)._traits or traits_of(type(op))
+    traits, reads, known = type(op)._traits or traits_of(type(op))
+    if known is not type(op):
+        traits, reads, known = traits_of(type(op))
     if loose or traits >= FOREIGN or (tensor is None and type(x_array) is not np.ndarray):
         x_array, y_array = converted(op, inputs, [x_array, y_array])
     if op.versions:

@@ -66,7 +66,7 @@ class FastWalk(Faster, Walk):
                 else:
                     newest, top = None, 0
                 grad_out = grads.pop(node)
-                traits, _ = type(node)._traits or traits_of(type(node))
+                traits, _, _ = type(node)._traits or traits_of(type(node))
                 if node._extras is not None or traits >= unusual or grad_out.dtype is not node._dtype:
                     grad_out = complete(node, grad_out, way is None)
                 if way is not None and not way.enters(node, grad_out):

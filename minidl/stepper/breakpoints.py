@@ -25,7 +25,7 @@ _HANDED = (
     "it is called as when(op, *inputs) in the forward, when(op, grad_out, *saved) in the backward and "
     "when(optimizer, *gradients) in an update: phase= chooses one"
 )
-_STOPS = "_stops"  # an attribute of the classes made here: who is asked, each of which says whether to stop
+_WAITING = "_minidl_waiting"  # an attribute of the classes made here: the breakpoints, each with what it asks
 FORWARD, BACKWARD, UPDATE = PHASES = ("forward", "backward", "update")
 
 
@@ -139,6 +139,7 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         self._restore()
 
     def _before_step(self, optimizer: Any) -> None:
+        self._restore()  # a step that was left by an error has no end
         if self not in observers() or not self._fits(optimizer, UPDATE):
             return
         cls = type(optimizer)
@@ -176,6 +177,9 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         if self.when is None:
             return True
         before = mode.set(mode.get() & ~OBSERVED)  # what it computes is not looked at
+        changed = type(what)
+        if _waiting_for(what):  # another one has met it just now
+            what.__class__ = changed.was
         try:
             return self._said_by(self.when, what, [x._data if isinstance(x, Source) else x for x in seen])
         except Exception as error:
@@ -184,6 +188,7 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
             )
             raise
         finally:
+            what.__class__ = changed
             mode.reset(before)
 
     def _said_by(self, when: Callable[..., Any], what: Any, arrays: list[Any]) -> bool:
@@ -199,15 +204,14 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
 
     def _stop_in(self, what: Any, method: str) -> None:
         """Let the next call of `method` of an op or optimizer stop: until then it is of a class that does."""
-        found = type(what)
-        others: tuple[Callable[..., bool], ...] = getattr(found, _STOPS, ())  # of breakpoints that have met it just now
-        cls = found.stands_for if others else what.plain
+        waiting = _waiting_for(what)  # other breakpoints, which have met it just now
+        cls, was = (type(what).stands_for, type(what).was) if waiting else (what.plain, type(what))
         once = method in ("forward", "backward")
 
         def reached(this: Any, *arguments: Any) -> bool:
             if once:
                 this.__class__ = cls
-                if all(this is not one for one, _ in self._changed):  # a copy that somebody has kept
+                if not self._waits_for(this):  # a copy that somebody has kept
                     return False
             elif method == "update_layer":
                 name, trained = arguments
@@ -215,27 +219,39 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
                     return False
             elif not self._true(this, ()):
                 return False
-            self.stops += 1
-            return True
+            if not self._removed:
+                self.stops += 1
+            return not self._removed
+
+        waiting[self] = reached
 
         def any_reached(this: Any, *arguments: Any) -> bool:
-            said = [each(this, *arguments) for each in (*others, reached)]  # all are asked, and it stops once
+            said = [each(this, *arguments) for each in waiting.values()]  # all are asked, and it stops once
             return any(said)
 
         home = cls.__module__ if getattr(cls, "foreign", False) else __name__  # an op of yours stays one
         names = {method: stopping(getattr(cls, method), any_reached), "__slots__": (), "__module__": home,
-                 "stands_for": cls, _STOPS: (*others, reached)}  # fmt: skip
+                 "stands_for": cls, "was": was, _WAITING: waiting}  # fmt: skip
         stops = type(cls)(cls.__name__, (cls,), names)
         stops.__qualname__ = cls.__qualname__
         what.__class__ = stops
-        self._changed.append((what, found))
+        self._changed.append((what, was))
 
     def _restore(self) -> None:
-        """Give back its class to what has not been called, or has been."""
+        """Give back its class to what has not been called, or has been; unless another breakpoint waits for it too."""
         while self._changed:
-            what, cls = self._changed.pop()
-            if hasattr(type(what), _STOPS):
-                what.__class__ = cls
+            what, was = self._changed.pop()
+            waiting = _waiting_for(what)
+            if waiting and not any(other._waits_for(what) for other in waiting):
+                what.__class__ = was
+
+    def _waits_for(self, what: Any) -> bool:
+        return any(what is one for one, _ in self._changed)
+
+
+def _waiting_for(what: Any) -> dict[break_on, Callable[..., bool]]:
+    """The breakpoints that wait for an op or optimizer, each with what it asks when that is called."""
+    return dict(vars(type(what)).get(_WAITING, {}))
 
 
 # ---- which op
@@ -257,7 +273,7 @@ def _short(x: Any) -> str:
 
 def _below(cls: type[Any]) -> Iterator[type[Any]]:
     for subclass in cls.__subclasses__():
-        if subclass.plain is subclass and not hasattr(subclass, _STOPS):  # no faster version
+        if subclass.plain is subclass and _WAITING not in vars(subclass):  # no faster version
             yield subclass
         yield from _below(subclass)
 

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from minidl import backend
 from minidl import functional as F
 from minidl.autograd.backward import Walk, seed_gradient
 from minidl.autograd.diagnosis import refuse_unpacking, warn_of_no_grad
@@ -145,7 +146,7 @@ class Tensor(NumPyMethods, TensorNames):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradient: it becomes None, or with `set_to_none=False` 0."""
         grad = None if yes_or_no(set_to_none, "zero_grad: set_to_none") else self._grad
-        self._grad = None if grad is None else self.wrap(grad._data * 0)
+        self._grad = None if grad is None else self.wrap(backend.module_of(grad._data).zeros_like(grad._data))
 
     def retain_grad(self) -> None:
         """Let backward() leave a `.grad` here too, though this is not a leaf."""

@@ -365,6 +365,27 @@ def test_a_base_that_keeps_its_subclasses_to_itself_is_named(plain: bool) -> Non
             Sub()(x)
 
 
+def test_an_op_is_never_taken_for_the_one_it_is_made_of() -> None:
+    class Silent:
+        def __init_subclass__(cls) -> None:
+            pass
+
+    class Cube(Silent, md.ops.Exp):
+        __slots__ = ()
+        saves_inputs, saves_output = True, False
+
+        def forward(self, x):
+            return x * x * x
+
+        def backward(self, grad_out, x):
+            return grad_out * 3 * x * x
+
+    x = tensor([1.0, 2.0], requires_grad=True)
+    x.exp()
+    with pytest.raises(TypeError, match=r"Cube: Silent.__init_subclass__ has to call super"):
+        Cube()(x)
+
+
 def test_an_attribute_of_an_op_is_not_taken_for_what_its_class_says() -> None:
     class Odd(md.Function):
         def __init__(self):

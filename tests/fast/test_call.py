@@ -188,10 +188,10 @@ def test_a_new_op_is_not_asked_whether_it_is_a_node(monkeypatch: pytest.MonkeyPa
 
 
 def test_traits_are_what_the_class_says() -> None:
-    traits, reads = traits_of(F.arithmetic.Mul)
+    traits, reads, _ = traits_of(F.arithmetic.Mul)
     assert traits & SAVES_INPUTS
     assert not traits & SAVES_OUTPUT
     assert (reads[1], reads[2], reads[3]) == (0b10, 0b01, 0b11)
-    traits, reads = traits_of(F.exponential.Exp)
+    traits, reads, _ = traits_of(F.exponential.Exp)
     assert traits & SAVES_OUTPUT
     assert reads[1] == -1  # nothing is said: everything may be read

@@ -142,6 +142,52 @@ def test_breakpoints_that_meet_stop_once_and_all_count(stops: list[Stop]) -> Non
     np.testing.assert_array_equal(host(w.grad), [3, 4])
 
 
+def test_the_others_stop_on_when_one_is_removed_at_its_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = md.break_on(phase="update"), md.break_on(phase="update")
+    monkeypatch.setattr(sys, "breakpointhook", first.remove)
+    training(1)
+    assert (first.stops, second.stops) == (1, 2)
+    second.remove()
+
+
+def test_a_step_that_an_error_has_left_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = md.models.mlp((4, 3, 2), activation="relu")
+    optimizer = md.optim.SGD(model, lr=0.1)
+    model(md.ones(5, 4)).sum().backward()
+    with md.break_on(phase="update") as first, md.break_on(op="SGD") as second:
+        monkeypatch.setattr(sys, "breakpointhook", lambda: 1 / 0)  # as the `q` of pdb
+        with pytest.raises(ZeroDivisionError):
+            optimizer.step()
+        monkeypatch.setattr(sys, "breakpointhook", lambda: None)
+        optimizer.step()
+        assert (first.stops, second.stops) == (3, 3)
+    assert type(optimizer) is md.optim.SGD
+
+
+def test_a_condition_sees_the_class_that_the_op_has(stops: list[Stop]) -> None:
+    w, x = pair()
+    kinds: list[type] = []
+    with md.break_on(op="Mul"), md.break_on(phase="forward", when=lambda op, *arrays: kinds.append(type(op).plain)):
+        w * x
+    assert kinds == [md.ops.Mul]
+
+
+def test_an_op_with_odd_slots_stops_too(stops: list[Stop]) -> None:
+    class Odd(md.Function):
+        __slots__ = ("_stops", "was")
+
+        def forward(self, x: Any) -> Any:
+            return x * 2
+
+        def backward(self, grad_out: Any) -> Any:
+            return grad_out * 2
+
+    w, _ = pair()
+    with md.break_on(op="Odd"), md.break_on(op=Odd):
+        Odd()(w).sum().backward()
+    assert stops == [("Odd", "forward"), ("Odd", "backward")]
+
+
 def test_a_step_begins_with_its_forward(stops: list[Stop]) -> None:
     with md.break_on(op="ReLU", step=3):
         training(3)
@@ -211,7 +257,7 @@ def test_the_classes_that_stop_go_too(stops: list[Stop]) -> None:
             (w * x).sum().backward()
     gc.collect()
     assert len(stops) == 6
-    assert not [cls for cls in md.ops.Mul.__subclasses__() if hasattr(cls, "_stops")]
+    assert not [cls for cls in md.ops.Mul.__subclasses__() if hasattr(cls, "_minidl_waiting")]
 
 
 def test_another_thread_does_not_stop(stops: list[Stop]) -> None:

@@ -425,6 +425,14 @@ def test_zero_grad_may_leave_zeros() -> None:
         assert model.weight.grad is None
 
 
+def test_zeros_that_are_left_are_zeros() -> None:
+    x = tensor([1.0, 2.0], True)
+    x.grad = tensor([np.inf, np.nan])
+    x.zero_grad(set_to_none=False)
+    assert x.grad is not None
+    np.testing.assert_array_equal(host(x.grad), 0)
+
+
 def _live(loss: md.Tensor, **options: Any) -> None:
     with md.record() as tape:
         list(tape.live(loss, **options))

@@ -298,11 +298,10 @@ def compare(claim: str, arms: Arms, where: dict[str, Any], measure: Measure, gri
     if tuned is not None:
         seeds = seeds_words(len(best[TUNED["layer-specific"]]))
         same = ", which is the recipe's" if _are_the_recipes(own, best) else ""
-        begun = any(rule in grids for rule in undone)
-        rates = "the best rate that is known so far" if begun else f"its own best rate{same}"
-        sentence += f"Each at {rates}, {seeds}: {_each(best, TUNED, measure)}. "
+        at = "Each at the best rate that is known so far" if undone else f"Each at its own best rate{same}"
+        sentence += f"{at}, {seeds}: {_each(best, TUNED, measure)}. "
         sentence += _left_out(arms, best, TUNED)
-        statistics.append(f"Each at its best rate: {_reason(tuned)}")
+        statistics.append(f"{at if undone else 'Each at its best rate'}: {_reason(tuned)}")
     numbers = {
         "seeds": len(own["ln"]),
         "medians": {arm: _plain(median(numbers_of(own, arm, measure))) for arm in own},

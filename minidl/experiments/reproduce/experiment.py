@@ -62,7 +62,8 @@ def experiment(collected: dict[str, Any], shown: Picture | None) -> list[Block]:
     blocks += [Text(note, "note")] if note else []
     methods = methods_of(collected)
     if not methods:
-        tuned = f", only {len(collected['runs'])} that choose a rate" if collected["runs"] else ""
+        choosing = sum(run["role"] == "tuning" for run in collected["runs"])
+        tuned = f", only {choosing} that choose a rate" if choosing else ""
         return [*blocks, Text(f"None of its reported runs is done{tuned}.")]
     if collected["recipe"] == SADDLE:
         blocks += _escaped(collected, methods)

@@ -59,9 +59,9 @@ def _about_walls(arms: Arms) -> str:
 
 
 def _part_up(run: Run) -> float:
-    """The part of its way out, or of all its steps if it never left, after which a run was last up the walls."""
+    """The part of its way out, or of all the steps it made if it never left, after which it was last up the walls."""
     saddle = run["saddle"]
-    return float(saddle["up_until"] / max(saddle["left_at"] or run["iterations"], 1))
+    return float(saddle["up_until"] / max(saddle["left_at"] or run["diverged_at"] or run["iterations"], 1))
 
 
 def rise(run: Run) -> float:

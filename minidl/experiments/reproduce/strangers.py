@@ -35,6 +35,7 @@ def strangers(results: Results, plan: Mapping[str, Any], recipe: str, scale: str
             found[name] = f"has another {' and '.join(other)} than the plan says: not of this reproduction"
     steps = [spec["iterations"] for spec in planned.values() if "iterations" in spec]
     odd: list[Callable[[Results], dict[str, str]]] = [
+        _second,
         lambda rest: _of_other_steps(rest, planned, steps),
         lambda rest: _at_other_rates(rest, plan.get("settings", {}).get("base_rates", {})),
         lambda rest: _unlike_most(rest, _data_of, "was made on data with the fingerprint {own}, others on {usual}"),
@@ -44,6 +45,15 @@ def strangers(results: Results, plan: Mapping[str, Any], recipe: str, scale: str
     for look in odd:
         found |= look({name: result for name, result in results.items() if name not in found})
     return found
+
+
+def _second(results: Results) -> dict[str, str]:
+    """Runs of which there is another one under another name."""
+    first: dict[tuple[Any, ...], str] = {}
+    for name, result in results.items():
+        first.setdefault(tuple(result["spec"][key] for key in RUN), name)
+    names = {name: first[tuple(result["spec"][key] for key in RUN)] for name, result in results.items()}
+    return {name: f"is the run {other} once more" for name, other in names.items() if other != name}
 
 
 def _of_other_steps(results: Results, planned: Mapping[str, Any], steps: list[int]) -> dict[str, str]:

@@ -317,14 +317,16 @@ def test_it_says_where_the_best_rates_are_the_recipes():
     for runs in arms.values():
         for run in runs.values():
             run["base_rate"] = 0.01
-    assert "Each at its own best rate, which is the recipe's, 5 seeds: " in compare("time", arms, WHERE, X, {}).sentence
+    assert (
+        "Each at its own best rate, which is the recipe's, 5 seeds: " in compare("time", arms, WHERE, X, DONE).sentence
+    )
     for run in arms["ln-tuned"].values():
         run["base_rate"] = 0.03
-    assert "Each at its own best rate, 5 seeds: " in compare("time", arms, WHERE, X, {}).sentence
+    assert "Each at its own best rate, 5 seeds: " in compare("time", arms, WHERE, X, DONE).sentence
     for run in arms["ln-tuned"].values():
         run["base_rate"] = 0.01
     del arms["per-step"]  # only tuned runs of it
-    assert "Each at its own best rate, 5 seeds: " in compare("time", arms, WHERE, X, {}).sentence
+    assert "Each at its own best rate, 5 seeds: " in compare("time", arms, WHERE, X, DONE).sentence
 
 
 def test_without_both_controls_nothing_is_confirmed():

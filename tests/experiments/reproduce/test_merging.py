@@ -254,6 +254,13 @@ def test_what_neither_part_planned_is_missing_from_the_whole(tmp_path):
     assert found["planned"] == 12
 
 
+def test_a_run_under_another_name_is_not_added(tmp_path):
+    first, second = part(tmp_path, "first"), part(tmp_path, "second")
+    name, second["runs"][0]["id"] = second["runs"][0]["id"], "another"
+    with pytest.raises(ValueError, match=f"{name} and another, which are one run"):
+        merge(first, second)
+
+
 def test_parts_whose_runs_begin_with_other_weights_are_not_of_one_reproduction(tmp_path):
     first, second = part(tmp_path, "first"), part(tmp_path, "second")
     for run in first["runs"]:

@@ -83,6 +83,9 @@ def test_runs_that_are_up_the_walls_only_at_first_are_told(collected_case):
             run["saddle"] |= {"left_at": None}  # but soon came down
     found = judge_escape(collected, "sgd")[0]
     assert found.sentence.endswith('so that the loss rises by more than 1%: "a rate per layer".')
+    for run in collected["runs"]:
+        run |= {"diverged_at": 21 if run["rate"] == "ln" else None}
+    assert judge_escape(collected, "sgd")[0].sentence.endswith('Still up there half-way: "a rate per layer".')
 
 
 def test_the_mean_factor_of_two_seeds_lies_between_theirs(collected_case):

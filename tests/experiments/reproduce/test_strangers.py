@@ -42,6 +42,11 @@ def test_the_odd_one_is_left_out(changes, why):
     assert left_out(some_results(**changes)) == {NAMES[4]: why}
 
 
+def test_a_run_counts_once_whatever_its_folder_is_called():
+    results = some_results()
+    assert left_out({**results, "another": results[NAMES[0]]}) == {"another": f"is the run {NAMES[0]} once more"}
+
+
 def test_the_plan_says_what_the_recipes_rate_is():
     """As where the runs were made before a recipe was changed: then most of them are at the old one."""
     found = left_out(some_results(base_rate=0.02), settings={"base_rates": {"sgd": 0.02}})
