@@ -192,11 +192,14 @@ def test_what_a_remark_shows_is_not_removed(tmp_path):
     write_runs(tmp_path / "run", "missing arms", seeds=1)
     report = tmp_path / "report"
     report.mkdir()
-    (report / "remarks.txt").write_text("Before:\n\n![Our setup](photo.png)\n\n![all](mnist-quick.png)\n")
-    (report / "photo.png").write_bytes(b"mine")
+    (report / "remarks.txt").write_text(
+        "Before:\n\n![Our setup](photo.png)\n\n![all](mnist-quick.png)\n\n![seen](mnist-quick-ends-seen.png)\n"
+    )
+    for name in ("photo.png", "mnist-quick-ends-seen.png"):
+        (report / name).write_bytes(b"mine")
     words = ["--collect", str(tmp_path / "run"), "--out", str(report)]
     assert main(words) == main(words) == main(words[2:]) == 0
-    assert (report / "photo.png").read_bytes() == b"mine"
+    assert (report / "photo.png").read_bytes() == (report / "mnist-quick-ends-seen.png").read_bytes() == b"mine"
     assert (report / "mnist-quick.json").exists()
 
 

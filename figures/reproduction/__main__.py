@@ -149,11 +149,11 @@ def _write(
         )
     for name, content in files.items():
         write_atomically(options.out / name, content)
-    write_atomically(options.out / "README.md", page)  # the last: by the one before it is known which pictures are ours
-    for name in before:  # pictures of runs that are no longer told of
+    for name in before - set(SHOWN.findall(page.decode())):  # pictures of runs that are no longer told of
         if f"{name}.png" not in files:
             for path in (options.out / f"{name}.png", options.out / f"{name}.json", *options.out.glob(f"{name}-?.svg")):
                 path.unlink(missing_ok=True)
+    write_atomically(options.out / "README.md", page)  # the last: by the one before it is known which pictures are ours
     say("\n".join(headline(collections)), sys.stdout)
 
 

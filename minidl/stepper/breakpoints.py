@@ -82,7 +82,8 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         self._steps = 0  # that were made
         self._layers: dict[str, None] = {}  # that were seen
         self._ops: dict[str, None] = {}
-        self._changed: list[tuple[Any, type[Any]]] = []  # what may still stop, with the class it had
+        self._changed: list[tuple[Any, type[Any]]] = []  # ops that may still stop, with the class each had
+        self._stepping: list[tuple[Any, type[Any]]] = []  # optimizers that are in a step, likewise
         self._removed = False
         self._hooks = RemovableHandle(before_step, self._before_step), RemovableHandle(after_step, self._after_step)
         observe(self)
@@ -100,6 +101,8 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         self._removed = True
         leave(self)
         self._restore()
+        for optimizer, _ in list(self._stepping):
+            self._end_of_step(optimizer)
         for hook in self._hooks:
             hook.remove()
         if self.layer is not None and self._layers and not within(self.layer, tuple(self._layers)):
@@ -139,8 +142,10 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         self._restore()
 
     def _before_step(self, optimizer: Any) -> None:
-        self._restore()  # a step that was left by an error has no end
-        if self not in observers() or not self._fits(optimizer, UPDATE):
+        if self not in observers():  # of another thread
+            return
+        self._end_of_step(optimizer)  # of one that was left by an error
+        if not self._fits(optimizer, UPDATE):
             return
         cls = type(optimizer)
         whole_step = cls.plain.update_all is not Optimizer.update_all
@@ -148,7 +153,7 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
 
     def _after_step(self, optimizer: Any) -> None:
         if self in observers():
-            self._restore()
+            self._end_of_step(optimizer)
             self._steps += 1
 
     # ---- whether it stops
@@ -177,9 +182,9 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         if self.when is None:
             return True
         before = mode.set(mode.get() & ~OBSERVED)  # what it computes is not looked at
-        changed = type(what)
-        if _waiting_for(what):  # another one has met it just now
-            what.__class__ = changed.was
+        waiting, stops = _waiting_for(what), type(what)
+        if waiting:
+            what.__class__ = stops.was  # the class it is known by
         try:
             return self._said_by(self.when, what, [x._data if isinstance(x, Source) else x for x in seen])
         except Exception as error:
@@ -188,7 +193,8 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
             )
             raise
         finally:
-            what.__class__ = changed
+            if any(other._waits_for(what) for other in waiting):  # it may have removed some
+                what.__class__ = stops
             mode.reset(before)
 
     def _said_by(self, when: Callable[..., Any], what: Any, arrays: list[Any]) -> bool:
@@ -211,23 +217,21 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         def reached(this: Any, *arguments: Any) -> bool:
             if once:
                 this.__class__ = cls
-                if not self._waits_for(this):  # a copy that somebody has kept
-                    return False
-            elif method == "update_layer":
-                name, trained = arguments
-                if not self._in_layer((name,)) or not self._true(this, tuple(p.gradient for p in trained)):
-                    return False
-            elif not self._true(this, ()):
+            if not self._waits_for(this):  # removed meanwhile, or a copy that somebody has kept
                 return False
-            if not self._removed:
-                self.stops += 1
-            return not self._removed
+            if method == "update_layer":
+                name, trained = arguments
+                return self._in_layer((name,)) and self._true(this, tuple(p.gradient for p in trained))
+            return once or self._true(this, ())
 
         waiting[self] = reached
 
         def any_reached(this: Any, *arguments: Any) -> bool:
-            said = [each(this, *arguments) for each in waiting.values()]  # all are asked, and it stops once
-            return any(said)
+            """All are asked, and it stops once."""
+            said = [other for other, asked in waiting.items() if asked(this, *arguments)]
+            for other in said:
+                other.stops += not other._removed
+            return any(not other._removed for other in said)
 
         home = cls.__module__ if getattr(cls, "foreign", False) else __name__  # an op of yours stays one
         names = {method: stopping(getattr(cls, method), any_reached), "__slots__": (), "__module__": home,
@@ -235,18 +239,27 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
         stops = type(cls)(cls.__name__, (cls,), names)
         stops.__qualname__ = cls.__qualname__
         what.__class__ = stops
-        self._changed.append((what, was))
+        (self._changed if once else self._stepping).append((what, was))
 
     def _restore(self) -> None:
-        """Give back its class to what has not been called, or has been; unless another breakpoint waits for it too."""
-        while self._changed:
-            what, was = self._changed.pop()
+        """Give back its class to an op that has not been called, or has been."""
+        changed, self._changed = self._changed, []
+        self._give_back(changed)
+
+    def _end_of_step(self, optimizer: Any) -> None:
+        ended = [(what, was) for what, was in self._stepping if what is optimizer]
+        self._stepping = [(what, was) for what, was in self._stepping if what is not optimizer]
+        self._give_back(ended)
+
+    def _give_back(self, changed: list[tuple[Any, type[Any]]]) -> None:
+        """Their classes; unless another breakpoint waits for one of them too."""
+        for what, was in changed:
             waiting = _waiting_for(what)
             if waiting and not any(other._waits_for(what) for other in waiting):
                 what.__class__ = was
 
     def _waits_for(self, what: Any) -> bool:
-        return any(what is one for one, _ in self._changed)
+        return any(what is one for one, _ in (*self._changed, *self._stepping))
 
 
 def _waiting_for(what: Any) -> dict[break_on, Callable[..., bool]]:

@@ -164,6 +164,55 @@ def test_a_step_that_an_error_has_left_is_counted_once(monkeypatch: pytest.Monke
     assert type(optimizer) is md.optim.SGD
 
 
+def test_a_step_of_another_thread_takes_no_stop_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def meanwhile() -> None:
+        thread = threading.Thread(target=training, args=(1,))
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr(sys, "breakpointhook", meanwhile)
+    with md.break_on(phase="update") as stop:
+        training(1)
+    assert stop.stops == 2
+
+
+def test_what_is_computed_at_the_prompt_of_an_update_takes_no_stop_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "breakpointhook", lambda: md.ones(2) * 2)
+    with md.break_on(phase="update") as stop:
+        training(1)
+    assert stop.stops == 2
+
+
+def test_a_condition_may_remove_its_breakpoints(stops: list[Stop]) -> None:
+    model = md.models.mlp((4, 3, 2), activation="relu")
+    optimizer, asked = md.optim.SGD(model, lr=0.1), []
+    model(md.ones(5, 4)).sum().backward()
+
+    def when(*seen: Any) -> bool:
+        asked.append(seen)
+        first.remove()
+        second.remove()
+        return True
+
+    first = md.break_on(phase="update")
+    second = md.break_on(phase="update", when=when)
+    optimizer.step()
+    optimizer.step()
+    assert (len(asked), stops, type(optimizer)) == (1, [], md.optim.SGD)
+
+
+def test_a_stop_that_an_error_prevents_is_not_counted(stops: list[Stop]) -> None:
+    def when(*seen: Any) -> bool:
+        raise ZeroDivisionError
+
+    first, second = md.break_on(phase="update"), md.break_on(phase="update", when=when)
+    with pytest.raises(ZeroDivisionError):
+        training(1)
+    assert (first.stops, stops) == (0, [])
+    first.remove()
+    second.remove()
+
+
 def test_a_condition_sees_the_class_that_the_op_has(stops: list[Stop]) -> None:
     w, x = pair()
     kinds: list[type] = []

@@ -99,11 +99,14 @@ def _different(earlier: dict[str, Any], later: dict[str, Any]) -> Iterator[str]:
         yield f"runs of {lengths[0]} and {lengths[1]} steps"
     for seed in apart(earlier["runs"], later["runs"]):
         yield f"runs of seed {seed} that begin with other weights"
-    names = {(*_arm(run), run["seed"]): run["id"] for run in earlier["runs"]}
+    ids = {(*_arm(run), run["seed"]): run["id"] for run in earlier["runs"]}
+    runs = {name: run for run, name in ids.items()}
     for run in later["runs"]:
-        other = names.get((*_arm(run), run["seed"]), run["id"])
-        if other != run["id"]:
-            yield f"{other} and {run['id']}, which are one run"
+        own = (*_arm(run), run["seed"])
+        if ids.get(own, run["id"]) != run["id"]:
+            yield f"{ids[own]} and {run['id']}, which are one run"
+        elif runs.get(run["id"], own) != own:
+            yield f"two runs that are called {run['id']}"
     rates = {_arm(run): run["base_rate"] for run in earlier["runs"]}
     for run in later["runs"]:
         if rates.get(_arm(run), run["base_rate"]) != run["base_rate"]:

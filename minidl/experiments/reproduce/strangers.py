@@ -35,11 +35,11 @@ def strangers(results: Results, plan: Mapping[str, Any], recipe: str, scale: str
             found[name] = f"has another {' and '.join(other)} than the plan says: not of this reproduction"
     steps = [spec["iterations"] for spec in planned.values() if "iterations" in spec]
     odd: list[Callable[[Results], dict[str, str]]] = [
-        _second,
         lambda rest: _of_other_steps(rest, planned, steps),
         lambda rest: _at_other_rates(rest, plan.get("settings", {}).get("base_rates", {})),
         lambda rest: _unlike_most(rest, _data_of, "was made on data with the fingerprint {own}, others on {usual}"),
         lambda rest: _unlike_most(rest, _layers_of, "has the layers {own}, others have {usual}"),
+        lambda rest: _second(rest, planned),
         unpaired,
     ]
     for look in odd:
@@ -47,10 +47,10 @@ def strangers(results: Results, plan: Mapping[str, Any], recipe: str, scale: str
     return found
 
 
-def _second(results: Results) -> dict[str, str]:
-    """Runs of which there is another one under another name."""
+def _second(results: Results, planned: Mapping[str, Any]) -> dict[str, str]:
+    """Runs of which there is another one under another name: that of the plan, or the first."""
     first: dict[tuple[Any, ...], str] = {}
-    for name, result in results.items():
+    for name, result in sorted(results.items(), key=lambda pair: pair[0] not in planned):
         first.setdefault(tuple(result["spec"][key] for key in RUN), name)
     names = {name: first[tuple(result["spec"][key] for key in RUN)] for name, result in results.items()}
     return {name: f"is the run {other} once more" for name, other in names.items() if other != name}

@@ -261,6 +261,13 @@ def test_a_run_under_another_name_is_not_added(tmp_path):
         merge(first, second)
 
 
+def test_two_runs_of_one_name_are_told(tmp_path):
+    first, second = part(tmp_path, "first"), part(tmp_path, "second")
+    second["runs"] = [second["runs"][0] | {"method": "other"}]
+    with pytest.raises(ValueError, match=f"two runs that are called {second['runs'][0]['id']}"):
+        merge(first, second)
+
+
 def test_parts_whose_runs_begin_with_other_weights_are_not_of_one_reproduction(tmp_path):
     first, second = part(tmp_path, "first"), part(tmp_path, "second")
     for run in first["runs"]:

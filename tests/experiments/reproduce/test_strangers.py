@@ -45,6 +45,11 @@ def test_the_odd_one_is_left_out(changes, why):
 def test_a_run_counts_once_whatever_its_folder_is_called():
     results = some_results()
     assert left_out({**results, "another": results[NAMES[0]]}) == {"another": f"is the run {NAMES[0]} once more"}
+    runs = [result["spec"] for result in results.values()]
+    once_more = {"another": f"is the run {NAMES[0]} once more"}
+    assert left_out({"another": results[NAMES[0]], **results}, runs=runs) == once_more  # the plan knows which
+    short = {"another": results[NAMES[0]] | {"iterations": 50}, **results}
+    assert list(left_out(short)) == ["another"]  # and what is left out anyway makes no other a second
 
 
 def test_the_plan_says_what_the_recipes_rate_is():
