@@ -368,6 +368,7 @@ def test_a_base_that_keeps_its_subclasses_to_itself_is_named(plain: bool) -> Non
             Sub()(x)
 
 
+@pytest.mark.usefixtures("faster_versions")  # plain lines do not ask where the class above is minidl's own
 def test_an_op_is_never_taken_for_the_one_it_is_made_of() -> None:
     class Silent:
         def __init_subclass__(cls) -> None:
