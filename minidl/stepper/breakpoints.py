@@ -228,10 +228,11 @@ class break_on(Observer):  # noqa: N801 - used as the function it reads as
 
         def any_reached(this: Any, *arguments: Any) -> bool:
             """All are asked, and it stops once."""
-            said = [other for other, asked in waiting.items() if asked(this, *arguments)]
-            for other in said:
-                other.stops += not other._removed
-            return any(not other._removed for other in said)
+            met = [other for other, asked in waiting.items() if asked(this, *arguments)]
+            left = [other for other in met if not other._removed]  # by the `when` of one that was asked later
+            for other in left:
+                other.stops += 1
+            return bool(left)
 
         home = cls.__module__ if getattr(cls, "foreign", False) else __name__  # an op of yours stays one
         names = {method: stopping(getattr(cls, method), any_reached), "__slots__": (), "__module__": home,
